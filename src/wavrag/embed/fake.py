@@ -1,0 +1,53 @@
+"""An embedder without weights: deterministic, and good enough to find equal words."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
+from wavrag.types import Clip, Float32, Item, Role
+
+SPEC = EmbedderSpec(
+    name="fake",
+    revision="1",
+    dim=64,
+    modalities=frozenset({"text", "audio"}),
+    sampling_rate=16_000,
+    max_audio_seconds=30.0,
+    languages=("en",),
+    licence="Apache-2.0",
+)
+
+
+class FakeEmbedder:
+    """Texts that share words have similar vectors; so have sounds that share a spectrum."""
+
+    @property
+    def spec(self) -> EmbedderSpec:
+        """What it is and can do."""
+        return SPEC
+
+    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+        """Embed texts and clips by hashing words and band energies."""
+        check_items(SPEC, items)
+        rows = np.zeros((len(items), SPEC.dim), np.float32)
+        rows[:, 0] = 1e-3  # no item is the zero vector
+        for index, item in enumerate(items):
+            for word in re.findall(r"\w+", (item.text or "").lower()):
+                digest = hashlib.sha256(word.encode()).digest()
+                rows[index, digest[0] % SPEC.dim] += 1.0 if digest[1] % 2 else -1.0
+            if item.clip is not None:
+                rows[index] += band_energies(item.clip, SPEC.dim)
+        return unit_rows(rows)
+
+
+def band_energies(clip: Clip, bands: int) -> Float32:
+    """Share of the power in equal frequency bands, float32, shape = (bands,)."""
+    power = np.abs(np.fft.rfft(clip.samples, n=max(len(clip.samples), 2 * bands))) ** 2
+    energies = np.array([band.sum() for band in np.array_split(power, bands)], np.float32)
+    shares: Float32 = energies / max(float(energies.sum()), 1e-12)
+    return shares

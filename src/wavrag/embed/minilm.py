@@ -1,0 +1,93 @@
+"""all-MiniLM-L6-v2 on ONNX Runtime: text to a unit vector of 384 dimensions.
+
+Source: Reimers and Gurevych, Sentence-BERT (arXiv 1908.10084); weights in `weights/minilm`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wavrag import config
+from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
+from wavrag.embed.runtime import Workers, load_session
+from wavrag.types import Float32, Item, Role
+
+WEIGHTS = Path(__file__).parent / "weights" / "minilm"
+REVISION = "minilm-l6-v2-int8-1"
+MAX_TOKENS = 256  # word pieces with the two special ones, as the model was published
+CLS, SEP = 101, 102
+
+SPEC = EmbedderSpec(
+    name="minilm",
+    revision=REVISION,
+    dim=384,
+    modalities=frozenset({"text"}),
+    sampling_rate=None,
+    max_audio_seconds=None,
+    languages=("en",),
+    licence="Apache-2.0",
+)
+
+
+class MiniLM:
+    """The text embedder that the package ships.
+
+    A text of more than 256 word pieces is embedded in pieces of that size, and its vector is
+    their mean, weighted by length: no word is left out.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._workers = Workers(threads or config.threads())
+
+    @property
+    def spec(self) -> EmbedderSpec:
+        """What it is and can do."""
+        return SPEC
+
+    @cached_property
+    def _session(self) -> Any:
+        return load_session(WEIGHTS / "model.onnx")
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(WEIGHTS / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return tokenizer
+
+    def load(self) -> None:
+        """Read the weights now rather than at the first text."""
+        _ = self._session, self._tokenizer
+
+    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+        """Embed texts; queries and passages are embedded alike."""
+        check_items(SPEC, items)
+        return self.embed_texts([item.text or "" for item in items])
+
+    def embed_texts(self, texts: Sequence[str]) -> Float32:
+        """Unit rows for texts, float32, shape = (len(texts), 384)."""
+        self.load()
+        rows = self._workers.map(self._embed_text, texts)
+        return np.stack(rows) if rows else np.empty((0, SPEC.dim), np.float32)
+
+    def _embed_text(self, text: str) -> Float32:
+        pieces = self._tokenizer.encode(text, add_special_tokens=False).ids
+        size = MAX_TOKENS - 2
+        windows = [pieces[at : at + size] for at in range(0, len(pieces), size)] or [[]]
+        rows = np.stack([self._run([CLS, *window, SEP]) for window in windows])
+        weights = np.array([[max(len(window), 1)] for window in windows], np.float32)
+        row: Float32 = unit_rows((rows * weights).sum(0, keepdims=True))[0]
+        return row
+
+    def _run(self, ids: list[int]) -> Float32:
+        tokens = np.array([ids], np.int64)
+        feed = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
+        row: Float32 = self._session.run(None, feed)[0][0]
+        return row

@@ -1,0 +1,144 @@
+"""Moonshine tiny (English) on ONNX Runtime: speech to words.
+
+Source: Jeffries et al., Moonshine (arXiv 2410.15608). The weights are read from the files of the
+`moonshine-voice` package, whose own code is not run.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wavrag.embed.runtime import load_session
+from wavrag.errors import EmbedderError
+from wavrag.types import Clip, Float32
+
+SAMPLE_RATE = 16_000  # Hz
+MAX_SECONDS = 30.0  # longest utterance it was trained on
+MIN_SAMPLES = 1_600  # 0.1 s; shorter sound is padded with silence, the encoder needs some frames
+TOKENS_PER_SECOND = 6.5  # more than speech ever yields; ends a loop of repeated words
+BEGIN, END = 1, 2
+HEADS, HEAD_SIZE = 8, 36
+SPACE = "\u2581"
+
+
+def weights_folder() -> Path:
+    """Folder of the recogniser's files in the installed `moonshine-voice` package.
+
+    Raises:
+        EmbedderError: the package is not installed.
+    """
+    spec = importlib.util.find_spec("moonshine_voice")
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbedderError(
+            "the speech recogniser is not installed: pip install moonshine-voice==0.0.73"
+        )
+    return Path(spec.submodule_search_locations[0]) / "assets" / "tiny-en"
+
+
+class Moonshine:
+    """Recognises English speech of at most 30 seconds at 16 kHz."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._given = folder
+
+    @cached_property
+    def _folder(self) -> Path:
+        return self._given or weights_folder()
+
+    @cached_property
+    def _encoder(self) -> Any:
+        return load_session(self._folder / "encoder_model.ort")
+
+    @cached_property
+    def _decoder(self) -> Any:
+        return load_session(self._folder / "decoder_model_merged.ort")
+
+    @cached_property
+    def _vocabulary(self) -> list[bytes]:
+        return read_vocabulary(self._folder / "tokenizer.bin")
+
+    def load(self) -> None:
+        """Read the weights now rather than at the first clip."""
+        _ = self._encoder, self._decoder, self._vocabulary
+
+    def transcribe(self, clip: Clip) -> str:
+        """The words of a clip, empty where there are none.
+
+        Args:
+            clip: 16 kHz, at most 30 s, finite samples.
+        """
+        if not np.any(clip.samples):
+            return ""
+        samples = clip.samples
+        if len(samples) < MIN_SAMPLES:
+            samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
+        wave = np.ascontiguousarray(samples[None], np.float32)
+        mask = np.ones(wave.shape, np.int64)
+        frames = self._encoder.run(None, {"input_values": wave, "attention_mask": mask})[0]
+        tokens = self._decode(frames, mask, limit=max(8, int(clip.duration * TOKENS_PER_SECOND)))
+        words = b"".join(self._vocabulary[token] for token in tokens)
+        return words.decode("utf-8", "replace").replace(SPACE, " ").strip()
+
+    def _decode(self, frames: Float32, mask: Any, limit: int) -> list[int]:
+        """Greedy search.
+
+        Args:
+            frames: of the encoder, shape = (1, n_frames, 288).
+            mask: of the waveform, shape = (1, n_samples).
+            limit: most tokens.
+        """
+        decoder = self._decoder
+        outputs = [output.name for output in decoder.get_outputs()]
+        past = {
+            value.name: np.zeros((1, HEADS, 0, HEAD_SIZE), np.float32)
+            for value in decoder.get_inputs()
+            if value.name.startswith("past_key_values")
+        }
+        feed = {"encoder_hidden_states": frames, "encoder_attention_mask": mask, **past}
+        tokens = [BEGIN]
+        while len(tokens) <= limit:
+            first = len(tokens) == 1
+            feed["input_ids"] = np.array([[tokens[-1]]], np.int64)
+            feed["use_cache_branch"] = np.array([not first])
+            logits, *present = decoder.run(None, feed)
+            token = int(logits[0, -1].argmax())
+            if token == END:
+                break
+            tokens.append(token)
+            for name, value in zip(outputs[1:], present, strict=True):
+                # Keys and values of the encoder's frames are computed in the first step only.
+                if first or ".decoder." in name:
+                    feed[name.replace("present", "past_key_values")] = value
+        return tokens[1:]
+
+
+def read_vocabulary(path: Path) -> list[bytes]:
+    """Tokens of `tokenizer.bin`: byte strings, each after its length.
+
+    A length below 128 takes one byte; a longer one takes two: its low 7 bits with the top bit
+    set, then the rest.
+
+    Raises:
+        EmbedderError: the file cannot be read or ends inside a token.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise EmbedderError(f"cannot read {path}: {error.strerror or error}") from error
+    tokens, at = [], 0
+    while at < len(data):
+        length = data[at]
+        at += 1
+        if length >= 128:
+            length = length - 128 + 128 * data[at]
+            at += 1
+        tokens.append(data[at : at + length])
+        at += length
+    if at != len(data):
+        raise EmbedderError(f"{path} is damaged: reinstall moonshine-voice==0.0.73")
+    return tokens

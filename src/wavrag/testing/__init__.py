@@ -1,0 +1,5 @@
+"""Conformance kits, one for each seam: subclass a kit, give its fixture, inherit its tests.
+
+Needs pytest. The fakes live beside the real ones: `wavrag.embed.FakeEmbedder`,
+`wavrag.store.MemoryStore`, `wavrag.generate.FakeGenerator`.
+"""
