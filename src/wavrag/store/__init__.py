@@ -1,0 +1,24 @@
+"""Stores keep passages with their vectors and find them again: by meaning and by words.
+
+`LanceStore` keeps them on disk, `MemoryStore` in memory; both keep the promises of `Store`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wavrag.store.base import Record, Store, StoredDocument
+from wavrag.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from wavrag.store.lance import LanceOptions, LanceStore
+
+__all__ = ["LanceOptions", "LanceStore", "MemoryStore", "Record", "Store", "StoredDocument"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in {"LanceOptions", "LanceStore"}:
+        from wavrag.store import lance
+
+        return getattr(lance, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,286 @@
+"""The embedded store: one LanceDB table in a directory, no server.
+
+A write is one commit of the table: a killed process leaves the table as it was before or as it is
+after. Writers of all processes take turns by a lock file; readers never wait, and see every commit
+from their next call on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from wavrag.errors import IndexMismatchError, StoreError
+from wavrag.store.base import Record, StoredDocument
+from wavrag.store.lance_errors import explained
+from wavrag.store.lance_filter import filter_sql, in_sql
+from wavrag.store.lance_legs import (
+    create_indexes,
+    dense_leg,
+    lexical_leg,
+    missing_indexes,
+    probe_indexes,
+    update_vector_index,
+    vector_partitions,
+)
+from wavrag.store.lance_rows import (
+    FORMAT,
+    PASSAGE_COLUMNS,
+    load_metadata,
+    schema,
+    to_passages,
+    to_records,
+    to_table,
+)
+from wavrag.store.lexical import query_words
+from wavrag.store.records import (
+    check_records,
+    check_vector,
+    find_defects,
+    is_unicode,
+    read_filter,
+)
+from wavrag.types import Float32, Leg, Passage, Scored
+
+TABLE = "passages"
+SCAN_ROWS = 1024
+"""Rows that `scan` holds at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class LanceOptions:
+    """How a `LanceStore` works.
+
+    Attributes:
+        exact_below: rows; with fewer, the dense leg looks at every vector, from there on at those
+            that an IVF_SQ index proposes.
+        keep_seconds: age in seconds from which `optimize` drops old versions of the table. A
+            `scan` that takes longer than this while another process optimizes can fail.
+        lock_seconds: seconds that a writer waits for its turn before it gives up.
+    """
+
+    exact_below: int = 50_000
+    keep_seconds: float = 600.0
+    lock_seconds: float = 600.0
+
+
+class LanceStore:
+    """Records in a LanceDB table: exact or approximate cosine, and BM25."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], dim: int, options: LanceOptions | None = None
+    ) -> None:
+        """Open the store in a directory, making both if they are not there.
+
+        Args:
+            path: the directory.
+            dim: length of its vectors.
+            options: see `LanceOptions`.
+
+        Raises:
+            IndexMismatchError: it holds vectors of another length, or another format.
+            StoreError: it cannot be read, or not be made.
+        """
+        os.environ.setdefault("LANCEDB_LOG", "error")  # its warnings would mix with the progress
+        import lancedb
+        from filelock import FileLock
+
+        self.path = Path(path)
+        self.dim = dim
+        self.options = options or LanceOptions()
+        self._closed = False
+        self._lock = FileLock(
+            self.path / "write.lock", timeout=self.options.lock_seconds, poll_interval=0.01
+        )
+        with explained(self.path):
+            # An interval of 0: every read looks for the latest commit first.
+            self._database: Any = lancedb.connect(self.path, read_consistency_interval=timedelta(0))
+            self._table = self._open_or_create()
+        self._check_format()
+
+    def upsert(self, records: Sequence[Record]) -> None:
+        """Replace whole documents in one commit; see `Store.upsert`."""
+        self._check_open()
+        check_records(records, self.dim)
+        if not records:
+            return
+        rows = to_table(records, self.dim)
+        documents = in_sql("document_id", {record.passage.document_id for record in records})
+        with self._writing():
+            stored = self._table.search().where(documents).select(["id"]).to_arrow()
+            stale = set(stored["id"].to_pylist()) - set(rows["id"].to_pylist())
+            merge = self._table.merge_insert("id")
+            merge = merge.when_matched_update_all().when_not_matched_insert_all()
+            if stale:
+                # Only now, for this clause makes the merge read every id of the table.
+                merge = merge.when_not_matched_by_source_delete(documents)
+            merge.execute(rows)
+
+    def delete(self, document_ids: Sequence[str]) -> int:
+        """Remove documents in one commit; see `Store.delete`."""
+        self._check_open()
+        known = {document_id for document_id in document_ids if is_unicode(document_id)}
+        if not known:
+            return 0
+        condition = in_sql("document_id", known)
+        with self._writing():
+            passages: int = self._table.count_rows(condition)
+            if passages:
+                self._table.delete(condition)
+        return passages
+
+    def search(
+        self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
+    ) -> Mapping[Leg, list[Scored]]:
+        """The best passages of each leg; see `Store.search`."""
+        self._check_open()
+        tree = read_filter(where)
+        condition = None if tree is None else filter_sql(tree)
+        legs: dict[Leg, list[Scored]] = {}
+        with explained(self.path):
+            if vector is not None:
+                check_vector(vector, self.dim, "the query")
+                partitions = vector_partitions(self._table)
+                legs["dense"] = dense_leg(self._table, vector, k, condition, partitions)
+            if text is not None:
+                words = query_words(text.encode(errors="replace").decode())
+                legs["lexical"] = lexical_leg(self._table, words, k, condition)
+        return legs
+
+    def get(self, passage_ids: Sequence[str]) -> list[Passage]:
+        """Passages by id; see `Store.get`."""
+        self._check_open()
+        known = {passage_id for passage_id in passage_ids if is_unicode(passage_id)}
+        if not known:
+            return []
+        with explained(self.path):
+            query = self._table.search().where(in_sql("id", known))
+            rows = query.select(list(PASSAGE_COLUMNS)).to_arrow()
+        found = {passage.id: passage for passage in to_passages(rows)}
+        return [found[key] for key in passage_ids if key in found]
+
+    def count(self) -> int:
+        """Passages kept."""
+        self._check_open()
+        with explained(self.path):
+            rows: int = self._table.count_rows()
+        return rows
+
+    def scan(self) -> Iterator[Record]:
+        """Every record, as it was at the call; see `Store.scan`."""
+        self._check_open()
+        with explained(self.path):
+            snapshot = self._snapshot()
+            keys = snapshot.search().select(["document_id", "ordinal"]).with_row_id(True).to_arrow()
+        keys = keys.sort_by([("document_id", "ascending"), ("ordinal", "ascending")])
+        return self._read(snapshot, keys["_rowid"].to_pylist())
+
+    def documents(self) -> list[StoredDocument]:
+        """Every document, in order of id."""
+        self._check_open()
+        with explained(self.path):
+            snapshot = self._snapshot()
+            spans = snapshot.search().select(["document_id", "end"]).to_arrow()
+            columns = ["document_id", "content_hash", "source", "title", "metadata", "start"]
+            heads = snapshot.search().where("ordinal = 0").select(columns).to_arrow()
+        spans = spans.group_by("document_id").aggregate([("end", "max"), ([], "count_all")])
+        extent = {row["document_id"]: row for row in spans.to_pylist()}
+        return [
+            StoredDocument(
+                id=head["document_id"],
+                content_hash=head["content_hash"],
+                source=head["source"],
+                title=head["title"],
+                modality="text" if head["start"] is None else "audio",
+                passages=extent[head["document_id"]]["count_all"],
+                seconds=extent[head["document_id"]]["end_max"] or 0.0,
+                metadata=load_metadata(head["metadata"]),
+            )
+            for head in heads.sort_by("document_id").to_pylist()
+        ]
+
+    def optimize(self) -> None:
+        """Merge small files, bring the indexes up to date, drop old versions."""
+        self._check_open()
+        with self._writing():
+            self._table.optimize(cleanup_older_than=timedelta(seconds=self.options.keep_seconds))
+            update_vector_index(self._table, self._table.count_rows(), self.options.exact_below)
+
+    def verify(self) -> list[str]:
+        """Read every column of every row and ask every index; see `Store.verify`."""
+        self._check_open()
+        defects: list[str] = []
+        try:
+            with explained(self.path):
+                defects += [
+                    f"{self.path} has lost its index {name}: index again"
+                    for name in missing_indexes(self._table)
+                ]
+                defects += find_defects(self.scan(), self.dim)
+                probe_indexes(self._table, self.dim)
+        except StoreError as error:
+            defects.append(str(error))
+        return defects
+
+    def close(self) -> None:
+        """Let go of the table."""
+        self._closed = True
+        self._table = self._database = None
+
+    def _open_or_create(self) -> Any:
+        try:
+            table = self._database.open_table(TABLE)
+        except ValueError:  # there is no such table
+            with self._lock:
+                self._database.create_table(TABLE, schema=schema(self.dim), exist_ok=True)
+            table = self._database.open_table(TABLE)
+        if missing_indexes(table):
+            with self._lock:
+                create_indexes(table)
+        return table
+
+    def _check_format(self) -> None:
+        fields = self._table.schema
+        expected = schema(self.dim)
+        if (
+            fields.names != expected.names
+            or (fields.metadata or {}).get(b"wavrag.format") != FORMAT
+        ):
+            raise IndexMismatchError(
+                f"{self.path} has another format: index again into a new directory"
+            )
+        dim = fields.field("vector").type.list_size
+        if dim != self.dim:
+            raise IndexMismatchError(
+                f"{self.path} holds vectors of length {dim}, not {self.dim}: use the embedder that"
+                " it was made with, or index again into a new directory"
+            )
+
+    def _snapshot(self) -> Any:
+        """The table as it is now; later commits do not show."""
+        import lancedb
+
+        return lancedb.connect(self.path).open_table(TABLE)
+
+    def _read(self, snapshot: Any, row_ids: list[int]) -> Iterator[Record]:
+        columns = [name for name in schema(self.dim).names if name not in {"id", "facets"}]
+        for first in range(0, len(row_ids), SCAN_ROWS):
+            with explained(self.path):
+                wanted = row_ids[first : first + SCAN_ROWS]
+                rows = snapshot.take_row_ids(wanted).select(columns).with_row_id().to_arrow()
+            order = {row_id: place for place, row_id in enumerate(rows["_rowid"].to_pylist())}
+            yield from to_records(rows.take([order[row_id] for row_id in wanted]))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with explained(self.path), self._lock:
+            yield
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"{self.path} is closed: open it again")

@@ -1,0 +1,58 @@
+"""What LanceDB's errors mean, in words that say what to do.
+
+LanceDB raises RuntimeError, OSError and ValueError; the cause is an operating system's number in
+the message.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wavrag.errors import StoreError
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn errors of LanceDB and of the operating system into `StoreError`.
+
+    Args:
+        path: the store's directory, named in the message.
+    """
+    from filelock import Timeout
+
+    try:
+        yield
+    except Timeout as error:
+        raise StoreError(
+            f"{path} is being written by another process: wait until it is done and run again"
+        ) from error
+    except (RuntimeError, OSError, ValueError) as error:
+        raise StoreError(_explanation(path, error)) from error
+
+
+def _explanation(path: Path, error: Exception) -> str:
+    match _number(error):
+        case errno.ENOSPC | errno.EDQUOT:
+            return (
+                f"the disk is full and {path} cannot grow: free space and run again;"
+                " nothing already stored was lost"
+            )
+        case errno.EROFS | errno.EACCES | errno.EPERM:
+            return f"{path} is not writable or not readable: check its permissions"
+        case errno.ENOTDIR | errno.EEXIST:
+            return f"{path} is not a directory: give another"
+    lines = str(error).splitlines() or [type(error).__name__]
+    return f"{path}: {lines[0]}: run `wavrag kb verify`, and index again if it finds defects"
+
+
+def _number(error: Exception) -> int | None:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = _OS_ERROR.search(str(error))
+    return int(found.group(1)) if found else None

@@ -1,0 +1,404 @@
+"""What every store must keep. Subclass a kit, give its fixture, and inherit the tests.
+
+class TestMyStore(PersistentStoreConformance):
+    @pytest.fixture
+    def open_store(self, tmp_path):
+        return lambda dim: MyStore(tmp_path, dim)
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from wavrag.errors import FilterError, IndexMismatchError, StoreError
+from wavrag.store.base import Record, Store, StoredDocument
+from wavrag.testing.store_data import (
+    DIM,
+    FILTER_VALUES,
+    ODD_IDS,
+    ODD_QUESTIONS,
+    OpenStore,
+    broken_records,
+    check_written,
+    contents,
+    ids,
+    plain,
+    random_filter,
+    random_passages,
+    run_together,
+    text_records,
+    typed,
+    unit_vector,
+    writer,
+    written,
+)
+from wavrag.types import Metadata, Passage
+from wavrag.where import matches, parse
+
+
+class StoreConformance:
+    """Tests of one open store. Give the fixture `open_store`: dim to an empty store."""
+
+    @pytest.fixture
+    def open_store(self) -> OpenStore:
+        """Makes a store that keeps vectors of the given length."""
+        raise NotImplementedError("give the fixture open_store")
+
+    @pytest.fixture
+    def store(self, open_store: OpenStore) -> Store:
+        """An empty store."""
+        return open_store(DIM)
+
+    def test_is_a_store(self, store: Store) -> None:
+        assert isinstance(store, Store)
+
+    def test_empty(self, store: Store) -> None:
+        assert store.count() == 0
+        assert store.search(unit_vector(1), "anything", 5) == {"dense": [], "lexical": []}
+        assert store.get(["a#0"]) == []
+        assert store.get([]) == []
+        assert store.documents() == []
+        assert list(store.scan()) == []
+        assert store.delete(["a"]) == 0
+        assert store.delete([]) == 0
+        store.upsert([])
+        store.optimize()
+        assert store.verify() == []
+
+    def test_records_come_back_as_given(self, store: Store) -> None:
+        text = Passage(
+            "b.pdf",
+            0,
+            "Ünïcode \U0001f3a4\n\x00",
+            None,
+            None,
+            3,
+            9,
+            "A > B",
+            7,
+            "b.pdf",
+            "Title",
+            {},
+        )
+        audio = Passage("a.wav", 0, None, 1.25, 2.0000001, source="/a.wav", metadata={"k": "v"})
+        records = [
+            Record(text, unit_vector(1), "words", "h1"),
+            Record(audio, unit_vector(2), "", "h2"),
+            Record(replace(audio, ordinal=1, start=2.0, end=3.5), unit_vector(3), "", "h2"),
+        ]
+        store.upsert(records)
+        assert contents(store) == plain(records)
+        assert store.get(["b.pdf#0", "a.wav#1"]) == [text, records[2].passage]
+
+    def test_metadata_keeps_its_types(self, store: Store) -> None:
+        metadata: Metadata = {
+            "int": 1, "float": 1.0, "yes": True, "no": False, "text": "1", "empty": "", "": 0,
+            "min": -(2**63), "max": 2**63 - 1, "tiny": 5e-324, "third": 1 / 3, "minus": -0.5,
+            "odd 'key' \"\x1e\x1f\x1d": "\x1d\x1e\x1f\x00'\\",
+        }  # fmt: skip
+        store.upsert(text_records("a", ["one"], metadata=metadata))
+        (passage,) = store.get(["a#0"])
+        assert typed(passage.metadata) == typed(metadata)
+        assert typed(store.documents()[0].metadata) == typed(metadata)
+        assert typed(next(iter(store.scan())).passage.metadata) == typed(metadata)
+
+    @pytest.mark.parametrize(("before", "after"), [(10, 3), (3, 10), (4, 4)])
+    def test_a_document_is_replaced_whole(self, store: Store, before: int, after: int) -> None:
+        other = text_records("other", ["stays", "too"])
+        new = text_records("a", [f"new {i}" for i in range(after)], seed=2, content_hash="2")
+        store.upsert([*text_records("a", [f"old {i}" for i in range(before)]), *other])
+        store.upsert(new)
+        assert contents(store) == plain([*new, *other])
+        assert ids(store.search(None, "old", 20)["lexical"]) == []
+        assert len(store.search(None, "new", 20)["lexical"]) == after
+        assert store.verify() == []
+
+    def test_several_documents_are_replaced_at_once(self, store: Store) -> None:
+        store.upsert(text_records("a", ["one"] * 5) + text_records("b", ["one"] * 5))
+        new = [
+            *text_records("b", ["two"] * 2, content_hash="2"),
+            *text_records("c", ["two"], content_hash="2"),
+            *text_records("a", ["two"] * 7, content_hash="2"),
+        ]
+        store.upsert(list(reversed(new)))
+        assert contents(store) == plain(new)
+
+    @pytest.mark.parametrize("what", sorted(broken_records()))
+    def test_broken_records_change_nothing(self, store: Store, what: str) -> None:
+        kept = text_records("broken", ["before"]) + text_records("z", ["before"])
+        store.upsert(kept)
+        with pytest.raises(IndexMismatchError if what == "other dim" else StoreError):
+            store.upsert(text_records("fine", ["one"]) + broken_records()[what])
+        assert contents(store) == plain(kept)
+
+    def test_odd_ids(self, store: Store) -> None:
+        records = [
+            r for i, name in enumerate(ODD_IDS) for r in text_records(name, ["w"] * 2, seed=i)
+        ]
+        store.upsert(records)
+        store.upsert([r for r in records if r.passage.document_id == "it's"])
+        assert store.get([r.passage.id for r in records]) == [r.passage for r in records]
+        for left, name in enumerate(ODD_IDS, start=1):
+            assert store.delete([name]) == 2
+            assert store.count() == len(records) - 2 * left
+
+    def test_delete(self, store: Store) -> None:
+        kept = text_records("b", ["zebra"] * 2)
+        store.upsert(text_records("a", ["zebra"] * 3) + kept + text_records("c", ["zebra"]))
+        assert store.delete(["a", "c", "c", "unknown"]) == 4
+        assert contents(store) == plain(kept)
+        assert sorted(ids(store.search(None, "zebra", 9)["lexical"])) == ["b#0", "b#1"]
+        assert sorted(ids(store.search(unit_vector(0), None, 9)["dense"])) == ["b#0", "b#1"]
+        assert store.delete(["a"]) == 0
+
+    def test_get_keeps_the_order_asked_for(self, store: Store) -> None:
+        store.upsert(text_records("a", ["one", "two", "three"]))
+        wanted = ["a#2", "unknown", "a#0", "a#2"]
+        assert [passage.id for passage in store.get(wanted)] == ["a#2", "a#0", "a#2"]
+
+    def test_dense_is_cosine(self, store: Store) -> None:
+        records = [r for i in range(30) for r in text_records(f"d{i}", ["w"] * 10, seed=i + 1)]
+        store.upsert(records)
+        query = unit_vector(0)
+        cosines = {r.passage.id: float(query @ r.vector) for r in records}
+        expected = sorted(cosines, key=lambda key: (-cosines[key], key))[:25]
+        hits = store.search(query, None, 25)["dense"]
+        assert ids(hits) == expected
+        assert [h.score for h in hits] == pytest.approx(
+            [cosines[key] for key in expected], abs=1e-5
+        )
+        assert hits[0].passage == next(r.passage for r in records if r.passage.id == expected[0])
+
+    def test_only_the_legs_asked_for(self, store: Store) -> None:
+        store.upsert(text_records("a", ["zebra"]))
+        assert set(store.search(unit_vector(0), None, 1)) == {"dense"}
+        assert set(store.search(None, "zebra", 1)) == {"lexical"}
+        assert set(store.search(None, None, 1)) == set()
+
+    @pytest.mark.parametrize(("k", "expected"), [(0, 0), (1, 1), (3, 3), (10**6, 3)])
+    def test_at_most_k(self, store: Store, k: int, expected: int) -> None:
+        store.upsert(text_records("a", ["zebra"] * 3))
+        legs = store.search(unit_vector(0), "zebra", k)
+        assert [len(hits) for hits in legs.values()] == [expected, expected]
+
+    def test_a_query_vector_of_another_length(self, store: Store) -> None:
+        with pytest.raises(IndexMismatchError, match=str(DIM)):
+            store.search(unit_vector(0, DIM + 1), None, 1)
+
+    def test_ties_go_by_id(self, store: Store) -> None:
+        names = [f"d{i:03d}" for i in range(120)]
+        random.Random(1).shuffle(names)
+        for first in range(0, 120, 40):
+            batch = [r for name in names[first : first + 40] for r in text_records(name, ["zebra"])]
+            store.upsert([replace(r, vector=unit_vector(5)) for r in batch])
+        for _ in range(2):
+            legs = store.search(unit_vector(5), "zebra", 5)
+            assert ids(legs["dense"]) == [f"d{i:03d}#0" for i in range(5)]
+            assert ids(legs["lexical"]) == [f"d{i:03d}#0" for i in range(5)]
+            store.optimize()
+
+    def test_lexical_prefers_rare_words(self, store: Store) -> None:
+        common = [r for i in range(20) for r in text_records(f"c{i:02d}", ["common words here"])]
+        store.upsert(common + text_records("rare", ["Quagga words there"]))
+        hits = store.search(None, "What are the common QUAGGA words?", 30)["lexical"]
+        assert ids(hits)[0] == "rare#0"
+        assert len(hits) == 21
+        assert all(first.score >= second.score > 0 for first, second in itertools.pairwise(hits))
+
+    def test_function_words_are_no_evidence_beside_others(self, store: Store) -> None:
+        store.upsert(text_records("a", ["what is the matter"]) + text_records("who", ["The Who"]))
+        assert ids(store.search(None, "What is the okapi?", 5)["lexical"]) == []
+        assert ids(store.search(None, "who are the who", 5)["lexical"])[0] == "who#0"
+
+    @pytest.mark.parametrize("question", ODD_QUESTIONS)
+    def test_any_characters_are_words(self, store: Store, question: str) -> None:
+        store.upsert(text_records("a", ["a zebra", "an okapi"]))
+        assert ids(store.search(None, question, 5)["lexical"]) == ["a#0"]
+
+    @pytest.mark.parametrize("question", ["", " ", "?!", '"', "()", "*", "\n", "--", "🎤"])
+    def test_no_words_no_hits(self, store: Store, question: str) -> None:
+        store.upsert(text_records("a", ["a zebra ?! * 🎤"]))
+        assert ids(store.search(None, question, 5)["lexical"]) == []
+
+    def test_what_is_not_unicode_is_not_there(self, store: Store) -> None:
+        store.upsert(text_records("a", ["zebra"]))
+        assert store.get(["caf\udce9#0", "a#0"]) == store.get(["a#0"])
+        assert store.delete(["caf\udce9"]) == 0
+        assert ids(store.search(None, "zebra \udce9", 5)["lexical"]) == ["a#0"]
+        with pytest.raises(FilterError, match="Unicode"):
+            store.search(None, "zebra", 5, "title = '\udce9'")
+
+    def test_passages_without_words(self, store: Store) -> None:
+        store.upsert(text_records("a", ["", "zebra"]))
+        assert ids(store.search(None, "zebra", 5)["lexical"]) == ["a#1"]
+
+    def test_search_sees_every_change_before_and_after_optimize(self, store: Store) -> None:
+        store.upsert(text_records("a", ["zebra one"], seed=1))
+        store.optimize()
+        store.upsert(text_records("b", ["zebra two"], seed=2))
+        assert sorted(ids(store.search(None, "zebra", 5)["lexical"])) == ["a#0", "b#0"]
+        store.upsert(text_records("a", ["okapi"], seed=3))
+        store.delete(["b"])
+        store.upsert(text_records("c", ["zebra three"], seed=4))
+        for _ in range(2):
+            legs = store.search(unit_vector(3000), "zebra", 5)
+            assert ids(legs["lexical"]) == ["c#0"]
+            assert ids(legs["dense"])[0] == "a#0"
+            assert store.verify() == []
+            store.optimize()
+
+    def test_scan_is_ordered_and_of_one_moment(self, store: Store) -> None:
+        for name in ("b", "a", "c"):
+            store.upsert(text_records(name, ["w"] * 11))
+        records = store.scan()
+        first = next(records)
+        store.upsert(text_records("aa", ["w"]))
+        store.delete(["c"])
+        found = [first, *records]
+        assert [(r.passage.document_id, r.passage.ordinal) for r in found] == [
+            (name, ordinal) for name in "abc" for ordinal in range(11)
+        ]
+
+    def test_documents(self, store: Store) -> None:
+        clip = Passage(
+            "b.wav", 0, start=0.0, end=5.0, source="/b.wav", title="B", metadata={"n": 1}
+        )
+        store.upsert(
+            [
+                Record(clip, unit_vector(1), "", "h2"),
+                Record(replace(clip, ordinal=1, start=4.0, end=9.5), unit_vector(2), "", "h2"),
+                *text_records("a.md", ["one", "two", "three"], content_hash="h1"),
+            ]
+        )
+        assert store.documents() == [
+            StoredDocument("a.md", "h1", "a.md", "", "text", 3, 0.0, {}),
+            StoredDocument("b.wav", "h2", "/b.wav", "B", "audio", 2, 9.5, {"n": 1}),
+        ]
+
+    def test_filter_comes_before_the_cut(self, store: Store) -> None:
+        query = unit_vector(0)
+        near = [
+            r for i in range(50) for r in text_records(f"n{i}", ["zebra"], metadata={"lang": "de"})
+        ]
+        far = text_records("far", ["a zebra among many other words"], metadata={"lang": "en"})
+        store.upsert([replace(r, vector=query) for r in near] + [replace(far[0], vector=-query)])
+        legs = store.search(query, "zebra", 3, "lang = 'en'")
+        assert ids(legs["dense"]) == ids(legs["lexical"]) == ["far#0"]
+        legs = store.search(query, "zebra", 3, "lang = 'fr'")
+        assert legs == {"dense": [], "lexical": []}
+
+    def test_filters_pass_what_matches(self, store: Store) -> None:
+        chance = random.Random(11)
+        passages = random_passages(chance, 80)
+        vectors = [unit_vector(seed) for seed in range(len(passages))]
+        rows = zip(passages, vectors, strict=True)
+        store.upsert([Record(passage, vector, "zebra", "h") for passage, vector in rows])
+        told_apart = 0
+        for _ in range(400):
+            where = random_filter(chance)
+            tree = parse(where)
+            expected = {passage.id for passage in passages if matches(tree, passage)}
+            found = store.search(unit_vector(0), None, 1_000, where)["dense"]
+            assert set(ids(found)) == expected, where
+            told_apart += 0 < len(expected) < len(passages)
+        assert told_apart > 100
+
+    def test_every_value_compares_as_in_the_filter_language(self, store: Store) -> None:
+        passages = [
+            Passage(f"d{number}", 0, metadata={"key": value})
+            for number, value in enumerate(FILTER_VALUES)
+        ]
+        store.upsert([Record(passage, unit_vector(1), "", "h") for passage in passages])
+        for value in FILTER_VALUES:
+            for operator in ("=", "!=", "<", ">="):
+                where = f"key {operator} {written(value)}"
+                expected = {p.id for p in passages if matches(parse(where), p)}
+                found = store.search(unit_vector(0), None, 1_000, where)["dense"]
+                assert set(ids(found)) == expected, where
+
+    @pytest.mark.parametrize(
+        "where",
+        [
+            "key < 1" + "0" * 300,
+            "key > -1" + "0" * 300,
+            "key in (" + ", ".join(map(str, range(2_000))) + ")",
+            " or ".join(f"key = {i}" for i in range(300)),
+            "not " * 40 + "key = 1",
+            "key like '" + "%1" * 200 + "'",
+        ],
+        ids=["huge", "minus huge", "many values", "many conditions", "deep", "long pattern"],
+    )
+    def test_large_filters(self, store: Store, where: str) -> None:
+        metadatas: list[Metadata] = [{"key": 1}, {"key": "1"}, {"key": 1e308}, {}]
+        passages = [Passage(f"d{i}", 0, metadata=m) for i, m in enumerate(metadatas)]
+        store.upsert([Record(passage, unit_vector(1), "", "h") for passage in passages])
+        expected = {p.id for p in passages if matches(parse(where), p)}
+        assert set(ids(store.search(unit_vector(0), None, 9, where)["dense"])) == expected
+
+    def test_a_filter_that_cannot_be_understood(self, store: Store) -> None:
+        with pytest.raises(FilterError):
+            store.search(unit_vector(0), None, 1, "lang = ")
+
+    def test_threads_write_at_once(self, open_store: OpenStore) -> None:
+        store = open_store(DIM)
+        run_together([writer(store, name) for name in "abcd"])
+        check_written(store, "abcd")
+
+
+class PersistentStoreConformance(StoreConformance):
+    """Tests of a store that outlives its process: `open_store` opens one and the same place."""
+
+    def test_reopen(self, open_store: OpenStore) -> None:
+        records = text_records("a", ["zebra", "okapi"], metadata={"lang": "en"})
+        store = open_store(DIM)
+        store.upsert(records)
+        store.close()
+        again = open_store(DIM)
+        assert contents(again) == plain(records)
+        assert ids(again.search(None, "zebra", 5, "lang = 'en'")["lexical"]) == ["a#0"]
+        again.optimize()
+        assert contents(open_store(DIM)) == plain(records)
+
+    def test_another_dim_is_refused(self, open_store: OpenStore) -> None:
+        open_store(DIM).close()
+        with pytest.raises(IndexMismatchError, match=rf"{DIM}.*{DIM + 1}"):
+            open_store(DIM + 1)
+
+    def test_a_reader_sees_what_another_has_written(self, open_store: OpenStore) -> None:
+        writing, reading = open_store(DIM), open_store(DIM)
+        assert reading.count() == 0
+        writing.upsert(text_records("a", ["zebra"]))
+        assert ids(reading.search(None, "zebra", 1)["lexical"]) == ["a#0"]
+        assert reading.count() == 1
+        assert [document.id for document in reading.documents()] == ["a"]
+        writing.optimize()
+        writing.delete(["a"])
+        assert reading.search(unit_vector(0), "zebra", 1) == {"dense": [], "lexical": []}
+
+    def test_two_handles_write_at_once(self, open_store: OpenStore) -> None:
+        run_together([writer(open_store(DIM), name) for name in "abcd"])
+        check_written(open_store(DIM), "abcd")
+
+    def test_closed(self, open_store: OpenStore) -> None:
+        store = open_store(DIM)
+        store.close()
+        store.close()
+        calls: list[Callable[[], object]] = [
+            store.count,
+            store.documents,
+            store.optimize,
+            store.verify,
+            store.scan,
+            lambda: store.upsert(text_records("a", ["one"])),
+            lambda: store.delete(["a"]),
+            lambda: store.get(["a#0"]),
+            lambda: store.search(unit_vector(0), None, 1),
+        ]
+        for call in calls:
+            with pytest.raises(StoreError, match="closed"):
+                call()

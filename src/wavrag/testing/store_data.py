@@ -1,0 +1,246 @@
+"""Records, filters and writers that the store kits are made of."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from wavrag.store.base import Record, Store
+from wavrag.types import Float32, Metadata, Passage, Scalar, Scored
+
+DIM = 8
+
+OpenStore = Callable[[int], Store]
+
+ODD_IDS = (
+    "it's",
+    'say "hi"',
+    "a#0",
+    "100%_\\",
+    "line\nbreak",
+    "') OR (1 = 1",
+    "日本/é.wav",
+    "",
+    "null\x00byte",
+    "sep\x1e\x1farator",
+)
+
+ODD_QUESTIONS = (
+    '"zebra"',
+    "zebra:",
+    "+zebra -crossing",
+    "(zebra",
+    "zebra)",
+    "zebra AND (",
+    "zebra*",
+    "zebra~2",
+    "NOT zebra",
+    "title:zebra^9",
+    "zebra\\",
+    "'; DROP TABLE passages; -- zebra",
+    "\x00zebra\n",
+    "zebra?!",
+)
+
+
+def unit_vector(seed: int, dim: int = DIM) -> Float32:
+    """A unit vector, the same for the same seed."""
+    vector = np.random.default_rng(seed).standard_normal(dim)
+    return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+def text_records(
+    document_id: str,
+    words: Sequence[str],
+    *,
+    seed: int = 0,
+    metadata: Metadata | None = None,
+    content_hash: str = "hash",
+) -> list[Record]:
+    """A text document with one passage for each of `words`."""
+    return [
+        Record(
+            Passage(
+                document_id=document_id,
+                ordinal=ordinal,
+                text=text,
+                char_start=100 * ordinal,
+                char_end=100 * ordinal + len(text),
+                source=document_id,
+                metadata=metadata or {},
+            ),
+            unit_vector(1000 * seed + ordinal),
+            text,
+            content_hash,
+        )
+        for ordinal, text in enumerate(words)
+    ]
+
+
+def ids(hits: Iterable[Scored]) -> list[str]:
+    """Passage ids of a leg."""
+    return [hit.passage.id for hit in hits]
+
+
+def contents(store: Store) -> list[tuple[Passage, list[float], str, str]]:
+    """Everything that a store keeps, comparable."""
+    return [
+        (record.passage, record.vector.tolist(), record.lexical, record.content_hash)
+        for record in store.scan()
+    ]
+
+
+def plain(records: Iterable[Record]) -> list[tuple[Passage, list[float], str, str]]:
+    """Records as `contents` gives them."""
+    ordered = sorted(records, key=lambda r: (r.passage.document_id, r.passage.ordinal))
+    return [(r.passage, r.vector.tolist(), r.lexical, r.content_hash) for r in ordered]
+
+
+def typed(metadata: Metadata) -> dict[str, tuple[type, Scalar]]:
+    """Metadata with its types, for 1, 1.0 and True are equal in Python."""
+    return {key: (type(value), value) for key, value in metadata.items()}
+
+
+def broken_records() -> Mapping[str, list[Record]]:
+    """Records that every store refuses, by what is wrong with them."""
+    good = text_records("broken", ["one", "two", "three"])
+
+    def changed(index: int, **changes: Any) -> list[Record]:
+        return [replace(r, **changes) if i == index else r for i, r in enumerate(good)]
+
+    def with_metadata(metadata: Mapping[str, Any]) -> list[Record]:
+        return [replace(r, passage=replace(r.passage, metadata=metadata)) for r in good]
+
+    return {
+        "nan vector": changed(1, vector=np.full(DIM, np.nan, dtype=np.float32)),
+        "zero vector": changed(1, vector=np.zeros(DIM, dtype=np.float32)),
+        "long vector": changed(2, vector=2 * unit_vector(1)),
+        "other dim": changed(2, vector=unit_vector(1, DIM + 1)),
+        "gap": [good[0], good[2]],
+        "twice": [*good, good[0]],
+        "two hashes": changed(2, content_hash="other"),
+        "two metadatas": changed(2, passage=replace(good[2].passage, metadata={"a": 1})),
+        "nested metadata": with_metadata({"a": {"b": 1}}),
+        "null metadata": with_metadata({"a": None}),
+        "nan metadata": with_metadata({"a": float("nan")}),
+        "huge metadata": with_metadata({"a": 2**63}),
+        "undecodable id": text_records("caf\udce9.txt", ["one"]),
+    }
+
+
+FILTER_KEYS = ("year", "lang", "x y", 'quote"d', "it's", "é", "sep\x1e\x1f", "Year", "start.end")
+FILTER_OWN_KEYS = ("id", "source", "title", "modality", "section", "page", "start", "end")
+FILTER_VALUES: tuple[Scalar, ...] = (
+    0, 1, -1, 2, 10, 2**53, 2**53 + 1, 2**63 - 1, -(2**63),
+    0.0, 1.0, 1.5, -0.5, 9e15, 1e300, 5e-324,
+    True, False,
+    "", "a", "A", "ab", "abc", "b", "é", "e", "日本", "1", "true", "it's", "text", "audio",
+    "100%", "a_b", "a\\b", "a.b", "a\nb", " ", "$^(.*)[]",
+    "\x00", "\x1c", "\x1d", "\x1e", "\x1f", "\x1d1", "a\x1fsb",
+)  # fmt: skip
+FILTER_PIECES = (
+    "%", "_", "%", "a", "b", "é", ".", "\\\\", "\\%", "\\_", "\\a", "'", "1",
+    "[", "$", "\n", "\x1d", "1%",
+)  # fmt: skip
+
+
+def random_passages(chance: random.Random, count: int) -> list[Passage]:
+    """One passage each of documents with all kinds of metadata and of own keys."""
+    passages = []
+    for number in range(count):
+        keys = chance.sample([*FILTER_KEYS, *FILTER_OWN_KEYS], chance.randrange(8))
+        spoken = chance.random() < 0.4
+        texts = [value for value in FILTER_VALUES if isinstance(value, str)]
+        passages.append(
+            Passage(
+                document_id=f"{number}{chance.choice(texts)}",
+                ordinal=0,
+                start=chance.choice([0.0, 1.5, 9.25]) if spoken else None,
+                end=chance.choice([10.0, 12.5]) if spoken else None,
+                section=chance.choice(texts),
+                page=chance.choice([None, 1, 2, 10]),
+                source=chance.choice(texts),
+                title=chance.choice(texts),
+                metadata={key: chance.choice(FILTER_VALUES) for key in keys},
+            )
+        )
+    return passages
+
+
+def random_filter(chance: random.Random, depth: int = 3) -> str:
+    """An expression of the filter language over the keys and values above."""
+    shape = chance.randrange(8) if depth else 0
+    if shape == 1:
+        return f"not ({random_filter(chance, depth - 1)})"
+    if shape in (2, 3):
+        word = "and" if shape == 2 else "or"
+        return f"({random_filter(chance, depth - 1)} {word} {random_filter(chance, depth - 1)})"
+    key = chance.choice([*FILTER_KEYS, *FILTER_OWN_KEYS, "missing"])
+    key = '"' + key.replace('"', '""') + '"'
+    match chance.randrange(6):
+        case 0:
+            values = [written(chance.choice(FILTER_VALUES)) for _ in range(chance.randrange(1, 4))]
+            return f"{key} {chance.choice(['', 'not '])}in ({', '.join(values)})"
+        case 1:
+            pattern = "".join(chance.choices(FILTER_PIECES, k=chance.randrange(4)))
+            return f"{key} {chance.choice(['', 'not '])}like {written(pattern)}"
+        case 2:
+            return f"{key} is {chance.choice(['', 'not '])}null"
+    operator = chance.choice(["=", "!=", "<>", "<", "<=", ">", ">="])
+    return f"{key} {operator} {written(chance.choice(FILTER_VALUES))}"
+
+
+def written(value: Scalar) -> str:
+    """A value as the filter language writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
+
+
+def writer(store: Store, name: str) -> Callable[[], None]:
+    """Writes documents of its own, and again and again one that all writers share."""
+
+    def write() -> None:
+        for turn in range(5):
+            store.upsert(
+                text_records(f"{name}{turn}", ["w"] * 3)
+                + text_records("shared", [f"by {name}"] * (turn + 1), content_hash=f"{name}{turn}")
+            )
+
+    return write
+
+
+def check_written(store: Store, names: str) -> None:
+    """All is there that the writers of these names wrote, and the shared document is whole."""
+    documents = {document.id: document for document in store.documents()}
+    assert set(documents) == {"shared", *(f"{name}{turn}" for name in names for turn in range(5))}
+    shared = documents.pop("shared")
+    assert shared.passages == int(shared.content_hash[-1]) + 1
+    assert {document.passages for document in documents.values()} == {3}
+    assert store.verify() == []
+
+
+def run_together(calls: Sequence[Callable[[], None]]) -> None:
+    """Run calls in threads that start at once; raises what one of them raised."""
+    barrier = threading.Barrier(len(calls))
+    errors: list[BaseException] = []
+
+    def run(call: Callable[[], None]) -> None:
+        barrier.wait()
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
