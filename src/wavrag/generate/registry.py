@@ -1,0 +1,43 @@
+"""Generators by name."""
+
+from __future__ import annotations
+
+from wavrag.errors import GenerationError
+from wavrag.generate.base import Generator
+from wavrag.generate.extractive import ExtractiveGenerator
+
+GENERATORS = ("extractive", "local", "local:/path/to/model.gguf", "openai:MODEL", "fake")
+
+
+def load_generator(spec: str) -> Generator:
+    """The generator of that name.
+
+    Args:
+        spec: `extractive` (quotes), `local` (SmolLM2 in this process), `local:PATH` (another GGUF
+            model), `openai:MODEL` (an OpenAI-compatible endpoint) or `fake` (for tests).
+
+    Raises:
+        GenerationError: there is none of that name, or it lacks its model, address or key.
+        MissingExtraError: what it needs is not installed.
+    """
+    kind, separator, rest = spec.partition(":")
+    if kind in {"local", "openai"} and separator and not rest:
+        what = "the path of a GGUF model" if kind == "local" else "the name of a model"
+        raise GenerationError(f"the generator {spec!r} lacks {what} after the colon")
+    match kind, rest:
+        case "extractive", "":
+            return ExtractiveGenerator()
+        case "fake", "":
+            from wavrag.generate.fake import FakeGenerator
+
+            return FakeGenerator()
+        case "local", path:
+            from wavrag.generate.local import LocalGenerator
+
+            return LocalGenerator(path or None)
+        case "openai", model if model:
+            from wavrag.generate.openai import OpenAIGenerator
+
+            return OpenAIGenerator(model)
+    known = ", ".join(GENERATORS)
+    raise GenerationError(f"no generator is called {spec!r}: choose one of {known}")

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from wavrag.generate import (
+    ExtractiveGenerator,
+    ExtractiveOptions,
+    GenerateOptions,
+    QuestionPart,
+    answer_messages,
+    parse_citations,
+    sources_of,
+)
+from wavrag.generate.extractive import Signals, evidence, quotable
+from wavrag.testing.generator import GeneratorConformance
+from wavrag.types import Clip, Hit, Passage
+
+FERRY = (
+    "# Timetable\n\nThe island has one harbour. The ferry to the island\nleaves at nine [4]. When"
+    " does it return? It returns at noon."
+)
+GULLS = Passage("gulls.wav", 0, None, 12.0, 27.0, title="Gulls")
+
+
+def hit(passage: Passage | str, dense: float | None = 0.6, rank: int = 1) -> Hit:
+    if isinstance(passage, str):
+        passage = Passage(f"{rank}.md", 0, passage)
+    return Hit(passage, rank, 1.0 / rank, {"lexical": 3.0} if dense is None else {"dense": dense})
+
+
+def answer(
+    question: str | None,
+    hits: Sequence[Hit],
+    generator: ExtractiveGenerator | None = None,
+) -> str:
+    messages = answer_messages(QuestionPart(question), hits)
+    return "".join((generator or ExtractiveGenerator()).stream(messages, GenerateOptions()))
+
+
+class TestConformance(GeneratorConformance):
+    @pytest.fixture
+    def generator(self) -> ExtractiveGenerator:
+        return ExtractiveGenerator()
+
+
+@pytest.mark.parametrize(
+    ("signals", "expected"),
+    [
+        # Weights 5 and 3: (5 * 0.8 + 3 * 0.6) / 8 = 0.725.
+        (Signals(0.8, 0.6), 0.725),
+        (Signals(0.8), 0.8),
+        (Signals(-0.3), 0.0),
+    ],
+)
+def test_evidence_is_the_weighted_mean_of_what_there_is(signals: Signals, expected: float) -> None:
+    options = ExtractiveOptions(dense_weight=5, overlap_weight=3)
+    assert evidence(signals, options) == pytest.approx(expected)
+
+
+def test_the_sentence_that_answers_is_quoted_with_its_mark() -> None:
+    generator = ExtractiveGenerator(ExtractiveOptions(max_sentences=1))
+    text = answer("When does the ferry leave the island?", [hit(FERRY)], generator)
+    assert text == "The ferry to the island leaves at nine (4). [1]"
+
+
+def test_quotes_are_found_again_in_the_passage() -> None:
+    messages = answer_messages(QuestionPart("When does the ferry leave the island?"), [hit(FERRY)])
+    text = "".join(ExtractiveGenerator().stream(messages, GenerateOptions()))
+    cited = parse_citations(text, sources_of(messages))
+    assert cited.invented == 0
+    assert "The ferry to the island\nleaves at nine [4]." in [c.quote for c in cited.citations]
+    assert all(citation.quote in FERRY for citation in cited.citations)
+
+
+def test_several_sentences_of_a_source_keep_its_order() -> None:
+    passage = "It returns at noon. Boats serve the island. The ferry returns to the island."
+    generator = _with(ExtractiveOptions(keep=0.5))
+    text = answer("When does the ferry return to the island?", [hit(passage)], generator)
+    assert text.index("It returns") < text.index("Boats") < text.index("The ferry returns")
+    assert text.count("[1]") == 3
+    best = _with(ExtractiveOptions(max_sentences=1))
+    text = answer("When does the ferry return to the island?", [hit(passage)], best)
+    assert text == "The ferry returns to the island. [1]"
+
+
+def test_weak_sentences_do_not_follow_a_strong_one() -> None:
+    text = answer("What rings?", [hit("The bell rings."), hit("A lamp is lit.", 0.45, 2)])
+    assert text == "The bell rings. [1]"
+
+
+def test_overlapping_windows_are_quoted_once() -> None:
+    one = "The ferry to the island leaves at nine."
+    text = answer("When does the ferry leave?", [hit(one), hit(f"And so {one}", 0.59, 2)])
+    assert text == f"{one} [1]"
+
+
+@pytest.mark.parametrize(
+    ("question", "hits"),
+    [
+        ("When does the ferry leave?", []),
+        ("Who painted the ceiling?", [hit(FERRY, 0.1)]),
+        ("Who painted the ceiling?", [hit(GULLS, 0.1)]),
+        (None, [hit(FERRY, 0.1)]),
+        ("When does the ferry leave?", [hit("", 0.9)]),
+        ("When does the ferry leave?", [hit("--- *** ---", 0.9)]),
+    ],
+)
+def test_nothing_is_said_without_evidence(question: str | None, hits: list[Hit]) -> None:
+    assert answer(question, hits) == ""
+
+
+@pytest.mark.parametrize(("threshold", "found"), [(0.0, True), (0.69, True), (0.71, False)])
+def test_the_threshold_decides(threshold: float, found: bool) -> None:
+    # All words of the question are in the sentence: 0.7 * 0.571 + 0.3 * 1 = 0.7.
+    options = ExtractiveOptions(threshold=threshold)
+    text = answer("harbour bell", [hit("The harbour bell rings.", 0.4 / 0.7)], _with(options))
+    assert bool(text) is found
+
+
+def test_a_recording_without_words_is_named_with_its_span() -> None:
+    assert answer("gulls crying", [hit(GULLS)]) == 'Recording "Gulls", 0:12.0-0:27.0 [1]'
+    unnamed = replace(GULLS, title="", source="/kb/dawn.wav", text=" ")
+    assert answer("gulls crying", [hit(unnamed)]) == 'Recording "dawn.wav", 0:12.0-0:27.0 [1]'
+
+
+def test_overlapping_spans_of_a_recording_are_named_once() -> None:
+    later = replace(GULLS, ordinal=1, start=20.0, end=35.0)
+    after = replace(GULLS, ordinal=2, start=35.0, end=50.0)
+    other = replace(GULLS, document_id="b.wav", title="Waves")
+    hits = [hit(p, 0.6, r) for r, p in enumerate([GULLS, later, after, other], start=1)]
+    text = answer("gulls crying", hits)
+    assert [mark for mark in ("[1]", "[2]", "[3]", "[4]") if mark in text] == ["[1]", "[3]", "[4]"]
+
+
+def test_a_question_without_words_follows_the_hits() -> None:
+    hits = [hit(GULLS, 0.8), hit("The ferry leaves at nine.", 0.5, 2)]
+    messages = answer_messages(QuestionPart(None, Clip(np.zeros(8, np.float32), 16_000)), hits)
+    pieces = list(ExtractiveGenerator().stream(messages, GenerateOptions()))
+    assert pieces == ['Recording "Gulls", 0:12.0-0:27.0 [1]']
+
+
+def test_a_hit_of_the_lexical_leg_alone_counts_as_the_least_dense_one() -> None:
+    sources = sources_of(
+        answer_messages(
+            QuestionPart("bell"),
+            [hit("The bell rings.", None), hit("A lamp.", 0.5, 2), hit("A door.", 0.4, 3)],
+        )
+    )
+    found = ExtractiveGenerator().candidates("bell", sources)
+    assert {c.source.number: c.signals.dense for c in found} == {1: 0.4, 2: 0.5, 3: 0.4}
+    assert found[0].source.number == 1
+
+
+def test_only_the_best_sources_are_read() -> None:
+    hits = [hit(f"Door number {n} is shut.", 0.6, n) for n in range(1, 8)]
+    sources = sources_of(answer_messages(QuestionPart("bell"), hits))
+    found = _with(ExtractiveOptions(sources=2)).candidates("bell", sources)
+    assert {candidate.source.number for candidate in found} == {1, 2}
+
+
+def test_headings_and_questions_are_quoted_only_where_there_is_nothing_else() -> None:
+    assert quotable("Opening hours\n\nWhen do we open? We open at ten.") == ["We open at ten."]
+    assert quotable("When do we open?") == ["When do we open?"]
+
+
+def _with(options: ExtractiveOptions) -> ExtractiveGenerator:
+    return ExtractiveGenerator(options)
