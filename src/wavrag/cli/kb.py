@@ -1,0 +1,150 @@
+"""`wavrag kb info|list|remove|verify|export`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from wavrag.cli.output import counted, duration, note, print_json, short_path
+from wavrag.errors import InputError, StoreError
+
+
+def _open(arguments: argparse.Namespace) -> Any:
+    from wavrag.kb import KnowledgeBase
+
+    return KnowledgeBase.open(arguments.kb, create=False)
+
+
+def info(arguments: argparse.Namespace) -> int:
+    """What the knowledge base holds."""
+    with _open(arguments) as kb:
+        documents = kb.documents()
+        spec = kb.embedder.spec
+        directory = kb.directory
+    recordings = [document for document in documents if document.modality == "audio"]
+    size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    facts = {
+        "kb": str(directory),
+        "embedder": spec.name,
+        "revision": spec.revision,
+        "dim": spec.dim,
+        "documents": len(documents),
+        "recordings": len(recordings),
+        "passages": sum(document.passages for document in documents),
+        "audio_seconds": round(sum(document.seconds for document in recordings), 1),
+        "bytes": size,
+    }
+    if arguments.json:
+        print_json(facts)
+        return 0
+    print(f"{directory}")
+    print(f"  embedder    {spec.name} ({spec.revision}, {spec.dim} dimensions)")
+    texts = len(documents) - len(recordings)
+    print(
+        f"  documents   {len(documents):,}: {counted(len(recordings), 'recording')}"
+        f" ({duration(facts['audio_seconds'])}), {counted(texts, 'text')}"
+    )
+    print(f"  passages    {facts['passages']:,}")
+    print(f"  on disk     {size / 1e6:.1f} MB")
+    return 0
+
+
+def list_documents(arguments: argparse.Namespace) -> int:
+    """Every document."""
+    with _open(arguments) as kb:
+        documents = kb.documents()
+    if arguments.json:
+        print_json(
+            [
+                {
+                    "id": document.id,
+                    "title": document.title,
+                    "source": document.source,
+                    "modality": document.modality,
+                    "passages": document.passages,
+                    "seconds": document.seconds,
+                    "metadata": dict(document.metadata),
+                }
+                for document in documents
+            ]
+        )
+        return 0
+    for document in documents:
+        length = f"{duration(document.seconds):>9}" if document.modality == "audio" else " " * 9
+        passages = counted(document.passages, "passage")
+        print(f"{document.modality:5}  {length}  {passages:>14}  {short_path(document.source)}")
+    return 0
+
+
+def remove(arguments: argparse.Namespace) -> int:
+    """Remove documents by path, id or folder; 1 if one is not there."""
+    with _open(arguments) as kb:
+        known = [document.id for document in kb.documents()]
+        ids: list[str] = []
+        for source in arguments.sources:
+            path = os.path.abspath(source)
+            below = os.path.join(path, "")
+            named = [id for id in known if id in (source, path) or id.startswith(below)]
+            if not named:
+                raise InputError(f"{source} is not in the knowledge base: see `wavrag kb list`")
+            ids += named
+        passages = kb.remove(list(dict.fromkeys(ids)))
+    if arguments.json:
+        print_json({"removed": ids, "passages": passages})
+    else:
+        print(f"{counted(len(ids), 'document')} removed ({counted(passages, 'passage')})")
+    return 0
+
+
+def verify(arguments: argparse.Namespace) -> int:
+    """Read everything back; 1 if there are defects."""
+    with _open(arguments) as kb:
+        defects = kb.verify()
+        passages = kb.count()
+    if arguments.json:
+        print_json({"passages": passages, "defects": defects})
+    else:
+        for defect in defects:
+            note(f"defect: {defect}")
+        print(f"{counted(passages, 'passage')} read, {counted(len(defects), 'defect')}")
+    return 1 if defects else 0
+
+
+def export(arguments: argparse.Namespace) -> int:
+    """Write every passage as a line of JSON, and the vectors if asked."""
+    import numpy as np
+
+    from wavrag.jsonable import passage_dict
+
+    vectors = []
+    try:
+        with _open(arguments) as kb, _target(arguments.out) as file:
+            dim = kb.embedder.spec.dim
+            for record in kb.scan():
+                print(json.dumps(passage_dict(record.passage), ensure_ascii=False), file=file)
+                if arguments.vectors:
+                    vectors.append(record.vector)
+        if arguments.vectors:
+            with Path(arguments.vectors).open("wb") as file:
+                np.save(file, np.stack(vectors) if vectors else np.empty((0, dim), np.float32))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StoreError(f"cannot write {error.filename}: {error.strerror}") from error
+    return 0
+
+
+@contextmanager
+def _target(path: str | None) -> Iterator[TextIO]:
+    """The file named, or standard output."""
+    if path is None:
+        yield sys.stdout
+        return
+    with Path(path).open("w", encoding="utf-8") as file:
+        yield file

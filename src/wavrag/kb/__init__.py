@@ -1,0 +1,17 @@
+"""One folder that knows recordings and texts: `KnowledgeBase` = embedder + store + search."""
+
+from wavrag.kb.ingest import Found, IngestOptions, clip_of, find_files
+from wavrag.kb.knowledge_base import KnowledgeBase, Retrieval
+from wavrag.kb.report import AddReport, Progress, ProgressSink
+
+__all__ = [
+    "AddReport",
+    "Found",
+    "IngestOptions",
+    "KnowledgeBase",
+    "Progress",
+    "ProgressSink",
+    "Retrieval",
+    "clip_of",
+    "find_files",
+]
