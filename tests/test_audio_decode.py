@@ -342,6 +342,8 @@ def test_resampling_refuses_what_is_no_sound() -> None:
         audio.resample(Clip(np.zeros(0, np.float32), 8_000), RATE)
     with pytest.raises(AudioError, match=r"a\.wav: .*NaN"):
         audio.resample(Clip(np.full(9, np.inf, np.float32), 8_000, "a.wav"), RATE)
+    with pytest.raises(AudioError, match=r"a\.wav: has 9 samples, too few"):
+        audio.resample(Clip(np.ones(9, np.float32), 15_000, "a.wav"), RATE)
 
 
 def test_a_written_clip_reads_back(tmp_path: Path) -> None:

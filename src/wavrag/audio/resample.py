@@ -19,7 +19,7 @@ def resample(clip: Clip, sample_rate: int) -> Clip:
         sample_rate: Hz.
 
     Raises:
-        AudioError: the clip has no samples, or samples that are not finite.
+        AudioError: the clip has no samples or hardly any, or samples that are not finite.
     """
     name = clip.source or "the clip"
     if not len(clip.samples):
@@ -34,6 +34,9 @@ def resample(clip: Clip, sample_rate: int) -> Clip:
     frame.sample_rate = clip.sample_rate
     mixer = Mixer(frame, sample_rate)
     mixer.push(frame)
+    blocks = list(mixer.finish())
+    if not blocks:
+        raise AudioError(f"{name}: has {len(clip.samples)} samples, too few to resample")
     # The filter overshoots where sound is cut off at full scale.
-    samples = np.clip(np.concatenate(list(mixer.finish())), -1.0, 1.0)
+    samples = np.clip(np.concatenate(blocks), -1.0, 1.0)
     return replace(clip, samples=samples, sample_rate=sample_rate)

@@ -24,6 +24,8 @@ def build_parser() -> argparse.ArgumentParser:
     _search(commands)
     _ask(commands)
     _kb(commands)
+    _eval(commands)
+    _train(commands)
     _demo(commands)
     _doctor(commands)
     return parser
@@ -119,6 +121,76 @@ def _kb(commands: Any) -> None:
     export.add_argument("--out", metavar="FILE.jsonl", help="file (default: standard output)")
     export.add_argument("--vectors", metavar="FILE.npy", help="write the vectors too, row by row")
     export.add_argument("--kb", metavar="DIR", help="knowledge base")
+
+
+def _eval(commands: Any) -> None:
+    parser = _command(
+        commands, "eval", "measure retrieval on a task in the BEIR layout", "evaluate:evaluate"
+    )
+    parser.add_argument(
+        "task",
+        metavar="TASK_DIR",
+        help="folder with corpus.jsonl, queries.jsonl and qrels/test.tsv",
+    )
+    parser.add_argument(
+        "--embedder",
+        action="append",
+        required=True,
+        metavar="NAME",
+        help="embedder to measure; may be repeated",
+    )
+    parser.add_argument(
+        "--legs",
+        action="append",
+        choices=["dense", "lexical", "fused"],
+        help="one leg alone or both fused; may be repeated (default: all three)",
+    )
+    for side, noun in (("query", "queries"), ("corpus", "entries")):
+        parser.add_argument(
+            f"--{side}-modality",
+            choices=["audio", "text"],
+            help=f"use only this part of {noun} (default: all that they have)",
+        )
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write the figures as one JSON document; - prints it, and nothing else",
+    )
+
+
+def _train(commands: Any) -> None:
+    parser = commands.add_parser("train", help="train a retriever that hears")
+    recipes = parser.add_subparsers(title="recipes", metavar="RECIPE", required=True)
+    mini = _command(
+        recipes, "mini", "train WavRetriever-mini, stage by stage, from where it stopped",
+        "train:mini",
+    )  # fmt: skip
+    mini.add_argument("--data", required=True, metavar="DIR", help="data folder")
+    mini.add_argument(
+        "--work", required=True, metavar="DIR", help="folder for all that is made, gigabytes"
+    )
+    mini.add_argument(
+        "--engine",
+        action="append",
+        metavar="NAME",
+        help="synthetic voices: flite, espeak, festival, kokoro; may be repeated"
+        " (default: flite and espeak)",
+    )
+    mini.add_argument("--kokoro", metavar="DIR", help="folder of the Kokoro model")
+    mini.add_argument(
+        "--clips", type=int, default=6000, metavar="N", help="texts an engine speaks (6000)"
+    )
+    mini.add_argument(
+        "--epochs", type=int, default=10, metavar="N", help="passes over the speech (10)"
+    )
+    mini.add_argument("--start", metavar="FILE", help="heads.npz of an earlier run to go on from")
+    mini.add_argument(
+        "--task",
+        action="append",
+        metavar="DIR",
+        help="retrieval task to measure the model on at the end; may be repeated",
+    )
+    mini.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (0)")
 
 
 def _demo(commands: Any) -> None:

@@ -1,0 +1,247 @@
+"""A task through the product: the real knowledge base, asked what each leg finds.
+
+Every figure is that of `KnowledgeBase.retrieve` as users call it; the legs are the lists that its
+fusion was given.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+
+from wavrag import audio
+from wavrag.embed import Embedder, load_embedder
+from wavrag.errors import InputError
+from wavrag.evaluate.metrics import (
+    DEPTH,
+    confidence_intervals,
+    evaluate_run,
+    mean,
+    rank_ids,
+)
+from wavrag.evaluate.tasks import Entry, Task
+from wavrag.kb import KnowledgeBase, ProgressSink
+from wavrag.kb.ingest import IngestOptions
+from wavrag.kb.knowledge_base import CANDIDATES
+from wavrag.search import reciprocal_rank_fusion
+from wavrag.store import LanceStore
+from wavrag.types import Document, Float32, Hit, Leg, Query, Scored
+
+Legs: TypeAlias = Literal["dense", "lexical", "fused"]
+LEGS: tuple[Legs, ...] = get_args(Legs)
+QuerySink: TypeAlias = Callable[[int, int], None]  # queries done, of how many
+
+UNTITLED = " "  # keeps a recording without a title from being given its file's name as one
+SECOND_PART = "\taudio"  # after the id of an entry that is two documents; ids have no tabs
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """What one embedder reached on one task with one choice of legs.
+
+    Attributes:
+        embedder: its name.
+        revision: of its vectors.
+        legs: `dense` and `lexical` are one leg alone, `fused` is what users get.
+        metrics: means over queries.
+        ci95: ends of the bootstrap interval of each mean.
+        unanswered: queries for which nothing was found.
+        query_ms: p50 and p95 over queries of embedding and searching, in milliseconds, after
+            decoding; the same for all legs, as one search asks both.
+        index_seconds: from documents to an index that can be searched.
+        passages: that the corpus was cut into.
+    """
+
+    embedder: str
+    revision: str
+    legs: Legs
+    metrics: Mapping[str, float]
+    ci95: Mapping[str, tuple[float, float]]
+    unanswered: int
+    query_ms: tuple[float, float]
+    index_seconds: float
+    passages: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """The entries found, best first: for each choice of legs, for each query."""
+
+    ranked: Mapping[Legs, dict[str, list[str]]]
+    milliseconds: list[float]
+
+
+class _Observed(LanceStore):
+    """The store of the product, which also keeps what its last search found."""
+
+    last: Mapping[Leg, list[Scored]]
+
+    def search(
+        self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
+    ) -> Mapping[Leg, list[Scored]]:
+        """See `Store.search`."""
+        self.last = super().search(vector, text, k, where)
+        return self.last
+
+
+def evaluate_embedder(
+    task: Task,
+    embedder: Embedder | str,
+    legs: Sequence[Legs] = LEGS,
+    *,
+    on_index: ProgressSink | None = None,
+    on_query: QuerySink | None = None,
+) -> list[System]:
+    """Index the corpus in a temporary folder, ask every query, and measure.
+
+    Args:
+        task: as loaded.
+        embedder: one, or the name of one.
+        legs: which figures to give; one run yields all.
+        on_index: told how indexing goes.
+        on_query: told how asking goes.
+
+    Returns:
+        One system for each of `legs`, in their order.
+
+    Raises:
+        InputError: the embedder cannot hear and the task has sound, or a recording of the task
+            cannot be decoded.
+        EmbedderError: there is no embedder of that name.
+    """
+    if isinstance(embedder, str):
+        embedder = load_embedder(embedder)
+    check_modalities(task, embedder)
+    owner = documents_of(task)
+    with tempfile.TemporaryDirectory(prefix="wavrag-eval-") as folder:
+        store = _Observed(Path(folder) / "store", embedder.spec.dim)
+        with KnowledgeBase(Path(folder), embedder, store, IngestOptions()) as kb:
+            report = kb.add([document for document, _ in owner.values()], on_progress=on_index)
+            if report.skipped:
+                source, reason = report.skipped[0]
+                raise InputError(
+                    f"{len(report.skipped)} of the corpus cannot be indexed, first {source}:"
+                    f" {reason.removeprefix(f'{source}: ')}"
+                )
+            entry_of = {document: entry for document, (_, entry) in owner.items()}
+            runs = _ask(task, kb, store, entry_of, on_query)
+            passages = kb.count()
+    p50, p95 = np.percentile(runs.milliseconds, [50, 95])
+    systems = []
+    for leg in legs:
+        values = evaluate_run(runs.ranked[leg], task.qrels)
+        systems.append(
+            System(
+                embedder=embedder.spec.name,
+                revision=embedder.spec.revision,
+                legs=leg,
+                metrics={name: mean(each) for name, each in values.items()},
+                ci95=confidence_intervals(values),
+                unanswered=sum(not ranked for ranked in runs.ranked[leg].values()),
+                query_ms=(float(p50), float(p95)),
+                index_seconds=report.seconds,
+                passages=passages,
+            )
+        )
+    return systems
+
+
+def check_modalities(task: Task, embedder: Embedder) -> None:
+    """Refuse a task with parts that the embedder cannot take.
+
+    Raises:
+        InputError: names the first such part, and the option that leaves it out.
+    """
+    spec = embedder.spec
+    for side, entries in (("query", task.queries), ("corpus", task.corpus)):
+        for entry in entries.values():
+            if entry.audio is not None and "audio" not in spec.modalities:
+                raise InputError(
+                    f"{entry.where}: {entry.id!r} has sound, and {spec.name} embeds text only: use"
+                    + (f" --{side}-modality text, or" if entry.words else "")
+                    + " an embedder that hears"
+                )
+            if entry.words and "text" not in spec.modalities:
+                raise InputError(
+                    f"{entry.where}: {entry.id!r} has text, and {spec.name} embeds sound only: use"
+                    + (f" --{side}-modality audio, or" if entry.audio else "")
+                    + " an embedder that reads"
+                )
+
+
+def documents_of(task: Task) -> dict[str, tuple[Document, str]]:
+    """By document id, the documents that stand for the corpus, each with the id of its entry.
+
+    An entry of text and sound is two documents, and is as good as the better one.
+    """
+    documents: dict[str, tuple[Document, str]] = {}
+    for entry in task.corpus.values():
+        has_text = bool(entry.text) or (entry.audio is None and bool(entry.title))
+        if has_text:
+            title = entry.title if entry.text else ""
+            documents[entry.id] = Document(entry.id, text=entry.words, title=title), entry.id
+        if entry.audio is not None:
+            id = entry.id + SECOND_PART if has_text else entry.id
+            document = Document(id, path=entry.audio, title=entry.title or UNTITLED)
+            documents[id] = document, entry.id
+    return documents
+
+
+def best_entries(
+    scored: Sequence[Scored] | Sequence[Hit], entry_of: Mapping[str, str], query: str
+) -> list[str]:
+    """Entries by their best passage, best first, ties by id, without the query's own.
+
+    Args:
+        scored: passages with their scores, in any order.
+        entry_of: the entry of each document id.
+        query: id of the query.
+    """
+    scores: dict[str, float] = {}
+    for hit in scored:
+        entry = entry_of[hit.passage.document_id]
+        scores[entry] = max(hit.score, scores.get(entry, hit.score))
+    scores.pop(query, None)
+    return rank_ids(scores)
+
+
+def _ask(
+    task: Task,
+    kb: KnowledgeBase,
+    store: _Observed,
+    entry_of: Mapping[str, str],
+    on_query: QuerySink | None,
+) -> _Runs:
+    ranked: dict[Legs, dict[str, list[str]]] = {leg: {} for leg in LEGS}
+    milliseconds = []
+    kb.retrieve(_query(next(iter(task.queries.values()))))  # loads weights; is not counted
+    for number, (id, entry) in enumerate(task.queries.items()):
+        if on_query is not None:
+            on_query(number, len(task.queries))
+        found = kb.retrieve(_query(entry))
+        milliseconds.append(sum(found.timings.values()))
+        legs, k, short = store.last, CANDIDATES, list(LEGS)
+        while short:
+            for leg in short:
+                ranked[leg][id] = best_entries(_list_of(leg, legs), entry_of, id)
+            full = any(len(scored) >= k for scored in legs.values())
+            short = [leg for leg in short if full and len(ranked[leg][id]) < DEPTH]
+            if short:
+                # A few long documents took all places.
+                k *= 2
+                legs = store.search(found.vector, found.words, k)
+    return _Runs(ranked, milliseconds)
+
+
+def _list_of(leg: Legs, legs: Mapping[Leg, list[Scored]]) -> Sequence[Scored] | Sequence[Hit]:
+    return reciprocal_rank_fusion(legs) if leg == "fused" else legs.get(leg, [])
+
+
+def _query(entry: Entry) -> Query:
+    clip = audio.load(entry.audio) if entry.audio is not None else None
+    return Query(text=entry.words or None, clip=clip)
