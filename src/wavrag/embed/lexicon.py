@@ -1,0 +1,160 @@
+"""From letter posteriors to words: what was said, how sure, and what else it could have been.
+
+Knows a list of words with their frequencies; nothing of models or vectors. A word whose letters
+are not in the list is compared with the words that are, by the likelihood of the frames that it
+spans. Nothing here depends on the words before: every word is settled on its own.
+
+Source of the likelihood: Graves et al., "Connectionist Temporal Classification", ICML 2006.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wavrag.types import Float32
+
+LETTERS = " abcdefghijklmnopqrstuvwxyz0123456789'"
+BLANK, SPACE = 0, 1
+NUMBER = {letter: index + 1 for index, letter in enumerate(LETTERS)}
+NEAREST = 48  # words of the list that are compared with the frames
+LETTER_DIFFERENCE = 4  # letters, counted without order, by which such a word may differ
+FREQUENCY_WEIGHT = 0.6  # of the log frequency against the log likelihood
+UNLISTED = -14.0  # log frequency of a word that is not in the list
+MARGIN = 1  # frames on either side of a word that its letters may take up
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """A word of speech.
+
+    Attributes:
+        text: the most likely word.
+        letters: what its letters read, where that is another.
+        weight: mean probability of the letters, 0 to 1.
+        start: first frame.
+        end: frame after the last.
+    """
+
+    text: str
+    letters: str
+    weight: float
+    start: int
+    end: int
+
+
+class Lexicon:
+    """Words by frequency, for choosing among those that sound alike."""
+
+    def __init__(self, words: Sequence[str], log_frequencies: Float32) -> None:
+        self._words = list(words)
+        self._log_frequencies = log_frequencies
+        self._place = {word: at for at, word in enumerate(self._words)}
+        self._lengths = np.array([len(word) for word in self._words], np.int16)
+        self._counts = np.zeros((len(self._words), len(LETTERS) + 1), np.int8)
+        for at, word in enumerate(self._words):
+            for letter in word:
+                self._counts[at, NUMBER[letter]] += 1
+
+    @classmethod
+    def read(cls, path: Path) -> Lexicon:
+        """A file of lines `word count`, most frequent first."""
+        rows = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
+        counts = np.array([int(count) for _, count in rows], np.float32)
+        return cls([word for word, _ in rows], np.log(counts / counts.sum()).astype(np.float32))
+
+    def words(self, log_posteriors: Float32) -> list[HeardWord]:
+        """The words of speech, in order.
+
+        Args:
+            log_posteriors: natural logarithms, shape = (n_frames, n_letters + 1), blank first.
+        """
+        return [self._settle(log_posteriors, *span) for span in spans(log_posteriors)]
+
+    def _settle(
+        self, log_posteriors: Float32, letters: str, start: int, end: int, weight: float
+    ) -> HeardWord:
+        if letters in self._place:
+            return HeardWord(letters, letters, weight, start, end)
+        places = self._like(letters)
+        if not len(places):
+            return HeardWord(letters, letters, weight, start, end)
+        candidates = [letters, *(self._words[at] for at in places)]
+        frequencies = np.concatenate(([UNLISTED], self._log_frequencies[places]))
+        frames = log_posteriors[max(0, start - MARGIN) : end + MARGIN]
+        scores = likelihoods(frames, candidates) + FREQUENCY_WEIGHT * frequencies
+        return HeardWord(candidates[int(scores.argmax())], letters, weight, start, end)
+
+    def _like(self, letters: str) -> Any:
+        """Places of the words of the list that share most letters with these."""
+        count = np.zeros(len(LETTERS) + 1, np.int8)
+        for letter in letters:
+            count[NUMBER[letter]] += 1
+        near = np.flatnonzero(np.abs(self._lengths - len(letters)) <= 2)
+        difference = np.abs(self._counts[near] - count).sum(1)
+        kept = difference <= min(LETTER_DIFFERENCE, len(letters))
+        near, difference = near[kept], difference[kept]
+        rank = difference - 0.2 * self._log_frequencies[near]
+        return near[np.argsort(rank, kind="stable")[:NEAREST]]
+
+
+def spans(log_posteriors: Float32) -> list[tuple[str, int, int, float]]:
+    """Words of the best letter of every frame: letters, first frame, end, mean probability."""
+    best = log_posteriors.argmax(1)
+    sure = log_posteriors.max(1)
+    found: list[tuple[str, int, int, float]] = []
+    letters: list[str] = []
+    logs: list[float] = []
+    start = end = 0
+    for at in range(len(best) + 1):
+        value = int(best[at]) if at < len(best) else SPACE
+        if value == SPACE:
+            if letters:
+                found.append(("".join(letters), start, end, float(np.exp(np.mean(logs)))))
+                letters, logs = [], []
+        elif value != BLANK:
+            if not letters:
+                start = at
+            if at == 0 or best[at - 1] != value:
+                letters.append(LETTERS[value - 1])
+            logs.append(float(sure[at]))
+            end = at + 1
+    return found
+
+
+def likelihoods(log_posteriors: Float32, words: Sequence[str]) -> Float32:
+    """Log likelihood of each word given the frames, by the forward algorithm.
+
+    Args:
+        log_posteriors: shape = (n_frames, n_letters + 1).
+        words: at least one.
+
+    Returns:
+        float32, shape = (len(words),).
+    """
+    lengths = np.array([len(word) for word in words])
+    states = np.zeros((len(words), 2 * int(lengths.max()) + 1), np.int64)
+    for row, word in enumerate(words):
+        states[row, 1 : 2 * len(word) : 2] = [NUMBER[letter] for letter in word]
+    # A letter may follow the one before it without a blank between, unless they are the same.
+    skips = np.zeros(states.shape, bool)
+    skips[:, 2:] = (states[:, 2:] != BLANK) & (states[:, 2:] != states[:, :-2])
+    blank_or_space = np.maximum(log_posteriors[:, BLANK], log_posteriors[:, SPACE])
+    emitted = np.where(
+        states[None] == BLANK, blank_or_space[:, None, None], log_posteriors[:, states]
+    )
+    low = np.float32(-1e4)
+    alpha = np.full(states.shape, low, np.float32)
+    alpha[:, :2] = emitted[0, :, :2]
+    for frame in emitted[1:]:
+        one = np.concatenate((np.full((len(words), 1), low, np.float32), alpha[:, :-1]), 1)
+        two = np.concatenate((np.full((len(words), 2), low, np.float32), alpha[:, :-2]), 1)
+        total = np.logaddexp(alpha, one)
+        alpha = (np.where(skips, np.logaddexp(total, two), total) + frame).astype(np.float32)
+    rows = np.arange(len(words))
+    result: Float32 = np.logaddexp(alpha[rows, 2 * lengths], alpha[rows, 2 * lengths - 1])
+    return result

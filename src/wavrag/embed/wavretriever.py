@@ -1,0 +1,125 @@
+"""WavRetriever-mini: speech, sound and text to one space, in one pass and on a CPU.
+
+The paper's shape (arXiv 2502.14727, section 3.1) at a small scale: a frozen audio encoder
+(Moonshine's lower layers), a trained projector (its upper layers, towards letters), a text model
+(all-MiniLM-L6-v2). Every frame is read at once: nothing is generated word by word. What the frames
+say as letters becomes the words of the lexical leg and the input of the text model; a clip without
+speech takes its vector from the sound head instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wavrag import config
+from wavrag.embed import minilm
+from wavrag.embed.base import EmbedderSpec, Views, check_items, unit_rows
+from wavrag.embed.lexicon import Lexicon
+from wavrag.embed.minilm import MiniLM
+from wavrag.embed.runtime import Workers, load_session
+from wavrag.types import Clip, Float32, Item, Role
+
+WEIGHTS = Path(__file__).parent / "weights" / "wavretriever-mini"
+REVISION = "wavretriever-mini-1"
+SAMPLE_RATE = 16_000  # Hz
+MAX_SECONDS = 30.0  # longest utterance the encoder was trained on
+MIN_SAMPLES = 1_600  # 0.1 s; shorter sound is padded with silence, the encoder needs some frames
+SPEECH_WEIGHT = 0.62  # mean probability of the letters below which a clip counts as sound
+
+SPEC = replace(
+    minilm.SPEC,
+    name="wavretriever-mini",
+    revision=f"{REVISION}+{minilm.REVISION}",
+    modalities=frozenset({"text", "audio"}),
+    sampling_rate=SAMPLE_RATE,
+    max_audio_seconds=MAX_SECONDS,
+    licence="MIT AND Apache-2.0",
+    gives_words=True,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """What one pass over a clip gives: words, empty where it is not speech, and a sound vector."""
+
+    words: str
+    sound: Float32
+
+
+class WavRetrieverMini:
+    """The embedder that hears, as the package ships it.
+
+    An item of text and sound is embedded as its text followed by the words heard; if the sound is
+    not speech, as the mean of the two vectors.
+    """
+
+    def __init__(self, threads: int | None = None, weights: Path = WEIGHTS) -> None:
+        """Use the weights in a folder: `model.onnx` and `lexicon.txt`."""
+        threads = threads or config.threads()
+        self._weights = weights
+        self._text_embedder = MiniLM(threads)
+        self._workers = Workers(threads)
+
+    @property
+    def spec(self) -> EmbedderSpec:
+        """What it is and can do."""
+        return SPEC
+
+    @cached_property
+    def _session(self) -> Any:
+        return load_session(self._weights / "model.onnx")
+
+    @cached_property
+    def _lexicon(self) -> Lexicon:
+        return Lexicon.read(self._weights / "lexicon.txt")
+
+    def load(self) -> None:
+        """Read the weights now rather than at the first item."""
+        self._text_embedder.load()
+        _ = self._session, self._lexicon
+
+    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+        """Embed texts and clips."""
+        return self.views(items, role).vectors
+
+    def views(self, items: Sequence[Item], role: Role) -> Views:
+        """Embed texts and clips; a clip's words are those heard, empty if it is not speech."""
+        check_items(SPEC, items)
+        heard = self._workers.map(lambda item: self.hear(item.clip) if item.clip else None, items)
+        texts = [
+            "\n".join(part for part in (item.text, sound and sound.words) if part)
+            for item, sound in zip(items, heard, strict=True)
+        ]
+        vectors = self._text_embedder.embed_texts(texts)
+        for row, (text, sound) in enumerate(zip(texts, heard, strict=True)):
+            if sound is not None and not sound.words:
+                vectors[row] = sound.sound if not text else vectors[row] + sound.sound
+        words = tuple(
+            item.text if sound is None else sound.words
+            for item, sound in zip(items, heard, strict=True)
+        )
+        return Views(unit_rows(vectors), words)
+
+    def hear(self, clip: Clip) -> Heard:
+        """Words and sound vector of a clip of at most 30 s at 16 kHz."""
+        if not np.any(clip.samples):
+            return Heard("", np.zeros(SPEC.dim, np.float32))
+        samples = clip.samples
+        if len(samples) < MIN_SAMPLES:
+            samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
+        feed = {"samples": np.ascontiguousarray(samples[None], np.float32)}
+        letters, sound = self._session.run(None, feed)
+        if clip.speech is False:
+            return Heard("", sound)
+        words = self._lexicon.words(letters)
+        count = sum(len(word.letters) for word in words)
+        weight = sum(word.weight * len(word.letters) for word in words) / max(count, 1)
+        if clip.speech is None and weight < SPEECH_WEIGHT:
+            return Heard("", sound)
+        return Heard(" ".join(word.text for word in words), sound)

@@ -1,0 +1,169 @@
+"""The speech head: frames to letters, trained by connectionist temporal classification.
+
+The lower layers of the encoder stay frozen, and their frames are read from disk; the upper layers
+start from the encoder's own and are trained together with the letters.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wavrag.train.frames import Example, Frames, batches
+from wavrag.train.letters import BLANK, CLASSES, collapse, edits, numbers
+from wavrag.train.moonshine import LAYERS, WIDTH, Encoder, Layer, run_layers
+
+FROZEN = 4  # lower layers of the encoder that are not trained
+
+
+@dataclass(frozen=True, slots=True)
+class CTCOptions:
+    """How the speech head is trained."""
+
+    epochs: int = 10  # passes over the clips, one variant of each a pass
+    rate: float = 1e-3  # peak learning rate of the letters; half of it for the layers
+    warmup: int = 60  # steps
+    frames: int = 12_000  # padded frames in a batch
+    masks: float = 0.6  # share of clips with two stretches of frames hidden
+    decay: float = 0.01  # of the weights
+    minutes: float = math.inf  # the schedule ends then, if that is sooner
+    seed: int = 0
+
+
+class SpeechHead(nn.Module):
+    """Frames after the frozen layers, (b, t, 288), to letters, (b, t, CLASSES)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS - FROZEN))
+        self.norm = nn.LayerNorm(WIDTH, bias=False)
+        self.letters = nn.Linear(WIDTH, CLASSES)
+
+    def start_from(self, encoder: Encoder) -> None:
+        """Take over the encoder's upper layers, and expect blanks."""
+        self.layers.load_state_dict(encoder.layers[FROZEN:].state_dict())
+        self.norm.load_state_dict(encoder.norm.state_dict())
+        nn.init.zeros_(self.letters.bias)
+        self.letters.bias.data[BLANK] = 2.0
+
+    def forward(self, frames: Tensor, counts: Tensor | None = None) -> Tensor:
+        """Scores of every letter in every frame, before the softmax."""
+        scores: Tensor = self.letters(self.norm(run_layers(self.layers, frames, counts)))
+        return scores
+
+
+def train_ctc(
+    head: SpeechHead,
+    frames: Frames,
+    held_out: Sequence[Example],
+    options: CTCOptions,
+    *,
+    checkpoint: Path,
+    log: Callable[[dict[str, object]], None],
+) -> None:
+    """Train in place; after every epoch a checkpoint, and error rates of the held-out clips."""
+    torch.manual_seed(options.seed)
+    rng = np.random.default_rng(options.seed)
+    kept = {(example.group, example.speaker, example.text) for example in held_out}
+    variants: dict[tuple[str, str, str], list[Example]] = {}
+    for example in frames.examples:
+        key = (example.group, example.speaker, example.text)
+        if key not in kept:  # no variant of a held-out clip is trained on either
+            variants.setdefault(key, []).append(example)
+    clips = list(variants.values())
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": head.layers.parameters(), "lr": options.rate / 2},
+            {"params": [*head.norm.parameters(), *head.letters.parameters()], "lr": options.rate},
+        ],
+        weight_decay=options.decay,
+        betas=(0.9, 0.98),
+    )
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    size = sum(example[0].frames for example in clips)
+    total = options.epochs * size / options.frames * 1.05
+    started, step = time.monotonic(), 0
+    for epoch in range(options.epochs):
+        chosen = [choices[int(rng.integers(len(choices)))] for choices in clips]
+        losses = []
+        for batch in batches(chosen, options.frames, rng):
+            elapsed = (time.monotonic() - started) / 60 / options.minutes
+            done = min(1.0, max(step / total, elapsed))
+            scale = min(1.0, step / options.warmup) * (0.5 + 0.5 * math.cos(math.pi * done))
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * scale + 1e-7
+            loss = ctc_loss(head, frames, batch, options, rng)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+            optimizer.step()
+            losses.append(loss.item())
+            step += 1
+            if step % 50 == 0:
+                log({"epoch": epoch, "step": step, "loss": round(float(np.mean(losses[-50:])), 3)})
+        torch.save(head.state_dict(), checkpoint)
+        rates = error_rates(head, frames, [e for e in held_out if not e.variant], options.frames)
+        seconds = round(time.monotonic() - started)
+        log({"epoch": epoch, "loss": round(float(np.mean(losses)), 3), "seconds": seconds, **rates})
+        if elapsed > 1:
+            break
+
+
+def ctc_loss(
+    head: SpeechHead,
+    frames: Frames,
+    batch: Sequence[Example],
+    options: CTCOptions,
+    rng: np.random.Generator,
+) -> Tensor:
+    """The mean loss of a batch, per letter, with stretches of some clips' frames hidden."""
+    padded, counts = frames.batch(batch)
+    for row, example in enumerate(batch):
+        if rng.random() < options.masks:
+            for _ in range(2):
+                width = int(rng.integers(1, 12))
+                at = int(rng.integers(0, max(1, example.frames - width)))
+                padded[row, at : at + width] = 0
+    targets = [numbers(example.text) for example in batch]
+    with torch.autocast("cpu", torch.bfloat16):
+        scores = head(padded, counts)
+    return functional.ctc_loss(
+        functional.log_softmax(scores.float(), -1).transpose(0, 1),
+        torch.tensor([value for target in targets for value in target]),
+        counts,
+        torch.tensor([len(target) for target in targets]),
+        zero_infinity=True,
+    )
+
+
+def error_rates(
+    head: SpeechHead, frames: Frames, examples: Sequence[Example], limit: int
+) -> dict[str, float]:
+    """Character and word error rates of the best letters, by group."""
+    totals: dict[str, list[int]] = {}
+    head.eval()
+    for batch in batches(examples, limit, np.random.default_rng(0)):
+        padded, counts = frames.batch(batch)
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            best = head(padded, counts).argmax(-1)
+        for row, example in enumerate(batch):
+            text = collapse(best[row, : example.frames].tolist())
+            count = totals.setdefault(example.group, [0, 0, 0, 0])
+            count[0] += edits(text, example.text)
+            count[1] += len(example.text)
+            count[2] += edits(text.split(), example.text.split())
+            count[3] += len(example.text.split())
+    head.train()
+    rates = {}
+    for group, (letters, of_letters, words, of_words) in sorted(totals.items()):
+        rates[f"{group}_cer"] = round(letters / of_letters, 3)
+        rates[f"{group}_wer"] = round(words / of_words, 3)
+    return rates

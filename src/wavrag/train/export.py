@@ -1,0 +1,94 @@
+"""The trained network as one 8-bit ONNX file, compared with the float one.
+
+Output `letters`, shape (n_frames, CLASSES), holds log posteriors; `sound`, shape (384,), is where
+the clip lies among captions if it is not speech (a unit vector).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from wavrag.train.ctc import FROZEN, SpeechHead
+from wavrag.train.letters import collapse
+from wavrag.train.moonshine import Encoder, run_layers
+from wavrag.train.sounds import SoundHead
+from wavrag.types import Float32
+
+SAMPLES = 48_000  # of the clip that the export traces
+
+
+class Network(nn.Module):
+    """Waveform to letters and to a place among captions, in one pass over the encoder."""
+
+    def __init__(self, encoder: Encoder, speech: SpeechHead, sound: SoundHead) -> None:
+        super().__init__()
+        self.stem = encoder.stem
+        self.frozen = encoder.layers[:FROZEN]
+        self.speech = speech
+        self.sound = sound
+
+    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Samples at 16 kHz, shape = (1, n_samples)."""
+        stem = self.stem(samples)
+        frames = run_layers(self.frozen, stem, None)
+        letters = self.speech(frames).log_softmax(-1)
+        return letters[0], self.sound(self.sound.pool(stem, frames))[0]
+
+
+def export(network: Network, target: Path) -> dict[str, Any]:
+    """Write the 8-bit model to `target`; sizes in bytes of both versions come back."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    full = target.with_suffix(".float.onnx")
+    network.eval()
+    with torch.inference_mode():
+        torch.onnx.export(
+            network,
+            (torch.randn(1, SAMPLES) * 0.1,),
+            str(full),
+            input_names=["samples"],
+            output_names=["letters", "sound"],
+            dynamic_shapes={"samples": {1: torch.export.Dim("n_samples", min=1600)}},
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    quant_pre_process(str(full), str(full), skip_symbolic_shape=True)
+    quantize_dynamic(
+        str(full),
+        str(target),
+        op_types_to_quantize=["MatMul"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+    )
+    return {"float_bytes": full.stat().st_size, "bytes": target.stat().st_size}
+
+
+def parity(network: Network, target: Path, clips: Sequence[Float32]) -> dict[str, float]:
+    """How far the file at `target` is from the float network on clips at 16 kHz.
+
+    Returns:
+        `same_letters`: share of clips that read exactly alike; `sound_cosine`: mean cosine of the
+        sound vectors.
+    """
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    same, cosines = [], []
+    for clip in clips:
+        with torch.inference_mode():
+            letters, sound = network(torch.from_numpy(clip)[None])
+        read, heard = session.run(None, {"samples": clip[None]})
+        same.append(collapse(letters.argmax(-1).tolist()) == collapse(read.argmax(-1).tolist()))
+        cosines.append(float(np.dot(sound.numpy(), heard)))
+    return {
+        "same_letters": round(float(np.mean(same)), 3),
+        "sound_cosine": round(float(np.mean(cosines)), 4),
+    }

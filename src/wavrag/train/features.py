@@ -1,0 +1,164 @@
+"""The features stage: clips to cached frames, as recorded and augmented.
+
+Writes the folder that `frames.py` reads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from wavrag.audio import load
+from wavrag.audio.augment import Augmentation
+from wavrag.errors import AudioError
+from wavrag.train.ctc import FROZEN
+from wavrag.train.moonshine import RATE, Encoder, frames_of
+from wavrag.types import Float32
+
+SHORTEST, LONGEST = 0.5, 16.0  # seconds of a clip that is trained on
+BATCH_SECONDS = 60.0  # padded sound that is encoded at once
+CHUNK = 256  # clips that are sorted by length together
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A clip to train on: words, who says them, and how to get its samples at 16 kHz."""
+
+    group: str
+    speaker: str
+    text: str
+    read: Callable[[], Float32]
+
+
+def spoken_sources(data: Path) -> list[Source]:
+    """The human speech of a data folder: the training split of speechocean762."""
+
+    def reader(path: Path) -> Callable[[], Float32]:
+        return lambda: load(path).samples
+
+    rows = (
+        json.loads(line)
+        for line in (data / "speech" / "speechocean762.jsonl").read_text("utf-8").splitlines()
+    )
+    return [
+        Source("speechocean", row["speaker"], row["text"], reader(data / row["audio"]))
+        for row in rows
+        if row["split"] == "train"
+    ]
+
+
+def background_noises(data: Path, seconds: float = 30.0) -> list[Float32]:
+    """Ambiences to mix in: every second file of `moodist`; the others are for evaluation."""
+    lines = (data / "sounds" / "moodist.jsonl").read_text("utf-8").splitlines()[::2]
+    noises = []
+    for line in lines:
+        samples = load(data / json.loads(line)["audio"], end=seconds).samples
+        if len(samples) > RATE and samples.std() > 1e-4:
+            noises.append(samples)
+    return noises
+
+
+class Babble:
+    """Noise for one clip after another: an ambience, or some other speakers at once."""
+
+    def __init__(
+        self, sources: Sequence[Source], noises: Sequence[Float32], share: float = 0.45
+    ) -> None:
+        self._sources, self._noises, self._share = sources, noises, share
+
+    def draw(self, rng: np.random.Generator) -> Float32:
+        """One clip of noise."""
+        if self._noises and rng.random() > self._share:
+            return self._noises[int(rng.integers(len(self._noises)))]
+        voices = [
+            self._sources[int(rng.integers(len(self._sources)))].read()
+            for _ in range(int(rng.integers(1, 6)))
+        ]
+        length = max(len(voice) for voice in voices)
+        mixed = np.zeros(length, np.float32)
+        for voice in voices:
+            mixed += np.resize(voice, length) / (voice.std() + 1e-5)
+        return mixed / max(float(np.abs(mixed).max()), 1e-5)
+
+
+def cache_frames(
+    name: str,
+    sources: Sequence[Source],
+    encoder: Encoder,
+    babble: Babble,
+    folder: Path,
+    *,
+    augmentation: Augmentation,
+    variants: int = 1,
+    seed: int = 0,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> float:
+    """Write the frames of every clip as recorded and in `variants` augmented versions.
+
+    Returns:
+        Hours of sound as recorded.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    seconds, offset = 0.0, 0
+    order = np.random.default_rng(seed).permutation(len(sources))
+    index, stored = folder / f"{name}.jsonl", folder / f"{name}.f16"
+    with index.open("w", encoding="utf-8") as lines, stored.open("wb") as data:
+        for at in range(0, len(order), CHUNK):
+            todo: list[tuple[Source, int, Float32]] = []
+            for place in order[at : at + CHUNK]:
+                source = sources[place]
+                try:
+                    samples = source.read()
+                except AudioError:
+                    continue
+                if not SHORTEST <= len(samples) / RATE <= LONGEST:
+                    continue
+                seconds += len(samples) / RATE
+                todo.append((source, 0, samples))
+                rng = np.random.default_rng((seed, int(place)))
+                for variant in range(1, variants + 1):
+                    changed = augmentation.apply(samples, RATE, rng, [babble.draw(rng)])
+                    todo.append((source, variant, changed))
+            todo.sort(key=lambda item: len(item[2]))
+            for batch in _grouped(todo):
+                for (source, variant, _), frames in zip(
+                    batch, encode(encoder, [samples for *_, samples in batch]), strict=True
+                ):
+                    data.write(frames.tobytes())
+                    row = {
+                        "set": source.group, "voice": source.speaker, "text": source.text,
+                        "variant": variant, "offset": offset, "frames": len(frames),
+                    }  # fmt: skip
+                    lines.write(json.dumps(row) + "\n")
+                    offset += len(frames)
+            on_progress(min(at + CHUNK, len(order)))
+    return seconds / 3600
+
+
+def encode(encoder: Encoder, clips: Sequence[Float32]) -> list[np.ndarray]:
+    """Frames after the frozen layers, float16, one array of shape (t, 288) a clip."""
+    lengths = torch.tensor([len(clip) for clip in clips])
+    padded = torch.zeros(len(clips), int(lengths.max()))
+    for row, clip in enumerate(clips):
+        padded[row, : len(clip)] = torch.from_numpy(clip)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        frames = encoder(padded, lengths, FROZEN).float().numpy().astype(np.float16)
+    return [frames[row, : int(frames_of(len(clip)))] for row, clip in enumerate(clips)]
+
+
+def _grouped(
+    items: Sequence[tuple[Source, int, Float32]],
+) -> Iterator[list[tuple[Source, int, Float32]]]:
+    group: list[tuple[Source, int, Float32]] = []
+    for item in items:
+        if group and len(item[2]) * (len(group) + 1) > BATCH_SECONDS * RATE:
+            yield group
+            group = []
+        group.append(item)
+    if group:
+        yield group

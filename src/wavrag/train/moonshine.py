@@ -1,0 +1,219 @@
+"""The Moonshine speech encoder in PyTorch, read out of the recogniser's ONNX Runtime file.
+
+Knows the network and the file; nothing of data, training or embeddings. Shapes: batch `b`, samples
+`n` at 16 kHz, frames `t` at 41.7 a second, width 288.
+
+Source: Jeffries et al., "Moonshine: Speech Recognition for Live Transcription and Voice Commands",
+arXiv 2410.15608; weights by Useful Sensors, MIT.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wavrag.errors import WavRAGError
+
+WIDTH = 288
+HEADS = 8
+LAYERS = 6
+ROTARY = 32  # of the 36 dimensions of a head
+STRIDES = ((127, 64), (7, 3), (3, 2))  # kernel and stride of the three convolutions
+SAMPLES_PER_FRAME = 384
+RATE = 16_000
+
+ONNX_TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64}
+
+
+def frames_of(samples: Tensor | int) -> Any:
+    """Number of frames the convolutions make of so many samples."""
+    for kernel, stride in STRIDES:
+        samples = (samples - kernel) // stride + 1
+    return samples
+
+
+class Layer(nn.Module):
+    """A pre-norm transformer layer with interleaved rotary positions."""
+
+    def __init__(self, width: int = WIDTH, heads: int = HEADS) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width, bias=False)
+        self.query, self.key, self.value, self.out = (
+            nn.Linear(width, width, bias=False) for _ in range(4)
+        )
+        self.mlp_norm = nn.LayerNorm(width, bias=False)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+        """One layer over (b, t, 288)."""
+        b, t, width = x.shape
+        y = self.attention_norm(x)
+        split = (b, t, self.heads, width // self.heads)
+        q = rotate(self.query(y).view(split).transpose(1, 2), cos, sin)
+        k = rotate(self.key(y).view(split).transpose(1, 2), cos, sin)
+        v = self.value(y).view(split).transpose(1, 2)
+        y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        x = x + self.out(y.transpose(1, 2).reshape(b, t, width))
+        wide: Tensor = self.down(functional.gelu(self.up(self.mlp_norm(x))))
+        return x + wide
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions on the first `ROTARY` dimensions of each head, pairs interleaved."""
+    head, rest = x[..., :ROTARY], x[..., ROTARY:]
+    even, odd = head[..., 0::2], head[..., 1::2]
+    turned = torch.stack((even * cos - odd * sin, odd * cos + even * sin), -1).flatten(-2)
+    return torch.cat((turned, rest), -1)
+
+
+def positions(t: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of the rotary angles, each of shape (t, ROTARY / 2)."""
+    frequencies = 10_000.0 ** (-torch.arange(0, ROTARY, 2, device=device) / ROTARY)
+    angles = torch.arange(t, device=device)[:, None] * frequencies
+    return angles.cos(), angles.sin()
+
+
+class Stem(nn.Module):
+    """Waveform to frames: three convolutions, one normalisation over the whole clip."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv1d(1, WIDTH, 127, stride=64, bias=False)
+        self.scale = nn.Parameter(torch.ones(WIDTH, 1))
+        self.shift = nn.Parameter(torch.zeros(WIDTH, 1))
+        self.conv2 = nn.Conv1d(WIDTH, 2 * WIDTH, 7, stride=3)
+        self.conv3 = nn.Conv1d(2 * WIDTH, WIDTH, 3, stride=2)
+
+    def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Frames of clips padded with zeros at their end: (b, n) to (b, t, 288).
+
+        The normalisation takes its mean and variance over a clip's own samples, not its padding.
+        """
+        x = self.conv1(samples[:, None]).tanh()
+        if lengths is None:
+            mean = x.mean((1, 2), keepdim=True)
+            variance = (x - mean).square().mean((1, 2), keepdim=True)
+        else:
+            own = (lengths - 127) // 64 + 1
+            weight = (torch.arange(x.shape[2], device=x.device) < own[:, None])[:, None].to(x.dtype)
+            count = weight.sum((1, 2), keepdim=True) * WIDTH
+            mean = (x * weight).sum((1, 2), keepdim=True) / count
+            variance = ((x - mean).square() * weight).sum((1, 2), keepdim=True) / count
+        x = (x - mean) * (variance + 1e-5).rsqrt() * self.scale + self.shift
+        x = functional.gelu(self.conv2(x))
+        return functional.gelu(self.conv3(x)).transpose(1, 2)
+
+
+class Encoder(nn.Module):
+    """Moonshine's encoder."""
+
+    def __init__(self, layers: int = LAYERS) -> None:
+        super().__init__()
+        self.stem = Stem()
+        self.layers = nn.ModuleList(Layer() for _ in range(layers))
+        self.norm = nn.LayerNorm(WIDTH, bias=False)
+
+    def forward(self, samples: Tensor, lengths: Tensor | None = None, upto: int = LAYERS) -> Tensor:
+        """(b, n) samples to (b, t, 288) states after `upto` layers, normed after the last."""
+        x = self.stem(samples, lengths)
+        x = run_layers(self.layers[:upto], x, None if lengths is None else frames_of(lengths))
+        return self.norm(x) if upto == LAYERS else x
+
+
+def run_layers(layers: Any, x: Tensor, frames: Tensor | None) -> Tensor:
+    """Transformer layers over (b, t, 288), blind to what lies past each clip's own frames (b,)."""
+    cos, sin = positions(x.shape[1], x.device)
+    mask = None
+    if frames is not None:
+        mask = (torch.arange(x.shape[1], device=x.device) < frames[:, None])[:, None, None]
+    for layer in layers:
+        x = layer(x, cos.to(x.dtype), sin.to(x.dtype), mask)
+    return x
+
+
+def read_ort(
+    path: Path,
+) -> tuple[dict[str, np.ndarray[Any, Any]], list[tuple[str, list[str], str]]]:
+    """The constants of an ONNX Runtime file, and its nodes as (operator, inputs, first output)."""
+    from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import (
+        InferenceSession,
+    )
+
+    graph = InferenceSession.GetRootAsInferenceSession(path.read_bytes(), 0).Model().Graph()
+    constants = {}
+    for i in range(graph.InitializersLength()):
+        tensor = graph.Initializers(i)
+        dims = [tensor.Dims(j) for j in range(tensor.DimsLength())]
+        kind = ONNX_TYPES.get(tensor.DataType())
+        if kind is not None:
+            data = tensor.RawDataAsNumpy()
+            constants[tensor.Name().decode()] = np.frombuffer(data.tobytes(), kind).reshape(dims)
+    nodes = []
+    for i in range(graph.NodesLength()):
+        node = graph.Nodes(i)
+        inputs = [node.Inputs(j).decode() for j in range(node.InputsLength())]
+        nodes.append((node.OpType().decode(), inputs, node.Outputs(0).decode()))
+    return constants, nodes
+
+
+def load_encoder(path: Path) -> Encoder:
+    """The encoder with the weights of `encoder_model.ort`, its 8-bit matrices as float32.
+
+    Raises:
+        WavRAGError: the file does not hold the encoder that is expected.
+    """
+    constants, nodes = read_ort(path)
+    matrices: dict[str, Tensor] = {}
+    for operator, inputs, output in nodes:
+        if operator not in ("DynamicQuantizeMatMul", "MatMulIntegerToFloat"):
+            continue
+        weight = inputs[1]
+        base = weight.removesuffix("_quantized")
+        scale, zero = constants[base + "_scale"], constants[base + "_zero_point"]
+        matrix = (constants[weight].astype(np.float32) - zero.astype(np.float32)) * scale
+        matrices[output] = torch.from_numpy(matrix.T.copy())
+    state: dict[str, Tensor] = {}
+
+    def constant(name: str) -> Tensor:
+        return torch.from_numpy(constants[name].copy())
+
+    def matrix_of(layer: int, part: str) -> Tensor:
+        found = [m for name, m in matrices.items() if f"layers.{layer}/" in name and part in name]
+        if len(found) != 1:
+            raise WavRAGError(
+                f"{path} has {len(found)} matrices for {part} of layer {layer}, not 1"
+            )
+        return found[0]
+
+    for name in ("conv1", "conv2", "conv3"):
+        state[f"stem.{name}.weight"] = constant(f"{name}.weight_add_tensor")
+        if name != "conv1":
+            state[f"stem.{name}.bias"] = constant(f"{name}.bias")
+    state["stem.scale"], state["stem.shift"] = (
+        constant("onnx::Mul_2080"),
+        constant("onnx::Add_2081"),
+    )
+    parts = {
+        "query": "/q_proj", "key": "/k_proj", "value": "/v_proj", "out": "/o_proj",
+        "up": "/fc1", "down": "/fc2",
+    }  # fmt: skip
+    for i in range(LAYERS):
+        for ours, theirs in parts.items():
+            state[f"layers.{i}.{ours}.weight"] = matrix_of(i, theirs)
+        state[f"layers.{i}.up.bias"] = constant(f"layers.{i}.mlp.fc1.bias")
+        state[f"layers.{i}.down.bias"] = constant(f"layers.{i}.mlp.fc2.bias")
+        state[f"layers.{i}.attention_norm.weight"] = constant(f"layers.{i}.input_layernorm.weight")
+        state[f"layers.{i}.mlp_norm.weight"] = constant(
+            f"layers.{i}.post_attention_layernorm.weight"
+        )
+    state["norm.weight"] = constant("layer_norm.weight")
+    encoder = Encoder()
+    encoder.load_state_dict(state)
+    return encoder.eval()

@@ -1,0 +1,294 @@
+"""The recipe of WavRetriever-mini: stages from data to a tested model, each resumed where it ended.
+
+    synth     texts are spoken by synthetic voices
+    features  every clip goes through the frozen layers, as recorded and augmented
+    speech    the upper layers learn letters
+    sounds    the sound head learns captions
+    export    one 8-bit ONNX file, the word list, and how far the 8 bits are from the float model
+    evaluate  the model on retrieval tasks, through the knowledge base
+
+A stage that is done leaves `STAGE.json` with its options, versions, seconds and result, and is
+not run again until that file is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from wavrag import config
+from wavrag.audio.augment import Augmentation
+from wavrag.embed.moonshine import weights_folder
+from wavrag.errors import InputError
+from wavrag.evaluate import evaluate_embedder, load_task
+from wavrag.train import features, synth, texts
+from wavrag.train.ctc import CTCOptions, SpeechHead, train_ctc
+from wavrag.train.export import Network, export, parity
+from wavrag.train.frames import Example, Frames
+from wavrag.train.letters import spell
+from wavrag.train.moonshine import load_encoder
+from wavrag.train.sounds import PooledSounds, SoundHead, SoundOptions, pool_sounds, train_sounds
+
+STAGES = ("synth", "features", "speech", "sounds", "export", "evaluate")
+ENGINES = ("flite", "espeak")  # synthetic voices that need no weights
+HELD_OUT_SPEAKERS = 6  # of the human training speech, to watch progress by
+HELD_OUT_VOICES = ("am_adam", "bf_emma")  # of Kokoro, likewise
+HELD_OUT_SHARE = 60  # one synthetic text in so many, likewise
+LONGEST_WORD = 20  # letters of a word in the word list
+
+Log = Callable[[dict[str, object]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class MiniOptions:
+    """What `wavrag train mini` takes."""
+
+    data: Path  # data folder, laid out as in docs/training-mini.md
+    work: Path  # folder for everything that is made; several gigabytes
+    engines: tuple[str, ...] = ENGINES  # synthetic voices to speak the texts
+    clips: int = 6_000  # texts that each engine speaks
+    kokoro: Path | None = None  # folder of the Kokoro model, for the engine of that name
+    start: Path | None = None  # heads to start from; None for the encoder's own upper layers
+    tasks: tuple[Path, ...] = ()  # folders of retrieval tasks, for the last stage
+    seed: int = 0
+    speech: CTCOptions = field(default_factory=CTCOptions)
+    sounds: SoundOptions = field(default_factory=SoundOptions)
+
+
+def run(options: MiniOptions, log: Log, on_progress: Callable[[str, int, int], None]) -> None:
+    """Run the stages that are not done.
+
+    Args:
+        options: data, folders, sizes.
+        log: called with every line of progress that is worth keeping.
+        on_progress: called with a stage, how much of it is done, and of how much.
+    """
+    if not options.data.is_dir():
+        raise InputError(f"{options.data} is no folder: name the data with --data")
+    options.work.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(config.threads())
+    work = {
+        "synth": _synth, "features": _features, "speech": _speech, "sounds": _sounds,
+        "export": _export, "evaluate": _evaluate,
+    }  # fmt: skip
+    for stage in STAGES:
+        record = options.work / f"{stage}.json"
+        if record.exists():
+            log({"stage": stage, "already": "done"})
+            continue
+        started = time.monotonic()
+        result = work[stage](options, log, partial(on_progress, stage))
+        provenance = {
+            "stage": stage,
+            "result": result,
+            "options": json.loads(json.dumps(asdict(options), default=str)),
+            "versions": {name: version(name) for name in ("wavrag", "torch", "numpy")},
+            "python": platform.python_version(),
+            "seconds": round(time.monotonic() - started, 1),
+        }
+        _write(record, json.dumps(provenance, indent=1) + "\n")
+        log({"stage": stage, **result})
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_suffix(".partial")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+Step = Callable[[int, int], None]
+
+
+def _of(step: Step, total: int, done: int) -> None:
+    step(done, total)
+
+
+def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
+    spoken = {}
+    chosen = list(texts.gather(options.data, seed=options.seed))
+    for number, name in enumerate(options.engines):
+        engine = synth.load_engine(name, options.kokoro)
+        # Each engine starts at another place, so that together they cover more words.
+        at = number * len(chosen) // max(len(options.engines), 1)
+        counts = synth.synthesise(
+            chosen[at:] + chosen[:at],
+            engine,
+            options.work / "speech" / name,
+            seed=options.seed + number,
+            limit=options.clips,
+            on_progress=partial(_of, step, options.clips),
+        )
+        spoken[name] = asdict(counts)
+        log({"engine": name, **spoken[name]})
+    return spoken
+
+
+def _features(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
+    encoder = load_encoder(weights_folder() / "encoder_model.ort")
+    groups = {"speechocean": features.spoken_sources(options.data)}
+    for folder in sorted((options.work / "speech").glob("*")):
+        groups[folder.name] = [
+            features.Source(folder.name, record.voice, record.text, record.samples)
+            for record in synth.read_set(folder)
+        ]
+    everyone = [source for group in groups.values() for source in group]
+    babble = features.Babble(everyone, features.background_noises(options.data))
+    hours = {}
+    for name, sources in groups.items():
+        hours[name] = round(
+            features.cache_frames(
+                name,
+                sources,
+                encoder,
+                babble,
+                options.work / "frames",
+                augmentation=Augmentation(),
+                variants=2 if name == "speechocean" else 1,
+                seed=options.seed,
+                on_progress=partial(_of, step, len(sources)),
+            ),
+            2,
+        )
+        log({"frames": name, "hours": hours[name]})
+    return {"hours": hours}
+
+
+def held_out(frames: Frames) -> list[Example]:
+    """Clips that only watch progress: some speakers and voices, and some texts of the others."""
+    human = sorted({e.speaker for e in frames.examples if e.group == "speechocean"})
+    speakers = {*human[-HELD_OUT_SPEAKERS:], *HELD_OUT_VOICES}
+    return [
+        example
+        for example in frames.examples
+        if example.speaker in speakers
+        or (
+            example.group != "speechocean"
+            and zlib.crc32(example.text.encode()) % HELD_OUT_SHARE == 0
+        )
+    ]
+
+
+def _speech(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
+    frames = Frames(options.work / "frames")
+    head = SpeechHead()
+    head.start_from(load_encoder(weights_folder() / "encoder_model.ort"))
+    if options.start is not None:
+        head.load_state_dict(read_head(options.start, "speech"))
+    last: dict[str, Any] = {}
+
+    def watch(line: dict[str, object]) -> None:
+        last.update(line)
+        step(int(str(line["epoch"])), options.speech.epochs)
+        log(line)
+
+    checkpoint = options.work / "speech.pt"
+    train_ctc(head, frames, held_out(frames), options.speech, checkpoint=checkpoint, log=watch)
+    return last
+
+
+def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
+    from wavrag.embed.minilm import MiniLM
+
+    encoder = load_encoder(weights_folder() / "encoder_model.ort")
+    cache = options.work / "sounds.npz"
+    if not cache.exists():
+        pooled = pool_sounds(options.data, encoder, options.seed)
+        np.savez(cache, pooled=pooled.pooled, labels=pooled.labels, names=pooled.names)
+    stored = np.load(cache)
+    sounds = PooledSounds(stored["pooled"], tuple(stored["labels"]), tuple(stored["names"]))
+    head = SoundHead()
+    last: dict[str, Any] = {}
+
+    def watch(line: dict[str, object]) -> None:
+        last.update(line)
+        step(int(str(line["step"])), options.sounds.steps)
+        log(line)
+
+    train_sounds(head, sounds, MiniLM().embed_texts, options.sounds, watch)
+    torch.save(head.state_dict(), options.work / "sounds.pt")
+    return {"clips": len(sounds.labels), **last}
+
+
+def _export(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
+    encoder = load_encoder(weights_folder() / "encoder_model.ort")
+    speech, sound = SpeechHead(), SoundHead()
+    speech.load_state_dict(torch.load(options.work / "speech.pt", weights_only=True))
+    sound.load_state_dict(torch.load(options.work / "sounds.pt", weights_only=True))
+    network = Network(encoder, speech, sound).eval()
+    folder = options.work / "model"
+    folder.mkdir(exist_ok=True)
+    sizes = export(network, folder / "model.onnx")
+    lines = word_list(text.text for text in texts.gather(options.data, seed=options.seed))
+    (folder / "lexicon.txt").write_text(lines, encoding="ascii")
+    write_heads(folder / "heads.npz", speech=speech, sound=sound)
+    human = features.spoken_sources(options.data)[-100:]
+    clips = [source.read() for source in human]
+    return {**sizes, **parity(network, folder / "model.onnx", clips)}
+
+
+def write_heads(path: Path, **heads: torch.nn.Module) -> None:
+    """The trained parameters as float16, to start further training from."""
+    arrays = {
+        f"{name}.{parameter}": value.numpy().astype(np.float16)
+        for name, head in heads.items()
+        for parameter, value in head.state_dict().items()
+    }
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
+def read_head(path: Path, name: str) -> dict[str, torch.Tensor]:
+    """The state of one head that `write_heads` wrote.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing: name a heads.npz of an earlier run")
+    with np.load(path) as stored:
+        return {
+            key.removeprefix(f"{name}."): torch.from_numpy(stored[key].astype(np.float32))
+            for key in stored
+            if key.startswith(f"{name}.")
+        }
+
+
+def _evaluate(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
+    from wavrag.embed.wavretriever import WavRetrieverMini
+
+    embedder = WavRetrieverMini(weights=options.work / "model")
+    results: dict[str, Any] = {}
+    for number, folder in enumerate(options.tasks):
+        systems = evaluate_embedder(load_task(folder), embedder)
+        results[folder.name] = {system.legs: dict(system.metrics) for system in systems}
+        log({"task": folder.name, **results[folder.name]})
+        step(number + 1, len(options.tasks))
+    return results
+
+
+def word_list(spoken: Any) -> str:
+    """Lines `word count`, most frequent first: what `wavrag.embed.lexicon` reads.
+
+    Words said once are kept if they are longer than three letters; numbers, from five times on.
+    """
+    counts: Counter[str] = Counter()
+    for text in spoken:
+        counts.update(word for word in (spell(text) or "").split() if len(word) <= LONGEST_WORD)
+    kept = (
+        (word, count)
+        for word, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+        if (count >= 5 if any(letter.isdigit() for letter in word) else count > 1 or len(word) > 3)
+    )
+    return "".join(f"{word} {count}\n" for word, count in kept)

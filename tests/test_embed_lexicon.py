@@ -1,0 +1,88 @@
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wavrag.embed.lexicon import LETTERS, NUMBER, Lexicon, likelihoods, spans
+from wavrag.train import letters
+from wavrag.types import Float32
+
+
+def posteriors(frames: str, sure: float = 0.9, other: dict[int, str] | None = None) -> Float32:
+    """A frame a character, `_` for a blank; `other` names second best letters of frames."""
+    table = np.full((len(frames), len(LETTERS) + 1), (1 - sure) / len(LETTERS))
+    for at, letter in enumerate(frames):
+        table[at, NUMBER.get(letter, 0)] = sure
+        if other and at in other:
+            table[at, NUMBER[other[at]]] = sure * 0.8
+    table /= table.sum(1, keepdims=True)
+    return np.log(table).astype(np.float32)
+
+
+def lexicon(**counts: int) -> Lexicon:
+    total = sum(counts.values())
+    logs = np.log(np.array(list(counts.values())) / total).astype(np.float32)
+    return Lexicon(list(counts), logs)
+
+
+def test_training_and_product_know_the_same_letters() -> None:
+    assert (letters.LETTERS, letters.NUMBER) == (LETTERS, NUMBER)
+
+
+def test_words_with_their_frames() -> None:
+    found = spans(posteriors("__a_nn_n_ bb_  c"))
+    assert [(letters, start, end) for letters, start, end, _ in found] == [
+        ("ann", 2, 8), ("b", 10, 12), ("c", 15, 16),
+    ]  # fmt: skip
+    assert found[0][3] == pytest.approx(0.9, abs=0.01)
+    assert spans(posteriors("____")) == []
+    assert spans(posteriors("")) == []
+
+
+def brute(log_posteriors: Float32, word: str) -> float:
+    """The sum over every path that collapses to the word; the space counts as a blank."""
+    frames = np.exp(log_posteriors.astype(np.float64))
+    blank = np.maximum(frames[:, 0], frames[:, 1])
+    symbols = [0, *(NUMBER[letter] for letter in sorted(set(word)))]
+    total = 0.0
+    for path in product(symbols, repeat=len(frames)):
+        if letters.collapse(path) == word:
+            total += float(
+                np.prod([blank[at] if s == 0 else frames[at, s] for at, s in enumerate(path)])
+            )
+    return float(np.log(total))
+
+
+def test_likelihood_is_the_sum_over_paths() -> None:
+    rng = np.random.default_rng(0)
+    table = rng.dirichlet(np.ones(len(LETTERS) + 1), 6)
+    logs = np.log(table).astype(np.float32)
+    words = ["ab", "aa", "b", "aba"]
+    assert likelihoods(logs, words) == pytest.approx(
+        [brute(logs, word) for word in words], abs=1e-3
+    )
+
+
+def test_an_unknown_spelling_becomes_the_word_that_sounds_so() -> None:
+    known = lexicon(pirates=50, private=500, pirate=80, of=900)
+    (word,) = known.words(posteriors("p_y_r_a_t_e_s", other={2: "i"}))
+    assert (word.text, word.letters) == ("pirates", "pyrates")
+    assert 0.5 < word.weight < 1
+
+
+def test_a_word_that_is_listed_stays() -> None:
+    known = lexicon(cat=1, car=10_000)
+    assert [word.text for word in known.words(posteriors("c_a_t"))] == ["cat"]
+
+
+def test_a_name_like_nothing_listed_stays_as_spelled() -> None:
+    known = lexicon(house=5, tree=5)
+    assert [word.text for word in known.words(posteriors("l_o_t_h_a_r_i_o"))] == ["lothario"]
+
+
+def test_the_list_is_read_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("of 900\npirates 50\n")
+    read = Lexicon.read(tmp_path / "words.txt")
+    heard = read.words(posteriors("o_f p_i_r_a_t_s"))
+    assert [word.text for word in heard] == ["of", "pirates"]
