@@ -21,7 +21,7 @@ from wavrag.train.frames import Example, Frames, batches
 from wavrag.train.letters import BLANK, CLASSES, collapse, edits, numbers
 from wavrag.train.moonshine import LAYERS, WIDTH, Encoder, Layer, run_layers
 
-FROZEN = 4  # lower layers of the encoder that are not trained
+FROZEN = 3  # lower layers of the encoder that are not trained
 
 
 @dataclass(frozen=True, slots=True)

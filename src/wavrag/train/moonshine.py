@@ -96,6 +96,11 @@ class Stem(nn.Module):
 
         The normalisation takes its mean and variance over a clip's own samples, not its padding.
         """
+        x = functional.gelu(self.conv2(self.normalised(samples, lengths)))
+        return functional.gelu(self.conv3(x)).transpose(1, 2)
+
+    def normalised(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """What goes into the second convolution: (b, 288, t)."""
         x = self.conv1(samples[:, None]).tanh()
         if lengths is None:
             mean = x.mean((1, 2), keepdim=True)
@@ -106,9 +111,8 @@ class Stem(nn.Module):
             count = weight.sum((1, 2), keepdim=True) * WIDTH
             mean = (x * weight).sum((1, 2), keepdim=True) / count
             variance = ((x - mean).square() * weight).sum((1, 2), keepdim=True) / count
-        x = (x - mean) * (variance + 1e-5).rsqrt() * self.scale + self.shift
-        x = functional.gelu(self.conv2(x))
-        return functional.gelu(self.conv3(x)).transpose(1, 2)
+        normal: Tensor = (x - mean) * (variance + 1e-5).rsqrt() * self.scale + self.shift
+        return normal
 
 
 class Encoder(nn.Module):

@@ -1,0 +1,266 @@
+"""The recipe of WavRetriever-mini at a size that runs in seconds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from audio_files import tone, write
+from test_train_synth import Whistle
+from test_train_texts import collected
+from wavrag import audio
+from wavrag.embed.moonshine import weights_folder
+from wavrag.errors import InputError, WavRAGError
+from wavrag.train import recipe, synth
+from wavrag.train.captions import CLASSES, held_out_captions, training_captions
+from wavrag.train.ctc import FROZEN, CTCOptions, SpeechHead, error_rates, train_ctc
+from wavrag.train.export import Network, export, parity
+from wavrag.train.frames import Frames, batches
+from wavrag.train.moonshine import WIDTH, Encoder, frames_of, load_encoder
+from wavrag.train.recipe import MiniOptions, word_list
+from wavrag.train.sounds import (
+    POOLED,
+    PooledSounds,
+    SoundHead,
+    SoundOptions,
+    train_sounds,
+)
+from wavrag.types import Float32
+
+RATE = 16_000
+TEXTS = ("a bad cab", "dad is here", "go home", "who is she", "zoo")
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_encoder(weights_folder() / "encoder_model.ort")
+
+
+@pytest.fixture(scope="module")
+def reading(human_reading: Path) -> Float32:
+    return audio.load(human_reading, RATE, 5.0, 9.0).samples
+
+
+def cosine(a: Any, b: Any) -> Any:
+    return (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
+
+
+def test_the_encoder_computes_what_the_published_one_does(
+    encoder: Encoder, reading: Float32
+) -> None:
+    session = onnxruntime.InferenceSession(str(weights_folder() / "encoder_model.ort"))
+    feed = {"input_values": reading[None], "attention_mask": np.ones((1, len(reading)), np.int64)}
+    (published,) = session.run(None, feed)
+    with torch.inference_mode():
+        ours = encoder(torch.from_numpy(reading)[None]).numpy()
+    assert ours.shape == published.shape == (1, int(frames_of(len(reading))), WIDTH)
+    # The published one has 8-bit matrices.
+    assert np.median(cosine(ours, published)) > 0.999
+    assert cosine(ours, published).min() > 0.97
+
+
+def test_a_batch_is_as_one_by_one(encoder: Encoder, reading: Float32) -> None:
+    short = reading[:RATE]
+    padded = torch.zeros(2, len(reading))
+    padded[0], padded[1, : len(short)] = torch.from_numpy(reading), torch.from_numpy(short)
+    lengths = torch.tensor([len(reading), len(short)])
+    with torch.inference_mode():
+        both = encoder(padded, lengths)
+        alone = encoder(torch.from_numpy(short)[None])
+    assert np.abs((both[1, : alone.shape[1]] - alone[0]).numpy()).max() < 1e-3
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Frames:
+    """Clips whose frames tell their letters: a vector a letter, three frames each."""
+    folder = tmp_path_factory.mktemp("frames")
+    vectors = np.random.default_rng(0).standard_normal((40, WIDTH)).astype(np.float16)
+    offset = 0
+    with (folder / "set.f16").open("wb") as data, (folder / "set.jsonl").open("w") as lines:
+        for number in range(40):
+            text = TEXTS[number % len(TEXTS)]
+            made = np.repeat(vectors[[ord(letter) % 40 for letter in text]], 3, 0)
+            data.write(made.tobytes())
+            row = {"set": "set", "voice": f"v{number}", "text": text, "variant": number % 2}
+            lines.write(json.dumps({**row, "offset": offset, "frames": len(made)}) + "\n")
+            offset += len(made)
+    return Frames(folder)
+
+
+def test_batches_hold_every_clip_once_within_the_limit(frames: Frames) -> None:
+    made = list(batches(frames.examples, 90, np.random.default_rng(0)))
+    assert sorted(e.speaker for batch in made for e in batch) == sorted(
+        e.speaker for e in frames.examples
+    )
+    assert all(max(e.frames for e in batch) * len(batch) <= 90 for batch in made)
+    padded, counts = frames.batch(made[0])
+    assert padded.shape == (len(made[0]), int(counts.max()), WIDTH)
+
+
+def test_the_head_learns_letters(frames: Frames, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    head, lines = SpeechHead(), []
+    held_out = [e for e in frames.examples if e.speaker in ("v0", "v1", "v2")]
+    before = error_rates(head, frames, held_out, 500)
+    options = CTCOptions(epochs=12, frames=300, warmup=5)
+    train_ctc(head, frames, held_out, options, checkpoint=tmp_path / "s.pt", log=lines.append)
+    assert before["set_cer"] > 0.8
+    assert lines[-1]["set_cer"] < 0.3
+    again = SpeechHead()
+    again.load_state_dict(torch.load(tmp_path / "s.pt", weights_only=True))
+    assert error_rates(again, frames, held_out, 500)["set_cer"] == lines[-1]["set_cer"]
+
+
+def test_a_folder_without_frames_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WavRAGError, match="features stage first"):
+        Frames(tmp_path)
+
+
+def test_sounds_go_to_their_captions() -> None:
+    rng = np.random.default_rng(0)
+    labels = tuple(sorted(CLASSES))[:6]
+    captions = sorted({c for label in labels for c in training_captions(label)})
+    vectors = {c: rng.standard_normal(384).astype(np.float32) for c in captions}
+    for label in labels:  # captions of a label are alike
+        for caption in training_captions(label):
+            vectors[caption] = vectors[training_captions(label)[0]] + 0.1 * vectors[caption]
+    centres = rng.standard_normal((6, POOLED)).astype(np.float32)
+    noise = rng.standard_normal((120, POOLED)).astype(np.float32)
+    pooled = np.repeat(centres, 20, 0) + 0.5 * noise
+    sounds = PooledSounds(pooled, tuple(label for label in labels for _ in range(20)), ("",) * 120)
+
+    def embed(texts: Any) -> Float32:
+        rows = np.stack([vectors[text] for text in texts])
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    head = SoundHead()
+    train_sounds(head, sounds, embed, SoundOptions(steps=60, batch=32), lambda line: None)
+    with torch.inference_mode():
+        found = (
+            head(torch.from_numpy(centres)).numpy()
+            @ embed([training_captions(x)[0] for x in labels]).T
+        )
+    assert found.argmax(1).tolist() == list(range(6))
+
+
+def test_captions_held_out_are_not_trained_on() -> None:
+    for label in CLASSES:
+        trained = set(training_captions(label))
+        assert trained
+        assert held_out_captions(label)
+        assert not trained & set(held_out_captions(label))
+
+
+def test_the_exported_model_is_the_trained_one(
+    encoder: Encoder, reading: Float32, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    speech = SpeechHead()
+    speech.start_from(encoder)
+    network = Network(encoder, speech, SoundHead()).eval()
+    samples = torch.from_numpy(reading)[None]
+    with torch.inference_mode():
+        stem = encoder.stem(samples)
+        assert torch.allclose(network.stem(samples), stem, atol=1e-3), "unfolded"
+        frames = encoder(samples, upto=FROZEN)
+        letters = speech(frames).log_softmax(-1)[0]
+        assert torch.allclose(network(samples)[0], letters, atol=1e-2)
+    sizes = export(network, tmp_path / "model.onnx")
+    assert sizes["bytes"] < sizes["float_bytes"] / 3
+    clips = [reading, reading[: RATE // 10], tone(440, 1.0, RATE)]
+    agreement = parity(network, tmp_path / "model.onnx", clips)
+    assert agreement["letters_kl"] < 0.02
+    assert agreement["sound_cosine"] > 0.97
+
+
+def test_the_word_list_keeps_what_is_said_often_or_long() -> None:
+    said = ["the cat sat", "the cat", "lothario at 1973", "in 1973 to 1973 and 1973 or 1973 x"]
+    lines = dict(line.split() for line in word_list(said).splitlines())
+    assert lines == {"1973": "5", "cat": "2", "the": "2", "lothario": "1"}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A little of everything that the recipe reads."""
+    folder = collected(tmp_path / "data with späces")
+    for name in ("speech", "sounds"):
+        (folder / name).mkdir(exist_ok=True)
+    for number in range(3):
+        write(folder / f"speech/{number}.wav", tone(200 + 90 * number, 1.2, RATE)[None], RATE)
+    spoken = [
+        {
+            "text": f"text {n}", "audio": f"speech/{n}.wav", "speaker": str(n),
+            "split": "train" if n < 2 else "test",
+        }
+        for n in range(3)
+    ]  # fmt: skip
+    sounds = [
+        {"audio": f"speech/{n}.wav", "label": label, "fold": fold, "file": "clip one"}
+        for n, label, fold in ((0, "rain", 1), (1, "rooster", 2), (2, "rain", 5))
+    ]
+    files = {
+        "speech/speechocean762": spoken,
+        "sounds/esc10": sounds,
+        "sounds/kitchen20": [],
+        "sounds/cdda": [],
+        "sounds/moodist": sounds[:1],
+    }
+    for name, rows in files.items():
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(lines)
+    return folder
+
+
+def test_the_whole_recipe_runs_and_is_resumed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synth, "load_engine", lambda name, kokoro: Siren())
+    task = tmp_path / "task"
+    (task / "qrels").mkdir(parents=True)
+    wav = str(data / "speech/0.wav")
+    (task / "corpus.jsonl").write_text(json.dumps({"_id": "a", "text": "tone"}))
+    (task / "queries.jsonl").write_text(json.dumps({"_id": "q", "audio": wav}))
+    (task / "qrels/test.tsv").write_text("q\td\ts\nq\ta\t1\n")
+    options = MiniOptions(
+        data, tmp_path / "work", ("siren",), clips=5, tasks=(task,),
+        speech=CTCOptions(epochs=2, frames=500), sounds=SoundOptions(steps=3, batch=4),
+    )  # fmt: skip
+    log: list[dict[str, object]] = []
+    recipe.run(options, log.append, lambda stage, done, total: None)
+    model = tmp_path / "work" / "model"
+    assert {path.name for path in model.iterdir()} >= {"model.onnx", "lexicon.txt", "heads.npz"}
+    for stage in recipe.STAGES:
+        record = json.loads((tmp_path / "work" / f"{stage}.json").read_text())
+        assert record["options"]["seed"] == 0
+        assert record["seconds"] >= 0
+    assert record["result"]["task"]["fused"]["recall@1"] in (0, 1)
+
+    log.clear()
+    recipe.run(options, log.append, lambda stage, done, total: None)
+    assert [line["already"] for line in log] == ["done"] * len(recipe.STAGES)
+
+    # From the heads that were written, the first epoch starts where the last one ended.
+    started = SpeechHead()
+    started.load_state_dict(recipe.read_head(model / "heads.npz", "speech"))
+    trained = torch.load(tmp_path / "work" / "speech.pt", weights_only=True)
+    for name, value in started.state_dict().items():
+        assert torch.allclose(value, trained[name], atol=2e-3), name
+
+
+class Siren(Whistle):
+    """Tones long enough to be trained on."""
+
+    def speak(self, text: str, voice: str, rng: np.random.Generator) -> Any:
+        clip = super().speak(text, voice, rng)
+        return type(clip)(np.tile(clip.samples, 80), clip.sample_rate, clip.source)
+
+
+def test_a_missing_data_folder_and_missing_heads_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--data"):
+        recipe.run(MiniOptions(tmp_path / "no", tmp_path), print, lambda *_: None)
+    with pytest.raises(InputError, match=r"heads\.npz"):
+        recipe.read_head(tmp_path / "no.npz", "speech")
