@@ -226,7 +226,7 @@ def test_the_whole_recipe_runs_and_is_resumed(
     (task / "queries.jsonl").write_text(json.dumps({"_id": "q", "audio": wav}))
     (task / "qrels/test.tsv").write_text("q\td\ts\nq\ta\t1\n")
     options = MiniOptions(
-        data, tmp_path / "work", ("siren",), clips=5, tasks=(task,),
+        data, tmp_path / "work", {"siren": 5}, tasks=(task,),
         speech=CTCOptions(epochs=2, frames=500), sounds=SoundOptions(steps=3, batch=4),
     )  # fmt: skip
     log: list[dict[str, object]] = []

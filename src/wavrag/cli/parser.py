@@ -172,14 +172,11 @@ def _train(commands: Any) -> None:
     mini.add_argument(
         "--engine",
         action="append",
-        metavar="NAME",
-        help="synthetic voices: flite, espeak, festival, kokoro; may be repeated"
-        " (default: flite and espeak)",
+        metavar="NAME:CLIPS",
+        help="texts that synthetic voices speak: flite, espeak, festival, kokoro; may be repeated"
+        " (default: flite:6000 and espeak:3000)",
     )
     mini.add_argument("--kokoro", metavar="DIR", help="folder of the Kokoro model")
-    mini.add_argument(
-        "--clips", type=int, default=6000, metavar="N", help="texts an engine speaks (6000)"
-    )
     mini.add_argument(
         "--epochs", type=int, default=10, metavar="N", help="passes over the speech (10)"
     )

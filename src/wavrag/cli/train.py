@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
@@ -23,19 +24,30 @@ def mini(arguments: argparse.Namespace) -> int:
     options = MiniOptions(
         data=Path(arguments.data),
         work=Path(arguments.work),
-        engines=tuple(arguments.engine or ENGINES),
-        clips=arguments.clips,
+        engines=dict(map(_engine, arguments.engine)) if arguments.engine else ENGINES,
         kokoro=Path(arguments.kokoro) if arguments.kokoro else None,
         start=Path(arguments.start) if arguments.start else None,
         tasks=tuple(map(Path, arguments.task or ())),
         seed=arguments.seed,
     )
-    speech = replace(options.speech, epochs=arguments.epochs, seed=arguments.seed)
+    speech = replace(
+        options.speech,
+        epochs=arguments.epochs,
+        minutes=arguments.minutes or math.inf,
+        seed=arguments.seed,
+    )
     bar = _Bar()
     run(replace(options, speech=speech), lambda line: note(json.dumps(line)), bar)
     bar.close()
     print(options.work / "model")
     return 0
+
+
+def _engine(given: str) -> tuple[str, int]:
+    name, _, clips = given.partition(":")
+    if not clips.isdecimal():
+        raise InputError(f"--engine {given}: write NAME:CLIPS, such as flite:6000")
+    return name, int(clips)
 
 
 class _Bar:

@@ -21,8 +21,10 @@ from wavrag.types import Float32
 LETTERS = " abcdefghijklmnopqrstuvwxyz0123456789'"
 BLANK, SPACE = 0, 1
 NUMBER = {letter: index + 1 for index, letter in enumerate(LETTERS)}
+TWICE = len(LETTERS) - 1  # bits between a letter's own and that for its second time
 NEAREST = 48  # words of the list that are compared with the frames
 LETTER_DIFFERENCE = 4  # letters, counted without order, by which such a word may differ
+SURE = 0.8  # mean probability of the letters from which on a listed word is not compared
 FREQUENCY_WEIGHT = 0.6  # of the log frequency against the log likelihood
 UNLISTED = -14.0  # log frequency of a word that is not in the list
 MARGIN = 1  # frames on either side of a word that its letters may take up
@@ -55,10 +57,7 @@ class Lexicon:
         self._log_frequencies = log_frequencies
         self._place = {word: at for at, word in enumerate(self._words)}
         self._lengths = np.array([len(word) for word in self._words], np.int16)
-        self._counts = np.zeros((len(self._words), len(LETTERS) + 1), np.int8)
-        for at, word in enumerate(self._words):
-            for letter in word:
-                self._counts[at, NUMBER[letter]] += 1
+        self._signatures = np.array([signature(word) for word in self._words], np.uint64)
 
     @classmethod
     def read(cls, path: Path) -> Lexicon:
@@ -78,28 +77,41 @@ class Lexicon:
     def _settle(
         self, log_posteriors: Float32, letters: str, start: int, end: int, weight: float
     ) -> HeardWord:
-        if letters in self._place:
-            return HeardWord(letters, letters, weight, start, end)
-        places = self._like(letters)
+        listed = self._place.get(letters)
+        places = self._like(letters) if listed is None or weight < SURE else ()
         if not len(places):
             return HeardWord(letters, letters, weight, start, end)
         candidates = [letters, *(self._words[at] for at in places)]
-        frequencies = np.concatenate(([UNLISTED], self._log_frequencies[places]))
+        own = UNLISTED if listed is None else self._log_frequencies[listed]
+        frequencies = np.concatenate(([own], self._log_frequencies[places]))
         frames = log_posteriors[max(0, start - MARGIN) : end + MARGIN]
         scores = likelihoods(frames, candidates) + FREQUENCY_WEIGHT * frequencies
         return HeardWord(candidates[int(scores.argmax())], letters, weight, start, end)
 
     def _like(self, letters: str) -> Any:
         """Places of the words of the list that share most letters with these."""
-        count = np.zeros(len(LETTERS) + 1, np.int8)
-        for letter in letters:
-            count[NUMBER[letter]] += 1
-        near = np.flatnonzero(np.abs(self._lengths - len(letters)) <= 2)
-        difference = np.abs(self._counts[near] - count).sum(1)
-        kept = difference <= min(LETTER_DIFFERENCE, len(letters))
-        near, difference = near[kept], difference[kept]
-        rank = difference - 0.2 * self._log_frequencies[near]
-        return near[np.argsort(rank, kind="stable")[:NEAREST]]
+        difference = np.bitwise_count(self._signatures ^ np.uint64(signature(letters)))
+        kept = np.flatnonzero(
+            (difference <= min(LETTER_DIFFERENCE, len(letters)))
+            & (np.abs(self._lengths - len(letters)) <= 2)
+        )
+        rank = difference[kept] - 0.2 * self._log_frequencies[kept]
+        if len(kept) > NEAREST:
+            kept = kept[np.argpartition(rank, NEAREST)[:NEAREST]]
+        return kept
+
+
+def signature(word: str) -> int:
+    """64 bits: which letters a word has, and which of a to z at least twice.
+
+    The bits in which two words differ are about the letters that one has and the other has not.
+    """
+    bits = 0
+    for letter in word:
+        bit = 1 << (NUMBER[letter] - 2)
+        twice = bit << TWICE
+        bits |= twice if bits & bit and letter.isalpha() else bit
+    return bits
 
 
 def spans(log_posteriors: Float32) -> list[tuple[str, int, int, float]]:

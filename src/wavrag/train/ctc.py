@@ -21,6 +21,7 @@ from wavrag.train.frames import Example, Frames, batches
 from wavrag.train.letters import BLANK, CLASSES, collapse, edits, numbers
 from wavrag.train.moonshine import LAYERS, WIDTH, Encoder, Layer, run_layers
 
+ROBOTS = ("flite", "espeak", "festival")  # sets of voices far from human ones
 FROZEN = 3  # lower layers of the encoder that are not trained
 
 
@@ -32,6 +33,7 @@ class CTCOptions:
     rate: float = 1e-3  # peak learning rate of the letters; half of it for the layers
     warmup: int = 60  # steps
     frames: int = 12_000  # padded frames in a batch
+    robots: float = 0.5  # share of the clips of robotic voices that an epoch takes
     masks: float = 0.6  # share of clips with two stretches of frames hidden
     decay: float = 0.01  # of the weights
     minutes: float = math.inf  # the schedule ends then, if that is sooner
@@ -88,11 +90,16 @@ def train_ctc(
         betas=(0.9, 0.98),
     )
     peaks = [group["lr"] for group in optimizer.param_groups]
-    size = sum(example[0].frames for example in clips)
+    shares = [options.robots if clip[0].group in ROBOTS else 1.0 for clip in clips]
+    size = sum(share * clip[0].frames for share, clip in zip(shares, clips, strict=True))
     total = options.epochs * size / options.frames * 1.05
     started, step = time.monotonic(), 0
     for epoch in range(options.epochs):
-        chosen = [choices[int(rng.integers(len(choices)))] for choices in clips]
+        chosen = [
+            clip[int(rng.integers(len(clip)))]
+            for share, clip in zip(shares, clips, strict=True)
+            if rng.random() < share
+        ]
         losses = []
         for batch in batches(chosen, options.frames, rng):
             elapsed = (time.monotonic() - started) / 60 / options.minutes

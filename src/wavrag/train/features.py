@@ -6,16 +6,22 @@ Writes the folder that `frames.py` reads.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 
+from wavrag import config
 from wavrag.audio import load
 from wavrag.audio.augment import Augmentation
 from wavrag.errors import AudioError
+from wavrag.train.ahead import ahead
 from wavrag.train.ctc import FROZEN
 from wavrag.train.moonshine import RATE, Encoder, frames_of
 from wavrag.types import Float32
@@ -23,6 +29,8 @@ from wavrag.types import Float32
 SHORTEST, LONGEST = 0.5, 16.0  # seconds of a clip that is trained on
 BATCH_SECONDS = 60.0  # padded sound that is encoded at once
 CHUNK = 256  # clips that are sorted by length together
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,44 +108,69 @@ def cache_frames(
 ) -> float:
     """Write the frames of every clip as recorded and in `variants` augmented versions.
 
+    Nothing is done where the set is there already. A clip that cannot be read, or is shorter or
+    longer than is trained on, is left out.
+
     Returns:
         Hours of sound as recorded.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    seconds, offset = 0.0, 0
-    order = np.random.default_rng(seed).permutation(len(sources))
     index, stored = folder / f"{name}.jsonl", folder / f"{name}.f16"
-    with index.open("w", encoding="utf-8") as lines, stored.open("wb") as data:
-        for at in range(0, len(order), CHUNK):
-            todo: list[tuple[Source, int, Float32]] = []
-            for place in order[at : at + CHUNK]:
-                source = sources[place]
-                try:
-                    samples = source.read()
-                except AudioError:
-                    continue
-                if not SHORTEST <= len(samples) / RATE <= LONGEST:
-                    continue
-                seconds += len(samples) / RATE
-                todo.append((source, 0, samples))
-                rng = np.random.default_rng((seed, int(place)))
-                for variant in range(1, variants + 1):
-                    changed = augmentation.apply(samples, RATE, rng, [babble.draw(rng)])
-                    todo.append((source, variant, changed))
-            todo.sort(key=lambda item: len(item[2]))
+    if index.exists():
+        return _hours(index)
+
+    def prepared(place: int) -> list[tuple[Source, int, Float32]]:
+        source = sources[place]
+        try:
+            samples = source.read()
+        except AudioError:
+            return []
+        if not SHORTEST <= len(samples) / RATE <= LONGEST:
+            return []
+        made = [(source, 0, samples)]
+        rng = np.random.default_rng((seed, place))
+        for variant in range(1, variants + 1):
+            changed = augmentation.apply(samples, RATE, rng, [babble.draw(rng)])
+            made.append((source, variant, changed))
+        return made
+
+    offset, done = 0, 0
+    order = np.random.default_rng(seed).permutation(len(sources)).tolist()
+    unfinished = index.with_suffix(".partial")
+    with (
+        unfinished.open("w", encoding="utf-8") as lines,
+        stored.open("wb") as data,
+        ThreadPoolExecutor(config.threads()) as pool,
+    ):
+        for clips in _chunks(ahead(pool, prepared, order, CHUNK), CHUNK):
+            todo = sorted((made for clip in clips for made in clip), key=lambda one: len(one[2]))
             for batch in _grouped(todo):
-                for (source, variant, _), frames in zip(
+                for (source, variant, samples), frames in zip(
                     batch, encode(encoder, [samples for *_, samples in batch]), strict=True
                 ):
                     data.write(frames.tobytes())
                     row = {
                         "set": source.group, "voice": source.speaker, "text": source.text,
                         "variant": variant, "offset": offset, "frames": len(frames),
+                        "samples": len(samples),
                     }  # fmt: skip
                     lines.write(json.dumps(row) + "\n")
                     offset += len(frames)
-            on_progress(min(at + CHUNK, len(order)))
-    return seconds / 3600
+            done += len(clips)
+            on_progress(done)
+    os.replace(unfinished, index)
+    return _hours(index)
+
+
+def _hours(index: Path) -> float:
+    rows = map(json.loads, index.read_text(encoding="utf-8").splitlines())
+    return float(sum(row["samples"] for row in rows if row["variant"] == 0) / RATE / 3600)
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
 
 
 def encode(encoder: Encoder, clips: Sequence[Float32]) -> list[np.ndarray]:

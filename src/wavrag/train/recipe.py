@@ -19,7 +19,7 @@ import platform
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -43,7 +43,7 @@ from wavrag.train.moonshine import load_encoder
 from wavrag.train.sounds import PooledSounds, SoundHead, SoundOptions, pool_sounds, train_sounds
 
 STAGES = ("synth", "features", "speech", "sounds", "export", "evaluate")
-ENGINES = ("flite", "espeak")  # synthetic voices that need no weights
+ENGINES = {"flite": 6_000, "espeak": 3_000}  # synthetic voices without weights; texts of each
 HELD_OUT_SPEAKERS = 6  # of the human training speech, to watch progress by
 HELD_OUT_VOICES = ("am_adam", "bf_emma")  # of Kokoro, likewise
 HELD_OUT_SHARE = 60  # one synthetic text in so many, likewise
@@ -58,8 +58,7 @@ class MiniOptions:
 
     data: Path  # data folder, laid out as in docs/training-mini.md
     work: Path  # folder for everything that is made; several gigabytes
-    engines: tuple[str, ...] = ENGINES  # synthetic voices to speak the texts
-    clips: int = 6_000  # texts that each engine speaks
+    engines: Mapping[str, int] = field(default_factory=lambda: dict(ENGINES))  # texts to speak
     kokoro: Path | None = None  # folder of the Kokoro model, for the engine of that name
     start: Path | None = None  # heads to start from; None for the encoder's own upper layers
     tasks: tuple[Path, ...] = ()  # folders of retrieval tasks, for the last stage
@@ -119,17 +118,17 @@ def _of(step: Step, total: int, done: int) -> None:
 def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     spoken = {}
     chosen = list(texts.gather(options.data, seed=options.seed))
-    for number, name in enumerate(options.engines):
+    for number, (name, clips) in enumerate(options.engines.items()):
         engine = synth.load_engine(name, options.kokoro)
         # Each engine starts at another place, so that together they cover more words.
-        at = number * len(chosen) // max(len(options.engines), 1)
+        at = number * len(chosen) // len(options.engines)
         counts = synth.synthesise(
             chosen[at:] + chosen[:at],
             engine,
             options.work / "speech" / name,
             seed=options.seed + number,
-            limit=options.clips,
-            on_progress=partial(_of, step, options.clips),
+            limit=clips,
+            on_progress=partial(_of, step, clips),
         )
         spoken[name] = asdict(counts)
         log({"engine": name, **spoken[name]})

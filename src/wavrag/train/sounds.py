@@ -59,9 +59,9 @@ class SoundHead(nn.Module):
 class SoundOptions:
     """How the sound head is trained."""
 
-    steps: int = 1500
+    steps: int = 4000
     batch: int = 128  # clips
-    rate: float = 1e-3
+    rate: float = 2e-3
     decay: float = 0.05  # of the weights
     temperature: float = 0.07
     seed: int = 0

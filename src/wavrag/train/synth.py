@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,13 +24,15 @@ import numpy as np
 from wavrag import config
 from wavrag.audio import load, resample
 from wavrag.errors import AudioError, InputError
+from wavrag.train.ahead import ahead
 from wavrag.train.texts import Text
 from wavrag.types import Clip, Float32
 
 RATE = 16_000  # Hz
 ENGINES = ("kokoro", "flite", "espeak", "festival")
 RESERVED = frozenset(
-    "af_nova am_onyx bf_alice bm_daniel af_sky am_puck bf_lily bm_fable joe".split()
+    "af_nova am_onyx bf_alice bm_daniel af_sky am_puck bf_lily bm_fable joe"
+    " af_kore am_echo bm_lewis".split()  # these three ask the demo's questions
 )
 """Voices that only evaluation may use."""
 
@@ -236,7 +237,7 @@ def synthesise(
         lines.flush()
         todo = list(enumerate(texts))[len(rows) : limit]
         with ThreadPoolExecutor(threads or config.threads()) as pool:
-            for (_, text), (voice, samples) in zip(todo, _ahead(pool, say, todo, 16), strict=True):
+            for (_, text), (voice, samples) in zip(todo, ahead(pool, say, todo, 16), strict=True):
                 row = {"text": text.text, "source": text.source, "voice": voice}
                 row |= {"offset": offset, "samples": 0 if samples is None else len(samples)}
                 if samples is not None:
@@ -272,15 +273,6 @@ def _rows(index: Path) -> list[dict[str, Any]]:
         return []
     lines = index.read_text(encoding="utf-8").split("\n")[:-1]
     return [json.loads(line) for line in lines]
-
-
-def _ahead(pool: ThreadPoolExecutor, function: Any, items: Sequence[Any], ahead: int) -> Any:
-    """Like `pool.map`, but at most `ahead` results wait to be taken."""
-    rest = iter(items)
-    waiting = [pool.submit(function, item) for item in islice(rest, ahead)]
-    while waiting:
-        yield waiting.pop(0).result()
-        waiting += [pool.submit(function, item) for item in islice(rest, 1)]
 
 
 def _run(command: list[str], text: str | None = None) -> bytes:

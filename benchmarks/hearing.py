@@ -1,0 +1,152 @@
+"""WavRetriever-mini against the ways through a transcript, in one run on one machine.
+
+    python benchmarks/hearing.py [--whisper MODEL_DIR] [--minutes 6] [--runs 15] [--json]
+
+Queries: from samples of 3, 5 and 10 s to vector and words, models loaded, the systems in turn.
+Indexing: a recording into a fresh knowledge base, models loaded. Process: seconds from `load` to
+the first spoken query's vector, and the resident memory then, in a process of its own.
+
+`--whisper` names a folder with a CTranslate2 Whisper model and needs `pip install faster-whisper`;
+its words, decoded greedily, go through the same text model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import corpus
+import numpy as np
+
+from wavrag import Clip, KnowledgeBase, load_embedder
+from wavrag.embed.minilm import MiniLM
+from wavrag.kb import find_files
+from wavrag.types import Item
+
+SECONDS = (3, 5, 10)
+OURS, CASCADE, WHISPER = "wavretriever-mini", "cascade", "whisper + minilm"
+FIRST_QUERY = """
+import os, resource, time
+started = time.perf_counter()
+import numpy as np
+from wavrag import Clip, load_embedder
+from wavrag.types import Item
+embedder = load_embedder({name!r})
+samples = np.fromfile({samples!r}, np.float32)
+embedder.embed([Item(clip=Clip(samples, 16000))], "query")
+seconds = time.perf_counter() - started
+with open("/proc/self/statm") as statm:
+    resident = int(statm.read().split()[1]) * resource.getpagesize()
+print(seconds, resident / 1e6)
+"""
+
+System = Callable[[Clip], Any]
+
+
+def whisper(folder: Path) -> System:
+    """A Whisper model, greedy, without timestamps, then the text model."""
+    from faster_whisper import WhisperModel
+
+    model, text = WhisperModel(str(folder), device="cpu", compute_type="int8"), MiniLM()
+
+    def embed(clip: Clip) -> Any:
+        segments, _ = model.transcribe(
+            clip.samples, language="en", beam_size=1, temperature=0.0, without_timestamps=True
+        )
+        return text.embed_texts([" ".join(segment.text.strip() for segment in segments)])
+
+    return embed
+
+
+def queries(systems: dict[str, System], runs: int) -> dict[str, dict[str, float]]:
+    """Median milliseconds for each length and system."""
+    speech = corpus.speech().astype(np.float32) / 32_768
+    figures: dict[str, dict[str, float]] = {}
+    for seconds in SECONDS:
+        size = seconds * corpus.SAMPLE_RATE
+        times: dict[str, list[float]] = {name: [] for name in systems}
+        for run in range(runs + 1):
+            clip = Clip(speech[run * 2 * size :][:size], corpus.SAMPLE_RATE)
+            for name, embed in systems.items():
+                started = time.perf_counter()
+                embed(clip)
+                times[name].append(time.perf_counter() - started)
+        figures[f"{seconds} s"] = {
+            name: round(1e3 * float(np.median(some[1:])), 1) for name, some in times.items()
+        }
+    return figures
+
+
+def indexing(minutes: float) -> dict[str, float]:
+    """Seconds to index a recording, for each embedder."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        recording = Path(folder, "recording.wav")
+        corpus.long_recording(recording, minutes * 60)
+        for name in (OURS, CASCADE):
+            embedder = load_embedder(name)
+            embedder.embed([Item(clip=Clip(np.zeros(16_000, np.float32), 16_000))], "passage")
+            with KnowledgeBase.open(Path(folder, name), embedder=embedder) as kb:
+                started = time.perf_counter()
+                kb.add(find_files([recording]).documents)
+                figures[name] = round(time.perf_counter() - started, 2)
+    return figures
+
+
+def process() -> dict[str, dict[str, float]]:
+    """Seconds from nothing to the first vector of a spoken query of 5 s, and MB then."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        samples = Path(folder, "samples.f32")
+        (corpus.speech()[: 5 * corpus.SAMPLE_RATE].astype(np.float32) / 32_768).tofile(samples)
+        for name in (OURS, CASCADE):
+            script = FIRST_QUERY.format(name=name, samples=str(samples))
+            command = [sys.executable, "-c", script]
+            printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            seconds, resident = map(float, printed.split())
+            figures[name] = {"seconds": round(seconds, 2), "resident_mb": round(resident)}
+    return figures
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--whisper", type=Path, help="folder of a CTranslate2 Whisper model")
+    parser.add_argument("--minutes", type=float, default=6.0, help="of audio to index")
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    systems: dict[str, System] = {}
+    for name in (OURS, CASCADE):
+        embedder = load_embedder(name)
+        systems[name] = lambda clip, embedder=embedder: embedder.embed([Item(clip=clip)], "query")
+    if arguments.whisper:
+        systems[WHISPER] = whisper(arguments.whisper)
+    figures = {
+        "query_ms": queries(systems, arguments.runs),
+        "index_seconds": indexing(arguments.minutes),
+        "first_query": process(),
+    }
+    if arguments.json:
+        print(json.dumps(figures, indent=1))
+        return
+    for seconds, times in figures["query_ms"].items():
+        for name, value in times.items():
+            print(f"query of {seconds:5} {name:20} {value:8.1f} ms {value / times[OURS]:6.1f} x")
+    for name, value in figures["index_seconds"].items():
+        ratio = value / figures["index_seconds"][OURS]
+        print(f"index {arguments.minutes:g} min  {name:20} {value:8.2f} s  {ratio:6.1f} x")
+    for name, values in figures["first_query"].items():
+        line = f"{values['seconds']:8.2f} s  {values['resident_mb']:6.0f} MB"
+        print(f"load, first query {name:16} {line}")
+
+
+if __name__ == "__main__":
+    main()
