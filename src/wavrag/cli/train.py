@@ -16,7 +16,7 @@ from wavrag.errors import InputError
 
 def mini(arguments: argparse.Namespace) -> int:
     """Run the recipe of WavRetriever-mini as far as it is not done."""
-    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
+    missing = [name for name in ("torch", "onnx", "transformers") if find_spec(name) is None]
     if missing:
         raise InputError(f"training needs {' and '.join(missing)}: pip install 'wavrag[train]'")
     from wavrag.train.recipe import ENGINES, MiniOptions, run

@@ -41,7 +41,9 @@ class MiniLM:
     their mean, weighted by length: no word is left out.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None, model: Path = WEIGHTS / "model.onnx") -> None:
+        """Use the packaged weights, or others of the same shape and vocabulary."""
+        self._model = model
         self._workers = Workers(threads or config.threads())
 
     @property
@@ -51,7 +53,7 @@ class MiniLM:
 
     @cached_property
     def _session(self) -> Any:
-        return load_session(WEIGHTS / "model.onnx")
+        return load_session(self._model)
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -77,8 +79,12 @@ class MiniLM:
         rows = self._workers.map(self._embed_text, texts)
         return np.stack(rows) if rows else np.empty((0, SPEC.dim), np.float32)
 
+    def token_ids(self, text: str) -> list[int]:
+        """Word pieces of a text, with the two special ones around them."""
+        return [CLS, *self._tokenizer.encode(text, add_special_tokens=False).ids, SEP]
+
     def _embed_text(self, text: str) -> Float32:
-        pieces = self._tokenizer.encode(text, add_special_tokens=False).ids
+        pieces = self.token_ids(text)[1:-1]
         size = MAX_TOKENS - 2
         windows = [pieces[at : at + size] for at in range(0, len(pieces), size)] or [[]]
         rows = np.stack([self._run([CLS, *window, SEP]) for window in windows])

@@ -2,9 +2,9 @@
 
 The paper's shape (arXiv 2502.14727, section 3.1) at a small scale: a frozen audio encoder
 (Moonshine's lower layers), a trained projector (its upper layers, towards letters), a text model
-(all-MiniLM-L6-v2). Every frame is read at once: nothing is generated word by word. What the frames
-say as letters becomes the words of the lexical leg and the input of the text model; a clip without
-speech takes its vector from the sound head instead.
+(all-MiniLM-L6-v2, and for what was heard a copy of it that learned to read misheard words). Every
+frame is read at once: nothing is generated word by word. A clip without speech takes its vector
+from the sound head instead.
 """
 
 from __future__ import annotations
@@ -46,24 +46,32 @@ SPEC = replace(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heard:
-    """What one pass over a clip gives: words, empty where it is not speech, and a sound vector."""
+    """What one pass over a clip gives.
+
+    Attributes:
+        words: those heard; empty if it is not speech.
+        sound: unit vector among captions, shape = (384,); None for speech and for silence.
+    """
 
     words: str
-    sound: Float32
+    sound: Float32 | None = None
+
+
+SILENT = Heard("")
 
 
 class WavRetrieverMini:
     """The embedder that hears, as the package ships it.
 
-    An item of text and sound is embedded as its text followed by the words heard; if the sound is
-    not speech, as the mean of the two vectors.
+    An item of text and sound is embedded as the mean of the two vectors.
     """
 
     def __init__(self, threads: int | None = None, weights: Path = WEIGHTS) -> None:
-        """Use the weights in a folder: `model.onnx` and `lexicon.txt`."""
+        """Use the weights in a folder: `model.onnx`, `reader.onnx` and `lexicon.txt`."""
         threads = threads or config.threads()
         self._weights = weights
         self._text_embedder = MiniLM(threads)
+        self._reader = MiniLM(threads, weights / "reader.onnx")
         self._workers = Workers(threads)
 
     @property
@@ -82,6 +90,7 @@ class WavRetrieverMini:
     def load(self) -> None:
         """Read the weights now rather than at the first item."""
         self._text_embedder.load()
+        self._reader.load()
         _ = self._session, self._lexicon
 
     def embed(self, items: Sequence[Item], role: Role) -> Float32:
@@ -92,24 +101,29 @@ class WavRetrieverMini:
         """Embed texts and clips; a clip's words are those heard, empty if it is not speech."""
         check_items(SPEC, items)
         heard = self._workers.map(lambda item: self.hear(item.clip) if item.clip else None, items)
-        texts = [
-            "\n".join(part for part in (item.text, sound and sound.words) if part)
-            for item, sound in zip(items, heard, strict=True)
-        ]
-        vectors = self._text_embedder.embed_texts(texts)
-        for row, (text, sound) in enumerate(zip(texts, heard, strict=True)):
-            if sound is not None and not sound.words:
-                vectors[row] = sound.sound if not text else vectors[row] + sound.sound
         words = tuple(
             item.text if sound is None else sound.words
             for item, sound in zip(items, heard, strict=True)
         )
+        vectors = np.zeros((len(items), SPEC.dim), np.float32)
+        # A silent clip without text stands for the empty text.
+        written = [
+            row
+            for row, item in enumerate(items)
+            if item.text or heard[row] is None or heard[row] is SILENT
+        ]
+        vectors[written] = self._text_embedder.embed_texts([items[r].text or "" for r in written])
+        spoken = [row for row, sound in enumerate(heard) if sound is not None and sound.words]
+        vectors[spoken] += self._reader.embed_texts([words[row] or "" for row in spoken])
+        for row, sound in enumerate(heard):
+            if sound is not None and sound.sound is not None:
+                vectors[row] += sound.sound
         return Views(unit_rows(vectors), words)
 
     def hear(self, clip: Clip) -> Heard:
-        """Words and sound vector of a clip of at most 30 s at 16 kHz."""
+        """Words or sound vector of a clip of at most 30 s at 16 kHz."""
         if not np.any(clip.samples):
-            return Heard("", np.zeros(SPEC.dim, np.float32))
+            return SILENT
         samples = clip.samples
         if len(samples) < MIN_SAMPLES:
             samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
@@ -122,4 +136,4 @@ class WavRetrieverMini:
         weight = sum(word.weight * len(word.letters) for word in words) / max(count, 1)
         if clip.speech is None and weight < SPEECH_WEIGHT:
             return Heard("", sound)
-        return Heard(" ".join(word.text for word in words), sound)
+        return Heard(" ".join(word.text for word in words))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wavrag.train.device import half
 from wavrag.train.frames import Example, Frames, batches
 from wavrag.train.letters import BLANK, CLASSES, collapse, edits, numbers
 from wavrag.train.moonshine import LAYERS, WIDTH, Encoder, Layer, run_layers
@@ -71,7 +72,10 @@ def train_ctc(
     checkpoint: Path,
     log: Callable[[dict[str, object]], None],
 ) -> None:
-    """Train in place; after every epoch a checkpoint, and error rates of the held-out clips."""
+    """Train in place; after every epoch a checkpoint, and error rates of the held-out clips.
+
+    Computes where the head's parameters are.
+    """
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
     kept = {(example.group, example.speaker, example.text) for example in held_out}
@@ -116,7 +120,8 @@ def train_ctc(
             step += 1
             if step % 50 == 0:
                 log({"epoch": epoch, "step": step, "loss": round(float(np.mean(losses[-50:])), 3)})
-        torch.save(head.state_dict(), checkpoint)
+        state = {name: value.cpu() for name, value in head.state_dict().items()}
+        torch.save(state, checkpoint)
         rates = error_rates(head, frames, [e for e in held_out if not e.variant], options.frames)
         seconds = round(time.monotonic() - started)
         log({"epoch": epoch, "loss": round(float(np.mean(losses)), 3), "seconds": seconds, **rates})
@@ -140,8 +145,9 @@ def ctc_loss(
                 at = int(rng.integers(0, max(1, example.frames - width)))
                 padded[row, at : at + width] = 0
     targets = [numbers(example.text) for example in batch]
-    with torch.autocast("cpu", torch.bfloat16):
-        scores = head(padded, counts)
+    device = head.letters.weight.device
+    with half(device):
+        scores = head(padded.to(device), counts.to(device))
     return functional.ctc_loss(
         functional.log_softmax(scores.float(), -1).transpose(0, 1),
         torch.tensor([value for target in targets for value in target]),
@@ -159,8 +165,9 @@ def error_rates(
     head.eval()
     for batch in batches(examples, limit, np.random.default_rng(0)):
         padded, counts = frames.batch(batch)
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            best = head(padded, counts).argmax(-1)
+        device = head.letters.weight.device
+        with torch.inference_mode(), half(device):
+            best = head(padded.to(device), counts.to(device)).argmax(-1).cpu()
         for row, example in enumerate(batch):
             text = collapse(best[row, : example.frames].tolist())
             count = totals.setdefault(example.group, [0, 0, 0, 0])

@@ -23,6 +23,7 @@ from wavrag.audio.augment import Augmentation
 from wavrag.errors import AudioError
 from wavrag.train.ahead import ahead
 from wavrag.train.ctc import FROZEN
+from wavrag.train.device import half
 from wavrag.train.moonshine import RATE, Encoder, frames_of
 from wavrag.types import Float32
 
@@ -179,8 +180,10 @@ def encode(encoder: Encoder, clips: Sequence[Float32]) -> list[np.ndarray]:
     padded = torch.zeros(len(clips), int(lengths.max()))
     for row, clip in enumerate(clips):
         padded[row, : len(clip)] = torch.from_numpy(clip)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        frames = encoder(padded, lengths, FROZEN).float().numpy().astype(np.float16)
+    device = encoder.norm.weight.device
+    with torch.inference_mode(), half(device):
+        made = encoder(padded.to(device), lengths.to(device), FROZEN)
+    frames = made.float().cpu().numpy().astype(np.float16)
     return [frames[row, : int(frames_of(len(clip)))] for row, clip in enumerate(clips)]
 
 

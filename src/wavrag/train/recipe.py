@@ -3,6 +3,7 @@
     synth     texts are spoken by synthetic voices
     features  every clip goes through the frozen layers, as recorded and augmented
     speech    the upper layers learn letters
+    reader    a copy of the text model learns to read them
     sounds    the sound head learns captions
     export    one 8-bit ONNX file, the word list, and how far the 8 bits are from the float model
     evaluate  the model on retrieval tasks, through the knowledge base
@@ -16,10 +17,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -31,18 +33,22 @@ import torch
 
 from wavrag import config
 from wavrag.audio.augment import Augmentation
+from wavrag.embed.lexicon import Lexicon
 from wavrag.embed.moonshine import weights_folder
 from wavrag.errors import InputError
 from wavrag.evaluate import evaluate_embedder, load_task
 from wavrag.train import features, synth, texts
 from wavrag.train.ctc import CTCOptions, SpeechHead, train_ctc
+from wavrag.train.device import best_device
 from wavrag.train.export import Network, export, parity
 from wavrag.train.frames import Example, Frames
 from wavrag.train.letters import spell
 from wavrag.train.moonshine import load_encoder
+from wavrag.train.reader import ReaderOptions, Reading, hear_all, train_reader
 from wavrag.train.sounds import PooledSounds, SoundHead, SoundOptions, pool_sounds, train_sounds
+from wavrag.train.text_model import export_text_model, load_original
 
-STAGES = ("synth", "features", "speech", "sounds", "export", "evaluate")
+STAGES = ("synth", "features", "speech", "reader", "sounds", "export", "evaluate")
 ENGINES = {"flite": 6_000, "espeak": 3_000}  # synthetic voices without weights; texts of each
 HELD_OUT_SPEAKERS = 6  # of the human training speech, to watch progress by
 HELD_OUT_VOICES = ("am_adam", "bf_emma")  # of Kokoro, likewise
@@ -64,6 +70,7 @@ class MiniOptions:
     tasks: tuple[Path, ...] = ()  # folders of retrieval tasks, for the last stage
     seed: int = 0
     speech: CTCOptions = field(default_factory=CTCOptions)
+    reader: ReaderOptions = field(default_factory=ReaderOptions)
     sounds: SoundOptions = field(default_factory=SoundOptions)
 
 
@@ -80,8 +87,8 @@ def run(options: MiniOptions, log: Log, on_progress: Callable[[str, int, int], N
     options.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads())
     work = {
-        "synth": _synth, "features": _features, "speech": _speech, "sounds": _sounds,
-        "export": _export, "evaluate": _evaluate,
+        "synth": _synth, "features": _features, "speech": _speech, "reader": _reader,
+        "sounds": _sounds, "export": _export, "evaluate": _evaluate,
     }  # fmt: skip
     for stage in STAGES:
         record = options.work / f"{stage}.json"
@@ -136,7 +143,7 @@ def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
 
 
 def _features(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    encoder = load_encoder(weights_folder() / "encoder_model.ort")
+    encoder = load_encoder(weights_folder() / "encoder_model.ort").to(best_device())
     groups = {"speechocean": features.spoken_sources(options.data)}
     for folder in sorted((options.work / "speech").glob("*")):
         groups[folder.name] = [
@@ -186,6 +193,7 @@ def _speech(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     head.start_from(load_encoder(weights_folder() / "encoder_model.ort"))
     if options.start is not None:
         head.load_state_dict(read_head(options.start, "speech"))
+    head.to(best_device())
     last: dict[str, Any] = {}
 
     def watch(line: dict[str, object]) -> None:
@@ -198,10 +206,54 @@ def _speech(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     return last
 
 
+def _reader(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
+    from wavrag.embed.minilm import MiniLM
+
+    device = best_device()
+    head = SpeechHead()
+    head.load_state_dict(torch.load(options.work / "speech.pt", weights_only=True))
+    frames = Frames(options.work / "frames")
+    lines = word_list(text.text for text in texts.gather(options.data, seed=options.seed))
+    (options.work / "lexicon.txt").write_text(lines, encoding="ascii")
+    lexicon = Lexicon.read(options.work / "lexicon.txt")
+
+    def hear(examples: Sequence[Example]) -> list[Reading]:
+        return hear_all(head.to(device), frames, examples, lexicon, limit=options.speech.frames)
+
+    watched = held_out(frames)
+    kept = {(example.speaker, example.text) for example in watched}
+    others = [e for e in frames.examples if (e.speaker, e.text) not in kept]
+    rng = np.random.default_rng(options.seed)
+    drawn = rng.permutation(len(others))[: options.reader.clips]
+    readings = hear([others[at] for at in drawn])
+    unseen = hear([example for example in watched if not example.variant])
+    text_model = MiniLM()
+    model = load_original().to(device)
+    said = text_model.embed_texts([reading.said for reading in unseen])
+    heard = text_model.embed_texts([reading.heard for reading in unseen])
+    before = float((said * heard).sum(1).mean())
+    last: dict[str, Any] = {}
+
+    def watch(line: dict[str, object]) -> None:
+        last.update(line)
+        step(int(str(line["step"])), options.reader.steps)
+        log(line)
+
+    train_reader(
+        model, text_model.token_ids, readings, text_model.embed_texts,
+        options=options.reader, log=watch,
+    )  # fmt: skip
+    export_text_model(model.cpu(), options.work / "reader.onnx")
+    read = MiniLM(model=options.work / "reader.onnx")
+    heard = read.embed_texts([reading.heard for reading in unseen])
+    after = float((said * heard).sum(1).mean())
+    return {**last, "held_out_before": round(before, 4), "held_out_after": round(after, 4)}
+
+
 def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     from wavrag.embed.minilm import MiniLM
 
-    encoder = load_encoder(weights_folder() / "encoder_model.ort")
+    encoder = load_encoder(weights_folder() / "encoder_model.ort").to(best_device())
     cache = options.work / "sounds.npz"
     if not cache.exists():
         pooled = pool_sounds(options.data, encoder, options.seed)
@@ -230,8 +282,8 @@ def _export(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     folder = options.work / "model"
     folder.mkdir(exist_ok=True)
     sizes = export(network, folder / "model.onnx")
-    lines = word_list(text.text for text in texts.gather(options.data, seed=options.seed))
-    (folder / "lexicon.txt").write_text(lines, encoding="ascii")
+    for name in ("lexicon.txt", "reader.onnx"):
+        shutil.copyfile(options.work / name, folder / name)
     write_heads(folder / "heads.npz", speech=speech, sound=sound)
     human = features.spoken_sources(options.data)[-100:]
     clips = [source.read() for source in human]

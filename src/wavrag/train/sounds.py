@@ -19,6 +19,7 @@ from torch.nn import functional
 from wavrag.audio import load
 from wavrag.train.captions import training_captions
 from wavrag.train.ctc import FROZEN
+from wavrag.train.device import half
 from wavrag.train.moonshine import RATE, WIDTH, Encoder, run_layers
 from wavrag.types import Float32
 
@@ -111,10 +112,11 @@ def _cut(samples: Float32, rng: np.random.Generator) -> Float32:
 
 def pool(encoder: Encoder, samples: Float32) -> Float32:
     """Pooled frames of a clip at 16 kHz, float32, shape = (POOLED,)."""
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        stem = encoder.stem(torch.from_numpy(samples)[None])
+    device = encoder.norm.weight.device
+    with torch.inference_mode(), half(device):
+        stem = encoder.stem(torch.from_numpy(samples)[None].to(device))
         frames = run_layers(encoder.layers[:FROZEN], stem, None)
-    row: Float32 = SoundHead.pool(stem.float(), frames.float())[0].numpy()
+    row: Float32 = SoundHead.pool(stem.float(), frames.float())[0].cpu().numpy()
     return row
 
 

