@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from audio_files import tone, write
+from letter_frames import letter_frames
 from test_train_synth import Whistle
 from test_train_texts import collected
 from wavrag import audio
@@ -33,7 +34,6 @@ from wavrag.train.sounds import (
 from wavrag.types import Float32
 
 RATE = 16_000
-TEXTS = ("a bad cab", "dad is here", "go home", "who is she", "zoo")
 
 
 @pytest.fixture(scope="module")
@@ -77,19 +77,7 @@ def test_a_batch_is_as_one_by_one(encoder: Encoder, reading: Float32) -> None:
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Frames:
-    """Clips whose frames tell their letters: a vector a letter, three frames each."""
-    folder = tmp_path_factory.mktemp("frames")
-    vectors = np.random.default_rng(0).standard_normal((40, WIDTH)).astype(np.float16)
-    offset = 0
-    with (folder / "set.f16").open("wb") as data, (folder / "set.jsonl").open("w") as lines:
-        for number in range(40):
-            text = TEXTS[number % len(TEXTS)]
-            made = np.repeat(vectors[[ord(letter) % 40 for letter in text]], 3, 0)
-            data.write(made.tobytes())
-            row = {"set": "set", "voice": f"v{number}", "text": text, "variant": number % 2}
-            lines.write(json.dumps({**row, "offset": offset, "frames": len(made)}) + "\n")
-            offset += len(made)
-    return Frames(folder)
+    return letter_frames(tmp_path_factory.mktemp("frames"))
 
 
 def test_batches_hold_every_clip_once_within_the_limit(frames: Frames) -> None:

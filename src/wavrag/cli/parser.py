@@ -180,6 +180,9 @@ def _train(commands: Any) -> None:
     mini.add_argument(
         "--epochs", type=int, default=10, metavar="N", help="passes over the speech (10)"
     )
+    mini.add_argument(
+        "--minutes", type=float, metavar="M", help="end the learning of letters after so long"
+    )
     mini.add_argument("--start", metavar="FILE", help="heads.npz of an earlier run to go on from")
     mini.add_argument(
         "--task",
