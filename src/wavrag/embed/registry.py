@@ -14,6 +14,12 @@ def _cascade() -> Embedder:
     return Cascade()
 
 
+def _wavretriever_mini() -> Embedder:
+    from wavrag.embed.wavretriever import WavRetrieverMini
+
+    return WavRetrieverMini()
+
+
 def _minilm() -> Embedder:
     from wavrag.embed.minilm import MiniLM
 
@@ -27,6 +33,7 @@ def _fake() -> Embedder:
 
 
 EMBEDDERS: dict[str, Callable[[], Embedder]] = {
+    "wavretriever-mini": _wavretriever_mini,
     "cascade": _cascade,
     "minilm": _minilm,
     "fake": _fake,
@@ -37,8 +44,8 @@ def load_embedder(name: str) -> Embedder:
     """The embedder of that name.
 
     Args:
-        name: `cascade` (speech is recognised, its words are embedded), `minilm` (text only) or
-            `fake` (without weights, for tests).
+        name: `wavretriever-mini` (hears in one pass), `cascade` (speech is recognised, its words
+            are embedded), `minilm` (text only) or `fake` (without weights, for tests).
 
     Raises:
         EmbedderError: there is none of that name, or what it needs is not installed.

@@ -30,6 +30,7 @@ REVISION = "wavretriever-mini-1"
 SAMPLE_RATE = 16_000  # Hz
 MAX_SECONDS = 30.0  # longest utterance the encoder was trained on
 MIN_SAMPLES = 1_600  # 0.1 s; shorter sound is padded with silence, the encoder needs some frames
+FEWEST_LETTERS = 3  # fewer do not make a clip speech
 SPEECH_WEIGHT = 0.62  # mean probability of the letters below which a clip counts as sound
 
 SPEC = replace(
@@ -129,11 +130,10 @@ class WavRetrieverMini:
             samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
         feed = {"samples": np.ascontiguousarray(samples[None], np.float32)}
         letters, sound = self._session.run(None, feed)
-        if clip.speech is False:
-            return Heard("", sound)
-        words = self._lexicon.words(letters)
+        words = self._lexicon.words(letters) if clip.speech is not False else []
         count = sum(len(word.letters) for word in words)
         weight = sum(word.weight * len(word.letters) for word in words) / max(count, 1)
-        if clip.speech is None and weight < SPEECH_WEIGHT:
+        doubtful = count < FEWEST_LETTERS or weight < SPEECH_WEIGHT
+        if not words or (clip.speech is None and doubtful):
             return Heard("", sound)
         return Heard(" ".join(word.text for word in words))

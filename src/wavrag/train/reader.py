@@ -31,8 +31,8 @@ JOINED = 3  # most sentences that are read as one passage
 class ReaderOptions:
     """How the reader is trained."""
 
-    clips: int = 40_000  # most clips to learn from
-    steps: int = 1_200
+    clips: int = 16_000  # most clips to learn from
+    steps: int = 700
     batch: int = 64  # texts
     rate: float = 1e-4
     warmup: int = 60  # steps
