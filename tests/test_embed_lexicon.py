@@ -64,6 +64,16 @@ def test_likelihood_is_the_sum_over_paths() -> None:
     )
 
 
+def test_likelihood_of_many_frames_neither_vanishes_nor_overflows() -> None:
+    frames = posteriors("a___" * 200 + "b", 0.99)
+    likely, unlikely = likelihoods(frames, ["a" * 30, "b" * 30])
+    assert np.isfinite([likely, unlikely]).all()
+    assert likely > unlikely
+    sure = likelihoods(posteriors("_a" + "_" * 500, 0.999), ["a", "b"])
+    assert sure[0] == pytest.approx(502 * np.log(0.999), abs=0.1)
+    assert sure[1] < sure[0] - 5
+
+
 def test_an_unknown_spelling_becomes_the_word_that_sounds_so() -> None:
     known = lexicon(pirates=50, private=500, pirate=80, of=900)
     (word,) = known.words(posteriors("p_y_r_a_t_e_s", other={2: "i"}))

@@ -27,6 +27,8 @@ LETTER_DIFFERENCE = 4  # letters, counted without order, by which such a word ma
 SURE = 0.8  # mean probability of the letters from which on a listed word is not compared
 FREQUENCY_WEIGHT = 0.6  # of the log frequency against the log likelihood
 UNLISTED = -14.0  # log frequency of a word that is not in the list
+RESCALED = 8  # frames after which probabilities are scaled, before they grow too small
+TINY = 1e-300  # stands for a probability of 0
 MARGIN = 1  # frames on either side of a word that its letters may take up
 
 
@@ -153,20 +155,23 @@ def likelihoods(log_posteriors: Float32, words: Sequence[str]) -> Float32:
     for row, word in enumerate(words):
         states[row, 1 : 2 * len(word) : 2] = [NUMBER[letter] for letter in word]
     # A letter may follow the one before it without a blank between, unless they are the same.
-    skips = np.zeros(states.shape, bool)
-    skips[:, 2:] = (states[:, 2:] != BLANK) & (states[:, 2:] != states[:, :-2])
-    blank_or_space = np.maximum(log_posteriors[:, BLANK], log_posteriors[:, SPACE])
-    emitted = np.where(
-        states[None] == BLANK, blank_or_space[:, None, None], log_posteriors[:, states]
-    )
-    low = np.float32(-1e4)
-    alpha = np.full(states.shape, low, np.float32)
+    skips = (states[:, 2:] != BLANK) & (states[:, 2:] != states[:, :-2])
+    frames = np.exp(log_posteriors.astype(np.float64))
+    blank_or_space = np.maximum(frames[:, BLANK], frames[:, SPACE])
+    emitted = np.where(states[None] == BLANK, blank_or_space[:, None, None], frames[:, states])
+    alpha = np.zeros(states.shape)
     alpha[:, :2] = emitted[0, :, :2]
-    for frame in emitted[1:]:
-        one = np.concatenate((np.full((len(words), 1), low, np.float32), alpha[:, :-1]), 1)
-        two = np.concatenate((np.full((len(words), 2), low, np.float32), alpha[:, :-2]), 1)
-        total = np.logaddexp(alpha, one)
-        alpha = (np.where(skips, np.logaddexp(total, two), total) + frame).astype(np.float32)
+    scale = 0.0
+    for at, frame in enumerate(emitted[1:], start=1):
+        following = alpha.copy()
+        following[:, 1:] += alpha[:, :-1]
+        following[:, 2:] += alpha[:, :-2] * skips
+        alpha = following * frame
+        if at % RESCALED == 0:
+            largest = max(float(alpha.max()), TINY)
+            alpha /= largest
+            scale += np.log(largest)
     rows = np.arange(len(words))
-    result: Float32 = np.logaddexp(alpha[rows, 2 * lengths], alpha[rows, 2 * lengths - 1])
+    ends = alpha[rows, 2 * lengths] + alpha[rows, 2 * lengths - 1]
+    result: Float32 = (np.log(np.maximum(ends, TINY)) + scale).astype(np.float32)
     return result
