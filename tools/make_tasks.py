@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from wavrag import Clip
-from wavrag.audio import load, write_wav
+from wavrag.audio import augment, load, write_wav
 from wavrag.train.captions import held_out_captions
 from wavrag.types import Float32
 
@@ -200,9 +200,8 @@ def mix(speech: Float32, noise: Float32, snr: float) -> Float32:
     Returns:
         The sum, made quieter where it would pass 1; float32, shape = (n_samples,).
     """
-    gain = np.sqrt(np.mean(speech**2) / np.mean(noise**2) / 10 ** (snr / 10))
-    mixed = speech + gain * noise
-    return (mixed / max(1.0, float(np.abs(mixed).max()))).astype(np.float32)
+    mixed = augment.add_noise(speech, noise, snr)
+    return mixed / max(1.0, float(np.abs(mixed).max()))
 
 
 def noise_like(options: Options, sources: Sequence[Row], length: int, seed: str) -> Float32:

@@ -36,8 +36,14 @@ def mini(arguments: argparse.Namespace) -> int:
         minutes=arguments.minutes or math.inf,
         seed=arguments.seed,
     )
+    options = replace(
+        options,
+        speech=speech,
+        reader=replace(options.reader, seed=arguments.seed),
+        sounds=replace(options.sounds, seed=arguments.seed),
+    )
     bar = _Bar()
-    run(replace(options, speech=speech), lambda line: note(json.dumps(line)), bar)
+    run(options, lambda line: note(json.dumps(line)), bar)
     bar.close()
     print(options.work / "model")
     return 0

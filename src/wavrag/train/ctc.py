@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wavrag.embed.lexicon import BLANK
 from wavrag.train.device import half
 from wavrag.train.frames import Example, Frames, batches
-from wavrag.train.letters import BLANK, CLASSES, collapse, edits, numbers
+from wavrag.train.letters import CLASSES, collapse, edits, numbers
 from wavrag.train.moonshine import LAYERS, WIDTH, Encoder, Layer, run_layers
 
 ROBOTS = ("flite", "espeak", "festival")  # sets of voices far from human ones

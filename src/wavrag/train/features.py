@@ -25,6 +25,7 @@ from wavrag.train.ahead import ahead
 from wavrag.train.ctc import FROZEN
 from wavrag.train.device import half
 from wavrag.train.moonshine import RATE, Encoder, frames_of
+from wavrag.train.rows import read_rows
 from wavrag.types import Float32
 
 SHORTEST, LONGEST = 0.5, 16.0  # seconds of a clip that is trained on
@@ -50,23 +51,18 @@ def spoken_sources(data: Path) -> list[Source]:
     def reader(path: Path) -> Callable[[], Float32]:
         return lambda: load(path).samples
 
-    rows = (
-        json.loads(line)
-        for line in (data / "speech" / "speechocean762.jsonl").read_text("utf-8").splitlines()
-    )
     return [
         Source("speechocean", row["speaker"], row["text"], reader(data / row["audio"]))
-        for row in rows
+        for row in read_rows(data / "speech" / "speechocean762.jsonl")
         if row["split"] == "train"
     ]
 
 
 def background_noises(data: Path, seconds: float = 30.0) -> list[Float32]:
     """Ambiences to mix in: every second file of `moodist`; the others are for evaluation."""
-    lines = (data / "sounds" / "moodist.jsonl").read_text("utf-8").splitlines()[::2]
     noises = []
-    for line in lines:
-        samples = load(data / json.loads(line)["audio"], end=seconds).samples
+    for row in islice(read_rows(data / "sounds" / "moodist.jsonl"), 0, None, 2):
+        samples = load(data / row["audio"], end=seconds).samples
         if len(samples) > RATE and samples.std() > 1e-4:
             noises.append(samples)
     return noises
@@ -164,7 +160,7 @@ def cache_frames(
 
 
 def _hours(index: Path) -> float:
-    rows = map(json.loads, index.read_text(encoding="utf-8").splitlines())
+    rows = read_rows(index)
     return float(sum(row["samples"] for row in rows if row["variant"] == 0) / RATE / 3600)
 
 

@@ -6,7 +6,6 @@ frames of all of them one after another, float16, 288 wide.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 from wavrag.errors import WavRAGError
 from wavrag.train.letters import spell
 from wavrag.train.moonshine import WIDTH
+from wavrag.train.rows import read_rows
 
 FRAMES_PER_LETTER = 1.15  # fewer leave the alignment no room: a bad cut or a wrong transcript
 
@@ -58,8 +58,7 @@ class Frames:
         self._files: list[Any] = []
         for index in sorted(folder.glob("*.jsonl")):
             stored = np.memmap(index.with_suffix(".f16"), np.float16, "r").reshape(-1, WIDTH)
-            for line in index.read_text(encoding="utf-8").splitlines():
-                row = json.loads(line)
+            for row in read_rows(index):
                 text = spell(row["text"])
                 end = row["offset"] + row["frames"]
                 if (

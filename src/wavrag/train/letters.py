@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-LETTERS = " abcdefghijklmnopqrstuvwxyz0123456789'"
-BLANK = 0
+from wavrag.embed.lexicon import BLANK, LETTERS, NUMBER
+
 CLASSES = len(LETTERS) + 1
-NUMBER = {letter: index + 1 for index, letter in enumerate(LETTERS)}
 
 _DROPPED = re.compile(r"[.,?!;:\"()`]")
 _QUOTES = re.compile(r"(?<![a-z0-9])'|'(?![a-z0-9])")

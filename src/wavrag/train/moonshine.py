@@ -24,7 +24,6 @@ HEADS = 8
 LAYERS = 6
 ROTARY = 32  # of the 36 dimensions of a head
 STRIDES = ((127, 64), (7, 3), (3, 2))  # kernel and stride of the three convolutions
-SAMPLES_PER_FRAME = 384
 RATE = 16_000
 
 ONNX_TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64}
@@ -118,10 +117,10 @@ class Stem(nn.Module):
 class Encoder(nn.Module):
     """Moonshine's encoder."""
 
-    def __init__(self, layers: int = LAYERS) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.stem = Stem()
-        self.layers = nn.ModuleList(Layer() for _ in range(layers))
+        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
         self.norm = nn.LayerNorm(WIDTH, bias=False)
 
     def forward(self, samples: Tensor, lengths: Tensor | None = None, upto: int = LAYERS) -> Tensor:

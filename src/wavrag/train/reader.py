@@ -57,7 +57,6 @@ def hear_all(
     lexicon: Lexicon,
     *,
     limit: int,
-    on_progress: Callable[[int], None] = lambda done: None,
 ) -> list[Reading]:
     """What the head and the lexicon make of clips."""
     head.eval()
@@ -70,7 +69,6 @@ def hear_all(
         for row, example in enumerate(batch):
             words = lexicon.words(scores[row, : example.frames].numpy())
             readings.append(Reading(" ".join(word.text for word in words), example.text))
-        on_progress(len(readings))
     return readings
 
 

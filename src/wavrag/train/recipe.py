@@ -43,7 +43,7 @@ from wavrag.train.device import best_device
 from wavrag.train.export import Network, export, parity
 from wavrag.train.frames import Example, Frames
 from wavrag.train.letters import spell
-from wavrag.train.moonshine import load_encoder
+from wavrag.train.moonshine import Encoder, load_encoder
 from wavrag.train.reader import ReaderOptions, Reading, hear_all, train_reader
 from wavrag.train.sounds import PooledSounds, SoundHead, SoundOptions, pool_sounds, train_sounds
 from wavrag.train.text_model import export_text_model, load_original
@@ -122,6 +122,22 @@ def _of(step: Step, total: int, done: int) -> None:
     step(done, total)
 
 
+def _followed(log: Log, step: Step, key: str, total: int) -> tuple[dict[str, Any], Log]:
+    """What to log to, so that progress shows; and what the last lines said."""
+    last: dict[str, Any] = {}
+
+    def watch(line: dict[str, object]) -> None:
+        last.update(line)
+        step(int(str(line[key])), total)
+        log(line)
+
+    return last, watch
+
+
+def _encoder() -> Encoder:
+    return load_encoder(weights_folder() / "encoder_model.ort")
+
+
 def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     spoken = {}
     chosen = list(texts.gather(options.data, seed=options.seed))
@@ -143,7 +159,7 @@ def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
 
 
 def _features(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    encoder = load_encoder(weights_folder() / "encoder_model.ort").to(best_device())
+    encoder = _encoder().to(best_device())
     groups = {"speechocean": features.spoken_sources(options.data)}
     for folder in sorted((options.work / "speech").glob("*")):
         groups[folder.name] = [
@@ -190,17 +206,11 @@ def held_out(frames: Frames) -> list[Example]:
 def _speech(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     frames = Frames(options.work / "frames")
     head = SpeechHead()
-    head.start_from(load_encoder(weights_folder() / "encoder_model.ort"))
+    head.start_from(_encoder())
     if options.start is not None:
         head.load_state_dict(read_head(options.start, "speech"))
     head.to(best_device())
-    last: dict[str, Any] = {}
-
-    def watch(line: dict[str, object]) -> None:
-        last.update(line)
-        step(int(str(line["epoch"])), options.speech.epochs)
-        log(line)
-
+    last, watch = _followed(log, step, "epoch", options.speech.epochs)
     checkpoint = options.work / "speech.pt"
     train_ctc(head, frames, held_out(frames), options.speech, checkpoint=checkpoint, log=watch)
     return last
@@ -232,13 +242,7 @@ def _reader(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     said = text_model.embed_texts([reading.said for reading in unseen])
     heard = text_model.embed_texts([reading.heard for reading in unseen])
     before = float((said * heard).sum(1).mean())
-    last: dict[str, Any] = {}
-
-    def watch(line: dict[str, object]) -> None:
-        last.update(line)
-        step(int(str(line["step"])), options.reader.steps)
-        log(line)
-
+    last, watch = _followed(log, step, "step", options.reader.steps)
     train_reader(
         model, text_model.token_ids, readings, text_model.embed_texts,
         options=options.reader, log=watch,
@@ -253,7 +257,7 @@ def _reader(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
 def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     from wavrag.embed.minilm import MiniLM
 
-    encoder = load_encoder(weights_folder() / "encoder_model.ort").to(best_device())
+    encoder = _encoder().to(best_device())
     cache = options.work / "sounds.npz"
     if not cache.exists():
         pooled = pool_sounds(options.data, encoder, options.seed)
@@ -261,20 +265,14 @@ def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     stored = np.load(cache)
     sounds = PooledSounds(stored["pooled"], tuple(stored["labels"]), tuple(stored["names"]))
     head = SoundHead()
-    last: dict[str, Any] = {}
-
-    def watch(line: dict[str, object]) -> None:
-        last.update(line)
-        step(int(str(line["step"])), options.sounds.steps)
-        log(line)
-
+    last, watch = _followed(log, step, "step", options.sounds.steps)
     train_sounds(head, sounds, MiniLM().embed_texts, options.sounds, watch)
     torch.save(head.state_dict(), options.work / "sounds.pt")
     return {"clips": len(sounds.labels), **last}
 
 
 def _export(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    encoder = load_encoder(weights_folder() / "encoder_model.ort")
+    encoder = _encoder()
     speech, sound = SpeechHead(), SoundHead()
     speech.load_state_dict(torch.load(options.work / "speech.pt", weights_only=True))
     sound.load_state_dict(torch.load(options.work / "sounds.pt", weights_only=True))
@@ -297,7 +295,7 @@ def write_heads(path: Path, **heads: torch.nn.Module) -> None:
         for name, head in heads.items()
         for parameter, value in head.state_dict().items()
     }
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    np.savez_compressed(path, **arrays)
 
 
 def read_head(path: Path, name: str) -> dict[str, torch.Tensor]:

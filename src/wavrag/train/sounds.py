@@ -6,7 +6,6 @@ of CLIP (Radford et al., arXiv 2103.00020), with all captions of a clip's label 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from wavrag.train.captions import training_captions
 from wavrag.train.ctc import FROZEN
 from wavrag.train.device import half
 from wavrag.train.moonshine import RATE, WIDTH, Encoder, run_layers
+from wavrag.train.rows import read_rows
 from wavrag.types import Float32
 
 POOLED = 2 * 2 * WIDTH  # mean and deviation over time, after the convolutions and the frozen layers
@@ -85,8 +85,7 @@ def pool_sounds(data: Path, encoder: Encoder, seed: int = 0) -> PooledSounds:
     rng = np.random.default_rng(seed)
     pooled, labels, names = [], [], []
     for name in SETS:
-        for line in (data / "sounds" / f"{name}.jsonl").read_text("utf-8").splitlines():
-            row = json.loads(line)
+        for row in read_rows(data / "sounds" / f"{name}.jsonl"):
             if row.get("fold") == HELD_OUT_FOLD:
                 continue
             samples = load(data / row["audio"], end=SECONDS).samples

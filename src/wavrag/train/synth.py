@@ -23,6 +23,7 @@ import numpy as np
 
 from wavrag import config
 from wavrag.audio import load, resample
+from wavrag.embed.runtime import load_session
 from wavrag.errors import AudioError, InputError
 from wavrag.train.ahead import ahead
 from wavrag.train.texts import Text
@@ -168,12 +169,7 @@ class Kokoro:
             raise InputError(
                 "the engine kokoro needs a package: pip install kokoro-onnx"
             ) from error
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        session = ort.InferenceSession(str(folder / "kokoro-int8.onnx"), options)
+        session = load_session(folder / "kokoro-int8.onnx")
         self._model = Model.from_session(session, str(folder / "voices-v1.0.bin"))
         self.voices = [voice for voice in self._model.get_voices() if voice not in RESERVED]
         self._styles = {voice: self._model.get_voice_style(voice) for voice in self.voices}

@@ -11,13 +11,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from wavrag.errors import InputError
 from wavrag.text import sentences
 from wavrag.train.letters import spell
+from wavrag.train.rows import read_rows
 
 FEWEST, MOST = 3, 26  # words of a text
 _EVALUATION = (
@@ -64,12 +63,12 @@ def gather(data: Path, seed: int) -> list[Text]:
 def held_back(data: Path) -> Iterator[str]:
     """The texts of the evaluation sets."""
     for name, field in _EVALUATION:
-        for row in _rows(data / name):
+        for row in read_rows(data / name):
             yield row[field]
-    for row in _rows(data / "speech" / "speechocean762.jsonl"):
+    for row in read_rows(data / "speech" / "speechocean762.jsonl"):
         if row["split"] == "test":
             yield row["text"]
-    for row in _rows(data / "text" / "squad_dev_eval.jsonl"):
+    for row in read_rows(data / "text" / "squad_dev_eval.jsonl"):
         yield from row["questions"]
         yield from _sentences(row["context"])
     for path in sorted((data / "text").glob("spoken_test*.json")):
@@ -79,17 +78,17 @@ def held_back(data: Path) -> Iterator[str]:
 
 
 def _training(data: Path) -> Iterator[Text]:
-    for row in _rows(data / "text" / "questions.jsonl"):
+    for row in read_rows(data / "text" / "questions.jsonl"):
         yield Text(row["text"], row["source"])
-    for row in _rows(data / "text" / "squad_dev_train.jsonl"):
+    for row in read_rows(data / "text" / "squad_dev_train.jsonl"):
         for question in row["questions"]:
             yield Text(question, "squad-dev")
         for sentence in _sentences(row["context"]):
             yield Text(sentence, "squad-dev")
-    for row in _rows(data / "text" / "squad_train_pairs.jsonl"):
+    for row in read_rows(data / "text" / "squad_train_pairs.jsonl"):
         yield Text(_joined(row["question"]), "squad-train")
         yield Text(_joined(row["passage"]), "squad-train")
-    for row in _rows(data / "text" / "wiki_passages.jsonl"):
+    for row in read_rows(data / "text" / "wiki_passages.jsonl"):
         for sentence in _sentences(row["text"]):
             yield Text(sentence, "wikipedia")
 
@@ -107,11 +106,3 @@ def _joined(tokens: str) -> str:
 
 def _key(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
-
-
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise InputError(f"data file {path} cannot be read: {error}") from error
-    return map(json.loads, lines)
