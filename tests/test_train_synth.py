@@ -8,7 +8,8 @@ import pytest
 
 from audio_files import tone
 from wavrag.errors import AudioError, InputError
-from wavrag.train.synth import RESERVED, load_engine, read_set, synthesise
+from wavrag.train.engines import RESERVED, load_engine
+from wavrag.train.synth import read_set, synthesise
 from wavrag.train.texts import Text
 from wavrag.types import Clip
 

@@ -26,6 +26,8 @@ def build_parser() -> argparse.ArgumentParser:
     _kb(commands)
     _eval(commands)
     _train(commands)
+    _synth(commands)
+    _mine(commands)
     _demo(commands)
     _doctor(commands)
     return parser
@@ -159,8 +161,21 @@ def _eval(commands: Any) -> None:
 
 
 def _train(commands: Any) -> None:
-    parser = commands.add_parser("train", help="train a retriever that hears")
-    recipes = parser.add_subparsers(title="recipes", metavar="RECIPE", required=True)
+    parser = _command(commands, "train", "train a retriever that hears", "train:recipe")
+    parser.add_argument(
+        "--recipe", metavar="NAME", help="paper-qwen2-audio, tiny, or a .toml file of your own"
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder of the run; one cut off goes on")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change the recipe, such as loss.temperature=0.02; may be repeated",
+    )
+    parser.add_argument("--push", metavar="ORG/NAME", help="upload the trained model to a hub")
+    _shared(parser, kb=False)
+    recipes = parser.add_subparsers(title="in stages", metavar="mini", required=False)
     mini = _command(
         recipes, "mini", "train WavRetriever-mini, stage by stage, from where it stopped",
         "train:mini",
@@ -191,6 +206,95 @@ def _train(commands: Any) -> None:
         help="retrieval task to measure the model on at the end; may be repeated",
     )
     mini.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (0)")
+
+
+def _synth(commands: Any) -> None:
+    parser = _command(
+        commands, "synth", "speak the texts of training records by synthetic voices", "synth:synth"
+    )
+    parser.add_argument(
+        "records", metavar="RECORDS", help="records, .jsonl; or questions, .txt, one a line"
+    )
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of records and clips")
+    parser.add_argument(
+        "--part",
+        choices=["query", "positives", "all"],
+        default="query",
+        help="entries that are spoken (default: query)",
+    )
+    parser.add_argument(
+        "--engine",
+        action="append",
+        metavar="NAME",
+        help="flite (default), espeak, festival, kokoro, piper or openai; if repeated, one is drawn"
+        " for each text",
+    )
+    parser.add_argument(
+        "--voice",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="voice to draw from; may be repeated (default: all of the engine's)",
+    )
+    parser.add_argument("--kokoro", metavar="DIR", help="folder of the Kokoro model")
+    parser.add_argument(
+        "--piper",
+        action="append",
+        default=[],
+        metavar="MODEL.onnx",
+        help="voice file for the engine piper; may be repeated",
+    )
+    parser.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="address of the engine openai (default: $OPENAI_BASE_URL, or OpenAI's own)",
+    )
+    parser.add_argument("--model", metavar="NAME", help="model of the engine openai")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (0)")
+    parser.add_argument("--threads", type=int, metavar="N", help="texts spoken at a time")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N records")
+    _shared(parser, kb=False)
+
+
+def _mine(commands: Any) -> None:
+    parser = _command(commands, "mine", "find hard negatives for training records", "mine:mine")
+    parser.add_argument("records", metavar="RECORDS.jsonl", help="file of records")
+    parser.add_argument("--out", required=True, metavar="FILE.jsonl", help="records to write")
+    parser.add_argument(
+        "--corpus", metavar="FILE.jsonl", help="further entries to find, one a line"
+    )
+    parser.add_argument("--embedder", metavar="NAME", help="what scores (default: cascade)")
+    parser.add_argument(
+        "--negatives", type=int, default=7, metavar="N", help="most for each record (7)"
+    )
+    parser.add_argument(
+        "--range-min", type=int, default=0, metavar="RANK", help="leave out so many of the best (0)"
+    )
+    parser.add_argument(
+        "--range-max",
+        type=int,
+        metavar="RANK",
+        help="look no further down (default: to the end; for random sampling 10 a negative)",
+    )
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=0.05,
+        metavar="SHARE",
+        help="share of the positive's score that a negative stays below it (0.05)",
+    )
+    parser.add_argument(
+        "--absolute-margin", type=float, metavar="SCORE", help="the same as a difference of scores"
+    )
+    parser.add_argument("--max-score", type=float, metavar="SCORE", help="highest of a negative")
+    parser.add_argument(
+        "--sampling",
+        choices=["top", "random"],
+        default="top",
+        help="the best that remain, or a draw of them (default: top)",
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the draw (0)")
+    _shared(parser, kb=False)
 
 
 def _demo(commands: Any) -> None:

@@ -1,4 +1,4 @@
-"""`wavrag train`."""
+"""`wavrag train`: a recipe of the package, or WavRetriever-mini stage by stage."""
 
 from __future__ import annotations
 
@@ -10,8 +10,43 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from wavrag.cli.output import note
-from wavrag.errors import InputError
+from wavrag.cli.output import UsageError, note, print_json
+from wavrag.errors import InputError, MissingExtraError
+
+
+def recipe(arguments: argparse.Namespace) -> int:
+    """Run a contrastive recipe, from its last checkpoint if it was cut off."""
+    if arguments.recipe is None:
+        raise UsageError("name a recipe with --recipe (or `wavrag train mini`)")
+    if arguments.out is None:
+        raise UsageError("name a folder for the run with --out")
+    needed = ("torch", "sentence_transformers", "peft", "accelerate", "datasets")
+    if any(find_spec(name) is None for name in needed):
+        raise MissingExtraError(f"recipe {arguments.recipe}", "train")
+    from wavrag.train.contrastive.options import load_recipe
+
+    options = load_recipe(arguments.recipe, arguments.set)
+    from wavrag.train.contrastive.run import train
+
+    bar = _Bar(quiet=arguments.json)
+    say = (lambda message: None) if arguments.json else note
+    result = train(
+        options,
+        Path(arguments.out),
+        note=note,
+        log=lambda line: say(json.dumps(line)),
+        on_progress=lambda done, total: bar("train", done, total),
+    )
+    bar.close()
+    if arguments.push:
+        from wavrag.train.contrastive.run import push
+
+        push(Path(arguments.out), arguments.push)
+    if arguments.json:
+        print_json(result)
+    else:
+        print(Path(arguments.out) / "model")
+    return 0
 
 
 def mini(arguments: argparse.Namespace) -> int:
@@ -59,7 +94,8 @@ def _engine(given: str) -> tuple[str, int]:
 class _Bar:
     """One progress bar a stage, on standard error if that is a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet or None  # None: quiet where standard error is no terminal
         self._stage = ""
         self._bar: object = None
 
@@ -70,7 +106,7 @@ class _Bar:
         if stage != self._stage:
             self.close()
             self._stage = stage
-            self._bar = tqdm(total=total, desc=stage, file=sys.stderr, disable=None)
+            self._bar = tqdm(total=total, desc=stage, file=sys.stderr, disable=self._quiet)
         self._bar.total = total  # type: ignore[attr-defined]
         self._bar.n = done  # type: ignore[attr-defined]
         self._bar.refresh()  # type: ignore[attr-defined]

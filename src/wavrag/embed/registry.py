@@ -32,6 +32,18 @@ def _fake() -> Embedder:
     return FakeEmbedder()
 
 
+def _remote(name: str) -> Embedder:
+    from wavrag.embed.remote import RemoteEmbedder, RemoteOptions
+
+    return RemoteEmbedder(RemoteOptions.from_name(name))
+
+
+def _sentence_model(name: str) -> Embedder:
+    from wavrag.embed.sentence_model import PREFIX, SentenceModel
+
+    return SentenceModel(name.removeprefix(PREFIX))
+
+
 EMBEDDERS: dict[str, Callable[[], Embedder]] = {
     "wavretriever-mini": _wavretriever_mini,
     "cascade": _cascade,
@@ -39,20 +51,36 @@ EMBEDDERS: dict[str, Callable[[], Embedder]] = {
     "fake": _fake,
 }
 
+PREFIXES: dict[str, Callable[[str], Embedder]] = {
+    "st:": _sentence_model,
+    "http://": _remote,
+    "https://": _remote,
+}
+"""Builders of names that start so; they take the whole name."""
+
 
 def load_embedder(name: str) -> Embedder:
     """The embedder of that name.
 
     Args:
         name: `wavretriever-mini` (hears in one pass), `cascade` (speech is recognised, its words
-            are embedded), `minilm` (text only) or `fake` (without weights, for tests).
+            are embedded), `minilm` (text only), `fake` (without weights, for tests);
+            `st:ORG/NAME` or `st:FOLDER`: a model that sentence-transformers runs
+            (`wavrag.embed.sentence_model`); `http://HOST:8000#MODEL`: a model that a server
+            embeds with (`wavrag.embed.remote`), without `#MODEL` the only one that it serves.
 
     Raises:
         EmbedderError: there is none of that name, or what it needs is not installed.
     """
+    for prefix, build_named in PREFIXES.items():
+        if name.startswith(prefix):
+            return build_named(name)
     try:
         build = EMBEDDERS[name]
     except KeyError:
         known = ", ".join(EMBEDDERS)
-        raise EmbedderError(f"no embedder is called {name!r}: choose one of {known}") from None
+        raise EmbedderError(
+            f"no embedder is called {name!r}: choose one of {known}, st:ORG/NAME, st:FOLDER, or"
+            " the address of a server, http://HOST:8000#MODEL"
+        ) from None
     return build()

@@ -1,7 +1,7 @@
 """The speech head: frames to letters, trained by connectionist temporal classification.
 
-The lower layers of the encoder stay frozen, and their frames are read from disk; the upper layers
-start from the encoder's own and are trained together with the letters.
+The encoder stays frozen, and its frames are read from disk; on top of it, new layers are trained
+together with the letters.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from wavrag.embed.lexicon import BLANK
 from wavrag.train.device import half
 from wavrag.train.frames import Example, Frames, batches
 from wavrag.train.letters import CLASSES, collapse, edits, numbers
-from wavrag.train.moonshine import LAYERS, WIDTH, Encoder, Layer, run_layers
+from wavrag.train.moonshine import WIDTH, Layer, run_layers
 
 ROBOTS = ("flite", "espeak", "festival")  # sets of voices far from human ones
-FROZEN = 3  # lower layers of the encoder that are not trained
+NEW = 3  # layers on top of the encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class CTCOptions:
     """How the speech head is trained."""
 
     epochs: int = 10  # passes over the clips, one variant of each a pass
-    rate: float = 1e-3  # peak learning rate of the letters; half of it for the layers
-    warmup: int = 60  # steps
-    frames: int = 12_000  # padded frames in a batch
+    rate: float = 1e-3  # peak learning rate
+    warmup: int = 100  # steps
+    frames: int = 3_000  # padded frames in a batch; few, as many steps matter more than smooth ones
     robots: float = 0.5  # share of the clips of robotic voices that an epoch takes
     masks: float = 0.6  # share of clips with two stretches of frames hidden
     decay: float = 0.01  # of the weights
@@ -43,20 +43,15 @@ class CTCOptions:
 
 
 class SpeechHead(nn.Module):
-    """Frames after the frozen layers, (b, t, 288), to letters, (b, t, CLASSES)."""
+    """The encoder's frames, (b, t, 288), to letters, (b, t, CLASSES)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Layer() for _ in range(LAYERS - FROZEN))
+        self.layers = nn.ModuleList(Layer() for _ in range(NEW))
         self.norm = nn.LayerNorm(WIDTH, bias=False)
         self.letters = nn.Linear(WIDTH, CLASSES)
-
-    def start_from(self, encoder: Encoder) -> None:
-        """Take over the encoder's upper layers, and expect blanks."""
-        self.layers.load_state_dict(encoder.layers[FROZEN:].state_dict())
-        self.norm.load_state_dict(encoder.norm.state_dict())
         nn.init.zeros_(self.letters.bias)
-        self.letters.bias.data[BLANK] = 2.0
+        self.letters.bias.data[BLANK] = 2.0  # most frames are blank
 
     def forward(self, frames: Tensor, counts: Tensor | None = None) -> Tensor:
         """Scores of every letter in every frame, before the softmax."""
@@ -87,14 +82,8 @@ def train_ctc(
             variants.setdefault(key, []).append(example)
     clips = list(variants.values())
     optimizer = torch.optim.AdamW(
-        [
-            {"params": head.layers.parameters(), "lr": options.rate / 2},
-            {"params": [*head.norm.parameters(), *head.letters.parameters()], "lr": options.rate},
-        ],
-        weight_decay=options.decay,
-        betas=(0.9, 0.98),
+        head.parameters(), lr=options.rate, weight_decay=options.decay, betas=(0.9, 0.98)
     )
-    peaks = [group["lr"] for group in optimizer.param_groups]
     shares = [options.robots if clip[0].group in ROBOTS else 1.0 for clip in clips]
     size = sum(share * clip[0].frames for share, clip in zip(shares, clips, strict=True))
     total = options.epochs * size / options.frames * 1.05
@@ -110,8 +99,8 @@ def train_ctc(
             elapsed = (time.monotonic() - started) / 60 / options.minutes
             done = min(1.0, max(step / total, elapsed))
             scale = min(1.0, step / options.warmup) * (0.5 + 0.5 * math.cos(math.pi * done))
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * scale + 1e-7
+            for group in optimizer.param_groups:
+                group["lr"] = options.rate * scale + 1e-7
             loss = ctc_loss(head, frames, batch, options, rng)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

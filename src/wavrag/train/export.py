@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wavrag.train.ctc import FROZEN, SpeechHead
+from wavrag.train.ctc import SpeechHead
 from wavrag.train.letters import collapse
 from wavrag.train.moonshine import Encoder, Stem, run_layers
-from wavrag.train.sounds import SoundHead
+from wavrag.train.sounds import DEPTH, SoundHead
 from wavrag.types import Float32
 
 SAMPLES = 48_000  # of the clip that the export traces
@@ -72,16 +72,18 @@ class Network(nn.Module):
     def __init__(self, encoder: Encoder, speech: SpeechHead, sound: SoundHead) -> None:
         super().__init__()
         self.stem = UnfoldedStem(encoder.stem)
-        self.frozen = encoder.layers[:FROZEN]
+        self.lower, self.upper = encoder.layers[:DEPTH], encoder.layers[DEPTH:]
+        self.norm = encoder.norm
         self.speech = speech
         self.sound = sound
 
     def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Samples at 16 kHz, shape = (1, n_samples)."""
         stem = self.stem(samples)
-        frames = run_layers(self.frozen, stem, None)
+        middle = run_layers(self.lower, stem, None)
+        frames = self.norm(run_layers(self.upper, middle, None))
         letters = self.speech(frames).log_softmax(-1)
-        return letters[0], self.sound(self.sound.pool(stem, frames))[0]
+        return letters[0], self.sound(self.sound.pool(stem, middle))[0]
 
 
 def export(network: Network, target: Path) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from wavrag.audio import load
 from wavrag.audio.augment import Augmentation
 from wavrag.errors import AudioError
 from wavrag.train.ahead import ahead
-from wavrag.train.ctc import FROZEN
 from wavrag.train.device import half
 from wavrag.train.moonshine import RATE, Encoder, frames_of
 from wavrag.train.rows import read_rows
@@ -171,14 +170,14 @@ def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def encode(encoder: Encoder, clips: Sequence[Float32]) -> list[np.ndarray]:
-    """Frames after the frozen layers, float16, one array of shape (t, 288) a clip."""
+    """The encoder's frames, float16, one array of shape (t, 288) a clip."""
     lengths = torch.tensor([len(clip) for clip in clips])
     padded = torch.zeros(len(clips), int(lengths.max()))
     for row, clip in enumerate(clips):
         padded[row, : len(clip)] = torch.from_numpy(clip)
     device = encoder.norm.weight.device
     with torch.inference_mode(), half(device):
-        made = encoder(padded.to(device), lengths.to(device), FROZEN)
+        made = encoder(padded.to(device), lengths.to(device))
     frames = made.float().cpu().numpy().astype(np.float16)
     return [frames[row, : int(frames_of(len(clip)))] for row, clip in enumerate(clips)]
 

@@ -1,8 +1,8 @@
 """The recipe of WavRetriever-mini: stages from data to a tested model, each resumed where it ended.
 
     synth     texts are spoken by synthetic voices
-    features  every clip goes through the frozen layers, as recorded and augmented
-    speech    the upper layers learn letters
+    features  every clip goes through the frozen encoder, as recorded and augmented
+    speech    layers on top of it learn letters
     reader    a copy of the text model learns to read them
     sounds    the sound head learns captions
     export    one 8-bit ONNX file, the word list, and how far the 8 bits are from the float model
@@ -66,7 +66,7 @@ class MiniOptions:
     work: Path  # folder for everything that is made; several gigabytes
     engines: Mapping[str, int] = field(default_factory=lambda: dict(ENGINES))  # texts to speak
     kokoro: Path | None = None  # folder of the Kokoro model, for the engine of that name
-    start: Path | None = None  # heads to start from; None for the encoder's own upper layers
+    start: Path | None = None  # heads to start from; None for new ones
     tasks: tuple[Path, ...] = ()  # folders of retrieval tasks, for the last stage
     seed: int = 0
     speech: CTCOptions = field(default_factory=CTCOptions)
@@ -205,8 +205,8 @@ def held_out(frames: Frames) -> list[Example]:
 
 def _speech(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     frames = Frames(options.work / "frames")
+    torch.manual_seed(options.seed)
     head = SpeechHead()
-    head.start_from(_encoder())
     if options.start is not None:
         head.load_state_dict(read_head(options.start, "speech"))
     head.to(best_device())

@@ -17,13 +17,13 @@ from torch.nn import functional
 
 from wavrag.audio import load
 from wavrag.train.captions import training_captions
-from wavrag.train.ctc import FROZEN
 from wavrag.train.device import half
 from wavrag.train.moonshine import RATE, WIDTH, Encoder, run_layers
 from wavrag.train.rows import read_rows
 from wavrag.types import Float32
 
-POOLED = 2 * 2 * WIDTH  # mean and deviation over time, after the convolutions and the frozen layers
+DEPTH = 3  # layers of the encoder after which a sound is pooled, beside the convolutions
+POOLED = 2 * 2 * WIDTH  # mean and deviation over time at both depths
 SETS = ("esc10", "kitchen20", "cdda", "moodist")
 HELD_OUT_FOLD = 5
 SECONDS = 15.0  # of a clip that is heard
@@ -114,7 +114,7 @@ def pool(encoder: Encoder, samples: Float32) -> Float32:
     device = encoder.norm.weight.device
     with torch.inference_mode(), half(device):
         stem = encoder.stem(torch.from_numpy(samples)[None].to(device))
-        frames = run_layers(encoder.layers[:FROZEN], stem, None)
+        frames = run_layers(encoder.layers[:DEPTH], stem, None)
     row: Float32 = SoundHead.pool(stem.float(), frames.float())[0].cpu().numpy()
     return row
 

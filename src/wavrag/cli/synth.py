@@ -1,0 +1,126 @@
+"""`wavrag synth`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wavrag.cli.output import UsageError, counted, note, print_json, short_path
+from wavrag.errors import InputError
+
+if TYPE_CHECKING:
+    from wavrag.train.engines import Engine
+    from wavrag.train.records import Record
+
+
+def synth(arguments: argparse.Namespace) -> int:
+    """Speak the texts of a file of records; 1 if anything was left out."""
+    from wavrag.train.speak import SpeakOptions, speak_records
+
+    for option in ("limit", "threads"):
+        number = getattr(arguments, option)
+        if number is not None and number < 1:
+            raise UsageError(f"--{option} {number}: give it a number above 0")
+    broken: list[str] = []
+    records = list(islice(_records(arguments.records, broken), arguments.limit))
+    if not arguments.json:
+        for line in broken:
+            note(f"skipped: {line}")
+    if not records:
+        raise InputError(f"{arguments.records} holds no record")
+    engines = _engines(arguments)
+    options = SpeakOptions(
+        arguments.part, tuple(arguments.voice), arguments.seed, arguments.threads
+    )
+    folder = Path(arguments.out)
+    with Bar("speaking", "texts", quiet=arguments.json) as bar:
+        done = speak_records(records, engines, folder, options, bar)
+    if arguments.json:
+        print_json(
+            {
+                "out": str(folder / "records.jsonl"),
+                "records": done.records,
+                "spoken": done.spoken,
+                "reused": done.reused,
+                "failed": [{"id": name, "reason": reason} for name, reason in done.failures],
+                "skipped": broken,
+            }
+        )
+    else:
+        for name, reason in done.failures:
+            note(f"failed: {name}: {reason}")
+        print(
+            f"{short_path(str(folder / 'records.jsonl'))}: {counted(done.records, 'record')},"
+            f" {counted(done.spoken, 'clip')} spoken, {done.reused:,} reused,"
+            f" {counted(len(done.failures), 'record')} failed"
+        )
+    return 1 if done.failures or broken else 0
+
+
+def _records(path: str, broken: list[str]) -> Iterator[Record]:
+    from wavrag.train.records import read_records
+    from wavrag.train.speak import read_questions
+
+    if path.lower().endswith(".txt"):
+        return read_questions(path)
+    return read_records(path, broken.append)
+
+
+def _engines(arguments: argparse.Namespace) -> list[Engine]:
+    """The engines that were named; those of a service are told the voices that no other has."""
+    from wavrag.train.engines import Endpoint, load_engine
+
+    names = list(dict.fromkeys(arguments.engine or ["flite"]))
+    kokoro = Path(arguments.kokoro) if arguments.kokoro else None
+    local = [
+        load_engine(name, kokoro, list(map(Path, arguments.piper)))
+        for name in names
+        if name != "openai"
+    ]
+    if "openai" not in names:
+        return local
+    endpoint = Endpoint(arguments.model, arguments.base_url) if arguments.model else None
+    taken = {voice for engine in local for voice in engine.voices}
+    own = tuple(voice for voice in arguments.voice if voice not in taken)
+    if endpoint and own:
+        endpoint = replace(endpoint, voices=own)
+    return [*local, load_engine("openai", endpoint=endpoint)]
+
+
+class Bar:
+    """How much of something is done, on standard error if that is a terminal.
+
+    Args:
+        what: the work, such as `speaking`.
+        noun: what is counted.
+        quiet: draw nothing.
+    """
+
+    def __init__(self, what: str, noun: str, quiet: bool) -> None:
+        self._format = (
+            f"{what}: {{n_fmt}}/{{total_fmt}} {noun} |{{bar:20}}| {{elapsed}}<{{remaining}}"
+        )
+        self._quiet = quiet or not sys.stderr.isatty()
+        self._bar: Any = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how many are done."""
+        if self._quiet:
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, bar_format=self._format, dynamic_ncols=True, leave=False)
+        self._bar.update(done - self._bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
