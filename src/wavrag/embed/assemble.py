@@ -1,0 +1,64 @@
+"""Networks of sentence-transformers put together by a model's contract.
+
+For models whose published files name no pooling, such as Qwen2-Audio: what a library would guess
+for them (the mean of the tokens) is not what they are trained for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+POOLING = {"last": "lasttoken", "mean": "mean", "cls": "cls"}  # ours to sentence-transformers'
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{%- if message['content'] is string -%}{{ message['content'] }}"
+    "{%- else -%}"
+    "{%- for part in message['content'] if part['type'] == 'audio' -%}"
+    "<|audio_bos|><|AUDIO|><|audio_eos|>"
+    "{%- endfor -%}"
+    "{%- for part in message['content'] if part['type'] == 'text' -%}{{ part['text'] }}"
+    "{%- endfor -%}"
+    "{%- endif -%}"
+    "{%- endfor -%}"
+    "<|endoftext|>"
+)
+"""For Qwen2-Audio: instruction, recordings, text, end of sequence, and no roles, as the paper
+(arXiv 2502.14727) describes none. The last token has seen everything before it."""
+
+
+def assemble(
+    place: str | Path,
+    *,
+    pooling: Literal["last", "mean", "cls"],
+    dtype: Any,
+    device: str | None = None,
+    prompts: dict[str, str] | None = None,
+) -> Any:
+    """A SentenceTransformer of a bare transformers model: tokens pooled, unit vectors.
+
+    Args:
+        place: folder or hub name.
+        pooling: which hidden states become the vector.
+        dtype: of the weights, a torch type or its name.
+        device: as torch names it; None for a GPU if there is one.
+        prompts: `query` and `document`.
+
+    Raises:
+        OSError, ValueError: the model cannot be loaded.
+    """
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules.transformer import Transformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+
+    transformer = Transformer(str(place), model_kwargs={"dtype": dtype})
+    config = transformer.config
+    if config.model_type == "qwen2_audio":
+        transformer.processor.chat_template = CHAT_TEMPLATE
+    width = config.get_text_config().hidden_size
+    return SentenceTransformer(
+        modules=[transformer, Pooling(width, pooling_mode=POOLING[pooling]), Normalize()],
+        prompts=prompts,
+        device=device,
+        similarity_fn_name="cosine",
+    )

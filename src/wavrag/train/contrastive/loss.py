@@ -1,0 +1,79 @@
+"""InfoNCE, plain and with GradCache, as sentence-transformers has them, for inputs with sound.
+
+Source: van den Oord et al., arXiv 1807.03748; Gao et al., arXiv 2101.06983.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from sentence_transformers.base.losses.gradcache import RandContext
+from sentence_transformers.sentence_transformer.losses import (
+    CachedMultipleNegativesRankingLoss,
+    MultipleNegativesRankingLoss,
+)
+
+from wavrag.train.contrastive.options import LossOptions
+
+AUDIO_KEYS = ("input_features", "feature_attention_mask")  # a row a recording, not a row an item
+AUDIO_START = "<|audio_bos|>"
+
+
+def contrastive_loss(model: Any, options: LossOptions) -> torch.nn.Module:
+    """The loss of a run: cosine over temperature, against all passages of the batch."""
+    scale = 1 / options.temperature
+    if not options.grad_cache:
+        plain: torch.nn.Module = MultipleNegativesRankingLoss(
+            model, scale=scale, gather_across_devices=options.gather
+        )
+        return plain
+    return CachedSoundLoss(
+        model,
+        scale=scale,
+        mini_batch_size=options.grad_cache,
+        gather_across_devices=options.gather,
+    )
+
+
+class CachedSoundLoss(CachedMultipleNegativesRankingLoss):
+    """GradCache in which an item may hold several recordings, each a row of the features."""
+
+    def embed_minibatch(  # noqa: PLR0917 (as the parent has it)
+        self,
+        sentence_feature: dict[str, Any],
+        begin: int,
+        end: int,
+        with_grad: bool,
+        copy_random_state: bool,
+        random_state: Any = None,
+    ) -> tuple[torch.Tensor, Any]:
+        """Embed the items from `begin` to `end` with their own recordings."""
+        items = items_of(sentence_feature, begin, end, self._audio_start())
+        with random_state or nullcontext(), nullcontext() if with_grad else torch.no_grad():
+            state = RandContext(*items.values()) if copy_random_state else None
+            vectors = self.model(items)["sentence_embedding"]
+        return vectors, state
+
+    def _audio_start(self) -> int:
+        model = getattr(self.model, "module", self.model)  # inside what distributes it
+        token: int = model.tokenizer.convert_tokens_to_ids(AUDIO_START)
+        return token
+
+
+def items_of(features: dict[str, Any], begin: int, end: int, audio_start: int) -> dict[str, Any]:
+    """The features of some items of a batch, their recordings found by counting start tokens."""
+    recordings = (features["input_ids"] == audio_start).sum(1).cumsum(0).tolist()
+    first = recordings[begin - 1] if begin else 0
+    last = recordings[min(end, len(recordings)) - 1]
+    items = {}
+    for name, value in features.items():
+        if not isinstance(value, torch.Tensor):
+            items[name] = value
+        elif name in AUDIO_KEYS:
+            if first < last:
+                items[name] = value[first:last]
+        else:
+            items[name] = value[begin:end]
+    return items

@@ -1,0 +1,110 @@
+"""The paper's retriever: Qwen2-Audio with a frozen encoder, its projector, and LoRA.
+
+Instruction, audio and text, end-of-sequence; the last hidden state of the last token, as a unit
+vector (arXiv 2502.14727, section 3.1).
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from wavrag.embed.assemble import assemble
+from wavrag.errors import InputError
+from wavrag.train.contrastive.options import LoraOptions
+
+ENCODER, PROJECTOR, LANGUAGE_MODEL = "audio_tower", "multi_modal_projector", "language_model"
+
+
+def build_retriever(
+    base: str | Path,
+    *,
+    query_prompt: str,
+    passage_prompt: str,
+    dtype: torch.dtype = torch.float32,
+) -> Any:
+    """A SentenceTransformer on Qwen2-Audio without its language-modelling head.
+
+    Args:
+        base: folder or hub name of Qwen2-Audio.
+        query_prompt: instruction before a query.
+        passage_prompt: instruction before a passage.
+        dtype: of the weights.
+
+    Raises:
+        InputError: the base is another architecture or cannot be loaded.
+    """
+    try:
+        model = assemble(
+            base,
+            pooling="last",
+            dtype=dtype,
+            prompts={"query": query_prompt, "document": passage_prompt},
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"base model {base} cannot be loaded: {error}; name a folder or a hub name of"
+            " Qwen2-Audio"
+        ) from error
+    kind = model[0].config.model_type
+    if kind != "qwen2_audio":
+        raise InputError(f"base model {base} is a {kind}: this recipe trains Qwen2-Audio")
+    return model
+
+
+def network(model: Any) -> Any:
+    """The transformers model inside a SentenceTransformer."""
+    return model[0].model
+
+
+def prepare_for_training(model: Any, lora: LoraOptions) -> list[str]:
+    """Freeze what is not trained, and put adapters on the language model.
+
+    Returns:
+        Names of the parameters that are trained: the adapters and the whole projector.
+
+    Raises:
+        InputError: an adapter's target is not in the language model.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    inner = network(model)
+    present = {
+        name.rsplit(".", 1)[-1]
+        for name, module in inner.named_modules()
+        if name.startswith(f"{LANGUAGE_MODEL}.") and isinstance(module, nn.Linear)
+    }
+    missing = sorted(set(lora.targets) - present)
+    if missing:
+        raise InputError(f"lora.targets: the language model has no {', '.join(missing)}")
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=rf"{LANGUAGE_MODEL}\..*\.({'|'.join(map(re.escape, lora.targets))})",
+        modules_to_save=[PROJECTOR],
+        task_type="FEATURE_EXTRACTION",
+    )
+    with warnings.catch_warnings():
+        # Of peft, about a name that transformers has changed.
+        warnings.simplefilter("ignore", FutureWarning)
+        model[0].model = get_peft_model(inner, config)
+    trained = [name for name, value in model.named_parameters() if value.requires_grad]
+    strange = [name for name in trained if not _may_train(name)]
+    if strange or any(ENCODER in name for name in trained):
+        raise InputError(f"parameters would train that should not: {', '.join(strange or trained)}")
+    return trained
+
+
+def _may_train(name: str) -> bool:
+    return ".lora_" in name or f"{PROJECTOR}.modules_to_save." in name
+
+
+def merge_adapters(model: Any) -> None:
+    """Fold the adapters into the weights, in place: what is left is a plain Qwen2-Audio."""
+    model[0].model = network(model).merge_and_unload()
