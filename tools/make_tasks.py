@@ -1,7 +1,7 @@
 """Make retrieval tasks for `wavrag eval` from collected public data; nothing of it is committed.
 
     python tools/make_tasks.py OUT_DIR --data DATA_DIR [--only NAME ...] [--limit N] [--words]
-                               [--noise babble|ambience --snr DB] [--seed N]
+                               [--noise babble|ambience --snr DB] [--seed N] [--kokoro DIR]
 
 Recordings stay where they are and are referenced; only noisy ones are written, to OUT_DIR. What
 DATA_DIR holds, and which of its sets are for evaluation, docs/evaluate.md says.
@@ -13,19 +13,22 @@ import argparse
 import json
 import os
 import random
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from wavrag import Clip
-from wavrag.audio import augment, load, write_wav
+from wavrag.audio import augment, load, resample, write_wav
 from wavrag.train.captions import held_out_captions
 from wavrag.types import Float32
 
 RATE = 16_000  # Hz of what is written
+READING_VOICES = ("af_sky", "am_puck", "bf_lily", "bm_fable")  # of Kokoro
 TALKERS = 5  # that babble is the sum of
 
 Row = dict[str, Any]
@@ -38,11 +41,12 @@ class Options:
     Attributes:
         out: folder that the tasks' folders go to.
         data: folder of the collected data.
-        limit: most queries of `speechocean`; None for all.
+        limit: most queries of `speechocean`, or paragraphs that are read; None for all.
         words: whether spoken queries are given their words, too.
         noise: mixed into the questions of the `squad-spoken` tasks; None for clean ones.
         snr: of speech to noise, dB.
         seed: of what is chosen and where noise begins.
+        kokoro: folder of the voice that reads paragraphs.
     """
 
     out: Path
@@ -52,6 +56,7 @@ class Options:
     noise: str | None
     snr: float
     seed: int
+    kokoro: Path | None = None
 
     def rows(self, name: str) -> list[Row]:
         """The lines of a file of the data."""
@@ -95,6 +100,71 @@ def sentences(options: Options, spoken: Iterable[Row], texts: Iterable[str]) -> 
         queries=[spoken_query(options, row) for row in spoken],
         qrels=[(row["id"], ids[row["text"]]) for row in spoken],
     )
+
+
+def recordings(options: Options, name: str) -> Made:
+    """Texts to the recordings in which they are read: the other way round."""
+    made = TASKS[name](options)
+    texts = {row["_id"]: row["text"] for row in made.corpus}
+    asked = dict.fromkeys(id for _, id in made.qrels)
+    return Made(
+        corpus=[{"_id": row["_id"], "audio": row["audio"]} for row in made.queries],
+        queries=[{"_id": id, "text": texts[id]} for id in asked],
+        qrels=[(text, recording) for recording, text in made.qrels],
+    )
+
+
+def squad_recordings(options: Options) -> Made:
+    """Questions, spoken and written, to paragraphs that are spoken by four other voices.
+
+    The shortest of the paragraphs that the spoken questions are about; no voice of theirs is among
+    those that speak the questions, and none is trained on.
+    """
+    if options.kokoro is None:
+        raise SystemExit("squad-recordings is spoken by Kokoro: name its folder with --kokoro")
+    rows = options.rows("speech/squad_eval_kokoro.jsonl")
+    asked = {row["positive"] for row in rows}
+    paragraphs = [row for row in options.rows("text/squad_dev_eval.jsonl") if row["id"] in asked]
+    paragraphs.sort(key=lambda row: (len(row["context"]), row["id"]))
+    chosen = paragraphs[: options.limit or len(paragraphs)]
+    kokoro = ReadingVoices(options.kokoro)
+    folder = options.out.absolute() / "squad-recordings" / "audio"
+    folder.mkdir(parents=True, exist_ok=True)
+    corpus = []
+    for number, row in enumerate(tqdm(chosen, desc="squad-recordings", disable=None)):
+        path = folder / f"{row['id']}.wav"
+        if not path.exists():
+            sentences = re.split(r"(?<=[.!?]) +", row["context"])
+            write_wav(path, kokoro.read(sentences, READING_VOICES[number % 4]))
+        corpus.append({"_id": row["id"], "audio": str(path)})
+    known = {row["_id"] for row in corpus}
+    kept = [row for row in rows if row["positive"] in known]
+    return Made(
+        corpus=corpus,
+        queries=[{"_id": row["id"], "audio": row["audio"], "text": row["text"]} for row in kept],
+        qrels=[(row["id"], row["positive"]) for row in kept],
+        provenance={"voices": list(READING_VOICES)},
+    )
+
+
+class ReadingVoices:
+    """Kokoro in voices that only evaluation uses."""
+
+    def __init__(self, folder: Path) -> None:
+        from kokoro_onnx import Kokoro
+
+        model, voices = folder / "kokoro-int8.onnx", folder / "voices-v1.0.bin"
+        self._kokoro = Kokoro(str(model), str(voices))
+
+    def read(self, sentences: Sequence[str], voice: str) -> Clip:
+        """Say sentences one after another, with a pause of 0.3 s between them."""
+        language = "en-gb" if voice[0] == "b" else "en-us"
+        parts = []
+        for sentence in sentences:
+            samples, rate = self._kokoro.create(sentence, voice, lang=language)
+            parts += [samples, np.zeros(int(0.3 * rate), np.float32)]
+        joined = np.clip(np.concatenate(parts), -1, 1).astype(np.float32)
+        return resample(Clip(joined, rate), RATE)
 
 
 def spoken_query(options: Options, row: Row) -> Row:
@@ -178,6 +248,9 @@ def similar_sounds(options: Options, name: str) -> Made:
 TASKS: dict[str, Callable[[Options], Made]] = {
     "librispeech": librispeech,
     "speechocean": speechocean,
+    "librispeech-recordings": lambda options: recordings(options, "librispeech"),
+    "speechocean-recordings": lambda options: recordings(options, "speechocean"),
+    "squad-recordings": squad_recordings,
     "squad-spoken": squad_spoken,
     "squad-spoken-small": squad_spoken_small,
     "qed": qed,
@@ -186,6 +259,7 @@ TASKS: dict[str, Callable[[Options], Made]] = {
     "kitchen20-text": lambda options: sounds_by_text(options, "kitchen20"),
     "kitchen20-similar": lambda options: similar_sounds(options, "kitchen20"),
 }
+SPOKEN = ("squad-recordings",)  # tasks that need a voice, made only when they are named
 NOISY = ("squad-spoken", "squad-spoken-small")  # tasks that --noise makes
 
 
@@ -285,22 +359,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("out", type=Path, metavar="OUT_DIR")
     parser.add_argument("--data", type=Path, required=True, metavar="DATA_DIR")
     parser.add_argument("--only", nargs="+", choices=TASKS, metavar="NAME", help=", ".join(TASKS))
-    parser.add_argument("--limit", type=int, metavar="N", help="most queries of speechocean")
+    parser.add_argument(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="most queries of speechocean, or paragraphs of squad-recordings",
+    )
     parser.add_argument("--words", action="store_true", help="give spoken queries their words, too")
     parser.add_argument("--noise", choices=["babble", "ambience"], help="for squad-spoken tasks")
     parser.add_argument("--snr", type=float, default=0.0, metavar="DB", help="default: 0")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    parser.add_argument("--kokoro", type=Path, metavar="DIR", help="voice for squad-recordings")
     given = parser.parse_args(argv)
     if given.out.resolve().is_relative_to(given.data.resolve()):
         parser.error("OUT_DIR lies within DATA_DIR, which is only read: name another folder")
-    names = given.only or (NOISY if given.noise else tuple(TASKS))
+    names = given.only or (
+        NOISY if given.noise else tuple(name for name in TASKS if name not in SPOKEN)
+    )
     if given.noise and (clean := [name for name in names if name not in NOISY]):
         parser.error(
             f"--noise is not for {', '.join(clean)}: name {' or '.join(NOISY)} with --only"
         )
     options = Options(
-        given.out, given.data, given.limit, given.words, given.noise, given.snr, given.seed
-    )
+        given.out, given.data, given.limit, given.words, given.noise, given.snr, given.seed,
+        given.kokoro,
+    )  # fmt: skip
     for name in names:
         write(options, name)
 

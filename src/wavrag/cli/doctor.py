@@ -10,12 +10,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from wavrag.cli.output import print_json
 
-EXTRAS = {"xllamacpp": "local", "openai": "openai"}
+HEARING = ("cascade", "wavretriever-mini")
+EXTRAS = {
+    "xllamacpp": "local", "openai": "openai", "sentence-transformers": "models", "peft": "train"
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         _default_language_model(),
         _works("decoder", _try_decoder),
         _works("voice activity", _try_voice_activity),
-        _works("embedder cascade", _try_embedder),
+        *(_works(f"embedder {name}", partial(_try_embedder, name)) for name in HEARING),
         _works("store", _try_store),
         *([_works("generator local", _try_local)] if _local_is_installed() else []),
     ]
@@ -116,12 +120,12 @@ def _try_voice_activity() -> str:
     return "found the voice in a spoken question"
 
 
-def _try_embedder() -> str:
+def _try_embedder(name: str) -> str:
     from wavrag import audio
     from wavrag.embed import load_embedder, views_of
     from wavrag.types import Item
 
-    embedder = load_embedder("cascade")
+    embedder = load_embedder(name)
     item = Item(clip=audio.load(_question(), embedder.spec.sampling_rate or 16_000))
     return f"heard “{views_of(embedder, [item], 'query').words[0]}”"
 
