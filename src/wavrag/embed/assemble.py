@@ -9,6 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
+from wavrag.types import Float32
+
 POOLING = {"last": "lasttoken", "mean": "mean", "cls": "cls"}  # ours to sentence-transformers'
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -25,6 +29,29 @@ CHAT_TEMPLATE = (
 )
 """For Qwen2-Audio: instruction, recordings, text, end of sequence, and no roles, as the paper
 (arXiv 2502.14727) describes none. The last token has seen everything before it."""
+
+
+SHORTEST = 0.2  # s; a shorter recording is padded with silence, as encoders need a few frames
+
+
+def recordings(samples: Float32, sample_rate: int, chunk_seconds: float) -> Any:
+    """Sound as sentence-transformers takes it: one recording, or several of at most so long.
+
+    Args:
+        samples: shape = (n_samples,), n_samples > 0.
+        sample_rate: Hz.
+        chunk_seconds: what the encoder hears at a time.
+    """
+    size, shortest = int(chunk_seconds * sample_rate), int(SHORTEST * sample_rate)
+    chunks = [samples[at : at + size] for at in range(0, len(samples), size)]
+    given = [
+        {
+            "array": np.pad(chunk, (0, max(0, shortest - len(chunk)))),
+            "sampling_rate": sample_rate,
+        }
+        for chunk in chunks
+    ]
+    return given if len(given) > 1 else given[0]
 
 
 def assemble(

@@ -13,15 +13,16 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def load_session(path: Path) -> Any:
-    """An `onnxruntime.InferenceSession` that computes on one thread per call.
+def load_session(path: Path, threads: int = 1) -> Any:
+    """An `onnxruntime.InferenceSession`.
 
-    Throughput comes from calls running side by side (`Workers`): the models here are too small
-    to gain from splitting one call over threads, and a call of its own gives every item the same
-    vector whatever else is in the batch.
+    Throughput comes from calls running side by side (`Workers`) on one thread each, and a call of
+    its own gives every item the same vector whatever else is in the batch. More threads a call are
+    for a query that comes alone.
 
     Args:
         path: `.onnx` or `.ort` file.
+        threads: that one call computes on.
 
     Raises:
         EmbedderError: the file is missing or is not a model.
@@ -29,7 +30,7 @@ def load_session(path: Path) -> Any:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     if not path.is_file():

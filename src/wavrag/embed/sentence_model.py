@@ -16,14 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.embed.assemble import POOLING, assemble
+from wavrag.embed.assemble import POOLING, assemble, recordings
 from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
 from wavrag.embed.model_specs import SPEC_FILE, ModelSpec, spec_for, spec_from_file
 from wavrag.errors import EmbedderError, MissingExtraError
-from wavrag.types import Clip, Float32, Item, Role
+from wavrag.types import Float32, Item, Role
 
 PREFIX = "st:"
-SHORTEST = 0.2  # s; a shorter clip is padded with silence, as encoders need a few frames
 BATCH_TEXTS = 32  # items without sound that are embedded at once
 BATCH_SECONDS = 240.0  # sound that is embedded at once, padding included
 HASHED_WHOLE = 1 << 20  # bytes; of a larger file the ends are hashed
@@ -247,25 +246,15 @@ class SentenceModel:
                 return text
             return [{"role": "user", "content": [{"type": "text", "text": text}]}]
         text = prompt + text + self._missing(model.audio_suffix)
-        sounds = [
-            {"array": samples, "sampling_rate": item.clip.sample_rate}
-            for samples in self._chunks(item.clip)
-        ]
-        given: dict[str, Any] = {"audio": sounds if len(sounds) > 1 else sounds[0]}
-        return given | ({"text": text} if text else {})
+        seconds = model.chunk_seconds or model.max_audio_seconds
+        sound = {"audio": recordings(item.clip.samples, item.clip.sample_rate, seconds)}
+        return sound | ({"text": text} if text else {})
 
     def _missing(self, suffix: str) -> str:
         """A suffix, unless the model's own chat template puts it there."""
         processor = getattr(self.network[0], "processor", None)
         template = str(getattr(processor, "chat_template", "") or "")
         return "" if suffix.strip() and suffix.strip() in template else suffix
-
-    def _chunks(self, clip: Clip) -> list[Float32]:
-        samples, spec = clip.samples, self.model_spec
-        shortest = int(SHORTEST * clip.sample_rate)
-        size = int((spec.chunk_seconds or spec.max_audio_seconds) * clip.sample_rate)
-        chunks = [samples[at : at + size] for at in range(0, len(samples), size)]
-        return [np.pad(chunk, (0, max(0, shortest - len(chunk)))) for chunk in chunks]
 
     def _revision(self) -> str:
         """Changes with the contract, and with the files of a local folder."""

@@ -70,6 +70,7 @@ class WavRetrieverMini:
     def __init__(self, threads: int | None = None, weights: Path = WEIGHTS) -> None:
         """Use the weights in a folder: `model.onnx`, `reader.onnx` and `lexicon.txt`."""
         threads = threads or config.threads()
+        self._threads = threads
         self._weights = weights
         self._text_embedder = MiniLM(threads)
         self._reader = MiniLM(threads, weights / "reader.onnx")
@@ -85,6 +86,13 @@ class WavRetrieverMini:
         return load_session(self._weights / "model.onnx")
 
     @cached_property
+    def _wide_session(self) -> Any:
+        """The same on all threads, for a clip that comes alone; its results are the same bits."""
+        if self._threads == 1:
+            return self._session
+        return load_session(self._weights / "model.onnx", self._threads)
+
+    @cached_property
     def _lexicon(self) -> Lexicon:
         return Lexicon.read(self._weights / "lexicon.txt")
 
@@ -92,7 +100,7 @@ class WavRetrieverMini:
         """Read the weights now rather than at the first item."""
         self._text_embedder.load()
         self._reader.load()
-        _ = self._session, self._lexicon
+        _ = self._wide_session, self._lexicon
 
     def embed(self, items: Sequence[Item], role: Role) -> Float32:
         """Embed texts and clips."""
@@ -101,7 +109,10 @@ class WavRetrieverMini:
     def views(self, items: Sequence[Item], role: Role) -> Views:
         """Embed texts and clips; a clip's words are those heard, empty if it is not speech."""
         check_items(SPEC, items)
-        heard = self._workers.map(lambda item: self.hear(item.clip) if item.clip else None, items)
+        session = self._session if len(items) > 1 else self._wide_session
+        heard = self._workers.map(
+            lambda item: self._hear(item.clip, session) if item.clip else None, items
+        )
         words = tuple(
             item.text if sound is None else sound.words
             for item, sound in zip(items, heard, strict=True)
@@ -123,13 +134,16 @@ class WavRetrieverMini:
 
     def hear(self, clip: Clip) -> Heard:
         """Words or sound vector of a clip of at most 30 s at 16 kHz."""
+        return self._hear(clip, self._wide_session)
+
+    def _hear(self, clip: Clip, session: Any) -> Heard:
         if not np.any(clip.samples):
             return SILENT
         samples = clip.samples
         if len(samples) < MIN_SAMPLES:
             samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
         feed = {"samples": np.ascontiguousarray(samples[None], np.float32)}
-        letters, sound = self._session.run(None, feed)
+        letters, sound = session.run(None, feed)
         words = self._lexicon.words(letters) if clip.speech is not False else []
         count = sum(len(word.letters) for word in words)
         weight = sum(word.weight * len(word.letters) for word in words) / max(count, 1)

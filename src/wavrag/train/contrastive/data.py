@@ -21,14 +21,14 @@ import numpy as np
 from wavrag.audio import AUDIO_SUFFIXES, load
 from wavrag.audio.augment import Augmentation
 from wavrag.audio.source import opened
+from wavrag.embed.assemble import recordings
 from wavrag.errors import AudioError, InputError
 from wavrag.train.contrastive.options import AugmentOptions, ModelOptions, Recipe
 from wavrag.train.datasets import read_dataset, store_sounds
 from wavrag.train.records import Entry, Record, read_records, reject
-from wavrag.types import Float32, NoteSink
+from wavrag.types import NoteSink
 
 RATE = 16_000  # Hz that Qwen2-Audio hears
-SHORTEST = 0.2  # s; shorter recordings are padded with silence
 
 
 def gather(recipe: Recipe, note: NoteSink | None) -> Iterator[tuple[str, Record]]:
@@ -165,14 +165,8 @@ class Reader:
             noise = self._noises[int(rng.integers(len(self._noises)))]
             noises.append(load(noise, end=len(samples) / RATE).samples)
         samples = self._augmentation.apply(samples, RATE, rng, noises)
-        sounds = [{"array": piece, "sampling_rate": RATE} for piece in self._chunks(samples)]
-        given: dict[str, Any] = {"audio": sounds if len(sounds) > 1 else sounds[0]}
-        return given | ({"text": text} if text else {})
-
-    def _chunks(self, samples: Float32) -> list[Float32]:
-        size = int(self._model.chunk_seconds * RATE)
-        pieces = [samples[at : at + size] for at in range(0, len(samples), size)]
-        return [np.pad(piece, (0, max(0, int(SHORTEST * RATE) - len(piece)))) for piece in pieces]
+        sound = {"audio": recordings(samples, RATE, self._model.chunk_seconds)}
+        return sound | ({"text": text} if text else {})
 
     def _fitting(self, text: str) -> str:
         """The first `max_text_tokens` tokens of a text; how many were cut is counted."""
