@@ -26,7 +26,7 @@ from wavrag.embed.runtime import Workers, load_session
 from wavrag.types import Clip, Float32, Item, Role
 
 WEIGHTS = Path(__file__).parent / "weights" / "wavretriever-mini"
-REVISION = "wavretriever-mini-1"
+REVISION = "wavretriever-mini-2"
 SAMPLE_RATE = 16_000  # Hz
 MAX_SECONDS = 30.0  # longest utterance the encoder was trained on
 MIN_SAMPLES = 1_600  # 0.1 s; shorter sound is padded with silence, the encoder needs some frames
