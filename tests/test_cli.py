@@ -169,6 +169,27 @@ def test_ask_cites_source_and_place(demo_kb: Path, capsys: pytest.CaptureFixture
     assert "espresso-machine-manual.md" in captured.out
 
 
+@pytest.mark.skipif(
+    not any(map(shutil.which, ("flite", "text2wave", "espeak-ng"))), reason="nothing here speaks"
+)
+def test_an_answer_is_spoken(
+    demo_kb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "an answer.wav"
+    question = DATA / "questions" / spoken_questions()[0]["file"]
+    arguments = ["ask", "--kb", str(demo_kb), "--audio", str(question), "--json"]
+    assert main([*arguments, "--speak", str(out), "--follow", "question"]) == 0
+    spoken = out_json(capsys)["spoken"]
+    assert spoken["path"] == str(out)
+    with wave.open(str(out)) as file:
+        assert file.getnframes() / file.getframerate() == pytest.approx(spoken["seconds"], abs=0.01)
+    assert spoken["seconds"] > 1
+
+
+def test_a_voice_without_speech_is_wrong_usage(demo_kb: Path) -> None:
+    assert main(["ask", "--kb", str(demo_kb), "question", "--voice", "flite"]) == 2
+
+
 def test_ask_is_honest_when_there_is_nothing(
     demo_kb: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -442,3 +442,13 @@ def test_what_is_missing_on_the_command_line_is_named(arguments: list[str]) -> N
     result = run(*arguments)
     assert result.returncode == 2
     assert "--recipe" in result.stderr or "--out" in result.stderr
+
+
+def test_without_the_extra_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from wavrag.cli import main
+
+    monkeypatch.setattr("wavrag.cli.train.find_spec", lambda name: None)
+    assert main(["train", "--recipe", "tiny", "--out", str(tmp_path)]) == 1
+    assert "wavrag[train]" in capsys.readouterr().err

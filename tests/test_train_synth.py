@@ -8,9 +8,9 @@ import pytest
 
 from audio_files import tone
 from wavrag.errors import AudioError, InputError
-from wavrag.train.engines import RESERVED, load_engine
 from wavrag.train.synth import read_set, synthesise
 from wavrag.train.texts import Text
+from wavrag.train.voices import RESERVED, load_engine
 from wavrag.types import Clip
 
 TEXTS = [Text(f"text number {number}", "test") for number in range(9)]

@@ -9,10 +9,13 @@ WavRAGError
 ├── StoreError              a knowledge base that cannot be read or written
 │   └── IndexMismatchError  a knowledge base made by another embedder or format
 ├── GenerationError         a generator that cannot be loaded or failed to answer
+├── SpeechError             nothing here can speak, or a text that cannot be spoken
 └── MissingExtraError       a part that an optional extra brings is not installed
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class WavRAGError(Exception):
@@ -48,7 +51,17 @@ class IndexMismatchError(StoreError):
 
 
 class GenerationError(WavRAGError):
-    """A generator cannot be loaded or failed to answer."""
+    """A generator cannot be loaded or failed to answer.
+
+    Attributes:
+        hits: what was found for the question (`wavrag.types.Hit`), where that had been done.
+    """
+
+    hits: tuple[Any, ...] = ()
+
+
+class SpeechError(WavRAGError):
+    """Nothing here can speak, or a text cannot be spoken."""
 
 
 class MissingExtraError(WavRAGError):

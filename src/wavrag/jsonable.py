@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wavrag.types import Answer, Citation, Hit, Passage
+from wavrag.types import Answer, Citation, Hit, Passage, ReasoningPath
 
 
 def passage_dict(passage: Passage) -> dict[str, Any]:
@@ -51,6 +51,18 @@ def citation_dict(citation: Citation) -> dict[str, Any]:
     }
 
 
+def path_dict(path: ReasoningPath) -> dict[str, Any]:
+    """A path of reasoning; `tokens` is null where the generator reports none."""
+    return {
+        "text": path.text,
+        "answer": path.answer,
+        "finished": path.finished,
+        "error": path.error,
+        "ms": round(path.ms, 1),
+        "tokens": {"in": path.usage.input, "out": path.usage.output} if path.usage else None,
+    }
+
+
 def answer_dict(answer: Answer) -> dict[str, Any]:
     """An answer with all that it rests on."""
     return {
@@ -59,10 +71,14 @@ def answer_dict(answer: Answer) -> dict[str, Any]:
         "found": answer.found,
         "citations": [citation_dict(citation) for citation in answer.citations],
         "generator": answer.generator,
-        "paths": list(answer.paths),
+        "paths": [path_dict(path) for path in answer.paths],
         "chosen": answer.chosen,
+        "chosen_by": answer.chosen_by,
+        "saved": answer.saved,
         "invented_citations": answer.invented_citations,
         "timings_ms": milliseconds(answer.timings),
+        "usage": {stage: dict(tokens) for stage, tokens in answer.usage.items()},
+        "cost": answer.cost,
         "hits": [hit_dict(hit) for hit in answer.hits],
     }
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from wavrag import audio, config
+from wavrag import audio, config, generate
 from wavrag.embed import Embedder
+from wavrag.errors import GenerationError
 from wavrag.generate import (
     GenerateOptions,
-    Generator,
+    Message,
     QuestionPart,
     answer_messages,
     attribute,
@@ -27,15 +30,38 @@ from wavrag.generate import (
     parse_citations,
     sources_of,
 )
+from wavrag.generate.base import Stop, Stream
+from wavrag.generate.reasoning import Reasoned, ReasoningOptions, reason
+from wavrag.generate.sampling import PathSink
 from wavrag.kb import AddReport, KnowledgeBase, ProgressSink, clip_of, find_files
 from wavrag.search import drop_overlapping
-from wavrag.types import Answer, Clip, Document, Hit, Metadata, Query
+from wavrag.types import Answer, Clip, Document, Hit, Metadata, Query, Usage
 
 Question = str | Clip | Path | Query  # a string is words; a pathlib.Path names a recording
 
 NOTHING_FOUND = "Nothing in the knowledge base answers this."
 SOURCES = 5  # passages that a generator is given
 CANDIDATES = 20  # hits among which those that repeat a better one are dropped
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How an answer is to be written."""
+
+    options: GenerateOptions
+    reasoning: ReasoningOptions | None
+    on_path: PathSink | None
+    stop: Stop
+
+
+@dataclass
+class _Made:
+    """What was written for an answer, and what it took."""
+
+    timings: dict[str, float]
+    text: str = ""
+    usage: dict[str, Usage] = field(default_factory=dict)
+    reasoned: Reasoned | None = None
 
 
 class AnswerStream:
@@ -45,8 +71,9 @@ class AnswerStream:
     citation marks: marks that name no source are gone, and sentences without one may have theirs.
     """
 
-    def __init__(self, pieces: Iterator[str | Answer]) -> None:
+    def __init__(self, pieces: Generator[str | Answer, None, None], stop: Stop) -> None:
         self._pieces = pieces
+        self._stop = stop
         self._answer: Answer | None = None
 
     def __iter__(self) -> Iterator[str]:
@@ -56,19 +83,36 @@ class AnswerStream:
             else:
                 yield piece
 
+    def close(self) -> None:
+        """Stop all that is written for the answer, from any thread.
+
+        A thread that waits for a piece finds the stream ended. What was asked of a server is
+        cancelled there.
+        """
+        self._stop.ask()
+        try:
+            self._pieces.close()
+        except ValueError:
+            return  # another thread is in it, and ends it
+
     @property
     def answer(self) -> Answer:
-        """The whole answer with its citations; reads what is left of the stream."""
+        """The whole answer with its citations; reads what is left of the stream.
+
+        Raises:
+            GenerationError: the generator failed, or the stream was closed before its end.
+        """
         for _ in self:
             pass
-        assert self._answer is not None, "the stream ends with an answer or an error"
+        if self._answer is None:
+            raise GenerationError("the stream was closed before its answer was there: ask again")
         return self._answer
 
 
 class WavRAG:
     """A knowledge base and a generator."""
 
-    def __init__(self, kb: KnowledgeBase, generator: Generator) -> None:
+    def __init__(self, kb: KnowledgeBase, generator: generate.Generator) -> None:
         self.kb = kb
         self.generator = generator
 
@@ -78,7 +122,7 @@ class WavRAG:
         directory: str | os.PathLike[str] | None = None,
         *,
         embedder: Embedder | str | None = None,
-        generator: Generator | str | None = None,
+        generator: generate.Generator | str | None = None,
         create: bool = True,
     ) -> Self:
         """Open the knowledge base of a folder, or make one there.
@@ -131,6 +175,8 @@ class WavRAG:
         question: Question,
         where: str | None = None,
         options: GenerateOptions | None = None,
+        reasoning: ReasoningOptions | None = None,
+        on_path: PathSink | None = None,
     ) -> Answer:
         """Answer a question from the knowledge base, with citations.
 
@@ -138,42 +184,50 @@ class WavRAG:
             question: words, a clip, a recording's path, or a query of both.
             where: filter expression; only passages that pass it are used.
             options: how to write.
+            reasoning: think first, and choose among several paths; None writes the answer at once.
+            on_path: told of each path when it ends.
 
         Raises:
-            InputError: the question is empty or cannot be read.
-            GenerationError: the generator failed.
+            InputError: the question is empty or cannot be read, or the generator cannot reason.
+            GenerationError: the generator failed; its `hits` are what was found.
         """
-        return self.stream(question, where, options).answer
+        return self.stream(question, where, options, reasoning, on_path).answer
 
     def stream(
         self,
         question: Question,
         where: str | None = None,
         options: GenerateOptions | None = None,
+        reasoning: ReasoningOptions | None = None,
+        on_path: PathSink | None = None,
     ) -> AnswerStream:
-        """Like `ask`, with the answer in pieces as it is written."""
+        """Like `ask`, with the answer in pieces as it is written; in one piece after reasoning."""
         query = as_query(question, where)
-        return AnswerStream(self._pieces(query, options or GenerateOptions()))
+        asked = _Asked(options or GenerateOptions(), reasoning, on_path, Stop())
+        return AnswerStream(self._pieces(query, asked), asked.stop)
 
-    def _pieces(self, query: Query, options: GenerateOptions) -> Iterator[str | Answer]:
+    def _pieces(self, query: Query, asked: _Asked) -> Generator[str | Answer, None, None]:
         retrieval = self.kb.retrieve(query, CANDIDATES)
         hits = drop_overlapping(retrieval.hits)[:SOURCES]
-        started = time.perf_counter()
         clips = self._clips(hits) if "audio" in self.generator.modalities else None
         messages = answer_messages(QuestionPart(retrieval.words, query.clip), hits, clips)
-        pieces: list[str] = []
-        timings = dict(retrieval.timings)
-        for piece in self.generator.stream(messages, options) if hits else ():
-            if not pieces:
-                timings["first_piece"] = 1e3 * (time.perf_counter() - started)
-            pieces.append(piece)
-            yield piece
-        timings["generate"] = 1e3 * (time.perf_counter() - started)
-        text = "".join(pieces).strip()
+        made = _Made(timings=dict(retrieval.timings))
+        try:
+            if hits:
+                yield from (self._reason if asked.reasoning else self._write)(messages, asked, made)
+        except GenerationError as error:
+            if asked.stop.asked:
+                return
+            error.hits = tuple(hits)
+            raise
+        if asked.stop.asked:
+            return
+        text = made.text.strip()
         if not text:
             yield NOTHING_FOUND
         sources = sources_of(messages)
         cited = parse_citations(attribute(text, sources), sources)
+        reasoned = made.reasoned
         yield Answer(
             text=cited.text or NOTHING_FOUND,
             found=bool(text) and not declines(text),
@@ -181,9 +235,45 @@ class WavRAG:
             citations=cited.citations,
             hits=tuple(hits),
             generator=self.generator.name,
+            paths=reasoned.paths if reasoned else (),
+            chosen=reasoned.chosen if reasoned else None,
+            chosen_by=reasoned.chosen_by if reasoned else None,
+            saved=reasoned.saved if reasoned else 0,
             invented_citations=cited.invented,
-            timings=timings,
+            timings=made.timings,
+            usage={stage: {"in": it.input, "out": it.output} for stage, it in made.usage.items()},
+            cost=asked.options.cost(made.usage.values()),
         )
+
+    def _write(self, messages: Sequence[Message], asked: _Asked, made: _Made) -> Iterator[str]:
+        """The answer as the generator writes it."""
+        started = time.perf_counter()
+        pieces = Stream.of(self.generator.stream(messages, asked.options))
+        with asked.stop.tells(pieces.close), closing(pieces):
+            for piece in pieces:
+                if not made.text:
+                    made.timings["first_piece"] = 1e3 * (time.perf_counter() - started)
+                made.text += piece
+                yield piece
+        made.timings["generate"] = 1e3 * (time.perf_counter() - started)
+        if pieces.usage is not None:
+            made.usage["generate"] = pieces.usage
+
+    def _reason(self, messages: Sequence[Message], asked: _Asked, made: _Made) -> Iterator[str]:
+        """The answer that was chosen among paths of reasoning."""
+        assert asked.reasoning is not None
+        made.reasoned = reason(
+            self.generator,
+            messages,
+            asked.options,
+            asked.reasoning,
+            stop=asked.stop,
+            on_path=asked.on_path,
+        )
+        made.timings.update(made.reasoned.timings)
+        made.usage.update(made.reasoned.usage)
+        made.text = made.reasoned.paths[made.reasoned.chosen].answer
+        yield made.text
 
     def _clips(self, hits: Sequence[Hit]) -> list[Clip | None]:
         """The sound of each hit that is a recording."""

@@ -14,6 +14,7 @@ Float32: TypeAlias = npt.NDArray[np.float32]
 Role: TypeAlias = Literal["query", "passage"]
 Modality: TypeAlias = Literal["text", "audio"]
 Leg: TypeAlias = Literal["dense", "lexical"]
+ChosenBy: TypeAlias = Literal["choice", "majority", "first"]
 Scalar: TypeAlias = str | int | float | bool
 Metadata: TypeAlias = Mapping[str, Scalar]
 NoteSink: TypeAlias = Callable[[str], None]  # told of what is worth knowing but no error
@@ -191,6 +192,36 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that a model read and wrote, as its generator reports them."""
+
+    input: int
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningPath:
+    """One of the answers that were sampled for a question.
+
+    Attributes:
+        text: everything that the model wrote.
+        answer: the answer parsed out of it, with its marks; empty if it did not finish.
+        finished: whether it was written to its end.
+        error: why it did not finish; empty if it did.
+        ms: milliseconds from the start of the sampling's request to its end.
+        usage: its tokens, where the generator reports them. A prompt that several paths share, and
+            that is read once, is counted with one of them.
+    """
+
+    text: str
+    answer: str = ""
+    finished: bool = True
+    error: str = ""
+    ms: float = 0.0
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What was answered, what it rests on, and what it took.
 
@@ -203,8 +234,13 @@ class Answer:
         generator: name of the generator that wrote it.
         paths: reasoning paths that were sampled; empty when there was only the answer itself.
         chosen: index into `paths` of the one that won.
+        chosen_by: what decided: the model's `choice`, the `majority` of the answers, or being the
+            `first` that finished; None without paths.
+        saved: paths that need not be written, because the others decided.
         invented_citations: marks in the text that named no source, and were dropped.
         timings: milliseconds for each stage.
+        usage: tokens for each stage, `in` and `out`, where the generator reports them.
+        cost: of these tokens, where prices were given.
     """
 
     text: str
@@ -213,10 +249,14 @@ class Answer:
     citations: tuple[Citation, ...] = ()
     hits: tuple[Hit, ...] = ()
     generator: str = ""
-    paths: tuple[str, ...] = ()
+    paths: tuple[ReasoningPath, ...] = ()
     chosen: int | None = None
+    chosen_by: ChosenBy | None = None
+    saved: int = 0
     invented_citations: int = 0
     timings: Mapping[str, float] = field(default_factory=dict)
+    usage: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    cost: float | None = None
 
 
 def format_seconds(seconds: float) -> str:

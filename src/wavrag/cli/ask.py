@@ -5,9 +5,23 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+import textwrap
+from typing import TYPE_CHECKING, Any
 
-from wavrag.cli.output import UsageError, note, print_citations, print_hits, print_json
-from wavrag.types import Query
+from wavrag.cli.output import (
+    UsageError,
+    counted,
+    note,
+    print_citations,
+    print_hits,
+    print_json,
+)
+from wavrag.errors import InputError
+from wavrag.types import Answer, Query, ReasoningPath
+
+if TYPE_CHECKING:
+    from wavrag.generate import GenerateOptions
+    from wavrag.generate.reasoning import ReasoningOptions
 
 
 def search(arguments: argparse.Namespace) -> int:
@@ -40,28 +54,135 @@ def search(arguments: argparse.Namespace) -> int:
 
 def ask(arguments: argparse.Namespace) -> int:
     """Answer; 0 too when the honest answer is that nothing was found."""
+    from wavrag.generate.reasoning import reasons
     from wavrag.jsonable import answer_dict
     from wavrag.rag import WavRAG
 
+    reasoning = read_reasoning(arguments)
+    if arguments.speak is None and (arguments.voice or arguments.follow):
+        raise UsageError("--voice and --follow bear on a spoken answer: give --speak OUT.wav, too")
     query = read_query(arguments)
     with WavRAG.open(arguments.kb, generator=arguments.generator, create=False) as rag:
-        stream = rag.stream(query)
-        if arguments.json:
-            print_json(answer_dict(stream.answer))
-            return 0
-        written = ""
-        for piece in stream:
-            print(piece, end="", flush=True)
-            written += piece
-        print("\n")
-        answer = stream.answer
+        if reasoning is not None and not reasons(rag.generator):
+            raise UsageError(
+                f"the generator {rag.generator.name} does not reason, and --paths and --think need"
+                " one that does: --generator local, local:FILE.gguf or openai:MODEL"
+            )
+        stream = rag.stream(
+            query,
+            options=read_options(arguments),
+            reasoning=reasoning,
+            on_path=None if reasoning is None or arguments.json else _PathNotes(reasoning.paths),
+        )
+        try:
+            if arguments.json:
+                said = _speak(stream.answer, query, arguments)
+                print_json(answer_dict(stream.answer) | ({"spoken": said} if said else {}))
+                return 0
+            written = ""
+            for piece in stream:
+                print(piece, end="", flush=True)
+                written += piece
+            print("\n")
+            answer = stream.answer
+        finally:
+            stream.close()
     if answer.text != written.strip():
         # Marks were added, or dropped because they named no source.
         print(f"With citations: {answer.text}\n")
     if arguments.audio and answer.question:
         note(f"heard: {answer.question}")
+    if answer.chosen is not None and len(answer.paths) > 1:
+        saved = f"; {counted(answer.saved, 'path')} saved" if answer.saved else ""
+        note(f"path {answer.chosen + 1} of {len(answer.paths)}, by {answer.chosen_by}{saved}")
     print_citations(answer.citations)
+    said = _speak(answer, query, arguments)
+    if said:
+        note(f"spoken by {said['engine']}: {said['path']}")
     return 0
+
+
+def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """The answer into the file that --speak names; what was said by what."""
+    if arguments.speak is None:
+        return None
+    from wavrag.kb import clip_of
+    from wavrag.speech.answers import write_answer
+
+    engine, _, voice = (arguments.voice or "").partition(":")
+    source = None
+    if arguments.follow == "source":
+        cited = [one.passage for one in answer.citations if one.passage.modality == "audio"]
+        source = clip_of(cited[0], 16_000) if cited else None
+    spoken = write_answer(
+        answer.text,
+        arguments.speak,
+        engine=engine or None,
+        voice=voice or None,
+        follow=arguments.follow,
+        question=query.clip,
+        source=source,
+    )
+    return {
+        "path": str(spoken.path),
+        "seconds": round(spoken.duration, 2),
+        "engine": spoken.engine,
+        "voice": spoken.voice,
+    }
+
+
+class _PathNotes:
+    """A line for each path that ends."""
+
+    def __init__(self, paths: int) -> None:
+        self._paths = paths
+
+    def __call__(self, index: int, path: ReasoningPath) -> None:
+        what = path.answer if path.finished else f"failed: {path.error}"
+        line = textwrap.shorten(what, 160, placeholder=" …")
+        note(f"path {index + 1} of {self._paths}, {path.ms / 1e3:.1f} s: {line}")
+
+
+def read_options(arguments: argparse.Namespace) -> GenerateOptions:
+    """How to write, as the options say.
+
+    Raises:
+        UsageError: a number makes no sense.
+    """
+    from wavrag.generate import GenerateOptions
+
+    temperature, prices = arguments.temperature, arguments.prices
+    if temperature is not None and temperature < 0:
+        raise UsageError(f"--temperature {temperature:g}: give 0 or more")
+    if prices is not None and min(prices) < 0:
+        raise UsageError(f"--prices {prices[0]:g} {prices[1]:g}: give 0 or more")
+    return GenerateOptions(
+        temperature=temperature or 0.0, prices=(prices[0], prices[1]) if prices else None
+    )
+
+
+def read_reasoning(arguments: argparse.Namespace) -> ReasoningOptions | None:
+    """How to reason, as the options say; None if neither --paths nor --think is among them.
+
+    Raises:
+        UsageError: options that bear on paths stand alone, or a number makes no sense.
+    """
+    from wavrag.generate.reasoning import ReasoningOptions
+
+    if arguments.paths is None and not arguments.think:
+        for option in ("budget", "concurrency"):
+            if getattr(arguments, option) is not None:
+                raise UsageError(f"--{option} bears on paths: give --paths N, or --think, too")
+        return None
+    given = {name: getattr(arguments, name) for name in ("temperature", "budget", "concurrency")}
+    try:
+        return ReasoningOptions(
+            paths=1 if arguments.paths is None else arguments.paths,
+            think=arguments.think,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+    except InputError as error:
+        raise UsageError(str(error)) from error
 
 
 def read_query(arguments: argparse.Namespace) -> Query:

@@ -7,6 +7,8 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
+from wavrag.cli.answers import add_arguments as answers_arguments
+
 DESCRIPTION = (
     "Ask with your voice, over recordings and documents. Answers cite the sentence, or the second"
     " of the recording, that they rest on."
@@ -25,6 +27,12 @@ def build_parser() -> argparse.ArgumentParser:
     _ask(commands)
     _kb(commands)
     _eval(commands)
+    answers_arguments(
+        _command(
+            commands, "answers", "measure answers to questions with known answers",
+            "answers:answers",
+        )
+    )  # fmt: skip
     _train(commands)
     _synth(commands)
     _mine(commands)
@@ -104,6 +112,50 @@ def _ask(commands: Any) -> None:
         "--generator",
         metavar="SPEC",
         help="extractive (default), local, local:FILE.gguf or openai:MODEL",
+    )
+    parser.add_argument(
+        "--think", action="store_true", help="let the model reason before it answers"
+    )
+    parser.add_argument(
+        "--paths",
+        type=int,
+        metavar="N",
+        help="sample N answers, or with --think N paths of reasoning, and let the model choose the"
+        " most consistent",
+    )
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        metavar="T",
+        help="of the sampling (default: 0.7 for several paths, otherwise 0)",
+    )
+    parser.add_argument(
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        help="wait no longer for paths (default: for all)",
+    )
+    parser.add_argument(
+        "--concurrency",
+        type=int,
+        metavar="N",
+        help="paths that are written at a time (default: all that can be)",
+    )
+    parser.add_argument(
+        "--prices",
+        type=float,
+        nargs=2,
+        metavar=("IN", "OUT"),
+        help="of a million tokens that are read and written, for the cost in --json",
+    )
+    parser.add_argument("--speak", metavar="OUT.wav", help="say the answer, too, into a WAV file")
+    parser.add_argument(
+        "--voice", metavar="ENGINE[:VOICE]", help="what speaks (default: the best that is here)"
+    )
+    parser.add_argument(
+        "--follow",
+        choices=["question", "source"],
+        help="speak with the pitch, pace and loudness of the question, or of the recording cited",
     )
     _shared(parser)
 

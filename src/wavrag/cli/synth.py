@@ -14,8 +14,8 @@ from wavrag.cli.output import UsageError, counted, note, print_json, short_path
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
-    from wavrag.train.engines import Engine
     from wavrag.train.records import Record
+    from wavrag.train.voices import Speaker
 
 
 def synth(arguments: argparse.Namespace) -> int:
@@ -71,9 +71,9 @@ def _records(path: str, broken: list[str]) -> Iterator[Record]:
     return read_records(path, broken.append)
 
 
-def _engines(arguments: argparse.Namespace) -> list[Engine]:
+def _engines(arguments: argparse.Namespace) -> list[Speaker]:
     """The engines that were named; those of a service are told the voices that no other has."""
-    from wavrag.train.engines import Endpoint, load_engine
+    from wavrag.train.voices import Endpoint, load_engine
 
     names = list(dict.fromkeys(arguments.engine or ["flite"]))
     kokoro = Path(arguments.kokoro) if arguments.kokoro else None

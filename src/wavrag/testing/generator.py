@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,7 @@ from wavrag.generate import (
     parse_citations,
     sources_of,
 )
+from wavrag.generate.base import Ended, Stream
 from wavrag.types import Hit, Passage
 
 QUESTION = "When does the ferry to the island leave?"
@@ -90,6 +92,56 @@ class GeneratorConformance:
         pieces.close()  # type: ignore[attr-defined]
         assert next(pieces, None) is None
         assert next(iter(generator.stream(messages, OPTIONS))) == first
+
+    def test_a_stream_that_is_closed_before_it_is_read_is_empty(
+        self, generator: Generator, messages: list[Message]
+    ) -> None:
+        stream = Stream.of(generator.stream(messages, OPTIONS))
+        stream.close()
+        stream.close()
+        assert list(stream) == []
+
+    def test_a_stream_that_another_thread_closes_ends(
+        self, generator: Generator, messages: list[Message]
+    ) -> None:
+        options = GenerateOptions(max_tokens=256)
+        stream = Stream.of(generator.stream(messages, options))
+        first = next(stream)
+        closing = threading.Thread(target=stream.close)
+        closing.start()
+        closing.join()
+        assert list(stream) == []
+        assert next(iter(generator.stream(messages, options))) == first
+
+    def test_tokens_are_told_when_the_stream_has_ended(
+        self, generator: Generator, messages: list[Message]
+    ) -> None:
+        stream = Stream.of(generator.stream(messages, OPTIONS))
+        before, written, told = stream.usage, list(stream), stream.usage
+        assert before is None
+        if told is None:
+            pytest.skip(f"{generator.name} tells no tokens")
+        assert told.input > 0
+        assert 0 < told.output <= OPTIONS.max_tokens
+        assert len(written) <= told.output
+
+    def test_a_batch_writes_what_single_streams_write(
+        self, generator: Generator, messages: list[Message]
+    ) -> None:
+        many = getattr(generator, "stream_many", None)
+        if many is None:
+            pytest.skip(f"{generator.name} writes one answer at a time")
+        written: dict[int, str] = {}
+        ended: list[int] = []
+        for index, piece in many(messages, OPTIONS, 2):
+            assert index not in ended
+            if isinstance(piece, Ended):
+                ended.append(index)
+            else:
+                written[index] = written.get(index, "") + piece
+        alone = "".join(generator.stream(messages, OPTIONS))
+        assert sorted(ended) == [0, 1]
+        assert list(written.values()) == [alone, alone]
 
     def test_without_sources(self, generator: Generator) -> None:
         pieces = list(generator.stream(answer_messages(QuestionPart(QUESTION), []), OPTIONS))

@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -29,9 +28,10 @@ from filelock import FileLock
 from wavrag import config
 from wavrag.audio import write_wav
 from wavrag.errors import AudioError, InputError
+from wavrag.speech.base import UNSPEAKABLE, reason
 from wavrag.train.ahead import ahead
-from wavrag.train.engines import UNSPEAKABLE, Engine, reserved
 from wavrag.train.records import Entry, Record, numbered_lines, write_records
+from wavrag.train.voices import Speaker, reserved
 
 Part: TypeAlias = Literal["query", "positives", "all"]
 
@@ -77,7 +77,7 @@ class Spoken:
 class _Task:
     """A clip to be: what speaks it, and where it goes."""
 
-    engine: Engine
+    engine: Speaker
     voice: str
     draw: int
     text: str
@@ -109,7 +109,7 @@ def read_questions(path: str | os.PathLike[str]) -> Iterator[Record]:
 
 def speak_records(
     records: Sequence[Record],
-    engines: Sequence[Engine],
+    engines: Sequence[Speaker],
     folder: Path,
     options: SpeakOptions | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
@@ -176,12 +176,12 @@ def _sounding(record: Record, part: Part, tasks: Mapping[str, _Task]) -> Record:
     )
 
 
-def _voices(engine: Engine, wanted: Sequence[str]) -> list[str]:
+def _voices(engine: Speaker, wanted: Sequence[str]) -> list[str]:
     return [voice for voice in engine.voices if not wanted or voice in wanted]
 
 
 def _check_voices(
-    engines: Sequence[Engine], voices: Sequence[Sequence[str]], wanted: Sequence[str]
+    engines: Sequence[Speaker], voices: Sequence[Sequence[str]], wanted: Sequence[str]
 ) -> None:
     """Refuse voices that are held back, and engines and voices that do not meet."""
     held_back = sorted(filter(reserved, {*wanted, *(name for names in voices for name in names)}))
@@ -200,7 +200,7 @@ def _check_voices(
 
 
 def _task(
-    text: str, cast: Sequence[tuple[Engine, Sequence[str]]], folder: Path, seed: int
+    text: str, cast: Sequence[tuple[Speaker, Sequence[str]]], folder: Path, seed: int
 ) -> _Task:
     rng = np.random.default_rng(list(_digest([seed, text])))
     engine, voices = cast[int(rng.integers(len(cast)))]
@@ -245,25 +245,13 @@ def _make(task: _Task) -> tuple[bool, str]:
         if np.abs(clip.samples).max(initial=0.0) < _SILENCE:
             raise AudioError("it is silent")
     except UNSPEAKABLE as error:
-        return False, f"{task.engine.name} ({task.voice}): {_reason(error)}"
+        return False, f"{task.engine.name} ({task.voice}): {reason(error)}"
     try:
         task.path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write {task.path}: {error.strerror or error}") from error
     write_wav(task.path, clip)
     return True, ""
-
-
-def _reason(error: Exception) -> str:
-    """Why a text was not spoken, on one line."""
-    match error:
-        case subprocess.CalledProcessError():
-            said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
-            return f"exit code {error.returncode}{': ' + said[-1] if said else ''}"
-        case subprocess.TimeoutExpired():
-            return f"took longer than {error.timeout:g} s"
-        case _:
-            return " ".join(str(error).split()) or type(error).__name__
 
 
 def _write(folder: Path, records: Sequence[Record], tasks: Sequence[_Task]) -> None:

@@ -17,9 +17,10 @@ import numpy as np
 
 from wavrag import config
 from wavrag.errors import InputError
+from wavrag.speech.base import RATE, UNSPEAKABLE
 from wavrag.train.ahead import ahead
-from wavrag.train.engines import RATE, RESERVED, UNSPEAKABLE, Engine, load_engine
 from wavrag.train.texts import Text
+from wavrag.train.voices import RESERVED, Speaker, load_engine
 from wavrag.types import Float32
 
 __all__ = ["Counts", "Record", "load_engine", "read_set", "synthesise"]
@@ -54,7 +55,7 @@ class Record:
 
 def synthesise(
     texts: Sequence[Text],
-    engine: Engine,
+    engine: Speaker,
     folder: Path,
     *,
     seed: int,

@@ -1,0 +1,96 @@
+"""`wavrag answers`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wavrag.cli.evaluate import QueryBar
+from wavrag.cli.output import UsageError, print_json
+from wavrag.errors import InputError
+
+if TYPE_CHECKING:
+    from wavrag.rag import WavRAG
+    from wavrag.types import Answer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    parser.add_argument("questions", metavar="QUESTIONS.jsonl", help="questions with gold answers")
+    parser.add_argument(
+        "--kb", metavar="DIR", help="knowledge base (default: $WAVRAG_KB, or .wavrag)"
+    )
+    parser.add_argument(
+        "--generator",
+        metavar="SPEC",
+        help="extractive (default), local, local:FILE.gguf or openai:MODEL",
+    )
+    parser.add_argument(
+        "--paths", type=int, default=1, metavar="N", help="reasoning paths to sample (1)"
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write the figures as one JSON document; - prints it, and nothing else",
+    )
+
+
+def answers(arguments: argparse.Namespace) -> int:
+    """Ask every question, and print and write how good the answers are."""
+    from wavrag.evaluate.answers import (
+        answers_dict,
+        answers_table,
+        evaluate_answers,
+        load_questions,
+    )
+    from wavrag.rag import WavRAG
+
+    for name in ("paths", "limit"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name} is {value}: give a number from 1")
+    target = None if arguments.json in (None, "-") else Path(arguments.json)
+    if target is not None and not target.absolute().parent.is_dir():
+        raise InputError(f"--json {target}: there is no folder {target.parent}: make it first")
+    questions = load_questions(arguments.questions, arguments.limit)
+    quiet = arguments.json == "-"
+    with (
+        WavRAG.open(arguments.kb, generator=arguments.generator, create=False) as rag,
+        QueryBar(quiet) as bar,
+    ):
+        report = evaluate_answers(
+            _asking(rag, arguments.paths),
+            questions,
+            generator=rag.generator.name,
+            paths=arguments.paths,
+            on_question=bar,
+        )
+    figures = answers_dict(report)
+    if target is not None:
+        _write(target, figures)
+    if quiet:
+        print_json(figures)
+    else:
+        print(answers_table(report))
+    return 0
+
+
+def _asking(rag: WavRAG, paths: int) -> Callable[[str], Answer]:
+    """`rag.ask`, with so many paths of reasoning; one is the answer at once."""
+    if paths == 1:
+        return rag.ask
+    from wavrag.generate.reasoning import ReasoningOptions
+
+    return partial(rag.ask, reasoning=ReasoningOptions(paths=paths))
+
+
+def _write(path: Path, figures: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(figures, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -1,0 +1,126 @@
+"""Written answers as they are said: no marks, no markup, no addresses, words for abbreviations."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+
+_Rules = tuple[tuple[re.Pattern[str], str], ...]
+
+
+def _rules(*pairs: tuple[str, str]) -> _Rules:
+    return tuple((re.compile(pattern, re.MULTILINE), change) for pattern, change in pairs)
+
+
+_MARKUP = _rules(
+    (r"^[ \t]*(?:```|~~~).*$", ""),  # fences; what they enclose is read as it is
+    (r"<!--.*?-->", " "),
+    (r"<(https?://[^>\s]+)>", r"\1"),
+    (r"</?[a-zA-Z][^<>]*>", " "),
+    (r"!?\[([^\]]*)\]\([^)\s]*(?:\s+\"[^\"]*\")?\)", r"\1"),  # links and pictures
+    (r"^[ \t]*(?:[-=*_][ \t]*){3,}$", ""),  # rules
+    (r"^[ \t]*\|?[ \t:|-]*-{3,}[ \t:|-]*\|?[ \t]*$", ""),  # under the head of a table
+    (r"^[ \t]*\|(.*?)\|?[ \t]*$", r"\1"),
+    (r"[ \t]*\|[ \t]*", ", "),
+    (r"^[ \t]*#{1,6}[ \t]+", ""),
+    (r"^[ \t]*(?:>[ \t]?)+", ""),
+    (r"^[ \t]*(?:[-*+\u2022]|\d+[.)])[ \t]+", ""),  # items of lists
+    (r"`+([^`\n]+)`+", r"\1"),
+    (r"(\*\*|__|~~)(?=\S)(.+?)(?<=\S)\1", r"\2"),
+    (r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])", r"\1"),
+    (r"(?<![\w_])_(?=\S)([^_\n]+?)(?<=\S)_(?![\w_])", r"\1"),
+)
+_MARK = re.compile(
+    r"\s*\[\s*(?:sources?\s+)?\d+(?:\s*(?:,|;|-|\u2013|and)\s*\d+)*\s*\]", re.IGNORECASE
+)
+_SIGNS = _rules(
+    ("[\u2018\u2019\u02bc]", "'"),
+    ("[\u201c\u201d\u201e\u00ab\u00bb]", '"'),
+    ("\u2026", "..."),
+    (r"(?<=\d)\s*\u2013\s*(?=\d)", " to "),
+    (r"(?<![\w.-])(\d{1,3})-(\d{1,3})(?![\w-])", r"\1 to \2"),
+    (r"(?:\s+-+\s+|\s*[\u2013\u2014]\s*)", ", "),
+    ("\u2212", "-"),
+    (r"\s*(?:\u2192|->|=>)\s*", " to "),
+    (r"(?<!\w)[~\u2248]\s*(?=\d)", "about "),
+    (r"\s*&\s*", " and "),
+    ("\u00a0|\u202f|\u2009", " "),
+)
+_ABBREVIATIONS = _rules(
+    (r"\b[eE]\.\s?g\.,?", "for example,"),
+    (r"\b[iI]\.\s?e\.,?", "that is,"),
+    (r"\betc\.(?=\s+[A-Z]|\s*$)", "et cetera."),
+    (r"\betc\b\.?", "et cetera"),
+    (r"\bapprox\.", "approximately"),
+    (r"\b(?:vs|cf)\.", "compared with"),
+    (r"\bDr\.", "Doctor"),
+    (r"\bProf\.", "Professor"),
+    (r"\bMrs\.", "Missus"),
+    (r"\bMr\.", "Mister"),
+    (r"\b[Nn]o\.(?=\s*\d)", "number"),
+    (r"\b[Pp]p?\.(?=\s*\d)", "page"),
+    (r"\b[Ff]ig\.(?=\s*\d)", "figure"),
+    (r"\bSt\.(?=\s+[A-Z])", "Saint"),
+)
+_UNITS = {
+    "km/h": "kilometres an hour", "m/s": "metres a second", "mph": "miles an hour",
+    "km": "kilometres", "cm": "centimetres", "mm": "millimetres", "m": "metres",
+    "kg": "kilograms", "g": "grams", "mg": "milligrams", "l": "litres", "ml": "millilitres",
+    "s": "seconds", "ms": "milliseconds", "min": "minutes", "h": "hours",
+    "kHz": "kilohertz", "Hz": "hertz", "dB": "decibels", "kW": "kilowatts", "W": "watts",
+    "V": "volts", "\u00b0C": "degrees Celsius", "\u00b0F": "degrees Fahrenheit",
+    "\u00b0": "degrees", "%": "percent",
+}  # fmt: skip
+_UNIT = re.compile(
+    r"(?<=\d)\s?(" + "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True))) + r")(?![\w/])"
+)
+_ADDRESS = re.compile(
+    r"(?:https?://|www\.)(?P<host>[\w.-]*\w)(?::\d+)?(?:[/?#][^\s<>\"')\]]*)?", re.IGNORECASE
+)
+_MAIL = re.compile(r"\b([\w.+-]+)@([\w-]+(?:\.[\w-]+)+)\b")
+
+
+def spoken_text(text: str) -> str:
+    """What is said of a written answer, on one line; empty if nothing is.
+
+    Citation marks go, Markdown and HTML leave their words, a web address is its host, common
+    abbreviations and units after a number are words. A line that ends without a stop, such as a
+    heading, gets one, so that it is said as a sentence.
+    """
+    text = _changed(text, _MARKUP)
+    text = html.unescape(_MARK.sub("", text))
+    text = _ADDRESS.sub(_host, text)
+    text = _MAIL.sub(lambda found: f"{found[1]} at {_dotted(found[2])}", text)
+    text = _changed(text, _SIGNS)
+    text = _changed(text, _ABBREVIATIONS)
+    text = _UNIT.sub(_unit, text)
+    text = "".join(letter for letter in text if unicodedata.category(letter) not in _UNSAID)
+    text = re.sub(r"\s+", " ", text)
+    text = re.sub(r"\s+([.,;:!?])", r"\1", text).strip(" ,;")
+    if not any(letter.isalnum() for letter in text):
+        return ""
+    return text if text[-1] in ".!?\"')" else f"{text.rstrip(':')}."
+
+
+_UNSAID = frozenset(("So", "Sk", "Cf", "Co", "Cs"))  # kinds of characters: symbols, invisible
+
+
+def _changed(text: str, rules: _Rules) -> str:
+    for pattern, change in rules:
+        text = pattern.sub(change, text)
+    return text
+
+
+def _host(found: re.Match[str]) -> str:
+    # A stop or comma that ends the sentence is none of the address's.
+    stop = re.search(r"[.,;:!?]*$", found[0])
+    return _dotted(found["host"].removeprefix("www.")) + (stop[0] if stop else "")
+
+
+def _dotted(host: str) -> str:
+    return host.replace(".", " dot ")
+
+
+def _unit(found: re.Match[str]) -> str:
+    return f" {_UNITS[found[1]]}"
