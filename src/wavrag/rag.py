@@ -31,6 +31,7 @@ from wavrag.generate import (
     sources_of,
 )
 from wavrag.generate.base import Stop, Stream
+from wavrag.generate.context import QUOTED, ContextOptions, build_context
 from wavrag.generate.reasoning import Reasoned, ReasoningOptions, reason
 from wavrag.generate.sampling import PathSink
 from wavrag.kb import AddReport, KnowledgeBase, ProgressSink, clip_of, find_files
@@ -40,8 +41,7 @@ from wavrag.types import Answer, Clip, Document, Hit, Metadata, Query, Usage
 Question = str | Clip | Path | Query  # a string is words; a pathlib.Path names a recording
 
 NOTHING_FOUND = "Nothing in the knowledge base answers this."
-SOURCES = 5  # passages that a generator is given
-CANDIDATES = 20  # hits among which those that repeat a better one are dropped
+CANDIDATES = 20  # hits among which those that a generator is given are chosen
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,8 @@ class WavRAG:
 
     def _pieces(self, query: Query, asked: _Asked) -> Generator[str | Answer, None, None]:
         retrieval = self.kb.retrieve(query, CANDIDATES)
-        hits = drop_overlapping(retrieval.hits)[:SOURCES]
+        given = QUOTED if self.generator.name == "extractive" else ContextOptions()
+        hits = list(build_context(drop_overlapping(retrieval.hits), given).hits)
         clips = self._clips(hits) if "audio" in self.generator.modalities else None
         messages = answer_messages(QuestionPart(retrieval.words, query.clip), hits, clips)
         made = _Made(timings=dict(retrieval.timings))
