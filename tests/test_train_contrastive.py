@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
 pytest.importorskip("peft")
 
-from test_cli import run  # noqa: E402
+import test_cli  # noqa: E402
 from wavrag.embed.sentence_model import SentenceModel  # noqa: E402
 from wavrag.errors import InputError  # noqa: E402
 from wavrag.train.contrastive.data import Reader, write_rows  # noqa: E402
@@ -36,6 +38,11 @@ from wavrag.train.contrastive.tiny import WORDS, build_tiny, write_tones  # noqa
 from wavrag.train.contrastive.trainer import batches_by_weight  # noqa: E402
 
 RATE = 16_000
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command on one thread: more only slow a network of this size."""
+    return test_cli.run(*arguments, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 @pytest.fixture(scope="module")

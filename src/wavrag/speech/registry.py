@@ -63,7 +63,7 @@ def best_engine(name: str | None = None) -> Engine:
     Looked for in this order: `WAVRAG_PIPER` (a voice, `FILE.onnx`; several are joined as in PATH),
     `WAVRAG_KOKORO` (the model's folder), `WAVRAG_SPEECH_URL` (a service with OpenAI's interface;
     `WAVRAG_SPEECH_MODEL` and `WAVRAG_SPEECH_VOICE` say what to ask it for), then the programs
-    flite, festival and espeak-ng.
+    festival if it has the voice of `festvox-us-slt-hts`, flite, festival without it, and espeak-ng.
 
     Raises:
         SpeechError: nothing here can speak.
@@ -74,6 +74,8 @@ def best_engine(name: str | None = None) -> Engine:
     url = os.environ.get("WAVRAG_SPEECH_URL")
     named = {"piper": piper, "kokoro": kokoro, "openai": url}
     installed = [program.name for program in PROGRAMS if shutil.which(program.program)]
+    if Festival.name in installed and Festival().default_voice == Festival.voices[0]:
+        installed.insert(0, Festival.name)
     found = [name, *(engine for engine, value in named.items() if value), *installed]
     chosen = next(filter(None, found), None)
     if chosen is None:

@@ -24,16 +24,19 @@ AUDIO_START = "<|audio_bos|>"
 def contrastive_loss(model: Any, options: LossOptions) -> torch.nn.Module:
     """The loss of a run: cosine over temperature, against all passages of the batch."""
     scale = 1 / options.temperature
+    gather = (
+        options.gather and torch.distributed.is_available() and torch.distributed.is_initialized()
+    )
     if not options.grad_cache:
         plain: torch.nn.Module = MultipleNegativesRankingLoss(
-            model, scale=scale, gather_across_devices=options.gather
+            model, scale=scale, gather_across_devices=gather
         )
         return plain
     return CachedSoundLoss(
         model,
         scale=scale,
         mini_batch_size=options.grad_cache,
-        gather_across_devices=options.gather,
+        gather_across_devices=gather,
     )
 
 

@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -189,6 +189,8 @@ def _arguments(recipe: Recipe, out: Path, data: Any) -> Any:
 
 def _optim(optim: OptimOptions) -> dict[str, Any]:
     """Our options in the words of transformers."""
+    from transformers import TrainingArguments
+
     given: dict[str, Any] = {
         "learning_rate": optim.learning_rate,
         "per_device_train_batch_size": optim.batch,
@@ -198,13 +200,15 @@ def _optim(optim: OptimOptions) -> dict[str, Any]:
         "weight_decay": optim.weight_decay,
         "max_grad_norm": optim.clip,
         "bf16": optim.bf16,
-        "gradient_checkpointing": optim.gradient_checkpointing,
         "save_steps": optim.save_steps,
         "save_total_limit": optim.keep,
         "logging_steps": optim.log_steps,
     }
     if optim.gradient_checkpointing:
-        given["gradient_checkpointing_kwargs"] = {"use_reentrant": False}
+        known = {field.name for field in fields(TrainingArguments)}
+        name = "activation" if "activation_checkpointing" in known else "gradient"  # was renamed
+        given[f"{name}_checkpointing"] = True
+        given[f"{name}_checkpointing_kwargs"] = {"use_reentrant": False}
     return given
 
 
