@@ -278,6 +278,14 @@ def test_resume_equals_a_run_without_a_break(tmp_path: Path) -> None:
         assert torch.equal(one[name], other[name]), name
 
 
+def test_half_precision_and_checkpointing_run_on_a_cpu(tmp_path: Path) -> None:
+    changes = ("optim.epochs=1", "optim.bf16=true", "optim.gradient_checkpointing=true")
+    options = [part for change in changes for part in ("--set", change)]
+    result = run("train", "--recipe", "tiny", *options, "--out", tmp_path, "--json")
+    assert result.returncode == 0, result.stderr
+    assert all(map(math.isfinite, json.loads(result.stdout)["losses"]))
+
+
 def test_merged_adapters_give_the_same_vectors(model: Any) -> None:
     prepare_for_training(model, LoraOptions())
     for name, value in model.named_parameters():

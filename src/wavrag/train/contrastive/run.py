@@ -184,6 +184,7 @@ def _arguments(recipe: Recipe, out: Path, data: Any) -> Any:
         disable_tqdm=True,
         logging_nan_inf_filter=False,
         dataloader_pin_memory=torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available(),
     )
 
 
