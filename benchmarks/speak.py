@@ -24,6 +24,7 @@ from wavrag import load_embedder
 from wavrag.errors import WavRAGError
 from wavrag.speech import ENGINES, Engine, Style, best_engine, speak
 from wavrag.text import read, sentences
+from wavrag.train.letters import edits
 from wavrag.types import Item
 
 STYLES = {
@@ -45,16 +46,6 @@ def words(text: str) -> list[str]:
     """The words of a text, in lower case and without punctuation."""
     plain = re.sub(r"[^a-z' ]+", " ", text.lower().replace("\u2019", "'"))
     return [SPELLINGS.get(word, word) for word in plain.split()]
-
-
-def edits(heard: Sequence[str], said: Sequence[str]) -> int:
-    """Fewest words to change, add or drop."""
-    row = list(range(len(said) + 1))
-    for count, word in enumerate(heard, start=1):
-        before, row[0] = row[0], count
-        for at, wanted in enumerate(said, start=1):
-            before, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, before + (word != wanted))
-    return row[-1]
 
 
 def texts(count: int) -> list[str]:

@@ -33,6 +33,7 @@ from wavrag.speech.base import NEUTRAL, RATE, louder
 from wavrag.speech.kokoro import Kokoro
 from wavrag.speech.style import Limits, own_prosody
 from wavrag.train import voices
+from wavrag.train.letters import edits
 from wavrag.types import Clip, Float32, Item
 
 VARIABLES = ("PIPER", "KOKORO", "SPEECH_URL", "SPEECH_MODEL", "SPEECH_VOICE")
@@ -396,16 +397,6 @@ def test_silence_is_followed_by_the_own_way(tmp_path: Path) -> None:
 
 
 # Words
-
-
-def edits(heard: list[str], said: list[str]) -> int:
-    row = list(range(len(said) + 1))
-    for count, word in enumerate(heard, start=1):
-        before, row[0] = row[0], count
-        for at, wanted in enumerate(said, start=1):
-            changed = before + (word != wanted)
-            before, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, changed)
-    return row[-1]
 
 
 def words(text: str) -> list[str]:

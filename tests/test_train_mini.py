@@ -16,7 +16,7 @@ from test_train_texts import collected
 from wavrag import audio
 from wavrag.embed.moonshine import weights_folder
 from wavrag.errors import InputError, WavRAGError
-from wavrag.train import recipe, synth
+from wavrag.train import recipe, voices
 from wavrag.train.captions import CLASSES, held_out_captions, training_captions
 from wavrag.train.ctc import CTCOptions, SpeechHead, error_rates, train_ctc
 from wavrag.train.export import Network, export, parity
@@ -206,7 +206,7 @@ def data(tmp_path: Path) -> Path:
 def test_the_whole_recipe_runs_and_is_resumed(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(synth, "load_engine", lambda name, kokoro: Siren())
+    monkeypatch.setattr(voices, "load_engine", lambda name, kokoro: Siren())
     task = tmp_path / "task"
     (task / "qrels").mkdir(parents=True)
     wav = str(data / "speech/0.wav")

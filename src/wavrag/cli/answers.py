@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from wavrag.cli.evaluate import QueryBar
-from wavrag.cli.output import UsageError, print_json
-from wavrag.errors import InputError
+from wavrag.cli.output import Bar, UsageError, check_target, print_json, write_figures
 
 if TYPE_CHECKING:
     from wavrag.rag import WavRAG
@@ -55,13 +52,13 @@ def answers(arguments: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise UsageError(f"--{name} is {value}: give a number from 1")
     target = None if arguments.json in (None, "-") else Path(arguments.json)
-    if target is not None and not target.absolute().parent.is_dir():
-        raise InputError(f"--json {target}: there is no folder {target.parent}: make it first")
+    if target is not None:
+        check_target(target)
     questions = load_questions(arguments.questions, arguments.limit)
     quiet = arguments.json == "-"
     with (
         WavRAG.open(arguments.kb, generator=arguments.generator, create=False) as rag,
-        QueryBar(quiet) as bar,
+        Bar("asking", "queries", quiet) as bar,
     ):
         report = evaluate_answers(
             _asking(rag, arguments.paths),
@@ -72,7 +69,7 @@ def answers(arguments: argparse.Namespace) -> int:
         )
     figures = answers_dict(report)
     if target is not None:
-        _write(target, figures)
+        write_figures(target, figures)
     if quiet:
         print_json(figures)
     else:
@@ -87,10 +84,3 @@ def _asking(rag: WavRAG, paths: int) -> Callable[[str], Answer]:
     from wavrag.generate.reasoning import ReasoningOptions
 
     return partial(rag.ask, reasoning=ReasoningOptions(paths=paths))
-
-
-def _write(path: Path, figures: dict[str, Any]) -> None:
-    try:
-        path.write_text(json.dumps(figures, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -6,8 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
-from wavrag.cli.output import counted, note, print_json, short_path
-from wavrag.cli.synth import Bar
+from wavrag.cli.output import Bar, counted, note, print_json, short_path
 from wavrag.config import DEFAULT_EMBEDDER
 from wavrag.errors import InputError
 

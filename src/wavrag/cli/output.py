@@ -10,9 +10,10 @@ import textwrap
 from collections.abc import Iterable
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
-from wavrag.errors import WavRAGError
+from wavrag.errors import InputError, WavRAGError
 from wavrag.types import Citation, Hit, Passage
 
 
@@ -88,3 +89,55 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
+
+
+class Bar:
+    """How much of something is done, on standard error if that is a terminal.
+
+    Args:
+        what: the work, such as `speaking`.
+        noun: what is counted.
+        quiet: draw nothing.
+    """
+
+    def __init__(self, what: str, noun: str, quiet: bool) -> None:
+        self._format = (
+            f"{what}: {{n_fmt}}/{{total_fmt}} {noun} |{{bar:20}}| {{elapsed}}<{{remaining}}"
+        )
+        self._quiet = quiet or not sys.stderr.isatty()
+        self._bar: Any = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show how many are done."""
+        if self._quiet:
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, bar_format=self._format, dynamic_ncols=True, leave=False)
+        self._bar.update(done - self._bar.n)
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def check_target(path: Path) -> None:
+    """Refuse what cannot be written at the end, before the work."""
+    if path.is_dir():
+        raise InputError(f"--json {path} is a folder: name a file")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"--json {path}: there is no folder {path.parent}: make it first")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise InputError(f"--json {path} cannot be written: allow it (chmod), or name another file")
+
+
+def write_figures(path: Path, figures: dict[str, Any]) -> None:
+    """A file of figures as one JSON document."""
+    try:
+        path.write_text(json.dumps(figures, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error

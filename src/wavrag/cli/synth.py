@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from wavrag.cli.output import UsageError, counted, note, print_json, short_path
+from wavrag.cli.output import Bar, UsageError, counted, note, print_json, short_path
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,37 +89,3 @@ def _engines(arguments: argparse.Namespace) -> list[Speaker]:
     if endpoint and own:
         endpoint = replace(endpoint, voices=own)
     return [*local, load_engine("openai", endpoint=endpoint)]
-
-
-class Bar:
-    """How much of something is done, on standard error if that is a terminal.
-
-    Args:
-        what: the work, such as `speaking`.
-        noun: what is counted.
-        quiet: draw nothing.
-    """
-
-    def __init__(self, what: str, noun: str, quiet: bool) -> None:
-        self._format = (
-            f"{what}: {{n_fmt}}/{{total_fmt}} {noun} |{{bar:20}}| {{elapsed}}<{{remaining}}"
-        )
-        self._quiet = quiet or not sys.stderr.isatty()
-        self._bar: Any = None
-
-    def __enter__(self) -> Bar:
-        return self
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show how many are done."""
-        if self._quiet:
-            return
-        if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, bar_format=self._format, dynamic_ncols=True, leave=False)
-        self._bar.update(done - self._bar.n)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()

@@ -54,6 +54,13 @@ def recordings(samples: Float32, sample_rate: int, chunk_seconds: float) -> Any:
     return given if len(given) > 1 else given[0]
 
 
+def token_spans(tokenizer: Any, text: str) -> list[tuple[int, int]]:
+    """Where every token of a text starts and ends, special ones left out."""
+    coded = tokenizer(text, add_special_tokens=False, truncation=False, return_offsets_mapping=True)
+    spans: list[tuple[int, int]] = coded["offset_mapping"]
+    return spans
+
+
 def assemble(
     place: str | Path,
     *,

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.embed.assemble import POOLING, assemble, recordings
+from wavrag.embed.assemble import POOLING, assemble, recordings, token_spans
 from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
 from wavrag.embed.model_specs import SPEC_FILE, ModelSpec, spec_for, spec_from_file
 from wavrag.errors import EmbedderError, MissingExtraError
@@ -221,15 +221,9 @@ class SentenceModel:
             yield len(spans) / len(tokens), Item(text=text, clip=item.clip)
 
     def _tokens(self, text: str) -> list[tuple[int, int]]:
-        """Where every token of a text starts and ends."""
+        """Where every token of a text starts and ends; none without a tokenizer."""
         tokenizer = self.network.tokenizer
-        if tokenizer is None:
-            return []
-        coded = tokenizer(
-            text, add_special_tokens=False, truncation=False, return_offsets_mapping=True
-        )
-        spans: list[tuple[int, int]] = coded["offset_mapping"]
-        return spans
+        return [] if tokenizer is None else token_spans(tokenizer, text)
 
     @cached_property
     def _takes_both(self) -> bool:

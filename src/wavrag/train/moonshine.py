@@ -123,11 +123,12 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
         self.norm = nn.LayerNorm(WIDTH, bias=False)
 
-    def forward(self, samples: Tensor, lengths: Tensor | None = None, upto: int = LAYERS) -> Tensor:
-        """(b, n) samples to (b, t, 288) states after `upto` layers, normed after the last."""
+    def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """(b, n) samples to (b, t, 288) states after the last layer, normed."""
         x = self.stem(samples, lengths)
-        x = run_layers(self.layers[:upto], x, None if lengths is None else frames_of(lengths))
-        return self.norm(x) if upto == LAYERS else x
+        x = run_layers(self.layers, x, None if lengths is None else frames_of(lengths))
+        normed: Tensor = self.norm(x)
+        return normed
 
 
 def run_layers(layers: Any, x: Tensor, frames: Tensor | None) -> Tensor:

@@ -15,7 +15,6 @@ not run again until that file is removed.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 import time
@@ -37,7 +36,7 @@ from wavrag.embed.lexicon import Lexicon
 from wavrag.embed.moonshine import weights_folder
 from wavrag.errors import InputError
 from wavrag.evaluate import evaluate_embedder, load_task
-from wavrag.train import features, synth, texts
+from wavrag.train import features, synth, texts, voices
 from wavrag.train.ctc import CTCOptions, SpeechHead, train_ctc
 from wavrag.train.device import best_device
 from wavrag.train.export import Network, export, parity
@@ -45,6 +44,7 @@ from wavrag.train.frames import Example, Frames
 from wavrag.train.letters import spell
 from wavrag.train.moonshine import Encoder, load_encoder
 from wavrag.train.reader import ReaderOptions, Reading, hear_all, train_reader
+from wavrag.train.rows import write_json
 from wavrag.train.sounds import PooledSounds, SoundHead, SoundOptions, pool_sounds, train_sounds
 from wavrag.train.text_model import export_text_model, load_original
 
@@ -105,14 +105,8 @@ def run(options: MiniOptions, log: Log, on_progress: Callable[[str, int, int], N
             "python": platform.python_version(),
             "seconds": round(time.monotonic() - started, 1),
         }
-        _write(record, json.dumps(provenance, indent=1) + "\n")
+        write_json(record, provenance)
         log({"stage": stage, **result})
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_suffix(".partial")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
 
 
 Step = Callable[[int, int], None]
@@ -142,7 +136,7 @@ def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     spoken = {}
     chosen = list(texts.gather(options.data, seed=options.seed))
     for number, (name, clips) in enumerate(options.engines.items()):
-        engine = synth.load_engine(name, options.kokoro)
+        engine = voices.load_engine(name, options.kokoro)
         # Each engine starts at another place, so that together they cover more words.
         at = number * len(chosen) // len(options.engines)
         counts = synth.synthesise(

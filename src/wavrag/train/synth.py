@@ -20,10 +20,8 @@ from wavrag.errors import InputError
 from wavrag.speech.base import RATE, UNSPEAKABLE
 from wavrag.train.ahead import ahead
 from wavrag.train.texts import Text
-from wavrag.train.voices import RESERVED, Speaker, load_engine
+from wavrag.train.voices import RESERVED, Speaker
 from wavrag.types import Float32
-
-__all__ = ["Counts", "Record", "load_engine", "read_set", "synthesise"]
 
 _PEAK = 32_767
 

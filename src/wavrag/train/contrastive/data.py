@@ -21,7 +21,7 @@ import numpy as np
 from wavrag.audio import AUDIO_SUFFIXES, load
 from wavrag.audio.augment import Augmentation
 from wavrag.audio.source import opened
-from wavrag.embed.assemble import recordings
+from wavrag.embed.assemble import recordings, token_spans
 from wavrag.errors import AudioError, InputError
 from wavrag.train.contrastive.options import AugmentOptions, ModelOptions, Recipe
 from wavrag.train.datasets import read_dataset, store_sounds
@@ -173,10 +173,7 @@ class Reader:
         limit = self._model.max_text_tokens
         if len(text) <= limit:  # a token is at least one character
             return text
-        coded = self._transformer.tokenizer(
-            text, add_special_tokens=False, truncation=False, return_offsets_mapping=True
-        )
-        spans = coded["offset_mapping"]
+        spans = token_spans(self._transformer.tokenizer, text)
         if len(spans) <= limit:
             return text
         self.cut["texts"] += 1

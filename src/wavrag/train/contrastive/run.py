@@ -35,6 +35,7 @@ from wavrag.train.contrastive.model import (
 )
 from wavrag.train.contrastive.options import OptimOptions, Recipe
 from wavrag.train.contrastive.trainer import MixingTrainer
+from wavrag.train.rows import write_json
 from wavrag.types import NoteSink
 
 PACKAGES = ("wavrag", "torch", "transformers", "sentence-transformers", "peft", "datasets")
@@ -122,7 +123,7 @@ def train(
         "encoder": after,
         "seconds": round(time.monotonic() - started, 1),
     }
-    _write(out / "run.json", result)
+    write_json(out / "run.json", result)
     return result
 
 
@@ -263,7 +264,7 @@ def _same_recipe(recipe: Recipe, out: Path) -> None:
     path, own = out / "recipe.json", json.loads(json.dumps(asdict(recipe)))
     if path.exists() and json.loads(path.read_text(encoding="utf-8")) != own:
         raise InputError(f"{out} holds a run of another recipe: name another folder with --out")
-    _write(path, own)
+    write_json(path, own)
 
 
 def _export(model: Any, recipe: Recipe, folder: Path) -> None:
@@ -299,9 +300,3 @@ def retriever_spec(recipe: Recipe, model: Any) -> ModelSpec:
         trust_remote_code=False,
         source="https://arxiv.org/abs/2502.14727",
     )
-
-
-def _write(path: Path, content: Any) -> None:
-    unfinished = path.with_name(path.name + ".partial")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
