@@ -428,6 +428,17 @@ def test_augmentation_depends_on_seed_epoch_and_entry_only(model: Any, tmp_path:
     assert not torch.equal(heard(one, 0), heard(one, 1))
 
 
+def test_a_text_of_too_many_tokens_is_cut_and_counted(model: Any) -> None:
+    recipe = load_recipe("tiny", ["model.max_text_tokens=6"])
+    reader = Reader(model, recipe)
+    # The tokenizer is of bytes: three of them are one Chinese character.
+    lengths = [
+        len(reader([json.dumps({"text": text})])["input_ids"][0]) for text in ("你好", "你好吗")
+    ]
+    assert lengths == [7, 7], "six tokens and the end"
+    assert reader.cut["texts"] == 1
+
+
 def test_a_folder_without_noise_is_an_error(model: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     changes = [f"root={json.dumps(str(tmp_path))}", "augment.noise=empty"]

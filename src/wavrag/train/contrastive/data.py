@@ -171,7 +171,7 @@ class Reader:
     def _fitting(self, text: str) -> str:
         """The first `max_text_tokens` tokens of a text; how many were cut is counted."""
         limit = self._model.max_text_tokens
-        if len(text) <= limit:  # a token is at least one character
+        if len(text.encode()) <= limit:  # a token is at least one byte
             return text
         spans = token_spans(self._transformer.tokenizer, text)
         if len(spans) <= limit:
