@@ -340,7 +340,7 @@ def test_an_answer_whose_marks_differ_from_what_was_written_is_shown_with_them(
             yield "The rye loaf must wait a full day before you cut it"
             yield " into slices [9]."
 
-    monkeypatch.setattr("wavrag.rag.load_generator", lambda spec: Forgetful())
+    monkeypatch.setattr("wavrag.rag.rag.load_generator", lambda spec: Forgetful())
     capsys.readouterr()
     question = "How long should I wait before I cut the rye bread?"
     assert main(["ask", "--kb", str(demo_kb), question]) == 0

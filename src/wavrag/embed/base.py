@@ -29,6 +29,7 @@ class EmbedderSpec:
         languages: ISO 639-1 codes that it was trained on.
         licence: SPDX identifier of the weights.
         gives_words: whether `views` also gives words for a clip.
+        quotable: whether those words are good enough to be read and quoted; others serve search.
     """
 
     name: str
@@ -40,6 +41,7 @@ class EmbedderSpec:
     languages: tuple[str, ...]
     licence: str
     gives_words: bool = False
+    quotable: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
