@@ -95,7 +95,8 @@ def views_of(embedder: Embedder, items: Sequence[Item], role: Role) -> Views:
     if embedder.spec.gives_words:
         views: Views = embedder.views(items, role)  # type: ignore[attr-defined]
         return views
-    return Views(embedder.embed(items, role), tuple(item.text for item in items))
+    words = tuple(item.text if item.clip is None else None for item in items)
+    return Views(embedder.embed(items, role), words)
 
 
 def check_items(spec: EmbedderSpec, items: Sequence[Item]) -> None:

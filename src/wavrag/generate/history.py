@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wavrag.errors import InputError
-from wavrag.generate.words import content_words
+from wavrag.text.function_words import FUNCTION_WORDS
 from wavrag.types import Turn
 
 # What points at something said before: "it", "there", "that one".
@@ -30,6 +30,11 @@ _GOES_ON = re.compile(
     r"^\W*(?:and|but|or|so|also|what about|how about|what else|why|why not|how so|since when|until"
     r" when|from where|with whom|by whom|for how long|how come)\b"
 )
+_POINTS_BACK = re.compile(r"\b(?:there|then|the same|another one|the other)\b")
+_HOW = re.compile(
+    r"\bhow (?:long|many|much|far|often|old|big|large|high|tall|wide|deep|fast|soon)\b"
+)
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _MARKS = re.compile(r"\s*\[\d+\]")
 LEAST_WORDS = 2  # content words; a question with fewer cannot stand alone
 
@@ -77,16 +82,23 @@ def bounded(history: Sequence[Turn], options: HistoryOptions | None = None) -> l
 def leans(question: str) -> bool:
     """Whether a question cannot be understood without what was said before.
 
-    It points at something ("who founded it?"), goes on from something ("and in winter?"), or has
-    too few words that carry meaning ("how far?").
+    It points at something that it does not name itself ("who founded it?", not "when does the
+    museum open its doors?"), goes on from something ("and in winter?"), or has too few words that
+    carry meaning ("how far?").
     """
     asked = question.casefold().replace("\u2019", "'")
-    if _GOES_ON.search(asked) and len(content_words(asked)) <= 2 * LEAST_WORDS:
+    if _GOES_ON.search(asked) and _meaning(asked) <= 2 * LEAST_WORDS:
         return True
-    if _POINTS.search(_POINTS_NOWHERE.sub(" ", asked)):
+    rest = _POINTS_NOWHERE.sub(" ", asked)
+    pointer = _POINTS.search(rest)
+    if _POINTS_BACK.search(rest) or (pointer and _meaning(rest[: pointer.start()]) < LEAST_WORDS):
         return True
-    # content_words keeps all words where none carries meaning, as in "where is that?".
-    return len(content_words(asked)) < LEAST_WORDS
+    return _meaning(asked) < LEAST_WORDS
+
+
+def _meaning(text: str) -> int:
+    """How many words of a text carry meaning; that of "how long" lies in what follows."""
+    return sum(word not in FUNCTION_WORDS for word in _WORD.findall(_HOW.sub(" ", text)))
 
 
 def resolve(question: str, history: Sequence[Turn]) -> str | None:

@@ -142,9 +142,8 @@ class Answering:
         return given
 
     def _messages(self, asked: Asked, found: _Found, sources: Sources) -> list[Message]:
-        words = (found.searched or found.words) if self._quotes else found.words
         return answer_messages(
-            QuestionPart(words, asked.query.clip),
+            QuestionPart(found.words, asked.query.clip),
             sources.hits,
             sources.clips if self._hears else None,
             facts=sources.facts,
