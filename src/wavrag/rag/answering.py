@@ -184,9 +184,10 @@ class Answering:
         self, asked: Asked, found: _Found, messages: Sequence[Message], made: _Made
     ) -> Answer:
         """What was written, checked against what it cites."""
-        text = made.text.strip()
         parts = sources_of(messages)
-        cited = parse_citations(attribute(text, parts), parts)
+        # First, so that a sentence whose mark names nothing counts as one without.
+        written = parse_citations(made.text.strip(), parts)
+        cited = parse_citations(attribute(written.text, parts), parts)
         answers = bool(cited.text) and not declines(cited.text)
         support = check(cited.text, parts, self._options.grounding) if answers else ()
         abstained = made.abstained
@@ -210,7 +211,7 @@ class Answering:
             chosen=reasoned.chosen if reasoned else None,
             chosen_by=reasoned.chosen_by if reasoned else None,
             saved=reasoned.saved if reasoned else 0,
-            invented_citations=cited.invented,
+            invented_citations=written.invented,
             timings=made.timings,
             usage={stage: {"in": it.input, "out": it.output} for stage, it in made.usage.items()},
             cost=asked.options.cost(made.usage.values()),
