@@ -246,7 +246,7 @@ def _fitting(messages: Sequence[Message], options: HearingOptions) -> _Fitting:
     found.sort(key=lambda one: one[:2])
     places: set[tuple[int, int]] = set()
     seconds, tokens = 0.0, 0
-    for place, clip in [*reversed(asked), *((place, clip) for _, place, clip in found)]:
+    for where, clip in [*reversed(asked), *(one[1:] for one in found)]:
         longer = seconds_heard(clip)
         more = options.tokens(longer)
         if (
@@ -255,7 +255,7 @@ def _fitting(messages: Sequence[Message], options: HearingOptions) -> _Fitting:
             and tokens + more <= options.max_tokens
             and len(places) < options.max_clips
         ):
-            places.add(place)
+            places.add(where)
             seconds, tokens = seconds + longer, tokens + more
     return _Fitting(frozenset(places), seconds, tokens)
 

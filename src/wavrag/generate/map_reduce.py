@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from wavrag.generate.base import GenerateOptions, Generator, Message, SourcePart
 from wavrag.generate.citations import attribute, parse_citations
+from wavrag.generate.hearing import HearingOptions, hearing_of
 from wavrag.generate.prompts import declines, question_of, sources_of
 from wavrag.text.sentences import sentences
 from wavrag.types import Modality
@@ -51,6 +52,11 @@ class MapReduceGenerator:
     def modalities(self) -> frozenset[Modality]:
         """Those of the generator."""
         return self._generator.modalities
+
+    @property
+    def hearing(self) -> HearingOptions | None:
+        """How much sound the generator is given; None if it only reads."""
+        return hearing_of(self._generator)
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
         """The answer in one piece, every statement with the mark of a passage that gave it.
