@@ -37,9 +37,9 @@ class Pieces:
         if ends:
             self.stopped = True
             return self._give(text, min(ends))
-        end = len(text.rstrip(_PARTIAL))
-        begun = (len(text) - at for at in range(len(text)) if self._may_stop(text[at:]))
-        return self._give(text, min(end, len(text) - max(begun, default=0)))
+        text = text.rstrip(_PARTIAL)
+        begun = (at for at in range(self._given, len(text)) if self._may_stop(text[at:]))
+        return self._give(text, min(begun, default=len(text)))
 
     def rest(self) -> str:
         """What was held back, at the end of the answer."""
