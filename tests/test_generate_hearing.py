@@ -279,6 +279,23 @@ def test_models_that_are_known_to_hear() -> None:
         assert budget.tokens(budget.max_seconds) <= budget.max_tokens
 
 
+def test_the_page_has_the_table_of_budgets() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "hearing.md").read_text("utf-8")
+    for name, one in [
+        *((f"`{key}`", one) for key, one in KNOWN.items()),
+        ("others", HearingOptions()),
+    ]:
+        cells = (
+            one.max_clip_seconds,
+            one.max_seconds,
+            one.max_tokens,
+            one.tokens_per_second,
+            one.padded_seconds,
+            one.max_clips,
+        )
+        assert f"| {name} | {' | '.join(f'{cell:g}' for cell in cells)} |\n" in page
+
+
 @needs_openai
 def test_a_spec_says_whether_a_model_hears(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "k")
