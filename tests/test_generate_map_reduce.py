@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
@@ -16,9 +17,10 @@ from wavrag.generate import (
     parse_citations,
     sources_of,
 )
+from wavrag.generate.base import Stream
 from wavrag.generate.map_reduce import MapReduceGenerator
 from wavrag.testing.generator import GeneratorConformance
-from wavrag.types import Hit, Passage
+from wavrag.types import Hit, Passage, Usage
 
 TEXTS = ("The ferry leaves at nine.", "The museum opens at ten.", "Gulls cry.")
 HITS = [
@@ -139,3 +141,45 @@ def test_name_modalities_close_and_a_missing_question() -> None:
     MapReduceGenerator(FakeGenerator()).close()
     with pytest.raises(GenerationError, match="no question"):
         list(generator.stream([], OPTIONS))
+
+
+class Waiting(FakeGenerator):
+    """Begins to write, and goes on only when its stream is closed."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.freed = threading.Event()
+        self.calls = 0
+
+    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
+        self.calls += 1
+        return Stream(self._wait(), self.freed.set)
+
+    def _wait(self) -> Iterator[str]:
+        yield "It leaves"
+        self.begun.set()
+        self.freed.wait(timeout=30)
+        yield " at nine."
+
+
+def test_closing_frees_the_call_that_is_under_way_and_makes_no_more() -> None:
+    inner = Waiting()
+    stream = MapReduceGenerator(inner).stream(MESSAGES, OPTIONS)
+    written: list[str] = []
+    reader = threading.Thread(target=lambda: written.extend(stream))
+    reader.start()
+    assert inner.begun.wait(timeout=30)
+    stream.close()
+    reader.join(timeout=30)
+    assert not reader.is_alive()
+    assert inner.freed.is_set()
+    assert inner.calls == 1
+    assert written == []
+
+
+def test_the_tokens_are_those_of_all_calls() -> None:
+    stream = MapReduceGenerator(FakeGenerator()).stream(MESSAGES, OPTIONS)
+    assert list(stream)
+    # The fake reads the words of its sources and writes the first sentence and a mark: 5 + 5 + 2
+    # read for three sources, then what the three answers have, 12; 6 + 6 + 3 written, then 6.
+    assert stream.usage == Usage(24, 21)

@@ -12,6 +12,7 @@ GENERATORS = (
     "local:/path/to/model.gguf",
     "qwen2-audio:FOLDER",
     "openai:MODEL",
+    "map-reduce:NAME",
     "fake",
 )
 _NEEDED = {
@@ -28,7 +29,8 @@ def load_generator(spec: str) -> Generator:
         spec: `extractive` (quotes), `local` (SmolLM2 in this process), `local:PATH` (another GGUF
             model), `qwen2-audio:FOLDER` (a Qwen2-Audio in this process, from a folder or the hub),
             `openai:MODEL` (an OpenAI-compatible endpoint; `openai:MODEL+audio` is given sound, and
-            `openai:MODEL+text` words only) or `fake` (for tests).
+            `openai:MODEL+text` words only), `fake` (for tests), or `map-reduce:` before
+            one that writes: each source is read alone.
 
     Raises:
         GenerationError: there is none of that name, or it lacks its model, address or key.
@@ -38,6 +40,8 @@ def load_generator(spec: str) -> Generator:
     if kind in _NEEDED and separator and not rest:
         raise GenerationError(f"the generator {spec!r} lacks {_NEEDED[kind]} after the colon")
     match kind, rest:
+        case "map-reduce", inner if inner:
+            return _map_reduce(inner)
         case "extractive", "":
             return ExtractiveGenerator()
         case "fake", "":
@@ -58,3 +62,16 @@ def load_generator(spec: str) -> Generator:
             return OpenAIGenerator(model)
     known = ", ".join(GENERATORS)
     raise GenerationError(f"no generator is called {spec!r}: choose one of {known}")
+
+
+def _map_reduce(spec: str) -> Generator:
+    """One that reads each source alone; what quotes ranks its sources together, and cannot."""
+    from wavrag.generate.map_reduce import MapReduceGenerator
+
+    generator = load_generator(spec)
+    if getattr(generator, "quotes", False):
+        raise GenerationError(
+            f"the generator {spec!r} quotes, and weighs its sources together: map-reduce takes one"
+            " that writes, such as map-reduce:local"
+        )
+    return MapReduceGenerator(generator)

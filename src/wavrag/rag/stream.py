@@ -1,0 +1,55 @@
+"""An answer while it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from wavrag.errors import GenerationError
+from wavrag.generate.base import Stop
+from wavrag.types import Answer
+
+
+class AnswerStream:
+    """An answer while it is written: iterate over its pieces, then read `answer`.
+
+    Pieces are as the generator writes them. The text of `answer` may differ from them: marks that
+    name no source are gone, sentences without one may have theirs, and where nothing that is cited
+    supports what was written, the answer says that nothing was found.
+    """
+
+    def __init__(self, pieces: Generator[str | Answer, None, None], stop: Stop) -> None:
+        self._pieces = pieces
+        self._stop = stop
+        self._answer: Answer | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        for piece in self._pieces:
+            if isinstance(piece, Answer):
+                self._answer = piece
+            else:
+                yield piece
+
+    def close(self) -> None:
+        """Stop all that is written for the answer, from any thread.
+
+        A thread that waits for a piece finds the stream ended. What was asked of a server is
+        cancelled there.
+        """
+        self._stop.ask()
+        try:
+            self._pieces.close()
+        except ValueError:
+            return  # another thread is in it, and ends it
+
+    @property
+    def answer(self) -> Answer:
+        """The whole answer with its citations; reads what is left of the stream.
+
+        Raises:
+            GenerationError: the generator failed, or the stream was closed before its end.
+        """
+        for _ in self:
+            pass
+        if self._answer is None:
+            raise GenerationError("the stream was closed before its answer was there: ask again")
+        return self._answer
