@@ -1,7 +1,7 @@
 """A server of OpenAI's chat completions, on a loopback port, that says what it is told to.
 
-Each request gets the script of its seed, so that concurrent paths get theirs whatever the order;
-one that shows responses and asks for a choice gets the script of the choice.
+Each request gets the script of its seed, so that concurrent paths get theirs whatever the order,
+or the first; one that shows responses and asks for a choice gets the script of the choice.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Scripted:
 
 def chooses(body: dict[str, Any]) -> bool:
     """Whether a request asks for a choice."""
-    return CHOOSING in body["messages"][-1]["content"]
+    return CHOOSING in json.dumps(body["messages"][-1]["content"])
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def serving(paths: Sequence[Says | Refuses], choice: Says | Refuses) -> Iterator
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             script.requests.append(body)
-            says = script.choice if chooses(body) else script.paths[body["seed"]]
+            says = script.choice if chooses(body) else script.paths[body.get("seed", 0)]
             if isinstance(says, Refuses):
                 self.refuse(says.status)
             else:

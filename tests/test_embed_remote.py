@@ -22,8 +22,9 @@ import numpy as np
 import pytest
 
 from wavrag import Document, KnowledgeBase, Query
+from wavrag.audio import wav_bytes
 from wavrag.embed import FakeEmbedder, load_embedder
-from wavrag.embed.remote import RemoteEmbedder, RemoteOptions, wav_bytes
+from wavrag.embed.remote import RemoteEmbedder, RemoteOptions
 from wavrag.embed.remote_server import detail_of, retry_after
 from wavrag.errors import EmbedderError, IndexMismatchError, MissingExtraError
 from wavrag.testing.embedder import EmbedderConformance, tone

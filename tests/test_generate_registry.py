@@ -60,7 +60,7 @@ def test_each_source_may_be_read_alone_by_what_writes() -> None:
         load_generator("map-reduce:x")
 
 
-@pytest.mark.parametrize("spec", ["local:", "openai:"])
+@pytest.mark.parametrize("spec", ["local:", "openai:", "qwen2-audio:"])
 def test_a_name_without_its_model(spec: str) -> None:
     with pytest.raises(GenerationError, match="after the colon"):
         load_generator(spec)
@@ -68,7 +68,11 @@ def test_a_name_without_its_model(spec: str) -> None:
 
 @pytest.mark.parametrize(
     ("spec", "module", "extra"),
-    [("local", "xllamacpp", "local"), ("openai:m", "openai", "openai")],
+    [
+        ("local", "xllamacpp", "local"),
+        ("openai:m", "openai", "openai"),
+        ("qwen2-audio:Qwen/Qwen2-Audio-7B-Instruct", "transformers", "models"),
+    ],
 )
 def test_a_missing_extra_is_named(
     spec: str, module: str, extra: str, monkeypatch: pytest.MonkeyPatch
@@ -85,7 +89,7 @@ def test_a_missing_extra_is_named(
 def test_importing_the_room_imports_no_model(tmp_path: Path) -> None:
     code = (
         "import sys, wavrag.generate as g; g.load_generator('extractive');"
-        "print({'openai', 'xllamacpp', 'httpx2', 'onnxruntime'} & set(sys.modules))"
+        "print({'openai', 'torch', 'xllamacpp', 'httpx2', 'onnxruntime'} & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path

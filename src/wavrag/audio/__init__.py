@@ -4,7 +4,7 @@ from wavrag.audio.decode import load, stream
 from wavrag.audio.resample import resample
 from wavrag.audio.source import AUDIO_SUFFIXES
 from wavrag.audio.windows import WindowOptions, windows
-from wavrag.audio.write import write_wav
+from wavrag.audio.write import wav_bytes, write_wav
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -12,6 +12,7 @@ __all__ = [
     "load",
     "resample",
     "stream",
+    "wav_bytes",
     "windows",
     "write_wav",
 ]

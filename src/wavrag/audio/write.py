@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import wave
 from pathlib import Path
@@ -30,6 +31,21 @@ def write_wav(path: str | os.PathLike[str], clip: Clip) -> None:
             scratch.unlink(missing_ok=True)
     except OSError as error:
         raise AudioError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def wav_bytes(clip: Clip) -> bytes:
+    """A clip as a 16-bit WAV file; samples that were 16-bit come out as they were.
+
+    A sample of 1.0 becomes 32767, the largest that there is.
+    """
+    samples = np.rint(clip.samples.astype(np.float64) * 32_768).clip(-32_768, 32_767).astype("<i2")
+    file = io.BytesIO()
+    with wave.open(file, "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(clip.sample_rate)
+        wav.writeframes(samples.tobytes())
+    return file.getvalue()
 
 
 def _write(clip: Clip, file: BinaryIO) -> None:

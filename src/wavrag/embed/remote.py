@@ -11,21 +11,20 @@ https://docs.vllm.ai/en/latest/features/multimodal_inputs/ (audio inputs).
 from __future__ import annotations
 
 import base64
-import io
-import wave
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
+from wavrag.audio import wav_bytes
 from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
 from wavrag.embed.remote_options import RemoteOptions
 from wavrag.embed.remote_server import RefusedError, RemoteServer
 from wavrag.errors import EmbedderError
 from wavrag.types import Clip, Float32, Item, Modality, Role
 
-__all__ = ["RemoteEmbedder", "RemoteOptions", "wav_bytes"]
+__all__ = ["RemoteEmbedder", "RemoteOptions"]
 
 Batch = list[tuple[int, Item]]  # items with their place in the call
 
@@ -191,18 +190,3 @@ def _label(batch: Batch) -> str:
         return f"the texts among items {place} to {batch[-1][0]}"
     source = item.clip.source if item.clip is not None else None
     return f"item {place} ({source})" if source else f"item {place}"
-
-
-def wav_bytes(clip: Clip) -> bytes:
-    """A clip as a 16-bit WAV file; samples that were 16-bit come out as they were.
-
-    A sample of 1.0 becomes 32767, the largest that there is.
-    """
-    samples = np.rint(clip.samples.astype(np.float64) * 32_768).clip(-32_768, 32_767).astype("<i2")
-    file = io.BytesIO()
-    with wave.open(file, "wb") as wav:
-        wav.setnchannels(1)
-        wav.setsampwidth(2)
-        wav.setframerate(clip.sample_rate)
-        wav.writeframes(samples.tobytes())
-    return file.getvalue()

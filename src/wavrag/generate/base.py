@@ -192,6 +192,7 @@ class Generator(Protocol):
     - `parallel` and `stream_many(messages, options, count)`: a stream of `(index, piece)`, where
       the last of an index is `Ended`: `count` answers to messages that are read once, at most
       `parallel`; their seeds follow `options.seed`;
+    - `hearing`, a `HearingOptions` that says how much sound it is given, if it hears;
     - `endpoint`, what an error calls it by;
     - `close()`, which frees its model.
     """

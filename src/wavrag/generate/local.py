@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import logging
 import secrets
 import socket
 import threading
@@ -25,10 +24,9 @@ from urllib.parse import urlsplit
 from wavrag import config
 from wavrag.errors import GenerationError, MissingExtraError
 from wavrag.generate.base import Ended, GenerateOptions, Message, Stream
-from wavrag.generate.prompts import chat, drop_source, sources_of
+from wavrag.generate.fitting import fit
+from wavrag.generate.prompts import chat
 from wavrag.types import Modality, Usage
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,13 @@ class LocalGenerator:
         self, messages: Sequence[Message], options: GenerateOptions, count: int, wire: _Wire
     ) -> Iterator[tuple[int, str | Ended]]:
         server = self._loaded()
-        kept, tokens = self._fit(server, messages, options.max_tokens)
+        kept, tokens = fit(
+            messages,
+            lambda some: server.count(chat(some)),
+            room=options.max_tokens,
+            context=server.context,
+            name=self.name,
+        )
         at_once = max(1, (server.context - tokens) // max(options.max_tokens, 1))
         for start in range(0, count, at_once):
             request = {
@@ -168,31 +172,6 @@ class LocalGenerator:
             if self._server is None:
                 self._server = _Server(self._path, self._options)
             return self._server
-
-    def _fit(
-        self, server: _Server, messages: Sequence[Message], room: int
-    ) -> tuple[list[Message], int]:
-        """The messages with as many sources as leave room for an answer, and their tokens."""
-        kept = list(messages)
-        dropped: list[int] = []
-        while (tokens := server.count(chat(kept))) + room > server.context:
-            sources = sources_of(kept)
-            if not sources:
-                raise GenerationError(
-                    f"the question takes {tokens} tokens and its answer up to {room}, and"
-                    f" {self.name} has a context of {server.context}: ask a shorter question, or"
-                    " allow a shorter answer"
-                )
-            dropped.append(sources[-1].number)
-            kept = drop_source(kept, dropped[-1])
-        if dropped:
-            logger.warning(
-                "%s has a context of %d tokens: sources %s were left out",
-                self.name,
-                server.context,
-                ", ".join(map(str, reversed(dropped))),
-            )
-        return kept, tokens
 
 
 class _Server:

@@ -20,6 +20,7 @@ from wavrag.generate.base import (
     Stream,
 )
 from wavrag.generate.citations import attribute, parse_citations
+from wavrag.generate.hearing import HearingOptions, hearing_of
 from wavrag.generate.prompts import declines, question_of, sources_of
 from wavrag.text.sentences import sentences
 from wavrag.types import Modality, Usage
@@ -62,6 +63,11 @@ class MapReduceGenerator:
     def modalities(self) -> frozenset[Modality]:
         """Those of the generator."""
         return self._generator.modalities
+
+    @property
+    def hearing(self) -> HearingOptions | None:
+        """How much sound the generator is given; None if it only reads."""
+        return hearing_of(self._generator)
 
     @property
     def endpoint(self) -> str:

@@ -1,12 +1,13 @@
 """A model behind an OpenAI-compatible endpoint.
 
 Address and key come from the environment, as the SDK reads them: `OPENAI_BASE_URL` (OpenAI's own
-by default) and `OPENAI_API_KEY`.
+by default) and `OPENAI_API_KEY`. A model that hears is given sound as `input_audio` parts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import importlib.util
 import os
 import threading
@@ -15,10 +16,15 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
+from wavrag.audio import wav_bytes
 from wavrag.errors import GenerationError, MissingExtraError
 from wavrag.generate.base import GenerateOptions, Message, Stream
+from wavrag.generate.hearing import HearingOptions, as_given, contents, known_hearing
 from wavrag.generate.prompts import chat
-from wavrag.types import Modality, Usage
+from wavrag.types import Clip, Modality, Usage
+
+HEARS, READS = "+audio", "+text"  # after a model's name
+_DATA_URI_HOST = "dashscope"  # Alibaba's, which takes sound as a URI
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +46,10 @@ class OpenAIGenerator:
     """Writes answers through chat completions.
 
     Args:
-        model: as the endpoint calls it.
+        model: as the endpoint calls it. With `+audio` after it it is given sound, and with `+text`
+            words only; otherwise a model that is known to hear is given sound.
         options: how the endpoint is called.
+        hearing: how much sound a model that hears is given; None for what is known of the model.
 
     Raises:
         MissingExtraError: the SDK is not installed.
@@ -50,7 +58,12 @@ class OpenAIGenerator:
 
     reasons = True
 
-    def __init__(self, model: str, options: OpenAIOptions | None = None) -> None:
+    def __init__(
+        self,
+        model: str,
+        options: OpenAIOptions | None = None,
+        hearing: HearingOptions | None = None,
+    ) -> None:
         if importlib.util.find_spec("openai") is None:
             raise MissingExtraError(f"the generator 'openai:{model}'", "openai")
         if not os.environ.get("OPENAI_API_KEY"):
@@ -58,18 +71,25 @@ class OpenAIGenerator:
                 f"the generator 'openai:{model}' needs a key: set OPENAI_API_KEY (to any word for"
                 " a server that asks for none), and OPENAI_BASE_URL for a server of your own"
             )
-        self._model = model
+        self._spec = model
+        self._model = model.removesuffix(HEARS).removesuffix(READS)
+        if not self._model:
+            raise GenerationError(f"the generator 'openai:{model}' lacks the name of a model")
         self._options = options or OpenAIOptions()
+        budget = hearing or known_hearing(self._model)
+        if model.endswith(HEARS):
+            budget = budget or HearingOptions()
+        self.hearing = None if model.endswith(READS) else budget
 
     @property
     def name(self) -> str:
         """As `load_generator` takes it."""
-        return f"openai:{self._model}"
+        return f"openai:{self._spec}"
 
     @property
     def modalities(self) -> frozenset[Modality]:
-        """Text only."""
-        return frozenset({"text"})
+        """Text, and audio for a model that hears."""
+        return frozenset({"text"} if self.hearing is None else {"text", "audio"})
 
     @property
     def endpoint(self) -> str:
@@ -80,6 +100,7 @@ class OpenAIGenerator:
         """The answer as the endpoint sends it; closing the stream closes the connection.
 
         Raises:
+            AudioError: a clip that is to be heard has no samples, or some that are not finite.
             GenerationError: the endpoint cannot be reached, refuses, or breaks off.
         """
         call = _Call()
@@ -134,17 +155,36 @@ class OpenAIGenerator:
         limit = "max_tokens" if os.environ.get("OPENAI_BASE_URL") else "max_completion_tokens"
         request: dict[str, Any] = {
             "model": self._model,
-            "messages": chat(messages),
+            "messages": self._chat(messages),
             "temperature": options.temperature,
             limit: options.max_tokens,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if self.hearing is not None:
+            request["modalities"] = ["text"]  # of the answer; some models would speak it, too
         if options.seed is not None:
             request["seed"] = options.seed
         if options.stop:
             request["stop"] = list(options.stop)
         return request
+
+    def _chat(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """The messages, with sound in them for a model that hears."""
+        if self.hearing is None:
+            return chat(messages)
+        # Alibaba's server wants a URI where others want its data alone.
+        before = "data:;base64," if _DATA_URI_HOST in self.endpoint else ""
+        made: list[dict[str, Any]] = []
+        for message in as_given(messages, self.hearing).messages:
+            parts = contents(message.parts)
+            match parts:
+                case [str() as words]:
+                    made.append({"role": message.role, "content": words})
+                case _:
+                    content = [content_part(part, before) for part in parts]
+                    made.append({"role": message.role, "content": content})
+        return made
 
     def _explain(self, error: Exception) -> str:
         import openai
@@ -166,9 +206,27 @@ class OpenAIGenerator:
                 remedy = "it allows no more requests: wait, or raise the limit of the account"
             case openai.APIStatusError():
                 remedy = f"it refuses the request with status {error.status_code}"
+                if self.hearing is not None:
+                    remedy += (
+                        f", perhaps for the sound in it, or because there is none: openai:"
+                        f"{self._model}{READS} is given words only"
+                    )
             case _:
                 remedy = "it failed"
         return f"{url}: {remedy} ({error})"
+
+
+def content_part(part: str | Clip, before: str = "") -> dict[str, Any]:
+    """Words or a clip as a part of a message; sound as a 16-bit WAV file in base64.
+
+    Args:
+        part: words, or a clip as `as_heard` gives it.
+        before: stands before the base64.
+    """
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    data = before + base64.b64encode(wav_bytes(part)).decode("ascii")
+    return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
 
 
 class _Call:

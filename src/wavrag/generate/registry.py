@@ -10,10 +10,16 @@ GENERATORS = (
     "extractive",
     "local",
     "local:/path/to/model.gguf",
+    "qwen2-audio:FOLDER",
     "openai:MODEL",
     "map-reduce:NAME",
     "fake",
 )
+_NEEDED = {
+    "local": "the path of a GGUF model",
+    "openai": "the name of a model",
+    "qwen2-audio": "a folder, or ORG/NAME on the hub,",
+}
 
 
 def load_generator(spec: str) -> Generator:
@@ -21,17 +27,18 @@ def load_generator(spec: str) -> Generator:
 
     Args:
         spec: `extractive` (quotes), `local` (SmolLM2 in this process), `local:PATH` (another GGUF
-            model), `openai:MODEL` (an OpenAI-compatible endpoint), `fake` (for tests), or
-            `map-reduce:` before one that writes: each source is read alone.
+            model), `qwen2-audio:FOLDER` (a Qwen2-Audio in this process, from a folder or the hub),
+            `openai:MODEL` (an OpenAI-compatible endpoint; `openai:MODEL+audio` is given sound, and
+            `openai:MODEL+text` words only), `fake` (for tests), or `map-reduce:` before
+            one that writes: each source is read alone.
 
     Raises:
         GenerationError: there is none of that name, or it lacks its model, address or key.
         MissingExtraError: what it needs is not installed.
     """
     kind, separator, rest = spec.partition(":")
-    if kind in {"local", "openai"} and separator and not rest:
-        what = "the path of a GGUF model" if kind == "local" else "the name of a model"
-        raise GenerationError(f"the generator {spec!r} lacks {what} after the colon")
+    if kind in _NEEDED and separator and not rest:
+        raise GenerationError(f"the generator {spec!r} lacks {_NEEDED[kind]} after the colon")
     match kind, rest:
         case "map-reduce", inner if inner:
             return _map_reduce(inner)
@@ -45,6 +52,10 @@ def load_generator(spec: str) -> Generator:
             from wavrag.generate.local import LocalGenerator
 
             return LocalGenerator(path or None)
+        case "qwen2-audio", place if place:
+            from wavrag.generate.qwen2_audio import Qwen2AudioGenerator
+
+            return Qwen2AudioGenerator(place)
         case "openai", model if model:
             from wavrag.generate.openai import OpenAIGenerator
 

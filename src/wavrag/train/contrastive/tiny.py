@@ -23,12 +23,23 @@ RATE = 16_000  # Hz
 SECONDS = 2  # that the encoder hears at a time
 
 
-def build_tiny(folder: Path, *, width: int = 64, layers: int = 2, seed: int = 0) -> None:
-    """Write a folder as `save_pretrained` does: model, feature extractor, byte-level tokenizer."""
+def build_tiny(
+    folder: Path, *, width: int = 64, layers: int = 2, seed: int = 0, writes: bool = False
+) -> None:
+    """Write a folder as `save_pretrained` does: model, feature extractor, byte-level tokenizer.
+
+    Args:
+        folder: made if need be.
+        width: of the layers.
+        layers: of the language model.
+        seed: of the weights.
+        writes: whether it has the head that writes, or is the bare model.
+    """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import (
         PreTrainedTokenizerFast,
         Qwen2AudioConfig,
+        Qwen2AudioForConditionalGeneration,
         Qwen2AudioModel,
         Qwen2AudioProcessor,
         WhisperFeatureExtractor,
@@ -65,7 +76,7 @@ def build_tiny(folder: Path, *, width: int = 64, layers: int = 2, seed: int = 0)
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = Qwen2AudioModel(config)
+        model = (Qwen2AudioForConditionalGeneration if writes else Qwen2AudioModel)(config)
     model.save_pretrained(folder)
     processor = Qwen2AudioProcessor(extractor, tokenizer)  # type: ignore[no-untyped-call]
     processor.save_pretrained(folder)

@@ -1,0 +1,306 @@
+"""Which sound a model that hears is given, and what stands in for the rest.
+
+A model hears only so much: seconds a clip, seconds and tokens in all. Pure functions decide which
+clips fit: those of the question first, then those of the sources in the order of their numbers.
+Nothing is cut: a clip that does not fit is given in words, or, where it has none, by its name.
+Knows no model and no server beyond the table of their budgets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from wavrag.audio import resample
+from wavrag.errors import GenerationError, InputError
+from wavrag.generate.base import Generator, Message, Part, QuestionPart, SourcePart, TextPart
+from wavrag.generate.prompts import render
+from wavrag.types import Clip, Query
+
+Mode: TypeAlias = Literal["sound", "words", "caption", "nothing"]
+
+RATE = 16_000  # Hz that models are given
+SHORTEST = 0.2  # seconds; a shorter clip ends in silence, as encoders need a few frames
+CAPTION = "caption"  # key of a recording's metadata that says in words what can be heard in it
+_STAND_IN = "\ufffc"  # Unicode's own for an object among words
+
+
+@dataclass(frozen=True, slots=True)
+class HearingOptions:
+    """How much sound a model is given.
+
+    Attributes:
+        max_clip_seconds: longest clip.
+        max_seconds: longest sound of all clips together.
+        max_tokens: most tokens of sound.
+        tokens_per_second: tokens that a second of sound takes.
+        padded_seconds: a clip takes the tokens of a multiple of so many seconds; 0 for those of its
+            own length.
+        max_clips: most clips.
+    """
+
+    max_clip_seconds: float = 30.0
+    max_seconds: float = 120.0
+    max_tokens: int = 3_000
+    tokens_per_second: float = 25.0
+    padded_seconds: float = 0.0
+    max_clips: int = 8
+
+    def __post_init__(self) -> None:
+        if min(self.max_clip_seconds, self.max_seconds, self.tokens_per_second) <= 0:
+            raise InputError(f"{self}: give seconds and tokens a second more than 0")
+        if min(self.max_tokens, self.max_clips) < 1 or self.padded_seconds < 0:
+            raise InputError(f"{self}: allow at least 1 clip and 1 token, padded to 0 s or more")
+
+    def tokens(self, seconds: float) -> int:
+        """Tokens that a clip of that length takes."""
+        if self.padded_seconds:
+            seconds = math.ceil(seconds / self.padded_seconds) * self.padded_seconds
+        return math.ceil(round(seconds * self.tokens_per_second, 6))
+
+
+# Rates and lengths are those that the named pages state. Sums (`max_seconds`, `max_tokens`) are
+# this project's: room for a question and a few passages, and for the words beside them.
+#
+# OpenAI: 1 token for 100 ms of sound that a user sends
+#   (https://developers.openai.com/api/docs/guides/realtime-costs); a context of 128,000
+#   (https://developers.openai.com/api/docs/models/gpt-4o-audio-preview). No longest clip is stated.
+_GPT_AUDIO = HearingOptions(300.0, 300.0, 3_000, 10.0)
+# Qwen2-Audio: a frame for every 40 ms (https://arxiv.org/abs/2407.10759, section 2), 30 s at a time
+#   (`chunk_length` of its preprocessor_config.json), a context of 8,192
+#   (`max_position_embeddings` of https://huggingface.co/Qwen/Qwen2-Audio-7B-Instruct, config.json).
+QWEN2_AUDIO = HearingOptions(30.0, 120.0, 3_000, 25.0)
+# Qwen2.5-Omni: as Qwen2-Audio a frame for every 40 ms (`position_id_per_seconds` of transformers'
+#   processing_qwen2_5_omni.py); its extractor takes 300 s; a hosted one reads 30,720 tokens
+#   (https://help.aliyun.com/document_detail/2975501.html).
+_QWEN25_OMNI = HearingOptions(300.0, 300.0, 7_500, 25.0)
+# Qwen3-Omni: 13 tokens for every 100 frames of 10 ms, nothing truncated
+#   (`_get_feat_extract_output_lengths` of transformers' processing_qwen3_omni_moe.py).
+_QWEN3_OMNI = HearingOptions(300.0, 300.0, 3_900, 13.0)
+# Voxtral: 12.5 frames a second, up to 40 minutes in a context of 32,768
+#   (https://arxiv.org/abs/2507.13264); a clip is padded to a multiple of 30 s
+#   (`pad_to_multiple_of` of transformers' processing_voxtral.py).
+_VOXTRAL = HearingOptions(300.0, 300.0, 6_000, 12.5, padded_seconds=30.0)
+
+KNOWN: Mapping[str, HearingOptions] = {
+    "gpt-4o-audio*": _GPT_AUDIO,
+    "gpt-4o-mini-audio*": _GPT_AUDIO,
+    "gpt-audio*": _GPT_AUDIO,
+    "qwen2-audio*": QWEN2_AUDIO,
+    "qwen2.5-omni*": _QWEN25_OMNI,
+    "qwen3*-omni*": _QWEN3_OMNI,
+    "voxtral*": _VOXTRAL,
+}
+"""Budgets of models that hear, by the pattern that the last part of their name has."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenMessages:
+    """Messages as a generator is given them.
+
+    Attributes:
+        messages: a clip that is still in them goes in as sound.
+        sources: how each source was given, by its number: its `sound`, its `words`, a `caption`, or
+            `nothing` but its name and what was measured.
+        question: the same of the last question; None where there is none.
+        seconds: of all sound together.
+        tokens: of all sound together, as the budget counts them.
+    """
+
+    messages: list[Message]
+    sources: Mapping[int, Mode]
+    question: Mode | None
+    seconds: float
+    tokens: int
+
+
+def known_hearing(model: str) -> HearingOptions | None:
+    """The budget of a model that is known to hear, by its name; None for any other.
+
+    Args:
+        model: as a server calls it; of `ORG/NAME` the name counts, in any case.
+    """
+    name = model.rpartition("/")[2].lower()
+    return next((budget for pattern, budget in KNOWN.items() if fnmatchcase(name, pattern)), None)
+
+
+def hearing_of(generator: Generator) -> HearingOptions | None:
+    """How much sound a generator is given; None if it only reads.
+
+    It is the generator's `hearing`, or the defaults for one with `audio` in its modalities that
+    does not say.
+    """
+    if "audio" not in generator.modalities:
+        return None
+    told: HearingOptions | None = getattr(generator, "hearing", None)
+    return told or HearingOptions()
+
+
+def as_given(
+    messages: Sequence[Message], options: HearingOptions | None, query: Query | None = None
+) -> GivenMessages:
+    """Decide what goes in as sound, and how everything else is given.
+
+    A source whose clip fits goes in as sound, without its words. One whose clip does not fit, or
+    that has none, goes in with its words; a recording without words with the caption in its
+    metadata, if there is one. A question that goes in as sound keeps the words that were typed
+    beside it. What is decided once is decided alike the next time.
+
+    Args:
+        messages: as `answer_messages` makes them.
+        options: the budget; None for a generator that only reads, whose clips stay untouched.
+        query: what was asked, which tells the words that were typed from those that were
+            recognised in the clip; without it the question keeps all its words.
+
+    Raises:
+        GenerationError: a question is a recording that does not fit and has no words.
+    """
+    sound = _fitting(messages, options) if options is not None else _Fitting(frozenset(), 0.0, 0)
+    sources: dict[int, Mode] = {}
+    question: Mode | None = None
+    given = []
+    for at, message in enumerate(messages):
+        parts: list[Part] = []
+        for place, part in enumerate(message.parts):
+            heard = (at, place) in sound.places
+            match part:
+                case QuestionPart():
+                    changed, question = _question(part, heard, options, query)
+                    parts.append(changed)
+                case SourcePart():
+                    source, sources[part.number] = _source(part, heard, options)
+                    parts.append(source)
+                case TextPart():
+                    parts.append(part)
+        given.append(Message(message.role, tuple(parts)))
+    return GivenMessages(given, sources, question, sound.seconds, sound.tokens)
+
+
+def contents(parts: Sequence[Part]) -> list[str | Clip]:
+    """What parts say, for a model that hears: words, and clips as they are to be heard.
+
+    A clip stands directly after the words that name it, and in the place of its own; words that
+    follow each other are one string, as `render` joins them.
+
+    Args:
+        parts: of which `as_given` has left only the clips that go in.
+
+    Raises:
+        AudioError: a clip has no samples, or samples that are not finite.
+        GenerationError: a question has neither words nor a clip.
+    """
+    made: list[str | Clip] = []
+    for part in parts:
+        clip = None if isinstance(part, TextPart) else part.clip
+        words = render([part]) if clip is None else _name(part)
+        if made and isinstance(made[-1], str):
+            made[-1] += f"\n\n{words}"
+        else:
+            made.append(words)
+        if clip is not None:
+            number = f"source [{part.number}]" if isinstance(part, SourcePart) else "the question"
+            made.append(as_heard(replace(clip, source=clip.source or number)))
+    return made
+
+
+def as_heard(clip: Clip) -> Clip:
+    """A clip at the rate that models hear, which ends in silence where it is too short for them.
+
+    Raises:
+        AudioError: it has no samples, or samples that are not finite.
+    """
+    heard = resample(clip, RATE)
+    missing = round(SHORTEST * RATE) - len(heard.samples)
+    return heard if missing <= 0 else replace(heard, samples=np.pad(heard.samples, (0, missing)))
+
+
+def seconds_heard(clip: Clip) -> float:
+    """Seconds that a clip lasts for a model, rounded up to a sample."""
+    return max(math.ceil(len(clip.samples) * RATE / clip.sample_rate) / RATE, SHORTEST)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """The places, message and part, of the clips that fit; their seconds and tokens."""
+
+    places: frozenset[tuple[int, int]]
+    seconds: float
+    tokens: int
+
+
+def _fitting(messages: Sequence[Message], options: HearingOptions) -> _Fitting:
+    """The clips that fit, one after the other: questions, the last first, then sources."""
+    asked: list[tuple[tuple[int, int], Clip]] = []
+    found: list[tuple[int, tuple[int, int], Clip]] = []
+    for at, message in enumerate(messages):
+        for place, part in enumerate(message.parts):
+            if isinstance(part, QuestionPart) and part.clip is not None:
+                asked.append(((at, place), part.clip))
+            elif isinstance(part, SourcePart) and part.clip is not None:
+                found.append((part.number, (at, place), part.clip))
+    found.sort(key=lambda one: one[:2])
+    places: set[tuple[int, int]] = set()
+    seconds, tokens = 0.0, 0
+    for where, clip in [*reversed(asked), *(one[1:] for one in found)]:
+        longer = seconds_heard(clip)
+        more = options.tokens(longer)
+        if (
+            longer <= options.max_clip_seconds
+            and seconds + longer <= options.max_seconds
+            and tokens + more <= options.max_tokens
+            and len(places) < options.max_clips
+        ):
+            places.add(where)
+            seconds, tokens = seconds + longer, tokens + more
+    return _Fitting(frozenset(places), seconds, tokens)
+
+
+def _question(
+    part: QuestionPart, heard: bool, options: HearingOptions | None, query: Query | None
+) -> tuple[QuestionPart, Mode]:
+    if heard:
+        same = query is not None and query.clip is part.clip
+        return replace(part, text=query.text if query and same else part.text), "sound"
+    if part.clip is not None and options is not None:
+        if not (part.text or "").strip():
+            raise GenerationError(
+                f"the question is a recording of {part.clip.duration:.1f} s without words, and this"
+                f" generator hears up to {options.max_clip_seconds:g} s a clip,"
+                f" {options.max_seconds:g} s and {options.max_tokens} tokens in all: ask a shorter"
+                " question, or use an embedder that recognises words"
+            )
+        part = replace(part, clip=None)
+    return part, "words" if part.text else "nothing"
+
+
+def _source(
+    part: SourcePart, heard: bool, options: HearingOptions | None
+) -> tuple[SourcePart, Mode]:
+    if heard:
+        return part, "sound"
+    if options is not None:
+        part = replace(part, clip=None)
+    passage = part.hit.passage
+    if (passage.text or "").strip():
+        return part, "words"
+    caption = str(passage.metadata.get(CAPTION, "")).strip()
+    if passage.modality != "audio" or not caption:
+        return part, "nothing"
+    told = replace(passage, text=f"caption: {caption}")
+    return replace(part, hit=replace(part.hit, passage=told)), "caption"
+
+
+def _name(part: Part) -> str:
+    """The words that stand before a sound: a source's label, or `Question:` and what was typed."""
+    if isinstance(part, QuestionPart):
+        return render([replace(part, text=part.text or "")]).rstrip()
+    if isinstance(part, SourcePart):
+        passage = replace(part.hit.passage, text=_STAND_IN)
+        named = replace(part, hit=replace(part.hit, passage=passage))
+        return render([named]).removesuffix(_STAND_IN).rstrip()
+    return render([part])
