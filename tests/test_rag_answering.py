@@ -20,8 +20,11 @@ from wavrag.embed import FakeEmbedder, Views
 from wavrag.embed.fake import SPEC
 from wavrag.errors import GenerationError
 from wavrag.generate import FakeGenerator, GenerateOptions, Generator, Message, ReasoningOptions
+from wavrag.generate.base import TextPart
+from wavrag.generate.context import ContextOptions
 from wavrag.generate.extractive import ExtractiveGenerator
 from wavrag.generate.grounding import AbstainOptions
+from wavrag.generate.hearing import HearingOptions
 from wavrag.generate.map_reduce import MapReduceGenerator
 from wavrag.generate.prompts import chat, question_of
 from wavrag.kb.words import FILE, Words
@@ -264,6 +267,63 @@ def test_sound_without_a_voice_is_called_so(tmp_path: Path) -> None:
         answer = WavRAG(kb, generator, OPEN).ask("what hums")
     assert "sound without speech, " in generator.prompt
     assert answer.given == ("nothing",) * len(answer.hits)
+
+
+# Generators that hear
+
+
+class Hears(Says):
+    """Hears clips of up to 12 s, one of them."""
+
+    modalities = frozenset({"text", "audio"})  # type: ignore[assignment]
+    hearing = HearingOptions(max_clip_seconds=12.0, max_clips=1)
+
+    @property
+    def sounds(self) -> list[float]:
+        """Seconds of each clip that it was last given."""
+        parts = [part for message in self.asked[-1] for part in message.parts]
+        clips = [part.clip for part in parts if not isinstance(part, TextPart)]
+        return [round(clip.duration, 1) for clip in clips if clip is not None]
+
+
+def test_what_is_not_heard_is_read(tmp_path: Path, recording: Path) -> None:
+    write(tmp_path / "gulls.wav", tone(440, 10, RATE)[None], RATE)
+    with KnowledgeBase.open(tmp_path / "kb", embedder="fake") as kb:
+        kb.add(
+            [
+                Document("key", path=str(recording), title="spare key"),
+                Document("gulls", path=str(tmp_path / "gulls.wav"), metadata={"caption": "gulls"}),
+                Document("note", text="A note on spare keys.", title="note"),
+            ]
+        )
+        generator = Hears("It is a spare key [1].")
+        wide = replace(OPEN, context=ContextOptions(max_gap=2.0, max_gap_agreed=2.0, min_score=0.0))
+        answer = WavRAG(kb, generator, wide).ask("spare key gulls note")
+        modes = dict(zip([h.passage.document_id for h in answer.hits], answer.given, strict=True))
+        assert modes.pop("note") == "words"
+        # One clip goes in: that of the better of the two recordings.
+        first = next(h.passage.document_id for h in answer.hits if h.passage.document_id in modes)
+        assert modes.pop(first) == "sound"
+        assert modes == {"key": "words"} or modes == {"gulls": "caption"}
+        assert len(generator.sounds) == 1
+
+        spoken = Clip(tone(300, 2, RATE), RATE)
+        answer = WavRAG(kb, generator, OPEN).ask(Query("spare key gulls", clip=spoken))
+        assert generator.sounds == [2.0]  # the question comes first
+        assert "sound" not in answer.given
+
+
+def test_a_question_too_long_to_be_heard_is_read(tmp_path: Path, recording: Path) -> None:
+    with texts(tmp_path / "kb") as kb:
+        said = load(recording)
+        long = Clip(np.concatenate([said.samples, np.zeros(20 * RATE, np.float32)]), RATE)
+        generator = Hears("I don't know.")
+        answer = WavRAG(kb, generator, OPEN).ask(long)
+        assert generator.sounds == []
+        assert "spare key" in (answer.question or "").lower()
+        with pytest.raises(GenerationError, match="without words") as caught:
+            WavRAG(kb, generator, replace(OPEN, recognise=False)).ask(long)
+        assert caught.value.hits
 
 
 # No citation of what was not retrieved, in any mode

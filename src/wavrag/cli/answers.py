@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--generator",
         metavar="SPEC",
-        help="extractive (default), local, local:FILE.gguf or openai:MODEL",
+        help="extractive (default), local, local:FILE.gguf, openai:MODEL, openai:MODEL+audio or"
+        " qwen2-audio:FOLDER; map-reduce: before one that writes",
     )
     parser.add_argument(
         "--paths", type=int, default=1, metavar="N", help="reasoning paths to sample (1)"

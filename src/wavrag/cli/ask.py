@@ -70,7 +70,8 @@ def ask(arguments: argparse.Namespace) -> int:
         if reasoning is not None and not reasons(rag.generator):
             raise UsageError(
                 f"the generator {rag.generator.name} does not reason, and --paths and --think need"
-                " one that does: --generator local, local:FILE.gguf or openai:MODEL"
+                " one that does: --generator local, local:FILE.gguf, openai:MODEL or"
+                " qwen2-audio:FOLDER"
             )
         stream = rag.stream(
             query,

@@ -111,7 +111,8 @@ def _ask(commands: Any) -> None:
     parser.add_argument(
         "--generator",
         metavar="SPEC",
-        help="extractive (default), local, local:FILE.gguf or openai:MODEL",
+        help="extractive (default), local, local:FILE.gguf, openai:MODEL, openai:MODEL+audio or"
+        " qwen2-audio:FOLDER; map-reduce: before one that writes",
     )
     parser.add_argument(
         "--think", action="store_true", help="let the model reason before it answers"

@@ -12,22 +12,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Literal, TypeAlias
 
 import numpy as np
 
 from wavrag.audio import resample
 from wavrag.errors import GenerationError, InputError
 from wavrag.generate.base import Generator, Message, Part, QuestionPart, SourcePart, TextPart
-from wavrag.generate.prompts import render
-from wavrag.types import Clip, Query
-
-Mode: TypeAlias = Literal["sound", "words", "caption", "nothing"]
+from wavrag.generate.prompts import label, render
+from wavrag.types import Clip, Given, Query
 
 RATE = 16_000  # Hz that models are given
 SHORTEST = 0.2  # seconds; a shorter clip ends in silence, as encoders need a few frames
 CAPTION = "caption"  # key of a recording's metadata that says in words what can be heard in it
-_STAND_IN = "\ufffc"  # Unicode's own for an object among words
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +109,8 @@ class GivenMessages:
     """
 
     messages: list[Message]
-    sources: Mapping[int, Mode]
-    question: Mode | None
+    sources: Mapping[int, Given]
+    question: Given | None
     seconds: float
     tokens: int
 
@@ -161,8 +157,8 @@ def as_given(
         GenerationError: a question is a recording that does not fit and has no words.
     """
     sound = _fitting(messages, options) if options is not None else _Fitting(frozenset(), 0.0, 0)
-    sources: dict[int, Mode] = {}
-    question: Mode | None = None
+    sources: dict[int, Given] = {}
+    question: Given | None = None
     given = []
     for at, message in enumerate(messages):
         parts: list[Part] = []
@@ -262,7 +258,7 @@ def _fitting(messages: Sequence[Message], options: HearingOptions) -> _Fitting:
 
 def _question(
     part: QuestionPart, heard: bool, options: HearingOptions | None, query: Query | None
-) -> tuple[QuestionPart, Mode]:
+) -> tuple[QuestionPart, Given]:
     if heard:
         same = query is not None and query.clip is part.clip
         return replace(part, text=query.text if query and same else part.text), "sound"
@@ -280,7 +276,7 @@ def _question(
 
 def _source(
     part: SourcePart, heard: bool, options: HearingOptions | None
-) -> tuple[SourcePart, Mode]:
+) -> tuple[SourcePart, Given]:
     if heard:
         return part, "sound"
     if options is not None:
@@ -300,7 +296,5 @@ def _name(part: Part) -> str:
     if isinstance(part, QuestionPart):
         return render([replace(part, text=part.text or "")]).rstrip()
     if isinstance(part, SourcePart):
-        passage = replace(part.hit.passage, text=_STAND_IN)
-        named = replace(part, hit=replace(part.hit, passage=passage))
-        return render([named]).removesuffix(_STAND_IN).rstrip()
+        return label(part)
     return render([part])

@@ -131,8 +131,8 @@ def reason(
     """
     if not reasons(generator):
         raise InputError(
-            f"the generator {generator.name!r} cannot reason: use local, local:FILE.gguf or"
-            " openai:MODEL"
+            f"the generator {generator.name!r} cannot reason: use local, local:FILE.gguf,"
+            " openai:MODEL or qwen2-audio:FOLDER"
         )
     stop = stop or Stop()
     started = time.perf_counter()

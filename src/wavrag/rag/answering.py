@@ -16,7 +16,6 @@ from wavrag.generate import (
     GenerateOptions,
     Message,
     QuestionPart,
-    SourcePart,
     answer_messages,
     attribute,
     declines,
@@ -26,6 +25,7 @@ from wavrag.generate import (
 from wavrag.generate.base import Stop, Stream
 from wavrag.generate.context import build_context
 from wavrag.generate.grounding import check, should_abstain
+from wavrag.generate.hearing import GivenMessages, as_given, hearing_of
 from wavrag.generate.history import bounded, resolve
 from wavrag.generate.reasoning import Reasoned, ReasoningOptions, reason
 from wavrag.generate.sampling import PathSink
@@ -33,7 +33,7 @@ from wavrag.kb import KnowledgeBase
 from wavrag.rag.options import AnswerOptions
 from wavrag.rag.sources import Sources, heard, with_words
 from wavrag.search import drop_overlapping
-from wavrag.types import Abstention, Answer, Given, Hit, Query, Turn, Usage
+from wavrag.types import Abstention, Answer, Hit, Query, Turn, Usage
 
 NOTHING_FOUND = "Nothing in the knowledge base answers this."
 CANDIDATES = 20  # hits among which those that a generator is given are chosen
@@ -75,6 +75,7 @@ class _Made:
     usage: dict[str, Usage] = field(default_factory=dict)
     reasoned: Reasoned | None = None
     abstained: Abstention | None = None
+    given: GivenMessages | None = None
 
 
 class Answering:
@@ -87,7 +88,7 @@ class Answering:
         self._generator = generator
         self._options = options
         self._abstain = options.abstain_for(kb.embedder.spec.name)
-        self._hears = "audio" in generator.modalities
+        self._hearing = hearing_of(generator)
         self._quotes = bool(getattr(generator, "quotes", False))
 
     def pieces(self, asked: Asked) -> Generator[str | Answer, None, None]:
@@ -99,21 +100,22 @@ class Answering:
         made = _Made()
         found = self._retrieve(asked, made)
         made.abstained = should_abstain(found.hits, None, self._abstain)
-        sources = Sources.words(()) if made.abstained else self._sources(found, made)
-        messages = self._messages(asked, found, sources)
+        hits = () if made.abstained else self._context(found)
         try:
-            if sources.hits:
-                yield from (self._reason if asked.reasoning else self._write)(messages, asked, made)
+            if hits:
+                made.given = self._give(asked, found, hits, made)
+                write = self._reason if asked.reasoning else self._write
+                yield from write(made.given.messages, asked, made)
         except GenerationError as error:
             if asked.stop.asked:
                 return
-            error.hits = sources.hits
+            error.hits = hits
             raise
         if asked.stop.asked:
             return
         if not made.text.strip():
             yield NOTHING_FOUND
-        yield self._answer(asked, found, messages, made)
+        yield self._answer(asked, found, made)
 
     def _retrieve(self, asked: Asked, made: _Made) -> _Found:
         """The hits of a question, or of a follow-up with what it leans on."""
@@ -121,7 +123,7 @@ class Answering:
         retrieval = self._kb.retrieve(query, CANDIDATES)
         made.timings |= retrieval.timings
         words = retrieval.words
-        if self._options.recognise and (asked.history or not self._hears):
+        if self._options.recognise and (asked.history or not self._hears(query)):
             words = self._kb.words_of_query(query, words)
         searched = resolve(words, asked.history) if words else None
         if searched:
@@ -130,25 +132,36 @@ class Answering:
                 made.timings[stage] += taken
         return _Found(retrieval.hits, words, searched)
 
-    def _sources(self, found: _Found, made: _Made) -> Sources:
-        """What the generator is given of the hits."""
-        started = time.perf_counter()
-        context = self._options.context_for(self._quotes)
-        hits: Sequence[Hit] = build_context(drop_overlapping(found.hits), context).hits
-        if not self._hears and self._options.recognise:
-            hits = with_words(self._kb, hits)
-        given = Sources.words(hits) if self._quotes else heard(self._kb, hits)
-        made.timings["read"] = 1e3 * (time.perf_counter() - started)
-        return given
-
-    def _messages(self, asked: Asked, found: _Found, sources: Sources) -> list[Message]:
-        return answer_messages(
-            QuestionPart(found.words, asked.query.clip),
-            sources.hits,
-            sources.clips if self._hears else None,
-            facts=sources.facts,
-            history=bounded(asked.history, self._options.history),
+    def _hears(self, query: Query) -> bool:
+        """Whether the generator is given the question's sound, if it has any."""
+        budget = self._hearing
+        return budget is not None and (
+            query.clip is None or query.clip.duration <= budget.max_clip_seconds
         )
+
+    def _context(self, found: _Found) -> tuple[Hit, ...]:
+        """The hits that the generator is given."""
+        context = self._options.context_for(self._quotes)
+        return build_context(drop_overlapping(found.hits), context).hits
+
+    def _give(self, asked: Asked, found: _Found, hits: Sequence[Hit], made: _Made) -> GivenMessages:
+        """What the generator is given: sound as far as it hears, and words for the rest."""
+        started = time.perf_counter()
+        sources = Sources.of(hits) if self._quotes else heard(self._kb, hits)
+        clips = sources.clips if self._hearing else None
+        question = QuestionPart(found.words, asked.query.clip)
+        history = bounded(asked.history, self._options.history)
+
+        def given(hits: Sequence[Hit]) -> GivenMessages:
+            messages = answer_messages(question, hits, clips, facts=sources.facts, history=history)
+            return as_given(messages, self._hearing, asked.query)
+
+        first = given(hits)
+        if self._options.recognise:
+            unheard = [first.sources[n] != "sound" for n in range(1, len(hits) + 1)]
+            first = given(with_words(self._kb, hits, unheard))
+        made.timings["read"] = 1e3 * (time.perf_counter() - started)
+        return first
 
     def _write(self, messages: Sequence[Message], asked: Asked, made: _Made) -> Iterator[str]:
         """The answer as the generator writes it."""
@@ -180,11 +193,10 @@ class Answering:
         made.text = made.reasoned.paths[made.reasoned.chosen].answer
         yield made.text
 
-    def _answer(
-        self, asked: Asked, found: _Found, messages: Sequence[Message], made: _Made
-    ) -> Answer:
+    def _answer(self, asked: Asked, found: _Found, made: _Made) -> Answer:
         """What was written, checked against what it cites."""
-        parts = sources_of(messages)
+        parts = sources_of(made.given.messages) if made.given else []
+        modes = made.given.sources if made.given else {}
         # First, so that a sentence whose mark names nothing counts as one without.
         written = parse_citations(made.text.strip(), parts)
         cited = parse_citations(attribute(written.text, parts), parts)
@@ -202,7 +214,7 @@ class Answering:
             searched=found.searched,
             citations=() if withheld else cited.citations,
             hits=tuple(part.hit for part in parts),
-            given=tuple(map(self._given, parts)),
+            given=tuple(modes[part.number] for part in parts),
             support=() if withheld else support,
             abstained=abstained,
             withheld=cited.text if withheld else "",
@@ -216,8 +228,3 @@ class Answering:
             usage={stage: {"in": it.input, "out": it.output} for stage, it in made.usage.items()},
             cost=asked.options.cost(made.usage.values()),
         )
-
-    def _given(self, part: SourcePart) -> Given:
-        if self._hears and part.clip is not None:
-            return "sound"
-        return "words" if part.hit.passage.text else "nothing"

@@ -1,4 +1,4 @@
-"""Hits as a generator is given them: with their words, their sound, and what was measured of it."""
+"""What recordings among the hits have for a generator: words, sound, what was measured of it."""
 
 from __future__ import annotations
 
@@ -16,40 +16,39 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sources:
-    """What is given of each hit.
+    """What there is of the sound of each hit.
 
     Attributes:
-        hits: with their words, recognised where they had none.
         clips: the sound of each recording; None for texts, and where it cannot be read.
         facts: what was measured of each recording; empty for others.
     """
 
-    hits: tuple[Hit, ...]
     clips: tuple[Clip | None, ...]
     facts: tuple[str, ...]
 
     @classmethod
-    def words(cls, hits: Sequence[Hit]) -> Sources:
-        """The hits with nothing but their words."""
-        return cls(tuple(hits), (None,) * len(hits), ("",) * len(hits))
+    def of(cls, hits: Sequence[Hit]) -> Sources:
+        """Nothing of the sound of these hits."""
+        return cls((None,) * len(hits), ("",) * len(hits))
 
 
-def with_words(kb: KnowledgeBase, hits: Sequence[Hit]) -> list[Hit]:
-    """The hits, of which recordings have words that can be quoted, recognised where need be.
+def with_words(kb: KnowledgeBase, hits: Sequence[Hit], wanted: Sequence[bool]) -> list[Hit]:
+    """The hits, of which wanted recordings have words to be quoted, recognised where need be.
 
     A recording that cannot be read any more keeps the words that it has.
     """
-    return [_with_words(kb, hit) for hit in hits]
+    pairs = zip(hits, wanted, strict=True)
+    return [_with_words(kb, hit) if wants else hit for hit, wants in pairs]
 
 
 def heard(kb: KnowledgeBase, hits: Sequence[Hit]) -> Sources:
-    """The hits with the sound of recordings, and what was measured of it.
+    """The sound of recordings among the hits, and what was measured of it.
 
-    A recording that cannot be read any more is given without, with a warning in the log.
+    One that cannot be read any more is left out, with a warning in the log.
     """
     clips = [_clip(kb, hit) for hit in hits]
     told = [facts(clip) if clip is not None else "" for clip in clips]
-    return Sources(tuple(hits), tuple(clips), tuple(told))
+    return Sources(tuple(clips), tuple(told))
 
 
 def _with_words(kb: KnowledgeBase, hit: Hit) -> Hit:
