@@ -191,7 +191,8 @@ def parquet(
                 if column not in file.schema_arrow.names:
                     raise InputError(f"{path}: no column {column!r}: is it another file?")
             for batch in file.iter_batches(batch_size=64, columns=list(columns)):
-                for number, row in enumerate(batch.to_pylist(), start=number + 1):
+                for row in batch.to_pylist():
+                    number += 1
                     yield f"{path}: row {number}", row
     except (OSError, pyarrow.ArrowException) as error:
         reason = " ".join(str(error).split())
