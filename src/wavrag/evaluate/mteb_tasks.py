@@ -73,16 +73,7 @@ class FolderRetrieval(AbsTaskRetrieval):  # type: ignore[misc]
             bibtex_citation="",
         )
         super().__init__(**kwargs)
-        self.dataset = {
-            "default": {
-                "test": {
-                    "corpus": rows_of(task.corpus.values(), found),
-                    "queries": rows_of(task.queries.values(), asks),
-                    "relevant_docs": _whole(task.qrels),
-                    "top_ranked": None,
-                }
-            }
-        }
+        self.dataset = retrieval_data(task)
         self.data_loaded = True
 
     def check(self, task: Task, asks: str, found: str) -> None:
@@ -129,6 +120,22 @@ def modalities(entries: Iterable[Entry]) -> str:
     return ("a" if heard else "") + ("t" if read else "")
 
 
+def retrieval_data(task: Task) -> dict[str, dict[str, Any]]:
+    """A task as the `dataset` of mteb's retrieval tasks: one subset, `default`, and its `test`.
+
+    Raises:
+        InputError: a judgement is no whole number.
+    """
+    asks, found = modalities(task.queries.values()), modalities(task.corpus.values())
+    test = {
+        "corpus": rows_of(task.corpus.values(), found),
+        "queries": rows_of(task.queries.values(), asks),
+        "relevant_docs": _whole(task.qrels),
+        "top_ranked": None,
+    }
+    return {"default": {"test": test}}
+
+
 def rows_of(entries: Iterable[Entry], parts: str) -> Dataset:
     """Entries as a data set of mteb; what an entry has not is empty. Sound is a path."""
     entries = list(entries)
@@ -150,8 +157,8 @@ def on_local_data(task: AnyTask, name: str, data: Any) -> AnyTask:
     Args:
         task: as `mteb.get_task` gives it, not loaded yet.
         name: under which results stand, so that they are not taken for those of the published data.
-        data: as the task's `dataset` is after loading: splits by name, or for retrieval subsets by
-            name, splits by name, and `corpus`, `queries`, `relevant_docs` and `top_ranked`.
+        data: as the task's `dataset` is after loading: splits by name, or for retrieval what
+            `retrieval_data` gives.
     """
     task.metadata = task.metadata.model_copy(update={"name": name, "dataset": LOCAL})
     task.dataset = data
