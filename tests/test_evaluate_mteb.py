@@ -7,7 +7,6 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import importlib
-import io
 import json
 import random
 import sys
@@ -130,6 +129,16 @@ def test_long_sound_is_windowed_and_averaged(human_reading: Path) -> None:
     assert float((rows[1] * vectors[0]).sum()) < 0.999
 
 
+class Decoder:
+    """Answers to the two keys as that of `datasets` does, and is no mapping."""
+
+    def __init__(self, cell: dict[str, Any]) -> None:
+        self._cell = cell
+
+    def __getitem__(self, key: str) -> Any:
+        return self._cell[key]
+
+
 def test_sound_in_every_form(tmp_path: Path) -> None:
     path = sound(tmp_path / "low.wav", 200)
     clip = load(path, RATE)
@@ -141,6 +150,7 @@ def test_sound_in_every_form(tmp_path: Path) -> None:
         {"array": clip.samples, "sampling_rate": RATE},
         {"array": np.stack([clip.samples, clip.samples]), "sampling_rate": RATE},
         {"array": clip.samples.astype(np.float64), "sampling_rate": RATE},
+        Decoder({"array": clip.samples, "sampling_rate": RATE}),
     ):
         found = clip_of(cell, RATE)
         assert (found.samples.dtype, found.sample_rate) == (np.float32, RATE)
@@ -149,7 +159,6 @@ def test_sound_in_every_form(tmp_path: Path) -> None:
     assert (half.sample_rate, len(half.samples)) == (8_000, RATE // 2)
     with pytest.raises(InputError, match="neither array, bytes nor path"):
         clip_of({"path": None, "bytes": None}, RATE)
-    assert io.BytesIO(encoded).read(4) == b"RIFF"
 
 
 def test_rows_that_cannot_be_embedded_are_told(tmp_path: Path) -> None:
