@@ -69,6 +69,16 @@ def put_rows(path: Path, rows: list[list[Any]], delimiter: str = ",") -> Path:
     return put(path, lines.getvalue())
 
 
+def put_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """A Parquet file, with the types that the values have."""
+    import pyarrow
+    from pyarrow import parquet
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    return path
+
+
 def words(*texts: str) -> tuple[Entry, ...]:
     """Entries of text."""
     return tuple(Entry(text=text) for text in texts)
@@ -296,6 +306,40 @@ def _spoken_squad(folder: Path) -> tuple[list[Record], list[str]]:
     return records, [
         f"{path}: record 1 (Lake), paragraph 2, question q4: {gap} cannot be read: "
         f"[Errno 2] No such file or directory: '{gap}'"
+    ]
+
+
+def _heysquad(folder: Path) -> tuple[list[Record], list[str]]:
+    path = folder / "data" / "train-00000-of-00001.parquet"
+    rows = [("q1", 3, False), ("q2", None, False), ("q3", 5, True), ("q4", 7, False)]
+    put_parquet(
+        path,
+        [
+            {
+                "audio": {"bytes": None if value is None else wav_bytes([value]), "path": None},
+                "transcription": f"heard {id}",
+                "question": f"Question {id}?",
+                "context": "The lake is deep.",
+                "answers": [] if impossible else [{"answer_start": 4, "text": "lake"}],
+                "is_impossible": impossible,
+                "id": id,
+                "plausible_answers": [{"answer_start": 4, "text": "lake"}] if impossible else [],
+            }
+            for id, value, impossible in rows
+        ],
+    )
+    records = [
+        Record(
+            f"heysquad/{id}",
+            Entry(audio=wav_bytes([value]), said=f"Question {id}?"),
+            words("The lake is deep."),
+            source="heysquad",
+        )
+        for id, value in (("q1", 3), ("q4", 7))
+    ]
+    return records, [
+        f"{path}: row 2: audio is empty",
+        f"{folder}: questions without an answer: 1 left out",
     ]
 
 
@@ -568,6 +612,7 @@ MINIATURES = (
     Miniature("msmarco", _msmarco, "collection.tsv", ("T2T",)),
     Miniature("slue-sqa-5", _slue, "slue-sqa5_fine-tune.tsv", ("S2S",)),
     Miniature("spoken-squad", _spoken_squad, "spoken_train-v1.1.json", ("T2S",)),
+    Miniature("heysquad", _heysquad, "data/train-*.parquet", ("S2T",)),
     Miniature("audiocaps", _audiocaps, "train.csv", ("T2S",)),
     Miniature("musiccaps", _musiccaps, "musiccaps-public.csv", ("T2AT",)),
     Miniature("clotho", _clotho, "clotho_captions_development.csv", ("T2AT",)),

@@ -11,27 +11,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from wavrag import Clip
 from wavrag.audio import augment, load, resample, write_wav
+from wavrag.evaluate.task_files import Row, TaskRows, write_task
 from wavrag.train.captions import held_out_captions
 from wavrag.types import Float32
 
 RATE = 16_000  # Hz of what is written
 READING_VOICES = ("af_sky", "am_puck", "bf_lily", "bm_fable")  # of Kokoro
 TALKERS = 5  # that babble is the sum of
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -328,28 +325,28 @@ def add_noise(options: Options, made: Made, folder: Path) -> None:
         made.provenance["noise_files"] = sorted(row["audio"] for row in sources)
 
 
+def located(options: Options, row: Row) -> Row:
+    """The row with the path of its recording, if it has one."""
+    return row | {"audio": options.data / row["audio"]} if "audio" in row else row
+
+
 def write(options: Options, name: str) -> Path:
     """Make a task and write its folder."""
     made = TASKS[name](options)
     if options.noise:
         name += f"-{options.noise}-{options.snr:g}db"
     folder = options.out / name
-    (folder / "qrels").mkdir(parents=True, exist_ok=True)
     if options.noise:
         add_noise(options, made, folder)
-    for file, rows in (("corpus.jsonl", made.corpus), ("queries.jsonl", made.queries)):
-        with (folder / file).open("w", encoding="utf-8") as target:
-            for row in rows:
-                path = {}
-                if "audio" in row:
-                    recording = (options.data / row["audio"]).absolute()
-                    path = {"audio": os.path.relpath(recording, folder.absolute())}
-                print(json.dumps(row | path, ensure_ascii=False), file=target)
-    lines = ["query-id\tcorpus-id\tscore", *(f"{query}\t{id}\t1" for query, id in made.qrels)]
-    (folder / "qrels" / "test.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    made.provenance |= {"seed": options.seed, "limit": options.limit, "words": options.words}
-    (folder / "provenance.json").write_text(json.dumps(made.provenance, indent=2) + "\n")
-    print(f"{folder}: {len(made.queries):,} queries, {len(made.corpus):,} entries")
+    provenance = {"seed": options.seed, "limit": options.limit, "words": options.words}
+    rows = TaskRows(
+        corpus=[located(options, row) for row in made.corpus],
+        queries=[located(options, row) for row in made.queries],
+        qrels=[(query, id, 1) for query, id in made.qrels],
+        provenance=made.provenance | provenance,
+    )
+    queries, entries = write_task(folder, rows)
+    print(f"{folder}: {queries:,} queries, {entries:,} entries")
     return folder
 
 

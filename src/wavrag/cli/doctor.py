@@ -18,7 +18,8 @@ from wavrag.cli.output import print_json
 
 HEARING = ("cascade", "wavretriever-mini")
 EXTRAS = {
-    "xllamacpp": "local", "openai": "openai", "sentence-transformers": "models", "peft": "train"
+    "xllamacpp": "local", "openai": "openai", "sentence-transformers": "models", "peft": "train",
+    "mteb": "mteb",
 }  # fmt: skip
 
 

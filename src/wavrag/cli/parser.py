@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from wavrag.cli.answers import add_arguments as answers_arguments
+from wavrag.cli.tasks import add_arguments as tasks_arguments
 
 DESCRIPTION = (
     "Ask with your voice, over recordings and documents. Answers cite the sentence, or the second"
@@ -33,6 +34,9 @@ def build_parser() -> argparse.ArgumentParser:
             "answers:answers",
         )
     )  # fmt: skip
+    tasks_arguments(
+        _command(commands, "tasks", "make a retrieval task of a published data set", "tasks:tasks")
+    )
     _train(commands)
     _synth(commands)
     _mine(commands)

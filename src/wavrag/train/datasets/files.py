@@ -173,6 +173,34 @@ def table(
                 yield place, dict(zip(names, row, strict=True))
 
 
+def parquet(
+    path: Path, columns: Sequence[str], note: NoteSink | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a Parquet file, a few of them in memory at a time.
+
+    Raises:
+        InputError: the file cannot be read, or lacks a column.
+    """
+    import pyarrow
+    from pyarrow.parquet import ParquetFile
+
+    number = 0
+    try:
+        with ParquetFile(path) as file:
+            for column in columns:
+                if column not in file.schema_arrow.names:
+                    raise InputError(f"{path}: no column {column!r}: is it another file?")
+            for batch in file.iter_batches(batch_size=64, columns=list(columns)):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}: row {number}", row
+    except (OSError, pyarrow.ArrowException) as error:
+        reason = " ".join(str(error).split())
+        if number == 0:
+            raise InputError(f"{path} cannot be read: {reason}") from error
+        reject(f"{path}: cannot be read after row {number}: {reason}", note)
+
+
 def made(
     rows: Iterable[tuple[str, T]],
     make: Callable[[T], U | None],

@@ -23,7 +23,8 @@ class Dataset:
     Attributes:
         name: what it is called here and on the command line.
         direction: what asks and what is found when it is trained on, as the paper has it: `S2T` is
-            speech to text; the queries of `S2T` sets are text here and are spoken in another step.
+            speech to text; the queries of `S2T` sets that are published as text are text here and
+            are spoken in another step.
         splits: the parts that can be read.
         licence: in short; the page has the terms.
         page: where it is described and can be had.
@@ -125,6 +126,15 @@ _ALL = (
         "`spoken_train-v1.1.json` and `train_wav/*.wav`; for the tests `spoken_test-v1.1.json`, "
         "`spoken_test-v1.1_WER44.json` or `spoken_test-v1.1_WER54.json`, and `dev_wav/*.wav`",
         squad.spoken_squad,
+    ),
+    Dataset(
+        "heysquad",
+        "S2T",
+        ("train", "dev"),
+        "CC BY 4.0; SQuAD: CC BY-SA 4.0",
+        "https://huggingface.co/datasets/yijingwu/HeySQuAD_human",
+        "`data/train-*.parquet`; for `dev`, `data/validation-*.parquet`",
+        squad.heysquad,
     ),
     Dataset(
         "audiocaps",

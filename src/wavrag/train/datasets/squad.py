@@ -1,4 +1,4 @@
-"""Data sets in the layout of SQuAD: SQuAD 1.1 and 2.0, and Spoken-SQuAD with its recordings."""
+"""SQuAD 1.1 and 2.0, and what was spoken of it: Spoken-SQuAD and HeySQuAD."""
 
 from __future__ import annotations
 
@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from wavrag.errors import InputError
-from wavrag.train.datasets.files import field, json_items, made, many, only, text, wanted
+from wavrag.train.datasets.files import (
+    field,
+    json_items,
+    made,
+    many,
+    only,
+    parquet,
+    text,
+    wanted,
+)
 from wavrag.train.records import Entry, Record, reject
 from wavrag.types import NoteSink
 
@@ -78,6 +87,32 @@ def spoken_squad(folder: Path, split: str, note: NoteSink | None) -> Iterator[Re
         return Record(f"spoken-squad/{asked.id}", query, (passage(asked),), source="spoken-squad")
 
     return only(made(_questions(path, note), make, note))
+
+
+def heysquad(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+    """HeySQuAD: a question of SQuAD asked by a person, and the passage that answers it.
+
+    The Parquet files of the hub, `data/train-*.parquet` or `data/validation-*.parquet`, with the
+    recording as the bytes of a file in `audio`. Questions without an answer are left out.
+    """
+    part = {"train": "train", "dev": "validation"}[split]
+    paths = sorted(folder.glob(f"data/{part}-*.parquet"))
+    if not paths:
+        raise InputError(f"{folder} has no data/{part}-*.parquet")
+    columns = ("audio", "question", "context", "id", "answers", "is_impossible")
+    rows = (row for path in paths for row in parquet(path, columns, note))
+    return only(made(rows, _asked_aloud, note, f"{folder}: questions without an answer"))
+
+
+def _asked_aloud(row: dict[str, Any]) -> Record | None:
+    if row["is_impossible"] or not row["answers"]:
+        return None
+    sound = field(row["audio"], "bytes")
+    if not sound:
+        raise InputError("audio is empty")
+    query = Entry(audio=sound, said=text(row, "question"))
+    passage = Entry(text=text(row, "context"))
+    return Record(f"heysquad/{text(row, 'id')}", query, (passage,), source="heysquad")
 
 
 def _squad_record(asked: _Question) -> Record | None:

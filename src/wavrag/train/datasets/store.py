@@ -28,12 +28,17 @@ def store_sounds(records: Iterable[Record], folder: str | os.PathLike[str]) -> I
     def stored(entry: Entry) -> Entry:
         if not isinstance(entry.audio, bytes):
             return entry
-        return replace(entry, audio=str(_file(entry.audio, folder)))
+        return replace(entry, audio=str(store_sound(entry.audio, folder)))
 
     return (map_entries(record, stored) for record in records)
 
 
-def _file(sound: bytes, folder: Path) -> Path:
+def store_sound(sound: bytes, folder: Path) -> Path:
+    """The file of a folder that holds this sound, named by its content.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     name = hashlib.sha256(sound).hexdigest()[:32]
     suffix = next((each for start, each in _SIGNATURES.items() if sound.startswith(start)), "")
     path = folder / name[:2] / f"{name}{suffix}"
