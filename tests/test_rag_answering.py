@@ -18,6 +18,7 @@ from wavrag import Clip, Document, KnowledgeBase, Query, WavRAG
 from wavrag.audio import load
 from wavrag.embed import FakeEmbedder, Views
 from wavrag.embed.fake import SPEC
+from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.errors import GenerationError
 from wavrag.generate import FakeGenerator, GenerateOptions, Generator, Message, ReasoningOptions
 from wavrag.generate.base import TextPart
@@ -241,20 +242,21 @@ def test_kept_words_that_cannot_be_read_are_recognised_anew(
 
 def test_words_belong_to_their_sound_and_their_recogniser(tmp_path: Path, recording: Path) -> None:
     class Counts:
-        said = 0
+        def __init__(self, revision: str) -> None:
+            self.spec = RecogniserSpec("counts", revision, RATE, 30.0, ("en",), "MIT")
+            self.said = 0
 
         def transcribe(self, clip: Clip) -> str:
             self.said += 1
             return f"word {self.said}"
 
     clip = load(recording)
-    recogniser = Counts()
-    words = Words(tmp_path, recogniser, "a")
+    words = Words(tmp_path, Counts("a"))
     assert words.of(clip) == words.of(clip) == "word 1"
     assert words.of(replace(clip, samples=0.9 * clip.samples)) == "word 2"
-    assert Words(tmp_path, recogniser, "b").of(clip) == "word 3"
-    assert words.recognise(clip) == "word 4"
-    assert Words(tmp_path, recogniser, "a").of(clip) == "word 1"
+    assert words.recognise(clip) == "word 3"
+    assert Words(tmp_path, Counts("a")).of(clip) == "word 1"
+    assert Words(tmp_path, Counts("b")).of(clip) == "word 1"
     silence = Clip(np.zeros(RATE, np.float32), RATE)
     assert words.of(silence) == ""
 

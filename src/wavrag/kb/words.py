@@ -12,30 +12,22 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from wavrag import audio
-from wavrag.embed import moonshine
+from wavrag.embed.recogniser import Recogniser, load_recogniser
 from wavrag.types import Clip
 
 logger = logging.getLogger(__name__)
 
 FILE = "words.sqlite3"
+RATE = 16_000  # Hz at which voices are detected and recognised
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS words ("
     " sound BLOB, recogniser TEXT, text TEXT NOT NULL, PRIMARY KEY (sound, recogniser)"
     ") WITHOUT ROWID"
 )
-
-
-class Recogniser(Protocol):
-    """Turns speech into words."""
-
-    def transcribe(self, clip: Clip) -> str:
-        """The words of a clip at 16 kHz of at most 30 s, empty where there are none."""
-        ...
 
 
 class Words:
@@ -44,25 +36,20 @@ class Words:
     Args:
         directory: where they are kept, in `words.sqlite3`. If it cannot be written they are
             recognised anew each time, with a warning in the log.
-        recogniser: what recognises; Moonshine tiny, which is English, by default.
-        revision: names the recogniser; other words are kept for another one.
+        recogniser: what recognises; Moonshine tiny, which is English, by default. For another
+            revision other words are kept.
     """
 
-    def __init__(
-        self,
-        directory: Path,
-        recogniser: Recogniser | None = None,
-        revision: str = moonshine.REVISION,
-    ) -> None:
+    def __init__(self, directory: Path, recogniser: Recogniser | None = None) -> None:
         self._path = directory / FILE
-        self._recogniser = recogniser or moonshine.Moonshine()
-        self._revision = revision
+        self._recogniser = recogniser or load_recogniser("moonshine")
+        self._revision = self._recogniser.spec.revision
 
     def of(self, clip: Clip) -> str:
         """The words of a clip of any length; empty where there is no voice.
 
         Args:
-            clip: at 16 kHz, or it is resampled.
+            clip: of any rate.
         """
         sound = hashlib.blake2b(
             np.ascontiguousarray(clip.samples).tobytes(),
@@ -78,7 +65,7 @@ class Words:
 
     def recognise(self, clip: Clip) -> str:
         """Like `of`, and nothing of it is kept."""
-        heard = audio.resample(clip, moonshine.SAMPLE_RATE)
+        heard = audio.resample(clip, RATE)
         pieces = audio.windows(
             [heard.samples], heard.sample_rate, audio.WindowOptions(overlap_seconds=0.0)
         )
@@ -115,6 +102,6 @@ class Words:
 
 def with_voice(clip: Clip) -> Clip:
     """The clip, told whether there is a voice in it, for which it is listened through."""
-    heard = audio.resample(clip, moonshine.SAMPLE_RATE)
+    heard = audio.resample(clip, RATE)
     voiced = any(piece.speech for piece in audio.windows([heard.samples], heard.sample_rate))
     return replace(clip, speech=voiced)
