@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from wavrag.cli.answers import add_arguments as answers_arguments
+from wavrag.cli.experiment import add_arguments as experiment_arguments
 
 DESCRIPTION = (
     "Ask with your voice, over recordings and documents. Answers cite the sentence, or the second"
@@ -31,6 +32,12 @@ def build_parser() -> argparse.ArgumentParser:
         _command(
             commands, "answers", "measure answers to questions with known answers",
             "answers:answers",
+        )
+    )  # fmt: skip
+    experiment_arguments(
+        _command(
+            commands, "experiment", "run an experiment of fixed protocol, and draw its plots",
+            "experiment:experiment",
         )
     )  # fmt: skip
     _train(commands)
