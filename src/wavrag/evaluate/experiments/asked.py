@@ -21,7 +21,8 @@ from wavrag.embed import Embedder, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate.experiments.base import Context
 from wavrag.evaluate.metrics import DEPTH, Qrels, evaluate_run
-from wavrag.evaluate.retrieval import LEGS, Legs, best_entries
+from wavrag.evaluate.retrieval import best_passages
+from wavrag.evaluate.system import LEGS, Legs
 from wavrag.kb import KnowledgeBase
 from wavrag.kb.ingest import IngestOptions
 from wavrag.types import Document, Hit, Query, Scored
@@ -130,20 +131,22 @@ class Asked:
             raise InputError(f"{source} cannot be indexed: {reason}")
         return kb
 
-    def hits(self, query: Query) -> Sequence[Hit]:
-        """What is found, fused, best first."""
-        return self.kb.retrieve(query, HITS).hits
-
     def ask(self, query: Query) -> dict[Legs, list[str]]:
         """Ids of the ten best documents of each leg."""
-        hits = self.hits(query)
+        return self.answer(query)[0]
+
+    def answer(self, query: Query) -> tuple[dict[Legs, list[str]], str]:
+        """Ids of the ten best documents of each leg, and the words of the query as understood."""
+        retrieval = self.kb.retrieve(query, HITS)
+        hits = retrieval.hits
         entry_of = {hit.passage.document_id: hit.passage.document_id for hit in hits}
         lists: dict[Legs, list[Scored] | Sequence[Hit]] = {
             leg: [Scored(hit.passage, hit.legs[leg]) for hit in hits if leg in hit.legs]
             for leg in ("dense", "lexical")
         }
         lists["fused"] = hits
-        return {leg: best_entries(lists[leg], entry_of, "")[:DEPTH] for leg in LEGS}
+        ranked = {leg: list(best_passages(lists[leg], entry_of, ""))[:DEPTH] for leg in LEGS}
+        return ranked, retrieval.words or ""
 
     def __enter__(self) -> Self:
         return self

@@ -46,7 +46,7 @@ from wavrag.evaluate.experiments.noises import (
 )
 from wavrag.evaluate.experiments.plots import drawing, lines
 from wavrag.evaluate.metrics import Qrels, mean
-from wavrag.evaluate.retrieval import Legs
+from wavrag.evaluate.system import Legs
 from wavrag.types import Clip, Query
 
 QUESTIONS = 100  # of the 320 spoken ones
