@@ -55,9 +55,9 @@ SENTENCES = 94  # of LibriSpeech, all there are
 METRIC = "recall@10"
 TWIN_ENGINE, TWIN_VOICE = "flite", "slt"
 TASKS = {
-    "questions": "spoken questions to paragraphs",
-    "sentences": "read sentences to their texts",
-    "twins": "read sentences to the same in another voice",
+    "questions": "questions to paragraphs",
+    "sentences": "sentences to their texts",
+    "twins": "sentences to another voice",
 }
 
 
