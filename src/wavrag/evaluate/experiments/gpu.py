@@ -20,7 +20,7 @@ OPTIONS: Mapping[str, float] = MappingProxyType(
         "gpu_gbytes": 300.0,  # memory bandwidth, 10^9 bytes a second
         "utilisation": 0.2,  # share of both that is reached
         "batch": 32.0,  # windows that are worked on together while indexing
-        "pass_ms": 3.0,  # least time of one pass of an encoder, however small: launching its kernels
+        "pass_ms": 3.0,  # least time of one pass of an encoder: launching its kernels
         "step_ms": 0.5,  # the same of one step of a decoder
         "tokens_second": 3.2,  # that a decoder writes for a second of speech
         "question_seconds": 5.0,  # of a spoken question

@@ -7,32 +7,10 @@ one vector for a long stretch, and a transcript of chunks of equal length.
 
 from __future__ import annotations
 
-import json
-import resource
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from wavrag.audio import load, write_wav
-from wavrag.embed import views_of
-from wavrag.embed.base import unit_rows
-from wavrag.embed.recogniser import load_recogniser
-from wavrag.errors import WavRAGError
-from wavrag.evaluate.experiments.asked import (
-    CASCADE,
-    HITS,
-    RETRIEVER,
-    Asked,
-    sample,
-    untrained_sentences,
-)
 from wavrag.evaluate.experiments.base import (
     Cell,
     Column,
@@ -43,64 +21,33 @@ from wavrag.evaluate.experiments.base import (
     estimate,
 )
 from wavrag.evaluate.experiments.plots import drawing, lines
+from wavrag.evaluate.experiments.recording import Fact, facts_of, path_of, record
+from wavrag.evaluate.experiments.taking_in import ASKED, SPANS, WAYS, in_a_process
 from wavrag.evaluate.metrics import mean
-from wavrag.evaluate.retrieval import UNTITLED
 from wavrag.evaluate.system import LEGS
-from wavrag.speech.base import NEUTRAL
-from wavrag.speech.registry import load_engine
-from wavrag.text.sentences import sentences
-from wavrag.types import Clip, Document, Float32, Hit, Item, Query
 
-RATE = 16_000  # Hz
 MINUTES = (10, 20, 30, 60)
 QUICK_MINUTES = (1, 2)
-FACTS, QUICK_FACTS = 40, 4  # in each recording
 FIFTHS = 5  # parts of a recording in which positions are summed up
-FACT_WORDS = (8, 22)
-ENGINE, FACT_VOICE, QUESTION_VOICE = "flite", "slt", "rms"
-PAUSE = 0.6  # s between sentences
-CHUNK_SECONDS = 30.0  # of the fixed chunks; the recogniser hears no more at a time
-SPANS = (1.0, 2.0, 5.0, 10.0)  # minutes that one vector stands for
-WAYS = {
-    "windows": (RETRIEVER, "WavRetriever-mini, windows"),
-    "cascade": (CASCADE, "cascade, windows"),
-    "chunks": (CASCADE, "transcript of 30 s chunks"),
-}
-ASKED = {"written": "written", "spoken": "spoken"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Fact:
-    """A sentence that answers a question.
-
-    Attributes:
-        id: of the question.
-        question: as it was typed into a search engine.
-        sentence: that holds the answer.
-    """
-
-    id: str
-    question: str
-    sentence: str
 
 
 def run(context: Context) -> Results:
     """Index each recording in each way, in a process of its own, and ask for every fact."""
     minutes = QUICK_MINUTES if context.quick else MINUTES
-    facts = _facts(context)
+    facts = facts_of(context)
     found: dict[tuple[str, int], dict[str, Any]] = {}
     done, total = 0, len(minutes) * (1 + len(WAYS))
     places = {}
     for length in minutes:
         context.on_progress("longform", done, total)
         places[length] = context.step(
-            f"recording-{length}min", partial(_record, context, facts, length)
+            f"recording-{length}min", partial(record, context, facts, length)
         )
         done += 1
         for way in WAYS:
             context.on_progress("longform", done, total)
             found[way, length] = context.step(
-                f"{way}-{length}min", partial(_in_a_process, context, facts, length, way)
+                f"{way}-{length}min", partial(in_a_process, path_of(context, length), facts, way)
             )
             done += 1
     scores = _scores(found, places, facts)
@@ -124,201 +71,13 @@ def run(context: Context) -> Results:
     )
 
 
-def _facts(context: Context) -> list[_Fact]:
-    """Questions with one sentence that holds an answer, short enough to be said at once."""
-    found = []
-    for row in context.rows("text/qed_eval.jsonl"):
-        low, high = FACT_WORDS
-        answers = {part["string"] for answer in row["answers"] for part in answer}
-        holding = [
-            sentence
-            for start, end in sentences(row["paragraph"])
-            if any(answer in (sentence := row["paragraph"][start:end]) for answer in answers)
-        ]
-        if len(holding) == 1 and low <= len(holding[0].split()) <= high:
-            found.append(_Fact(row["id"], row["question"], holding[0]))
-    return sample(found, QUICK_FACTS if context.quick else FACTS, context.seed)
-
-
-def _path(context: Context, minutes: int) -> Path:
-    return context.out / f"recording-{minutes}min.wav"
-
-
-def _record(context: Context, facts: Sequence[_Fact], minutes: int) -> dict[str, Any]:
-    """Write a recording; the place of every fact, in seconds."""
-    engine = load_engine(ENGINE)
-    rng = np.random.default_rng([context.seed, minutes])
-    rows = untrained_sentences(context)
-    filler = _filler(context, rows, rng)
-    pause = np.zeros(int(PAUSE * RATE), np.float32)
-    parts: list[Float32] = []
-    length, places = 0, {}
-    order = rng.permutation(len(facts))
-    for number, place in enumerate(order.tolist()):
-        fact = facts[place]
-        spoken = _level(engine.speak(fact.sentence, FACT_VOICE, NEUTRAL).samples)
-        # In the middle of its share of the recording, or as soon after as the filler ends.
-        wanted = (number + 0.5) / len(facts) * minutes * 60 * RATE - len(spoken) / 2
-        while length < wanted:
-            sentence = next(filler)
-            parts += [sentence, pause]
-            length += len(sentence) + len(pause)
-        places[fact.id] = [round(length / RATE, 3), round((length + len(spoken)) / RATE, 3)]
-        parts += [spoken, pause]
-        length += len(spoken) + len(pause)
-    while length < minutes * 60 * RATE:
-        sentence = next(filler)
-        parts += [sentence, pause]
-        length += len(sentence) + len(pause)
-    samples = np.concatenate(parts)
-    write_wav(_path(context, minutes), Clip(samples, RATE))
-    return {"places": places, "seconds": round(len(samples) / RATE, 3)}
-
-
-def _filler(
-    context: Context, rows: Sequence[Mapping[str, Any]], rng: np.random.Generator
-) -> Iterator[Float32]:
-    """Sentences that people read, in random order, again from the start when all are said."""
-    while True:
-        for place in rng.permutation(len(rows)).tolist():
-            yield _level(load(context.data / rows[place]["audio"], RATE).samples)
-
-
-def _level(samples: Float32) -> Float32:
-    """As loud as all others: 0.1 of full scale (RMS), unless that would clip."""
-    gain = 0.1 / max(float(np.sqrt(np.mean(samples**2))), 1e-6)
-    return samples * np.float32(min(gain, 0.99 / max(float(np.abs(samples).max()), 1e-6)))
-
-
-def _in_a_process(
-    context: Context, facts: Sequence[_Fact], minutes: int, way: str
-) -> dict[str, Any]:
-    """What a process of its own finds, so that its memory is its own."""
-    given = {
-        "recording": str(_path(context, minutes)),
-        "way": way,
-        "questions": [[fact.id, fact.question] for fact in facts],
-    }
-    command = [sys.executable, "-c", f"from {__name__} import child; child()"]
-    try:
-        done = subprocess.run(
-            command, input=json.dumps(given), capture_output=True, check=True, text=True
-        )
-    except subprocess.CalledProcessError as error:
-        last = (error.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise WavRAGError(f"indexing {given['recording']} ({way}) failed: {last}") from error
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def child() -> None:
-    """The process: reads what is wanted on standard input, prints what was found."""
-    given = json.load(sys.stdin)
-    way = given["way"]
-    embedder = WAYS[way][0]
-    path = Path(given["recording"])
-    started, cpu = time.perf_counter(), time.process_time()
-    documents = (
-        _transcripts(path)
-        if way == "chunks"
-        else [Document(path.name, path=str(path), title=UNTITLED)]
-    )
-    with Asked(embedder, documents) as asked:
-        records = list(asked.kb.scan())
-        indexing = [time.perf_counter() - started, time.process_time() - cpu]
-        passages = {record.passage.id: _span(record.passage) for record in records}
-        engine = load_engine(ENGINE)
-        ranked: dict[str, dict[str, dict[str, list[str]]]] = {}
-        spans: dict[str, dict[str, dict[str, list[int]]]] = {}
-        for kind in ASKED:
-            ranked[kind] = {leg: {} for leg in LEGS}
-            spans[kind] = {f"{size:g}": {} for size in SPANS}
-            for id, question in given["questions"]:
-                query = (
-                    Query(text=question)
-                    if kind == "written"
-                    else Query(clip=engine.speak(question, QUESTION_VOICE, NEUTRAL))
-                )
-                hits = asked.kb.retrieve(query, HITS).hits
-                for leg in LEGS:
-                    ranked[kind][leg][id] = _best(hits, leg)
-                if way == "windows":
-                    item = Item(text=query.text, clip=query.clip)
-                    vector = views_of(asked.embedder, [item], "query").vectors[0]
-                    for size in SPANS:
-                        spans[kind][f"{size:g}"][id] = _best_spans(
-                            vector, [record.vector for record in records],
-                            [passages[record.passage.id] for record in records], size * 60,
-                        )  # fmt: skip
-    json.dump(
-        {
-            "passages": passages,
-            "ranked": ranked,
-            "spans": spans if way == "windows" else None,
-            "seconds": indexing[0],
-            "cpu_seconds": indexing[1],
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1_024,
-        },
-        sys.stdout,
-    )
-
-
-def _transcripts(path: Path) -> list[Document]:
-    """A text for every chunk of equal length, whatever is cut through."""
-    recogniser = load_recogniser("moonshine")
-    documents = []
-    start = 0.0
-    while len((clip := load(path, RATE, start, start + CHUNK_SECONDS)).samples):
-        words = recogniser.transcribe(clip)
-        if words:
-            documents.append(
-                Document(
-                    f"{start:07.1f}", text=words, title=UNTITLED,
-                    metadata={"start": start, "end": start + clip.duration},
-                )
-            )  # fmt: skip
-        if clip.duration < CHUNK_SECONDS:
-            break
-        start += CHUNK_SECONDS
-    return documents
-
-
-def _span(passage: Any) -> list[float]:
-    if passage.start is not None:
-        return [passage.start, passage.end]
-    return [passage.metadata["start"], passage.metadata["end"]]
-
-
-def _best(hits: Sequence[Hit], leg: str) -> list[str]:
-    """Ids of the ten best passages of a leg, ties by id."""
-    scored = [
-        (-(hit.score if leg == "fused" else hit.legs[leg]), hit.passage.id)  # type: ignore[index]
-        for hit in hits
-        if leg == "fused" or leg in hit.legs
-    ]
-    return [id for _, id in sorted(scored)[:10]]
-
-
-def _best_spans(
-    query: Float32, vectors: Sequence[Float32], spans: Sequence[Sequence[float]], size: float
-) -> list[int]:
-    """Stretches of so many seconds, best first, each the mean of the vectors of its windows."""
-    of: dict[int, list[Float32]] = {}
-    for vector, (start, end) in zip(vectors, spans, strict=True):
-        of.setdefault(int((start + end) / 2 // size), []).append(vector)
-    numbers = sorted(of)
-    means = unit_rows(np.stack([np.mean(of[number], axis=0) for number in numbers]))
-    order = np.argsort(-(means @ query), kind="stable")
-    return [numbers[place] for place in order.tolist()]
-
-
 Scores = Mapping[tuple[str, int, str, str, int], Mapping[str, float]]
 
 
 def _scores(
     found: Mapping[tuple[str, int], Mapping[str, Any]],
     places: Mapping[int, Mapping[str, Any]],
-    facts: Sequence[_Fact],
+    facts: Sequence[Fact],
 ) -> Scores:
     """Whether each fact is among the first k: by way, length, kind of question, leg, k."""
     scores: dict[tuple[str, int, str, str, int], dict[str, float]] = {}
@@ -407,7 +166,7 @@ def _span_table(
     minutes: Sequence[int],
     found: Mapping[tuple[str, int], Mapping[str, Any]],
     places: Mapping[int, Mapping[str, Any]],
-    facts: Sequence[_Fact],
+    facts: Sequence[Fact],
 ) -> Table:
     longest = minutes[-1]
     spans = found["windows", longest]["spans"]
