@@ -27,7 +27,7 @@ from wavrag.evaluate.metrics import mean
 from wavrag.evaluate.system import LEGS
 
 MINUTES = (10, 20, 30, 60)
-QUICK_MINUTES = (1, 2)
+QUICK_MINUTES = (1,)
 FIFTHS = 5  # parts of a recording in which positions are summed up
 
 

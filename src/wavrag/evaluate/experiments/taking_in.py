@@ -27,7 +27,7 @@ from wavrag.speech.registry import load_engine
 from wavrag.types import Document, Float32, Hit, Item, Query
 
 CHUNK_SECONDS = 30.0  # of the fixed chunks; the recogniser hears no more at a time
-SPANS = (1.0, 2.0, 5.0, 10.0)  # minutes that one vector stands for
+SPANS = (0.5, 1.0, 2.0, 5.0, 10.0)  # minutes that one vector stands for
 WAYS = {
     "windows": (RETRIEVER, "WavRetriever-mini, windows"),
     "cascade": (CASCADE, "cascade, windows"),
