@@ -276,7 +276,8 @@ def _draw(context: Context, compared: Sequence[System], measured: Measured) -> N
             x = [one["length"] for one in measured[compared[0].key, what]]
             unit = "seconds" if what == "questions" else "minutes"
             lines(pane, x, series, xlabel=f"length, {unit}", ylabel=ylabel)
-            pane.set_yscale("log")
+            pane.set_ylim(bottom=0)
+            pane.set_xlim(left=0)
         left.figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 

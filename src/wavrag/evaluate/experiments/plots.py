@@ -70,8 +70,9 @@ def drawing(
         figure.set_dpi(DPI)
         canvas = FigureCanvasAgg(figure)
         yield list(figure.subplots(rows, columns, squeeze=False).flat)
-        canvas.draw()
-        image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        canvas.draw()  # type: ignore[no-untyped-call]
+        pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+        image = Image.fromarray(pixels).convert("RGB")
         # A palette: a third of the bytes, and none of the plots has more shades.
         image.quantize(SHADES, dither=Image.Dither.NONE).save(path, optimize=True)
 
