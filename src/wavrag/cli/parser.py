@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from wavrag.cli.answers import add_arguments as answers_arguments
+from wavrag.cli.experiment import add_arguments as experiment_arguments
 from wavrag.cli.tasks import add_arguments as tasks_arguments
 
 DESCRIPTION = (
@@ -37,6 +38,12 @@ def build_parser() -> argparse.ArgumentParser:
     tasks_arguments(
         _command(commands, "tasks", "make a retrieval task of a published data set", "tasks:tasks")
     )
+    experiment_arguments(
+        _command(
+            commands, "experiment", "run an experiment of fixed protocol, and draw its plots",
+            "experiment:experiment",
+        )
+    )  # fmt: skip
     _train(commands)
     _synth(commands)
     _mine(commands)

@@ -1,0 +1,31 @@
+"""Experiments by name, each imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from wavrag.errors import InputError
+from wavrag.evaluate.experiments.base import Experiment
+
+EXPERIMENTS = (
+    "ablation",
+    "noise",
+    "longform",
+    "realspeech",
+    "cost",
+)
+"""Names of the modules of this package that hold an `EXPERIMENT`."""
+
+
+def load_experiment(name: str) -> Experiment:
+    """The experiment of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in EXPERIMENTS:
+        raise InputError(
+            f"no experiment is called {name!r}: choose one of {', '.join(EXPERIMENTS)}"
+        )
+    experiment: Experiment = import_module(f"wavrag.evaluate.experiments.{name}").EXPERIMENT
+    return experiment
