@@ -19,7 +19,7 @@ from wavrag.cli.output import print_json
 HEARING = ("cascade", "wavretriever-mini")
 EXTRAS = {
     "xllamacpp": "local", "openai": "openai", "sentence-transformers": "models", "peft": "train",
-    "mteb": "mteb",
+    "mteb": "mteb", "matplotlib": "evaluate", "faster-whisper": "whisper",
 }  # fmt: skip
 
 
