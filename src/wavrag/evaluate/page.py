@@ -200,18 +200,16 @@ def _hit(task: Figures, hit: Figures, expected: Figures, sounds: Sounds) -> str:
     right = hit["id"] in expected
     mark = '<b class="yes">right</b>' if right else '<b class="no">wrong</b>'
     place = f", {escape(hit['place'])}" if hit.get("place") else ""
-    entry = task["corpus"][hit["id"]]
     return f"{mark}, score {hit['score']:.3f}{place} " + _entry(
-        entry, hit["id"], sounds, hit.get("span"), hit.get("heard")
+        task["corpus"][hit["id"]], hit["id"], sounds, hit
     )
 
 
-def _entry(
-    entry: Figures, id: str, sounds: Sounds, span: Any = None, heard: str | None = None
-) -> str:
+def _entry(entry: Figures, id: str, sounds: Sounds, hit: Figures | None = None) -> str:
     """An entry, or the stretch of it that was found."""
-    recording = heard is not None or not entry.get("text")
-    text = entry.get("said", "") if recording else entry["text"]
+    span, heard = (hit.get("span"), hit.get("heard")) if hit else (None, None)
+    recording = hit["modality"] == "audio" if hit else not entry.get("text")
+    text = entry.get("said", "") if recording else entry.get("text", "")
     if not recording and span:
         text = text[int(span[0]) : int(span[1])]
     if len(text) > LONGEST_TEXT:
@@ -222,7 +220,7 @@ def _entry(
     parts.append(escape(text))
     if heard:
         parts.append(f'<span class="dim">heard:</span> {escape(heard)}')
-    if recording:
+    if recording or not hit:
         parts.append(_player(entry.get("audio"), span, sounds))
     return " ".join(part for part in parts if part)
 
@@ -232,7 +230,7 @@ def _player(path: str | None, span: Any, sounds: Sounds) -> str:
         return ""
     key, remark = sounds.add(path, *(span or (0.0, None)))
     said = f'<span class="dim">({escape(remark)})</span>' if remark else ""
-    player = f'<audio controls preload="none" data-key="{escape(key)}"></audio>' if key else ""
+    player = f'<audio controls preload="metadata" data-key="{escape(key)}"></audio>' if key else ""
     return player + said
 
 
