@@ -29,7 +29,7 @@ from wavrag.generate.hearing import GivenMessages, as_given, hearing_of
 from wavrag.generate.history import bounded, resolve
 from wavrag.generate.reasoning import Reasoned, ReasoningOptions, reason
 from wavrag.generate.sampling import PathSink
-from wavrag.kb import KnowledgeBase
+from wavrag.kb import KnowledgeBase, Retrieval
 from wavrag.rag.options import AnswerOptions
 from wavrag.rag.sources import Sources, heard, with_words
 from wavrag.search import drop_overlapping
@@ -49,6 +49,7 @@ class Asked:
     history: Sequence[Turn]
     on_path: PathSink | None
     stop: Stop
+    retrieval: Retrieval | None = None  # of the query, where that has been done
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +121,7 @@ class Answering:
     def _retrieve(self, asked: Asked, made: _Made) -> _Found:
         """The hits of a question, or of a follow-up with what it leans on."""
         query = asked.query
-        retrieval = self._kb.retrieve(query, CANDIDATES)
+        retrieval = asked.retrieval or self._kb.retrieve(query, CANDIDATES)
         made.timings |= retrieval.timings
         words = retrieval.words
         if self._options.recognise and (asked.history or not self._hears(query)):
@@ -130,7 +131,7 @@ class Answering:
             retrieval = self._kb.retrieve(Query(text=searched, where=query.where), CANDIDATES)
             for stage, taken in retrieval.timings.items():
                 made.timings[stage] += taken
-        return _Found(retrieval.hits, words, searched)
+        return _Found(retrieval.hits[:CANDIDATES], words, searched)
 
     def _hears(self, query: Query) -> bool:
         """Whether the generator is given the question's sound, if it has any."""

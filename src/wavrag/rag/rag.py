@@ -18,7 +18,7 @@ from wavrag.generate import GenerateOptions, load_generator
 from wavrag.generate.base import Stop
 from wavrag.generate.reasoning import ReasoningOptions
 from wavrag.generate.sampling import PathSink
-from wavrag.kb import AddReport, KnowledgeBase, ProgressSink, find_files
+from wavrag.kb import AddReport, KnowledgeBase, ProgressSink, Retrieval, find_files
 from wavrag.rag.answering import Answering, Asked
 from wavrag.rag.options import AnswerOptions
 from wavrag.rag.question import Question, as_query
@@ -146,8 +146,20 @@ class WavRAG:
         reasoning: ReasoningOptions | None = None,
         on_path: PathSink | None = None,
         history: Sequence[Turn] = (),
+        retrieval: Retrieval | None = None,
     ) -> AnswerStream:
-        """Like `ask`, with the answer in pieces as it is written; in one piece after reasoning."""
+        """Like `ask`, with the answer in pieces as it is written; in one piece after reasoning.
+
+        Args:
+            question: see `ask`, as the others.
+            where: filter expression.
+            options: how to write.
+            reasoning: think first.
+            on_path: told of each path.
+            history: earlier turns.
+            retrieval: what was found for the question, at least `CANDIDATES` hits where there are
+                so many; None retrieves.
+        """
         asked = Asked(
             as_query(question, where),
             options or GenerateOptions(),
@@ -155,6 +167,7 @@ class WavRAG:
             tuple(history),
             on_path,
             Stop(),
+            retrieval,
         )
         answering = Answering(self.kb, self.generator, self.options)
         return AnswerStream(answering.pieces(asked), asked.stop)
