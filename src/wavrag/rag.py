@@ -54,6 +54,21 @@ class _Asked:
     stop: Stop
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an answer is to rest on, before it is written.
+
+    Attributes:
+        question: the question in words: as typed, or as the embedder recognised it, if it did.
+        hits: the passages that the generator is given, best first.
+        timings: milliseconds for each stage so far.
+    """
+
+    question: str | None
+    hits: tuple[Hit, ...]
+    timings: dict[str, float]
+
+
 @dataclass
 class _Made:
     """What was written for an answer, and what it took."""
@@ -71,17 +86,21 @@ class AnswerStream:
     citation marks: marks that name no source are gone, and sentences without one may have theirs.
     """
 
-    def __init__(self, pieces: Generator[str | Answer, None, None], stop: Stop) -> None:
+    def __init__(self, pieces: Generator[str | Found | Answer, None, None], stop: Stop) -> None:
         self._pieces = pieces
         self._stop = stop
+        self._found: Found | None = None
         self._answer: Answer | None = None
 
     def __iter__(self) -> Iterator[str]:
         for piece in self._pieces:
-            if isinstance(piece, Answer):
-                self._answer = piece
-            else:
-                yield piece
+            match piece:
+                case Found():
+                    self._found = piece
+                case Answer():
+                    self._answer = piece
+                case _:
+                    yield piece
 
     def close(self) -> None:
         """Stop all that is written for the answer, from any thread.
@@ -94,6 +113,20 @@ class AnswerStream:
             self._pieces.close()
         except ValueError:
             return  # another thread is in it, and ends it
+
+    @property
+    def found(self) -> Found:
+        """What the answer is to rest on; searches now if nothing of the stream was read before.
+
+        Raises:
+            GenerationError: the stream was closed before.
+        """
+        if self._found is None:
+            first = next(self._pieces, None)
+            if not isinstance(first, Found):
+                raise GenerationError("the stream was closed before anything was found: ask again")
+            self._found = first
+        return self._found
 
     @property
     def answer(self) -> Answer:
@@ -206,10 +239,11 @@ class WavRAG:
         asked = _Asked(options or GenerateOptions(), reasoning, on_path, Stop())
         return AnswerStream(self._pieces(query, asked), asked.stop)
 
-    def _pieces(self, query: Query, asked: _Asked) -> Generator[str | Answer, None, None]:
+    def _pieces(self, query: Query, asked: _Asked) -> Generator[str | Found | Answer, None, None]:
         retrieval = self.kb.retrieve(query, CANDIDATES)
         given = QUOTED if self.generator.name == "extractive" else ContextOptions()
         hits = list(build_context(drop_overlapping(retrieval.hits), given).hits)
+        yield Found(retrieval.words, tuple(hits), dict(retrieval.timings))
         clips = self._clips(hits) if "audio" in self.generator.modalities else None
         messages = answer_messages(QuestionPart(retrieval.words, query.clip), hits, clips)
         made = _Made(timings=dict(retrieval.timings))

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from wavrag.cli.answers import add_arguments as answers_arguments
+from wavrag.cli.serve import add_arguments as serve_arguments
 
 DESCRIPTION = (
     "Ask with your voice, over recordings and documents. Answers cite the sentence, or the second"
@@ -26,6 +27,9 @@ def build_parser() -> argparse.ArgumentParser:
     _search(commands)
     _ask(commands)
     _kb(commands)
+    serve_arguments(
+        _command(commands, "serve", "serve it over HTTP, with a web page", "serve:serve")
+    )
     _eval(commands)
     answers_arguments(
         _command(

@@ -20,9 +20,10 @@ from wavrag.kb.ingest import IngestOptions
 from wavrag.kb.report import AddReport, ProgressSink
 from wavrag.search import reciprocal_rank_fusion
 from wavrag.store import LanceStore, Record, Store, StoredDocument
-from wavrag.types import Document, Float32, Hit, Item, Query
+from wavrag.types import Document, Float32, Hit, Item, Passage, Query
 
 CANDIDATES = 50  # that each leg gives to fusion, at least
+PASSAGES_AT_ONCE = 256  # of a document, read from the store
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,6 +191,20 @@ class KnowledgeBase:
     def documents(self) -> list[StoredDocument]:
         """Every document, in order of id."""
         return self._store.documents()
+
+    def passages(self, document_id: str) -> list[Passage]:
+        """The passages of a document in order; none if it is not there."""
+        found: list[Passage] = []
+        while True:
+            ordinals = range(len(found), len(found) + PASSAGES_AT_ONCE)
+            batch = self._store.get([f"{document_id}#{ordinal}" for ordinal in ordinals])
+            found += batch
+            if len(batch) < PASSAGES_AT_ONCE:
+                return found
+
+    def head(self, document_id: str) -> Passage | None:
+        """The first passage of a document, which tells its source, title and metadata."""
+        return next(iter(self._store.get([f"{document_id}#0"])), None)
 
     def count(self) -> int:
         """Passages."""

@@ -1,0 +1,144 @@
+"""What the requests of one server share: the knowledge base, its files, its jobs, its limits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+from anyio import to_thread
+from fastapi import Request
+from filelock import FileLock, Timeout
+
+from wavrag.errors import StoreError, WavRAGError
+from wavrag.rag import WavRAG
+from wavrag.server.jobs import Job, JobFolder
+from wavrag.server.metrics import Metrics
+from wavrag.server.options import ServerOptions
+from wavrag.server.writer import Writer, is_generated
+from wavrag.types import Query
+
+T = TypeVar("T")
+
+
+class Room:
+    """A `WavRAG` that is served.
+
+    Args:
+        rag: what answers; it stays open when the server ends.
+        options: limits and permissions.
+    """
+
+    def __init__(self, rag: WavRAG, options: ServerOptions) -> None:
+        self.rag = rag
+        self.options = options
+        self.metrics = Metrics()
+        self.is_ready = False
+        self.failure: WavRAGError | None = None  # why it could not be opened
+        home = rag.kb.directory.absolute()
+        self.incoming = home / "incoming"
+        self.uploads = home / "uploads"
+        self._home = home
+        self._lock = FileLock(home / "server.lock", timeout=0, thread_local=False)
+        self._writer: Writer | None = None
+        self._jobs: JobFolder | None = None
+        self._searching: anyio.CapacityLimiter | None = None
+        self._answering: asyncio.Semaphore | None = None
+
+    # Beginning and end
+
+    async def open(self) -> None:
+        """Take the knowledge base, load the models, go on with the jobs that were promised.
+
+        Raises:
+            StoreError: another server has the knowledge base.
+        """
+        self._searching = anyio.CapacityLimiter(self.options.searches)
+        self._answering = asyncio.Semaphore(self.options.answers)
+        try:
+            await to_thread.run_sync(self._take)
+        except WavRAGError as error:
+            self.failure = error
+            raise
+
+    def _take(self) -> None:
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise StoreError(
+                f"another server serves {self._home}: end it first, or serve another folder (--kb)"
+            ) from error
+        try:
+            self.uploads.mkdir(exist_ok=True)
+            self.incoming.mkdir(exist_ok=True)
+            for path in self.incoming.iterdir():
+                path.unlink()
+            jobs = JobFolder(self._home / "jobs", self.options.kept_jobs)
+            writer = Writer(self.rag.kb, jobs, self.uploads, self.options, self.metrics.job_ended)
+            self.rag.kb.retrieve(Query(text="warm"), 1)
+            load = getattr(self.rag.kb.embedder, "load", None)
+            if load is not None:
+                load()
+            writer.start()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._jobs, self._writer = jobs, writer
+        self.is_ready = True
+
+    async def close(self) -> None:
+        """End the writing, and let go of the knowledge base."""
+        self.is_ready = False
+        if self._writer is not None:
+            await to_thread.run_sync(self._writer.stop)
+        self._lock.release()
+
+    # What requests use
+
+    @property
+    def jobs(self) -> JobFolder:
+        """The promises."""
+        assert self._jobs is not None, "the application was not started"
+        return self._jobs
+
+    @property
+    def writer(self) -> Writer:
+        """What keeps them."""
+        assert self._writer is not None, "the application was not started"
+        return self._writer
+
+    @property
+    def answering(self) -> asyncio.Semaphore:
+        """A place for each answer that is written."""
+        assert self._answering is not None, "the application was not started"
+        return self._answering
+
+    async def compute(self, stage: str, function: Callable[..., T], *arguments: object) -> T:
+        """Call a function that computes, on a thread, when there is a place."""
+        started = time.perf_counter()
+        result = await to_thread.run_sync(partial(function, *arguments), limiter=self._searching)
+        self.metrics.stage(stage, time.perf_counter() - started)
+        return result
+
+    async def wait(self, job: Job, seconds: float) -> None:
+        """Wait for a job's end, at most so long, without taking a thread."""
+        deadline = time.monotonic() + seconds
+        while not job.has_ended and self.writer.is_working and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+
+    def located(self, source: str) -> Path:
+        """The file of a document's source, also where the knowledge base was moved."""
+        name = Path(source).name
+        if is_generated(name) and (self.uploads / name).is_file():
+            return self.uploads / name
+        return Path(source)
+
+
+def room_of(request: Request) -> Room:
+    """The room of the application that serves a request."""
+    room: Room = request.app.state.room
+    return room

@@ -1,0 +1,92 @@
+"""Serving an application with uvicorn, until it is told to end."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from importlib.util import find_spec
+
+from wavrag.errors import InputError, MissingExtraError
+from wavrag.rag import WavRAG
+from wavrag.server.app import create_app
+from wavrag.server.options import ServerOptions, is_loopback
+
+CONNECTIONS = 512  # at a time; beyond, requests are answered with 503
+SHUTDOWN = 5  # seconds that requests have to come to their end
+
+
+def check_host(host: str, options: ServerOptions) -> None:
+    """Refuse to let others in without tokens.
+
+    Raises:
+        InputError: the host is no loopback address, and there are no tokens.
+    """
+    if not is_loopback(host) and not options.tokens:
+        raise InputError(
+            f"{host} can be reached from other machines, and everybody there could read and change"
+            " the knowledge base: give tokens (--token FILE, or $WAVRAG_TOKEN), or serve 127.0.0.1"
+        )
+
+
+def serve(
+    rag: WavRAG,
+    host: str,
+    port: int,
+    options: ServerOptions,
+    on_start: Callable[[str], object] = lambda url: None,
+) -> None:
+    """Serve until interrupted.
+
+    Args:
+        rag: what answers.
+        host: address of this machine.
+        port: 0 for any that is free.
+        options: limits and permissions.
+        on_start: told the address when requests are served.
+
+    Raises:
+        InputError: see `check_host`.
+        MissingExtraError: the extra is not installed.
+        WavRAGError: the server cannot start.
+    """
+    if find_spec("uvicorn") is None or find_spec("websockets") is None:
+        raise MissingExtraError("the server", "server")
+    check_host(host, options)
+    import uvicorn
+
+    bound = _bind(host, port)
+    name = f"[{host}]" if ":" in host else host
+    app = create_app(rag, options, lambda: on_start(f"http://{name}:{bound.getsockname()[1]}/"))
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        limit_concurrency=CONNECTIONS,
+        timeout_graceful_shutdown=SHUTDOWN,
+        server_header=False,
+        proxy_headers=False,
+        ws_max_size=1 << 20,
+        lifespan="on",
+    )
+    with bound:
+        server = uvicorn.Server(config)
+        server.run(sockets=[bound])
+    failure = app.state.room.failure
+    if failure is not None:
+        raise failure
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address.
+
+    Raises:
+        InputError: there is no such address here, or the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=CONNECTIONS)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(
+            f"cannot serve {host}:{port} ({reason}): choose another port (--port), or an address"
+            " of this machine (--host)"
+        ) from error
