@@ -13,7 +13,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 
 from wavrag.rag import WavRAG
-from wavrag.server import ask, documents
+from wavrag.server import ask, chat, documents, embeddings, models, speech
 from wavrag.server.guard import Guard
 from wavrag.server.metrics import Measuring
 from wavrag.server.options import ServerOptions
@@ -60,8 +60,8 @@ def create_app(
     )
     app.state.room = room
     add_handlers(app)
-    app.include_router(documents.router)
-    app.include_router(ask.router)
+    for part in (documents, ask, models, embeddings, chat, speech):
+        app.include_router(part.router)
     _add_health(app)
     # The page, at every path that nothing else serves.
     app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")

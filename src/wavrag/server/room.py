@@ -14,12 +14,13 @@ from anyio import to_thread
 from fastapi import Request
 from filelock import FileLock, Timeout
 
-from wavrag.errors import StoreError, WavRAGError
+from wavrag.errors import SpeechError, StoreError, WavRAGError
 from wavrag.rag import WavRAG
 from wavrag.server.jobs import Job, JobFolder
 from wavrag.server.metrics import Metrics
 from wavrag.server.options import ServerOptions
 from wavrag.server.writer import Writer, is_generated
+from wavrag.speech import Engine, best_engine
 from wavrag.types import Query
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class Room:
         self.options = options
         self.metrics = Metrics()
         self.is_ready = False
+        self.voice: Engine | None = None  # what speaks, if anything does
         self.failure: WavRAGError | None = None  # why it could not be opened
         home = rag.kb.directory.absolute()
         self.incoming = home / "incoming"
@@ -77,6 +79,7 @@ class Room:
             self.incoming.mkdir(exist_ok=True)
             for path in self.incoming.iterdir():
                 path.unlink()
+            self.voice = _voice(self.options.voice)
             jobs = JobFolder(self._home / "jobs", self.options.kept_jobs)
             writer = Writer(self.rag.kb, jobs, self.uploads, self.options, self.metrics.job_ended)
             self.rag.kb.retrieve(Query(text="warm"), 1)
@@ -136,6 +139,14 @@ class Room:
         if is_generated(name) and (self.uploads / name).is_file():
             return self.uploads / name
         return Path(source)
+
+
+def _voice(name: str | None) -> Engine | None:
+    """The engine of that name, or the best that is here, if one is."""
+    try:
+        return best_engine(name)
+    except SpeechError:
+        return None
 
 
 def room_of(request: Request) -> Room:

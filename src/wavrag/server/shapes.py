@@ -124,6 +124,77 @@ class JobsShape(BaseModel):
     jobs: list[JobShape]
 
 
+class ModelShape(BaseModel):
+    """A model that is served."""
+
+    id: str
+    object: str
+    created: int
+    owned_by: str
+    root: str
+
+
+class ModelsShape(BaseModel):
+    """Models that are served."""
+
+    object: str
+    data: list[ModelShape]
+
+
+class UsageShape(BaseModel):
+    """Tokens; 0 where they are not counted."""
+
+    prompt_tokens: int
+    total_tokens: int
+    completion_tokens: int = 0
+
+
+class EmbeddingShape(BaseModel):
+    """A vector: numbers, or base64 of little-endian float32."""
+
+    object: str
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingsShape(BaseModel):
+    """Vectors in the order of the inputs."""
+
+    object: str
+    data: list[EmbeddingShape]
+    model: str
+    usage: UsageShape
+
+
+class ReplyShape(BaseModel):
+    """A message that was written."""
+
+    role: str
+    content: str
+    refusal: str | None
+
+
+class ChoiceShape(BaseModel):
+    """The answer."""
+
+    index: int
+    message: ReplyShape
+    finish_reason: str
+    logprobs: None
+
+
+class CompletionShape(BaseModel):
+    """An answer in OpenAI's shape; `wavrag` has what it rests on."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[ChoiceShape]
+    usage: UsageShape
+    wavrag: AnswerShape
+
+
 class ProblemDetail(BaseModel):
     """What is wrong, and what to do."""
 
