@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -43,12 +44,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await room.open()
+        await to_thread.run_sync(room.take)
         on_start()
         try:
             yield
         finally:
-            await room.close()
+            await to_thread.run_sync(room.release)
 
     app = FastAPI(
         title="WavRAG",

@@ -32,6 +32,7 @@ class ServerOptions:
         body_seconds: that a request's body may pause.
         answer_seconds: that an answer may take.
         searches: that are computed at a time.
+        speeches: texts that are said at a time.
         answers: that are written at a time; others wait.
         free_bytes: of disk that an upload leaves free.
         kept_jobs: that have ended, and whose outcome can still be asked for.
@@ -54,6 +55,7 @@ class ServerOptions:
     body_seconds: float = 30.0
     answer_seconds: float = 300.0
     searches: int = 4
+    speeches: int = 2
     answers: int = 4
     free_bytes: int = 256 << 20
     kept_jobs: int = 1000

@@ -14,7 +14,7 @@ from anyio import to_thread
 from fastapi import Request
 from filelock import FileLock, Timeout
 
-from wavrag.errors import SpeechError, StoreError, WavRAGError
+from wavrag.errors import SpeechError, StoreError
 from wavrag.rag import WavRAG
 from wavrag.server.jobs import Job, JobFolder
 from wavrag.server.metrics import Metrics
@@ -40,7 +40,6 @@ class Room:
         self.metrics = Metrics()
         self.is_ready = False
         self.voice: Engine | None = None  # what speaks, if anything does
-        self.failure: WavRAGError | None = None  # why it could not be opened
         home = rag.kb.directory.absolute()
         self.incoming = home / "incoming"
         self.uploads = home / "uploads"
@@ -48,26 +47,22 @@ class Room:
         self._lock = FileLock(home / "server.lock", timeout=0, thread_local=False)
         self._writer: Writer | None = None
         self._jobs: JobFolder | None = None
-        self._searching: anyio.CapacityLimiter | None = None
-        self._answering: asyncio.Semaphore | None = None
+        self._searching = anyio.CapacityLimiter(options.searches)
+        self._speaking = anyio.CapacityLimiter(options.speeches)
+        self.answering = asyncio.Semaphore(options.answers)  # a place for each answer
 
     # Beginning and end
 
-    async def open(self) -> None:
+    def take(self) -> None:
         """Take the knowledge base, load the models, go on with the jobs that were promised.
+
+        Does nothing if that was done.
 
         Raises:
             StoreError: another server has the knowledge base.
         """
-        self._searching = anyio.CapacityLimiter(self.options.searches)
-        self._answering = asyncio.Semaphore(self.options.answers)
-        try:
-            await to_thread.run_sync(self._take)
-        except WavRAGError as error:
-            self.failure = error
-            raise
-
-    def _take(self) -> None:
+        if self.is_ready:
+            return
         try:
             self._lock.acquire()
         except Timeout as error:
@@ -93,12 +88,12 @@ class Room:
         self._jobs, self._writer = jobs, writer
         self.is_ready = True
 
-    async def close(self) -> None:
+    def release(self) -> None:
         """End the writing, and let go of the knowledge base."""
-        self.is_ready = False
-        if self._writer is not None:
-            await to_thread.run_sync(self._writer.stop)
-        self._lock.release()
+        if self.is_ready:
+            self.is_ready = False
+            self.writer.stop()
+            self._lock.release()
 
     # What requests use
 
@@ -114,16 +109,11 @@ class Room:
         assert self._writer is not None, "the application was not started"
         return self._writer
 
-    @property
-    def answering(self) -> asyncio.Semaphore:
-        """A place for each answer that is written."""
-        assert self._answering is not None, "the application was not started"
-        return self._answering
-
     async def compute(self, stage: str, function: Callable[..., T], *arguments: object) -> T:
         """Call a function that computes, on a thread, when there is a place."""
         started = time.perf_counter()
-        result = await to_thread.run_sync(partial(function, *arguments), limiter=self._searching)
+        places = self._speaking if stage == "speak" else self._searching
+        result = await to_thread.run_sync(partial(function, *arguments), limiter=places)
         self.metrics.stage(stage, time.perf_counter() - started)
         return result
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
 
 from wavrag.errors import InputError, MissingExtraError
 from wavrag.rag import WavRAG
 from wavrag.server.app import create_app
 from wavrag.server.options import ServerOptions, is_loopback
+
+if TYPE_CHECKING:
+    import uvicorn
 
 CONNECTIONS = 512  # at a time; beyond, requests are answered with 503
 SHUTDOWN = 5  # seconds that requests have to come to their end
@@ -47,16 +53,26 @@ def serve(
     Raises:
         InputError: see `check_host`.
         MissingExtraError: the extra is not installed.
-        WavRAGError: the server cannot start.
+        WavRAGError: the knowledge base cannot be used, or is served already.
     """
     if find_spec("uvicorn") is None or find_spec("websockets") is None:
         raise MissingExtraError("the server", "server")
     check_host(host, options)
+    with listening(host, port) as bound:
+        name = f"[{host}]" if ":" in host else host
+        app = create_app(rag, options, lambda: on_start(f"http://{name}:{bound.getsockname()[1]}/"))
+        # Now rather than when it starts: an error is to be told in its own words.
+        app.state.room.take()
+        try:
+            uvicorn_server(app).run(sockets=[bound])
+        finally:
+            app.state.room.release()
+
+
+def uvicorn_server(app: FastAPI) -> uvicorn.Server:
+    """A server of an application, with the limits on connections that belong to it."""
     import uvicorn
 
-    bound = _bind(host, port)
-    name = f"[{host}]" if ":" in host else host
-    app = create_app(rag, options, lambda: on_start(f"http://{name}:{bound.getsockname()[1]}/"))
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -64,18 +80,14 @@ def serve(
         timeout_graceful_shutdown=SHUTDOWN,
         server_header=False,
         proxy_headers=False,
+        ws="websockets-sansio",
         ws_max_size=1 << 20,
         lifespan="on",
     )
-    with bound:
-        server = uvicorn.Server(config)
-        server.run(sockets=[bound])
-    failure = app.state.room.failure
-    if failure is not None:
-        raise failure
+    return uvicorn.Server(config)
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
     """A socket that listens at an address.
 
     Raises:
