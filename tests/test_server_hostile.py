@@ -4,7 +4,7 @@ import gzip
 import io
 import socket
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -55,7 +55,7 @@ def http(url: str, rag: WavRAG) -> Iterator[httpx.Client]:
         assert len(rag.kb.documents()) == 2
 
 
-def raw(url: str, head: str, body: Iterator[bytes] = iter(())) -> bytes:
+def raw(url: str, head: str, body: Iterable[bytes] = ()) -> bytes:
     """What a server says to a request that no client would send."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
