@@ -340,7 +340,7 @@ def test_an_answer_whose_marks_differ_from_what_was_written_is_shown_with_them(
             yield "The rye loaf must wait a full day before you cut it"
             yield " into slices [9]."
 
-    monkeypatch.setattr("wavrag.rag.load_generator", lambda spec: Forgetful())
+    monkeypatch.setattr("wavrag.rag.rag.load_generator", lambda spec: Forgetful())
     capsys.readouterr()
     question = "How long should I wait before I cut the rye bread?"
     assert main(["ask", "--kb", str(demo_kb), question]) == 0
@@ -505,3 +505,43 @@ def test_threads_from_the_environment(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "WAVRAG_THREADS is 'two'" in done.stderr
+
+
+def test_a_conversation_goes_on_in_its_file(
+    demo_kb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talk = tmp_path / "Gespräch 1.jsonl"
+    common = ["ask", "--kb", str(demo_kb), "--history", str(talk)]
+    assert main([*common, "How long does the dark rye loaf bake?"]) == 0
+    capsys.readouterr()
+    assert main([*common, "--json", "How do I keep it?"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["searched"] == "How long does the dark rye loaf bake? How do I keep it?"
+    assert answer["hits"][0]["source"].endswith("rye-bread-recipe.md")
+    turns = [json.loads(line) for line in talk.read_text(encoding="utf-8").splitlines()]
+    assert [turn["question"] for turn in turns] == [
+        "How long does the dark rye loaf bake?",
+        "How do I keep it?",
+    ]
+    assert turns[1]["answer"] == answer["answer"]
+    assert main([*common, "How do I keep it?"]) == 0
+    assert "searched for: How long does the dark rye loaf bake?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "line 1: is not JSON"),
+        ('\n{"question": 1, "answer": "x"}', "line 2: is no turn"),
+        ('["a"]', "line 1: is no turn"),
+    ],
+)
+def test_a_file_that_is_no_conversation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, complaint: str
+) -> None:
+    talk = tmp_path / "talk.jsonl"
+    talk.write_text(content)
+    assert main(["ask", "--kb", str(tmp_path), "--history", str(talk), "Why?"]) == 1
+    assert complaint in capsys.readouterr().err
+    assert main(["ask", "--history", str(tmp_path / "no" / "talk.jsonl"), "Why?"]) == 1
+    assert "there is no folder" in capsys.readouterr().err

@@ -27,9 +27,10 @@ from wavrag.evaluate.answers import (
     score,
     token_f1,
 )
-from wavrag.generate import FakeGenerator, GenerateOptions, Message
+from wavrag.generate import FakeGenerator, GenerateOptions, Message, SourcePart
+from wavrag.generate.grounding import check
 from wavrag.generate.prompts import question_of
-from wavrag.types import Answer, Citation, Passage
+from wavrag.types import Answer, Citation, Hit, Passage, Support
 
 ROOT = Path(__file__).parent.parent
 NINE = Passage("/kb/ferry.md", 0, "The ferry leaves at nine o'clock.")
@@ -58,10 +59,17 @@ def test_containing_is_in_whole_words() -> None:
     assert not contains("It leaves.", ["the", ""])
 
 
+def support(text: str, *passages: Passage) -> tuple[Support, ...]:
+    return check(text, [SourcePart(n, Hit(p, n, 0.0, {})) for n, p in enumerate(passages, 1)])
+
+
 def test_an_answered_question_by_hand() -> None:
     question = Question("q", "When?", ("nine",), ("ferry.md", "other.md"))
     citations = (Citation(1, NINE), Citation(2, TEN), Citation(1, NINE, "quote"))
-    answer = Answer("At nine [1][2].", True, citations=citations, invented_citations=2)
+    text = "At nine [1][2]."
+    answer = Answer(
+        text, True, citations=citations, support=support(text, NINE, TEN), invented_citations=2
+    )
     assert score(question, answer) == {
         "abstention": 1,
         "answered": 1,
@@ -83,7 +91,8 @@ def test_silence_is_wrong_where_there_is_an_answer_and_right_where_there_is_none
     }  # fmt: skip
     unanswerable = Question("q", "Who?", answerable=False)
     assert score(unanswerable, silent) == {"abstention": 1, "silent": 1, "invented": 0}
-    loud = Answer("Ada [1]. The ferry leaves at nine [1].", True, citations=(Citation(1, NINE),))
+    text = "Ada [1]. The ferry leaves at nine [1]."
+    loud = Answer(text, True, citations=(Citation(1, NINE),), support=support(text, NINE))
     assert score(unanswerable, loud) == {
         "abstention": 0, "silent": 0, "invented": 0, "supported": 0.5
     }  # fmt: skip

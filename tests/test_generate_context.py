@@ -14,9 +14,7 @@ from wavrag.generate.context import (
     build_context,
     drop_duplicates,
     join,
-    label,
     resemblance,
-    second_best_last,
     within_reach,
 )
 from wavrag.types import Hit, Leg, Passage
@@ -171,39 +169,6 @@ def test_quoting_takes_the_best_as_they_are() -> None:
 
 def test_no_hits_no_context() -> None:
     assert build_context([]).hits == ()
-
-
-@pytest.mark.parametrize(
-    ("ranked", "order"),
-    [([], []), ([1], [1]), ([1, 2], [1, 2]), ([1, 2, 3], [1, 3, 2]), ([1, 2, 3, 4], [1, 3, 4, 2])],
-)
-def test_the_second_best_stands_last(ranked: list[int], order: list[int]) -> None:
-    assert second_best_last(ranked) == order
-
-
-@pytest.mark.parametrize(
-    ("passage", "expected"),
-    [
-        (
-            Passage("r", 0, "quay", start=13.5, end=27.8, title="harbour notes"),
-            '[2] recording "harbour notes", 0:13.5-0:27.8, speech',
-        ),
-        (
-            Passage("r", 0, start=1.0, end=2.0, source="/a/gulls.wav"),
-            '[2] recording "gulls.wav", 0:01.0-0:02.0, sound',
-        ),
-        (
-            Passage("t", 0, "x", title="Timetable", page=3, section="Winter [1]"),
-            '[2] document "Timetable", page 3, Winter (1)',
-        ),
-        (
-            Passage("t", 0, "x", title='Say "[1]\nrecording"'),
-            "[2] document \"Say '(1) recording'\"",
-        ),
-    ],
-)
-def test_labels(passage: Passage, expected: str) -> None:
-    assert label(2, passage) == expected
 
 
 @st.composite

@@ -14,8 +14,15 @@ from wavrag.generate import (
     render,
     sources_of,
 )
-from wavrag.generate.prompts import NO_ANSWER, chat, drop_source, question_of
-from wavrag.types import Clip, Hit, Passage
+from wavrag.generate.prompts import (
+    NO_ANSWER,
+    chat,
+    drop_source,
+    label,
+    question_of,
+    second_best_last,
+)
+from wavrag.types import Clip, Hit, Passage, Turn
 
 CLIP = Clip(np.zeros(16, np.float32), 16_000)
 
@@ -32,12 +39,56 @@ HITS = [
 ]
 
 
-def test_sources_are_numbered_lines() -> None:
-    assert render(sources_of(answer_messages(QuestionPart("When?"), HITS))).split("\n\n") == [
-        "[1] (audio, Harbour radio, 12:03.4-12:19.0) The ferry leaves at nine.",
-        "[2] (text, 2.md, page 3, Timetable) See (12) and [sic].",
-        "[3] (audio, gulls.wav, 0:12.0-0:27.0) sound without words",
+def test_sources_have_labels_and_the_second_best_stands_last() -> None:
+    facts = ["speech, 15.6 s, quiet (-38 dBFS)", "", ""]
+    messages = answer_messages(QuestionPart("When?"), HITS, facts=facts)
+    sources = [part for part in messages[-1].parts if isinstance(part, SourcePart)]
+    assert render(sources).split("\n\n") == [
+        '[1] recording "Harbour radio", 12:03.4-12:19.0, speech, 15.6 s, quiet (-38 dBFS)\n'
+        "The ferry leaves at nine.",
+        '[3] recording "gulls.wav", 0:12.0-0:27.0\n(sound without words)',
+        '[2] document "2.md", page 3, Timetable\nSee (12) and [sic].',
     ]
+    assert [source.number for source in sources_of(messages)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("ranked", "order"),
+    [([], []), ([1], [1]), ([1, 2], [1, 2]), ([1, 2, 3], [1, 3, 2]), ([1, 2, 3, 4], [1, 3, 4, 2])],
+)
+def test_the_order_in_a_prompt(ranked: list[int], order: list[int]) -> None:
+    assert second_best_last(ranked) == order
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (
+            {"text": "x", "title": "Timetable", "page": 3, "section": "Winter [1]"},
+            '[2] document "Timetable", page 3, Winter (1)',
+        ),
+        ({"text": "x", "title": 'Say "[1]\nrecording"'}, "[2] document \"Say '(1) recording'\""),
+        (
+            {"start": 1.0, "end": 2.0, "title": "call", "metadata": {"speaker": "Ada [2]"}},
+            '[2] recording "call", 0:01.0-0:02.0, speaker Ada (2)',
+        ),
+        ({"text": "x", "title": "notes", "metadata": {"speaker": "Ada"}}, '[2] document "notes"'),
+    ],
+)
+def test_labels(fields: dict[str, object], expected: str) -> None:
+    assert label(SourcePart(2, hit(2, **fields))) == expected
+
+
+def test_earlier_turns_stand_before_the_question() -> None:
+    turns = [Turn("Where is it?", "By the quay."), Turn("And the other?", "")]
+    messages = answer_messages(QuestionPart("When?"), HITS[:1], history=turns)
+    assert [message.role for message in messages] == [
+        "system", "user", "assistant", "user", "assistant", "user",
+    ]  # fmt: skip
+    assert [line["content"] for line in chat(messages)[1:5]] == [
+        "Question: Where is it?", "By the quay.", "Question: And the other?", NO_ANSWER,
+    ]  # fmt: skip
+    assert question_of(messages).text == "When?"
 
 
 def test_messages_stay_structured_and_render_as_chat() -> None:
@@ -47,7 +98,7 @@ def test_messages_stay_structured_and_render_as_chat() -> None:
     assert [source.clip for source in sources_of(messages)] == [CLIP, None, CLIP]
     system, user = chat(messages)
     assert (system["role"], user["role"]) == ("system", "user")
-    assert user["content"].startswith("[1] (audio, Harbour radio")
+    assert user["content"].startswith('[1] recording "Harbour radio"')
     assert NO_ANSWER in user["content"]
     assert user["content"].endswith("\n\nQuestion: When?")
 

@@ -408,7 +408,9 @@ def test_tokens_of_an_answer_without_paths(kb: KnowledgeBase) -> None:
 def test_prompts_hold_the_sources_the_question_and_the_marker() -> None:
     how = ReasoningOptions(marker="So:", thought="Think hard.")
     prompt = render(thinking(supported(), how)[-1].parts)
-    assert prompt.index("[1] (text") < prompt.index("begins with So: and") < prompt.index("Quest")
+    assert (
+        prompt.index("[1] document") < prompt.index("begins with So: and") < prompt.index("Quest")
+    )
     assert prompt.endswith("Think hard.")
     assert "Answer in one short sentence, only" not in prompt
     shown = render(choosing(supported(), ["one", "two"])[-1].parts)

@@ -44,10 +44,20 @@ def test_a_generator_answers_to_the_name_it_was_loaded_by(spec: str) -> None:
     assert load_generator(spec).name == spec
 
 
-@pytest.mark.parametrize("spec", ["", "gpt", "extractive:x", "fake:x", "Local", "openai"])
+@pytest.mark.parametrize(
+    "spec", ["", "gpt", "extractive:x", "fake:x", "Local", "openai", "map-reduce:"]
+)
 def test_an_unknown_name_lists_what_there_is(spec: str) -> None:
-    with pytest.raises(GenerationError, match=r"extractive, local, .*openai:MODEL, fake"):
+    with pytest.raises(GenerationError, match=r"extractive, local, .*map-reduce:NAME, fake"):
         load_generator(spec)
+
+
+def test_each_source_may_be_read_alone_by_what_writes() -> None:
+    assert load_generator("map-reduce:fake").name == "map-reduce:fake"
+    with pytest.raises(GenerationError, match="takes one that writes"):
+        load_generator("map-reduce:extractive")
+    with pytest.raises(GenerationError, match="no generator is called 'x'"):
+        load_generator("map-reduce:x")
 
 
 @pytest.mark.parametrize("spec", ["local:", "openai:"])

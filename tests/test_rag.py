@@ -58,7 +58,7 @@ def test_an_answer_has_its_citations_hits_and_timings(kb: KnowledgeBase) -> None
     assert answer.citations[0].passage.document_id == "bees"
     assert answer.citations[0].quote == "Bees dance to show where flowers are."
     assert answer.hits[0].passage.document_id == "bees"
-    assert set(answer.timings) == {"embed", "search", "first_piece", "generate"}
+    assert set(answer.timings) == {"embed", "search", "read", "first_piece", "generate"}
 
 
 def test_a_stream_gives_pieces_and_then_the_answer(kb: KnowledgeBase) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wavrag.types import Answer, Citation, Hit, Passage, ReasoningPath
+from wavrag.types import Answer, Citation, Hit, Passage, ReasoningPath, Support
 
 
 def passage_dict(passage: Passage) -> dict[str, Any]:
@@ -63,13 +63,33 @@ def path_dict(path: ReasoningPath) -> dict[str, Any]:
     }
 
 
+def support_dict(support: Support) -> dict[str, Any]:
+    """Whether what a sentence cites says it; offsets in characters of the answer."""
+    return {
+        "start": support.start,
+        "end": support.end,
+        "text": support.text,
+        "cited": list(support.cited),
+        "checkable": support.checkable,
+        "supported": support.supported,
+    }
+
+
 def answer_dict(answer: Answer) -> dict[str, Any]:
     """An answer with all that it rests on."""
     return {
         "question": answer.question,
+        "searched": answer.searched,
         "answer": answer.text,
         "found": answer.found,
+        "abstained": (
+            {"reason": answer.abstained.reason, "detail": answer.abstained.detail}
+            if answer.abstained
+            else None
+        ),
+        "withheld": answer.withheld,
         "citations": [citation_dict(citation) for citation in answer.citations],
+        "support": [support_dict(one) for one in answer.support],
         "generator": answer.generator,
         "paths": [path_dict(path) for path in answer.paths],
         "chosen": answer.chosen,
@@ -79,7 +99,10 @@ def answer_dict(answer: Answer) -> dict[str, Any]:
         "timings_ms": milliseconds(answer.timings),
         "usage": {stage: dict(tokens) for stage, tokens in answer.usage.items()},
         "cost": answer.cost,
-        "hits": [hit_dict(hit) for hit in answer.hits],
+        "hits": [
+            hit_dict(hit) | {"given": given}
+            for hit, given in zip(answer.hits, answer.given, strict=True)
+        ],
     }
 
 

@@ -15,6 +15,8 @@ Role: TypeAlias = Literal["query", "passage"]
 Modality: TypeAlias = Literal["text", "audio"]
 Leg: TypeAlias = Literal["dense", "lexical"]
 ChosenBy: TypeAlias = Literal["choice", "majority", "first"]
+Given: TypeAlias = Literal["sound", "words", "caption", "nothing"]
+AbstainReason: TypeAlias = Literal["nothing retrieved", "weak retrieval", "nothing supported"]
 Scalar: TypeAlias = str | int | float | bool
 Metadata: TypeAlias = Mapping[str, Scalar]
 NoteSink: TypeAlias = Callable[[str], None]  # told of what is worth knowing but no error
@@ -222,6 +224,64 @@ class ReasoningPath:
 
 
 @dataclass(frozen=True, slots=True)
+class Support:
+    """What the check of one sentence gave.
+
+    Attributes:
+        start: offset of its first character in the answer.
+        end: offset after its last character, marks included.
+        text: the sentence without marks.
+        cited: numbers of the passages that it was compared with.
+        lexical: share of its content words that they have, from 0 to 1.
+        dense: best cosine with one of their sentences; None without an embedder.
+        entailment: best probability that one of them entails it; None without a judge.
+        same_numbers: whether every number of it stands in them.
+        same_negation: whether it is negated just as the sentence that says most of it.
+        checkable: whether there are words to compare it with; not so where it cites only
+            recordings without words. One that cites nothing is checked, and fails.
+        supported: whether all of that suffices.
+    """
+
+    start: int
+    end: int
+    text: str
+    cited: tuple[int, ...]
+    lexical: float
+    dense: float | None
+    entailment: float | None
+    same_numbers: bool
+    same_negation: bool
+    checkable: bool
+    supported: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Abstention:
+    """Why nothing should be answered.
+
+    Attributes:
+        reason: in a few words, for programs.
+        detail: with the figures, for people.
+    """
+
+    reason: AbstainReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A question of a conversation and what was answered.
+
+    Attributes:
+        question: in words, as it was asked.
+        answer: its text, with or without marks; empty if nothing was found.
+    """
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What was answered, what it rests on, and what it took.
 
@@ -229,8 +289,14 @@ class Answer:
         text: the answer, with citation marks such as `[1]`.
         found: False when nothing in the knowledge base supports an answer.
         question: the question in words: as typed, or as the embedder recognised it, if it did.
+        searched: the words that were searched for, where a follow-up leant on earlier turns.
         citations: one for every mark in the text that names a source.
-        hits: everything that was retrieved for it, best first.
+        hits: what the generator was given to answer from, best first.
+        given: for each hit how it was given: its `sound`, its `words`, a `caption`, or `nothing`
+            but its name.
+        support: for each sentence of the text, whether what it cites says it.
+        abstained: why nothing was answered, where that was decided for the generator.
+        withheld: what the generator had written, where nothing that it cites supports it.
         generator: name of the generator that wrote it.
         paths: reasoning paths that were sampled; empty when there was only the answer itself.
         chosen: index into `paths` of the one that won.
@@ -246,8 +312,13 @@ class Answer:
     text: str
     found: bool
     question: str | None = None
+    searched: str | None = None
     citations: tuple[Citation, ...] = ()
     hits: tuple[Hit, ...] = ()
+    given: tuple[Given, ...] = ()
+    support: tuple[Support, ...] = ()
+    abstained: Abstention | None = None
+    withheld: str = ""
     generator: str = ""
     paths: tuple[ReasoningPath, ...] = ()
     chosen: int | None = None
@@ -257,6 +328,11 @@ class Answer:
     timings: Mapping[str, float] = field(default_factory=dict)
     usage: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     cost: float | None = None
+
+    @property
+    def turn(self) -> Turn:
+        """What a later question of the same conversation needs to know of this one."""
+        return Turn(self.question or "", self.text if self.found else "")
 
 
 def format_seconds(seconds: float) -> str:

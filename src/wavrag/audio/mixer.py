@@ -25,7 +25,14 @@ class Mixer:
         sample_rate: Hz of the frames that it takes.
     """
 
-    def __init__(self, like: AudioFrame, sample_rate: int) -> None:
+    def __init__(self, like: AudioFrame, sample_rate: int, *, live: bool = False) -> None:
+        """Make one.
+
+        Args:
+            like: a frame of the kind that it will be given.
+            sample_rate: Hz of what it gives.
+            live: give samples as soon as they are known, rather than in blocks of a second.
+        """
         from av.filter import Graph
 
         self.sample_rate = like.sample_rate
@@ -48,9 +55,10 @@ class Mixer:
             graph.add(
                 "aformat", f"sample_fmts=flt:channel_layouts=mono:sample_rates={sample_rate}"
             ),
-            graph.add("asetnsamples", f"n={sample_rate}:p=0"),
-            graph.add("abuffersink"),
         ]
+        if not live:
+            nodes.append(graph.add("asetnsamples", f"n={sample_rate}:p=0"))
+        nodes.append(graph.add("abuffersink"))
         graph.link_nodes(*nodes)
         graph.configure()
 
@@ -83,7 +91,7 @@ class Mixer:
             left -= samples
 
     def pull(self) -> Iterator[Float32]:
-        """Blocks that are ready, a second each, shape = (n_samples,)."""
+        """Blocks that are ready, of a second each unless live, shape = (n_samples,)."""
         import av
 
         while True:

@@ -6,8 +6,10 @@ import argparse
 import io
 import sys
 import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wavrag.cli.history import add_turn, read_history
 from wavrag.cli.output import (
     UsageError,
     counted,
@@ -62,6 +64,8 @@ def ask(arguments: argparse.Namespace) -> int:
     if arguments.speak is None and (arguments.voice or arguments.follow):
         raise UsageError("--voice and --follow bear on a spoken answer: give --speak OUT.wav, too")
     query = read_query(arguments)
+    talk = None if arguments.history is None else Path(arguments.history)
+    history = [] if talk is None else read_history(talk)
     with WavRAG.open(arguments.kb, generator=arguments.generator, create=False) as rag:
         if reasoning is not None and not reasons(rag.generator):
             raise UsageError(
@@ -73,33 +77,48 @@ def ask(arguments: argparse.Namespace) -> int:
             options=read_options(arguments),
             reasoning=reasoning,
             on_path=None if reasoning is None or arguments.json else _PathNotes(reasoning.paths),
+            history=history,
         )
+        written = ""
         try:
-            if arguments.json:
-                said = _speak(stream.answer, query, arguments)
-                print_json(answer_dict(stream.answer) | ({"spoken": said} if said else {}))
-                return 0
-            written = ""
             for piece in stream:
-                print(piece, end="", flush=True)
                 written += piece
-            print("\n")
+                if not arguments.json:
+                    print(piece, end="", flush=True)
             answer = stream.answer
         finally:
             stream.close()
-    if answer.text != written.strip():
-        # Marks were added, or dropped because they named no source.
-        print(f"With citations: {answer.text}\n")
-    if arguments.audio and answer.question:
+    if talk is not None:
+        add_turn(talk, answer.turn)
+    if not arguments.json:
+        print("\n")
+        _print_answer(answer, written, heard=bool(arguments.audio))
+    said = _speak(answer, query, arguments)
+    if arguments.json:
+        print_json(answer_dict(answer) | ({"spoken": said} if said else {}))
+    elif said:
+        note(f"spoken by {said['engine']}: {said['path']}")
+    return 0
+
+
+def _print_answer(answer: Answer, written: str, *, heard: bool) -> None:
+    """What there is to say of an answer whose pieces were printed."""
+    from wavrag.generate.grounding import mark_unsupported
+
+    text = mark_unsupported(answer.text, answer.support)
+    if answer.withheld and answer.abstained is not None:
+        print(f"{text} What was written is withheld: {answer.abstained.detail}.\n")
+    elif text != written.strip():
+        # Marks were added, or dropped because they named no source; or a sentence has no support.
+        print(f"With citations: {text}\n")
+    if heard and answer.question:
         note(f"heard: {answer.question}")
+    if answer.searched:
+        note(f"searched for: {answer.searched}")
     if answer.chosen is not None and len(answer.paths) > 1:
         saved = f"; {counted(answer.saved, 'path')} saved" if answer.saved else ""
         note(f"path {answer.chosen + 1} of {len(answer.paths)}, by {answer.chosen_by}{saved}")
     print_citations(answer.citations)
-    said = _speak(answer, query, arguments)
-    if said:
-        note(f"spoken by {said['engine']}: {said['path']}")
-    return 0
 
 
 def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[str, Any] | None:

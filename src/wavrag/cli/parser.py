@@ -152,6 +152,11 @@ def _ask(commands: Any) -> None:
         metavar=("IN", "OUT"),
         help="of a million tokens that are read and written, for the cost in --json",
     )
+    parser.add_argument(
+        "--history",
+        metavar="FILE.jsonl",
+        help="conversation to go on with: its turns are read, and this one is added",
+    )
     parser.add_argument("--speak", metavar="OUT.wav", help="say the answer, too, into a WAV file")
     parser.add_argument(
         "--voice", metavar="ENGINE[:VOICE]", help="what speaks (default: the best that is here)"

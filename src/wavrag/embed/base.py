@@ -29,6 +29,7 @@ class EmbedderSpec:
         languages: ISO 639-1 codes that it was trained on.
         licence: SPDX identifier of the weights.
         gives_words: whether `views` also gives words for a clip.
+        quotable: whether those words are good enough to be read and quoted; others serve search.
     """
 
     name: str
@@ -40,6 +41,7 @@ class EmbedderSpec:
     languages: tuple[str, ...]
     licence: str
     gives_words: bool = False
+    quotable: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +95,8 @@ def views_of(embedder: Embedder, items: Sequence[Item], role: Role) -> Views:
     if embedder.spec.gives_words:
         views: Views = embedder.views(items, role)  # type: ignore[attr-defined]
         return views
-    return Views(embedder.embed(items, role), tuple(item.text for item in items))
+    words = tuple(item.text if item.clip is None else None for item in items)
+    return Views(embedder.embed(items, role), words)
 
 
 def check_items(spec: EmbedderSpec, items: Sequence[Item]) -> None:

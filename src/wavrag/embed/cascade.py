@@ -19,7 +19,7 @@ from wavrag.types import Float32, Item, Role
 SPEC = replace(
     minilm.SPEC,
     name="cascade",
-    revision=f"moonshine-tiny-en-0.0.73+{minilm.REVISION}",
+    revision=f"{moonshine.REVISION}+{minilm.REVISION}",
     modalities=frozenset({"text", "audio"}),
     sampling_rate=moonshine.SAMPLE_RATE,
     max_audio_seconds=moonshine.MAX_SECONDS,

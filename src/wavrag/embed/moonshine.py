@@ -17,6 +17,7 @@ from wavrag.embed.runtime import load_session
 from wavrag.errors import EmbedderError
 from wavrag.types import Clip, Float32
 
+REVISION = "moonshine-tiny-en-0.0.73"  # changes whenever its words change
 SAMPLE_RATE = 16_000  # Hz
 MAX_SECONDS = 30.0  # longest utterance it was trained on
 MIN_SAMPLES = 1_600  # 0.1 s; shorter sound is padded with silence, the encoder needs some frames

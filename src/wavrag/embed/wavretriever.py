@@ -42,6 +42,7 @@ SPEC = replace(
     max_audio_seconds=MAX_SECONDS,
     licence="MIT AND Apache-2.0",
     gives_words=True,
+    quotable=False,
 )
 
 

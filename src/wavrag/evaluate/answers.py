@@ -20,9 +20,7 @@ from typing import Any
 
 from wavrag.errors import InputError
 from wavrag.evaluate.metrics import RESAMPLES, SEED, confidence_intervals, mean
-from wavrag.generate import SourcePart
-from wavrag.generate.grounding import Support, check
-from wavrag.types import Answer, Hit
+from wavrag.types import Answer
 
 _MARKS = re.compile(r"\s*\[\d+\]")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -151,7 +149,7 @@ def score(question: Question, answer: Answer) -> dict[str, float]:
         ),
         "invented": float(answer.invented_citations),
     }
-    if answer.found and (checked := [one for one in _support(answer) if one.checkable]):
+    if answer.found and (checked := [one for one in answer.support if one.checkable]):
         values["supported"] = mean([float(one.supported) for one in checked])
     if not question.answerable:
         return values
@@ -269,12 +267,6 @@ def _figure(values: Sequence[float]) -> Figure:
 def _f1(answer: Sequence[str], gold: Sequence[str]) -> float:
     shared = (Counter(answer) & Counter(gold)).total()
     return 2 * shared / (len(answer) + len(gold)) if shared else 0.0
-
-
-def _support(answer: Answer) -> Sequence[Support]:
-    """Each sentence against the passages that it cites, by their words."""
-    passages = {one.number: one.passage for one in answer.citations}
-    return check(answer.text, [SourcePart(n, Hit(p, n, 0.0, {})) for n, p in passages.items()])
 
 
 def _is_document(document_id: str, gold: str) -> bool:

@@ -35,11 +35,19 @@ class QuestionPart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourcePart:
-    """A retrieved passage under the number by which an answer cites it, from 1."""
+    """A retrieved passage under the number by which an answer cites it, from 1.
+
+    Attributes:
+        number: that the answer cites it by.
+        hit: the passage.
+        clip: its sound, for generators that hear.
+        facts: what was measured of its sound, in words; empty for text.
+    """
 
     number: int
     hit: Hit
     clip: Clip | None = None
+    facts: str = ""
 
 
 Part: TypeAlias = TextPart | QuestionPart | SourcePart
@@ -180,6 +188,7 @@ class Generator(Protocol):
     A generator may have more, which is used where it is there:
 
     - `reasons`, True if it follows instructions, so that it can be asked to think and to choose;
+    - `quotes`, True if it writes nothing of its own, and ranks what it is given itself;
     - `parallel` and `stream_many(messages, options, count)`: a stream of `(index, piece)`, where
       the last of an index is `Ended`: `count` answers to messages that are read once, at most
       `parallel`; their seeds follow `options.seed`;

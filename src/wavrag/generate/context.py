@@ -9,17 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from wavrag.errors import InputError
 from wavrag.generate.grounding import is_negated, numbers_of
-from wavrag.generate.prompts import place_of, title_of, without_marks
 from wavrag.text.sentences import sentences
 from wavrag.types import Hit, Passage
 
 CountTokens: TypeAlias = Callable[[str], int]
-T = TypeVar("T")
-
 SHINGLE = 3  # words
 
 
@@ -179,28 +176,6 @@ def resemblance(one: str, other: str) -> float:
     """Jaccard similarity of the sets of word triples of two texts, from 0 to 1."""
     first, second = _shingles(one), _shingles(other)
     return len(first & second) / max(len(first | second), 1)
-
-
-def second_best_last(ranked: Sequence[T]) -> list[T]:
-    """The order in a prompt: the best first, the second best last, where models read best.
-
-    Liu et al., "Lost in the Middle" (arXiv 2307.03172): what stands between is used least.
-    """
-    return [*ranked[:1], *ranked[2:], *ranked[1:2]]
-
-
-def label(number: int, passage: Passage) -> str:
-    """The name of a source in a prompt.
-
-    `[2] recording "harbour notes", 0:13.5-0:27.8, speech`, or
-    `[1] document "Timetable", page 3, Winter`. What could be taken for a mark is none any more.
-    """
-    title = without_marks(" ".join(title_of(passage).replace('"', "'").split()))
-    recording = passage.modality == "audio"
-    kind = f'{"recording" if recording else "document"} "{title}"'
-    heard = ("speech" if (passage.text or "").strip() else "sound") if recording else ""
-    place = without_marks(" ".join(place_of(passage).split()))
-    return f"[{number}] {', '.join(filter(None, (kind, place, heard)))}"
 
 
 def join(first: Passage, second: Passage) -> Passage:

@@ -102,6 +102,8 @@ class ExtractiveGenerator:
         options: what is quoted, and when.
     """
 
+    quotes = True
+
     def __init__(self, options: ExtractiveOptions | None = None) -> None:
         self._options = options or ExtractiveOptions()
 

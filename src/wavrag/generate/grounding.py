@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -20,11 +20,10 @@ from wavrag.generate.prompts import declines
 from wavrag.generate.words import content_words
 from wavrag.text.function_words import FUNCTION_WORDS
 from wavrag.text.sentences import sentences
-from wavrag.types import Citation, Float32, Hit, Passage
+from wavrag.types import Abstention, Citation, Float32, Hit, Passage, Support
 
 Embed: TypeAlias = Callable[[Sequence[str]], Float32]  # texts to rows, shape = (n_texts, dim)
 Entails: TypeAlias = Callable[[str, str], float]  # passage and statement to a probability
-Reason: TypeAlias = Literal["nothing retrieved", "weak retrieval", "nothing supported"]
 
 UNSUPPORTED = "[unsupported]"
 MIN_DENSE: Mapping[str, float] = MappingProxyType({"cascade": 0.4, "minilm": 0.4})
@@ -64,38 +63,6 @@ class GroundingOptions:
     entailment: float = 0.5
     numbers: bool = True
     negation: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Support:
-    """What the check of one sentence gave.
-
-    Attributes:
-        start: offset of its first character in the answer.
-        end: offset after its last character, marks included.
-        text: the sentence without marks.
-        cited: numbers of the passages that it was compared with.
-        lexical: share of its content words that they have, from 0 to 1.
-        dense: best cosine with one of their sentences; None without an embedder.
-        entailment: best probability that one of them entails it; None without a judge.
-        same_numbers: whether every number of it stands in them.
-        same_negation: whether it is negated just as the sentence that says most of it.
-        checkable: whether there are words to compare it with; not so where it cites only
-            recordings without words. One that cites nothing is checked, and fails.
-        supported: whether all of that suffices.
-    """
-
-    start: int
-    end: int
-    text: str
-    cited: tuple[int, ...]
-    lexical: float
-    dense: float | None
-    entailment: float | None
-    same_numbers: bool
-    same_negation: bool
-    checkable: bool
-    supported: bool
 
 
 def check(
@@ -187,19 +154,6 @@ class AbstainOptions:
 
     min_dense: float = 0.4
     min_supported: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Abstention:
-    """Why nothing should be answered.
-
-    Attributes:
-        reason: in a few words, for programs.
-        detail: with the figures, for people.
-    """
-
-    reason: Reason
-    detail: str
 
 
 def should_abstain(

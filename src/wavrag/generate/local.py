@@ -106,8 +106,8 @@ class LocalGenerator:
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
         """The answer, token by token; closing the stream stops the model.
 
-        A prompt that leaves no room for `options.max_tokens` loses whole sources, the last one
-        first, with a warning in the log.
+        A prompt that leaves no room for `options.max_tokens` loses whole sources, the one of
+        lowest rank first, with a warning in the log.
 
         Raises:
             GenerationError: the model failed, or the question alone does not fit.

@@ -6,14 +6,25 @@ and is one itself.
 
 from __future__ import annotations
 
+from collections.abc import Generator as Pieces
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
-from wavrag.generate.base import GenerateOptions, Generator, Message, SourcePart
+from wavrag.generate.base import (
+    GenerateOptions,
+    Generator,
+    Message,
+    SourcePart,
+    Stop,
+    Stream,
+)
 from wavrag.generate.citations import attribute, parse_citations
 from wavrag.generate.prompts import declines, question_of, sources_of
 from wavrag.text.sentences import sentences
-from wavrag.types import Modality
+from wavrag.types import Modality, Usage
+
+PREFIX = "map-reduce:"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,55 +55,106 @@ class MapReduceGenerator:
 
     @property
     def name(self) -> str:
-        """That of the generator, with `map-reduce:` before it."""
-        return f"map-reduce:{self._generator.name}"
+        """That of the generator, with `map-reduce:` before it, as `load_generator` takes it."""
+        return f"{PREFIX}{self._generator.name}"
 
     @property
     def modalities(self) -> frozenset[Modality]:
         """Those of the generator."""
         return self._generator.modalities
 
-    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
+    @property
+    def endpoint(self) -> str:
+        """What an error calls it by."""
+        return str(getattr(self._generator, "endpoint", self.name))
+
+    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
         """The answer in one piece, every statement with the mark of a passage that gave it.
+
+        The tokens are those of all that was written for it.
 
         Raises:
             GenerationError: there is no question, or the generator failed.
         """
         question_of(messages)
-        partials = list(self.partials(messages, options))
-        if len(partials) > 1:
-            whole = self._combined(messages, partials, options)
-        else:
-            whole = "".join(_marked(one.text, one.source.number) for one in partials)
-        if whole:
-            yield whole
+        calls = _Calls(self._generator, options)
+        return Stream(_pieces(messages, calls), calls.cancel)
 
     def partials(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[Partial]:
         """The answer from each source alone, where there is one, in the order of the sources."""
-        for source in sources_of(messages):
-            written = "".join(
-                self._generator.stream(_with_sources(messages, {source.number: source}), options)
-            ).strip()
-            text = parse_citations(written, []).text
-            if text and not declines(text):
-                yield Partial(source, text)
-
-    def _combined(
-        self, messages: Sequence[Message], partials: Sequence[Partial], options: GenerateOptions
-    ) -> str:
-        """The answer from the partial answers, which stand where their sources stood."""
-        answers = {one.source.number: _as_source(one) for one in partials}
-        written = "".join(self._generator.stream(_with_sources(messages, answers), options)).strip()
-        sources = list(answers.values())
-        if declines(written):
-            return written
-        return parse_citations(attribute(written, sources), sources).text
+        return _partials(messages, _Calls(self._generator, options))
 
     def close(self) -> None:
         """Release the generator's model, if it holds one."""
         close = getattr(self._generator, "close", None)
         if close is not None:
             close()
+
+
+class _Calls:
+    """Calls of a generator one after the other, which any thread may cancel.
+
+    Attributes:
+        usage: tokens of the calls that have told them; None as long as none has.
+    """
+
+    def __init__(self, generator: Generator, options: GenerateOptions) -> None:
+        self.usage: Usage | None = None
+        self._generator = generator
+        self._options = options
+        self._stop = Stop()
+
+    def write(self, messages: Sequence[Message]) -> str:
+        """All that the generator writes; what it has written when it is cancelled."""
+        pieces = Stream.of(self._generator.stream(messages, self._options))
+        with self._stop.tells(pieces.close), closing(pieces):
+            text = "".join(pieces).strip()
+        if pieces.usage is not None:
+            before = self.usage or Usage(0, 0)
+            self.usage = Usage(
+                before.input + pieces.usage.input, before.output + pieces.usage.output
+            )
+        return text
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nothing more is to be written."""
+        return self._stop.asked
+
+    def cancel(self) -> None:
+        """End the call that is under way, and make no more."""
+        self._stop.ask()
+
+
+def _pieces(messages: Sequence[Message], calls: _Calls) -> Pieces[str, None, Usage | None]:
+    partials = list(_partials(messages, calls))
+    if len(partials) > 1 and not calls.cancelled:
+        whole = _combined(messages, partials, calls)
+    else:
+        whole = "".join(_marked(one.text, one.source.number) for one in partials)
+    if whole and not calls.cancelled:
+        yield whole
+    return calls.usage
+
+
+def _partials(messages: Sequence[Message], calls: _Calls) -> Iterator[Partial]:
+    for source in sources_of(messages):
+        if calls.cancelled:
+            return
+        written = calls.write(_with_sources(messages, {source.number: source}))
+        text = parse_citations(written, []).text
+        if text and not declines(text):
+            yield Partial(source, text)
+
+
+def _combined(messages: Sequence[Message], partials: Sequence[Partial], calls: _Calls) -> str:
+    """The answer from the partial answers, which stand where their sources stood."""
+    answers = {one.source.number: _as_source(one) for one in partials}
+    written = calls.write(_with_sources(messages, answers))
+    sources = list(answers.values())
+    if declines(written):
+        return written
+    return parse_citations(attribute(written, sources), sources).text
 
 
 def _with_sources(messages: Sequence[Message], sources: dict[int, SourcePart]) -> list[Message]:

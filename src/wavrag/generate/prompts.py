@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import PurePath
+from typing import TypeVar
 
 from wavrag.errors import GenerationError
 from wavrag.generate.base import Message, Part, QuestionPart, SourcePart, TextPart
-from wavrag.types import Clip, Hit, Passage
+from wavrag.types import Clip, Hit, Passage, Turn
+
+T = TypeVar("T")
 
 NO_ANSWER = "I don't know."
 SYSTEM = "You answer questions from sources."
@@ -28,24 +31,51 @@ _DECLINES = re.compile(r"\W*i (?:do not|don['\u2019]t) know\b", re.IGNORECASE)
 
 
 def answer_messages(
-    question: QuestionPart, hits: Sequence[Hit], clips: Sequence[Clip | None] | None = None
+    question: QuestionPart,
+    hits: Sequence[Hit],
+    clips: Sequence[Clip | None] | None = None,
+    *,
+    facts: Sequence[str] | None = None,
+    history: Sequence[Turn] = (),
 ) -> list[Message]:
-    """What to send to a generator: the sources from [1] on, the instruction and the question.
+    """What to send to a generator: earlier turns, the sources, the instruction and the question.
+
+    Sources are numbered by rank, from [1] on, and stand in the order of `second_best_last`.
 
     Args:
         question: what is asked.
         hits: sources, best first.
         clips: for generators that hear, the sound of each hit; None where a hit has none.
+        facts: what was measured of each hit's sound, in words; empty for text.
+        history: earlier turns, the oldest first; `bounded` says how many are worth telling.
     """
     sounds = clips if clips is not None else [None] * len(hits)
+    told = facts if facts is not None else [""] * len(hits)
     sources = [
-        SourcePart(number, hit, clip)
-        for number, (hit, clip) in enumerate(zip(hits, sounds, strict=True), start=1)
+        SourcePart(number, hit, clip, fact)
+        for number, (hit, clip, fact) in enumerate(zip(hits, sounds, told, strict=True), start=1)
+    ]
+    earlier = [
+        message
+        for turn in history
+        for message in (
+            Message("user", (QuestionPart(turn.question),)),
+            Message("assistant", (TextPart(turn.answer or NO_ANSWER),)),
+        )
     ]
     return [
         Message("system", (TextPart(SYSTEM),)),
-        Message("user", (*sources, TextPart(INSTRUCTION), question)),
+        *earlier,
+        Message("user", (*second_best_last(sources), TextPart(INSTRUCTION), question)),
     ]
+
+
+def second_best_last(ranked: Sequence[T]) -> list[T]:
+    """The order in a prompt: the best first, the second best last, where models read best.
+
+    Liu et al., "Lost in the Middle" (arXiv 2307.03172): what stands between is used least.
+    """
+    return [*ranked[:1], *ranked[2:], *ranked[1:2]]
 
 
 def question_of(messages: Sequence[Message]) -> QuestionPart:
@@ -62,12 +92,14 @@ def question_of(messages: Sequence[Message]) -> QuestionPart:
 
 
 def sources_of(messages: Sequence[Message]) -> list[SourcePart]:
-    """All sources in the messages, in their order."""
-    return [part for message in messages for part in message.parts if isinstance(part, SourcePart)]
+    """All sources in the messages, by number: the best first."""
+    parts = (part for message in messages for part in message.parts)
+    found = [part for part in parts if isinstance(part, SourcePart)]
+    return sorted(found, key=lambda source: source.number)
 
 
 def drop_source(messages: Sequence[Message], number: int) -> list[Message]:
-    """The messages without the source of that number; the others keep theirs."""
+    """The messages without the source of that number; the others keep theirs and their places."""
     return [
         Message(
             message.role,
@@ -89,7 +121,7 @@ def chat(messages: Sequence[Message]) -> list[dict[str, str]]:
 def render(parts: Sequence[Part]) -> str:
     """Parts as text for a model that reads.
 
-    A source is `[1] (audio, title, 12:03.4-12:19.0) words` or `[2] (text, title, page 3) words`.
+    A source is its label and, on the next line, its words.
 
     Raises:
         GenerationError: the question is a recording without words.
@@ -107,11 +139,30 @@ def _render_part(part: Part) -> str:
                 " use the extractive generator, or an embedder that recognises words"
             )
         return f"Question: {part.text.strip()}"
-    passage = part.hit.passage
-    place = place_of(passage)
-    about = ", ".join(filter(None, (passage.modality, title_of(passage), place)))
-    words = " ".join(without_marks(passage.text or "").split())
-    return f"[{part.number}] ({about}) {words or 'sound without words'}"
+    words = " ".join(without_marks(part.hit.passage.text or "").split())
+    return f"{label(part)}\n{words or '(sound without words)'}"
+
+
+def label(source: SourcePart) -> str:
+    """The name of a source in a prompt, so that a sound is not taken for another source's.
+
+    `[1] document "Timetable", page 3, Winter`, or `[2] recording "harbour notes", 0:13.5-0:27.8,
+    speech, 14.3 s, quiet (-38 dBFS)`, where all that stands after the time was measured. What could
+    be taken for a mark is none any more.
+    """
+    passage = source.hit.passage
+    title = without_marks(" ".join(title_of(passage).replace('"', "'").split()))
+    kind = "recording" if passage.modality == "audio" else "document"
+    place = without_marks(" ".join(place_of(passage).split()))
+    speaker = _speaker(passage) if passage.modality == "audio" else ""
+    parts = (f'{kind} "{title}"', place, speaker, without_marks(source.facts))
+    return f"[{source.number}] {', '.join(filter(None, parts))}"
+
+
+def _speaker(passage: Passage) -> str:
+    """Who speaks, where the recording was indexed with it: `speaker Ada`."""
+    name = passage.metadata.get("speaker")
+    return without_marks(f"speaker {' '.join(str(name).split())}") if name else ""
 
 
 def title_of(passage: Passage) -> str:

@@ -6,7 +6,14 @@ from wavrag.errors import GenerationError
 from wavrag.generate.base import Generator
 from wavrag.generate.extractive import ExtractiveGenerator
 
-GENERATORS = ("extractive", "local", "local:/path/to/model.gguf", "openai:MODEL", "fake")
+GENERATORS = (
+    "extractive",
+    "local",
+    "local:/path/to/model.gguf",
+    "openai:MODEL",
+    "map-reduce:NAME",
+    "fake",
+)
 
 
 def load_generator(spec: str) -> Generator:
@@ -14,7 +21,8 @@ def load_generator(spec: str) -> Generator:
 
     Args:
         spec: `extractive` (quotes), `local` (SmolLM2 in this process), `local:PATH` (another GGUF
-            model), `openai:MODEL` (an OpenAI-compatible endpoint) or `fake` (for tests).
+            model), `openai:MODEL` (an OpenAI-compatible endpoint), `fake` (for tests), or
+            `map-reduce:` before one that writes: each source is read alone.
 
     Raises:
         GenerationError: there is none of that name, or it lacks its model, address or key.
@@ -25,6 +33,8 @@ def load_generator(spec: str) -> Generator:
         what = "the path of a GGUF model" if kind == "local" else "the name of a model"
         raise GenerationError(f"the generator {spec!r} lacks {what} after the colon")
     match kind, rest:
+        case "map-reduce", inner if inner:
+            return _map_reduce(inner)
         case "extractive", "":
             return ExtractiveGenerator()
         case "fake", "":
@@ -41,3 +51,16 @@ def load_generator(spec: str) -> Generator:
             return OpenAIGenerator(model)
     known = ", ".join(GENERATORS)
     raise GenerationError(f"no generator is called {spec!r}: choose one of {known}")
+
+
+def _map_reduce(spec: str) -> Generator:
+    """One that reads each source alone; what quotes ranks its sources together, and cannot."""
+    from wavrag.generate.map_reduce import MapReduceGenerator
+
+    generator = load_generator(spec)
+    if getattr(generator, "quotes", False):
+        raise GenerationError(
+            f"the generator {spec!r} quotes, and weighs its sources together: map-reduce takes one"
+            " that writes, such as map-reduce:local"
+        )
+    return MapReduceGenerator(generator)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,14 +16,16 @@ from wavrag.embed.base import unit_rows
 from wavrag.errors import InputError, StoreError
 from wavrag.kb import manifest
 from wavrag.kb.adding import add_documents
-from wavrag.kb.ingest import IngestOptions
+from wavrag.kb.ingest import IngestOptions, clip_of
 from wavrag.kb.report import AddReport, ProgressSink
+from wavrag.kb.words import Words, with_voice
 from wavrag.search import reciprocal_rank_fusion
 from wavrag.store import LanceStore, Record, Store, StoredDocument
-from wavrag.types import Document, Float32, Hit, Item, Passage, Query
+from wavrag.types import Clip, Document, Float32, Hit, Item, Passage, Query
 
 CANDIDATES = 50  # that each leg gives to fusion, at least
 PASSAGES_AT_ONCE = 256  # of a document, read from the store
+DEFAULT_RATE = 16_000  # Hz of the sound of an embedder that does not hear
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +58,7 @@ class KnowledgeBase:
         self.embedder = embedder
         self._store = store
         self._options = options
+        self._words = Words(directory)
 
     @classmethod
     def open(
@@ -185,6 +188,47 @@ class KnowledgeBase:
             return [Item(query.text, clip)]
         windows = audio.windows([clip.samples], clip.sample_rate, self._options.windows)
         return [Item(query.text, window) for window in windows]
+
+    # Reading and listening to what was found
+
+    def clip_of(self, passage: Passage) -> Clip:
+        """The sound of a recording's passage, which says whether there is a voice in it.
+
+        Raises:
+            AudioError: the recording is not there any more, or cannot be read.
+        """
+        clip = clip_of(passage, self.embedder.spec.sampling_rate or DEFAULT_RATE)
+        return replace(clip, speech=True) if passage.text else with_voice(clip)
+
+    def words_of(self, passage: Passage) -> str:
+        """The words of a passage as they can be read and quoted; empty if there are none.
+
+        Those of a recording are recognised now, where the embedder gave none, or none that are
+        good enough, and kept in the folder. The recogniser is English.
+
+        Raises:
+            AudioError: the recording is not there any more, or cannot be read.
+        """
+        if passage.modality == "text" or self._gives_quotable_words:
+            return passage.text or ""
+        return self._words.of(clip_of(passage, DEFAULT_RATE))
+
+    def words_of_query(self, query: Query, words: str | None) -> str | None:
+        """The words of a question as they can be read: its text, and what is said in its clip.
+
+        Args:
+            query: the question.
+            words: those that `retrieve` gave for it.
+        """
+        if query.clip is None or self._gives_quotable_words:
+            return words
+        said = self._words.recognise(query.clip)
+        return " ".join(part for part in (query.text, said) if part) or None
+
+    @property
+    def _gives_quotable_words(self) -> bool:
+        spec = self.embedder.spec
+        return spec.gives_words and spec.quotable
 
     # Looking after it
 

@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 
 from wavrag.rag import WavRAG
-from wavrag.server import ask, chat, documents, embeddings, models, speech
+from wavrag.server import ask, chat, documents, embeddings, live, models, speech
 from wavrag.server.guard import Guard
 from wavrag.server.metrics import Measuring
 from wavrag.server.options import ServerOptions
@@ -61,7 +61,7 @@ def create_app(
     )
     app.state.room = room
     add_handlers(app)
-    for part in (documents, ask, models, embeddings, chat, speech):
+    for part in (documents, ask, models, embeddings, chat, speech, live):
         app.include_router(part.router)
     _add_health(app)
     # The page, at every path that nothing else serves.

@@ -88,7 +88,13 @@ async def ask(request: Request, room: Shared) -> Response:
         raise InputError(
             f"the generator {room.rag.generator.name} does not reason: leave think and paths out"
         )
-    begin = partial(room.rag.stream, query, options=asked.generation(), reasoning=reasoning)
+    begin = partial(
+        room.rag.stream,
+        query,
+        options=asked.generation(),
+        reasoning=reasoning,
+        history=[said.turn() for said in asked.history],
+    )
     events = written(room, begin)
     if asked.stream or "text/event-stream" in request.headers.get("accept", ""):
         first = await until_gone(request, anext(events))

@@ -18,11 +18,12 @@ from wavrag.generate.reasoning import ReasoningOptions
 from wavrag.server.problems import RefusedError
 from wavrag.server.receive import received
 from wavrag.server.room import Room, room_of
-from wavrag.types import Clip, Query
+from wavrag.types import Clip, Query, Turn
 
 LONGEST_TEXT = 20_000  # characters of a question
 MOST_HITS = 100
 MOST_TOKENS = 4096
+MOST_TURNS = 100  # of a conversation
 
 Words = Annotated[str, Field(max_length=LONGEST_TEXT)]
 M = TypeVar("M", bound="Question")
@@ -32,6 +33,17 @@ class Strict(BaseModel):
     """A body in which an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Said(Strict):
+    """An earlier turn of a conversation."""
+
+    question: Words = Field(description="in words")
+    answer: Words = Field("", description="its text; empty if nothing was found")
+
+    def turn(self) -> Turn:
+        """As generators and the search take it."""
+        return Turn(self.question, self.answer)
 
 
 class InputAudio(BaseModel):
@@ -64,6 +76,10 @@ class AskRequest(Question):
     seed: int | None = Field(None, ge=0, lt=2**31, description="of the sampling")
     think: bool = Field(False, description="let the model reason before it answers")
     paths: int = Field(1, ge=1, le=16, description="answers to sample and to choose among")
+
+    history: list[Said] = Field(
+        default_factory=list, max_length=MOST_TURNS, description="earlier turns, oldest first"
+    )
 
     def generation(self) -> GenerateOptions:
         """How to write."""

@@ -15,6 +15,7 @@ from fastapi import Request
 from filelock import FileLock, Timeout
 
 from wavrag.errors import SpeechError, StoreError
+from wavrag.live import Scheduler
 from wavrag.rag import WavRAG
 from wavrag.server.jobs import Job, JobFolder
 from wavrag.server.metrics import Metrics
@@ -49,6 +50,7 @@ class Room:
         self._jobs: JobFolder | None = None
         self._searching = anyio.CapacityLimiter(options.searches)
         self._speaking = anyio.CapacityLimiter(options.speeches)
+        self.scheduler = Scheduler()  # of all who speak
         self.answering = asyncio.Semaphore(options.answers)  # a place for each answer
 
     # Beginning and end
@@ -92,6 +94,7 @@ class Room:
         """End the writing, and let go of the knowledge base."""
         if self.is_ready:
             self.is_ready = False
+            self.scheduler.close()
             self.writer.stop()
             self._lock.release()
 

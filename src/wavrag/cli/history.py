@@ -1,0 +1,54 @@
+"""A conversation in a file, a turn a line: `{"question": …, "answer": …}`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from wavrag.errors import InputError
+from wavrag.types import Turn
+
+
+def read_history(path: Path) -> list[Turn]:
+    """The turns of a conversation, the oldest first; none where the file is not there yet.
+
+    Raises:
+        InputError: the file cannot be read, or a line is no turn; the message names the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        if path.absolute().parent.is_dir():
+            return []
+        raise InputError(f"{path}: there is no folder {path.parent}: make it first") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}): name a file of JSON lines") from error
+    return [_turn(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]
+
+
+def add_turn(path: Path, turn: Turn) -> None:
+    """Add a turn to a conversation.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(turn), ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _turn(line: str, where: str) -> Turn:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: is not JSON ({error}): remove or correct it") from error
+    if (
+        not isinstance(fields, dict)
+        or fields.keys() != {"question", "answer"}
+        or not all(isinstance(value, str) for value in fields.values())
+    ):
+        raise InputError(f"{where}: is no turn: give strings as question and answer")
+    return Turn(**fields)

@@ -1,0 +1,225 @@
+"""From a question to its answer: retrieve, choose what is read, write, check.
+
+`Answering` holds what stays the same from question to question; `Asked` is one question.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from wavrag import generate
+from wavrag.errors import GenerationError
+from wavrag.generate import (
+    GenerateOptions,
+    Message,
+    QuestionPart,
+    SourcePart,
+    answer_messages,
+    attribute,
+    declines,
+    parse_citations,
+    sources_of,
+)
+from wavrag.generate.base import Stop, Stream
+from wavrag.generate.context import build_context
+from wavrag.generate.grounding import check, should_abstain
+from wavrag.generate.history import bounded, resolve
+from wavrag.generate.reasoning import Reasoned, ReasoningOptions, reason
+from wavrag.generate.sampling import PathSink
+from wavrag.kb import KnowledgeBase, Retrieval
+from wavrag.rag.options import AnswerOptions
+from wavrag.rag.sources import Sources, heard, with_words
+from wavrag.rag.stream import Found
+from wavrag.search import drop_overlapping
+from wavrag.types import Abstention, Answer, Given, Hit, Query, Turn, Usage
+
+NOTHING_FOUND = "Nothing in the knowledge base answers this."
+CANDIDATES = 20  # hits among which those that a generator is given are chosen
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, and how its answer is to be written."""
+
+    query: Query
+    options: GenerateOptions
+    reasoning: ReasoningOptions | None
+    history: Sequence[Turn]
+    on_path: PathSink | None
+    stop: Stop
+    retrieval: Retrieval | None = None  # of the query, where that has been done
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What was retrieved.
+
+    Attributes:
+        hits: best first.
+        words: of the question; None where there are none.
+        searched: the words that a follow-up was searched for with; None for another question.
+    """
+
+    hits: tuple[Hit, ...]
+    words: str | None
+    searched: str | None
+
+
+@dataclass
+class _Made:
+    """What was written for an answer, and what it took."""
+
+    timings: dict[str, float] = field(default_factory=dict)
+    text: str = ""
+    usage: dict[str, Usage] = field(default_factory=dict)
+    reasoned: Reasoned | None = None
+    abstained: Abstention | None = None
+
+
+class Answering:
+    """Answers questions from a knowledge base with a generator."""
+
+    def __init__(
+        self, kb: KnowledgeBase, generator: generate.Generator, options: AnswerOptions
+    ) -> None:
+        self._kb = kb
+        self._generator = generator
+        self._options = options
+        self._abstain = options.abstain_for(kb.embedder.spec.name)
+        self._hears = "audio" in generator.modalities
+        self._quotes = bool(getattr(generator, "quotes", False))
+
+    def pieces(self, asked: Asked) -> Generator[str | Found | Answer, None, None]:
+        """What is found, the pieces of the answer as they are written, and then the answer.
+
+        Raises:
+            GenerationError: the generator failed; its `hits` are what it was given.
+        """
+        made = _Made()
+        found = self._retrieve(asked, made)
+        made.abstained = should_abstain(found.hits, None, self._abstain)
+        sources = Sources.words(()) if made.abstained else self._sources(found, made)
+        yield Found(found.words, tuple(sources.hits), dict(made.timings))
+        messages = self._messages(asked, found, sources)
+        try:
+            if sources.hits:
+                yield from (self._reason if asked.reasoning else self._write)(messages, asked, made)
+        except GenerationError as error:
+            if asked.stop.asked:
+                return
+            error.hits = sources.hits
+            raise
+        if asked.stop.asked:
+            return
+        if not made.text.strip():
+            yield NOTHING_FOUND
+        yield self._answer(asked, found, messages, made)
+
+    def _retrieve(self, asked: Asked, made: _Made) -> _Found:
+        """The hits of a question, or of a follow-up with what it leans on."""
+        query = asked.query
+        retrieval = asked.retrieval or self._kb.retrieve(query, CANDIDATES)
+        made.timings |= retrieval.timings
+        words = retrieval.words
+        if self._options.recognise and (asked.history or not self._hears):
+            words = self._kb.words_of_query(query, words)
+        searched = resolve(words, asked.history) if words else None
+        if searched:
+            retrieval = self._kb.retrieve(Query(text=searched, where=query.where), CANDIDATES)
+            for stage, taken in retrieval.timings.items():
+                made.timings[stage] += taken
+        return _Found(retrieval.hits[:CANDIDATES], words, searched)
+
+    def _sources(self, found: _Found, made: _Made) -> Sources:
+        """What the generator is given of the hits."""
+        started = time.perf_counter()
+        context = self._options.context_for(self._quotes)
+        hits: Sequence[Hit] = build_context(drop_overlapping(found.hits), context).hits
+        if not self._hears and self._options.recognise:
+            hits = with_words(self._kb, hits)
+        given = Sources.words(hits) if self._quotes else heard(self._kb, hits)
+        made.timings["read"] = 1e3 * (time.perf_counter() - started)
+        return given
+
+    def _messages(self, asked: Asked, found: _Found, sources: Sources) -> list[Message]:
+        return answer_messages(
+            QuestionPart(found.words, asked.query.clip),
+            sources.hits,
+            sources.clips if self._hears else None,
+            facts=sources.facts,
+            history=bounded(asked.history, self._options.history),
+        )
+
+    def _write(self, messages: Sequence[Message], asked: Asked, made: _Made) -> Iterator[str]:
+        """The answer as the generator writes it."""
+        started = time.perf_counter()
+        pieces = Stream.of(self._generator.stream(messages, asked.options))
+        with asked.stop.tells(pieces.close), closing(pieces):
+            for piece in pieces:
+                if not made.text:
+                    made.timings["first_piece"] = 1e3 * (time.perf_counter() - started)
+                made.text += piece
+                yield piece
+        made.timings["generate"] = 1e3 * (time.perf_counter() - started)
+        if pieces.usage is not None:
+            made.usage["generate"] = pieces.usage
+
+    def _reason(self, messages: Sequence[Message], asked: Asked, made: _Made) -> Iterator[str]:
+        """The answer that was chosen among paths of reasoning."""
+        assert asked.reasoning is not None
+        made.reasoned = reason(
+            self._generator,
+            messages,
+            asked.options,
+            asked.reasoning,
+            stop=asked.stop,
+            on_path=asked.on_path,
+        )
+        made.timings.update(made.reasoned.timings)
+        made.usage.update(made.reasoned.usage)
+        made.text = made.reasoned.paths[made.reasoned.chosen].answer
+        yield made.text
+
+    def _answer(
+        self, asked: Asked, found: _Found, messages: Sequence[Message], made: _Made
+    ) -> Answer:
+        """What was written, checked against what it cites."""
+        text = made.text.strip()
+        parts = sources_of(messages)
+        cited = parse_citations(attribute(text, parts), parts)
+        answers = bool(cited.text) and not declines(cited.text)
+        support = check(cited.text, parts, self._options.grounding) if answers else ()
+        abstained = made.abstained
+        if answers:
+            abstained = should_abstain(found.hits, support, self._abstain)
+        withheld = answers and abstained is not None
+        reasoned = made.reasoned
+        return Answer(
+            text=NOTHING_FOUND if withheld or not cited.text else cited.text,
+            found=answers and not withheld,
+            question=found.words,
+            searched=found.searched,
+            citations=() if withheld else cited.citations,
+            hits=tuple(part.hit for part in parts),
+            given=tuple(map(self._given, parts)),
+            support=() if withheld else support,
+            abstained=abstained,
+            withheld=cited.text if withheld else "",
+            generator=self._generator.name,
+            paths=reasoned.paths if reasoned else (),
+            chosen=reasoned.chosen if reasoned else None,
+            chosen_by=reasoned.chosen_by if reasoned else None,
+            saved=reasoned.saved if reasoned else 0,
+            invented_citations=cited.invented,
+            timings=made.timings,
+            usage={stage: {"in": it.input, "out": it.output} for stage, it in made.usage.items()},
+            cost=asked.options.cost(made.usage.values()),
+        )
+
+    def _given(self, part: SourcePart) -> Given:
+        if self._hears and part.clip is not None:
+            return "sound"
+        return "words" if part.hit.passage.text else "nothing"

@@ -1,0 +1,310 @@
+"""From hits to a checked answer: abstaining, withholding, conversation, words of recordings."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from audio_files import tone, write
+from wavrag import Clip, Document, KnowledgeBase, Query, WavRAG
+from wavrag.audio import load
+from wavrag.embed import FakeEmbedder, Views
+from wavrag.embed.fake import SPEC
+from wavrag.errors import GenerationError
+from wavrag.generate import FakeGenerator, GenerateOptions, Generator, Message, ReasoningOptions
+from wavrag.generate.extractive import ExtractiveGenerator
+from wavrag.generate.grounding import AbstainOptions
+from wavrag.generate.map_reduce import MapReduceGenerator
+from wavrag.generate.prompts import chat, question_of
+from wavrag.kb.words import FILE, Words
+from wavrag.rag import NOTHING_FOUND, AnswerOptions
+from wavrag.types import Item, Role, Turn
+
+DEMO = Path(__file__).parent.parent / "src" / "wavrag" / "demo" / "data"
+RATE = 16_000
+OPEN = AnswerOptions(abstain=AbstainOptions(min_dense=-1.0))
+
+
+class Says(FakeGenerator):
+    """Says what it is told to, and keeps what it was asked."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.asked: list[Sequence[Message]] = []
+
+    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
+        self.asked.append(messages)
+        yield self.text
+
+    @property
+    def prompt(self) -> str:
+        """What it was last shown."""
+        return "\n".join(line["content"] for line in chat(self.asked[-1]))
+
+
+class Reads(Says):
+    """The same for one that reads only."""
+
+    modalities = frozenset({"text"})  # type: ignore[assignment]
+
+
+class HearsWords(FakeEmbedder):
+    """Recognises in every clip what it is told to."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    @property
+    def spec(self):  # type: ignore[no-untyped-def]
+        return replace(SPEC, gives_words=True)
+
+    def views(self, items: Sequence[Item], role: Role) -> Views:
+        heard = [item if item.clip is None else Item(text=self.words) for item in items]
+        return Views(self.embed(heard, role), tuple(item.text for item in heard))
+
+
+def texts(folder: Path, embedder: FakeEmbedder | None = None) -> KnowledgeBase:
+    kb = KnowledgeBase.open(folder, embedder=embedder or FakeEmbedder())
+    kb.add(
+        [
+            Document("bees", text="Bees dance to show where flowers are. A dance lasts a minute."),
+            Document("ferry", text="The ferry to Gull Island leaves at nine. A ticket is 4 euros."),
+            Document("museum", text="The museum opens at ten. A ticket is 7 euros."),
+        ]
+    )
+    return kb
+
+
+@pytest.fixture
+def kb(tmp_path: Path) -> Iterator[KnowledgeBase]:
+    with texts(tmp_path / "kb") as kb:
+        yield kb
+
+
+def test_weak_retrieval_asks_no_generator(kb: KnowledgeBase) -> None:
+    generator = Says("Made up [1].")
+    gate = AnswerOptions(abstain=AbstainOptions(min_dense=0.99))
+    stream = WavRAG(kb, generator, gate).stream("volcanoes of the south")
+    assert list(stream) == [NOTHING_FOUND]
+    answer = stream.answer
+    assert answer.abstained is not None
+    assert (answer.abstained.reason, answer.found, answer.hits) == ("weak retrieval", False, ())
+    assert answer.withheld == ""
+    assert not generator.asked
+
+
+def test_what_nothing_supports_is_withheld(kb: KnowledgeBase) -> None:
+    stream = WavRAG(kb, Says("Ferries sink each Tuesday [1]."), OPEN).stream(
+        "when does the ferry go"
+    )
+    assert list(stream) == ["Ferries sink each Tuesday [1]."]
+    answer = stream.answer
+    assert (answer.text, answer.found, answer.citations) == (NOTHING_FOUND, False, ())
+    assert answer.withheld == "Ferries sink each Tuesday [1]."
+    assert answer.abstained is not None
+    assert answer.abstained.reason == "nothing supported"
+    assert answer.abstained.detail == "0 of 1 sentences are supported by what they cite"
+    assert answer.hits
+    assert answer.support == ()
+    assert answer.turn == Turn("when does the ferry go", "")
+
+
+def test_a_sentence_without_support_is_told_apart(kb: KnowledgeBase) -> None:
+    text = "The ferry leaves at nine [1]. Ducks like it very much [1]."
+    answer = WavRAG(kb, Says(text), OPEN).ask("when does the ferry to Gull Island leave")
+    assert answer.text == text
+    assert answer.found
+    assert [one.supported for one in answer.support] == [True, False]
+    assert answer.abstained is None
+    assert answer.given == ("words",) * len(answer.hits)
+
+
+def test_what_the_embedder_was_measured_for_is_the_gate() -> None:
+    assert AnswerOptions().abstain_for("cascade").min_dense == pytest.approx(0.4)
+    assert AnswerOptions().abstain_for("st:a/b").min_dense == -1.0
+    assert OPEN.abstain_for("cascade").min_dense == -1.0
+
+
+# Conversation
+
+
+def test_a_follow_up_is_searched_for_with_what_it_leans_on(kb: KnowledgeBase) -> None:
+    generator = Reads("It is 4 euros [1].")
+    rag = WavRAG(kb, generator, OPEN)
+    history = [Turn("When does the ferry to Gull Island leave?", "At nine [1].")]
+    answer = rag.ask("and what is a ticket?", history=history)
+    assert answer.question == "and what is a ticket?"
+    assert answer.searched == "When does the ferry to Gull Island leave? and what is a ticket?"
+    assert answer.hits[0].passage.document_id == "ferry"
+    # A model reads the turns and the question as it was asked.
+    assert question_of(generator.asked[-1]).text == "and what is a ticket?"
+    assert "At nine." in generator.prompt
+    assert "Gull Island leave?" in generator.prompt
+
+    other = rag.ask("When does the museum open its doors?", history=history)
+    assert other.searched is None
+    assert other.hits[0].passage.document_id == "museum"
+    assert rag.ask("and what is a ticket?").searched is None
+
+
+def test_a_follow_up_is_quoted_by_its_own_words(kb: KnowledgeBase) -> None:
+    history = [Turn("When does the ferry to Gull Island leave?", "At nine [1].")]
+    answer = WavRAG(kb, ExtractiveGenerator(), OPEN).ask("what is a ticket there?", history=history)
+    assert "A ticket is 4 euros. [1]" in answer.text
+
+
+def test_a_spoken_follow_up_is_resolved_by_its_words(tmp_path: Path) -> None:
+    clip = Clip(tone(440, 1, RATE), RATE)
+    with texts(tmp_path, HearsWords("and what is a ticket there")) as kb:
+        rag = WavRAG(kb, Reads("4 euros [1]."), OPEN)
+        asked = Query(clip=clip)
+        assert rag.ask(asked).searched is None
+        answer = rag.ask(asked, history=[Turn("When does the ferry to Gull Island leave?", "")])
+    assert answer.searched is not None
+    assert answer.searched.endswith("leave? and what is a ticket there")
+    assert answer.hits[0].passage.document_id == "ferry"
+
+
+# Words of recordings
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """A recorded sentence about a spare key, with a tone after it, in a folder of its own."""
+    folder = tmp_path / "Tonbänder 1"
+    folder.mkdir()
+    return Path(shutil.copy(DEMO / "questions" / "spare-key.opus", folder))
+
+
+def test_words_are_recognised_when_they_are_to_be_read_and_kept(
+    tmp_path: Path, recording: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with KnowledgeBase.open(tmp_path / "kb", embedder="fake") as kb:
+        kb.add([Document("r", path=str(recording))])
+        generator = Reads("A spare key [1].")
+        answer = WavRAG(kb, generator, OPEN).ask("spare key")
+        (hit,) = answer.hits
+        assert "spare key" in (hit.passage.text or "").lower()
+        assert "spare key" in generator.prompt.lower()
+        assert (
+            '[1] recording "spare-key", 0:00.1-0:02.7, speech, 2.6 s, of usual' in generator.prompt
+        )
+        assert answer.given == ("words",)
+        assert kb.search("spare key")[0].passage.text is None  # what is found stays as it was
+        assert (kb.directory / FILE).exists()
+
+        def refuse(*_: object) -> str:
+            raise AssertionError("recognised again")
+
+        monkeypatch.setattr("wavrag.embed.moonshine.Moonshine.transcribe", refuse)
+        assert WavRAG(kb, generator, OPEN).ask("spare key").hits == answer.hits
+        kept_out = replace(OPEN, recognise=False)
+        assert WavRAG(kb, generator, kept_out).ask("spare key").hits[0].passage.text is None
+
+
+def test_a_recording_that_is_gone_is_still_named(
+    tmp_path: Path, recording: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with KnowledgeBase.open(tmp_path / "kb", embedder="fake") as kb:
+        kb.add([Document("r", path=str(recording))])
+        recording.unlink()
+        generator = Reads("I don't know.")
+        with caplog.at_level(logging.WARNING):
+            answer = WavRAG(kb, generator, OPEN).ask("spare key")
+    assert answer.given == ("nothing",)
+    assert "(sound without words)" in generator.prompt
+    assert "no such file" in caplog.text
+
+
+def test_kept_words_that_cannot_be_read_are_recognised_anew(
+    tmp_path: Path, recording: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip = load(recording)
+    words = Words(tmp_path)
+    (tmp_path / FILE).write_bytes(b"no database at all" * 100)
+    with caplog.at_level(logging.WARNING):
+        assert "spare key" in words.of(clip).lower()
+    assert "cannot be read" in caplog.text
+    assert "cannot be kept" in caplog.text
+
+
+def test_words_belong_to_their_sound_and_their_recogniser(tmp_path: Path, recording: Path) -> None:
+    class Counts:
+        said = 0
+
+        def transcribe(self, clip: Clip) -> str:
+            self.said += 1
+            return f"word {self.said}"
+
+    clip = load(recording)
+    recogniser = Counts()
+    words = Words(tmp_path, recogniser, "a")
+    assert words.of(clip) == words.of(clip) == "word 1"
+    assert words.of(replace(clip, samples=0.9 * clip.samples)) == "word 2"
+    assert Words(tmp_path, recogniser, "b").of(clip) == "word 3"
+    assert words.recognise(clip) == "word 4"
+    assert Words(tmp_path, recogniser, "a").of(clip) == "word 1"
+    silence = Clip(np.zeros(RATE, np.float32), RATE)
+    assert words.of(silence) == ""
+
+
+def test_sound_without_a_voice_is_called_so(tmp_path: Path) -> None:
+    write(tmp_path / "hum.wav", tone(440, 12, RATE)[None], RATE)
+    with KnowledgeBase.open(tmp_path / "kb", embedder="fake") as kb:
+        kb.add([Document("hum", path=str(tmp_path / "hum.wav"))])
+        generator = Reads("It hums [1].")
+        answer = WavRAG(kb, generator, OPEN).ask("what hums")
+    assert "sound without speech, " in generator.prompt
+    assert answer.given == ("nothing",) * len(answer.hits)
+
+
+# No citation of what was not retrieved, in any mode
+
+MARKS = st.sampled_from(
+    ["[1]", "[2]", "[3]", "[9]", "[0]", "[1-7]", "[2, 8]", "[[4]1]", "[source 2]"]
+)
+WORDS = st.sampled_from(
+    "the ferry leaves at nine . bees dance to show where flowers are museum opens ten not".split()
+)
+WRITTEN = st.lists(st.one_of(WORDS, MARKS), max_size=14).map(" ".join)
+
+
+@pytest.fixture(scope="module")
+def one_kb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KnowledgeBase]:
+    with texts(tmp_path_factory.mktemp("kb")) as kb:
+        yield kb
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(written=WRITTEN, mode=st.sampled_from(["write", "think", "paths", "alone", "quote"]))
+def test_only_what_was_retrieved_is_cited(one_kb: KnowledgeBase, written: str, mode: str) -> None:
+    generator: Generator = Says(written)
+    if mode == "alone":
+        generator = MapReduceGenerator(generator)
+    if mode == "quote":
+        generator = ExtractiveGenerator()
+    reasoning = {
+        "think": ReasoningOptions(paths=1),
+        "paths": ReasoningOptions(paths=3, think=False),
+    }
+    question = written if mode == "quote" and written.strip() else "ferry bees museum"
+    try:
+        answer = WavRAG(one_kb, generator, OPEN).ask(question, reasoning=reasoning.get(mode))
+    except GenerationError:
+        assert mode in reasoning  # no path wrote anything
+        return
+    retrieved = {hit.passage.id for hit in answer.hits}
+    assert {citation.passage.id for citation in answer.citations} <= retrieved
+    marks = {int(mark.split("]")[0]) for mark in answer.text.split("[")[1:] if mark[:1].isdigit()}
+    assert marks == {citation.number for citation in answer.citations}
+    assert all(1 <= number <= len(answer.hits) for number in marks)
+    if mode == "quote":
+        assert bool(answer.citations) is answer.found
