@@ -2,7 +2,7 @@
 
     python benchmarks/http.py [--passages 2000] [--requests 200] [--clients 1 4 8] [--json FILE]
 
-In one run, over the demo corpus and about as many further passages of text as asked for: searches in
+In one run, over the texts of the demo and about as many further passages as asked for: searches in
 words within this process; then over HTTP against `wavrag serve` in a process of its own, by each
 number of clients at a time, each on one connection. The ratio is HTTP's median to that in process.
 """

@@ -24,9 +24,9 @@ import sys
 
 def hook(event, arguments):
     if event in ("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo"):
+        address = arguments[0] if event == "socket.getaddrinfo" else arguments[-1]
         with open(sys.argv[1], "a") as file:
-            print(event, *map(str, arguments[-1:] if event != "socket.getaddrinfo" else arguments[:1]),
-                  file=file)
+            print(event, address, file=file)
 
 sys.addaudithook(hook)
 from wavrag.cli import main
