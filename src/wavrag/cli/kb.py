@@ -57,23 +57,12 @@ def info(arguments: argparse.Namespace) -> int:
 
 def list_documents(arguments: argparse.Namespace) -> int:
     """Every document."""
+    from wavrag.kb import document_dict
+
     with _open(arguments) as kb:
         documents = kb.documents()
     if arguments.json:
-        print_json(
-            [
-                {
-                    "id": document.id,
-                    "title": document.title,
-                    "source": document.source,
-                    "modality": document.modality,
-                    "passages": document.passages,
-                    "seconds": document.seconds,
-                    "metadata": dict(document.metadata),
-                }
-                for document in documents
-            ]
-        )
+        print_json([document_dict(document) for document in documents])
         return 0
     for document in documents:
         length = f"{duration(document.seconds):>9}" if document.modality == "audio" else " " * 9

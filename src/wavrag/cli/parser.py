@@ -10,6 +10,7 @@ from typing import Any
 
 from wavrag.cli.answers import add_arguments as answers_arguments
 from wavrag.cli.experiment import add_arguments as experiment_arguments
+from wavrag.cli.serve import add_arguments as serve_arguments
 from wavrag.cli.tasks import add_arguments as tasks_arguments
 
 DESCRIPTION = (
@@ -31,6 +32,9 @@ def build_parser() -> argparse.ArgumentParser:
     _search(commands)
     _ask(commands)
     _kb(commands)
+    serve_arguments(
+        _command(commands, "serve", "serve it over HTTP, with a web page", "serve:serve")
+    )
     _eval(commands)
     answers_arguments(
         _command(

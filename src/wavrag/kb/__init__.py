@@ -2,7 +2,7 @@
 
 from wavrag.kb.ingest import Found, IngestOptions, clip_of, find_files
 from wavrag.kb.knowledge_base import KnowledgeBase, Retrieval
-from wavrag.kb.report import AddReport, Progress, ProgressSink
+from wavrag.kb.report import AddReport, Progress, ProgressSink, document_dict
 
 __all__ = [
     "AddReport",
@@ -13,5 +13,6 @@ __all__ = [
     "ProgressSink",
     "Retrieval",
     "clip_of",
+    "document_dict",
     "find_files",
 ]

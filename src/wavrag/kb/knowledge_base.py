@@ -24,6 +24,7 @@ from wavrag.store import LanceStore, Record, Store, StoredDocument
 from wavrag.types import Clip, Document, Float32, Hit, Item, Passage, Query
 
 CANDIDATES = 50  # that each leg gives to fusion, at least
+PASSAGES_AT_ONCE = 256  # of a document, read from the store
 DEFAULT_RATE = 16_000  # Hz of the sound of an embedder that does not hear
 
 
@@ -234,6 +235,20 @@ class KnowledgeBase:
     def documents(self) -> list[StoredDocument]:
         """Every document, in order of id."""
         return self._store.documents()
+
+    def passages(self, document_id: str) -> list[Passage]:
+        """The passages of a document in order; none if it is not there."""
+        found: list[Passage] = []
+        while True:
+            ordinals = range(len(found), len(found) + PASSAGES_AT_ONCE)
+            batch = self._store.get([f"{document_id}#{ordinal}" for ordinal in ordinals])
+            found += batch
+            if len(batch) < PASSAGES_AT_ONCE:
+                return found
+
+    def head(self, document_id: str) -> Passage | None:
+        """The first passage of a document, which tells its source, title and metadata."""
+        return next(iter(self._store.get([f"{document_id}#0"])), None)
 
     def count(self) -> int:
         """Passages."""

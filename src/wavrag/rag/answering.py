@@ -32,6 +32,7 @@ from wavrag.generate.sampling import PathSink
 from wavrag.kb import KnowledgeBase, Retrieval
 from wavrag.rag.options import AnswerOptions
 from wavrag.rag.sources import Sources, heard, with_words
+from wavrag.rag.stream import Found
 from wavrag.search import drop_overlapping
 from wavrag.types import Abstention, Answer, Hit, Query, Turn, Usage
 
@@ -92,8 +93,8 @@ class Answering:
         self._hearing = hearing_of(generator)
         self._quotes = bool(getattr(generator, "quotes", False))
 
-    def pieces(self, asked: Asked) -> Generator[str | Answer, None, None]:
-        """The pieces of the answer as they are written, and then the answer.
+    def pieces(self, asked: Asked) -> Generator[str | Found | Answer, None, None]:
+        """What is found, the pieces of the answer as they are written, and then the answer.
 
         Raises:
             GenerationError: the generator failed; its `hits` are what it was given.
@@ -102,6 +103,7 @@ class Answering:
         found = self._retrieve(asked, made)
         made.abstained = should_abstain(found.hits, None, self._abstain)
         hits = () if made.abstained else self._context(found)
+        yield Found(found.words, hits, dict(made.timings))
         try:
             if hits:
                 made.given = self._give(asked, found, hits, made)

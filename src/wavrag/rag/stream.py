@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 
 from wavrag.errors import GenerationError
 from wavrag.generate.base import Stop
-from wavrag.types import Answer
+from wavrag.types import Answer, Hit
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an answer is to rest on, before it is written.
+
+    Attributes:
+        question: the question in words: as typed, or as it was recognised, if it was.
+        hits: the passages that the generator is given, best first.
+        timings: milliseconds for each stage so far.
+    """
+
+    question: str | None
+    hits: tuple[Hit, ...]
+    timings: dict[str, float]
 
 
 class AnswerStream:
@@ -17,17 +33,21 @@ class AnswerStream:
     supports what was written, the answer says that nothing was found.
     """
 
-    def __init__(self, pieces: Generator[str | Answer, None, None], stop: Stop) -> None:
+    def __init__(self, pieces: Generator[str | Found | Answer, None, None], stop: Stop) -> None:
         self._pieces = pieces
         self._stop = stop
+        self._found: Found | None = None
         self._answer: Answer | None = None
 
     def __iter__(self) -> Iterator[str]:
         for piece in self._pieces:
-            if isinstance(piece, Answer):
-                self._answer = piece
-            else:
-                yield piece
+            match piece:
+                case Found():
+                    self._found = piece
+                case Answer():
+                    self._answer = piece
+                case _:
+                    yield piece
 
     def close(self) -> None:
         """Stop all that is written for the answer, from any thread.
@@ -40,6 +60,20 @@ class AnswerStream:
             self._pieces.close()
         except ValueError:
             return  # another thread is in it, and ends it
+
+    @property
+    def found(self) -> Found:
+        """What the answer is to rest on; searches now if nothing of the stream was read before.
+
+        Raises:
+            GenerationError: the stream was closed before.
+        """
+        if self._found is None:
+            first = next(self._pieces, None)
+            if not isinstance(first, Found):
+                raise GenerationError("the stream was closed before anything was found: ask again")
+            self._found = first
+        return self._found
 
     @property
     def answer(self) -> Answer:

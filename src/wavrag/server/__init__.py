@@ -1,0 +1,16 @@
+"""HTTP and WebSocket over a `WavRAG` that is given to it, and the web page.
+
+`create_app` makes the application, `wavrag.server.run.serve` serves it. Needs `wavrag[server]`.
+"""
+
+from importlib.util import find_spec
+
+from wavrag.errors import MissingExtraError
+
+if any(find_spec(name) is None for name in ("fastapi", "prometheus_client", "python_multipart")):
+    raise MissingExtraError("the server", "server")
+
+from wavrag.server.app import create_app
+from wavrag.server.options import ServerOptions
+
+__all__ = ["ServerOptions", "create_app"]

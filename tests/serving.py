@@ -1,0 +1,64 @@
+"""A real server on a loopback port, in a thread of the test's process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from wavrag import KnowledgeBase, WavRAG
+from wavrag.embed.fake import FakeEmbedder
+from wavrag.generate import FakeGenerator, Generator
+from wavrag.kb import find_files
+from wavrag.server import ServerOptions, create_app
+from wavrag.server.run import listening, uvicorn_server
+
+OPTIONS = ServerOptions(voice="fake")
+FERRY = "The ferry leaves at nine in the morning. It carries dogs for free.\n"
+BEES = "# Bees\n\nA honeybee flies three kilometres. It dances when it is home.\n"
+
+
+@contextmanager
+def serving(rag: WavRAG, options: ServerOptions = OPTIONS) -> Iterator[str]:
+    """The address of a server, as long as the block runs."""
+    app = create_app(rag, options)
+    app.state.room.take()
+    with listening("127.0.0.1", 0) as bound:
+        server = uvicorn_server(app)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread.start()
+        try:
+            while not server.started and thread.is_alive():
+                time.sleep(0.005)
+            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def client(url: str, **options: object) -> Iterator[httpx.Client]:
+    """A client without anything of the environment."""
+    with httpx.Client(base_url=url, trust_env=False, timeout=60, **options) as opened:  # type: ignore[arg-type]
+        yield opened
+
+
+def filled(folder: Path, generator: Generator | None = None) -> WavRAG:
+    """A `WavRAG` of two small texts, on the real store."""
+    texts = folder / "texts"
+    texts.mkdir()
+    (texts / "ferry.txt").write_text(FERRY)
+    (texts / "bees.md").write_text(BEES)
+    kb = KnowledgeBase.open(folder / "kb", embedder=FakeEmbedder())
+    kb.add(find_files([texts]).documents)
+    return WavRAG(kb, generator or FakeGenerator())
+
+
+def files_of(folder: Path) -> list[str]:
+    """Uploaded files, whole or not, of a knowledge base's folder."""
+    found = [path for name in ("incoming", "uploads") for path in (folder / name).iterdir()]
+    return sorted(path.name for path in found)

@@ -1,0 +1,339 @@
+"""The server over real connections: documents, jobs, search, answers, health."""
+
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from audio_files import tone, write
+from serving import BEES, FERRY, OPTIONS, client, filled, serving
+from wavrag import WavRAG
+from wavrag.audio import load
+from wavrag.errors import StoreError
+from wavrag.generate.base import Stream
+from wavrag.rag import WavRAG as Rag
+from wavrag.server.shapes import (
+    AnswerShape,
+    CitationShape,
+    DocumentShape,
+    DocumentTextShape,
+    GivenHitShape,
+    SearchShape,
+)
+
+
+@pytest.fixture(scope="module")
+def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
+    with filled(tmp_path_factory.mktemp("rag")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def url(rag: WavRAG) -> Iterator[str]:
+    with serving(rag) as address:
+        yield address
+
+
+@pytest.fixture
+def http(url: str) -> Iterator[httpx.Client]:
+    with client(url) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """3 s of a rising tone."""
+    sound = np.concatenate([tone(hertz, 1, 16_000) for hertz in (300, 600, 900)])
+    return write(tmp_path_factory.mktemp("sound") / "rising tone.wav", sound[None], 16_000)
+
+
+def events_of(text: str) -> list[tuple[str, Any]]:
+    blocks = [block for block in text.split("\n\n") if block.startswith("event: ")]
+    return [
+        (head.removeprefix("event: "), json.loads(data.removeprefix("data: ")))
+        for head, data in (block.split("\n") for block in blocks)
+    ]
+
+
+def uploaded(http: httpx.Client, path: Path, **fields: str) -> dict[str, Any]:
+    with path.open("rb") as file:
+        reply = http.post("/v1/documents?wait=30", files={"file": (path.name, file)}, data=fields)
+    assert reply.status_code == 202, reply.text
+    job: dict[str, Any] = reply.json()
+    assert job["state"] == "done", job
+    return job
+
+
+def test_search_in_words_and_in_sound(http: httpx.Client, recording: Path) -> None:
+    found = http.get("/v1/search", params={"q": "the ferry leaves", "k": 1}).json()
+    assert found["query"] == "the ferry leaves"
+    (hit,) = found["hits"]
+    assert hit["text"] == FERRY.strip()
+    assert found == http.post("/v1/search", json={"text": "the ferry leaves", "k": 1}).json() | {
+        "timings_ms": found["timings_ms"]
+    }
+    spoken = {"audio": (recording.name, recording.read_bytes())}
+    as_form = http.post("/v1/search", files=spoken, data={"k": "2"}).json()
+    assert len(as_form["hits"]) == 2
+    import base64
+
+    audio = {"data": base64.b64encode(recording.read_bytes()).decode()}
+    as_json = http.post("/v1/search", json={"audio": audio, "k": 2}).json()
+    assert as_json["hits"] == as_form["hits"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({}, 400, "there is no question"),
+        ({"text": " "}, 400, "there is no question"),
+        ({"text": "x", "k": 0}, 422, "k: "),
+        ({"text": "x", "nonsense": 1}, 422, "nonsense"),
+        ({"text": "x", "where": "("}, 400, "filter not understood"),
+        ({"audio": {"data": "%%%"}}, 400, "no base64"),
+        ({"audio": {"data": "aGVsbG8="}}, 400, "the recording: is not sound"),
+    ],
+)
+def test_questions_that_cannot_be_searched(
+    http: httpx.Client, body: dict[str, Any], status: int, message: str
+) -> None:
+    reply = http.post("/v1/search", json=body)
+    assert reply.status_code == status
+    assert message in reply.json()["error"]["message"]
+
+
+def test_a_question_longer_than_the_limit(http: httpx.Client, tmp_path: Path) -> None:
+    long = write(tmp_path / "long.ogg", tone(300, 130, 16_000)[None], 48_000 // 3)
+    reply = http.post("/v1/search", files={"audio": ("long.ogg", long.read_bytes())})
+    assert reply.status_code == 413
+    assert "more than 120 s" in reply.json()["error"]["message"]
+
+
+def test_an_answer_whole_and_in_events(http: httpx.Client) -> None:
+    whole = http.post("/v1/ask", json={"text": "When does the ferry leave?"}).json()
+    assert whole["answer"] == "The ferry leaves at nine in the morning. [1]"
+    assert whole["citations"][0]["number"] == 1
+    assert whole["citations"][0]["document_id"] == whole["hits"][0]["document_id"]
+    asked = {"text": "When does the ferry leave?", "stream": True}
+    reply = http.post("/v1/ask", json=asked)
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    names, data = zip(*events_of(reply.text), strict=True)
+    assert names == ("hits", *["delta"] * (len(names) - 2), "answer")
+    assert len(names) > 5
+    given = [{key: value for key, value in hit.items() if key != "given"} for hit in whole["hits"]]
+    assert data[0]["hits"] == given
+    assert "".join(piece["text"] for piece in data[1:-1]) == whole["answer"]
+    assert {**data[-1], "timings_ms": 0} == {**whole, "timings_ms": 0}
+
+
+def test_replies_have_the_shape_that_is_described(http: httpx.Client) -> None:
+    answer = http.post("/v1/ask", json={"text": "When does the ferry leave?"}).json()
+    found = http.get("/v1/search?q=ferry").json()
+    listed = http.get("/v1/documents").json()
+    words = http.get(f"/v1/documents/{listed['documents'][0]['id'].replace('/', '%2F')}/text")
+    for shape, reply in (
+        (AnswerShape, answer),
+        (GivenHitShape, answer["hits"][0]),
+        (CitationShape, answer["citations"][0]),
+        (SearchShape, found),
+        (DocumentShape, listed["documents"][0]),
+        (DocumentTextShape, words.json()),
+    ):
+        assert set(reply) == set(shape.model_validate(reply).model_fields_set)
+        assert set(reply) <= set(shape.model_fields)
+        required = {name for name, one in shape.model_fields.items() if one.is_required()}
+        assert required <= set(reply)
+
+
+def test_a_spoken_question_is_answered(http: httpx.Client, recording: Path) -> None:
+    reply = http.post("/v1/ask", files={"audio": (recording.name, recording.read_bytes())})
+    assert reply.json()["found"] is True
+
+
+def test_upload_listing_text_and_removal(http: httpx.Client, rag: WavRAG, tmp_path: Path) -> None:
+    page = tmp_path / "Tide tables.md"
+    page.write_text("# Tides\n\nThe late tide is at ten.\n\n## Boats\n\nBoats wait for it.\n")
+    job = uploaded(http, page, metadata='{"year": 2026, "tidal": true}')
+    (id,) = job["report"]["added"]
+    assert job["documents"] == [{"id": id, "name": "Tide tables.md", "title": "Tides"}]
+    assert http.get(f"/v1/jobs/{job['id']}").json() == job
+    assert http.get("/v1/jobs").json()["jobs"][0] == job
+    document = http.get(f"/v1/documents/{id}").json()
+    assert document["title"] == "Tides"
+    metadata = {"filename": "Tide tables.md", "year": 2026, "tidal": True}
+    assert document["metadata"] == metadata
+    listed = http.get("/v1/documents", params={"q": "tide", "modality": "text"}).json()
+    assert listed == {"documents": [document], "total": 1}
+    words = http.get(f"/v1/documents/{id}/text").json()
+    for passage in words["contents"]:
+        assert words["text"][passage["char_start"] : passage["char_end"]] == passage["text"]
+    assert "Boats wait for it." in words["text"]
+    found = http.get("/v1/search", params={"q": "late tide", "where": "year = 2026"}).json()
+    assert {hit["document_id"] for hit in found["hits"]} == {id}
+    again = uploaded(http, page, metadata='{"year": 2026, "tidal": true}')
+    assert again["report"]["unchanged"] == [id]
+    uploads = rag.kb.directory / "uploads"
+    assert len(list(uploads.iterdir())) == 1
+    changed = uploaded(http, page)
+    assert changed["report"]["updated"] == [id]
+    assert len(list(uploads.iterdir())) == 1
+    gone = http.delete(f"/v1/documents/{id}?wait=30")
+    assert gone.status_code == 202
+    assert gone.json()["report"] == {"removed": [id], "passages": 2}
+    assert list(uploads.iterdir()) == []
+    assert http.get(f"/v1/documents/{id}").status_code == 404
+    assert http.delete(f"/v1/documents/{id}").status_code == 404
+
+
+def test_documents_that_were_indexed_where_they_lie(http: httpx.Client, rag: WavRAG) -> None:
+    (source,) = [one.id for one in rag.kb.documents() if one.id.endswith("bees.md")]
+    document = http.get(f"/v1/documents/{source.replace('/', '%2F')}").json()
+    assert document["id"] == source
+    words = http.get(f"/v1/documents/{source.replace('/', '%2F')}/text").json()
+    assert words["contents"][0]["text"] in BEES
+
+
+def test_a_recording_whole_in_ranges_and_in_spans(http: httpx.Client, recording: Path) -> None:
+    job = uploaded(http, recording)
+    (id,) = job["report"]["added"]
+    assert job["documents"][0]["title"] == "rising tone"
+    audio = f"/v1/documents/{id}/audio"
+    whole = http.get(audio)
+    assert whole.content == recording.read_bytes()
+    assert whole.headers["content-type"] == "audio/wav"
+    part = http.get(audio, headers={"Range": "bytes=10-19"})
+    assert part.status_code == 206
+    assert part.content == whole.content[10:20]
+    for format in ("wav", "ogg", "mp3", "flac"):
+        span = http.get(audio, params={"start": 1, "end": 2, "format": format})
+        assert span.status_code == 200
+        clip = load(io.BytesIO(span.content), 16_000)
+        assert clip.duration == pytest.approx(1, abs=0.08)
+        spectrum = np.abs(np.fft.rfft(clip.samples))
+        assert np.argmax(spectrum) * 16_000 / len(clip.samples) == pytest.approx(600, abs=5)
+    for wrong in ({"start": 2, "end": 1}, {"start": 0, "end": 10_000}, {"start": 100, "end": 101}):
+        assert http.get(audio, params=wrong).status_code == 400
+    assert http.get("/v1/documents/nothing/audio").status_code == 404
+    http.delete(f"/v1/documents/{id}?wait=30")
+
+
+def test_health_readiness_figures_and_the_description(http: httpx.Client) -> None:
+    assert http.get("/healthz").json() == {"status": "ok"}
+    assert http.get("/readyz").json() == {"ready": True}
+    http.get("/v1/search?q=x")
+    figures = http.get("/metrics").text
+    assert 'wavrag_request_seconds_count{method="GET",route="/v1/search",status="200"}' in figures
+    assert 'wavrag_stage_seconds_count{stage="search"}' in figures
+    paths = http.get("/openapi.json").json()["paths"]
+    assert {"/v1/ask", "/v1/documents", "/v1/embeddings", "/v1/chat/completions"} <= set(paths)
+
+
+def test_the_page_and_its_headers(http: httpx.Client) -> None:
+    page = http.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert "http://" not in page.text.replace("http://www.w3.org", "")
+    assert "https://" not in page.text
+    assert http.get("/nothing").status_code == 404
+    assert http.get("/..%2f..%2fapp.py").status_code == 404
+
+
+def test_two_clients_at_once(url: str) -> None:
+    failures: list[str] = []
+
+    def ask(words: str, start: str) -> None:
+        with client(url) as http:
+            for _ in range(10):
+                answer = http.post("/v1/ask", json={"text": words}).json()["answer"]
+                if not answer.startswith(start):
+                    failures.append(answer)
+
+    asked = [("When does the ferry leave?", "The ferry"), ("How far flies a honeybee?", "A honeyb")]
+    threads = [threading.Thread(target=ask, args=pair) for pair in asked]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+class Endless:
+    """Writes until it is closed, and tells when it was."""
+
+    name = "endless"
+    modalities = frozenset({"text"})
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self.writing = threading.Event()
+        self._stop = threading.Event()
+
+    def stream(self, messages: object, options: object) -> Stream[str]:
+        self._stop.clear()
+        return Stream(self._pieces(), self._stop.set)
+
+    def _pieces(self) -> Iterator[str]:
+        try:
+            yield "word"
+            self.writing.set()
+            while not self._stop.wait(0.01):
+                pass
+        finally:
+            self.ended.set()
+
+
+@pytest.mark.parametrize("path", ["/v1/ask", "/v1/chat/completions"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_goes_frees_the_generator(tmp_path: Path, path: str, stream: bool) -> None:
+    generator = Endless()
+    body: dict[str, Any] = {"stream": stream}
+    if path == "/v1/ask":
+        body["text"] = "the ferry"
+    else:
+        body |= {"model": "wavrag", "messages": [{"role": "user", "content": "the ferry"}]}
+    with filled(tmp_path, generator) as rag, serving(rag) as url, client(url) as http:
+        if stream:
+            with http.stream("POST", path, json=body) as reply:
+                lines = reply.iter_lines()
+                while "word" not in next(lines):
+                    pass
+        else:
+            with pytest.raises(httpx.ReadTimeout):
+                http.post(path, json=body, timeout=1)
+        assert generator.writing.is_set()
+        assert generator.ended.wait(10)
+        for _ in range(200):
+            if "wavrag_answers_in_progress 0.0" in http.get("/metrics").text:
+                break
+            time.sleep(0.02)
+        else:
+            pytest.fail("the answer is still counted as being written")
+
+
+def test_an_answer_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    generator = Endless()
+    options = replace(OPTIONS, answer_seconds=0.3)
+    with filled(tmp_path, generator) as rag, serving(rag, options) as url, client(url) as http:
+        reply = http.post("/v1/ask", json={"text": "the ferry"})
+        assert reply.status_code == 502
+        assert "after 0.3 s" in reply.json()["error"]["message"]
+        events = events_of(http.post("/v1/ask", json={"text": "ferry", "stream": True}).text)
+        assert events[-1][0] == "error"
+        assert generator.ended.wait(10)
+
+
+def test_a_knowledge_base_has_one_server(url: str, rag: Rag) -> None:
+    with pytest.raises(StoreError, match="another server serves"), serving(rag):
+        pass
