@@ -282,3 +282,13 @@ def test_what_is_no_clap_is_refused(tmp_path: Path) -> None:
         load_embedder(f"clap:{tmp_path}")
     with pytest.raises(EmbedderError, match="ORG/unknown"):
         load_embedder("clap:ORG/unknown")
+
+
+@needs_models
+def test_what_hears_another_rate_says_that_it_cannot_index_recordings(
+    tiny_clap: Path, tmp_path: Path
+) -> None:
+    with KnowledgeBase.open(tmp_path, embedder=f"clap:{tiny_clap}") as kb:
+        report = kb.add([Document("a", clip=tone(1.0, 16_000)), Document("b", text="a bell")])
+        assert report.added == ["b"]
+        assert "hears 48000 Hz" in report.skipped[0][1]

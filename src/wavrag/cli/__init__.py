@@ -10,13 +10,13 @@ import sys
 from collections.abc import Sequence
 
 from wavrag.cli.output import UsageError
-from wavrag.cli.parser import build_parser
+from wavrag.cli.parser import build_parser, grouped
 from wavrag.errors import WavRAGError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    arguments = build_parser().parse_args(argv)
+    arguments = build_parser().parse_args(grouped(sys.argv[1:] if argv is None else argv))
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()

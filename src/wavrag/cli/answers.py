@@ -29,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--paths", type=int, default=1, metavar="N", help="reasoning paths to sample (1)"
     )
+    parser.add_argument(
+        "--judge",
+        metavar="SPEC",
+        help="generator that judges the claims of answers against what they cite (default: none)",
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
     parser.add_argument(
         "--json",
@@ -45,6 +50,7 @@ def answers(arguments: argparse.Namespace) -> int:
         evaluate_answers,
         load_questions,
     )
+    from wavrag.generate import load_generator
     from wavrag.rag import WavRAG
 
     for name in ("paths", "limit"):
@@ -56,6 +62,7 @@ def answers(arguments: argparse.Namespace) -> int:
         check_target(target)
     questions = load_questions(arguments.questions, arguments.limit)
     quiet = arguments.json == "-"
+    judge = load_generator(arguments.judge) if arguments.judge else None
     with (
         WavRAG.open(arguments.kb, generator=arguments.generator, create=False) as rag,
         Bar("asking", "queries", quiet) as bar,
@@ -65,9 +72,12 @@ def answers(arguments: argparse.Namespace) -> int:
             questions,
             generator=rag.generator.name,
             paths=arguments.paths,
+            judge=judge,
             on_question=bar,
         )
     figures = answers_dict(report)
+    if judge is not None:
+        figures["judge"] = judge.name
     if target is not None:
         write_figures(target, figures)
     if quiet:

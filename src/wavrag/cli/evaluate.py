@@ -1,51 +1,138 @@
-"""`wavrag eval`."""
+"""`wavrag eval`, `wavrag eval compare` and `wavrag eval report`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from wavrag.cli.index import ProgressBar
-from wavrag.cli.output import Bar, check_target, note, print_json, write_figures
+from wavrag.cli.output import (
+    Bar,
+    UsageError,
+    check_target,
+    counted,
+    note,
+    print_json,
+    write_figures,
+)
+
+if TYPE_CHECKING:
+    from wavrag.embed import Embedder
+    from wavrag.evaluate import System, Task
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
-    """Measure each embedder on a task, and print and write the figures."""
+    """Measure each embedder on each task, and print and write the figures."""
     from wavrag.embed import load_embedder
-    from wavrag.evaluate import LEGS, evaluate_embedder, load_task, report_dict, table
+    from wavrag.evaluate import LEGS, load_task, report_dict, table
     from wavrag.evaluate.retrieval import check_modalities
 
-    target = None if arguments.json in (None, "-") else Path(arguments.json)
-    if target is not None:
-        check_target(target)
-    task = load_task(
-        arguments.task,
-        query_modality=arguments.query_modality,
-        corpus_modality=arguments.corpus_modality,
-    )
+    if arguments.cpu_price is not None and arguments.cpu_price < 0:
+        raise UsageError(f"--cpu-price is {arguments.cpu_price:g}: give a price from 0")
+    target = _target(arguments.json)
+    tasks = [
+        load_task(
+            folder,
+            query_modality=arguments.query_modality,
+            corpus_modality=arguments.corpus_modality,
+        )
+        for folder in dict.fromkeys(arguments.task)
+    ]
     embedders = [load_embedder(name) for name in dict.fromkeys(arguments.embedder)]
-    for embedder in embedders:
-        check_modalities(task, embedder)  # all of them before hours go into the first
+    for task in tasks:
+        for embedder in embedders:
+            check_modalities(task, embedder)  # all of them before hours go into the first
     quiet = arguments.json == "-"
-    systems = []
-    for embedder in embedders:
+    legs = list(dict.fromkeys(arguments.legs or LEGS))
+    measured = []
+    for task in tasks:
+        systems = [
+            system
+            for embedder in embedders
+            for system in _measure(task, embedder, legs, quiet=quiet)
+        ]
+        measured.append(report_dict(task, systems, arguments.cpu_price))
+        if target is not None:
+            write_figures(target, _document(measured))  # what is measured is kept
         if not quiet:
-            note(
-                f"{embedder.spec.name}: {len(task.corpus):,} entries, {len(task.queries):,} queries"
-            )
-        with ProgressBar(quiet) as bar, Bar("asking", "queries", quiet) as asked:
-            systems += evaluate_embedder(
-                task,
-                embedder,
-                list(dict.fromkeys(arguments.legs or LEGS)),
-                on_index=bar,
-                on_query=asked,
-            )
-    figures = report_dict(task, systems)
+            print(table(task, systems, arguments.cpu_price))
+    if quiet:
+        print_json(_document(measured))
+    return 0
+
+
+def _measure(task: Task, embedder: Embedder, legs: list[Any], *, quiet: bool) -> list[System]:
+    from wavrag.evaluate import evaluate_embedder
+
+    if not quiet:
+        note(
+            f"{task.name}, {embedder.spec.name}: {len(task.corpus):,} entries,"
+            f" {len(task.queries):,} queries"
+        )
+    with ProgressBar(quiet) as bar, Bar("asking", "queries", quiet) as asked:
+        return evaluate_embedder(task, embedder, legs, on_index=bar, on_query=asked)
+
+
+def _document(measured: list[dict[str, Any]]) -> dict[str, Any]:
+    """One task as it is, several in a list."""
+    return measured[0] if len(measured) == 1 else {"tasks": measured}
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Print how far two runs, or the systems of one, are apart."""
+    from wavrag.evaluate import compare as comparing
+    from wavrag.evaluate.results import evaluations
+
+    if arguments.changed < 0:
+        raise UsageError(f"--changed is {arguments.changed}: give a number from 0")
+    if len(arguments.results) > 2:
+        raise UsageError(f"{len(arguments.results)} files cannot be compared: give one or two")
+    target = _target(arguments.json)
+    runs = [evaluations(path) for path in arguments.results]
+    names = [Path(path).name for path in arguments.results]
+    comparisons = comparing.compare(
+        runs[0],
+        runs[1] if len(runs) == 2 else None,
+        metric=arguments.metric,
+        changed=arguments.changed,
+        names=(names[0], names[-1]) if names[0] != names[-1] else ("A", "B"),
+    )
+    figures = {"metric": arguments.metric, "comparisons": comparing.comparison_list(comparisons)}
     if target is not None:
         write_figures(target, figures)
-    if quiet:
+    if arguments.json == "-":
         print_json(figures)
     else:
-        print(table(task, systems))
+        print(comparing.comparison_table(comparisons, arguments.metric))
     return 0
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Write one page of any set of results."""
+    from wavrag.evaluate.page import PageOptions, report_page, write_page
+    from wavrag.evaluate.results import read_figures
+
+    for name in ("worst", "audio_mb"):
+        if getattr(arguments, name) < 0:
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} is {getattr(arguments, name):g}: give a number from 0")
+    target = Path(arguments.out)
+    check_target(target, "--out")
+    results = {path: read_figures(path) for path in dict.fromkeys(arguments.results)}
+    options = PageOptions(worst=arguments.worst, audio_bytes=int(arguments.audio_mb * 1e6))
+    page = report_page(results, options)
+    write_page(target, page.html)
+    for remark in page.remarks:
+        note(remark)
+    print(f"{target}: {counted(len(results), 'file')} of results, {page.size / 1e6:.1f} MB")
+    return 0
+
+
+def _target(given: str | None) -> Path | None:
+    """The file that figures are to be written to, checked."""
+    if given in (None, "-"):
+        return None
+    target = Path(str(given))
+    check_target(target)
+    return target

@@ -125,14 +125,16 @@ class Bar:
             self._bar.close()
 
 
-def check_target(path: Path) -> None:
+def check_target(path: Path, option: str = "--json") -> None:
     """Refuse what cannot be written at the end, before the work."""
     if path.is_dir():
-        raise InputError(f"--json {path} is a folder: name a file")
+        raise InputError(f"{option} {path} is a folder: name a file")
     if not path.absolute().parent.is_dir():
-        raise InputError(f"--json {path}: there is no folder {path.parent}: make it first")
+        raise InputError(f"{option} {path}: there is no folder {path.parent}: make it first")
     if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise InputError(f"--json {path} cannot be written: allow it (chmod), or name another file")
+        raise InputError(
+            f"{option} {path} cannot be written: allow it (chmod), or name another file"
+        )
 
 
 def write_figures(path: Path, figures: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
@@ -14,6 +15,8 @@ DESCRIPTION = (
     "Ask with your voice, over recordings and documents. Answers cite the sentence, or the second"
     " of the recording, that they rest on."
 )
+GROUPED = {"eval": ("compare", "report")}
+"""Commands whose first word is one of its own; `eval ./compare` is the task of that name."""
 EPILOG = "Start with `wavrag demo`, or `wavrag index FOLDER` and `wavrag ask 'a question'`."
 WHERE_HELP = "only passages that pass, e.g. \"year >= 2020 and speaker = 'Ada'\""
 
@@ -46,6 +49,13 @@ def build_parser() -> argparse.ArgumentParser:
     _demo(commands)
     _doctor(commands)
     return parser
+
+
+def grouped(argv: Sequence[str]) -> list[str]:
+    """Arguments with the words of a command of two as one."""
+    if len(argv) > 1 and argv[1] in GROUPED.get(argv[0], ()):
+        return [f"{argv[0]} {argv[1]}", *argv[2:]]
+    return list(argv)
 
 
 def _command(commands: Any, name: str, summary: str, runs: str) -> argparse.ArgumentParser:
@@ -190,6 +200,7 @@ def _eval(commands: Any) -> None:
     )
     parser.add_argument(
         "task",
+        nargs="+",
         metavar="TASK_DIR",
         help="folder with corpus.jsonl, queries.jsonl and qrels/test.tsv",
     )
@@ -216,6 +227,55 @@ def _eval(commands: Any) -> None:
         "--json",
         metavar="FILE",
         help="write the figures as one JSON document; - prints it, and nothing else",
+    )
+    parser.add_argument(
+        "--cpu-price",
+        type=float,
+        metavar="PRICE",
+        help="of an hour of one processor, for the cost of an hour of sound",
+    )
+    compare = _command(
+        commands, "eval compare", "compare two files of figures, query by query",
+        "evaluate:compare",
+    )  # fmt: skip
+    compare.add_argument(
+        "results",
+        nargs="+",
+        metavar="RESULTS.json",
+        help="two files of `wavrag eval --json`, or one with several embedders",
+    )
+    compare.add_argument(
+        "--metric", default="ndcg@10", metavar="NAME", help="what queries changed by (ndcg@10)"
+    )
+    compare.add_argument(
+        "--changed", type=int, default=10, metavar="N", help="most queries to name (10)"
+    )
+    compare.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write the comparison as one JSON document; - prints it, and nothing else",
+    )
+    report = _command(
+        commands, "eval report", "write a page of results, with failures to listen to",
+        "evaluate:report",
+    )  # fmt: skip
+    report.add_argument(
+        "results",
+        nargs="+",
+        metavar="RESULTS.json",
+        help="files of `wavrag eval --json`, `wavrag answers --json`, or results.json of"
+        " experiments",
+    )
+    report.add_argument("--out", required=True, metavar="FILE.html", help="page to write")
+    report.add_argument(
+        "--worst", type=int, default=20, metavar="N", help="failures of each system (20)"
+    )
+    report.add_argument(
+        "--audio-mb",
+        type=float,
+        default=20.0,
+        metavar="MB",
+        help="most sound in the page; what does not fit is named (20)",
     )
 
 

@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from wavrag.errors import InputError
+from wavrag.evaluate.claims import judge_answer
 from wavrag.evaluate.metrics import RESAMPLES, SEED, confidence_intervals, mean
 from wavrag.generate import SourcePart
+from wavrag.generate.base import Generator
 from wavrag.generate.grounding import Support, check
 from wavrag.types import Answer, Hit
 
@@ -182,6 +184,7 @@ FIGURES: Mapping[str, str] = {
     "citation_precision": "cited passages that hold a gold answer",
     "citation_recall": "gold documents that were cited",
     "supported": "sentences that the passages they cite support",
+    "claims": "claims that the cited passages support, as the judge says",
     "answered": "answerable questions that were answered",
     "silent": "unanswerable questions that were not",
     "abstention": "questions of both kinds treated rightly",
@@ -196,6 +199,7 @@ def evaluate_answers(
     *,
     generator: str = "",
     paths: int = 1,
+    judge: Generator | None = None,
     on_question: Callable[[int, int], None] | None = None,
 ) -> AnswerReport:
     """Ask every question and measure the answers.
@@ -205,7 +209,11 @@ def evaluate_answers(
         questions: at least one.
         generator: name of what answers, for the report.
         paths: reasoning paths that it samples, for the report.
+        judge: what judges the claims of answers (`wavrag.evaluate.claims`); None leaves them out.
         on_question: told how many of how many were asked.
+
+    Raises:
+        GenerationError: the judge cannot be reached, or cannot judge.
     """
     values: dict[str, list[float]] = {name: [] for name in FIGURES}
     for number, question in enumerate(questions):
@@ -214,7 +222,10 @@ def evaluate_answers(
         started = time.perf_counter()
         answer = ask(question.question)
         seconds = time.perf_counter() - started
-        for name, value in {**score(question, answer), "seconds": seconds}.items():
+        scored = {**score(question, answer), "seconds": seconds}
+        if judge is not None and (precision := judge_answer(answer, judge).precision) is not None:
+            scored["claims"] = precision
+        for name, value in scored.items():
             values[name].append(value)
     answerable = sum(question.answerable for question in questions)
     return AnswerReport(

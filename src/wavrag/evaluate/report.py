@@ -111,6 +111,7 @@ def _found_dict(found: Found) -> dict[str, Any]:
         "score": round(found.score, 6),
         "place": found.place,
         "span": found.span,
+        "modality": found.modality,
         "heard": found.heard,
     }
     return {name: value for name, value in fields.items() if value not in (None, "")}

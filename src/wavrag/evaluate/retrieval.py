@@ -240,7 +240,7 @@ def _found(entry: str, hit: Scored | Hit) -> Found:
     else:
         start, end, heard = passage.char_start, passage.char_end, None
     span = (float(start), float(end)) if start is not None and end is not None else None
-    return Found(entry, hit.score, passage.place, span, heard)
+    return Found(entry, hit.score, passage.place, span, passage.modality, heard)
 
 
 def _errors(task: Task, words: Mapping[str, str | None]) -> WordErrors | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from wavrag.evaluate.cost import Cost
 from wavrag.evaluate.wer import WordErrors
+from wavrag.types import Modality
 
 Legs: TypeAlias = Literal["dense", "lexical", "fused"]
 LEGS: tuple[Legs, ...] = get_args(Legs)
@@ -25,6 +26,7 @@ class Found:
         score: of the passage: a cosine, a BM25 score, or a fused one.
         place: of the passage in it, for people.
         span: of the passage, in seconds of a recording or characters of a text; None for the whole.
+        modality: whether the passage is of a recording or of a text.
         heard: words that were recognised in the passage of a recording; None for a text, or where
             the embedder gives no words.
     """
@@ -33,6 +35,7 @@ class Found:
     score: float
     place: str = ""
     span: tuple[float, float] | None = None
+    modality: Modality = "text"
     heard: str | None = None
 
 

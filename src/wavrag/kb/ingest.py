@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from wavrag import audio, text
+from wavrag.audio.vad import SAMPLE_RATE
 from wavrag.errors import InputError
 from wavrag.types import Clip, Document, Float32, Item, Metadata, NoteSink, Passage
 
@@ -207,6 +208,11 @@ def _audio_units(
     document: Document, blocks: Iterable[Float32], sample_rate: int, options: IngestOptions
 ) -> Iterator[Unit]:
     source = document.path or document.id
+    if sample_rate != SAMPLE_RATE:
+        raise InputError(
+            f"{source}: recordings are cut at {SAMPLE_RATE} Hz, and the embedder hears"
+            f" {sample_rate} Hz: index recordings with another, such as cascade"
+        )
     title = document.title or Path(source).stem
     base = Passage(document.id, 0, source=source, title=title, metadata=document.metadata)
     for ordinal, clip in enumerate(audio.windows(blocks, sample_rate, options.windows, source)):
