@@ -110,6 +110,14 @@ def test_longform(data: Path, tmp_path: Path) -> None:
     assert all(row[-1] > 50 for row in timings)  # megabytes of a process with its models
 
 
+def test_longform_has_recordings_of_ten_minutes_at_least(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", str(data), "--out", str(tmp_path), "--set", "longest=5"]
+    assert main(["experiment", "longform", *arguments]) == 1
+    assert "longest=5 leaves no recording: 10 minutes or more" in capsys.readouterr().err
+
+
 def test_cost(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = twice("cost", data, tmp_path)
     assert [row[0] for row in rows(results, "gpu")] == [model.label for model in MODELS]

@@ -1,7 +1,8 @@
 """What the experiments share: systems by name, samples of the data, questions to a knowledge base.
 
-Every ranking is that of `KnowledgeBase.retrieve` on the real store; the list of a leg is put
-together from the scores that its hits carry.
+Every ranking is that of `KnowledgeBase.retrieve` on the real store, asked for so many hits that the
+list of a leg can be put together from the scores that they carry. It then fuses as many of each
+leg, where a search for ten hits fuses 50: a few questions have another order.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ from wavrag.evaluate.metrics import Qrels, evaluate_run, mean
 from wavrag.evaluate.significance import paired_bootstrap
 from wavrag.evaluate.system import LEGS
 from wavrag.evaluate.wer import word_errors
-from wavrag.speech.base import NEUTRAL
+from wavrag.speech.base import NEUTRAL, Engine
 from wavrag.speech.registry import load_engine
 from wavrag.types import Clip, Document, Query
 
@@ -86,6 +86,7 @@ def run(context: Context) -> Results:
             left_out.append(f"The voice of {voice}: the program {program} is not installed.")
         else:
             voices.append(voice)
+    sounds = _Readings(context)
     readings: dict[tuple[str, str, str], _Reading] = {}
     done, total = 0, len(compared) * len(voices) * len(SETS)
     for system in compared:
@@ -95,7 +96,7 @@ def run(context: Context) -> Results:
                     context.on_progress("realspeech", done, total)
                     found = context.step(
                         f"{system.key}-{voice}-{name}",
-                        partial(_ask, context, asked, voice, rows),
+                        partial(_ask, sounds, asked, voice, rows),
                         {"embedder": system.embedder},
                     )
                     readings[system.key, voice, name] = _reading(found, rows, texts)
@@ -123,25 +124,37 @@ def _long_enough(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [firsts[text] for text in reversed(firsts) if len(text.split()) >= FEWEST_WORDS]
 
 
+class _Readings:
+    """Every sentence in every voice; what was synthesised is kept for the next system."""
+
+    def __init__(self, context: Context) -> None:
+        self._data = context.data
+        self._engines: dict[str, Engine] = {}
+        self._spoken: dict[tuple[str, str], Clip] = {}
+
+    def clip(self, voice: str, row: Mapping[str, Any]) -> Clip:
+        """A sentence as read by people, or by a program."""
+        if voice == HUMAN:
+            return load(self._data / row["audio"], RATE)
+        key = voice, row["text"]
+        if key not in self._spoken:
+            name, speaker, _ = VOICES[voice]
+            engine = self._engines.setdefault(voice, load_engine(name))
+            self._spoken[key] = engine.speak(row["text"], speaker or engine.default_voice, NEUTRAL)
+        return self._spoken[key]
+
+
 def _ask(
-    context: Context, asked: Asked, voice: str, rows: Sequence[Mapping[str, Any]]
+    sounds: _Readings, asked: Asked, voice: str, rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     ranked: dict[str, dict[str, list[str]]] = {leg: {} for leg in LEGS}
     heard = {}
     for row in rows:
-        clip = _clip(context, voice, row)
+        clip = sounds.clip(voice, row)
         legs, heard[row["id"]] = asked.answer(Query(clip=clip))
         for leg, found in legs.items():
             ranked[leg][row["id"]] = found
     return {"ranked": ranked, "heard": heard}
-
-
-def _clip(context: Context, voice: str, row: Mapping[str, Any]) -> Clip:
-    if voice == HUMAN:
-        return load(context.data / row["audio"], RATE)
-    name, speaker, _ = VOICES[voice]
-    engine = load_engine(name)
-    return engine.speak(row["text"], speaker or engine.default_voice, NEUTRAL)
 
 
 def _reading(
