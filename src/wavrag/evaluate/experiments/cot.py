@@ -125,9 +125,7 @@ def _reasoned(
     agreed = len({votes.normalise(path.answer) for path in found.paths if path.finished}) == 1
     return {
         "text": found.paths[found.chosen].answer,
-        "by": found.chosen_by
-        if len({votes.normalise(p.answer) for p in found.paths}) > 1
-        else "agreed",
+        "by": "agreed" if agreed else found.chosen_by,
         "paths": [path.answer for path in found.paths],
         **_cost(model.taken()),
     }
