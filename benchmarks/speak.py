@@ -22,9 +22,9 @@ import numpy as np
 
 from wavrag import load_embedder
 from wavrag.errors import WavRAGError
+from wavrag.evaluate.wer import edits
 from wavrag.speech import ENGINES, Engine, Style, best_engine, speak
 from wavrag.text import read, sentences
-from wavrag.train.letters import edits
 from wavrag.types import Item
 
 STYLES = {

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from audio_files import tone
+from tiny_clap import build_clap
 from wavrag import KnowledgeBase
 from wavrag.embed import load_embedder
 from wavrag.errors import EmbedderError, IndexMismatchError, MissingExtraError
@@ -23,7 +24,7 @@ from wavrag.types import Clip, Document, Item, Query
 pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
 
-from wavrag.embed.model_specs import SPEC_FILE, ModelSpec, spec_for, write_spec
+from wavrag.embed.model_specs import SPEC_FILE, spec_for, write_spec
 from wavrag.embed.sentence_model import SentenceModel
 from wavrag.train.contrastive.tiny import build_tiny
 
@@ -162,42 +163,12 @@ def test_what_belongs_into_the_message_is_put_there(folder: Path) -> None:
     np.testing.assert_allclose(one.embed(given, "query"), other.embed(meant, "query"), atol=1e-6)
 
 
-def clap(folder: Path) -> ModelSpec:
-    """A tiny CLAP: two towers, ten seconds, 48 kHz."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import (
-        ClapConfig,
-        ClapFeatureExtractor,
-        ClapModel,
-        ClapProcessor,
-        RobertaTokenizerFast,
-    )
-
-    letters = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *pre_tokenizers.ByteLevel.alphabet()]
-    bpe = Tokenizer(models.BPE({letter: at for at, letter in enumerate(letters)}, []))
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    config = ClapConfig(
-        text_config={
-            "vocab_size": len(letters), "hidden_size": 32, "num_hidden_layers": 1,
-            "num_attention_heads": 2, "intermediate_size": 32, "projection_dim": 16,
-            "max_position_embeddings": 130,
-        },
-        audio_config={
-            "spec_size": 256, "num_mel_bins": 64, "patch_embeds_hidden_size": 8,
-            "hidden_size": 64, "depths": [1, 1, 1, 1], "num_attention_heads": [1, 1, 1, 1],
-            "projection_dim": 16, "enable_fusion": False, "num_classes": 2,
-        },
-        projection_dim=16,
-    )  # fmt: skip
-    ClapModel(config).save_pretrained(folder)
-    tokens = RobertaTokenizerFast(tokenizer_object=bpe, model_max_length=128)
-    extractor = ClapFeatureExtractor(truncation="rand_trunc", padding="repeatpad")
-    ClapProcessor(extractor, tokens).save_pretrained(folder)
-    return replace(spec_for("laion/clap-htsat-unfused"), name="clap", dim=16, max_text_tokens=100)
-
-
 def test_two_towers_embed_text_sound_and_the_mean_of_both(tmp_path: Path) -> None:
-    model = SentenceModel(tmp_path, clap(tmp_path), device="cpu")
+    build_clap(tmp_path)
+    known = spec_for("laion/clap-htsat-unfused")
+    model = SentenceModel(
+        tmp_path, replace(known, name="clap", dim=16, max_text_tokens=100), device="cpu"
+    )
     sound = Clip(tone(440, 1.0, 48_000).astype(np.float32), 48_000)
     text, heard, both = model.embed(
         [Item(text="a dog"), Item(clip=sound), Item(text="a dog", clip=sound)], "passage"

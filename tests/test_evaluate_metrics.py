@@ -2,6 +2,9 @@
 
 import math
 import random
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,37 +81,50 @@ def test_what_has_no_value_is_refused(run: dict, qrels: dict, message: str) -> N
         evaluate_run(run, qrels)
 
 
+@pytest.mark.parametrize("grades", [1_000, 3], ids=["no ties", "many ties"])
 @pytest.mark.parametrize("seed", range(20))
-def test_values_are_those_of_trec_eval(seed: int) -> None:
+def test_values_are_those_of_trec_eval(seed: int, grades: int) -> None:
     chance = random.Random(seed)
-    ids = [f"d{number}" for number in range(40)]
+    ids = [f"d{number:02d}" for number in range(40)]
+    # trec_eval ranks equal scores by id backwards, we forwards: it is given ids that run backwards.
+    theirs_of = {id: f"d{99 - int(id[1:]):02d}" for id in ids}
     qrels: dict[str, dict[str, int]] = {}
     scores: dict[str, dict[str, float]] = {}
     for number in range(25):
         judged = {id: chance.choice([0, 0, 1, 1, 2, 3]) for id in chance.sample(ids, 12)}
-        judged["d0"] = chance.choice([1, 2])
+        judged["d00"] = chance.choice([1, 2])
         qrels[f"q{number}"] = judged
         found = chance.sample(ids, chance.randrange(1, 40))
-        scores[f"q{number}"] = {id: float(len(found) - rank) for rank, id in enumerate(found)}
+        scores[f"q{number}"] = {id: chance.randrange(grades) / grades for id in found}
     ranked = {query: rank_ids(found) for query, found in scores.items()}
-    mine = evaluate_run(ranked, qrels)
+    uncut = {"mrr": partial(reciprocal_rank, k=40)}
+    mine = evaluate_run(ranked, qrels, {**METRICS, **uncut})
 
-    measures = {"recall.1,5,10", "ndcg_cut.10"}
-    theirs = pytrec_eval.RelevanceEvaluator(qrels, measures).evaluate(scores)
-    # trec_eval's recip_rank has no depth: it is given the first ten only.
+    def translated(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {
+            query: {theirs_of[id]: value for id, value in row.items()}
+            for query, row in rows.items()
+        }
+
+    measures = {"recall.1,5,10", "ndcg_cut.10", "recip_rank"}
+    judge = pytrec_eval.RelevanceEvaluator(translated(qrels), measures)
+    theirs = judge.evaluate(translated(scores))
+    # trec_eval's recip_rank has no depth: for mrr@10 it is given the first ten only.
     tops = {query: {id: scores[query][id] for id in ranked[query][:10]} for query in ranked}
-    first = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(tops)
+    first = judge.evaluate(translated(tops))
 
     names = {
         "recall@1": "recall_1",
         "recall@5": "recall_5",
         "recall@10": "recall_10",
         "ndcg@10": "ndcg_cut_10",
+        "mrr": "recip_rank",
     }
     for name, theirs_name in names.items():
         expected = [theirs[query][theirs_name] for query in qrels]
         assert mine[name] == pytest.approx(expected, abs=1e-9), name
-    assert mine["mrr@10"] == pytest.approx([first[query]["recip_rank"] for query in qrels])
+    expected = [first[query]["recip_rank"] for query in qrels]
+    assert mine["mrr@10"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_metrics_are_those_that_the_report_names() -> None:

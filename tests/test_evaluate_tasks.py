@@ -11,7 +11,7 @@ from audio_files import tone, write
 from wavrag.embed import FakeEmbedder, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate import evaluate_embedder, load_task
-from wavrag.evaluate.retrieval import best_entries, check_modalities, documents_of
+from wavrag.evaluate.retrieval import best_passages, check_modalities, documents_of
 from wavrag.train.captions import training_captions
 from wavrag.types import Passage, Scored
 
@@ -173,7 +173,7 @@ def test_an_entry_counts_with_its_best_passage() -> None:
     entry_of = {"a": "a", "a\taudio": "a", "b": "b", "c": "c", "q": "q"}
     passages = [("a", 0, 0.2), ("b", 0, 0.9), ("a\taudio", 3, 0.9), ("c", 0, 0.5), ("q", 0, 1.0)]
     scored = [Scored(Passage(document, ordinal), score) for document, ordinal, score in passages]
-    assert best_entries(scored, entry_of, "q") == ["a", "b", "c"]
+    assert list(best_passages(scored, entry_of, "q")) == ["a", "b", "c"]
 
 
 def test_the_whole_way_with_every_leg(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from wavrag.audio.prosody import Prosody, measure
 from wavrag.demo import DATA
 from wavrag.embed.base import Embedder
 from wavrag.errors import InputError, SpeechError, WavRAGError
+from wavrag.evaluate.wer import edits
 from wavrag.speech import (
     ENGINES,
     Engine,
@@ -33,7 +34,6 @@ from wavrag.speech.base import NEUTRAL, RATE, louder
 from wavrag.speech.kokoro import Kokoro
 from wavrag.speech.style import Limits, own_prosody
 from wavrag.train import voices
-from wavrag.train.letters import edits
 from wavrag.types import Clip, Float32, Item
 
 VARIABLES = ("PIPER", "KOKORO", "SPEECH_URL", "SPEECH_MODEL", "SPEECH_VOICE")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from wavrag.errors import InputError
-from wavrag.train.letters import collapse, edits, numbers, spell
+from wavrag.train.letters import collapse, numbers, spell
 from wavrag.train.texts import gather
 
 
@@ -94,9 +94,3 @@ def test_letters_are_collapsed_as_ctc_does() -> None:
     b, o, k = numbers("bok")
     assert collapse([0, b, b, 0, o, 0, o, o, k, 0]) == "book"
     assert collapse([]) == ""
-
-
-def test_edits_are_counted() -> None:
-    assert edits("kitten", "sitting") == 3
-    assert edits("a b c".split(), "a c".split()) == 1
-    assert edits("", "abc") == 3

@@ -15,7 +15,7 @@ import os
 import random
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,9 @@ def recordings(options: Options, name: str) -> Made:
     texts = {row["_id"]: row["text"] for row in made.corpus}
     asked = dict.fromkeys(id for _, id in made.qrels)
     return Made(
-        corpus=[{"_id": row["_id"], "audio": row["audio"]} for row in made.queries],
+        corpus=[
+            {"_id": row["_id"], "audio": row["audio"], "said": row["said"]} for row in made.queries
+        ],
         queries=[{"_id": id, "text": texts[id]} for id in asked],
         qrels=[(text, recording) for recording, text in made.qrels],
     )
@@ -136,12 +138,12 @@ def squad_recordings(options: Options) -> Made:
         if not path.exists():
             sentences = re.split(r"(?<=[.!?]) +", row["context"])
             write_wav(path, kokoro.read(sentences, READING_VOICES[number % 4]))
-        corpus.append({"_id": row["id"], "audio": str(path)})
+        corpus.append({"_id": row["id"], "audio": str(path), "said": row["context"]})
     known = {row["_id"] for row in corpus}
     kept = [row for row in rows if row["positive"] in known]
     return Made(
         corpus=corpus,
-        queries=[{"_id": row["id"], "audio": row["audio"], "text": row["text"]} for row in kept],
+        queries=[spoken_query(replace(options, words=True), row) for row in kept],
         qrels=[(row["id"], row["positive"]) for row in kept],
         provenance={"voices": list(READING_VOICES)},
     )
@@ -170,7 +172,7 @@ class ReadingVoices:
 def spoken_query(options: Options, row: Row) -> Row:
     """A query of a recording, and of its words if they are asked for."""
     words = {"text": row["text"]} if options.words else {}
-    return {"_id": row["id"], "audio": row["audio"], **words}
+    return {"_id": row["id"], "audio": row["audio"], "said": row["text"], **words}
 
 
 def squad_spoken_small(options: Options) -> Made:

@@ -1,54 +1,77 @@
 """The cascade: speech is recognised, and its words are embedded as text.
 
-The baseline that the paper compares with, and an embedder of its own.
+The baseline that the paper compares with, and an embedder of its own. What recognises and what
+embeds the words can each be another: `cascade:RECOGNISER,text=EMBEDDER`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from wavrag import config
-from wavrag.embed import minilm, moonshine
-from wavrag.embed.base import EmbedderSpec, Views, check_items
+from wavrag.embed.base import Embedder, EmbedderSpec, Views, check_items
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.moonshine import Moonshine
+from wavrag.embed.recogniser import Recogniser
 from wavrag.embed.runtime import Workers
+from wavrag.errors import EmbedderError
 from wavrag.types import Float32, Item, Role
 
-SPEC = replace(
-    minilm.SPEC,
-    name="cascade",
-    revision=f"moonshine-tiny-en-0.0.73+{minilm.REVISION}",
-    modalities=frozenset({"text", "audio"}),
-    sampling_rate=moonshine.SAMPLE_RATE,
-    max_audio_seconds=moonshine.MAX_SECONDS,
-    licence="MIT AND Apache-2.0",
-    gives_words=True,
-)
+NAME = "cascade"
+TEXT = ",text="  # before the name of the text embedder
+DEFAULT_PARTS = ("moonshine", "minilm")  # of the name `cascade`
 
 
 class Cascade:
-    """Moonshine tiny, then all-MiniLM-L6-v2.
+    """A recogniser, Moonshine tiny by default, then a text embedder, all-MiniLM-L6-v2 by default.
 
     An item of text and sound is embedded as its text followed by the recognised words.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        recogniser: Recogniser | None = None,
+        text_embedder: Embedder | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Put the two together.
+
+        Args:
+            recogniser: what hears.
+            text_embedder: what embeds the words.
+            threads: clips heard at a time; by default one for each processor.
+
+        Raises:
+            EmbedderError: the text embedder does not embed text.
+        """
         threads = threads or config.threads()
-        self._recogniser = Moonshine()
-        self._text_embedder = MiniLM(threads)
+        self._recogniser = recogniser or Moonshine()
+        self._text_embedder = text_embedder or MiniLM(threads)
         self._workers = Workers(threads)
+        text = self._text_embedder.spec
+        if "text" not in text.modalities:
+            raise EmbedderError(
+                f"{text.name} embeds no text, and a cascade embeds words: use a text embedder, such"
+                " as minilm"
+            )
 
-    @property
+    @cached_property
     def spec(self) -> EmbedderSpec:
-        """What it is and can do."""
-        return SPEC
-
-    def load(self) -> None:
-        """Read the weights of both models now rather than at the first item."""
-        self._recogniser.load()
-        self._text_embedder.load()
+        """What it is and can do: the text embedder's vectors, for what the recogniser hears."""
+        heard, text = self._recogniser.spec, self._text_embedder.spec
+        return replace(
+            text,
+            name=_name(heard.name, text.name),
+            revision=f"{heard.revision}+{text.revision}",
+            modalities=frozenset({"text", "audio"}),
+            sampling_rate=heard.sampling_rate,
+            max_audio_seconds=heard.max_seconds,
+            languages=tuple(one for one in heard.languages if {one, "mul"} & set(text.languages)),
+            licence=" AND ".join(dict.fromkeys((heard.licence, text.licence))),
+            gives_words=True,
+        )
 
     def embed(self, items: Sequence[Item], role: Role) -> Float32:
         """Embed texts and clips."""
@@ -56,14 +79,14 @@ class Cascade:
 
     def views(self, items: Sequence[Item], role: Role) -> Views:
         """Embed texts and clips; a clip's words are those recognised, empty if there are none."""
-        check_items(SPEC, items)
+        check_items(self.spec, items)
         words = self._workers.map(self._words, items)
         texts = [
             "\n".join(part for part in (item.text, heard) if part)
             for item, heard in zip(items, words, strict=True)
         ]
         return Views(
-            self._text_embedder.embed_texts(texts),
+            self._text_embedder.embed([Item(text=text) for text in texts], role),
             tuple(
                 item.text if item.clip is None else heard
                 for item, heard in zip(items, words, strict=True)
@@ -75,3 +98,30 @@ class Cascade:
             return ""
         # Without voice the recogniser invents words.
         return "" if item.clip.speech is False else self._recogniser.transcribe(item.clip)
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The recogniser and the text embedder of a cascade's name; what it leaves out by default.
+
+    `cascade:whisper=FOLDER,text=st:ORG/NAME` names both.
+
+    Raises:
+        EmbedderError: one of them is empty.
+    """
+    heard, text = DEFAULT_PARTS
+    rest = name.removeprefix(NAME)
+    if not rest:
+        return heard, text
+    named, separator, given = rest.removeprefix(":").partition(TEXT)
+    if not named or (separator and not given):
+        raise EmbedderError(
+            f"the embedder {name!r} lacks a part: write cascade:RECOGNISER or"
+            " cascade:RECOGNISER,text=EMBEDDER, such as cascade:pocketsphinx,text=minilm"
+        )
+    return named, given or text
+
+
+def _name(heard: str, text: str) -> str:
+    """As short as `split_name` understands it."""
+    name = NAME if (heard, text) == DEFAULT_PARTS else f"{NAME}:{heard}"
+    return name if text == DEFAULT_PARTS[1] else f"{name}{TEXT}{text}"

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.embed.runtime import load_session
 from wavrag.errors import EmbedderError
 from wavrag.types import Clip, Float32
@@ -24,6 +25,15 @@ TOKENS_PER_SECOND = 6.5  # more than speech ever yields; ends a loop of repeated
 BEGIN, END = 1, 2
 HEADS, HEAD_SIZE = 8, 36
 SPACE = "\u2581"
+
+SPEC = RecogniserSpec(
+    name="moonshine",
+    revision="moonshine-tiny-en-0.0.73",
+    sampling_rate=SAMPLE_RATE,
+    max_seconds=MAX_SECONDS,
+    languages=("en",),
+    licence="MIT",
+)
 
 
 def weights_folder() -> Path:
@@ -45,6 +55,11 @@ class Moonshine:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._given = folder
+
+    @property
+    def spec(self) -> RecogniserSpec:
+        """What it is and can do."""
+        return SPEC
 
     @cached_property
     def _folder(self) -> Path:
@@ -74,15 +89,28 @@ class Moonshine:
         """
         if not np.any(clip.samples):
             return ""
+        frames, mask = self._encode(clip)
+        tokens = self._decode(frames, mask, limit=max(8, int(clip.duration * TOKENS_PER_SECOND)))
+        words = b"".join(self._vocabulary[token] for token in tokens)
+        return words.decode("utf-8", "replace").replace(SPACE, " ").strip()
+
+    def frames(self, clip: Clip) -> Float32:
+        """What the encoder hears, 41.6 frames a second, float32, shape = (n_frames, 288).
+
+        Args:
+            clip: 16 kHz, at most 30 s, finite samples.
+        """
+        frames: Float32 = self._encode(clip)[0][0]
+        return frames
+
+    def _encode(self, clip: Clip) -> tuple[Float32, Any]:
+        """Frames of the encoder, shape = (1, n_frames, 288), and the mask of the waveform."""
         samples = clip.samples
         if len(samples) < MIN_SAMPLES:
             samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
         wave = np.ascontiguousarray(samples[None], np.float32)
         mask = np.ones(wave.shape, np.int64)
-        frames = self._encoder.run(None, {"input_values": wave, "attention_mask": mask})[0]
-        tokens = self._decode(frames, mask, limit=max(8, int(clip.duration * TOKENS_PER_SECOND)))
-        words = b"".join(self._vocabulary[token] for token in tokens)
-        return words.decode("utf-8", "replace").replace(SPACE, " ").strip()
+        return self._encoder.run(None, {"input_values": wave, "attention_mask": mask})[0], mask
 
     def _decode(self, frames: Float32, mask: Any, limit: int) -> list[int]:
         """Greedy search.

@@ -8,10 +8,12 @@ from wavrag.embed.base import Embedder
 from wavrag.errors import EmbedderError
 
 
-def _cascade() -> Embedder:
-    from wavrag.embed.cascade import Cascade
+def _cascade(name: str = "cascade") -> Embedder:
+    from wavrag.embed.cascade import Cascade, split_name
+    from wavrag.embed.recogniser import load_recogniser
 
-    return Cascade()
+    recogniser, text_embedder = split_name(name)
+    return Cascade(load_recogniser(recogniser), load_embedder(text_embedder))
 
 
 def _wavretriever_mini() -> Embedder:
@@ -26,6 +28,12 @@ def _minilm() -> Embedder:
     return MiniLM()
 
 
+def _raw_moonshine() -> Embedder:
+    from wavrag.embed.raw import RawMoonshine
+
+    return RawMoonshine()
+
+
 def _fake() -> Embedder:
     from wavrag.embed.fake import FakeEmbedder
 
@@ -36,6 +44,12 @@ def _remote(name: str) -> Embedder:
     from wavrag.embed.remote import RemoteEmbedder, RemoteOptions
 
     return RemoteEmbedder(RemoteOptions.from_name(name))
+
+
+def _clap(name: str) -> Embedder:
+    from wavrag.embed.clap import load_clap
+
+    return load_clap(name)
 
 
 def _sentence_model(name: str) -> Embedder:
@@ -49,9 +63,12 @@ EMBEDDERS: dict[str, Callable[[], Embedder]] = {
     "cascade": _cascade,
     "minilm": _minilm,
     "fake": _fake,
+    "raw:moonshine": _raw_moonshine,
 }
 
 PREFIXES: dict[str, Callable[[str], Embedder]] = {
+    "cascade:": _cascade,
+    "clap:": _clap,
     "st:": _sentence_model,
     "http://": _remote,
     "https://": _remote,
@@ -64,7 +81,12 @@ def load_embedder(name: str) -> Embedder:
 
     Args:
         name: `wavretriever-mini` (hears in one pass), `cascade` (speech is recognised, its words
-            are embedded), `minilm` (text only), `fake` (without weights, for tests);
+            are embedded), `minilm` (text only), `fake` (without weights, for tests),
+            `raw:moonshine` (an untrained encoder, sound only, to compare with);
+            `cascade:RECOGNISER` or `cascade:RECOGNISER,text=EMBEDDER`: a cascade of other parts,
+            where RECOGNISER is `moonshine`, `pocketsphinx` or `whisper=FOLDER`
+            (`wavrag.embed.recogniser`) and EMBEDDER any of these names that embeds text;
+            `clap:ORG/NAME` or `clap:FOLDER`: sounds and captions (`wavrag.embed.clap`);
             `st:ORG/NAME` or `st:FOLDER`: a model that sentence-transformers runs
             (`wavrag.embed.sentence_model`); `http://HOST:8000#MODEL`: a model that a server
             embeds with (`wavrag.embed.remote`), without `#MODEL` the only one that it serves.
@@ -80,7 +102,8 @@ def load_embedder(name: str) -> Embedder:
     except KeyError:
         known = ", ".join(EMBEDDERS)
         raise EmbedderError(
-            f"no embedder is called {name!r}: choose one of {known}, st:ORG/NAME, st:FOLDER, or"
-            " the address of a server, http://HOST:8000#MODEL"
+            f"no embedder is called {name!r}: choose one of {known}, cascade:RECOGNISER (moonshine,"
+            " pocketsphinx or whisper=FOLDER), clap:FOLDER, st:ORG/NAME, st:FOLDER, or the address"
+            " of a server, http://HOST:8000#MODEL"
         ) from None
     return build()

@@ -18,6 +18,7 @@ import numpy as np
 
 from wavrag.embed.assemble import POOLING, assemble, recordings, token_spans
 from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
+from wavrag.embed.fingerprint import add_files
 from wavrag.embed.model_specs import SPEC_FILE, ModelSpec, spec_for, spec_from_file
 from wavrag.errors import EmbedderError, MissingExtraError
 from wavrag.types import Float32, Item, Role
@@ -25,7 +26,6 @@ from wavrag.types import Float32, Item, Role
 PREFIX = "st:"
 BATCH_TEXTS = 32  # items without sound that are embedded at once
 BATCH_SECONDS = 240.0  # sound that is embedded at once, padding included
-HASHED_WHOLE = 1 << 20  # bytes; of a larger file the ends are hashed
 NO_LIMIT = int(1e30)  # tokens; a limit here would also cut recordings, by as many samples
 
 Piece = tuple[int, float, Item]  # row of the item, share of its vector, what is embedded
@@ -45,6 +45,7 @@ class SentenceModel:
         spec: ModelSpec | None = None,
         *,
         device: str | None = None,
+        prefix: str = PREFIX,
     ) -> None:
         """Name a model; its weights are read at the first item, or by `load`.
 
@@ -54,6 +55,7 @@ class SentenceModel:
             spec: its contract, for a model that is not in the table and whose folder holds no
                 `wavrag_embedder.json`.
             device: as torch names it; None for a GPU if there is one.
+            prefix: before its place in the name that `load_embedder` takes.
 
         Raises:
             EmbedderError: the model's contract is not known, or it gives many vectors an item.
@@ -74,7 +76,7 @@ class SentenceModel:
                 " choose a model with one vector (docs/models.md)"
             )
         self.model_spec = spec
-        self._name = PREFIX + (str(self._folder.resolve()) if self._folder else place)
+        self._name = prefix + (str(self._folder.resolve()) if self._folder else place)
         self._name += f"#{known}" if known else ""
 
     @cached_property
@@ -255,16 +257,8 @@ class SentenceModel:
         contract = asdict(replace(self.model_spec, note="", source=""))
         contract["modalities"] = sorted(self.model_spec.modalities)
         digest = hashlib.sha256(json.dumps(contract, sort_keys=True).encode())
-        folder = self._folder
-        for path in sorted(folder.rglob("*")) if folder else ():
-            if path.is_file() and path.suffix in (".json", ".safetensors", ".bin", ".jinja"):
-                size = path.stat().st_size
-                digest.update(f"{path.relative_to(folder or path)} {size}".encode())
-                with path.open("rb") as stored:
-                    digest.update(stored.read(HASHED_WHOLE))
-                    if size > HASHED_WHOLE:
-                        stored.seek(-HASHED_WHOLE // 2, 2)
-                        digest.update(stored.read())
+        if self._folder is not None:
+            add_files(digest, self._folder, (".json", ".safetensors", ".bin", ".jinja"))
         return digest.hexdigest()[:16]
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from wavrag.errors import InputError
 
@@ -125,15 +126,30 @@ def confidence_intervals(
     Returns:
         For each metric the lower and the upper end.
     """
-    matrix = np.array(list(values.values()), np.float64)  # shape = (n_metrics, n_queries)
-    generator = np.random.default_rng(seed)
-    queries = matrix.shape[1]
-    means = np.stack(
-        [matrix[:, generator.integers(queries, size=queries)].mean(1) for _ in range(resamples)]
-    )
+    matrix = np.array(list(values.values()), np.float64)
+    means = resampled_means(matrix, resamples=resamples, seed=seed)
     tail = 50 * (1 - confidence)
-    low, high = np.percentile(means, [tail, 100 - tail], axis=0)
+    low, high = np.percentile(means, [tail, 100 - tail], axis=1)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(values)}
+
+
+def resampled_means(
+    values: npt.NDArray[np.float64], *, resamples: int, seed: int
+) -> npt.NDArray[np.float64]:
+    """Means of queries drawn with replacement, as many as there are.
+
+    Args:
+        values: shape = (n_metrics, n_queries).
+        resamples: samples drawn; the same queries for every metric.
+        seed: of the draws.
+
+    Returns:
+        shape = (n_metrics, resamples).
+    """
+    generator = np.random.default_rng(seed)
+    queries = values.shape[1]
+    drawn = (generator.integers(queries, size=queries) for _ in range(resamples))
+    return np.stack([values[:, sample].mean(1) for sample in drawn], axis=1)
 
 
 def _relevant(judgements: Judgements) -> set[str]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
-
-import numpy as np
+from typing import TypeAlias
 
 from wavrag import audio
 from wavrag.embed import Embedder, load_embedder
 from wavrag.errors import InputError
+from wavrag.evaluate.cost import Cost
 from wavrag.evaluate.metrics import (
     DEPTH,
     confidence_intervals,
@@ -24,7 +24,9 @@ from wavrag.evaluate.metrics import (
     mean,
     rank_ids,
 )
+from wavrag.evaluate.system import LEGS, Found, Legs, System
 from wavrag.evaluate.tasks import Entry, Task
+from wavrag.evaluate.wer import WordErrors, word_errors
 from wavrag.kb import KnowledgeBase, ProgressSink
 from wavrag.kb.ingest import IngestOptions
 from wavrag.kb.knowledge_base import CANDIDATES
@@ -32,48 +34,22 @@ from wavrag.search import reciprocal_rank_fusion
 from wavrag.store import LanceStore
 from wavrag.types import Document, Float32, Hit, Leg, Query, Scored
 
-Legs: TypeAlias = Literal["dense", "lexical", "fused"]
-LEGS: tuple[Legs, ...] = get_args(Legs)
 QuerySink: TypeAlias = Callable[[int, int], None]  # queries done, of how many
 
+KEPT = 5  # entries of each query that are kept for reports
 UNTITLED = " "  # keeps a recording without a title from being given its file's name as one
 SECOND_PART = "\taudio"  # after the id of an entry that is two documents; ids have no tabs
 
 
 @dataclass(frozen=True, slots=True)
-class System:
-    """What one embedder reached on one task with one choice of legs.
-
-    Attributes:
-        embedder: its name.
-        revision: of its vectors.
-        legs: `dense` and `lexical` are one leg alone, `fused` is what users get.
-        metrics: means over queries.
-        ci95: ends of the bootstrap interval of each mean.
-        unanswered: queries for which nothing was found.
-        query_ms: p50 and p95 over queries of embedding and searching, in milliseconds, after
-            decoding; the same for all legs, as one search asks both.
-        index_seconds: from documents to an index that can be searched.
-        passages: that the corpus was cut into.
-    """
-
-    embedder: str
-    revision: str
-    legs: Legs
-    metrics: Mapping[str, float]
-    ci95: Mapping[str, tuple[float, float]]
-    unanswered: int
-    query_ms: tuple[float, float]
-    index_seconds: float
-    passages: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Runs:
-    """The entries found, best first: for each choice of legs, for each query."""
+    """What every query found, for each choice of legs, and what it took."""
 
     ranked: Mapping[Legs, dict[str, list[str]]]
+    found: Mapping[Legs, dict[str, list[Found]]]
+    words: dict[str, str | None]
     milliseconds: list[float]
+    cost: Cost
 
 
 class _Observed(LanceStore):
@@ -121,7 +97,11 @@ def evaluate_embedder(
     with tempfile.TemporaryDirectory(prefix="wavrag-eval-") as folder:
         store = _Observed(Path(folder) / "store", embedder.spec.dim)
         with KnowledgeBase(Path(folder), embedder, store, IngestOptions()) as kb:
-            report = kb.add([document for document, _ in owner.values()], on_progress=on_index)
+            kb.retrieve(_query(next(iter(task.queries.values()))))  # loads weights
+            indexing = Cost()
+            with indexing.measured():
+                report = kb.add([document for document, _ in owner.values()], on_progress=on_index)
+            indexing.audio_seconds = report.audio_seconds
             if report.skipped:
                 source, reason = report.skipped[0]
                 raise InputError(
@@ -131,7 +111,6 @@ def evaluate_embedder(
             entry_of = {document: entry for document, (_, entry) in owner.items()}
             runs = _ask(task, kb, store, entry_of, on_query)
             passages = kb.count()
-    p50, p95 = np.percentile(runs.milliseconds, [50, 95])
     systems = []
     for leg in legs:
         values = evaluate_run(runs.ranked[leg], task.qrels)
@@ -139,13 +118,19 @@ def evaluate_embedder(
             System(
                 embedder=embedder.spec.name,
                 revision=embedder.spec.revision,
+                gives_words=embedder.spec.gives_words,
                 legs=leg,
                 metrics={name: mean(each) for name, each in values.items()},
                 ci95=confidence_intervals(values),
+                values=values,
                 unanswered=sum(not ranked for ranked in runs.ranked[leg].values()),
-                query_ms=(float(p50), float(p95)),
-                index_seconds=report.seconds,
+                found=runs.found[leg],
+                words=runs.words,
+                milliseconds=runs.milliseconds,
+                indexing=indexing,
+                asking=runs.cost,
                 passages=passages,
+                errors=_errors(task, runs.words) if embedder.spec.gives_words else None,
             )
         )
     return systems
@@ -192,22 +177,24 @@ def documents_of(task: Task) -> dict[str, tuple[Document, str]]:
     return documents
 
 
-def best_entries(
+def best_passages(
     scored: Sequence[Scored] | Sequence[Hit], entry_of: Mapping[str, str], query: str
-) -> list[str]:
-    """Entries by their best passage, best first, ties by id, without the query's own.
+) -> dict[str, Scored | Hit]:
+    """Entries with their best passage, best first, ties by id, without the query's own.
 
     Args:
         scored: passages with their scores, in any order.
         entry_of: the entry of each document id.
         query: id of the query.
     """
-    scores: dict[str, float] = {}
+    best: dict[str, Scored | Hit] = {}
     for hit in scored:
         entry = entry_of[hit.passage.document_id]
-        scores[entry] = max(hit.score, scores.get(entry, hit.score))
-    scores.pop(query, None)
-    return rank_ids(scores)
+        known = best.get(entry)
+        if known is None or (-hit.score, hit.passage.id) < (-known.score, known.passage.id):
+            best[entry] = hit
+    best.pop(query, None)
+    return {entry: best[entry] for entry in rank_ids({id: hit.score for id, hit in best.items()})}
 
 
 def _ask(
@@ -218,24 +205,54 @@ def _ask(
     on_query: QuerySink | None,
 ) -> _Runs:
     ranked: dict[Legs, dict[str, list[str]]] = {leg: {} for leg in LEGS}
-    milliseconds = []
-    kb.retrieve(_query(next(iter(task.queries.values()))))  # loads weights; is not counted
+    found: dict[Legs, dict[str, list[Found]]] = {leg: {} for leg in LEGS}
+    words: dict[str, str | None] = {}
+    milliseconds, cost = [], Cost()
+    kb.retrieve(_query(next(iter(task.queries.values()))))  # the new index; is not counted
     for number, (id, entry) in enumerate(task.queries.items()):
         if on_query is not None:
             on_query(number, len(task.queries))
-        found = kb.retrieve(_query(entry))
-        milliseconds.append(sum(found.timings.values()))
+        query = _query(entry)
+        with cost.measured():
+            retrieval = kb.retrieve(query)
+        cost.audio_seconds += query.clip.duration if query.clip is not None else 0.0
+        milliseconds.append(sum(retrieval.timings.values()))
+        words[id] = retrieval.words
         legs, k, short = store.last, CANDIDATES, list(LEGS)
         while short:
             for leg in short:
-                ranked[leg][id] = best_entries(_list_of(leg, legs), entry_of, id)
+                best = best_passages(_list_of(leg, legs), entry_of, id)
+                ranked[leg][id] = list(best)
+                found[leg][id] = [_found(one, hit) for one, hit in islice(best.items(), KEPT)]
             full = any(len(scored) >= k for scored in legs.values())
             short = [leg for leg in short if full and len(ranked[leg][id]) < DEPTH]
             if short:
                 # A few long documents took all places.
                 k *= 2
-                legs = store.search(found.vector, found.words, k)
-    return _Runs(ranked, milliseconds)
+                legs = store.search(retrieval.vector, retrieval.words, k)
+    return _Runs(ranked, found, words, milliseconds, cost)
+
+
+def _found(entry: str, hit: Scored | Hit) -> Found:
+    passage = hit.passage
+    if passage.modality == "audio":
+        start, end, heard = passage.start, passage.end, passage.text
+    else:
+        start, end, heard = passage.char_start, passage.char_end, None
+    span = (float(start), float(end)) if start is not None and end is not None else None
+    return Found(entry, hit.score, passage.place, span, heard)
+
+
+def _errors(task: Task, words: Mapping[str, str | None]) -> WordErrors | None:
+    """Of queries that are nothing but recordings, and whose words are known."""
+    known = [
+        entry
+        for entry in task.queries.values()
+        if entry.audio is not None and not entry.words and entry.said
+    ]
+    if not known:
+        return None
+    return word_errors([one.said for one in known], [words[one.id] or "" for one in known])
 
 
 def _list_of(leg: Legs, legs: Mapping[Leg, list[Scored]]) -> Sequence[Scored] | Sequence[Hit]:

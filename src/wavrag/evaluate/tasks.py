@@ -6,9 +6,10 @@ A task is a folder:
     queries.jsonl    a line a query: the same keys
     qrels/test.tsv   a header line, then query id, corpus id and score, separated by tabs
 
-`audio` is a path relative to the folder. Other keys are ignored, and so are queries without a
-relevant entry, as BEIR does with those of its other splits. An entry of a query's own id is never
-a hit for it, so that clips can be both queries and corpus.
+`audio` is a path relative to the folder. `said` may hold the words that are spoken in it; they are
+never embedded, and say what a recogniser gets wrong. Other keys are ignored, and so are queries
+without a relevant entry, as BEIR does with those of its other splits. An entry of a query's own id
+is never a hit for it, so that clips can be both queries and corpus.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Entry:
         text: its words; empty if there are none.
         audio: path of its recording; None if there is none.
         where: file and line, for messages.
+        said: the words that are spoken in its recording, where they are known; never embedded.
     """
 
     id: str
@@ -43,6 +45,7 @@ class Entry:
     text: str = ""
     audio: str | None = None
     where: str = ""
+    said: str = ""
 
     @property
     def words(self) -> str:
@@ -150,11 +153,11 @@ def _entries(path: Path) -> dict[str, Entry]:
 
 
 def _entry(fields: dict[str, Any], where: str, folder: Path) -> Entry:
-    for key in ("_id", "title", "text", "audio"):
+    for key in ("_id", "title", "text", "audio", "said"):
         value = fields.get(key)
         if value is not None and not isinstance(value, str):
             raise InputError(f"{where}: {key} is {value!r}: give a string")
-    id, title, text = (fields.get(key) or "" for key in ("_id", "title", "text"))
+    id, title, text, said = (fields.get(key) or "" for key in ("_id", "title", "text", "said"))
     if not id or set(id) & set("\t\r\n"):
         raise InputError(f"{where}: _id is {id!r}: give one without tabs and line breaks")
     audio = None
@@ -164,7 +167,7 @@ def _entry(fields: dict[str, Any], where: str, folder: Path) -> Entry:
             raise InputError(
                 f"{where}: audio {given!r} is not there ({audio}): give a path relative to {folder}"
             )
-    entry = Entry(id, title.strip(), text.strip(), audio, where)
+    entry = Entry(id, title.strip(), text.strip(), audio, where, said.strip())
     if not entry.words and audio is None:
         raise InputError(
             f"{where}: {id!r} has no title, text or audio: give it one, or remove the line and its"

@@ -75,6 +75,9 @@ class EmbedderConformance:
             with pytest.raises(EmbedderError, match="text only"):
                 embedder.embed([Item(clip=tone(1.0, 16_000))], "query")
             return
+        if "text" not in spec.modalities:
+            with pytest.raises(EmbedderError, match="sound only"):
+                embedder.embed([Item(text="a dog barks")], "query")
         assert spec.sampling_rate is not None
         with pytest.raises(EmbedderError, match=f"{spec.sampling_rate} Hz"):
             embedder.embed([Item(clip=tone(1.0, 8_000))], "query")

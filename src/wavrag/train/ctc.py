@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wavrag.embed.lexicon import BLANK
+from wavrag.evaluate.wer import edits
 from wavrag.train.device import half
 from wavrag.train.frames import Example, Frames, batches
-from wavrag.train.letters import CLASSES, collapse, edits, numbers
+from wavrag.train.letters import CLASSES, collapse, numbers
 from wavrag.train.moonshine import WIDTH, Layer, run_layers
 
 ROBOTS = ("flite", "espeak", "festival")  # sets of voices far from human ones

@@ -40,13 +40,3 @@ def collapse(classes: Sequence[int]) -> str:
         if value != BLANK and (at == 0 or classes[at - 1] != value)
     ]
     return "".join(LETTERS[value - 1] for value in kept)
-
-
-def edits(a: Sequence[object], b: Sequence[object]) -> int:
-    """Levenshtein distance: of letters for the character error rate, of words for the word one."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, start=1):
-        diagonal, row[0] = row[0], i
-        for j, y in enumerate(b, start=1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (x != y))
-    return row[-1]

@@ -1,0 +1,78 @@
+"""PocketSphinx with its packaged US English model: the weak end of the recognisers.
+
+Hidden Markov models and a trigram language model, as speech was recognised before neural networks.
+Source: Huggins-Daines et al., PocketSphinx, ICASSP 2006.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from wavrag.embed.recogniser import RecogniserSpec
+from wavrag.errors import EmbedderError, MissingExtraError
+from wavrag.types import Clip
+
+SAMPLE_RATE = 16_000  # Hz
+MAX_SECONDS = 30.0  # longer clips would take memory without end
+DECODING = "batch-cmn-1"  # part of the revision; raise it when `transcribe` decodes otherwise
+
+
+class PocketSphinx:
+    """Recognises US English. A decoder of its own for each thread, as one hears one clip at a time.
+
+    Loudness and timbre are normalised over the clip, and not over what was heard before, so that
+    equal clips give equal words.
+    """
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    @cached_property
+    def spec(self) -> RecogniserSpec:
+        """What it is and can do."""
+        try:
+            release = version("pocketsphinx")
+        except PackageNotFoundError as error:
+            raise MissingExtraError("recogniser pocketsphinx", "evaluate") from error
+        return RecogniserSpec(
+            name="pocketsphinx",
+            revision=f"pocketsphinx-{release}-en-us-{DECODING}",
+            sampling_rate=SAMPLE_RATE,
+            max_seconds=MAX_SECONDS,
+            languages=("en",),
+            licence="BSD-2-Clause",
+        )
+
+    def _decoder(self) -> Any:
+        if (decoder := getattr(self._local, "decoder", None)) is None:
+            try:
+                from pocketsphinx import Decoder
+            except ImportError as error:
+                raise MissingExtraError("recogniser pocketsphinx", "evaluate") from error
+            try:
+                decoder = Decoder(samprate=float(SAMPLE_RATE), cmn="batch", loglevel="FATAL")
+            except RuntimeError as error:
+                raise EmbedderError(f"pocketsphinx cannot load its model: {error}") from error
+            self._local.decoder = decoder
+        return decoder
+
+    def transcribe(self, clip: Clip) -> str:
+        """The words of a clip, empty where there are none.
+
+        Args:
+            clip: 16 kHz, at most 30 s, finite samples.
+        """
+        if not np.any(clip.samples):
+            return ""
+        decoder = self._decoder()
+        samples = (np.clip(clip.samples, -1, 1) * 32_767).astype("<i2").tobytes()
+        decoder.start_utt()
+        decoder.process_raw(samples, full_utt=True)
+        decoder.end_utt()
+        found = decoder.hyp()
+        return str(found.hypstr).strip() if found is not None else ""

@@ -1,0 +1,104 @@
+"""Whisper on CTranslate2, by faster-whisper: speech to English words, greedily, in int8.
+
+Source: Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision
+(arXiv 2212.04356). The models are folders in the CTranslate2 format; nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wavrag import config
+from wavrag.embed.fingerprint import add_files
+from wavrag.embed.recogniser import RecogniserSpec
+from wavrag.errors import EmbedderError, MissingExtraError
+from wavrag.types import Clip
+
+SAMPLE_RATE = 16_000  # Hz
+MAX_SECONDS = 30.0  # what it hears at a time
+COMPUTE = "int8"
+DECODING = "greedy-1"  # part of the revision; raise it when `transcribe` decodes in another way
+FILES = ("config.json", "model.bin", "tokenizer.json")
+
+
+class Whisper:
+    """Recognises English with a Whisper model of any size.
+
+    Greedy search without a second try at a higher temperature, so that equal clips give equal
+    words. What it takes for silence has no words.
+    """
+
+    def __init__(self, folder: str | Path, threads: int | None = None) -> None:
+        """Name a model; its weights are read at the first clip.
+
+        Args:
+            folder: with `config.json`, `model.bin`, `tokenizer.json` and a vocabulary.
+            threads: that one clip is heard on.
+
+        Raises:
+            EmbedderError: the folder does not hold these.
+        """
+        self._folder = Path(folder).resolve()
+        self._threads = threads or config.threads()
+        missing = [name for name in FILES if not (self._folder / name).is_file()]
+        if missing:
+            raise EmbedderError(
+                f"whisper={folder} lacks {' and '.join(missing)}: name the folder of a model in the"
+                " CTranslate2 format"
+            )
+
+    @cached_property
+    def spec(self) -> RecogniserSpec:
+        """What it is and can do."""
+        digest = hashlib.sha256()
+        add_files(digest, self._folder, (".json", ".bin", ".txt"))
+        return RecogniserSpec(
+            name=f"whisper={self._folder}",
+            revision=f"whisper-{COMPUTE}-{DECODING}-{digest.hexdigest()[:16]}",
+            sampling_rate=SAMPLE_RATE,
+            max_seconds=MAX_SECONDS,
+            languages=("en",),
+            licence="MIT",
+        )
+
+    @cached_property
+    def _model(self) -> Any:
+        try:
+            from faster_whisper import WhisperModel
+        except ImportError as error:
+            raise MissingExtraError(f"recogniser {self.spec.name}", "whisper") from error
+        try:
+            return WhisperModel(
+                str(self._folder),
+                device="cpu",
+                compute_type=COMPUTE,
+                cpu_threads=self._threads,
+                local_files_only=True,
+            )
+        except (OSError, RuntimeError, ValueError) as error:
+            raise EmbedderError(
+                f"the Whisper model in {self._folder} cannot be loaded: {error}"
+            ) from error
+
+    def transcribe(self, clip: Clip) -> str:
+        """The words of a clip, empty where there are none.
+
+        Args:
+            clip: 16 kHz, at most 30 s, finite samples.
+        """
+        if not np.any(clip.samples):
+            return ""
+        segments, _ = self._model.transcribe(
+            np.ascontiguousarray(clip.samples, np.float32),
+            language="en",
+            beam_size=1,
+            temperature=0.0,
+            without_timestamps=True,
+            condition_on_previous_text=False,
+        )
+        return " ".join(words for segment in segments if (words := segment.text.strip()))
