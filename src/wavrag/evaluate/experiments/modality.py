@@ -31,6 +31,7 @@ from wavrag.evaluate.experiments.base import (
     estimate,
 )
 from wavrag.evaluate.experiments.vectors import Vectors
+from wavrag.evaluate.retrieval import SECOND_PART, UNTITLED
 from wavrag.kb.ingest import IngestOptions, Unit, passages_of
 from wavrag.search import reciprocal_rank_fusion
 from wavrag.speech import load_engine
