@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from wavrag.config import threads
 from wavrag.errors import GenerationError
 from wavrag.evaluate.answers import contains
 from wavrag.evaluate.experiments import plots
@@ -45,7 +46,7 @@ from wavrag.generate.reasoning import ReasoningOptions, reason
 PATHS = (1, 3, 5)
 TEMPERATURE = 0.7
 PLAIN, THINKING = "plain", "chain of thought, greedy"
-BATCHED = 2  # questions whose paths are sampled twice in a batch, to see whether they repeat
+BATCHED = 3  # questions whose paths are sampled twice in a batch, to see whether they repeat
 
 
 def sampled(paths: int) -> str:
@@ -78,7 +79,9 @@ def run(context: Context) -> Results:
         _differences(values),
         _choices(asked, answers),
     )
-    batched = context.step("batched", lambda: _batched(context, asked, tokens), about)
+    batched = context.step(
+        "batched", lambda: _batched(context, asked, tokens), about | {"threads": threads()}
+    )
     figure = context.out / "answers.png"
     _draw(figure, values, answers)
     return Results(
@@ -237,11 +240,11 @@ def _times(answers: Sequence[Any]) -> Table:
 
 
 def _batched(context: Context, asked: Sequence[Asked], tokens: int) -> list[dict[str, Any]]:
-    """Paths of a few questions as users get them: all in a batch, on one thread; twice."""
-    from wavrag.generate.local import LocalGenerator, LocalOptions
+    """Paths of a few questions as users get them: all in a batch, on all threads; twice."""
+    from wavrag.generate.local import LocalGenerator
 
     path = context.models.get(GENERATOR)
-    generator = LocalGenerator(str(path) if path else None, LocalOptions(threads=1))
+    generator = LocalGenerator(str(path) if path else None)
     most = max(PATHS)
     how = ReasoningOptions(paths=most, temperature=TEMPERATURE, max_tokens=tokens, adaptive=False)
     made = []
@@ -278,8 +281,8 @@ def batched_table(batched: Sequence[Mapping[str, Any]]) -> Table:
         tuple(
             (number, each["same"], *each["seconds"]) for number, each in enumerate(batched, start=1)
         ),
-        "With the choice, on one thread. What is written together is computed together, and"
-        " rounding follows the company.",
+        "With the choice, on all threads, as `wavrag ask` does it. What is written together is"
+        " computed together, and rounding follows the company: paths need not repeat.",
     )
 
 
@@ -321,8 +324,8 @@ def _draw(
             ylabel="mean over questions, 95 % interval",
             title="Is the answer right?",
         )
-        quality.set_ylim(0, 1)
-        quality.legend(loc="upper left")
+        quality.set_ylim(0, min(1.0, 1.4 * quality.get_ylim()[1]))  # room for the legend
+        quality.legend(loc="upper left", ncols=3)
         plots.bars(
             cost,
             labels,
