@@ -272,7 +272,7 @@ def _draw_similarities(path: Path, spaces: Mapping[str, Sequence[Space]]) -> Non
                     panel.set_xlabel("cosine of recording and text")
                 if column == 0:
                     panel.set_ylabel("share of pairs")
-        axes[0].legend(loc="upper center")
+        axes[3].legend(loc="upper center")
 
 
 def _draw_map(path: Path, spaces: Mapping[str, Sequence[Space]], seed: int) -> None:
