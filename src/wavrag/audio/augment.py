@@ -90,13 +90,29 @@ def change_speed(samples: Float32, sample_rate: int, factor: float) -> Float32:
 
 
 def reverberate(
-    samples: Float32, sample_rate: int, seconds: float, rng: np.random.Generator
+    samples: Float32,
+    sample_rate: int,
+    seconds: float,
+    rng: np.random.Generator,
+    ratio: float | None = None,
 ) -> Float32:
-    """The sound in a room whose echo falls by 60 dB in so many seconds; its length stays."""
+    """The sound in a room whose echo falls by 60 dB in so many seconds; its length stays.
+
+    Args:
+        samples: shape = (n,).
+        sample_rate: Hz.
+        seconds: until the echo has fallen by 60 dB.
+        rng: what the room is drawn from.
+        ratio: dB of the direct sound over the reverberation; drawn, between 2 and 14, if None.
+    """
     length = max(2, int(seconds * sample_rate))
     decay = 10 ** (-3 * np.arange(length) / length)
     tail = rng.standard_normal(length) * decay
-    tail *= rng.uniform(0.2, 0.8) / np.sqrt(np.sum(tail**2))
+    if ratio is None:
+        level = rng.uniform(0.2, 0.8)
+    else:
+        level, tail[0] = 10 ** (-ratio / 20), 0.0
+    tail *= level / np.sqrt(np.sum(tail**2))
     tail[0] = 1.0
     size = 1 << (len(samples) + length - 1).bit_length()
     spectrum = np.fft.rfft(samples, size) * np.fft.rfft(tail, size)

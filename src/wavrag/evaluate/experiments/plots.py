@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 100
+SHADES = 128
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE: dict[str, Any] = {
@@ -59,14 +60,21 @@ def drawing(
     if find_spec("matplotlib") is None:
         raise MissingExtraError("drawing plots", "evaluate")
     import matplotlib as mpl
+    import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from PIL import Image
 
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         figure: Figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure.set_dpi(DPI)
+        canvas = FigureCanvasAgg(figure)
         yield list(figure.subplots(rows, columns, squeeze=False).flat)
-        figure.savefig(path, dpi=DPI, metadata={"Software": None})
+        canvas.draw()  # type: ignore[no-untyped-call]
+        pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+        image = Image.fromarray(pixels).convert("RGB")
+        # A palette: a third of the bytes, and none of the plots has more shades.
+        image.quantize(SHADES, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def colour(place: int) -> str:
