@@ -60,7 +60,7 @@ SYSTEMS = (PLAIN, THINKING, *map(sampled, PATHS))
 def run(context: Context) -> Results:
     """Answer every question every way, and compare."""
     asked = ask(context, context.size(int(context.options["questions"]), 2))
-    tokens = int(context.options["path_tokens"])
+    tokens = context.size(int(context.options["path_tokens"]), 24)
     about = {"path tokens": tokens}
 
     def answer(model: Remembering, one: Asked) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def _batched(context: Context, asked: Sequence[Asked], tokens: int) -> list[dict
     how = ReasoningOptions(paths=most, temperature=TEMPERATURE, max_tokens=tokens, adaptive=False)
     made = []
     try:
-        for number, one in enumerate(asked[:BATCHED]):
+        for number, one in enumerate(asked[: context.size(BATCHED, 1)]):
             context.on_progress("batches", number, BATCHED)
             messages = answer_messages(
                 QuestionPart(one.question.question), build_context(one.hits).hits

@@ -50,7 +50,7 @@ def run(context: Context) -> Results:
     """Answer with more and more passages, and compare."""
     asked = ask(context, context.size(int(context.options["quoted"]), 4))
     read = asked[: context.size(int(context.options["questions"]), 2)]
-    tokens = int(context.options["answer_tokens"])
+    tokens = context.size(int(context.options["answer_tokens"]), 16)
 
     def answer(model: Remembering, one: Asked) -> dict[str, Any]:
         return _answers(model, one, tokens)
