@@ -59,7 +59,7 @@ SYSTEMS = (PLAIN, THINKING, *map(sampled, PATHS))
 
 def run(context: Context) -> Results:
     """Answer every question every way, and compare."""
-    asked = ask(context, context.size(int(context.options["questions"]), 2))
+    asked = ask(context, context.size(int(context.options["questions"]), 1))
     tokens = context.size(int(context.options["path_tokens"]), 24)
     about = {"path tokens": tokens}
 

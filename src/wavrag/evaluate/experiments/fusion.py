@@ -49,7 +49,7 @@ Answers = Sequence[Mapping[str, Any]]
 def run(context: Context) -> Results:
     """Answer with more and more passages, and compare."""
     asked = ask(context, context.size(int(context.options["quoted"]), 4))
-    read = asked[: context.size(int(context.options["questions"]), 2)]
+    read = asked[: context.size(int(context.options["questions"]), 1)]
     tokens = context.size(int(context.options["answer_tokens"]), 16)
 
     def answer(model: Remembering, one: Asked) -> dict[str, Any]:
