@@ -16,8 +16,9 @@ from test_train_texts import collected
 from wavrag import audio
 from wavrag.embed.moonshine import weights_folder
 from wavrag.errors import InputError, WavRAGError
+from wavrag.evaluate.captions import CLASSES, held_out_captions
 from wavrag.train import recipe, voices
-from wavrag.train.captions import CLASSES, held_out_captions, training_captions
+from wavrag.train.captions import training_captions
 from wavrag.train.ctc import CTCOptions, SpeechHead, error_rates, train_ctc
 from wavrag.train.export import Network, export, parity
 from wavrag.train.frames import Frames, batches

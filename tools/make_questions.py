@@ -17,13 +17,9 @@ import random
 from pathlib import Path
 from typing import Any
 
+from wavrag.evaluate.experiments.reading import gold_answers
+
 Row = dict[str, Any]
-
-
-def gold(row: Row) -> list[str]:
-    """The answers of all annotators, each once; one of several spans is joined by commas."""
-    texts = [", ".join(span["string"] for span in spans) for spans in row["answers"]]
-    return list(dict.fromkeys(text for text in texts if text))
 
 
 def make(rows: list[Row], out: Path, arguments: argparse.Namespace) -> None:
@@ -56,7 +52,7 @@ def make(rows: list[Row], out: Path, arguments: argparse.Namespace) -> None:
             line = {
                 "id": row["id"],
                 "question": row["question"],
-                "answers": gold(row) if answerable else [],
+                "answers": gold_answers(row) if answerable else [],
                 "passages": [names[row["paragraph"]]] if answerable else [],
                 "answerable": answerable,
             }

@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from wavrag import Clip
 from wavrag.audio import augment, load, resample, write_wav
+from wavrag.evaluate.captions import held_out_captions
 from wavrag.evaluate.task_files import Row, TaskRows, write_task
-from wavrag.train.captions import held_out_captions
 from wavrag.types import Float32
 
 RATE = 16_000  # Hz of what is written

@@ -24,7 +24,7 @@ from wavrag.evaluate.metrics import RESAMPLES, SEED, confidence_intervals, mean
 from wavrag.generate.base import Generator
 from wavrag.types import Answer
 
-_MARKS = re.compile(r"\s*\[\d+\]")
+MARKS = re.compile(r"\s*\[\d+\]")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -155,7 +155,7 @@ def score(question: Question, answer: Answer) -> dict[str, float]:
         values["supported"] = mean([float(one.supported) for one in checked])
     if not question.answerable:
         return values
-    text = _MARKS.sub("", answer.text) if answer.found else ""
+    text = MARKS.sub("", answer.text) if answer.found else ""
     cited = {one.passage.id: one.passage for one in answer.citations if answer.found}
     if question.answers:
         values |= {

@@ -13,6 +13,11 @@ EXPERIMENTS = (
     "longform",
     "realspeech",
     "cost",
+    "cot",
+    "latent",
+    "modality",
+    "paralinguistic",
+    "fusion",
 )
 """Names of the modules of this package that hold an `EXPERIMENT`."""
 
