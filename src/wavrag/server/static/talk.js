@@ -1,0 +1,149 @@
+// From the microphone to turns: push-to-talk and hands-free.
+
+import { Microphone } from "./microphone.js";
+import { Voice } from "./voice.js";
+
+const TAP = 350; // ms; a shorter press stays on until the next one
+const TAIL = 160; // ms of sound after the release: the last one is still on its way
+
+export class Talk {
+  /**
+   * Tells `onEvent` what comes of turns, `onPress` that one begins by hand, `onState` that `mode`
+   * has changed, `onPeak` how loud it is, `onError` what went wrong.
+   * `conversation()` gives a key and the options that the server needs to know.
+   */
+  constructor(handlers) {
+    Object.assign(this, handlers);
+    this.mode = "off"; // off, push-to-talk, hands-free
+    this.waiting = null; // chunks that wait for the connection
+    this.sending = false;
+    this.microphone = new Microphone((pcm, peak) => this.#hear(pcm, peak), (message) => this.#lose(new Error(message)));
+    this.voice = new Voice(this.onEvent, (error) => this.#lose(error));
+  }
+
+  #hear(pcm, peak) {
+    if (this.mode === "off") return;
+    this.onPeak(peak);
+    if (this.sending) this.voice.push(pcm);
+    else this.waiting?.push(pcm);
+  }
+
+  #lose(error) {
+    if (this.mode === "off") return;
+    this.#off();
+    this.microphone.close();
+    this.onError(error);
+  }
+
+  #be(mode) {
+    this.mode = mode;
+    this.onState(mode);
+  }
+
+  #off() {
+    this.sending = false;
+    this.waiting = null;
+    this.#be("off");
+  }
+
+  async #begin(mode) {
+    await this.microphone.open();
+    const { key, options } = this.conversation();
+    const rate = this.microphone.sampleRate;
+    await this.voice.connect(`${mode} ${rate} ${key}`, { ...options, mode, sample_rate: rate });
+    if (mode === "push-to-talk") this.voice.tell("begin");
+    for (const pcm of this.waiting ?? []) this.voice.push(pcm);
+    this.waiting = null;
+    this.sending = true;
+  }
+
+  // Push-to-talk
+
+  /** The button goes down: begins a turn, or ends the one that a tap began. */
+  async press() {
+    if (this.mode === "hands-free") return;
+    if (this.mode === "push-to-talk") {
+      this.latched = false;
+      this.pressedAt = -Infinity; // its release ends it
+      return;
+    }
+    const press = (this.current = { ended: false });
+    this.pressedAt = performance.now();
+    this.latched = false;
+    this.waiting = [];
+    this.onPress();
+    this.#be("push-to-talk");
+    try {
+      await this.#begin("push-to-talk");
+    } catch (error) {
+      this.#lose(error);
+      return;
+    }
+    if (press.ended) this.#end();
+  }
+
+  /** The button goes up. */
+  release() {
+    if (this.mode !== "push-to-talk" || this.latched) return;
+    if (performance.now() - this.pressedAt < TAP) {
+      this.latched = true;
+      this.onState(this.mode);
+      return;
+    }
+    this.finish();
+  }
+
+  /** Ends the turn that is being spoken. */
+  finish() {
+    const press = this.current;
+    if (this.mode !== "push-to-talk" || press.ended) return;
+    press.ended = true;
+    setTimeout(() => this.sending && this.#end(), TAIL);
+  }
+
+  #end() {
+    if (this.mode !== "push-to-talk") return;
+    this.voice.tell("end");
+    this.#off();
+    this.microphone.release();
+  }
+
+  // Hands-free
+
+  async handsFree(on) {
+    if (on) {
+      this.waiting = [];
+      this.#be("hands-free");
+      try {
+        await this.#begin("hands-free");
+      } catch (error) {
+        this.#lose(error);
+      }
+    } else if (this.mode === "hands-free") {
+      this.voice.tell("end");
+      this.#off();
+      this.microphone.close();
+    }
+  }
+
+  /** The conversation or its filter has changed: hands-free goes on with the new one. */
+  async renew() {
+    if (this.mode !== "hands-free") return;
+    this.sending = false;
+    this.waiting = [];
+    try {
+      await this.#begin("hands-free");
+    } catch (error) {
+      this.#lose(error);
+    }
+  }
+
+  /** Nobody wants what is being said or answered. */
+  interrupt() {
+    this.voice.tell("interrupt");
+    if (this.mode === "push-to-talk") {
+      this.#off();
+      this.microphone.release();
+    }
+  }
+}
