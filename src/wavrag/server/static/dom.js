@@ -41,6 +41,14 @@ export function clock(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${padded}` : `${minutes}:${padded}`;
 }
 
+/** Where a passage stands, for people: seconds of a recording, page and section of a document. */
+export function placeOf(passage) {
+  if (passage.modality === "audio") {
+    return passage.start === undefined ? "" : `${clock(Math.round(passage.start))}–${clock(Math.round(passage.end))}`;
+  }
+  return [passage.page && `page ${passage.page}`, passage.section].filter(Boolean).join(", ");
+}
+
 /** Seconds as words. */
 export function duration(seconds) {
   if (seconds < 60) return `${Math.round(seconds)} s`;

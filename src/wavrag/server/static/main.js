@@ -10,7 +10,7 @@ import { Talk } from "./talk.js";
 import { TurnView } from "./turn.js";
 import { LiveWave } from "./waveform.js";
 
-const HITS = 6; // passages shown while one speaks
+const HITS = 5; // passages shown while one speaks
 const REMEMBERED = 16; // turns that a follow-up is sent with
 
 let turns = []; // every TurnView, oldest first
@@ -163,19 +163,21 @@ function heard(event) {
     case "turn_ended":
       // When the last sound was, by this clock; the way from the server is the only error.
       turn.silentAt = performance.now() - event.after_speech_ms;
-      turn.latency_ = { mode: talk.mode === "hands-free" ? "hands-free" : "push-to-talk", waited: event.after_speech_ms };
+      turn.times = event.reason === "asked" && talk.releasedAt
+        ? { mode: "push-to-talk", waited: talk.releasedAt - turn.silentAt }
+        : { mode: "hands-free", waited: event.after_speech_ms };
       turn.setQuestion(turn.words || "…", false);
       if (event.reason === "longest") tell("That was the longest a turn may be; it has been ended.");
       break;
     case "hits":
-      turn.latency_.hits = since();
+      turn.times.hits = since();
       turn.setQuestion(event.words ?? turn.words, true);
       turn.setHits(event.hits.slice(0, HITS), false);
-      turn.setLatency(turn.latency_);
+      turn.setLatency(turn.times);
       break;
     case "answer_delta":
-      turn.latency_.word ??= since();
-      turn.setLatency(turn.latency_);
+      turn.times.word ??= since();
+      turn.setLatency(turn.times);
       turn.append(event.text);
       break;
     case "answer":

@@ -1,7 +1,7 @@
 // A document, opened at a passage that is marked.
 
 import { documentPath, json } from "./api.js";
-import { $, clock, h, wantsStill } from "./dom.js";
+import { $, clock, h, placeOf, wantsStill } from "./dom.js";
 import { Player } from "./player.js";
 
 let player = null;
@@ -23,7 +23,7 @@ export async function read(passage, quotes = []) {
     const id = passage.document_id ?? passage.id;
     const document = await json(`${documentPath(id)}/text`);
     $("reader-title").textContent = document.title;
-    $("reader-place").textContent = passage.place ?? "";
+    $("reader-place").textContent = passage.document_id === passage.id ? "" : placeOf(passage);
     const audio = document.modality === "audio";
     $("reader-text").replaceChildren(...(audio ? recording(document) : marked(document, passage, quotes)));
     if (!$("reader").open) $("reader").showModal();
@@ -65,11 +65,13 @@ function marked(document, passage, quotes) {
       block = null;
     }
     const inside = spans.filter((span) => span.from <= from && from < span.to).map((span) => span.tag);
+    const ends = at === places.length - 2 || headings.has(places[at + 1]) || /\n\s*\n\s*$/.test(text);
     if (text.trim()) {
       if (!block) blocks.push((block = h("p")));
-      block.append(inside.length ? h("mark", { class: inside.includes("quote") ? "quote" : "" }, text.trimEnd()) : text);
+      const shown = ends ? text.trimEnd() : text;
+      block.append(inside.length ? h("mark", { class: inside.includes("quote") ? "quote" : "" }, shown) : shown);
     }
-    if (/\n\s*\n\s*$/.test(text)) block = null;
+    if (ends) block = null;
   });
   return blocks;
 }

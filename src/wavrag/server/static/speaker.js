@@ -16,7 +16,7 @@ export class Speaker {
   /** Whether the server can speak. */
   async find() {
     const { data } = await json("v1/models");
-    this.model = data.find((model) => model.id.startsWith("voice-"))?.id ?? null;
+    this.model = data.find((model) => model.voices)?.id ?? null;
     return Boolean(this.model);
   }
 

@@ -4,7 +4,7 @@ import { Microphone } from "./microphone.js";
 import { Voice } from "./voice.js";
 
 const TAP = 350; // ms; a shorter press stays on until the next one
-const TAIL = 160; // ms of sound after the release: the last one is still on its way
+const TAIL = 120; // ms of sound after the release: the last one is still on its way
 
 export class Talk {
   /**
@@ -70,6 +70,7 @@ export class Talk {
     const press = (this.current = { ended: false });
     this.pressedAt = performance.now();
     this.latched = false;
+    this.releasedAt = undefined;
     this.waiting = [];
     this.onPress();
     this.#be("push-to-talk");
@@ -98,6 +99,7 @@ export class Talk {
     const press = this.current;
     if (this.mode !== "push-to-talk" || press.ended) return;
     press.ended = true;
+    this.releasedAt = performance.now();
     setTimeout(() => this.sending && this.#end(), TAIL);
   }
 

@@ -1,10 +1,12 @@
 // One question of the conversation: what was heard, what was found, the answer, its sources.
 
-import { clock, h, icon, plural, reorder } from "./dom.js";
+import { h, icon, placeOf, plural, reorder } from "./dom.js";
 import { Player } from "./player.js";
 import { read } from "./reader.js";
 
 const MARK = /\[(\d+)\]/g;
+
+const named = (passage) => [passage.title, placeOf(passage)].filter(Boolean).join(", ");
 
 export class TurnView {
   constructor({ spoken, question = "" }) {
@@ -89,7 +91,7 @@ export class TurnView {
     if (hits !== undefined) parts.push(`Passages ${Math.round(hits)} ms ${since}`);
     if (word !== undefined) parts.push(`first word ${Math.round(word)} ms`);
     if (parts.length && waited > 1) {
-      const why = mode === "hands-free" ? "silence, to be sure that you had finished" : "until the turn was ended";
+      const why = mode === "hands-free" ? "waiting for silence" : "before you let go";
       parts.push(`${Math.round(waited)} ms of it ${why}`);
     }
     this.latency.textContent = parts.join(" · ");
@@ -129,8 +131,8 @@ export class TurnView {
     return h("button", {
       type: "button",
       class: "cite",
-      "aria-label": `Source ${number}: ${what} ${citation.title}, ${citation.place}`,
-      title: `${citation.title}, ${citation.place}`,
+      "aria-label": `Source ${number}: ${what} ${named(citation)}`,
+      title: `${named(citation)}`,
       onclick: () => this.show(citation.id),
     }, String(number));
   }
@@ -144,21 +146,21 @@ export class TurnView {
           h("span", { class: "badge" }),
           h("span", { class: "card-head" },
             h("span", { class: "title" }, hit.title),
-            h("span", { class: "place" }, sound ? `${clock(hit.start)}–${clock(hit.end)}` : hit.place)),
+            h("span", { class: "place" }, placeOf(hit))),
           h("span", { class: "snippet" })));
       card.dataset.id = hit.id;
       card.querySelector(".badge").append(icon(sound ? "wave" : "page"));
       this.cards.set(hit.id, card);
     }
     card.passage = hit;
-    const quote = hit.quotes?.map((one) => one.quote).find(Boolean);
+    const quote = [...new Set(hit.quotes?.map((one) => one.quote))].filter(Boolean).join(" … ");
     card.querySelector(".snippet").textContent = quote || hit.text || "Sound without words";
     if (hit.number) {
       card.dataset.number = String(hit.number);
       card.querySelector(".badge").replaceChildren(String(hit.number));
     }
     const verb = hit.modality === "audio" ? "Play" : "Open";
-    card.querySelector("button").setAttribute("aria-label", `${verb} ${hit.number ? `source ${hit.number}, ` : ""}${hit.title}, ${hit.place}: ${quote || hit.text || ""}`);
+    card.querySelector("button").setAttribute("aria-label", `${verb} ${hit.number ? `source ${hit.number}, ` : ""}${named(hit)}: ${quote || hit.text || ""}`);
     return card;
   }
 

@@ -36,7 +36,7 @@ export class LiveWave {
   }
 
   push(peak) {
-    this.peaks.push(Math.min(1, Math.sqrt(peak) * 1.15));
+    this.peaks.push(Math.min(1, peak ** 0.7));
     if (this.peaks.length > 1000) this.peaks.splice(0, 500);
     this.waiting ||= requestAnimationFrame(() => this.draw());
   }
