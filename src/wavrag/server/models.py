@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from wavrag.server.problems import RefusedError
 from wavrag.server.room import Room, room_of
 from wavrag.server.shapes import ModelsShape, problems
+from wavrag.speech import Engine
 
 CHAT = "wavrag"  # name of the model that answers from the knowledge base
 OWNER = "wavrag"
@@ -27,8 +28,13 @@ async def models(room: Annotated[Room, Depends(room_of)]) -> Response:
     ]
     voice = room.voice
     if voice is not None:
-        listed.append(_entry(voice.name, root=voice.revision, voices=list(voice.voices)))
+        listed.append(_entry(speech_model(voice), root=voice.revision, voices=list(voice.voices)))
     return JSONResponse({"object": "list", "data": listed})
+
+
+def speech_model(engine: Engine) -> str:
+    """The model's name of an engine; an embedder may have the engine's own."""
+    return f"voice-{engine.name}"
 
 
 def _entry(id: str, **more: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from anyio import to_thread
 from fastapi import Request
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from wavrag.server.problems import RefusedError
@@ -77,9 +77,9 @@ async def received(
     _check_disk(folder, int(declared) if declared.isdecimal() else 0, free_bytes)
     reader = _Reader(folder, max_files)
     try:
-        parser = MultipartParser(boundary, reader.callbacks())
         unchecked = 0
         try:
+            parser = MultipartParser(boundary, reader.callbacks())
             async for chunk in request.stream():
                 unchecked += len(chunk)
                 if unchecked > free_bytes // 4:
@@ -87,7 +87,7 @@ async def received(
                     unchecked = 0
                 await to_thread.run_sync(parser.write, chunk)
             parser.finalize()
-        except MultipartParseError as error:
+        except FormParserError as error:
             raise RefusedError(400, f"the form is damaged ({error}): send it again") from error
         if not reader.ended:
             raise RefusedError(400, "the form has no end: send it again")

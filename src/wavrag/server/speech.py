@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from wavrag.audio.encode import AudioFormat, encode, media_type
-from wavrag.server.models import check_model
+from wavrag.server.models import check_model, speech_model
 from wavrag.server.problems import RefusedError
 from wavrag.server.room import Room, room_of
 from wavrag.server.shapes import problems
@@ -23,7 +23,7 @@ class SpeechRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    model: str = Field(description="name of the engine, as /v1/models lists it")
+    model: str = Field(description="as /v1/models lists it")
     input: str = Field(description="text; marks of citations and Markdown are not said")
     voice: str = Field("default", description="one of the engine's, or `default`")
     response_format: AudioFormat = "mp3"
@@ -43,7 +43,7 @@ async def speech(body: SpeechRequest, room: Annotated[Room, Depends(room_of)]) -
     engine = room.voice
     if engine is None:
         raise RefusedError(404, "nothing here can speak: apt-get install espeak-ng on the server")
-    check_model(body.model, engine.name)
+    check_model(body.model, speech_model(engine))
     if len(body.input) > room.options.max_speech_chars:
         limit = room.options.max_speech_chars
         raise RefusedError(413, f"the text has more than {limit} characters: send less at a time")

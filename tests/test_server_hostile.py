@@ -1,0 +1,303 @@
+"""Uploads and requests that mean harm, or go wrong: refused with 4xx, and nothing stays on disk."""
+
+import gzip
+import io
+import socket
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from pypdf import PdfWriter
+
+from audio_files import tone, write
+from serving import OPTIONS, client, files_of, filled, serving
+from wavrag import WavRAG
+from wavrag.errors import InputError
+from wavrag.server import ServerOptions
+from wavrag.server.run import serve
+
+LIMIT = 1 << 20
+TOKEN = "correct-horse-battery"
+
+
+@pytest.fixture(scope="module")
+def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
+    with filled(tmp_path_factory.mktemp("rag")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def url(rag: WavRAG) -> Iterator[str]:
+    options = replace(
+        OPTIONS,
+        max_upload_bytes=LIMIT,
+        max_request_bytes=LIMIT,
+        max_text_bytes=LIMIT // 2,
+        max_recording_seconds=2,
+        max_upload_files=3,
+        body_seconds=1,
+    )
+    with serving(rag, options) as address:
+        yield address
+
+
+@pytest.fixture
+def http(url: str, rag: WavRAG) -> Iterator[httpx.Client]:
+    """A client; whatever its test sent, nothing of it may be left, and nothing indexed."""
+    with client(url) as opened:
+        yield opened
+        assert files_of(rag.kb.directory) == []
+        assert opened.get("/v1/jobs").json()["jobs"] == []
+        assert len(rag.kb.documents()) == 2
+
+
+def raw(url: str, head: str, body: Iterable[bytes] = ()) -> bytes:
+    """What a server says to a request that no client would send."""
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
+        connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n\r\n")
+        try:
+            for data in body:
+                connection.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it stopped listening
+        answer = b""
+        try:
+            while data := connection.recv(1 << 16):
+                answer += data
+                if b"}}" in answer:
+                    break
+        except ConnectionResetError:
+            pass
+        return answer
+
+
+UPLOAD = """POST /v1/documents HTTP/1.1
+Host: localhost
+Content-Type: multipart/form-data; boundary=x
+Connection: close"""
+
+
+def test_10_gb_are_refused_before_they_are_sent(http: httpx.Client, url: str) -> None:
+    answer = raw(url, f"{UPLOAD}\nContent-Length: {10 * 10**9}")
+    assert b" 413 " in answer.splitlines()[0]
+
+
+def test_a_body_of_unknown_length_is_cut_off_at_the_limit(http: httpx.Client, url: str) -> None:
+    sent = 0
+
+    def body() -> Iterator[bytes]:
+        nonlocal sent
+        head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+        yield b"%x\r\n%s\r\n" % (len(head), head)
+        while sent < 64 * LIMIT:
+            sent += 1 << 16
+            yield b"10000\r\n" + b"a" * (1 << 16) + b"\r\n"
+
+    answer = raw(url, f"{UPLOAD}\nTransfer-Encoding: chunked", body())
+    assert b" 413 " in answer.splitlines()[0]
+    assert sent < 64 * LIMIT
+
+
+def test_a_body_that_pauses_is_given_up(http: httpx.Client, url: str) -> None:
+    start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nabc'
+    answer = raw(url, f"{UPLOAD}\nContent-Length: 1000", iter([start]))
+    assert b" 408 " in answer.splitlines()[0]
+
+
+def test_a_client_that_breaks_off_leaves_nothing(http: httpx.Client, url: str) -> None:
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port)) as connection:
+        start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nabc'
+        head = f"{UPLOAD}\nContent-Length: 1000\n\n".replace("\n", "\r\n").encode()
+        connection.sendall(head + start)
+    for _ in range(100):
+        http.get("/healthz")
+
+
+def zipped(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.txt", content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status"),
+    [
+        ("bomb.zip", zipped(bytes(50_000_000)), 415),
+        ("bomb.docx", zipped(bytes(50_000_000)), 415),
+        ("bomb.txt", gzip.compress(bytes(50_000_000)), 415),
+        ("program.mp3", b"\x7fELF\x02\x01\x01" + bytes(range(256)) * 4, 415),
+        ("picture.wav", b"\x89PNG\r\n\x1a\n" + bytes(300), 415),
+        ("riff.wav", b"RIFF\xff\xff\xff\xffWAVEnonsense" + bytes(300), 415),
+        ("ogg.ogg", b"OggS" + bytes(300), 415),
+        ("playlist.mp3", b"#EXTM3U\nfile:///etc/passwd\n" + bytes(5), 415),
+        ("empty.txt", b"", 400),
+        ("blank.txt", b" \n \n", 415),
+        ("long.txt", b"word " * (LIMIT // 8), 413),
+    ],
+)
+def test_what_is_no_document_by_its_content(
+    http: httpx.Client, name: str, content: bytes, status: int
+) -> None:
+    reply = http.post("/v1/documents", files={"file": (name, content)})
+    assert reply.status_code == status, reply.text
+    assert "/incoming/" not in reply.text
+
+
+def test_a_recording_that_is_too_long(http: httpx.Client, tmp_path: Path) -> None:
+    long = write(tmp_path / "long.flac", tone(300, 3, 16_000)[None], 16_000)
+    reply = http.post("/v1/documents", files={"file": ("long.flac", long.read_bytes())})
+    assert reply.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "..\\..\\windows\\win.ini",
+        "..",
+        "",
+        "a\x00b.txt",
+        "a\x1bb.txt",
+        "\u202egpj.txt",
+        "x" * 256 + ".txt",
+        "x" * 100_000,
+    ],
+)
+def test_names_that_no_file_has(http: httpx.Client, url: str, name: str) -> None:
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="'
+        + name.encode()
+        + b'"\r\n\r\nhello there\r\n--x--\r\n'
+    )
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    reply = http.post("/v1/documents", content=body, headers=headers)
+    assert reply.status_code == 400, reply.text
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (b"hello", "text/plain", 415),
+        (b"{}", "application/json", 415),
+        (b"hello", "multipart/form-data", 415),
+        (b"hello", "multipart/form-data; boundary=x", 400),
+        (b"--x\r\n\r\n", "multipart/form-data; boundary=x", 400),
+        (b"--x--\r\n", "multipart/form-data; boundary=x", 400),
+        (b"", "multipart/form-data; boundary=" + "x" * 5000, 400),
+    ],
+)
+def test_forms_that_are_none(http: httpx.Client, body: bytes, kind: str, status: int) -> None:
+    reply = http.post("/v1/documents", content=body, headers={"content-type": kind})
+    assert reply.status_code == status, reply.text
+
+
+def test_one_bad_file_refuses_all(http: httpx.Client) -> None:
+    files = [("file", ("good.txt", b"Good words.")), ("file", ("bad.txt", bytes(100)))]
+    assert http.post("/v1/documents", files=files).status_code == 415
+    many = [("file", (f"{n}.txt", b"Good words.")) for n in range(4)]
+    assert http.post("/v1/documents", files=many).status_code == 413
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["[]", "{", '{"a": []}', '{"a": null}', '{"a": 1e999}', '{"a": "\\ud800"}', "9" * 5000],
+)
+def test_metadata_that_cannot_be_kept(http: httpx.Client, metadata: str) -> None:
+    files = {"file": ("good.txt", b"Good words.")}
+    reply = http.post("/v1/documents", files=files, data={"metadata": metadata})
+    assert reply.status_code == 422, reply.text
+    long = http.post("/v1/documents", files=files, data={"metadata": " " * 100_000})
+    assert long.status_code == 413
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/documents/..%2f..%2fetc%2fpasswd/audio",
+        "/v1/documents/%2fetc%2fpasswd/audio",
+        "/v1/documents/%2fetc%2fpasswd/text",
+        "/v1/documents/a%00b/audio",
+        "/v1/jobs/..%2f..%2fkb.json",
+        "/static/../../app.py",
+        "/%2e%2e/%2e%2e/app.py",
+        "/..%5c..%5capp.py",
+        "/%00",
+    ],
+)
+def test_paths_lead_nowhere(http: httpx.Client, url: str, path: str) -> None:
+    answer = raw(url, f"GET {path} HTTP/1.1\nHost: localhost\nConnection: close")
+    assert b" 404 " in answer.splitlines()[0]
+
+
+def test_other_names_and_other_pages_are_refused(http: httpx.Client) -> None:
+    assert http.get("/v1/models", headers={"host": "rebound.example"}).status_code == 421
+    for origin in ("http://other.example", "null", "http://127.0.0.1:1"):
+        reply = http.post("/v1/search", json={"text": "x"}, headers={"origin": origin})
+        assert reply.status_code == 403
+        assert "access-control-allow-origin" not in reply.headers
+    own = str(http.base_url).rstrip("/")
+    assert http.get("/v1/models", headers={"origin": own}).status_code == 200
+
+
+def test_an_origin_may_be_allowed(tmp_path: Path) -> None:
+    friend = "https://friend.example"
+    options = replace(OPTIONS, origins=(friend,), tokens=frozenset({TOKEN}))
+    with filled(tmp_path) as rag, serving(rag, options) as url, client(url) as http:
+        asked = {"origin": friend, "access-control-request-method": "POST"}
+        assert http.options("/v1/search", headers=asked).status_code == 200
+        headers = {"origin": friend, "authorization": f"Bearer {TOKEN}"}
+        reply = http.get("/v1/models", headers=headers)
+        assert reply.headers["access-control-allow-origin"] == friend
+
+
+def test_tokens(tmp_path: Path) -> None:
+    options = replace(OPTIONS, tokens=frozenset({TOKEN, "another-good-token"}))
+    with filled(tmp_path) as rag, serving(rag, options) as url, client(url) as http:
+        for path in ("/v1/documents", "/v1/search?q=x", "/metrics", "/openapi.json"):
+            assert http.get(path).status_code == 401
+            for wrong in ("", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer é"):
+                headers = {"authorization": wrong.encode("latin-1")}
+                assert http.get(path, headers=headers).status_code == 401  # type: ignore[arg-type]
+            for token in options.tokens:
+                right = {"authorization": f"Bearer {token}"}
+                assert http.get(path, headers=right).status_code == 200
+        # What a browser needs before it has a token, and what looks whether the server lives.
+        for path in ("/", "/healthz", "/readyz"):
+            assert http.get(path).status_code == 200
+        assert http.get("/healthz", headers={"host": "any.example"}).status_code == 200
+
+
+def test_other_machines_need_a_token(tmp_path: Path) -> None:
+    with filled(tmp_path) as rag, pytest.raises(InputError, match="give tokens"):
+        serve(rag, "0.0.0.0", 0, ServerOptions())
+    with pytest.raises(InputError, match="at least 16"):
+        ServerOptions(tokens=frozenset({"short"}))
+
+
+def test_a_pdf_that_unfolds_is_skipped_and_removed(rag: WavRAG, url: str, tmp_path: Path) -> None:
+    from pypdf.generic import DecodedStreamObject, NameObject
+
+    writer = PdfWriter()
+    page = writer.add_blank_page(100, 100)
+    stream = DecodedStreamObject()
+    stream.set_data(b" " * 200_000_000)
+    page[NameObject("/Contents")] = writer._add_object(stream.flate_encode(9))
+    file = io.BytesIO()
+    writer.write(file)
+    assert len(file.getvalue()) < LIMIT
+    with client(url) as http:
+        reply = http.post("/v1/documents?wait=30", files={"file": ("bomb.pdf", file.getvalue())})
+        job = reply.json()
+        assert job["state"] == "done"
+        (skipped,) = job["report"]["skipped"]
+        assert skipped["name"] == "bomb.pdf"
+        assert skipped["reason"].startswith("bomb.pdf: ")
+    assert files_of(rag.kb.directory) == []
