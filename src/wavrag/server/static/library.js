@@ -134,7 +134,9 @@ export class Library {
       row.append(this.#dismiss(row));
       await this.list();
     } catch (error) {
-      state.textContent = error.message;
+      // The row says the name already.
+      const named = `${file.name}: `.toLowerCase();
+      state.textContent = error.message.toLowerCase().startsWith(named) ? error.message.slice(named.length) : error.message;
       row.classList.add("failed");
       bar.remove();
       row.append(this.#dismiss(row));

@@ -91,7 +91,7 @@ function busy() {
 // A turn's course, typed or spoken
 
 function answered(turn, answer) {
-  turn.finish(answer);
+  turn.finish(answer, total === 0);
   const question = answer.question ?? turn.words;
   if (question) history = [...history, { question, answer: answer.found ? answer.answer : "" }].slice(-REMEMBERED);
   const plain = turn.answer.textContent.replace(/\s*\d+(?=\s|$)/g, "");
@@ -236,16 +236,19 @@ const library = new Library({
     arrange();
   },
   onError: fail,
-  onScope: (document) => {
-    const value = `id = '${document.id.replaceAll("'", "''")}'`;
-    let option = [...$("scope").options].find((one) => one.value === value);
-    if (!option) $("scope").append((option = h("option", { value }, document.title)));
-    $("scope").value = value;
-    talk.renew();
-    location.hash = "ask";
-    $("question").focus();
-  },
+  onScope: askIn,
 });
+
+/** Limits what is asked to one document. */
+function askIn(document) {
+  const value = `id = '${document.id.replaceAll("'", "''")}'`;
+  let option = [...$("scope").options].find((one) => one.value === value);
+  if (!option) $("scope").append((option = h("option", { value }, document.title)));
+  $("scope").value = value;
+  talk.renew();
+  location.hash = "ask";
+  $("question").focus();
+}
 
 function stop() {
   hush();
@@ -304,7 +307,7 @@ $("fresh").onclick = () => {
   $("question").focus();
 };
 $("alert").querySelector("button").onclick = unfail;
-prepareReader(fail);
+prepareReader(fail, askIn);
 
 const button = $("talk");
 const pointer = (event) => event.button === 0;

@@ -6,9 +6,15 @@ import { Player } from "./player.js";
 
 let player = null;
 let onError = () => {};
+let shown = null; // the document
 
-export function prepareReader(tell) {
+/** `tell` is told errors, and `ask` the document that is to be asked in. */
+export function prepareReader(tell, ask) {
   onError = tell;
+  $("reader-ask").onclick = () => {
+    $("reader").close();
+    ask(shown);
+  };
   $("reader-close").onclick = () => $("reader").close();
   $("reader").addEventListener("click", (event) => event.target === $("reader") && $("reader").close());
   $("reader").addEventListener("close", () => {
@@ -22,6 +28,7 @@ export async function read(passage, quotes = []) {
   try {
     const id = passage.document_id ?? passage.id;
     const document = await json(`${documentPath(id)}/text`);
+    shown = document;
     $("reader-title").textContent = document.title;
     $("reader-place").textContent = passage.document_id === passage.id ? "" : placeOf(passage);
     const audio = document.modality === "audio";
@@ -66,10 +73,10 @@ function marked(document, passage, quotes) {
     }
     const inside = spans.filter((span) => span.from <= from && from < span.to).map((span) => span.tag);
     const ends = at === places.length - 2 || headings.has(places[at + 1]) || /\n\s*\n\s*$/.test(text);
-    if (text.trim()) {
+    if (text.trim() || (block && !ends)) {
       if (!block) blocks.push((block = h("p")));
-      const shown = ends ? text.trimEnd() : text;
-      block.append(inside.length ? h("mark", { class: inside.includes("quote") ? "quote" : "" }, shown) : shown);
+      const words = ends ? text.trimEnd() : text;
+      block.append(inside.length ? h("mark", { class: inside.includes("quote") ? "quote" : "" }, words) : words);
     }
     if (ends) block = null;
   });

@@ -8,6 +8,13 @@ const MARK = /\[(\d+)\]/g;
 
 const named = (passage) => [passage.title, placeOf(passage)].filter(Boolean).join(", ");
 
+/** What to do when there is no answer. */
+function nothing(answer, isEmpty) {
+  if (isEmpty) return ["Your library is empty. ", h("a", { href: "#library" }, "Add files"), ", then ask again."];
+  if (answer.hits.length) return ["Your files do not answer this. Try other words, or add a file about it."];
+  return ["Nothing was found. Try other words, or ask in everything."];
+}
+
 export class TurnView {
   constructor({ spoken, question = "" }) {
     this.spoken = spoken;
@@ -48,17 +55,12 @@ export class TurnView {
   }
 
   /** The whole answer: marks become buttons, cited passages come first. */
-  finish(answer) {
+  finish(answer, isEmpty) {
     this.setQuestion(answer.question || this.words, true);
     const cited = new Map();
     for (const citation of answer.citations) if (!cited.has(citation.number)) cited.set(citation.number, citation);
     if (answer.found) this.#write(answer.answer, cited);
-    else {
-      this.answer.replaceChildren(h("p", { class: "nothing" },
-        answer.abstained || answer.hits.length
-          ? "Your files do not answer this. Try other words, ask in everything, or add a file about it."
-          : "Nothing was found. Ask in everything, or add files in the library."));
-    }
+    else this.answer.replaceChildren(h("p", { class: "nothing" }, ...nothing(answer, isEmpty)));
     const first = [...cited.values()].map((citation) => ({ ...citation, quotes: answer.citations.filter((one) => one.number === citation.number) }));
     const ids = new Set(first.map((citation) => citation.id));
     const rest = (this.hits ?? answer.hits).filter((hit) => !ids.has(hit.id));
