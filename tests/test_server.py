@@ -19,6 +19,14 @@ from wavrag.audio import load
 from wavrag.errors import StoreError
 from wavrag.generate.base import Stream
 from wavrag.rag import WavRAG as Rag
+from wavrag.server.shapes import (
+    AnswerShape,
+    CitationShape,
+    DocumentShape,
+    DocumentTextShape,
+    GivenHitShape,
+    SearchShape,
+)
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +127,29 @@ def test_an_answer_whole_and_in_events(http: httpx.Client) -> None:
     names, data = zip(*events_of(reply.text), strict=True)
     assert names == ("hits", *["delta"] * (len(names) - 2), "answer")
     assert len(names) > 5
-    assert data[0]["hits"] == whole["hits"]
+    given = [{key: value for key, value in hit.items() if key != "given"} for hit in whole["hits"]]
+    assert data[0]["hits"] == given
     assert "".join(piece["text"] for piece in data[1:-1]) == whole["answer"]
     assert {**data[-1], "timings_ms": 0} == {**whole, "timings_ms": 0}
+
+
+def test_replies_have_the_shape_that_is_described(http: httpx.Client) -> None:
+    answer = http.post("/v1/ask", json={"text": "When does the ferry leave?"}).json()
+    found = http.get("/v1/search?q=ferry").json()
+    listed = http.get("/v1/documents").json()
+    words = http.get(f"/v1/documents/{listed['documents'][0]['id'].replace('/', '%2F')}/text")
+    for shape, reply in (
+        (AnswerShape, answer),
+        (GivenHitShape, answer["hits"][0]),
+        (CitationShape, answer["citations"][0]),
+        (SearchShape, found),
+        (DocumentShape, listed["documents"][0]),
+        (DocumentTextShape, words.json()),
+    ):
+        assert set(reply) == set(shape.model_validate(reply).model_fields_set)
+        assert set(reply) <= set(shape.model_fields)
+        required = {name for name, one in shape.model_fields.items() if one.is_required()}
+        assert required <= set(reply)
 
 
 def test_a_spoken_question_is_answered(http: httpx.Client, recording: Path) -> None:

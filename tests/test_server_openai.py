@@ -118,6 +118,20 @@ def test_a_chat_streams(client: openai.OpenAI) -> None:
     assert chunks[-1].usage.total_tokens > 9
 
 
+def test_what_was_said_before_is_the_history(client: openai.OpenAI) -> None:
+    reply = client.chat.completions.create(
+        model="wavrag",
+        messages=[
+            {"role": "user", "content": "When does the ferry leave?"},
+            {"role": "assistant", "content": "The ferry leaves at nine in the morning."},
+            {"role": "user", "content": "And does it carry dogs?"},
+        ],
+    )
+    extension = reply.model_extra["wavrag"]  # type: ignore[index]
+    assert extension["question"] == "And does it carry dogs?"
+    assert "ferry" in extension["searched"]
+
+
 def test_a_chat_asks_in_sound(client: openai.OpenAI) -> None:
     reply = client.chat.completions.create(
         model="wavrag",

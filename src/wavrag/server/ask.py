@@ -16,7 +16,7 @@ from wavrag.jsonable import answer_dict, hit_dict, milliseconds
 from wavrag.rag import Found
 from wavrag.server.answering import Event, EventStream, sse, until_gone, whole, written
 from wavrag.server.bodies import (
-    LONGEST_TEXT,
+    LONGEST_IN_URL,
     MOST_HITS,
     AskRequest,
     SearchRequest,
@@ -36,9 +36,9 @@ Shared = Annotated[Room, Depends(room_of)]
 @router.get("/search", response_model=SearchShape, responses=problems())
 async def search_words(
     room: Shared,
-    q: Annotated[str, Query(max_length=LONGEST_TEXT, description="the question in words")],
+    q: Annotated[str, Query(max_length=LONGEST_IN_URL, description="the question in words")],
     k: Annotated[int, Query(ge=1, le=MOST_HITS, description="most hits")] = 10,
-    where: Annotated[str | None, Query(max_length=LONGEST_TEXT, description="filter")] = None,
+    where: Annotated[str | None, Query(max_length=LONGEST_IN_URL, description="filter")] = None,
 ) -> Response:
     """Passages for words."""
     return await _searched(room, Asked(q, None, where), k)

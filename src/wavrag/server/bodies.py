@@ -21,6 +21,7 @@ from wavrag.server.room import Room, room_of
 from wavrag.types import Clip, Query, Turn
 
 LONGEST_TEXT = 20_000  # characters of a question
+LONGEST_IN_URL = 1_500  # characters: two of them, escaped, fit in the 64 KiB of a request's head
 MOST_HITS = 100
 MOST_TOKENS = 4096
 MOST_TURNS = 100  # of a conversation

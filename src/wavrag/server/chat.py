@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -27,7 +27,7 @@ from wavrag.server.models import CHAT, check_model
 from wavrag.server.problems import RefusedError, message_of, problem, status_of
 from wavrag.server.room import Room, room_of
 from wavrag.server.shapes import CompletionShape, problems
-from wavrag.types import Answer, Query
+from wavrag.types import Answer, Query, Turn
 
 MOST_MESSAGES = 200
 
@@ -105,7 +105,9 @@ async def chat(
     """An answer to the last message; closing the connection ends the writing."""
     check_model(body.model, CHAT)
     query = await _query(body, room)
-    begin = partial(room.rag.stream, query, options=body.generation())
+    begin = partial(
+        room.rag.stream, query, options=body.generation(), history=_history(body.messages[:-1])
+    )
     events = written(room, begin)
     reply = _Reply(body)
     if body.stream:
@@ -128,6 +130,22 @@ async def _query(body: ChatRequest, room: Room) -> Query:
     if text is None and clip is None:
         raise RefusedError(400, "the question is empty: give it words or a recording")
     return Query(text, clip, body.where)
+
+
+def _history(messages: Sequence[ChatMessage]) -> list[Turn]:
+    """What was asked and answered before; instructions and words without a question are left out.
+
+    A turn that was asked in sound alone has no words, and is left out, too.
+    """
+    turns: list[Turn] = []
+    asked: str | None = None
+    for message in messages:
+        if message.role == "user":
+            asked = message.words.strip() or None
+        elif message.role == "assistant" and asked is not None:
+            turns.append(Turn(asked, message.words))
+            asked = None
+    return turns
 
 
 class _Reply:

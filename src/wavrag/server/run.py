@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,9 @@ def serve(
         # Now rather than when it starts: an error is to be told in its own words.
         app.state.room.take()
         try:
-            uvicorn_server(app).run(sockets=[bound])
+            # uvicorn ends well at Ctrl-C, and then passes the interrupt on.
+            with suppress(KeyboardInterrupt):
+                uvicorn_server(app).run(sockets=[bound])
         finally:
             app.state.room.release()
 

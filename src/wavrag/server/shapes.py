@@ -51,14 +51,42 @@ class SearchShape(BaseModel):
     timings_ms: dict[str, float]
 
 
+class GivenHitShape(HitShape):
+    """A hit, and whether the generator got its words or its sound."""
+
+    given: str
+
+
+class AbstainedShape(BaseModel):
+    """Why no answer was written."""
+
+    reason: str
+    detail: str
+
+
+class SupportShape(BaseModel):
+    """Whether what a sentence of an answer cites says it."""
+
+    start: int
+    end: int
+    text: str
+    cited: list[int]
+    checkable: bool
+    supported: bool
+
+
 class AnswerShape(BaseModel):
     """An answer with all that it rests on."""
 
     question: str | None
+    searched: str | None
     answer: str
     found: bool
+    abstained: AbstainedShape | None
+    withheld: str
     citations: list[CitationShape]
-    hits: list[HitShape]
+    support: list[SupportShape]
+    hits: list[GivenHitShape]
     generator: str
     paths: list[dict[str, Any]]
     chosen: int | None

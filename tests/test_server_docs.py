@@ -1,0 +1,67 @@
+"""The examples of docs/server.md, run against a server."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from audio_files import tone, write
+from serving import filled, serving
+from wavrag.cli.parser import build_parser
+
+PAGE = (Path(__file__).parent.parent / "docs" / "server.md").read_text(encoding="utf-8")
+ADDRESS = "http://127.0.0.1:8321"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with filled(tmp_path_factory.mktemp("rag")) as rag, serving(rag) as address:
+        yield address
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "notes.md").write_text("# Notes\n\nThe late ferry leaves at ten.\n")
+    write(tmp_path / "question.wav", tone(440, 1, 16_000)[None], 16_000)
+    return tmp_path
+
+
+def test_the_commands_parse() -> None:
+    commands = [line.partition("#")[0] for line in "".join(blocks("bash")).splitlines()]
+    assert commands
+    for command in commands:
+        build_parser().parse_args(shlex.split(command)[1:])
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("number", range(len(blocks("sh"))))
+def test_curl(url: str, folder: Path, number: int) -> None:
+    script = blocks("sh")[number].replace("curl -s", "curl --fail-with-body --noproxy '*' -s")
+    done = subprocess.run(
+        ["sh", "-e", "-c", script.replace(ADDRESS, url)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"id"' in done.stdout or '"hits"' in done.stdout
+
+
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_python(url: str, folder: Path, number: int) -> None:
+    code = blocks("python")[number].replace(ADDRESS, url)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "The ferry leaves at nine in the morning. [1]" in done.stdout
