@@ -3,7 +3,7 @@
 import { $ } from "./dom.js";
 
 const KEY = "wavrag-token";
-export const GONE = "The server does not answer. Check that `wavrag serve` is still running, then try again.";
+export const GONE = "The server does not answer. Check that “wavrag serve” is still running, then try again.";
 
 export const token = () => sessionStorage.getItem(KEY);
 

@@ -167,7 +167,10 @@ function heard(event) {
         ? { mode: "push-to-talk", waited: talk.releasedAt - turn.silentAt }
         : { mode: "hands-free", waited: event.after_speech_ms };
       turn.setQuestion(turn.words || "…", false);
-      if (event.reason === "longest") tell("That was the longest a turn may be; it has been ended.");
+      if (event.reason === "longest") {
+        talk.finish();
+        tell("That was the longest that a turn may be.");
+      }
       break;
     case "hits":
       turn.times.hits = since();

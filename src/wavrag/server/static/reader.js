@@ -89,7 +89,7 @@ function recording(document) {
     h("button", {
       type: "button",
       class: "line",
-      "aria-label": `Play from ${clock(passage.start)}: ${passage.text ?? "sound without words"}`,
+      "aria-label": `Play from ${clock(Math.round(passage.start))}: ${passage.text ?? "sound without words"}`,
       onclick: (event) => {
         player?.close();
         player = new Player(passage);
@@ -97,5 +97,5 @@ function recording(document) {
         for (const line of $("reader-text").children) line.classList.toggle("playing", line === event.currentTarget);
         player.playSpan().catch(onError);
       },
-    }, h("span", { class: "time" }, clock(passage.start)), h("span", {}, passage.text || "Sound without words")));
+    }, h("span", { class: "time" }, clock(Math.round(passage.start))), h("span", {}, passage.text || "Sound without words")));
 }

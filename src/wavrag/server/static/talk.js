@@ -14,6 +14,7 @@ export class Talk {
    */
   constructor(handlers) {
     Object.assign(this, handlers);
+    this.attempt = 0; // to begin; an earlier one that still waits comes to nothing
     this.mode = "off"; // off, push-to-talk, hands-free
     this.waiting = null; // chunks that wait for the connection
     this.sending = false;
@@ -41,20 +42,30 @@ export class Talk {
   }
 
   #off() {
+    this.attempt += 1;
     this.sending = false;
     this.waiting = null;
     this.#be("off");
   }
 
+  /** Opens what is needed and begins to send; false if it was called off meanwhile. */
   async #begin(mode) {
+    const attempt = ++this.attempt;
+    const isOff = () => attempt !== this.attempt;
     await this.microphone.open();
+    if (isOff()) {
+      if (this.mode === "off") this.microphone.close();
+      return false;
+    }
     const { key, options } = this.conversation();
     const rate = this.microphone.sampleRate;
     await this.voice.connect(`${mode} ${rate} ${key}`, { ...options, mode, sample_rate: rate });
+    if (isOff()) return false;
     if (mode === "push-to-talk") this.voice.tell("begin");
     for (const pcm of this.waiting ?? []) this.voice.push(pcm);
     this.waiting = null;
     this.sending = true;
+    return true;
   }
 
   // Push-to-talk
@@ -75,12 +86,10 @@ export class Talk {
     this.onPress();
     this.#be("push-to-talk");
     try {
-      await this.#begin("push-to-talk");
+      if ((await this.#begin("push-to-talk")) && press.ended) this.#end();
     } catch (error) {
       this.#lose(error);
-      return;
     }
-    if (press.ended) this.#end();
   }
 
   /** The button goes up. */
@@ -100,7 +109,7 @@ export class Talk {
     if (this.mode !== "push-to-talk" || press.ended) return;
     press.ended = true;
     this.releasedAt = performance.now();
-    setTimeout(() => this.sending && this.#end(), TAIL);
+    setTimeout(() => this.current === press && this.sending && this.#end(), TAIL);
   }
 
   #end() {

@@ -11,7 +11,7 @@ const named = (passage) => [passage.title, placeOf(passage)].filter(Boolean).joi
 /** What to do when there is no answer. */
 function nothing(answer, isEmpty) {
   if (isEmpty) return ["Your library is empty. ", h("a", { href: "#library" }, "Add files"), ", then ask again."];
-  if (answer.hits.length) return ["Your files do not answer this. Try other words, or add a file about it."];
+  if (answer.hits.length || answer.abstained) return ["Your files do not answer this. Try other words, or add a file about it."];
   return ["Nothing was found. Try other words, or ask in everything."];
 }
 
@@ -60,7 +60,10 @@ export class TurnView {
     const cited = new Map();
     for (const citation of answer.citations) if (!cited.has(citation.number)) cited.set(citation.number, citation);
     if (answer.found) this.#write(answer.answer, cited);
-    else this.answer.replaceChildren(h("p", { class: "nothing" }, ...nothing(answer, isEmpty)));
+    else {
+      this.unanswered = true;
+      this.answer.replaceChildren(h("p", { class: "nothing" }, ...nothing(answer, isEmpty)));
+    }
     const first = [...cited.values()].map((citation) => ({ ...citation, quotes: answer.citations.filter((one) => one.number === citation.number) }));
     const ids = new Set(first.map((citation) => citation.id));
     const rest = (this.hits ?? answer.hits).filter((hit) => !ids.has(hit.id));
@@ -88,9 +91,10 @@ export class TurnView {
 
   /** Milliseconds that the listener waited. */
   setLatency({ hits, word, waited, mode }) {
+    if (this.unanswered) word = undefined; // there is none
     const parts = [];
     const since = mode === "typed" ? "after you asked" : "after your last sound";
-    if (hits !== undefined) parts.push(`Passages ${Math.round(hits)} ms ${since}`);
+    if (hits !== undefined && this.hits?.length) parts.push(`Passages ${Math.round(hits)} ms ${since}`);
     if (word !== undefined) parts.push(`first word ${Math.round(word)} ms`);
     if (parts.length && waited > 1) {
       const why = mode === "hands-free" ? "waiting for silence" : "before you let go";
