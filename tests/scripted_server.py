@@ -84,7 +84,7 @@ def serving(paths: Sequence[Says | Refuses], choice: Says | Refuses) -> Iterator
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             script.requests.append(body)
-            says = script.choice if chooses(body) else script.paths[body.get("seed", 0)]
+            says = script.choice if chooses(body) else script.paths[body.get("seed") or 0]
             if isinstance(says, Refuses):
                 self.refuse(says.status)
             else:

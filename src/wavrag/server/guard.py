@@ -78,8 +78,9 @@ class Guard:
                 outgoing = MutableHeaders(scope=message)
                 for name, value in _SAFE_HEADERS.items():
                     outgoing.setdefault(name, value)
-                if scope["path"].startswith("/v1/"):
-                    outgoing.setdefault("cache-control", "no-store")
+                is_data = scope["path"].startswith("/v1/")
+                # The page is asked for anew, so that its parts are of one version.
+                outgoing.setdefault("cache-control", "no-store" if is_data else "no-cache")
             await send(message)
 
         if reason is not None:

@@ -1,0 +1,151 @@
+// Plays the cited seconds of a recording, with a little around them to see and to go to.
+
+import { call, documentPath } from "./api.js";
+import { clock, h, icon, placeOf, setIcon } from "./dom.js";
+import { drawRecording } from "./waveform.js";
+
+const AROUND = 3; // seconds shown before and after the span
+const LONGEST = 590; // seconds that the server cuts out at once
+
+let current = null; // one plays at a time
+
+export const stopPlaying = () => current?.pause();
+export const isPlaying = () => Boolean(current && !current.audio.paused);
+
+export class Player {
+  /** A player of a passage; `element` goes where it is wanted. */
+  constructor(passage, onClose) {
+    this.passage = passage;
+    this.from = Math.max(0, passage.start - AROUND);
+    this.audio = h("audio", { preload: "auto" });
+    this.canvas = h("canvas", {
+      class: "wave",
+      tabIndex: 0,
+      role: "slider",
+      "aria-label": `Position in ${passage.title}; cited are ${placeOf(passage)}`,
+      onclick: (event) => this.seek((event.offsetX / this.canvas.clientWidth) * this.seconds),
+      onkeydown: (event) => this.#key(event),
+    });
+    this.button = h("button", { type: "button", class: "round plain", "aria-label": "Play", onclick: () => this.toggle() }, icon("play"));
+    this.time = h("span", { class: "time" });
+    this.element = h("figure", { class: "player", "aria-label": `Recording ${passage.title}` },
+      this.button,
+      h("div", { class: "player-body" },
+        h("figcaption", {}, h("strong", {}, passage.title), h("span", { class: "place" }, placeOf(passage)), this.time),
+        this.canvas),
+      onClose && h("button", { type: "button", class: "round plain", "aria-label": "Close the player", onclick: () => { this.close(); onClose(); } }, icon("close")),
+      this.audio);
+    this.samples = new Float32Array(0);
+    this.seconds = passage.end + AROUND - this.from;
+    this.loaded = this.#load();
+    this.watch = new ResizeObserver(() => this.draw());
+    this.watch.observe(this.canvas);
+    for (const name of ["play", "pause", "timeupdate", "seeked"]) this.audio.addEventListener(name, () => this.#changed());
+  }
+
+  async #load() {
+    const end = Math.min(this.passage.end + AROUND, this.from + LONGEST);
+    const reply = await call(`${documentPath(this.passage.document_id)}/audio?start=${this.from}&end=${end}`);
+    const data = await reply.arrayBuffer();
+    this.url = URL.createObjectURL(new Blob([data], { type: "audio/wav" }));
+    this.audio.src = this.url;
+    const decoder = new OfflineAudioContext(1, 1, 24_000);
+    const sound = await decoder.decodeAudioData(data);
+    this.samples = sound.getChannelData(0);
+    this.seconds = sound.duration;
+    this.draw();
+  }
+
+  /** Second of the recording from which the span plays, counted from what was loaded. */
+  get start() {
+    return this.passage.start - this.from;
+  }
+
+  get end() {
+    return Math.min(this.passage.end - this.from, this.seconds);
+  }
+
+  /** Plays the span from its beginning; stops at its end. */
+  async playSpan() {
+    await this.loaded;
+    this.audio.currentTime = this.start;
+    this.stopAt = this.end;
+    await this.#play();
+  }
+
+  async #play() {
+    if (current && current !== this) current.pause();
+    current = this;
+    await this.audio.play().catch((error) => {
+      if (error.name !== "AbortError") throw error; // it was paused before it began
+    });
+  }
+
+  toggle() {
+    if (!this.audio.paused) this.pause();
+    else if (this.audio.currentTime >= this.end - 0.05 || this.audio.currentTime < 0.01) this.playSpan();
+    else this.#play();
+  }
+
+  pause() {
+    this.audio.pause();
+  }
+
+  seek(second) {
+    this.audio.currentTime = Math.max(0, Math.min(this.seconds - 0.05, second));
+    this.stopAt = this.audio.currentTime < this.end ? this.end : undefined;
+    this.#changed();
+  }
+
+  close() {
+    this.pause();
+    this.watch.disconnect();
+    if (this.url) URL.revokeObjectURL(this.url);
+    if (current === this) current = null;
+    this.element.remove();
+  }
+
+  #key(event) {
+    const step = { ArrowLeft: -1, ArrowRight: 1, PageDown: -5, PageUp: 5 }[event.key];
+    if (step) this.seek(this.audio.currentTime + step);
+    else if (event.key === "Home") this.seek(this.start);
+    else if (event.key === "End") this.seek(this.end);
+    else if (event.key === " " || event.key === "Enter") this.toggle();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  #changed() {
+    if (this.stopAt !== undefined && this.audio.currentTime >= this.stopAt && !this.audio.paused) {
+      this.audio.pause();
+      this.stopAt = undefined;
+    }
+    const playing = !this.audio.paused;
+    setIcon(this.button, playing ? "pause" : "play");
+    this.button.setAttribute("aria-label", playing ? "Pause" : "Play");
+    if (playing && !this.drawing) this.#animate();
+    this.draw();
+  }
+
+  #animate() {
+    this.drawing = true;
+    const frame = () => {
+      this.drawing = !this.audio.paused;
+      if (this.stopAt !== undefined && this.audio.currentTime >= this.stopAt) this.#changed();
+      this.draw();
+      if (this.drawing) requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  }
+
+  draw() {
+    const at = this.audio.currentTime;
+    this.time.textContent = clock(this.from + at);
+    this.canvas.setAttribute("aria-valuemin", String(Math.round(this.from)));
+    this.canvas.setAttribute("aria-valuemax", String(Math.round(this.from + this.seconds)));
+    this.canvas.setAttribute("aria-valuenow", String(Math.round(this.from + at)));
+    this.canvas.setAttribute("aria-valuetext", clock(this.from + at));
+    drawRecording(this.canvas, this.samples, this.seconds, { start: this.start, end: this.end, at });
+  }
+}

@@ -1,0 +1,62 @@
+// Reads answers aloud, where the server has a voice.
+
+import { call, json } from "./api.js";
+
+export class Speaker {
+  constructor(onChange) {
+    this.audio = new Audio();
+    this.audio.id = "speaker";
+    this.audio.hidden = true;
+    document.body.append(this.audio);
+    for (const name of ["play", "pause", "ended"]) this.audio.addEventListener(name, onChange);
+    this.model = null;
+    this.number = 0;
+  }
+
+  /** Whether the server can speak. */
+  async find() {
+    const { data } = await json("v1/models");
+    this.model = data.find((model) => model.voices)?.id ?? null;
+    return Boolean(this.model);
+  }
+
+  get isSpeaking() {
+    return Boolean(this.asking) || (!this.audio.paused && !this.audio.ended);
+  }
+
+  async say(text) {
+    this.stop();
+    const number = ++this.number;
+    this.asking = new AbortController();
+    this.audio.dispatchEvent(new Event("play"));
+    try {
+      const reply = await call("v1/audio/speech", {
+        method: "POST",
+        signal: this.asking.signal,
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model: this.model, input: text, response_format: "wav" }),
+      });
+      const sound = await reply.blob();
+      if (number !== this.number) return; // it was stopped
+      this.url = URL.createObjectURL(sound);
+      this.audio.src = this.url;
+      await this.audio.play();
+    } catch (error) {
+      if (error.name !== "AbortError") throw error;
+    } finally {
+      if (number === this.number) {
+        this.asking = null;
+        this.audio.dispatchEvent(new Event("play"));
+      }
+    }
+  }
+
+  stop() {
+    this.number += 1;
+    this.asking?.abort();
+    this.asking = null;
+    this.audio.pause();
+    if (this.url) URL.revokeObjectURL(this.url);
+    this.url = null;
+  }
+}
