@@ -185,10 +185,16 @@ def test_hands_free_hits_while_one_speaks_an_answer_and_its_citation(page: Any) 
     # Found before the turn has ended: only partial hits are shown to one who still speaks.
     page.wait_for_selector(".turn[data-state=listening] .sources > li")
     assert page.locator(".turn .found-label").inner_text() == "Found so far"
+    first = page.locator(".sources > li")
+    shown = first.evaluate_all("all => all.map(one => (one.wasThere = true, one.dataset.id))")
     turn = done(page)
     names = [event["event"] for event in events]
     assert names.index("partial_hits") < names.index("turn_ended") < names.index("hits")
     assert names.count("hits") == 1
+    # A passage that stays keeps its element, which so can glide to its new place.
+    kept = first.evaluate_all("all => all.map(one => [one.dataset.id, !!one.wasThere])")
+    assert all(was for id, was in kept if id in shown)
+    assert len({id for id, _ in kept}) == len(kept)
     expect(turn.locator(".question")).to_contain_text("honeybee")
     expect(turn.locator(".answer")).to_contain_text("distance")
     latency = turn.locator(".latency").inner_text()
@@ -414,6 +420,14 @@ def test_nothing_there_and_no_server_are_said_in_words(
             expect(page.locator("#welcome")).to_contain_text("Your library is empty")
             turn = asked(page, "Where is the key?")
             expect(turn.locator(".answer")).to_contain_text("Your library is empty")
+            events = told(page)
+            page.click("#hands-free")
+            for _ in range(PATIENCE // 50):
+                if events:
+                    break
+                page.wait_for_timeout(50)
+            assert events[0] == {"event": "ready"}  # with the token in its first message
+            page.click("#hands-free")
             page.click("#to-library")
             expect(page.locator("#documents .empty")).to_contain_text("Drop recordings")
             page.click("#to-ask")
