@@ -1,11 +1,6 @@
 """How much of a search's time the server costs, and how many it answers at once.
 
-<<<<<<< HEAD
-    python benchmarks/http_search.py [--passages 2000] [--requests 200] [--clients 1 4 8]
-                                     [--json FILE]
-=======
     python benchmarks/http_search.py [--passages 2000] [--requests 200] [--clients 1 4] [--json F]
->>>>>>> w-server
 
 In one run, over the texts of the demo and about as many further passages as asked for: searches in
 words within this process; then over HTTP against `wavrag serve` in a process of its own, by each
