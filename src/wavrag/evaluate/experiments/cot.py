@@ -241,10 +241,12 @@ def _times(answers: Sequence[Any]) -> Table:
 
 def _batched(context: Context, asked: Sequence[Asked], tokens: int) -> list[dict[str, Any]]:
     """Paths of a few questions as users get them: all in a batch, on all threads; twice."""
-    from wavrag.generate.local import LocalGenerator
+    from wavrag.generate.local import LocalGenerator, LocalOptions
 
     path = context.models.get(GENERATOR)
-    generator = LocalGenerator(str(path) if path else None)
+    # Threads of llama.cpp wait for each other by spinning, which a busy machine makes long.
+    how_run = LocalOptions(threads=1 if context.quick else None)
+    generator = LocalGenerator(str(path) if path else None, how_run)
     most = max(PATHS)
     how = ReasoningOptions(paths=most, temperature=TEMPERATURE, max_tokens=tokens, adaptive=False)
     made = []

@@ -328,6 +328,7 @@ def _draw(
             panel.set_ylim(0, 1.02)
         for panel in (reading, quoting, cost):
             panel.set_xticks(PASSAGES)
+        cost.set_ylim(bottom=0)
         reading.legend(loc="upper left")
         quoting.legend(loc="lower right")
         cost.legend(loc="upper left")

@@ -484,7 +484,7 @@ def _draw_first(path: Path, outcomes: Mapping[tuple[str, str], Row]) -> None:
                     )
                     for share in SHARES
                 ]
-                for method in (RAW, INDEX, OWN, FUSED)
+                for method in (RAW, INDEX, FUSED, OWN)
             }
             plots.lines(
                 panel,

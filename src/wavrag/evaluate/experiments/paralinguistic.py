@@ -107,7 +107,7 @@ def run(context: Context) -> Results:
         tables=(_table(values, sizes), _above_words(values)),
         figures={"probes": figure.name},
         captions={"probes": "Accuracy of linear probes on the vectors of recordings"},
-        findings=_findings(values),
+        findings=_findings(values, sizes),
         left_out=tuple(left_out),
     )
 
@@ -278,8 +278,8 @@ def _table(
         ),
         tuple(rows),
         "Means over groups with intervals over groups: speakers, recordings of Freesound, or texts."
-        " `commonest class` says what most of the recordings that were fitted to are; it is the"
-        " level of chance.",
+        " `commonest class` says what most of the recordings that were fitted to are. Chance is"
+        " that, or one part in so many classes, whichever is more.",
     )
 
 
@@ -300,19 +300,22 @@ def _above_words(values: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
     )
 
 
-def _findings(values: Mapping[str, Mapping[str, Sequence[float]]]) -> tuple[str, ...]:
+def _findings(
+    values: Mapping[str, Mapping[str, Sequence[float]]], sizes: Mapping[str, tuple[int, int, int]]
+) -> tuple[str, ...]:
     kept: dict[str, list[str]] = {name: [] for name in SYSTEMS}
     for probe, found in values.items():
-        control = WORDS if WORDS in found else COMMONEST
+        controls = {WORDS, COMMONEST} & found.keys()
         for name in SYSTEMS:
-            low = min(
-                estimate(np.subtract(found[name], found[other]).tolist()).ci95[0]
-                for other in (control, COMMONEST)
-            )
-            if low > 0:
+            least = [
+                estimate(np.subtract(found[name], found[control]).tolist()).ci95[0]
+                for control in sorted(controls)
+            ]
+            least.append(estimate(found[name]).ci95[0] - 1 / sizes[probe][2])
+            if min(least) > 0:
                 kept[name].append(probe)
     return tuple(
-        f"{name} keeps more than the words and than chance of: {', '.join(probes) or 'nothing'}."
+        f"{name} keeps more than the words, and than chance, of: {', '.join(probes) or 'nothing'}."
         for name, probes in kept.items()
     )
 
