@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from wavrag import WavRAG
 from wavrag.embed import Embedder, load_embedder
 from wavrag.embed.moonshine import weights_folder
 
@@ -23,3 +25,21 @@ def cascade() -> Embedder:
 def human_reading() -> Path:
     """44 s of A Tale of Two Cities, read by a person, 48 kHz."""
     return weights_folder().parent / "two_cities.wav"
+
+
+@pytest.fixture(scope="module")
+def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
+    """A `WavRAG` of two small texts, for a server."""
+    from serving import filled
+
+    with filled(tmp_path_factory.mktemp("rag")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def url(rag: WavRAG) -> Iterator[str]:
+    """The address of a server of `rag`."""
+    from serving import serving
+
+    with serving(rag) as address:
+        yield address

@@ -1,6 +1,8 @@
 """The frame of the experiments: steps that are kept, results on disk, pages, plots, the command."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -242,3 +244,15 @@ def test_wrong_usage(
 ) -> None:
     assert main(["experiment", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_peak_memory_is_of_the_program_and_not_of_what_started_it() -> None:
+    child = "from wavrag.evaluate.experiments.taking_in import peak_memory; print(peak_memory())"
+    parent = (
+        "import subprocess, sys; held = b'x' * 600_000_000;"
+        f" print(subprocess.check_output([sys.executable, '-c', {child!r}], text=True))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", parent], capture_output=True, text=True, check=True
+    )
+    assert 10_000_000 < int(said.stdout) < 550_000_000

@@ -29,18 +29,6 @@ from wavrag.server.shapes import (
 )
 
 
-@pytest.fixture(scope="module")
-def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
-    with filled(tmp_path_factory.mktemp("rag")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def url(rag: WavRAG) -> Iterator[str]:
-    with serving(rag) as address:
-        yield address
-
-
 @pytest.fixture
 def http(url: str) -> Iterator[httpx.Client]:
     with client(url) as opened:

@@ -1,32 +1,17 @@
 """The OpenAPI description against the server: no request that it allows, or forbids, is a 5xx."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 
 import httpx
-import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.generation import GenerationMode
 
-from serving import filled, serving
 from wavrag import WavRAG
 
 EXAMPLES = 12  # for each operation, of either kind
-
-
-@pytest.fixture(scope="module")
-def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
-    with filled(tmp_path_factory.mktemp("rag")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def url(rag: WavRAG) -> Iterator[str]:
-    with serving(rag) as address:
-        yield address
 
 
 def test_no_request_makes_the_server_fail(url: str) -> None:

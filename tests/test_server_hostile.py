@@ -25,12 +25,6 @@ TOKEN = "correct-horse-battery"
 
 
 @pytest.fixture(scope="module")
-def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
-    with filled(tmp_path_factory.mktemp("rag")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def url(rag: WavRAG) -> Iterator[str]:
     options = replace(
         OPTIONS,

@@ -1,7 +1,6 @@
 """`/v1/live` over a real WebSocket: a turn, push-to-talk, and who is let in."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from serving import OPTIONS, client, filled, serving
-from wavrag import WavRAG
 from wavrag.audio import load
 from wavrag.demo import DATA
 
 TOKEN = "correct-horse-battery"
 QUESTION = DATA / "questions" / "bee-distance.opus"
-
-
-@pytest.fixture(scope="module")
-def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
-    with filled(tmp_path_factory.mktemp("rag")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def url(rag: WavRAG) -> Iterator[str]:
-    with serving(rag) as address:
-        yield address
 
 
 def live(url: str, **options: Any) -> ClientConnection:

@@ -19,18 +19,6 @@ from wavrag.types import Item
 
 
 @pytest.fixture(scope="module")
-def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
-    with filled(tmp_path_factory.mktemp("rag")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def url(rag: WavRAG) -> Iterator[str]:
-    with serving(rag) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
 def client(url: str) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as opened:
         yield opened

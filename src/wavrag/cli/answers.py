@@ -8,7 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wavrag.cli.output import Bar, UsageError, check_target, print_json, write_figures
+from wavrag.cli.output import (
+    GENERATOR_HELP,
+    Bar,
+    UsageError,
+    check_target,
+    print_json,
+    write_figures,
+)
 
 if TYPE_CHECKING:
     from wavrag.rag import WavRAG
@@ -24,8 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--generator",
         metavar="SPEC",
-        help="extractive (default), local, local:FILE.gguf, openai:MODEL, openai:MODEL+audio or"
-        " qwen2-audio:FOLDER; map-reduce: before one that writes",
+        help=GENERATOR_HELP,
     )
     parser.add_argument(
         "--paths", type=int, default=1, metavar="N", help="reasoning paths to sample (1)"

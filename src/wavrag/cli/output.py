@@ -16,6 +16,12 @@ from typing import Any
 from wavrag.errors import InputError, WavRAGError
 from wavrag.types import Citation, Hit, Passage
 
+GENERATOR_HELP = (
+    "extractive (default), local, local:FILE.gguf, openai:MODEL, openai:MODEL+audio or"
+    " qwen2-audio:FOLDER; map-reduce: before one that writes"
+)
+"""Of the option `--generator`."""
+
 
 class UsageError(WavRAGError):
     """The command was called with options that make no sense; the exit code is 2."""

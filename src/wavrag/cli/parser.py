@@ -10,6 +10,7 @@ from typing import Any
 
 from wavrag.cli.answers import add_arguments as answers_arguments
 from wavrag.cli.experiment import add_arguments as experiment_arguments
+from wavrag.cli.output import GENERATOR_HELP
 from wavrag.cli.serve import add_arguments as serve_arguments
 from wavrag.cli.tasks import add_arguments as tasks_arguments
 
@@ -136,8 +137,7 @@ def _ask(commands: Any) -> None:
     parser.add_argument(
         "--generator",
         metavar="SPEC",
-        help="extractive (default), local, local:FILE.gguf, openai:MODEL, openai:MODEL+audio or"
-        " qwen2-audio:FOLDER; map-reduce: before one that writes",
+        help=GENERATOR_HELP,
     )
     parser.add_argument(
         "--think", action="store_true", help="let the model reason before it answers"

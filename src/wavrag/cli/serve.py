@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from wavrag.cli.output import UsageError, note
+from wavrag.cli.output import GENERATOR_HELP, UsageError, note
 from wavrag.errors import InputError
 
 TOKEN = "WAVRAG_TOKEN"
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--generator",
         metavar="SPEC",
-        help="extractive (default), local, local:FILE.gguf or openai:MODEL",
+        help=GENERATOR_HELP,
     )
     parser.add_argument(
         "--embedder", metavar="NAME", help="for a new knowledge base (default: cascade)"

@@ -200,18 +200,22 @@ class KnowledgeBase:
         clip = clip_of(passage, self.embedder.spec.sampling_rate or DEFAULT_RATE)
         return replace(clip, speech=True) if passage.text else with_voice(clip)
 
-    def words_of(self, passage: Passage) -> str:
+    def words_of(self, passage: Passage, clip: Clip | None = None) -> str:
         """The words of a passage as they can be read and quoted; empty if there are none.
 
         Those of a recording are recognised now, where the embedder gave none, or none that are
         good enough, and kept in the folder. The recogniser is English.
+
+        Args:
+            passage: as it was found.
+            clip: its sound, where that has been read (`clip_of`).
 
         Raises:
             AudioError: the recording is not there any more, or cannot be read.
         """
         if passage.modality == "text" or self._gives_quotable_words:
             return passage.text or ""
-        return self._words.of(clip_of(passage, DEFAULT_RATE))
+        return self._words.of(clip or clip_of(passage, DEFAULT_RATE))
 
     def words_of_query(self, query: Query, words: str | None) -> str | None:
         """The words of a question as they can be read: its text, and what is said in its clip.

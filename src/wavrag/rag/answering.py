@@ -162,7 +162,7 @@ class Answering:
         first = given(hits)
         if self._options.recognise:
             unheard = [first.sources[n] != "sound" for n in range(1, len(hits) + 1)]
-            first = given(with_words(self._kb, hits, unheard))
+            first = given(with_words(self._kb, hits, sources, unheard))
         made.timings["read"] = 1e3 * (time.perf_counter() - started)
         return first
 

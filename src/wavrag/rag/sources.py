@@ -32,13 +32,21 @@ class Sources:
         return cls((None,) * len(hits), ("",) * len(hits))
 
 
-def with_words(kb: KnowledgeBase, hits: Sequence[Hit], wanted: Sequence[bool]) -> list[Hit]:
+def with_words(
+    kb: KnowledgeBase, hits: Sequence[Hit], sources: Sources, wanted: Sequence[bool]
+) -> list[Hit]:
     """The hits, of which wanted recordings have words to be quoted, recognised where need be.
 
     A recording that cannot be read any more keeps the words that it has.
+
+    Args:
+        kb: that the hits are of.
+        hits: that were found.
+        sources: what there is of their sound.
+        wanted: of which of them the words are wanted.
     """
-    pairs = zip(hits, wanted, strict=True)
-    return [_with_words(kb, hit) if wants else hit for hit, wants in pairs]
+    found = zip(hits, sources.clips, wanted, strict=True)
+    return [_with_words(kb, hit, clip) if wants else hit for hit, clip, wants in found]
 
 
 def heard(kb: KnowledgeBase, hits: Sequence[Hit]) -> Sources:
@@ -51,11 +59,11 @@ def heard(kb: KnowledgeBase, hits: Sequence[Hit]) -> Sources:
     return Sources(tuple(clips), tuple(told))
 
 
-def _with_words(kb: KnowledgeBase, hit: Hit) -> Hit:
+def _with_words(kb: KnowledgeBase, hit: Hit, clip: Clip | None) -> Hit:
     if hit.passage.modality == "text":
         return hit
     try:
-        words = kb.words_of(hit.passage)
+        words = kb.words_of(hit.passage, clip)
     except AudioError as error:
         logger.warning("its words cannot be recognised: %s", error)
         return hit
