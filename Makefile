@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Two modules of tests at a time.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 # The exact set of versions that the tests pass with.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 

@@ -403,16 +403,21 @@ def test_requests_run_side_by_side_and_results_keep_the_order(
     served: Served, load: Callable[..., RemoteEmbedder]
 ) -> None:
     embedder = load(batch_size=1, concurrency=3)
-    third, lock, under_way, most = threading.Event(), threading.Lock(), [0], [0]
+    first, third = threading.Event(), threading.Event()
+    lock, under_way, most = threading.Lock(), [0], [0]
 
     def hold(body: dict[str, Any]) -> None:
         with lock:
             under_way[0] += 1
             most[0] = max(most[0], under_way[0])
+        # Whichever of the two comes first waits for the other.
         if body["input"] == ["word2 other2"]:
             third.set()
-        elif body["input"] == ["word0 other0"] and not third.wait(10):
-            served.plan.append(refusal(400, "the third request did not come meanwhile"))
+            first.wait(10)
+        elif body["input"] == ["word0 other0"]:
+            first.set()
+            if not third.wait(10):
+                served.plan.append(refusal(400, "the third request did not come meanwhile"))
         with lock:
             under_way[0] -= 1
 
