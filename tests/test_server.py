@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from wavrag.audio import load
 from wavrag.errors import StoreError
 from wavrag.generate.base import Stream
 from wavrag.rag import WavRAG as Rag
+from wavrag.server.run import listening
 from wavrag.server.shapes import (
     AnswerShape,
     CitationShape,
@@ -325,3 +327,10 @@ def test_an_answer_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 def test_a_knowledge_base_has_one_server(url: str, rag: Rag) -> None:
     with pytest.raises(StoreError, match="another server serves"), serving(rag):
         pass
+
+
+def test_a_reply_does_not_wait_for_an_acknowledgement() -> None:
+    with listening("127.0.0.1", 0) as bound, socket.create_connection(bound.getsockname()):
+        accepted, _ = bound.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
