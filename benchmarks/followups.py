@@ -20,7 +20,7 @@ from pathlib import Path
 import corpus
 
 from wavrag import KnowledgeBase, Query
-from wavrag.generate.history import leans, resolve
+from wavrag.answer.history import leans, resolve
 from wavrag.kb import find_files
 from wavrag.speech import best_engine, speak
 from wavrag.types import Turn

@@ -26,9 +26,9 @@ import numpy as np
 from corpus import DOCUMENTS, QUESTIONS, RECORDINGS
 
 from wavrag import Document, KnowledgeBase, Query
-from wavrag.generate import SourcePart
-from wavrag.generate.context import ContextOptions, build_context
-from wavrag.generate.grounding import (
+from wavrag.answer import CANDIDATES
+from wavrag.answer.context import ContextOptions, build_context
+from wavrag.answer.grounding import (
     AbstainOptions,
     GroundingOptions,
     Support,
@@ -37,7 +37,7 @@ from wavrag.generate.grounding import (
     numbers_of,
     should_abstain,
 )
-from wavrag.rag import CANDIDATES
+from wavrag.generate import SourcePart
 from wavrag.search import drop_overlapping
 from wavrag.text.sentences import sentences
 from wavrag.types import Float32, Hit, Item, Passage

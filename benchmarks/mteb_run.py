@@ -25,6 +25,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import datasets
 import mteb
 
+from wavrag.data.tasks import Entry
 from wavrag.evaluate import Task, load_task
 from wavrag.evaluate.mteb_model import MTEBModel
 from wavrag.evaluate.mteb_tasks import (
@@ -34,7 +35,6 @@ from wavrag.evaluate.mteb_tasks import (
     on_local_data,
     retrieval_data,
 )
-from wavrag.evaluate.tasks import Entry
 
 SEED = 0
 CANDIDATES = 16  # clips of other classes that a query of the reranking is to be told from

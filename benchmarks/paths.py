@@ -17,9 +17,9 @@ import statistics
 from typing import Any
 
 from wavrag import config
+from wavrag.answer.reasoning import ReasoningOptions, reason
 from wavrag.generate import GenerateOptions, QuestionPart, answer_messages
 from wavrag.generate.local import LocalGenerator, LocalOptions
-from wavrag.generate.reasoning import ReasoningOptions, reason
 from wavrag.types import Hit, Passage
 
 SOURCE = (

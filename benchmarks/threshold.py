@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from wavrag import Document, KnowledgeBase, Query
+from wavrag.answer import CANDIDATES
+from wavrag.answer.context import QUOTED, build_context
 from wavrag.generate import ExtractiveGenerator, SourcePart
-from wavrag.generate.context import QUOTED, build_context
-from wavrag.rag import CANDIDATES
 from wavrag.search import drop_overlapping
 from wavrag.types import Hit
 

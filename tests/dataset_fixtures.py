@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wavrag.train.records import Entry, Record
+from wavrag.data.records import Entry, Record
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wavrag.train.frames import Frames
-from wavrag.train.moonshine import WIDTH
+from wavrag.train.mini.frames import Frames
+from wavrag.train.mini.moonshine import WIDTH
 
 TEXTS = ("a bad cab", "dad is here", "go home", "who is she", "zoo")
 

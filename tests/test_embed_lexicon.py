@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from wavrag.embed.lexicon import LETTERS, NUMBER, Lexicon, likelihoods, spans
-from wavrag.train import letters
+from wavrag.train.mini import letters
 from wavrag.types import Float32
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from wavrag import Document, KnowledgeBase, WavRAG
+from wavrag.answer.grounding import check
 from wavrag.cli.answers import add_arguments, answers
 from wavrag.cli.output import UsageError
 from wavrag.errors import InputError, WavRAGError
@@ -28,7 +29,6 @@ from wavrag.evaluate.answers import (
     token_f1,
 )
 from wavrag.generate import FakeGenerator, GenerateOptions, Message, SourcePart
-from wavrag.generate.grounding import check
 from wavrag.generate.prompts import question_of
 from wavrag.types import Answer, Citation, Hit, Passage, Support
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from audio_files import tone, write
+from wavrag.data.captions import training_captions
 from wavrag.embed import FakeEmbedder, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate import evaluate_embedder, load_task
 from wavrag.evaluate.retrieval import best_passages, check_modalities, documents_of
-from wavrag.train.captions import training_captions
 from wavrag.types import Passage, Scored
 
 RATE = 16_000

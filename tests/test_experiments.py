@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wavrag.cli import main
-from wavrag.errors import InputError
-from wavrag.evaluate.experiments import (
+from experiments import (
     Column,
     Context,
     Estimate,
@@ -22,9 +20,11 @@ from wavrag.evaluate.experiments import (
     run_experiment,
     write_page,
 )
-from wavrag.evaluate.experiments.base import read_rows
-from wavrag.evaluate.experiments.page import markdown_table, text_table
-from wavrag.evaluate.experiments.plots import bars, drawing, lines
+from experiments.__main__ import main
+from experiments.base import read_rows
+from experiments.page import markdown_table, text_table
+from experiments.plots import bars, drawing, lines
+from wavrag.errors import InputError
 
 
 @pytest.fixture
@@ -242,12 +242,12 @@ def test_an_unknown_experiment_is_named() -> None:
 def test_wrong_usage(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["experiment", *arguments]) == 2
+    assert main([*arguments]) == 2
     assert message in capsys.readouterr().err
 
 
 def test_peak_memory_is_of_the_program_and_not_of_what_started_it() -> None:
-    child = "from wavrag.evaluate.experiments.taking_in import peak_memory; print(peak_memory())"
+    child = "from experiments.taking_in import peak_memory; print(peak_memory())"
     parent = (
         "import subprocess, sys; held = b'x' * 600_000_000;"
         f" print(subprocess.check_output([sys.executable, '-c', {child!r}], text=True))"

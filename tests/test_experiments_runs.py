@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from experiment_data import make_data
+from experiments.__main__ import main
+from experiments.ablation import Staged
+from experiments.asked import Asked, crossing, falls_to, sample
+from experiments.gpu import MODELS, OPTIONS, Model, gpu_seconds
+from experiments.longform import _overlap
+from experiments.noises import disturbances, music
+from experiments.recording import _level
 from wavrag.audio import load
 from wavrag.audio.augment import reverberate
-from wavrag.cli import main
 from wavrag.embed import Embedder, load_embedder
-from wavrag.evaluate.experiments.ablation import Staged
-from wavrag.evaluate.experiments.asked import Asked, crossing, falls_to, sample
-from wavrag.evaluate.experiments.gpu import MODELS, OPTIONS, Model, gpu_seconds
-from wavrag.evaluate.experiments.longform import _overlap
-from wavrag.evaluate.experiments.noises import disturbances, music
-from wavrag.evaluate.experiments.recording import _level
 from wavrag.types import Document, Item, Query
 
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
@@ -33,7 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def quick(name: str, data: Path, out: Path, arguments: Sequence[str] = ()) -> dict[str, Any]:
     given = ["--quick", "--data", str(data), "--out", str(out), "--json", str(out) + ".json"]
-    assert main(["experiment", name, *given, *arguments]) == 0
+    assert main([name, *given, *arguments]) == 0
     results: dict[str, Any] = json.loads((out / "results.json").read_text(encoding="utf-8"))
     return results
 
@@ -114,7 +114,7 @@ def test_longform_has_recordings_of_ten_minutes_at_least(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--data", str(data), "--out", str(tmp_path), "--set", "longest=5"]
-    assert main(["experiment", "longform", *arguments]) == 1
+    assert main(["longform", *arguments]) == 1
     assert "longest=5 leaves no recording: 10 minutes or more" in capsys.readouterr().err
 
 
@@ -133,7 +133,7 @@ def test_cost(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_list_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["experiment", "--list"]) == 0
+    assert main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert all(line.endswith("?") for line in lines)
     assert {"ablation", "noise", "longform", "realspeech", "cost"} <= {
@@ -145,7 +145,7 @@ def test_the_list_names_every_experiment(capsys: pytest.CaptureFixture[str]) -> 
 def test_pages_name_what_the_results_have(name: str) -> None:
     page = Path(__file__).parent.parent / "docs" / "experiments" / f"{name}.md"
     text = page.read_text(encoding="utf-8")
-    assert f"wavrag experiment {name}" in text
+    assert f"python -m experiments {name}" in text
     for plot in page.parent.glob(f"{name}-*.png"):
         assert f"({plot.name})" in text
         assert plot.stat().st_size < 80_000

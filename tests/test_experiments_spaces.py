@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from experiment_data import WORDS, make_data, write_rows
+from experiments import geometry
+from experiments.__main__ import main
+from experiments.calibration import Scale, calibrate, index_scales, own_scales
+from experiments.paralinguistic import Probe, _accuracy
+from experiments.reading import Remembering, gold_answers, scores
+from experiments.vectors import decode, encode
 from wavrag import audio
-from wavrag.cli import main
-from wavrag.evaluate import geometry
 from wavrag.evaluate.answers import Question
-from wavrag.evaluate.calibration import Scale, calibrate, index_scales, own_scales
-from wavrag.evaluate.experiments.paralinguistic import Probe, _accuracy
-from wavrag.evaluate.experiments.reading import Remembering, gold_answers, scores
-from wavrag.evaluate.experiments.vectors import decode, encode
 from wavrag.generate import FakeGenerator, GenerateOptions, QuestionPart, answer_messages
 from wavrag.types import Clip, Hit, Passage
 
@@ -238,7 +238,7 @@ def twice(name: str, data: Path, folder: Path) -> dict[str, Any]:
     """The results of two quick runs, which are the same bytes; plots are there and small."""
     for out in "ab":
         arguments = ["--quick", "--data", str(data), "--out", str(folder / out), "--json", "-"]
-        assert main(["experiment", name, *arguments]) == 0
+        assert main([name, *arguments]) == 0
     texts = [(folder / out / "results.json").read_bytes() for out in "ab"]
     assert texts[0] == texts[1]
     results: dict[str, Any] = json.loads(texts[0])

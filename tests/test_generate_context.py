@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavrag.errors import InputError
-from wavrag.generate.context import (
+from wavrag.answer.context import (
     QUOTED,
     ContextOptions,
     build_context,
@@ -17,6 +16,7 @@ from wavrag.generate.context import (
     resemblance,
     within_reach,
 )
+from wavrag.errors import InputError
 from wavrag.types import Hit, Leg, Passage
 
 LOOSE = ContextOptions(max_passages=9, max_gap=2, max_gap_agreed=2, min_score=0, join=False)

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavrag.generate import SourcePart, parse_citations
-from wavrag.generate.grounding import (
+from wavrag.answer.grounding import (
     AbstainOptions,
     GroundingOptions,
     check,
@@ -18,6 +17,7 @@ from wavrag.generate.grounding import (
     numbers_of,
     should_abstain,
 )
+from wavrag.generate import SourcePart, parse_citations
 from wavrag.types import Citation, Float32, Hit, Passage
 
 FERRY = Passage(

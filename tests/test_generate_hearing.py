@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from audio_files import tone
 from scripted_server import Refuses, Says, Scripted, serving
+from wavrag.answer.reasoning import ReasoningOptions, reason
 from wavrag.audio import wav_bytes, write_wav
 from wavrag.errors import AudioError, GenerationError, InputError
 from wavrag.generate import (
@@ -44,7 +45,6 @@ from wavrag.generate.hearing import (
 )
 from wavrag.generate.map_reduce import MapReduceGenerator
 from wavrag.generate.openai import OpenAIGenerator, OpenAIOptions
-from wavrag.generate.reasoning import ReasoningOptions, reason
 from wavrag.rag import WavRAG
 from wavrag.testing.generator import QUESTION, GeneratorConformance
 from wavrag.types import Clip, Document, Hit, Passage, Query

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wavrag.answer.history import HistoryOptions, bounded, leans, resolve
 from wavrag.errors import InputError
-from wavrag.generate.history import HistoryOptions, bounded, leans, resolve
 from wavrag.types import Turn
 
 FERRY = Turn("When does the ferry to Gull Island leave?", "At nine [1].")

@@ -17,6 +17,8 @@ import pytest
 
 from scripted_server import Refuses, Says, Scripted, serving
 from wavrag import Document, KnowledgeBase, WavRAG
+from wavrag.answer.reasoning import ReasoningOptions, choosing, reason, thinking
+from wavrag.answer.votes import normalise
 from wavrag.cli import main
 from wavrag.errors import GenerationError, InputError
 from wavrag.generate import (
@@ -30,8 +32,6 @@ from wavrag.generate import (
 )
 from wavrag.generate.base import Stop
 from wavrag.generate.openai import OpenAIGenerator, OpenAIOptions
-from wavrag.generate.reasoning import ReasoningOptions, choosing, reason, thinking
-from wavrag.generate.votes import normalise
 from wavrag.jsonable import answer_dict
 from wavrag.testing.generator import supported
 from wavrag.types import ReasoningPath, Usage

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavrag.generate.votes import decided, majority, normalise, parse_answer, parse_choice
+from wavrag.answer.votes import decided, majority, normalise, parse_answer, parse_choice
 
 NINE = "The ferry leaves at nine [1]."
 

@@ -6,9 +6,10 @@ import pytest
 
 from audio_files import tone, write
 from wavrag import Clip, Document, KnowledgeBase, Query, WavRAG
+from wavrag.answer import NOTHING_FOUND
 from wavrag.errors import AudioError, GenerationError, InputError
 from wavrag.generate import FakeGenerator, GenerateOptions, Message, QuestionPart, SourcePart
-from wavrag.rag import NOTHING_FOUND, as_query
+from wavrag.rag import as_query
 from wavrag.types import Modality
 
 RATE = 16_000

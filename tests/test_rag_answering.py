@@ -15,21 +15,21 @@ from hypothesis import strategies as st
 
 from audio_files import tone, write
 from wavrag import Clip, Document, KnowledgeBase, Query, WavRAG
+from wavrag.answer import NOTHING_FOUND, AnswerOptions, ReasoningOptions
+from wavrag.answer.context import ContextOptions
+from wavrag.answer.grounding import AbstainOptions
 from wavrag.audio import load
 from wavrag.embed import FakeEmbedder, Views
 from wavrag.embed.fake import SPEC
 from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.errors import GenerationError
-from wavrag.generate import FakeGenerator, GenerateOptions, Generator, Message, ReasoningOptions
+from wavrag.generate import FakeGenerator, GenerateOptions, Generator, Message
 from wavrag.generate.base import TextPart
-from wavrag.generate.context import ContextOptions
 from wavrag.generate.extractive import ExtractiveGenerator
-from wavrag.generate.grounding import AbstainOptions
 from wavrag.generate.hearing import HearingOptions
 from wavrag.generate.map_reduce import MapReduceGenerator
 from wavrag.generate.prompts import chat, question_of
 from wavrag.kb.words import FILE, Words
-from wavrag.rag import NOTHING_FOUND, AnswerOptions
 from wavrag.types import Item, Role, Turn
 
 DEMO = Path(__file__).parent.parent / "src" / "wavrag" / "demo" / "data"

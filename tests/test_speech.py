@@ -12,6 +12,7 @@ import pytest
 
 from wavrag.audio import load, write_wav
 from wavrag.audio.prosody import Prosody, measure
+from wavrag.data import voices
 from wavrag.demo import DATA
 from wavrag.embed.base import Embedder
 from wavrag.errors import InputError, SpeechError, WavRAGError
@@ -33,7 +34,6 @@ from wavrag.speech.answers import PAUSE, spoken_sentences
 from wavrag.speech.base import NEUTRAL, RATE, louder
 from wavrag.speech.kokoro import Kokoro
 from wavrag.speech.style import Limits, own_prosody
-from wavrag.train import voices
 from wavrag.types import Clip, Float32, Item
 
 VARIABLES = ("PIPER", "KOKORO", "SPEECH_URL", "SPEECH_MODEL", "SPEECH_VOICE")

@@ -86,7 +86,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recall_at_1(embedder: SentenceModel, folder: Path) -> dict[str, float]:
     """By direction, over the tones: the share of queries whose own positive is nearest."""
     from wavrag.audio import load
-    from wavrag.train.records import Entry, read_records
+    from wavrag.data.records import Entry, read_records
     from wavrag.types import Item
 
     def item(entry: Entry) -> Item:
@@ -334,7 +334,7 @@ def test_recipes_of_the_package_are_whole() -> None:
     assert (paper.model.max_audio_seconds, paper.model.max_text_tokens) == (80.0, 512)
     assert (paper.augment.echo_delay, paper.augment.echo_scale) == ((0.1, 0.5), (0.0, 0.2))
     assert set(paper.weights) == {"S2T", "T2T", "S2S", "T2S", "AT2AT"}
-    from wavrag.train.datasets import DATASETS
+    from wavrag.data.datasets import DATASETS
 
     assert {source.dataset for source in paper.data if source.dataset} <= set(DATASETS)
 
@@ -376,7 +376,7 @@ def test_batches_are_shared_out_by_weight() -> None:
 
 
 def test_hard_negatives_are_columns_of_their_own(tmp_path: Path) -> None:
-    from wavrag.train.records import Entry, Record, write_records
+    from wavrag.data.records import Entry, Record, write_records
 
     extra = Record("x", Entry(text="q"), (Entry(text="p"),), (Entry(text="n"), Entry(text="m")))
     few = Record("y", Entry(text="r"), (Entry(text="s"),), (Entry(text="t"),))
@@ -390,7 +390,7 @@ def test_hard_negatives_are_columns_of_their_own(tmp_path: Path) -> None:
 
 def test_a_recording_that_is_broken_or_too_long_is_left_out(tmp_path: Path) -> None:
     from wavrag.audio import write_wav
-    from wavrag.train.records import Entry, Record, write_records
+    from wavrag.data.records import Entry, Record, write_records
     from wavrag.types import Clip
 
     (tmp_path / "tones").mkdir()

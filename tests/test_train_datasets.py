@@ -26,8 +26,7 @@ from dataset_fixtures import (
     words,
 )
 from wavrag.audio import load
-from wavrag.errors import InputError, MissingExtraError
-from wavrag.train.datasets import (
+from wavrag.data.datasets import (
     DATASETS,
     from_datasets,
     noise_files,
@@ -35,7 +34,8 @@ from wavrag.train.datasets import (
     read_dataset,
     store_sounds,
 )
-from wavrag.train.records import Entry, Record, read_records, write_records
+from wavrag.data.records import Entry, Record, read_records, write_records
+from wavrag.errors import InputError, MissingExtraError
 
 every = pytest.mark.parametrize("mini", MINIATURES, ids=lambda mini: mini.name)
 

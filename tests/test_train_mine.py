@@ -13,11 +13,11 @@ import pytest
 from audio_files import tone, write
 from wavrag.cli import main
 from wavrag.cli.parser import build_parser
+from wavrag.data import mine as mining
+from wavrag.data.mine import Mined, MineOptions, mine, read_entries, select
+from wavrag.data.records import Entry, Record, read_records, write_records
 from wavrag.embed import Embedder, EmbedderSpec, FakeEmbedder
 from wavrag.errors import InputError
-from wavrag.train import mine as mining
-from wavrag.train.mine import Mined, MineOptions, mine, read_entries, select
-from wavrag.train.records import Entry, Record, read_records, write_records
 from wavrag.types import Float32, Item, Role
 
 ANY = MineOptions(margin=None)

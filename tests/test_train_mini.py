@@ -14,18 +14,18 @@ from letter_frames import letter_frames
 from test_train_synth import Whistle
 from test_train_texts import collected
 from wavrag import audio
+from wavrag.data import voices
+from wavrag.data.captions import CLASSES, held_out_captions, training_captions
 from wavrag.embed.moonshine import weights_folder
 from wavrag.errors import InputError, WavRAGError
-from wavrag.evaluate.captions import CLASSES, held_out_captions
-from wavrag.train import recipe, voices
-from wavrag.train.captions import training_captions
-from wavrag.train.ctc import CTCOptions, SpeechHead, error_rates, train_ctc
-from wavrag.train.export import Network, export, parity
-from wavrag.train.frames import Frames, batches
-from wavrag.train.moonshine import WIDTH, Encoder, frames_of, load_encoder
-from wavrag.train.reader import ReaderOptions
-from wavrag.train.recipe import MiniOptions, word_list
-from wavrag.train.sounds import (
+from wavrag.train.mini import recipe
+from wavrag.train.mini.ctc import CTCOptions, SpeechHead, error_rates, train_ctc
+from wavrag.train.mini.export import Network, export, parity
+from wavrag.train.mini.frames import Frames, batches
+from wavrag.train.mini.moonshine import WIDTH, Encoder, frames_of, load_encoder
+from wavrag.train.mini.reader import ReaderOptions
+from wavrag.train.mini.recipe import MiniOptions, word_list
+from wavrag.train.mini.sounds import (
     POOLED,
     PooledSounds,
     SoundHead,

@@ -8,8 +8,8 @@ from transformers import BertConfig, BertModel
 
 from letter_frames import letter_frames
 from wavrag.embed.lexicon import Lexicon
-from wavrag.train.ctc import SpeechHead
-from wavrag.train.reader import (
+from wavrag.train.mini.ctc import SpeechHead
+from wavrag.train.mini.reader import (
     MAX_TOKENS,
     ReaderOptions,
     Reading,
@@ -17,7 +17,7 @@ from wavrag.train.reader import (
     padded_tokens,
     train_reader,
 )
-from wavrag.train.text_model import SentenceModel
+from wavrag.train.mini.text_model import SentenceModel
 from wavrag.types import Float32
 
 DIM = 32

@@ -21,11 +21,11 @@ import pytest
 from audio_files import frequency, tone
 from wavrag import audio
 from wavrag.cli import main
+from wavrag.data import voices as engines
+from wavrag.data.records import Entry, Record, read_records, write_records
+from wavrag.data.speak import SpeakOptions, Spoken, read_questions, speak_records
+from wavrag.data.voices import RESERVED, Endpoint, OpenAISpeech, Piper, load_engine, reserved
 from wavrag.errors import AudioError, InputError, MissingExtraError
-from wavrag.train import voices as engines
-from wavrag.train.records import Entry, Record, read_records, write_records
-from wavrag.train.speak import SpeakOptions, Spoken, read_questions, speak_records
-from wavrag.train.voices import RESERVED, Endpoint, OpenAISpeech, Piper, load_engine, reserved
 from wavrag.types import Clip
 
 NEGATIVE = Entry(text="not this")

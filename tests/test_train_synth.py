@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from audio_files import tone
+from wavrag.data.voices import RESERVED, load_engine
 from wavrag.errors import AudioError, InputError
-from wavrag.train.synth import read_set, synthesise
-from wavrag.train.texts import Text
-from wavrag.train.voices import RESERVED, load_engine
+from wavrag.train.mini.synth import read_set, synthesise
+from wavrag.train.mini.texts import Text
 from wavrag.types import Clip
 
 TEXTS = [Text(f"text number {number}", "test") for number in range(9)]

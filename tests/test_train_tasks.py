@@ -14,10 +14,10 @@ from dataset_fixtures import MINIATURES, put, put_json, put_parquet, squad_docum
 from task_set_fixtures import put_lines, squtr, svq
 from wavrag.cli import main
 from wavrag.cli.tasks import NAMES
+from wavrag.data.task_sets import TASK_SETS, MixOptions, TaskOptions, make_task, mix
+from wavrag.data.voices import load_engine
 from wavrag.errors import InputError
 from wavrag.evaluate import Task, evaluate_embedder, load_task
-from wavrag.train.tasks import TASK_SETS, MixOptions, TaskOptions, make_task, mix
-from wavrag.train.voices import load_engine
 
 ROOT = Path(__file__).parent.parent
 

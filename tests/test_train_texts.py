@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from wavrag.errors import InputError
-from wavrag.train.letters import collapse, numbers, spell
-from wavrag.train.texts import gather
+from wavrag.train.mini.letters import collapse, numbers, spell
+from wavrag.train.mini.texts import gather
 
 
 def collected(folder: Path) -> Path:

@@ -23,7 +23,7 @@ import torch
 from tokenizers import Tokenizer
 
 from wavrag.embed.runtime import load_session
-from wavrag.train.text_model import (
+from wavrag.train.mini.text_model import (
     SentenceModel,
     export_text_model,
     load_original,

@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from wavrag import Clip
 from wavrag.audio import augment, load, resample, write_wav
-from wavrag.evaluate.captions import held_out_captions
-from wavrag.evaluate.task_files import Row, TaskRows, write_task
+from wavrag.data.captions import held_out_captions
+from wavrag.data.task_files import Row, TaskRows, write_task
 from wavrag.types import Float32
 
 RATE = 16_000  # Hz of what is written
@@ -306,7 +306,7 @@ def noise_sources(options: Options) -> list[Row]:
     if options.noise == "babble":
         rows = options.rows("speech/speechocean762.jsonl")
         return [row for row in rows if row["split"] == "test"]
-    # Training takes its noise from the other half of moodist: wavrag.train.features.
+    # Training takes its noise from the other half of moodist: wavrag.train.mini.features.
     rows = options.rows("sounds/moodist.jsonl")[1::2] + options.rows("sounds/blanket.jsonl")
     return [row for row in rows if row["label"] != "silence"]
 

@@ -98,6 +98,6 @@ def _asking(rag: WavRAG, paths: int) -> Callable[[str], Answer]:
     """`rag.ask`, with so many paths of reasoning; one is the answer at once."""
     if paths == 1:
         return rag.ask
-    from wavrag.generate.reasoning import ReasoningOptions
+    from wavrag.answer.reasoning import ReasoningOptions
 
     return partial(rag.ask, reasoning=ReasoningOptions(paths=paths))

@@ -13,9 +13,9 @@ from wavrag.errors import InputError
 
 def mine(arguments: argparse.Namespace) -> int:
     """Append hard negatives to the records of a file; 1 if anything was skipped."""
+    from wavrag.data import mine as mining
+    from wavrag.data.records import read_records, write_records
     from wavrag.embed import load_embedder
-    from wavrag.train import mine as mining
-    from wavrag.train.records import read_records, write_records
 
     options = mining.MineOptions(
         arguments.negatives,

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from typing import Any
 
 from wavrag.cli.answers import add_arguments as answers_arguments
-from wavrag.cli.experiment import add_arguments as experiment_arguments
 from wavrag.cli.output import GENERATOR_HELP
 from wavrag.cli.serve import add_arguments as serve_arguments
 from wavrag.cli.tasks import add_arguments as tasks_arguments
@@ -46,12 +45,6 @@ def build_parser() -> argparse.ArgumentParser:
     tasks_arguments(
         _command(commands, "tasks", "make a retrieval task of a published data set", "tasks:tasks")
     )
-    experiment_arguments(
-        _command(
-            commands, "experiment", "run an experiment of fixed protocol, and draw its plots",
-            "experiment:experiment",
-        )
-    )  # fmt: skip
     _train(commands)
     _synth(commands)
     _mine(commands)

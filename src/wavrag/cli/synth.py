@@ -13,13 +13,13 @@ from wavrag.cli.output import Bar, UsageError, counted, note, print_json, short_
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
-    from wavrag.train.records import Record
-    from wavrag.train.voices import Speaker
+    from wavrag.data.records import Record
+    from wavrag.data.voices import Speaker
 
 
 def synth(arguments: argparse.Namespace) -> int:
     """Speak the texts of a file of records; 1 if anything was left out."""
-    from wavrag.train.speak import SpeakOptions, speak_records
+    from wavrag.data.speak import SpeakOptions, speak_records
 
     for option in ("limit", "threads"):
         number = getattr(arguments, option)
@@ -62,8 +62,8 @@ def synth(arguments: argparse.Namespace) -> int:
 
 
 def _records(path: str, broken: list[str]) -> Iterator[Record]:
-    from wavrag.train.records import read_records
-    from wavrag.train.speak import read_questions
+    from wavrag.data.records import read_records
+    from wavrag.data.speak import read_questions
 
     if path.lower().endswith(".txt"):
         return read_questions(path)
@@ -72,7 +72,7 @@ def _records(path: str, broken: list[str]) -> Iterator[Record]:
 
 def _engines(arguments: argparse.Namespace) -> list[Speaker]:
     """The engines that were named; those of a service are told the voices that no other has."""
-    from wavrag.train.voices import Endpoint, load_engine
+    from wavrag.data.voices import Endpoint, load_engine
 
     names = list(dict.fromkeys(arguments.engine or ["flite"]))
     kokoro = Path(arguments.kokoro) if arguments.kokoro else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wavrag.cli.output import Bar, UsageError, note, print_json, short_path
 
 if TYPE_CHECKING:
-    from wavrag.train.voices import Speaker
+    from wavrag.data.voices import Speaker
     from wavrag.types import NoteSink
 
 MIXED = "mixed"
@@ -90,7 +90,7 @@ def tasks(arguments: argparse.Namespace) -> int:
 
 
 def _published(arguments: argparse.Namespace, skip: NoteSink) -> tuple[int, int]:
-    from wavrag.train.tasks import TaskOptions, make_task
+    from wavrag.data.task_sets import TaskOptions, make_task
 
     options = TaskOptions(
         arguments.split, arguments.direction, arguments.limit, arguments.passages, arguments.seed
@@ -99,8 +99,8 @@ def _published(arguments: argparse.Namespace, skip: NoteSink) -> tuple[int, int]
 
 
 def _mixed(arguments: argparse.Namespace) -> tuple[int, int]:
+    from wavrag.data.task_sets import MixOptions, mix
     from wavrag.evaluate import load_task
-    from wavrag.train.tasks import MixOptions, mix
 
     ratio = 0.5 if arguments.ratio is None else arguments.ratio
     options = MixOptions(ratio, arguments.limit, arguments.passages, arguments.seed)
@@ -111,7 +111,7 @@ def _mixed(arguments: argparse.Namespace) -> tuple[int, int]:
 
 
 def _engines(arguments: argparse.Namespace) -> list[Speaker]:
-    from wavrag.train.voices import load_engine
+    from wavrag.data.voices import load_engine
 
     kokoro = Path(arguments.kokoro) if arguments.kokoro else None
     names = dict.fromkeys(arguments.engine or ["flite"])

@@ -54,7 +54,7 @@ def mini(arguments: argparse.Namespace) -> int:
     missing = [name for name in ("torch", "onnx", "transformers") if find_spec(name) is None]
     if missing:
         raise InputError(f"training needs {' and '.join(missing)}: pip install 'wavrag[train]'")
-    from wavrag.train.recipe import ENGINES, MiniOptions, run
+    from wavrag.train.mini.recipe import ENGINES, MiniOptions, run
 
     options = MiniOptions(
         data=Path(arguments.data),

@@ -3,12 +3,12 @@
 Knows nothing of HTTP, and no more of models than their names.
 """
 
+from wavrag.data.tasks import Entry, Task, load_task
 from wavrag.evaluate.metrics import METRICS, confidence_intervals, evaluate_run, mean
 from wavrag.evaluate.report import report_dict, table
 from wavrag.evaluate.retrieval import evaluate_embedder
 from wavrag.evaluate.significance import Difference, holm, paired_bootstrap, paired_randomisation
 from wavrag.evaluate.system import LEGS, System
-from wavrag.evaluate.tasks import Entry, Task, load_task
 from wavrag.evaluate.wer import WordErrors, word_errors
 
 __all__ = [

@@ -15,10 +15,9 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from wavrag.data.tasks import Judgements, Qrels
 from wavrag.errors import InputError
 
-Judgements: TypeAlias = Mapping[str, float]  # of one query: corpus id to how relevant it is
-Qrels: TypeAlias = Mapping[str, Judgements]  # of each query id
 Metric: TypeAlias = Callable[[Sequence[str], Judgements], float]
 
 RESAMPLES = 1_000

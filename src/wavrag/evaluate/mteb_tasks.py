@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
+from wavrag.data.tasks import Entry, Qrels, Task
 from wavrag.errors import InputError, MissingExtraError
-from wavrag.evaluate.metrics import Qrels
-from wavrag.evaluate.tasks import Entry, Task
 
 try:
     from datasets import Dataset, Features, Value

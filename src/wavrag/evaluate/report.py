@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
+from wavrag.data.tasks import Entry, Task
 from wavrag.evaluate.cost import Cost
 from wavrag.evaluate.metrics import CONFIDENCE, METRICS, RESAMPLES, SEED
 from wavrag.evaluate.system import PERCENTILES, Found, System
-from wavrag.evaluate.tasks import Entry, Task
 
 COLUMN = 13  # characters of a figure
 

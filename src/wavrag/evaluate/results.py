@@ -1,4 +1,4 @@
-"""Files of figures, read back: those of `wavrag eval`, `wavrag answers` and `wavrag experiment`."""
+"""Result files of `wavrag eval`, `wavrag answers` and `python -m experiments`, read back."""
 
 from __future__ import annotations
 

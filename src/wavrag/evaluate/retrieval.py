@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from wavrag import audio
+from wavrag.data.tasks import Entry, Task
 from wavrag.embed import Embedder, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate.cost import Cost
@@ -25,7 +26,6 @@ from wavrag.evaluate.metrics import (
     rank_ids,
 )
 from wavrag.evaluate.system import LEGS, Found, Legs, System
-from wavrag.evaluate.tasks import Entry, Task
 from wavrag.evaluate.wer import WordErrors, word_errors
 from wavrag.kb import KnowledgeBase, ProgressSink
 from wavrag.kb.ingest import IngestOptions

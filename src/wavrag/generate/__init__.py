@@ -13,7 +13,6 @@ from wavrag.generate.citations import CitedText, attribute, parse_citations
 from wavrag.generate.extractive import ExtractiveGenerator, ExtractiveOptions
 from wavrag.generate.fake import FakeGenerator
 from wavrag.generate.prompts import answer_messages, declines, render, sources_of
-from wavrag.generate.reasoning import ReasoningOptions
 from wavrag.generate.registry import load_generator
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "Message",
     "Part",
     "QuestionPart",
-    "ReasoningOptions",
     "SourcePart",
     "TextPart",
     "answer_messages",

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
+from wavrag.answer import AnswerStream
 from wavrag.live.scheduler import Scheduler
-from wavrag.rag import AnswerStream
 from wavrag.types import Answer
 
 Written: TypeAlias = str | Answer | Exception

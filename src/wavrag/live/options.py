@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from wavrag import where
+from wavrag.answer.reasoning import ReasoningOptions
 from wavrag.errors import InputError
 from wavrag.generate import GenerateOptions
-from wavrag.generate.reasoning import ReasoningOptions
 
 Mode: TypeAlias = Literal["hands-free", "push-to-talk"]
 

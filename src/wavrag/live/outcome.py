@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from wavrag.answer import CANDIDATES
 from wavrag.audio.vad import SAMPLE_RATE
 from wavrag.live.answering import Answering, Written
 from wavrag.live.events import (
@@ -31,7 +32,7 @@ from wavrag.live.scheduler import Scheduler
 from wavrag.live.searches import Search, Searches, failure
 from wavrag.live.stability import StabilityTrack
 from wavrag.live.voice import VoiceTrack
-from wavrag.rag import CANDIDATES, WavRAG
+from wavrag.rag import WavRAG
 from wavrag.types import Answer, Turn
 
 REMEMBERED = 16  # turns of the conversation; what of them is used, `AnswerOptions.history` says

@@ -15,8 +15,8 @@ from fastapi import Request
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from wavrag.answer import AnswerStream, Found
 from wavrag.errors import GenerationError
-from wavrag.rag import AnswerStream, Found
 from wavrag.server.problems import RefusedError
 from wavrag.server.room import Room
 from wavrag.types import Answer

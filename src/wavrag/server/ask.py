@@ -10,10 +10,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
+from wavrag.answer import Found
+from wavrag.answer.reasoning import reasons
 from wavrag.errors import InputError, WavRAGError
-from wavrag.generate.reasoning import reasons
 from wavrag.jsonable import answer_dict, hit_dict, milliseconds
-from wavrag.rag import Found
 from wavrag.server.answering import Event, EventStream, sse, until_gone, whole, written
 from wavrag.server.bodies import (
     LONGEST_IN_URL,

@@ -13,8 +13,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wavrag import audio
+from wavrag.answer.reasoning import ReasoningOptions
 from wavrag.generate import GenerateOptions
-from wavrag.generate.reasoning import ReasoningOptions
 from wavrag.server.problems import RefusedError
 from wavrag.server.receive import received
 from wavrag.server.room import Room, room_of

@@ -21,11 +21,11 @@ import numpy as np
 from wavrag.audio import AUDIO_SUFFIXES, load
 from wavrag.audio.augment import Augmentation
 from wavrag.audio.source import opened
+from wavrag.data.datasets import read_dataset, store_sounds
+from wavrag.data.records import Entry, Record, read_records, reject
 from wavrag.embed.assemble import recordings, token_spans
 from wavrag.errors import AudioError, InputError
 from wavrag.train.contrastive.options import AugmentOptions, ModelOptions, Recipe
-from wavrag.train.datasets import read_dataset, store_sounds
-from wavrag.train.records import Entry, Record, read_records, reject
 from wavrag.types import NoteSink
 
 RATE = 16_000  # Hz that Qwen2-Audio hears

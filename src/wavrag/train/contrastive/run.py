@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from wavrag.data.rows import write_json
 from wavrag.embed.model_specs import ModelSpec, write_spec
 from wavrag.errors import InputError
 from wavrag.train.contrastive import tiny
@@ -35,7 +36,6 @@ from wavrag.train.contrastive.model import (
 )
 from wavrag.train.contrastive.options import OptimOptions, Recipe
 from wavrag.train.contrastive.trainer import MixingTrainer
-from wavrag.train.rows import write_json
 from wavrag.types import NoteSink
 
 PACKAGES = ("wavrag", "torch", "transformers", "sentence-transformers", "peft", "datasets")

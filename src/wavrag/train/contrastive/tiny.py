@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from wavrag.audio import write_wav
-from wavrag.train.records import Entry, Record, write_records
+from wavrag.data.records import Entry, Record, write_records
 from wavrag.types import Clip
 
 SPECIAL = (

@@ -1,0 +1,286 @@
+"""Long recordings: is a fact found in an hour of speech, wherever it stands, and what does it take.
+
+Sentences that answer real web questions are spoken by a synthesiser and placed at known times
+among sentences that people read. Three ways to take such a recording in: the product's windows,
+one vector for a long stretch, and a transcript of chunks of equal length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from experiments.base import (
+    Cell,
+    Column,
+    Context,
+    Experiment,
+    Results,
+    Table,
+    estimate,
+)
+from experiments.plots import drawing, lines
+from experiments.recording import Fact, facts_of, path_of, record
+from experiments.taking_in import ASKED, SPANS, WAYS, in_a_process
+from wavrag.errors import InputError
+from wavrag.evaluate.metrics import mean
+from wavrag.evaluate.system import LEGS
+
+MINUTES = (10, 20, 30, 60)
+QUICK_MINUTES = (1,)
+FIFTHS = 5  # parts of a recording in which positions are summed up
+
+
+def run(context: Context) -> Results:
+    """Index each recording in each way, in a process of its own, and ask for every fact."""
+    longest = context.options["longest"]
+    minutes = QUICK_MINUTES if context.quick else tuple(m for m in MINUTES if m <= longest)
+    if not minutes:
+        raise InputError(f"longest={longest:g} leaves no recording: {MINUTES[0]} minutes or more")
+    facts = facts_of(context)
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    done, total = 0, len(minutes) * (1 + len(WAYS))
+    places = {}
+    for length in minutes:
+        context.on_progress("longform", done, total)
+        places[length] = context.step(
+            f"recording-{length}min", partial(record, context, facts, length)
+        )
+        done += 1
+        for way in WAYS:
+            context.on_progress("longform", done, total)
+            found[way, length] = context.step(
+                f"{way}-{length}min", partial(in_a_process, path_of(context, length), facts, way)
+            )
+            done += 1
+    scores = _scores(found, places, facts)
+    _draw(context, minutes, scores, places)
+    shorter = [f"{m} minutes" for m in MINUTES if m > minutes[-1] and not context.quick]
+    return Results(
+        (
+            _length_table(minutes, scores, len(facts)),
+            _position_table(minutes, scores, places),
+            _span_table(minutes, found, places, facts),
+        ),
+        figures={"length": "length.png", "position": "position.png"},
+        captions={
+            "length": "Recall@1 and recall@5 by length of the recording",
+            "position": "Recall@5 by fifth of the recording, over all lengths",
+        },
+        left_out=(
+            *([f"Recordings of {' and '.join(shorter)}, by `--set longest`."] if shorter else []),
+            "An encoder that hears an hour at once: the retriever hears at most 30 s. One long"
+            " input is therefore the mean of the vectors of its windows, as one vector.",
+        ),
+        timings=(_cost_table(minutes, found),),
+    )
+
+
+Scores = Mapping[tuple[str, int, str, str, int], Mapping[str, float]]
+
+
+def _scores(
+    found: Mapping[tuple[str, int], Mapping[str, Any]],
+    places: Mapping[int, Mapping[str, Any]],
+    facts: Sequence[Fact],
+) -> Scores:
+    """Whether each fact is among the first k: by way, length, kind of question, leg, k."""
+    scores: dict[tuple[str, int, str, str, int], dict[str, float]] = {}
+    for (way, length), one in found.items():
+        for kind in ASKED:
+            for leg in LEGS:
+                for k in (1, 5, 10):
+                    scores[way, length, kind, leg, k] = {
+                        fact.id: float(
+                            any(
+                                _overlap(one["passages"][id], places[length]["places"][fact.id])
+                                for id in one["ranked"][kind][leg][fact.id][:k]
+                            )
+                        )
+                        for fact in facts
+                    }
+    return scores
+
+
+def _overlap(passage: Sequence[float], fact: Sequence[float]) -> bool:
+    """Whether they share at least half of the shorter one."""
+    shared = min(passage[1], fact[1]) - max(passage[0], fact[0])
+    return shared >= 0.5 * min(passage[1] - passage[0], fact[1] - fact[0])
+
+
+def _length_table(minutes: Sequence[int], scores: Scores, facts: int) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for kind in ASKED:
+        for length in minutes:
+            for way, (_, label) in WAYS.items():
+                cells = [
+                    estimate(list(scores[way, length, kind, "fused", k].values()))
+                    for k in (1, 5, 10)
+                ]
+                dense = mean(list(scores[way, length, kind, "dense", 5].values()))
+                rows.append((kind, length, label, *cells, dense))
+    return Table(
+        "length",
+        f"Share of {facts} facts that are among the first k passages, by length",
+        (
+            Column("question"),
+            Column("minutes"),
+            Column("taken in as"),
+            *(Column(f"recall@{k}, fused") for k in (1, 5, 10)),
+            Column("recall@5, dense"),
+        ),
+        tuple(rows),
+        "A passage counts if it shares half of the shorter of passage and fact. In brackets 95 %"
+        " bootstrap intervals over facts.",
+    )
+
+
+def _fifth(place: Sequence[float], seconds: float) -> int:
+    return min(FIFTHS - 1, int(FIFTHS * (place[0] + place[1]) / 2 / seconds))
+
+
+def _by_fifth(
+    minutes: Sequence[int], scores: Scores, places: Mapping[int, Mapping[str, Any]], way: str
+) -> list[list[float]]:
+    parts: list[list[float]] = [[] for _ in range(FIFTHS)]
+    for length in minutes:
+        for kind in ASKED:
+            for id, value in scores[way, length, kind, "fused", 5].items():
+                parts[_fifth(places[length]["places"][id], places[length]["seconds"])].append(value)
+    return parts
+
+
+def _position_table(
+    minutes: Sequence[int], scores: Scores, places: Mapping[int, Mapping[str, Any]]
+) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for way, (_, label) in WAYS.items():
+        parts = _by_fifth(minutes, scores, places, way)
+        rows.append((label, *(estimate(part) if part else None for part in parts)))
+    return Table(
+        "position",
+        "Recall@5, fused, by where the fact stands, over all lengths and both kinds of question",
+        (Column("taken in as"), *(Column(f"fifth {n + 1}", 2) for n in range(FIFTHS))),
+        tuple(rows),
+        "The same facts are asked for at every length, at other places; intervals take them for"
+        " independent, so they are a little narrow.",
+    )
+
+
+def _span_table(
+    minutes: Sequence[int],
+    found: Mapping[tuple[str, int], Mapping[str, Any]],
+    places: Mapping[int, Mapping[str, Any]],
+    facts: Sequence[Fact],
+) -> Table:
+    longest = minutes[-1]
+    spans = found["windows", longest]["spans"]
+    rows: list[tuple[Cell, ...]] = []
+    for size in SPANS:
+        if size * 2 > longest:
+            continue
+        hits = {
+            kind: [
+                float(
+                    _middle(places[longest]["places"][fact.id]) // (size * 60)
+                    == spans[kind][f"{size:g}"][fact.id][0]
+                )
+                for fact in facts
+            ]
+            for kind in ASKED
+        }
+        count = len(spans["written"][f"{size:g}"][facts[0].id])
+        rows.append((f"{size:g}", count, 1 / count, *(estimate(hits[kind]) for kind in ASKED)))
+    return Table(
+        "spans",
+        f"One vector for a stretch of the {longest} minutes: is the stretch with the fact first",
+        (
+            Column("minutes a vector"),
+            Column("stretches"),
+            Column("chance"),
+            *(Column(f"{kind} questions") for kind in ASKED),
+        ),
+        tuple(rows),
+        "The vector of a stretch is the mean of those of the retriever's windows in it.",
+    )
+
+
+def _middle(place: Sequence[float]) -> float:
+    return (place[0] + place[1]) / 2
+
+
+def _cost_table(
+    minutes: Sequence[int], found: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for length in minutes:
+        for way, (_, label) in WAYS.items():
+            one = found[way, length]
+            rows.append(
+                (length, label, len(one["passages"]), one["seconds"], one["cpu_seconds"],
+                 one["cpu_seconds"] / length, one["peak_mb"])
+            )  # fmt: skip
+    return Table(
+        "memory",
+        "Indexing a recording in a process of its own, weights loaded in it",
+        (
+            Column("minutes"),
+            Column("taken in as"),
+            Column("passages"),
+            Column("seconds", 1),
+            Column("CPU seconds", 1),
+            Column("CPU seconds a minute", 2),
+            Column("peak resident, MB", 0),
+        ),
+        tuple(rows),
+        "Seconds are on a machine that others used meanwhile; CPU seconds are of all threads.",
+    )
+
+
+def _draw(
+    context: Context,
+    minutes: Sequence[int],
+    scores: Scores,
+    places: Mapping[int, Mapping[str, Any]],
+) -> None:
+    with drawing(context.out / "length.png", 7.6, 5.4, rows=2, columns=2) as panes:
+        for pane, (kind, k) in zip(panes, [(q, k) for q in ASKED for k in (1, 5)], strict=True):
+            series = {
+                label: [
+                    estimate(list(scores[way, length, kind, "fused", k].values()))
+                    for length in minutes
+                ]
+                for way, (_, label) in WAYS.items()
+            }
+            lines(
+                pane, minutes, series, xlabel="length of the recording, minutes",
+                ylabel=f"recall@{k}", title=f"{kind} questions",
+            )  # fmt: skip
+            pane.set_xticks(minutes)
+            pane.set_ylim(0, 1.02)
+        panes[0].figure.legend(
+            *panes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3
+        )
+    with drawing(context.out / "position.png", 6.4, 3.6) as (pane,):
+        parts = {way: _by_fifth(minutes, scores, places, way) for way in WAYS}
+        by_place = {
+            label: [estimate(part) if part else None for part in parts[way]]
+            for way, (_, label) in WAYS.items()
+        }
+        at = [100 * (n + 0.5) / FIFTHS for n in range(FIFTHS)]
+        lines(pane, at, by_place, xlabel="place of the fact, % of the recording", ylabel="recall@5")
+        pane.set_ylim(0, 1.02)
+        pane.set_xlim(0, 100)
+        pane.legend(loc="lower left")
+
+
+EXPERIMENT = Experiment(
+    name="longform",
+    title="Long recordings",
+    question="Is a fact found in recordings of 10 to 60 minutes, wherever it stands, and at what"
+    " price in time and memory?",
+    version=2,
+    run=run,
+    options={"longest": float(MINUTES[-1])},  # minutes; longer recordings are left out
+)

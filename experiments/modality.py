@@ -1,0 +1,510 @@
+"""Recordings and texts about the same facts in one base: which share of recordings, which scores.
+
+Every fact is a paragraph, written and spoken. A base holds each once, as a text or as a recording;
+the share of recordings goes from none to all. What differs is the modality alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments import plots
+from experiments.base import (
+    Cell,
+    Column,
+    Context,
+    Estimate,
+    Experiment,
+    Results,
+    Table,
+    estimate,
+)
+from experiments.calibration import calibrate, index_scales, own_scales
+from experiments.vectors import Vectors
+from wavrag.audio import load, write_wav
+from wavrag.errors import InputError
+from wavrag.evaluate.retrieval import SECOND_PART, UNTITLED
+from wavrag.kb.ingest import IngestOptions, Unit, passages_of
+from wavrag.search import reciprocal_rank_fusion
+from wavrag.speech import load_engine
+from wavrag.speech.base import NEUTRAL
+from wavrag.store.lexical import query_words
+from wavrag.store.memory import bm25
+from wavrag.types import Document, Float32, Item, Leg, Modality, Passage, Scored
+
+SYSTEMS = ("wavretriever-mini", "cascade")
+SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # of facts that are recordings
+RAW, INDEX, OWN = "raw", "calibrated by the index", "calibrated by the query"
+FUSED, FUSED_CALIBRATED = "raw, with words", "calibrated by the index, with words"
+METHODS = (RAW, INDEX, OWN, FUSED, FUSED_CALIBRATED)
+WRITTEN, SPOKEN = "written", "spoken"
+CANDIDATES = 50  # that each leg gives to fusion, as in the knowledge base
+MIXED = 0.5  # the share at which kinds of entries are told apart
+Float64: TypeAlias = npt.NDArray[np.float64]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Base:
+    """All facts in both forms, and the questions, as one system sees them.
+
+    Attributes:
+        passages: of the texts and the recordings; their document is the fact.
+        vectors: of the passages, shape = (n, dim).
+        words: of the passages, as read or recognised.
+        queries: unit vectors of the questions, shape = (n_facts, dim), by how they are asked.
+        asked: words of the questions, as typed or recognised, by how they are asked.
+    """
+
+    passages: tuple[Passage, ...]
+    vectors: Float32
+    words: tuple[str, ...]
+    queries: Mapping[str, Float32]
+    asked: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one question found in one base.
+
+    Attributes:
+        rank: of its fact, from 1.
+        first: modality of the first entry.
+        gold: modality of its fact.
+    """
+
+    rank: int
+    first: Modality
+    gold: Modality
+
+    def row(self) -> list[Any]:
+        """Itself in the shape of JSON."""
+        return [self.rank, self.first, self.gold]
+
+
+def run(context: Context) -> Results:
+    """Speak the facts, embed everything, mix, and ask."""
+    facts, questions = _facts(context)
+    recordings = _speak(context, facts)
+    outcomes: dict[tuple[str, str], dict[str, Any]] = {}
+    for name in SYSTEMS:
+        base = _base(context, name, facts, questions, recordings)
+        for way in (WRITTEN, SPOKEN):
+            outcomes[name, way] = context.step(
+                f"{name}-{way}-outcomes",
+                partial(_ask, context, base, facts, name, way),
+                {"facts": [fact["id"] for fact in facts], "draws": context.options["draws"]},
+            )
+    figures = {"mixing": "mixing.png", "first": "first.png"}
+    _draw_mixing(context.out / figures["mixing"], outcomes)
+    _draw_first(context.out / figures["first"], outcomes)
+    return Results(
+        tables=(
+            _mixing_table(outcomes),
+            _difference_table(outcomes),
+            _kinds_table(outcomes),
+            _twins_table(outcomes),
+        ),
+        figures=figures,
+        captions={
+            "mixing": "R@1 of written questions against the share of recordings",
+            "first": "Share of first entries that are recordings, against their share of the base",
+        },
+        findings=_findings(outcomes),
+    )
+
+
+def _facts(context: Context) -> tuple[list[Row], list[Row]]:
+    """The shortest paragraphs that a spoken question asks for, and that question of each."""
+    spoken = {row["positive"]: row for row in context.rows("speech/squad_eval_kokoro.jsonl")}
+    facts = [row for row in context.rows("text/squad_dev_eval.jsonl") if row["id"] in spoken]
+    facts.sort(key=lambda row: (len(row["context"]), row["id"]))
+    facts = facts[: context.size(int(context.options["facts"]))]
+    return facts, [spoken[row["id"]] for row in facts]
+
+
+def _speak(context: Context, facts: Sequence[Row]) -> list[Path]:
+    """Every fact read by one of the voices of flite in turn; what was read is kept."""
+    engine = load_engine("flite")
+    folder = context.out / "recordings"
+    folder.mkdir(exist_ok=True)
+    paths = []
+    for number, fact in enumerate(facts):
+        context.on_progress("speaking", number, len(facts))
+        voice = engine.voices[number % len(engine.voices)]
+        path = folder / f"{fact['id']}-{voice}.wav"
+        if not path.exists():
+            write_wav(path, engine.speak(fact["context"], voice, NEUTRAL))
+        paths.append(path)
+    return paths
+
+
+def _base(
+    context: Context,
+    name: str,
+    facts: Sequence[Row],
+    questions: Sequence[Row],
+    recordings: Sequence[Path],
+) -> Base:
+    texts = [Document(fact["id"], text=fact["context"]) for fact in facts]
+    sounds = [
+        Document(fact["id"] + SECOND_PART, path=str(path), title=UNTITLED)
+        for fact, path in zip(facts, recordings, strict=True)
+    ]
+    vectors = Vectors(context, name)
+    units = [unit for document in (*texts, *sounds) for unit in _units(document)]
+    rows, words = vectors.items("entries", [partial(_item, unit) for unit in units], "passage")
+    typed = [row["text"] for row in questions]
+    sounding = [partial(_question, context.data / row["audio"]) for row in questions]
+    spoken, recognised = vectors.items("spoken-questions", sounding, "query")
+    return Base(
+        passages=tuple(unit.passage for unit in units),
+        vectors=rows,
+        words=tuple(unit.passage.text or said for unit, said in zip(units, words, strict=True)),
+        queries={WRITTEN: vectors.texts("written-questions", typed, "query"), SPOKEN: spoken},
+        asked={WRITTEN: typed, SPOKEN: recognised},
+    )
+
+
+def _units(document: Document) -> Iterator[Unit]:
+    def refuse(note: str) -> None:
+        raise InputError(f"{document.id}: {note}: make it again")
+
+    return passages_of(document, 16_000, IngestOptions(), refuse)
+
+
+def _item(unit: Unit) -> Item:
+    """What the knowledge base embeds, without a title that only one of the kinds has."""
+    return Item(text=unit.passage.text) if unit.item.clip is None else Item(clip=unit.item.clip)
+
+
+def _question(path: Path) -> Item:
+    return Item(clip=load(path))
+
+
+def _ask(context: Context, base: Base, facts: Sequence[Row], name: str, way: str) -> Row:
+    """Every question in every mixture.
+
+    Returns:
+        By method, by share, by question: an outcome for each draw of the facts that are recorded.
+        Under `twins`, by method and question, the outcome where every fact is there in both forms.
+    """
+    ids = [fact["id"] for fact in facts]
+    found: Row = {method: {} for method in METHODS}
+    rng = np.random.default_rng(context.seed)
+    orders = [rng.permutation(len(ids)) for _ in range(int(context.options["draws"]))]
+    for place, share in enumerate(SHARES):
+        context.on_progress(f"{name}: asking, {way}", place, len(SHARES))
+        count = round(share * len(ids))
+        drawn = orders if 0 < count < len(ids) else orders[:1]
+        mixtures = [
+            _Mixture(base, {ids[number] for number in order[:count]}, way) for order in drawn
+        ]
+        for method in METHODS:
+            found[method][f"{share:g}"] = [
+                [mixture.outcome(number, id, method).row() for mixture in mixtures]
+                for number, id in enumerate(ids)
+            ]
+    both = _Mixture(base, None, way)
+    found["twins"] = {
+        method: [both.outcome(number, id, method).row() for number, id in enumerate(ids)]
+        for method in METHODS
+    }
+    return found
+
+
+class _Mixture:
+    """A base in which some facts are recordings, and the others texts.
+
+    Args:
+        base: all facts in both forms.
+        recorded: ids of those that are recordings; None for all facts in both forms.
+        way: how questions are asked.
+    """
+
+    def __init__(self, base: Base, recorded: set[str] | None, way: str) -> None:
+        self._rows = [
+            row
+            for row, passage in enumerate(base.passages)
+            if recorded is None or (fact_of(passage) in recorded) == (passage.modality == "audio")
+        ]
+        self._passages = [base.passages[row] for row in self._rows]
+        self._kinds: list[Modality] = [passage.modality for passage in self._passages]
+        self._vectors = base.vectors[self._rows]
+        self._words = [base.words[row] for row in self._rows]
+        self._queries, self._asked = base.queries[way], base.asked[way]
+        self._query: Modality = "text" if way == WRITTEN else "audio"
+        self._lexical: dict[int, list[Scored]] = {}
+
+    @cached_property
+    def _scales(self) -> Any:
+        owners = [fact_of(passage) for passage in self._passages]
+        return index_scales(self._vectors, self._kinds, owners)
+
+    def outcome(self, number: int, id: str, method: str) -> Outcome:
+        """What a question finds, by a method; entries of equal scores are ranked by id."""
+        scores = np.asarray(self._vectors @ self._queries[number], np.float64)
+        if method in (INDEX, FUSED_CALIBRATED):
+            scores = calibrate(scores, self._kinds, self._query, self._scales)
+        elif method == OWN:
+            own = own_scales(scores, self._kinds, self._query)
+            scores = calibrate(scores, self._kinds, self._query, own)
+        ranked = self._best(scores.tolist())
+        if method in (FUSED, FUSED_CALIBRATED):
+            legs: dict[Leg, list[Scored]] = {
+                "dense": ranked[:CANDIDATES],
+                "lexical": self._by_words(number),
+            }
+            fused = [Scored(hit.passage, hit.score) for hit in reciprocal_rank_fusion(legs)]
+            known = {hit.passage.id for hit in fused}
+            ranked = fused + [hit for hit in ranked if hit.passage.id not in known]
+        order = list(dict.fromkeys(fact_of(hit.passage) for hit in ranked))
+        gold = next(hit.passage.modality for hit in ranked if fact_of(hit.passage) == id)
+        return Outcome(order.index(id) + 1, ranked[0].passage.modality, gold)
+
+    def _by_words(self, number: int) -> list[Scored]:
+        if number not in self._lexical:
+            scores = bm25(query_words(self._asked[number]), self._words)
+            ranked = self._best(scores)
+            self._lexical[number] = [hit for hit in ranked if hit.score > 0][:CANDIDATES]
+        return self._lexical[number]
+
+    def _best(self, scores: Sequence[float]) -> list[Scored]:
+        pairs = zip(self._passages, scores, strict=True)
+        return sorted(
+            itertools.starmap(Scored, pairs), key=lambda hit: (-hit.score, hit.passage.id)
+        )
+
+
+def fact_of(passage: Passage) -> str:
+    """Id of the fact that a passage, written or spoken, is of."""
+    return passage.document_id.removesuffix(SECOND_PART)
+
+
+def _values(outcomes: Row, method: str, share: float, depth: int = 1) -> list[float]:
+    """Recall of each question, over the draws."""
+    return [
+        float(np.mean([rank <= depth for rank, _, _ in draws]))
+        for draws in outcomes[method][f"{share:g}"]
+    ]
+
+
+def _mixing_table(outcomes: Mapping[tuple[str, str], Row]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (
+            name,
+            way,
+            method,
+            *(float(np.mean(_values(found, method, share))) for share in SHARES),
+            estimate(
+                [
+                    float(np.mean(each))
+                    for each in zip(
+                        *(_values(found, method, share) for share in SHARES[1:-1]), strict=True
+                    )
+                ]
+            ),
+        )
+        for (name, way), found in outcomes.items()
+        for method in METHODS
+    ]
+    return Table(
+        "mixing",
+        "R@1 against the share of facts that are recordings",
+        (
+            Column("system"),
+            Column("questions"),
+            Column("scores"),
+            *(Column(f"{share:.0%}") for share in SHARES),
+            Column("mean of mixtures"),
+        ),
+        tuple(rows),
+        "Means over questions and draws of the facts that are recordings. The interval is over"
+        " questions.",
+    )
+
+
+def _difference_table(outcomes: Mapping[tuple[str, str], Row]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for (name, way), found in outcomes.items():
+        for method, against in ((INDEX, RAW), (OWN, RAW), (FUSED, RAW), (FUSED_CALIBRATED, FUSED)):
+            rows.append((name, way, method, against, *_gains(found, method, against)))
+    return Table(
+        "differences",
+        "Gain over the mixtures of 10 to 90 % recordings, for the same questions",
+        (
+            Column("system"),
+            Column("questions"),
+            Column("scores"),
+            Column("against"),
+            Column("R@1"),
+            Column("R@10"),
+        ),
+        tuple(rows),
+    )
+
+
+def _gains(found: Row, method: str, against: str) -> list[Estimate]:
+    gains = []
+    for depth in (1, 10):
+        pairs = [
+            np.subtract(_values(found, method, s, depth), _values(found, against, s, depth))
+            for s in SHARES[1:-1]
+        ]
+        gains.append(estimate(np.mean(pairs, axis=0).tolist()))
+    return gains
+
+
+def _kinds_table(outcomes: Mapping[tuple[str, str], Row]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for (name, way), found in outcomes.items():
+        for method in METHODS:
+            each = [draw for draws in found[method][f"{MIXED:g}"] for draw in draws]
+            by_kind: list[Cell] = []
+            for kind in ("text", "audio"):
+                ranks = [rank for rank, _, gold in each if gold == kind]
+                by_kind.append(float(np.mean([rank == 1 for rank in ranks])) if ranks else None)
+            first = [float(first == "audio") for _, first, _ in each]
+            rows.append((name, way, method, *by_kind, float(np.mean(first))))
+    return Table(
+        "kinds",
+        "Half of the facts are recordings: R@1 of either half, and what comes first",
+        (
+            Column("system"),
+            Column("questions"),
+            Column("scores"),
+            Column("R@1 of texts"),
+            Column("R@1 of recordings"),
+            Column("first is a recording"),
+        ),
+        tuple(rows),
+        "0.5 of the first entries would be recordings if neither kind were preferred and both were"
+        " found equally well.",
+    )
+
+
+def _twins_table(outcomes: Mapping[tuple[str, str], Row]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for (name, way), found in outcomes.items():
+        for method in METHODS:
+            each = found["twins"][method]
+            right = [gold == "audio" for rank, _, gold in each if rank == 1]
+            rows.append(
+                (
+                    name,
+                    way,
+                    method,
+                    estimate([float(rank == 1) for rank, _, _ in each]),
+                    estimate([float(gold == "audio") for _, _, gold in each]),
+                    float(np.mean(right)) if right else None,
+                )
+            )
+    return Table(
+        "twins",
+        "Every fact is there as a text and as a recording",
+        (
+            Column("system"),
+            Column("questions"),
+            Column("scores"),
+            Column("R@1, either form"),
+            Column("recording before its text"),
+            Column("the same where the fact is first"),
+        ),
+        tuple(rows),
+    )
+
+
+def _findings(outcomes: Mapping[tuple[str, str], Row]) -> tuple[str, ...]:
+    found = []
+    for (name, way), each in outcomes.items():
+        gain, _ = _gains(each, INDEX, RAW)
+        low, high = gain.ci95
+        verdict = "helps" if low > 0 else "harms" if high < 0 else "makes no clear difference"
+        best = max(METHODS, key=lambda m: (_over_mixtures(each, m), -METHODS.index(m)))
+        found.append(
+            f"{name}, {way} questions: calibration by the index {verdict}"
+            f" ({gain.mean:+.3f} R@1 [{low:+.3f} {high:+.3f}]); best over the mixtures: {best},"
+            f" R@1 {_over_mixtures(each, best):.3f}."
+        )
+    return tuple(found)
+
+
+def _over_mixtures(found: Row, method: str) -> float:
+    return float(np.mean([_values(found, method, share) for share in SHARES[1:-1]]))
+
+
+def _draw_mixing(path: Path, outcomes: Mapping[tuple[str, str], Row]) -> None:
+    percent = [100 * share for share in SHARES]
+    with plots.drawing(path, 8.6, 4.4, columns=len(SYSTEMS)) as axes:
+        for panel, name in zip(axes, SYSTEMS, strict=True):
+            found = outcomes[name, WRITTEN]
+            series = {
+                method: [estimate(_values(found, method, share)) for share in SHARES]
+                for method in (RAW, INDEX, FUSED, FUSED_CALIBRATED)
+            }
+            plots.lines(
+                panel,
+                percent,
+                series,
+                xlabel="facts that are recordings, %",
+                ylabel="R@1",
+                title=name,
+            )
+            panel.set_ylim(0, 1)
+        handles, labels = axes[0].get_legend_handles_labels()
+        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=2)
+
+
+def _recordings_first(found: Row, method: str, share: float) -> float:
+    """Percent of the first entries that are recordings."""
+    each = [first for draws in found[method][f"{share:g}"] for _, first, _ in draws]
+    return 100 * each.count("audio") / len(each)
+
+
+def _draw_first(path: Path, outcomes: Mapping[tuple[str, str], Row]) -> None:
+    percent = [100 * share for share in SHARES]
+    with plots.drawing(path, 8.6, 4.4, columns=len(SYSTEMS)) as axes:
+        for panel, name in zip(axes, SYSTEMS, strict=True):
+            found = outcomes[name, WRITTEN]
+            series: dict[str, list[Estimate | float | None]] = {
+                method: [
+                    100
+                    * float(
+                        np.mean(
+                            [f == "audio" for d in found[method][f"{share:g}"] for _, f, _ in d]
+                        )
+                    )
+                    for share in SHARES
+                ]
+                for method in (RAW, INDEX, FUSED, OWN)
+            }
+            plots.lines(
+                panel,
+                percent,
+                series,
+                xlabel="facts that are recordings, %",
+                ylabel="first entries that are recordings, %",
+                title=name,
+            )
+            panel.plot([0, 100], [0, 100], color="#999999", linewidth=0.8, zorder=0)
+        handles, labels = axes[0].get_legend_handles_labels()
+        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=2)
+
+
+EXPERIMENT = Experiment(
+    name="modality",
+    title="Recordings and texts in one base",
+    question="Is the right entry found when a base mixes recordings and texts about the same facts,"
+    " and do calibrated scores find it more often than raw ones?",
+    version=1,
+    run=run,
+    options={"facts": 100, "draws": 5},
+)

@@ -1,0 +1,345 @@
+"""What vectors keep beside words: linear probes for speaker, gender, age, sound and tune.
+
+A probe is a logistic regression on the vectors. It is tested on recordings, and but for the speaker
+itself on speakers, that it was not fitted to. Vectors of the true words are the control: what a
+probe reads from them stands in the text.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments import plots
+from experiments.base import (
+    Cell,
+    Column,
+    Context,
+    Estimate,
+    Experiment,
+    Results,
+    Table,
+    estimate,
+)
+from experiments.vectors import Vectors
+from wavrag.audio import write_wav
+from wavrag.errors import InputError, MissingExtraError
+from wavrag.speech import load_engine
+from wavrag.speech.base import NEUTRAL
+from wavrag.types import Float32
+
+SYSTEMS = ("wavretriever-mini", "cascade", "raw:moonshine")
+WORDS, COMMONEST = "true words (minilm)", "commonest class"
+FOLDS = 5
+ADULT = 18  # years
+TEST_FOLD = 5  # of ESC-10, which nothing was trained on
+VOICES = ("en-us+m3", "en-us+f2", "en-gb+m1", "en-gb+f4")  # of espeak-ng
+Row = dict[str, Any]
+Labels = npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Probe:
+    """Something to read from vectors.
+
+    Attributes:
+        name: what.
+        labels: of each recording, shape = (n,).
+        groups: recordings of one group count together in the interval; shape = (n,).
+        folds: in which a recording is tested; -1 where it is only fitted to; shape = (n,).
+        rows: places of the recordings among those of their set.
+    """
+
+    name: str
+    labels: Labels
+    groups: Labels
+    folds: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+
+
+def run(context: Context) -> Results:
+    """Embed three sets of recordings, and probe."""
+    if find_spec("sklearn") is None:
+        raise MissingExtraError("a linear probe", "evaluate")
+    spoken, sounds = _spoken(context), _sounds(context)
+    left_out = ["Emotion: no data with it can be had here."]
+    sets: dict[str, tuple[list[Probe], dict[str, Float32]]] = {
+        "spoken": (
+            _voice_probes(spoken),
+            _vectors(context, "spoken", _paths(context, spoken), [row["text"] for row in spoken]),
+        ),
+        "sounds": (
+            [_sound_probe(sounds)],
+            _vectors(context, "sounds", _paths(context, sounds), None),
+        ),
+    }
+    try:
+        tunes = _tunes(context, spoken)
+    except InputError as error:
+        left_out.append(f"Question or statement: {error}.")
+    else:
+        vectors = _vectors(
+            context, "tunes", [row["path"] for row in tunes], [row["text"] for row in tunes]
+        )
+        sets["tunes"] = ([_tune_probe(tunes)], vectors)
+    values: dict[str, dict[str, list[float]]] = {}
+    sizes: dict[str, tuple[int, int, int]] = {}
+    for probes, vectors in sets.values():
+        for probe in probes:
+            values[probe.name] = _probed(context, probe, vectors)
+            tested = probe.folds >= 0
+            sizes[probe.name] = (
+                int(tested.sum()),
+                len(set(probe.groups[tested])),
+                len(set(probe.labels)),
+            )
+    figure = context.out / "probes.png"
+    _draw(figure, values)
+    return Results(
+        tables=(_table(values, sizes), _above_words(values)),
+        figures={"probes": figure.name},
+        captions={"probes": "Accuracy of linear probes on the vectors of recordings"},
+        findings=_findings(values, sizes),
+        left_out=tuple(left_out),
+    )
+
+
+def _spoken(context: Context) -> list[Row]:
+    """Sentences of test speakers: as many of each."""
+    by_speaker: dict[str, list[Row]] = {}
+    for row in context.rows("speech/speechocean762.jsonl"):
+        if row["split"] == "test":
+            by_speaker.setdefault(row["speaker"], []).append(row)
+    draw = random.Random(context.seed)
+    ages = {
+        young: [s for s in sorted(by_speaker) if (by_speaker[s][0]["age"] < ADULT) is young]
+        for young in (True, False)
+    }
+    half = context.size(int(context.options["speakers"]) // 2, 5)
+    each = context.size(int(context.options["sentences"]), 4)
+    return [
+        row
+        for speakers in ages.values()
+        for speaker in sorted(draw.sample(speakers, min(half, len(speakers))))
+        for row in draw.sample(by_speaker[speaker], min(each, len(by_speaker[speaker])))
+    ]
+
+
+def _sounds(context: Context) -> list[Row]:
+    """Clips of the test fold, and some of every class of the other folds to fit to."""
+    most = context.size(5, 2)  # of a class, of each fold that is fitted to
+    taken: dict[tuple[str, int], int] = {}
+    chosen = []
+    for row in context.rows("sounds/esc10.jsonl"):
+        place = row["label"], row["fold"]
+        taken[place] = taken.get(place, 0) + 1
+        if taken[place] <= most or (row["fold"] == TEST_FOLD and not context.quick):
+            chosen.append(row)
+    return chosen
+
+
+def _tunes(context: Context, spoken: Sequence[Row]) -> list[Row]:
+    """The same words with a full stop and with a question mark, said by a program."""
+    engine = load_engine("espeak")
+    texts = sorted({row["text"] for row in spoken})
+    texts = random.Random(context.seed).sample(
+        texts, min(len(texts), context.size(int(context.options["tunes"]), 8))
+    )
+    folder = context.out / "tunes"
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for number, text in enumerate(texts):
+        voice = VOICES[number % len(VOICES)]
+        for kind, mark in (("statement", "."), ("question", "?")):
+            path = folder / f"{number:03d}-{kind}.wav"
+            if not path.exists():
+                write_wav(path, engine.speak(f"{text.capitalize()}{mark}", voice, NEUTRAL))
+            rows.append({"path": path, "text": text, "kind": kind})
+    return rows
+
+
+def _paths(context: Context, rows: Sequence[Row]) -> list[Path]:
+    return [context.data / row["audio"] for row in rows]
+
+
+def _vectors(
+    context: Context, key: str, paths: Sequence[Path], texts: Sequence[str] | None
+) -> dict[str, Float32]:
+    made = {name: Vectors(context, name).recordings(key, paths) for name in SYSTEMS}
+    if texts is not None:
+        made[WORDS] = Vectors(context, "minilm").texts(f"{key}-words", texts)
+    return made
+
+
+def _voice_probes(rows: Sequence[Row]) -> list[Probe]:
+    speakers = np.array([row["speaker"] for row in rows])
+    seen: dict[str, int] = {}
+    turn = []  # of each sentence among its speaker's
+    for speaker in speakers:
+        seen[speaker] = seen.get(speaker, -1) + 1
+        turn.append(seen[speaker])
+    order = {speaker: place for place, speaker in enumerate(dict.fromkeys(speakers))}
+    by_speaker = np.array([order[speaker] % FOLDS for speaker in speakers])
+    young = np.array([row["age"] < ADULT for row in rows])
+    gender = np.array([row["gender"] for row in rows])
+    everyone = np.arange(len(rows))
+    grown = everyone[~young]
+    return [
+        Probe("speaker", speakers, speakers, np.array(turn) % FOLDS, everyone),
+        Probe("gender of adults", gender[grown], speakers[grown], by_speaker[grown], grown),
+        Probe("gender", gender, speakers, by_speaker, everyone),
+        Probe("child or adult", np.where(young, "child", "adult"), speakers, by_speaker, everyone),
+    ]
+
+
+def _sound_probe(rows: Sequence[Row]) -> Probe:
+    tested = np.array([row["fold"] == TEST_FOLD for row in rows])
+    return Probe(
+        "sound class",
+        np.array([row["label"] for row in rows]),
+        np.array([row["freesound_id"] for row in rows]),
+        np.where(tested, 0, -1),
+        np.arange(len(rows)),
+    )
+
+
+def _tune_probe(rows: Sequence[Row]) -> Probe:
+    texts = np.array([row["text"] for row in rows])
+    order = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    return Probe(
+        "question or statement",
+        np.array([row["kind"] for row in rows]),
+        texts,
+        np.array([order[text] % FOLDS for text in texts]),
+        np.arange(len(rows)),
+    )
+
+
+def _probed(
+    context: Context, probe: Probe, vectors: Mapping[str, Float32]
+) -> dict[str, list[float]]:
+    """Accuracy of each group, by system."""
+    found = {}
+    for place, (name, rows) in enumerate(vectors.items()):
+        context.on_progress(f"probing: {probe.name}", place, len(vectors))
+        key = f"probe-{probe.name}-{name}".replace(" ", "-").replace(":", "+")
+        key = "".join(letter for letter in key if letter not in "()")
+        about = {"recordings": len(probe.rows)}
+        found[name] = context.step(key, partial(_accuracy, probe, rows[probe.rows]), about)
+    found[COMMONEST] = _accuracy(probe, None)
+    return found
+
+
+def _accuracy(probe: Probe, vectors: Float32 | None) -> list[float]:
+    """Share of the recordings of each group that are told right; without vectors by number."""
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+    from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
+    from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
+
+    right = np.zeros(len(probe.labels), bool)
+    for fold in sorted(set(probe.folds[probe.folds >= 0].tolist())):
+        tested = probe.folds == fold
+        if vectors is None:
+            kinds, counts = np.unique(probe.labels[~tested], return_counts=True)
+            right[tested] = probe.labels[tested] == kinds[counts.argmax()]
+            continue
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
+        model.fit(vectors[~tested], probe.labels[~tested])
+        right[tested] = model.predict(vectors[tested]) == probe.labels[tested]
+    groups = dict.fromkeys(probe.groups[probe.folds >= 0].tolist())
+    return [float(right[(probe.groups == group) & (probe.folds >= 0)].mean()) for group in groups]
+
+
+def _table(
+    values: Mapping[str, Mapping[str, Sequence[float]]], sizes: Mapping[str, tuple[int, int, int]]
+) -> Table:
+    systems = (*SYSTEMS, WORDS, COMMONEST)
+    rows: list[tuple[Cell, ...]] = []
+    for name, found in values.items():
+        accuracies = (estimate(found[system]) if system in found else None for system in systems)
+        rows.append((name, *sizes[name], *accuracies))
+    return Table(
+        "probes",
+        "Accuracy of linear probes",
+        (
+            Column("probe"),
+            Column("recordings"),
+            Column("groups"),
+            Column("classes"),
+            *(Column(system) for system in systems),
+        ),
+        tuple(rows),
+        "Means over groups with intervals over groups: speakers, recordings of Freesound, or texts."
+        " `commonest class` says what most of the recordings that were fitted to are. Chance is"
+        " that, or one part in so many classes, whichever is more.",
+    )
+
+
+def _above_words(values: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for name, found in values.items():
+        control = WORDS if WORDS in found else COMMONEST
+        gains = (
+            estimate(np.subtract(found[system], found[control]).tolist()) for system in SYSTEMS
+        )
+        rows.append((name, control, *gains))
+    return Table(
+        "above",
+        "Accuracy above the control, for the same groups",
+        (Column("probe"), Column("control"), *(Column(system) for system in SYSTEMS)),
+        tuple(rows),
+        "What lies above the words was heard and not read.",
+    )
+
+
+def _findings(
+    values: Mapping[str, Mapping[str, Sequence[float]]], sizes: Mapping[str, tuple[int, int, int]]
+) -> tuple[str, ...]:
+    kept: dict[str, list[str]] = {name: [] for name in SYSTEMS}
+    for probe, found in values.items():
+        controls = {WORDS, COMMONEST} & found.keys()
+        for name in SYSTEMS:
+            least = [
+                estimate(np.subtract(found[name], found[control]).tolist()).ci95[0]
+                for control in sorted(controls)
+            ]
+            least.append(estimate(found[name]).ci95[0] - 1 / sizes[probe][2])
+            if min(least) > 0:
+                kept[name].append(probe)
+    return tuple(
+        f"{name} keeps more than the words, and than chance, of: {', '.join(probes) or 'nothing'}."
+        for name, probes in kept.items()
+    )
+
+
+def _draw(path: Path, values: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    with plots.drawing(path, 9.0, 4.2) as (axes,):
+        series: dict[str, list[Estimate | float | None]] = {
+            system: [
+                estimate(found[system]) if system in found else None for found in values.values()
+            ]
+            for system in (*SYSTEMS, WORDS, COMMONEST)
+        }
+        names = [name.replace(" or ", " or\n").replace(" of ", "\nof ") for name in values]
+        plots.bars(axes, names, series, ylabel="accuracy, 95 % interval")
+        axes.set_ylim(0, 1.02)
+        axes.figure.legend(loc="outside lower center", ncols=5)
+
+
+EXPERIMENT = Experiment(
+    name="paralinguistic",
+    title="What vectors keep beside words",
+    question="Can speaker, gender, age, the kind of a sound, and the tune of a question be read"
+    " from the vectors of recordings?",
+    version=1,
+    run=run,
+    options={"speakers": 60, "sentences": 8, "tunes": 80},
+)

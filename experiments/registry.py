@@ -1,0 +1,36 @@
+"""Experiments by name, each imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from experiments.base import Experiment
+from wavrag.errors import InputError
+
+EXPERIMENTS = (
+    "ablation",
+    "noise",
+    "longform",
+    "realspeech",
+    "cost",
+    "cot",
+    "latent",
+    "modality",
+    "paralinguistic",
+    "fusion",
+)
+"""Names of the modules of this package that hold an `EXPERIMENT`."""
+
+
+def load_experiment(name: str) -> Experiment:
+    """The experiment of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in EXPERIMENTS:
+        raise InputError(
+            f"no experiment is called {name!r}: choose one of {', '.join(EXPERIMENTS)}"
+        )
+    experiment: Experiment = import_module(f"experiments.{name}").EXPERIMENT
+    return experiment

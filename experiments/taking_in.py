@@ -1,0 +1,180 @@
+"""Ways to take a long recording in, each in a process of its own, so that its memory is its own."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.asked import CASCADE, HITS, RETRIEVER, Asked
+from experiments.recording import ENGINE, QUESTION_VOICE, RATE, Fact
+from wavrag.audio import load
+from wavrag.embed import views_of
+from wavrag.embed.base import unit_rows
+from wavrag.embed.recogniser import load_recogniser
+from wavrag.errors import WavRAGError
+from wavrag.evaluate.retrieval import UNTITLED
+from wavrag.evaluate.system import LEGS
+from wavrag.speech.base import NEUTRAL
+from wavrag.speech.registry import load_engine
+from wavrag.types import Document, Float32, Hit, Item, Query
+
+CHUNK_SECONDS = 30.0  # of the fixed chunks; the recogniser hears no more at a time
+SPANS = (0.5, 1.0, 2.0, 5.0, 10.0)  # minutes that one vector stands for
+WAYS = {
+    "windows": (RETRIEVER, "WavRetriever-mini, windows"),
+    "cascade": (CASCADE, "cascade, windows"),
+    "chunks": (CASCADE, "transcript of 30 s chunks"),
+}
+ASKED = ("written", "spoken")
+
+
+def in_a_process(path: Path, facts: Sequence[Fact], way: str) -> dict[str, Any]:
+    """What a process of its own finds in a recording.
+
+    Args:
+        path: of the recording.
+        facts: that are asked for.
+        way: one of `WAYS`.
+
+    Raises:
+        WavRAGError: the process failed.
+    """
+    given = {
+        "recording": str(path),
+        "way": way,
+        "questions": [[fact.id, fact.question] for fact in facts],
+    }
+    command = [sys.executable, "-c", f"from {__name__} import child; child()"]
+    try:
+        done = subprocess.run(
+            command, input=json.dumps(given), capture_output=True, check=True, text=True
+        )
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        raise WavRAGError(f"indexing {given['recording']} ({way}) failed: {last}") from error
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def child() -> None:
+    """The process: reads what is wanted on standard input, prints what was found."""
+    given = json.load(sys.stdin)
+    way = given["way"]
+    embedder = WAYS[way][0]
+    path = Path(given["recording"])
+    started, cpu = time.perf_counter(), time.process_time()
+    documents = (
+        _transcripts(path)
+        if way == "chunks"
+        else [Document(path.name, path=str(path), title=UNTITLED)]
+    )
+    with Asked(embedder, documents) as asked:
+        records = list(asked.kb.scan())
+        indexing = [time.perf_counter() - started, time.process_time() - cpu]
+        passages = {record.passage.id: _span(record.passage) for record in records}
+        engine = load_engine(ENGINE)
+        ranked: dict[str, dict[str, dict[str, list[str]]]] = {}
+        spans: dict[str, dict[str, dict[str, list[int]]]] = {}
+        for kind in ASKED:
+            ranked[kind] = {leg: {} for leg in LEGS}
+            spans[kind] = {f"{size:g}": {} for size in SPANS}
+            for id, question in given["questions"]:
+                query = (
+                    Query(text=question)
+                    if kind == "written"
+                    else Query(clip=engine.speak(question, QUESTION_VOICE, NEUTRAL))
+                )
+                hits = asked.kb.retrieve(query, HITS).hits
+                for leg in LEGS:
+                    ranked[kind][leg][id] = _best(hits, leg)
+                if way == "windows":
+                    item = Item(text=query.text, clip=query.clip)
+                    vector = views_of(asked.embedder, [item], "query").vectors[0]
+                    for size in SPANS:
+                        spans[kind][f"{size:g}"][id] = _best_spans(
+                            vector, [record.vector for record in records],
+                            [passages[record.passage.id] for record in records], size * 60,
+                        )  # fmt: skip
+    json.dump(
+        {
+            "passages": passages,
+            "ranked": ranked,
+            "spans": spans if way == "windows" else None,
+            "seconds": indexing[0],
+            "cpu_seconds": indexing[1],
+            "peak_mb": peak_memory() / 1e6,
+        },
+        sys.stdout,
+    )
+
+
+def peak_memory() -> int:
+    """Most bytes that this program has had resident.
+
+    Linux tells them of the program itself. `getrusage`, which is asked elsewhere, also counts what
+    the process had before it became this program: what the one that started it had.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1_024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    (high,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(high) * 1_024
+
+
+def _transcripts(path: Path) -> list[Document]:
+    """A text for every chunk of equal length, whatever is cut through."""
+    recogniser = load_recogniser("moonshine")
+    documents = []
+    start = 0.0
+    while len((clip := load(path, RATE, start, start + CHUNK_SECONDS)).samples):
+        words = recogniser.transcribe(clip)
+        if words:
+            documents.append(
+                Document(
+                    f"{start:07.1f}", text=words, title=UNTITLED,
+                    metadata={"start": start, "end": start + clip.duration},
+                )
+            )  # fmt: skip
+        if clip.duration < CHUNK_SECONDS:
+            break
+        start += CHUNK_SECONDS
+    return documents
+
+
+def _span(passage: Any) -> list[float]:
+    if passage.start is not None:
+        return [passage.start, passage.end]
+    return [passage.metadata["start"], passage.metadata["end"]]
+
+
+def _best(hits: Sequence[Hit], leg: str) -> list[str]:
+    """Ids of the ten best passages of a leg, ties by id."""
+    scored = [
+        (-(hit.score if leg == "fused" else hit.legs[leg]), hit.passage.id)  # type: ignore[index]
+        for hit in hits
+        if leg == "fused" or leg in hit.legs
+    ]
+    return [id for _, id in sorted(scored)[:10]]
+
+
+def _best_spans(
+    query: Float32, vectors: Sequence[Float32], spans: Sequence[Sequence[float]], size: float
+) -> list[int]:
+    """Stretches of so many seconds, best first, each the mean of the vectors of its windows."""
+    of: dict[int, list[Float32]] = {}
+    for vector, (start, end) in zip(vectors, spans, strict=True):
+        of.setdefault(int((start + end) / 2 // size), []).append(vector)
+    numbers = sorted(of)
+    means = unit_rows(np.stack([np.mean(of[number], axis=0) for number in numbers]))
+    order = np.argsort(-(means @ query), kind="stable")
+    return [numbers[place] for place in order.tolist()]

@@ -1,0 +1,38 @@
+"""From hits to a checked answer: context, history, reasoning, grounding, abstention, streaming."""
+
+from wavrag.answer.context import QUOTED, ContextOptions, build_context
+from wavrag.answer.grounding import (
+    MIN_DENSE,
+    AbstainOptions,
+    GroundingOptions,
+    check,
+    should_abstain,
+)
+from wavrag.answer.history import HistoryOptions
+from wavrag.answer.options import AnswerOptions
+from wavrag.answer.pipeline import CANDIDATES, NOTHING_FOUND, Answering, Asked
+from wavrag.answer.reasoning import ReasoningOptions, reason
+from wavrag.answer.sampling import PathSink
+from wavrag.answer.stream import AnswerStream, Found
+
+__all__ = [
+    "CANDIDATES",
+    "MIN_DENSE",
+    "NOTHING_FOUND",
+    "QUOTED",
+    "AbstainOptions",
+    "AnswerOptions",
+    "AnswerStream",
+    "Answering",
+    "Asked",
+    "ContextOptions",
+    "Found",
+    "GroundingOptions",
+    "HistoryOptions",
+    "PathSink",
+    "ReasoningOptions",
+    "build_context",
+    "check",
+    "reason",
+    "should_abstain",
+]

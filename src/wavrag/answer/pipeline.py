@@ -1,0 +1,233 @@
+"""From a question to its answer: retrieve, choose what is read, write, check.
+
+`Answering` holds what stays the same from question to question; `Asked` is one question.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from wavrag import generate
+from wavrag.answer.context import build_context
+from wavrag.answer.grounding import check, should_abstain
+from wavrag.answer.history import bounded, resolve
+from wavrag.answer.options import AnswerOptions
+from wavrag.answer.reasoning import Reasoned, ReasoningOptions, reason
+from wavrag.answer.sampling import PathSink
+from wavrag.answer.sources import Sources, heard, with_words
+from wavrag.answer.stream import Found
+from wavrag.errors import GenerationError
+from wavrag.generate import (
+    GenerateOptions,
+    Message,
+    QuestionPart,
+    answer_messages,
+    attribute,
+    declines,
+    parse_citations,
+    sources_of,
+)
+from wavrag.generate.base import Stop, Stream
+from wavrag.generate.hearing import GivenMessages, as_given, hearing_of
+from wavrag.kb import KnowledgeBase, Retrieval
+from wavrag.search import drop_overlapping
+from wavrag.types import Abstention, Answer, Hit, Query, Turn, Usage
+
+NOTHING_FOUND = "Nothing in the knowledge base answers this."
+CANDIDATES = 20  # hits among which those that a generator is given are chosen
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, and how its answer is to be written."""
+
+    query: Query
+    options: GenerateOptions
+    reasoning: ReasoningOptions | None
+    history: Sequence[Turn]
+    on_path: PathSink | None
+    stop: Stop
+    retrieval: Retrieval | None = None  # of the query, where that has been done
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """What was retrieved.
+
+    Attributes:
+        hits: best first.
+        words: of the question; None where there are none.
+        searched: the words that a follow-up was searched for with; None for another question.
+    """
+
+    hits: tuple[Hit, ...]
+    words: str | None
+    searched: str | None
+
+
+@dataclass
+class _Made:
+    """What was written for an answer, and what it took."""
+
+    timings: dict[str, float] = field(default_factory=dict)
+    text: str = ""
+    usage: dict[str, Usage] = field(default_factory=dict)
+    reasoned: Reasoned | None = None
+    abstained: Abstention | None = None
+    given: GivenMessages | None = None
+
+
+class Answering:
+    """Answers questions from a knowledge base with a generator."""
+
+    def __init__(
+        self, kb: KnowledgeBase, generator: generate.Generator, options: AnswerOptions
+    ) -> None:
+        self._kb = kb
+        self._generator = generator
+        self._options = options
+        self._abstain = options.abstain_for(kb.embedder.spec.name)
+        self._hearing = hearing_of(generator)
+        self._quotes = bool(getattr(generator, "quotes", False))
+
+    def pieces(self, asked: Asked) -> Generator[str | Found | Answer, None, None]:
+        """What is found, the pieces of the answer as they are written, and then the answer.
+
+        Raises:
+            GenerationError: the generator failed; its `hits` are what it was given.
+        """
+        made = _Made()
+        found = self._retrieve(asked, made)
+        made.abstained = should_abstain(found.hits, None, self._abstain)
+        hits = () if made.abstained else self._context(found)
+        yield Found(found.words, hits, dict(made.timings))
+        try:
+            if hits:
+                made.given = self._give(asked, found, hits, made)
+                write = self._reason if asked.reasoning else self._write
+                yield from write(made.given.messages, asked, made)
+        except GenerationError as error:
+            if asked.stop.asked:
+                return
+            error.hits = hits
+            raise
+        if asked.stop.asked:
+            return
+        if not made.text.strip():
+            yield NOTHING_FOUND
+        yield self._answer(asked, found, made)
+
+    def _retrieve(self, asked: Asked, made: _Made) -> _Found:
+        """The hits of a question, or of a follow-up with what it leans on."""
+        query = asked.query
+        retrieval = asked.retrieval or self._kb.retrieve(query, CANDIDATES)
+        made.timings |= retrieval.timings
+        words = retrieval.words
+        if self._options.recognise and (asked.history or not self._hears(query)):
+            words = self._kb.words_of_query(query, words)
+        searched = resolve(words, asked.history) if words else None
+        if searched:
+            retrieval = self._kb.retrieve(Query(text=searched, where=query.where), CANDIDATES)
+            for stage, taken in retrieval.timings.items():
+                made.timings[stage] += taken
+        return _Found(retrieval.hits[:CANDIDATES], words, searched)
+
+    def _hears(self, query: Query) -> bool:
+        """Whether the generator is given the question's sound, if it has any."""
+        budget = self._hearing
+        return budget is not None and (
+            query.clip is None or query.clip.duration <= budget.max_clip_seconds
+        )
+
+    def _context(self, found: _Found) -> tuple[Hit, ...]:
+        """The hits that the generator is given."""
+        context = self._options.context_for(self._quotes)
+        return build_context(drop_overlapping(found.hits), context).hits
+
+    def _give(self, asked: Asked, found: _Found, hits: Sequence[Hit], made: _Made) -> GivenMessages:
+        """What the generator is given: sound as far as it hears, and words for the rest."""
+        started = time.perf_counter()
+        sources = Sources.of(hits) if self._quotes else heard(self._kb, hits)
+        clips = sources.clips if self._hearing else None
+        question = QuestionPart(found.words, asked.query.clip)
+        history = bounded(asked.history, self._options.history)
+
+        def given(hits: Sequence[Hit]) -> GivenMessages:
+            messages = answer_messages(question, hits, clips, facts=sources.facts, history=history)
+            return as_given(messages, self._hearing, asked.query)
+
+        first = given(hits)
+        if self._options.recognise:
+            unheard = [first.sources[n] != "sound" for n in range(1, len(hits) + 1)]
+            first = given(with_words(self._kb, hits, sources, unheard))
+        made.timings["read"] = 1e3 * (time.perf_counter() - started)
+        return first
+
+    def _write(self, messages: Sequence[Message], asked: Asked, made: _Made) -> Iterator[str]:
+        """The answer as the generator writes it."""
+        started = time.perf_counter()
+        pieces = Stream.of(self._generator.stream(messages, asked.options))
+        with asked.stop.tells(pieces.close), closing(pieces):
+            for piece in pieces:
+                if not made.text:
+                    made.timings["first_piece"] = 1e3 * (time.perf_counter() - started)
+                made.text += piece
+                yield piece
+        made.timings["generate"] = 1e3 * (time.perf_counter() - started)
+        if pieces.usage is not None:
+            made.usage["generate"] = pieces.usage
+
+    def _reason(self, messages: Sequence[Message], asked: Asked, made: _Made) -> Iterator[str]:
+        """The answer that was chosen among paths of reasoning."""
+        assert asked.reasoning is not None
+        made.reasoned = reason(
+            self._generator,
+            messages,
+            asked.options,
+            asked.reasoning,
+            stop=asked.stop,
+            on_path=asked.on_path,
+        )
+        made.timings.update(made.reasoned.timings)
+        made.usage.update(made.reasoned.usage)
+        made.text = made.reasoned.paths[made.reasoned.chosen].answer
+        yield made.text
+
+    def _answer(self, asked: Asked, found: _Found, made: _Made) -> Answer:
+        """What was written, checked against what it cites."""
+        parts = sources_of(made.given.messages) if made.given else []
+        modes = made.given.sources if made.given else {}
+        # First, so that a sentence whose mark names nothing counts as one without.
+        written = parse_citations(made.text.strip(), parts)
+        cited = parse_citations(attribute(written.text, parts), parts)
+        answers = bool(cited.text) and not declines(cited.text)
+        support = check(cited.text, parts, self._options.grounding) if answers else ()
+        abstained = made.abstained
+        if answers:
+            abstained = should_abstain(found.hits, support, self._abstain)
+        withheld = answers and abstained is not None
+        reasoned = made.reasoned
+        return Answer(
+            text=NOTHING_FOUND if withheld or not cited.text else cited.text,
+            found=answers and not withheld,
+            question=found.words,
+            searched=found.searched,
+            citations=() if withheld else cited.citations,
+            hits=tuple(part.hit for part in parts),
+            given=tuple(modes[part.number] for part in parts),
+            support=() if withheld else support,
+            abstained=abstained,
+            withheld=cited.text if withheld else "",
+            generator=self._generator.name,
+            paths=reasoned.paths if reasoned else (),
+            chosen=reasoned.chosen if reasoned else None,
+            chosen_by=reasoned.chosen_by if reasoned else None,
+            saved=reasoned.saved if reasoned else 0,
+            invented_citations=written.invented,
+            timings=made.timings,
+            usage={stage: {"in": it.input, "out": it.output} for stage, it in made.usage.items()},
+            cost=asked.options.cost(made.usage.values()),
+        )

@@ -1,0 +1,207 @@
+"""Data sets of written questions: HotpotQA, Quora, ELI5 and TriviaQA.
+
+Queries are text; a spoken query is made of them in another step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from wavrag.data.datasets.files import (
+    existing,
+    field,
+    json_items,
+    json_lines,
+    made,
+    many,
+    only,
+    runs,
+    table,
+    text,
+    wanted,
+)
+from wavrag.data.records import Entry, Record
+from wavrag.errors import InputError
+from wavrag.types import NoteSink
+
+_PROSE = 20  # words from which a line of an evidence document is a paragraph and no heading
+
+
+def hotpotqa(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+    """HotpotQA: positives are the supporting paragraphs, negatives the distractors.
+
+    A paragraph is its title, a new line, its sentences.
+    """
+    name = {"train": "hotpot_train_v1.1.json", "dev": "hotpot_dev_distractor_v1.json"}[split]
+    path = wanted(folder, name)
+    return only(made(json_items(path, "", note), hotpotqa_record, note))
+
+
+def hotpotqa_record(row: Any) -> Record:
+    """The record of an object of HotpotQA."""
+    supporting = {title for title, _ in many(row, "supporting_facts")}
+    positives: list[Entry] = []
+    negatives: list[Entry] = []
+    for title, sentences in many(row, "context"):
+        paragraph = Entry(text=f"{title}\n{''.join(sentences).strip()}")
+        (positives if title in supporting else negatives).append(paragraph)
+    if len(positives) != len(supporting) or not positives:
+        raise InputError("a supporting paragraph is not in the context")
+    return Record(
+        f"hotpotqa/{text(row, '_id')}",
+        Entry(text=text(row, "question")),
+        tuple(positives),
+        tuple(negatives),
+        "hotpotqa",
+    )
+
+
+def hotpotqa_row(row: Any) -> Record:
+    """The record of a row as the `datasets` library has it, where lists stand in columns."""
+    facts, context = field(row, "supporting_facts"), field(row, "context")
+    columns = {
+        "_id": field(row, "id"),
+        "question": field(row, "question"),
+        "supporting_facts": list(zip(field(facts, "title"), field(facts, "sent_id"), strict=True)),
+        "context": list(zip(field(context, "title"), field(context, "sentences"), strict=True)),
+    }
+    return hotpotqa_record(columns)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    id: str
+    asked: str
+    question: str
+    other: str
+    duplicate: bool
+
+
+def quora(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+    """Quora question pairs: a duplicate is a positive of the first question.
+
+    Neighbouring pairs of one first question make one record, with those that are no duplicates as
+    negatives. A question without a duplicate is left out.
+    """
+    path = wanted(folder, "quora_duplicate_questions.tsv")
+    columns = ("id", "qid1", "question1", "question2", "is_duplicate")
+    pairs = made(table(path, note, columns, delimiter="\t"), _pair, note)
+    asked = runs(pairs, lambda pair: pair.asked)
+    return only(made(asked, _duplicates, note, f"{path}: questions without a duplicate"))
+
+
+def quora_row(row: Any) -> Record | None:
+    """The record of a row as the `datasets` library has it; None if the two are no duplicates."""
+    questions = field(row, "questions")
+    (first, other), (one, two) = many(questions, "id"), many(questions, "text")
+    pair = _Pair(f"{first}-{other}", str(first), one, two, bool(field(row, "is_duplicate")))
+    return _duplicates([pair])
+
+
+def _pair(row: dict[str, str]) -> _Pair:
+    if row["is_duplicate"] not in ("0", "1"):
+        raise InputError(f"is_duplicate is {row['is_duplicate']!r}, neither 0 nor 1")
+    return _Pair(
+        text(row, "id"),
+        text(row, "qid1"),
+        text(row, "question1"),
+        text(row, "question2"),
+        row["is_duplicate"] == "1",
+    )
+
+
+def _duplicates(pairs: list[_Pair]) -> Record | None:
+    positives = tuple(Entry(text=pair.other) for pair in pairs if pair.duplicate)
+    negatives = tuple(Entry(text=pair.other) for pair in pairs if not pair.duplicate)
+    if not positives:
+        return None
+    query = Entry(text=pairs[0].question)
+    return Record(f"quora/{pairs[0].id}", query, positives, negatives, "quora")
+
+
+def eli5(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+    """ELI5 as KILT publishes it: every answer is a positive."""
+    path = wanted(folder, f"eli5-{split}-kilt.jsonl")
+    answered = made(json_lines(path, note), eli5_record, note, f"{path}: questions without answer")
+    return only(answered)
+
+
+def eli5_record(row: Any) -> Record | None:
+    """The record of an object of KILT's ELI5; None if it has no answer."""
+    outputs = [
+        output
+        for output in many(row, "output")
+        if isinstance(output, dict) and output.get("answer")
+    ]
+    if not outputs:
+        return None
+    return Record(
+        f"eli5/{text(row, 'id')}",
+        Entry(text=text(row, "input")),
+        tuple(Entry(text=text(output, "answer")) for output in outputs),
+        source="eli5",
+    )
+
+
+def triviaqa(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+    """TriviaQA with its Wikipedia evidence.
+
+    Of each evidence document, the first paragraph that has the answer or an alias of it is a
+    positive and the first that has none is a negative; a line under 20 words is no paragraph. An
+    entry is the document's title, a new line, the paragraph. Questions whose evidence has the
+    answer in no paragraph are left out.
+    """
+    names = (f"wikipedia-{split}.json", f"unfiltered-web-{split}.json")
+    path = wanted(folder, *(f"{place}{name}" for name in names for place in ("qa/", "")))
+    make = partial(_trivia_record, evidence=folder / "evidence" / "wikipedia")
+    left_out = f"{path}: questions without a paragraph that has the answer"
+    return only(made(json_items(path, "Data", note), make, note, left_out))
+
+
+def triviaqa_row(row: Any) -> Record | None:
+    """The record of a row as the `datasets` library has it, with the evidence in the row."""
+    pages, answer = field(row, "entity_pages"), field(row, "answer")
+    documents = list(zip(many(pages, "title"), many(pages, "wiki_context"), strict=True))
+    answers = [field(answer, "value"), *many(answer, "aliases")]
+    return _answered(text(row, "question_id"), text(row, "question"), answers, documents)
+
+
+def _trivia_record(row: Any, evidence: Path) -> Record | None:
+    documents = []
+    for page in row.get("EntityPages", []) if isinstance(row, dict) else []:
+        name = text(page, "Filename")
+        path = existing(evidence, name)
+        if path is None:
+            raise InputError(f"no evidence file {evidence / name}")
+        documents.append((text(page, "Title"), path.read_text(encoding="utf-8")))
+    answer = field(row, "Answer")
+    answers = [field(answer, "Value"), *answer.get("Aliases", [])]
+    return _answered(text(row, "QuestionId"), text(row, "Question"), answers, documents)
+
+
+def _answered(
+    id: str, question: str, answers: list[Any], documents: list[tuple[str, str]]
+) -> Record | None:
+    aliases = [f" {plain} " for plain in map(_plain, map(str, answers)) if plain]
+    positives: list[Entry] = []
+    negatives: list[Entry] = []
+    for title, document in documents:
+        paragraphs = [line for line in str(document).splitlines() if len(line.split()) >= _PROSE]
+        held = [any(alias in f" {_plain(line)} " for alias in aliases) for line in paragraphs]
+        for entries, holds in ((positives, True), (negatives, False)):
+            if holds in held:
+                paragraph = paragraphs[held.index(holds)].strip()
+                entries.append(Entry(text=f"{title}\n{paragraph}"))
+    if not positives:
+        return None
+    query = Entry(text=question)
+    return Record(f"triviaqa/{id}", query, tuple(positives), tuple(negatives), "triviaqa")
+
+
+def _plain(words: str) -> str:
+    return " ".join(re.findall(r"\w+", words.casefold()))

@@ -1,0 +1,285 @@
+"""The table of data sets, and reading one by its name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from wavrag.data.datasets import captions, kinds, msmarco, questions, speech, squad
+from wavrag.data.datasets.files import made, only
+from wavrag.data.records import Record
+from wavrag.errors import InputError
+from wavrag.types import NoteSink
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A published data set.
+
+    Attributes:
+        name: what it is called here and on the command line.
+        direction: what asks and what is found when it is trained on, as the paper has it: `S2T` is
+            speech to text; the queries of `S2T` sets that are published as text are text here and
+            are spoken in another step.
+        splits: the parts that can be read.
+        licence: in short; the page has the terms.
+        page: where it is described and can be had.
+        layout: what its folder must hold.
+        read: folder, split and note to records.
+        row: a row of the `datasets` library to a record, or None for one that is not trained on;
+            None where the set is not read in that way.
+    """
+
+    name: str
+    direction: str
+    splits: tuple[str, ...]
+    licence: str
+    page: str
+    layout: str
+    read: Callable[[Path, str, NoteSink | None], Iterator[Record]]
+    row: Callable[[Any], Record | None] | None = None
+
+
+_ALL = (
+    Dataset(
+        "hotpotqa",
+        "S2T",
+        ("train", "dev"),
+        "CC BY-SA 4.0",
+        "https://hotpotqa.github.io",
+        "`hotpot_train_v1.1.json`; for `dev`, `hotpot_dev_distractor_v1.json`",
+        questions.hotpotqa,
+        questions.hotpotqa_row,
+    ),
+    Dataset(
+        "quora",
+        "S2T",
+        ("train",),
+        "terms of service of Quora",
+        "https://quoradata.quora.com/First-Quora-Dataset-Release-Question-Pairs",
+        "`quora_duplicate_questions.tsv`",
+        questions.quora,
+        questions.quora_row,
+    ),
+    Dataset(
+        "eli5",
+        "T2T",
+        ("train", "dev"),
+        "KILT: MIT; the texts: terms of Reddit",
+        "https://github.com/facebookresearch/KILT",
+        "`eli5-train-kilt.jsonl` or `eli5-dev-kilt.jsonl`, the JSON Lines of KILT",
+        questions.eli5,
+        questions.eli5_record,
+    ),
+    Dataset(
+        "triviaqa",
+        "T2T",
+        ("train", "dev"),
+        "none stated for questions and evidence; its code Apache-2.0",
+        "https://nlp.cs.washington.edu/triviaqa/",
+        "`qa/wikipedia-train.json` or `unfiltered-web-train.json` (`-dev` for `dev`), and "
+        "`evidence/wikipedia/`",
+        questions.triviaqa,
+        questions.triviaqa_row,
+    ),
+    Dataset(
+        "squad",
+        "T2T",
+        ("train", "dev"),
+        "CC BY-SA 4.0",
+        "https://rajpurkar.github.io/SQuAD-explorer/",
+        "`train-v1.1.json` or `train-v2.0.json` (`dev-…` for `dev`)",
+        squad.squad,
+        squad.squad_row,
+    ),
+    Dataset(
+        "msmarco",
+        "T2T",
+        ("train", "dev"),
+        "non-commercial research only",
+        "https://microsoft.github.io/msmarco/",
+        "`collection.tsv`, `queries.train.tsv` and `qrels.train.tsv` (`.dev` for `dev`); for "
+        "negatives `qidpidtriples.train.full.2.tsv`",
+        msmarco.msmarco,
+    ),
+    Dataset(
+        "slue-sqa-5",
+        "S2S",
+        ("train", "dev", "test", "verified-test"),
+        "by source of the question, CC BY-SA 4.0 or Apache-2.0 among them; documents CC BY-SA 4.0",
+        "https://asappresearch.github.io/slue-toolkit/",
+        "`slue-sqa5_fine-tune.tsv`, `fine-tune/question/*.wav` and `fine-tune/document/*.wav` "
+        "(`dev`, `test` or `verified-test` for those)",
+        speech.slue_sqa5,
+        speech.slue_sqa5_row,
+    ),
+    Dataset(
+        "spoken-squad",
+        "T2S",
+        ("train", "test", "test-wer44", "test-wer54"),
+        "CC BY-SA 4.0",
+        "https://github.com/Chia-Hsuan-Lee/Spoken-SQuAD",
+        "`spoken_train-v1.1.json` and `train_wav/*.wav`; for the tests `spoken_test-v1.1.json`, "
+        "`spoken_test-v1.1_WER44.json` or `spoken_test-v1.1_WER54.json`, and `dev_wav/*.wav`",
+        squad.spoken_squad,
+    ),
+    Dataset(
+        "heysquad",
+        "S2T",
+        ("train", "dev"),
+        "CC BY 4.0; SQuAD: CC BY-SA 4.0",
+        "https://huggingface.co/datasets/yijingwu/HeySQuAD_human",
+        "`data/train-*.parquet`; for `dev`, `data/validation-*.parquet`",
+        squad.heysquad,
+    ),
+    Dataset(
+        "audiocaps",
+        "AT2AT",
+        ("train", "dev", "test"),
+        "MIT, for academic use by its readme; sounds: terms of YouTube",
+        "https://audiocaps.github.io",
+        "`train.csv`, `val.csv` or `test.csv`, and the clips in `audio/`",
+        captions.audiocaps,
+    ),
+    Dataset(
+        "musiccaps",
+        "AT2AT",
+        ("train", "test"),
+        "captions CC BY-SA 4.0; sounds: terms of YouTube",
+        "https://arxiv.org/abs/2301.11325",
+        "`musiccaps-public.csv` and the clips in `audio/`",
+        captions.musiccaps,
+    ),
+    Dataset(
+        "clotho",
+        "AT2AT",
+        ("train", "dev", "test"),
+        "captions non-commercial; sounds Creative Commons, each its own",
+        "https://github.com/audio-captioning/clotho-dataset",
+        "`clotho_captions_development.csv` and `development/*.wav` (`validation` for `dev`, "
+        "`evaluation` for `test`)",
+        captions.clotho,
+    ),
+    Dataset(
+        "voxceleb",
+        "AT2AT",
+        ("train", "test"),
+        "CC BY 4.0; videos: terms of YouTube",
+        "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/",
+        "`vox1_meta.csv` and `wav/PERSON/VIDEO/NNNNN.wav`",
+        speech.voxceleb,
+    ),
+    Dataset(
+        "xeno-canto",
+        "AT2AT",
+        ("train",),
+        "Creative Commons, each recording its own",
+        "https://xeno-canto.org/explore/api",
+        "pages of the API, version 2 or 3, as `*.json`, and the recordings as `audio/*.mp3`",
+        kinds.xeno_canto,
+    ),
+    Dataset(
+        "audioset-strong",
+        "AT2AT",
+        ("train", "test"),
+        "labels CC BY 4.0; sounds: terms of YouTube",
+        "https://research.google.com/audioset/download_strong.html",
+        "`audioset_train_strong.tsv` (`audioset_eval_strong.tsv` for `test`), "
+        "`mid_to_display_name.tsv` and the clips in `audio/`",
+        kinds.audioset_strong,
+    ),
+    Dataset(
+        "vggsound",
+        "AT2AT",
+        ("train", "test"),
+        "labels CC BY 4.0; sounds: terms of YouTube",
+        "https://www.robots.ox.ac.uk/~vgg/data/vggsound/",
+        "`vggsound.csv` and the clips in `audio/`",
+        kinds.vggsound,
+    ),
+)
+
+DATASETS: Mapping[str, Dataset] = MappingProxyType({each.name: each for each in _ALL})
+"""Every data set that can be read, by name."""
+
+
+def read_dataset(
+    name: str,
+    folder: str | os.PathLike[str],
+    *,
+    split: str = "train",
+    note: NoteSink | None = None,
+) -> Iterator[Record]:
+    """Stream the records of a data set, in the order of its files.
+
+    Args:
+        name: one of `DATASETS`.
+        folder: where it was unpacked; `DATASETS[name].layout` says what it must hold.
+        split: one of `DATASETS[name].splits`.
+        note: told of each broken record, `FILE:LINE: what is wrong`, which is then left out, and of
+            how many rows the data set has no use for; without it, a broken record is an error.
+
+    Raises:
+        InputError: the name or the split is unknown or a file is missing, all before the first
+            record; or a record is broken and there is no `note`.
+        MissingExtraError: the set is a JSON document and the extra `train` is not installed.
+    """
+    dataset = _named(name)
+    if split not in dataset.splits:
+        raise InputError(f"{name} has no split {split!r}: choose from {', '.join(dataset.splits)}")
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: name the one that {name} was unpacked in")
+    try:
+        return dataset.read(folder, split, note)
+    except InputError as error:
+        raise InputError(
+            f"{error}: the folder of {name} must hold {dataset.layout}; get it at {dataset.page}"
+        ) from error
+
+
+def from_datasets(
+    name: str, rows: Iterable[Any], *, note: NoteSink | None = None
+) -> Iterator[Record]:
+    """Records of rows as the `datasets` library publishes them.
+
+    For HotpotQA, Quora, ELI5 (of KILT), TriviaQA, SQuAD and SLUE-SQA-5, whose rows differ from the
+    files or bring the sound along. The split is that of the rows.
+
+    Args:
+        name: one of `DATASETS`.
+        rows: dictionaries, or a `Dataset` or `IterableDataset`; sound stays encoded.
+        note: see `read_dataset`.
+
+    Raises:
+        InputError: the name is unknown, or the set is not read in this way; or a row is broken and
+            there is no `note`.
+    """
+    make = _named(name).row
+    if make is None:
+        known = ", ".join(each.name for each in _ALL if each.row is not None)
+        raise InputError(f"{name} is read from its files, with `read_dataset`: rows give {known}")
+    numbered = ((f"{name}: row {n}", row) for n, row in enumerate(_encoded(rows), start=1))
+    return only(made(numbered, make, note, f"{name}: rows without an answer"))
+
+
+def _named(name: str) -> Dataset:
+    if name not in DATASETS:
+        raise InputError(f"no data set {name!r}: choose from {', '.join(DATASETS)}")
+    return DATASETS[name]
+
+
+def _encoded(rows: Any) -> Iterable[Any]:
+    """The rows with columns of sound as bytes and path, for those that would decode it."""
+    if not hasattr(rows, "cast_column"):
+        return rows  # type: ignore[no-any-return]
+    from datasets import Audio
+
+    for column, feature in dict(rows.features or {}).items():
+        if isinstance(feature, Audio):
+            rows = rows.cast_column(column, Audio(decode=False))
+    return rows  # type: ignore[no-any-return]

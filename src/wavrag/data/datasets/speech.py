@@ -1,0 +1,96 @@
+"""Data sets of people speaking: SLUE-SQA-5, spoken question to spoken document, and VoxCeleb."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+from wavrag.data.datasets.files import existing, field, made, only, table, text, wanted
+from wavrag.data.datasets.kinds import Sound, pairs
+from wavrag.data.records import Entry, Record
+from wavrag.errors import InputError
+from wavrag.types import NoteSink
+
+_SAID = ("normalized_{}_text", "raw_{}_text", "{}_text")
+_PARTS = {
+    "train": ("fine-tune",),
+    "dev": ("dev",),
+    "test": ("test",),
+    "verified-test": ("verified-test", "verified_test"),
+}
+_GENDERS = {"m": "man", "f": "woman"}
+
+
+def slue_sqa5(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+    """SLUE-SQA-5: a spoken question and the spoken document that answers it.
+
+    The recordings are `PART/question/QUESTION_ID.wav` and `PART/document/DOCUMENT_ID.wav`, with the
+    part `fine-tune` for training.
+    """
+    path = wanted(folder, *(f"slue-sqa5_{part}.tsv" for part in _PARTS[split]))
+    part = path.stem.removeprefix("slue-sqa5_")
+
+    def heard(row: dict[str, str], what: str) -> Entry:
+        recording = existing(folder / part / what, f"{text(row, f'{what}_id')}.wav")
+        if recording is None:
+            raise InputError(f"no sound file {part}/{what}/{row[f'{what}_id']}.wav in {folder}")
+        return Entry(audio=str(recording), said=_said(row, what))
+
+    def make(row: dict[str, str]) -> Record:
+        question, document = heard(row, "question"), heard(row, "document")
+        id = f"slue-sqa-5/{row['question_id'].strip()}"
+        return Record(id, question, (document,), source="slue-sqa-5")
+
+    columns = ("question_id", "document_id")
+    return only(made(table(path, note, columns, delimiter="\t", quoted=False), make, note))
+
+
+def slue_sqa5_row(row: Any) -> Record:
+    """The record of a row as the `datasets` library has it, with the sound in the row."""
+
+    def heard(what: str) -> Entry:
+        cell = field(row, f"{what}_audio")
+        sound = field(cell, "bytes") or field(cell, "path")
+        if not sound:
+            raise InputError(f"{what}_audio is empty")
+        return Entry(audio=sound, said=_said(row, what))
+
+    id = f"slue-sqa-5/{text(row, 'question_id')}"
+    return Record(id, heard("question"), (heard("document"),), source="slue-sqa-5")
+
+
+def _said(row: dict[str, Any], what: str) -> str | None:
+    words = (str(row.get(key.format(what)) or "").strip() for key in _SAID)
+    return next(filter(None, words), None)
+
+
+def voxceleb(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+    """VoxCeleb 1: an utterance, who speaks it, and another utterance of the same person.
+
+    The pairs are those of `wavrag.data.datasets.kinds`: the kind is the person, the caption the
+    name, gender and nationality of `vox1_meta.csv`. The utterances of a person are taken from each
+    video in turn, so that a pair is of two videos while there are several left.
+    """
+    path = wanted(folder, "vox1_meta.csv")
+    chosen = {"train": "dev", "test": "test"}[split]
+
+    def person(row: dict[str, str]) -> list[Sound] | None:
+        if row["Set"].strip() != chosen:
+            return None
+        id, name = text(row, "VoxCeleb1 ID"), text(row, "VGGFace1 ID").replace("_", " ")
+        gender = _GENDERS.get(row["Gender"].strip(), "person")
+        caption = f"{name}, a {gender} from {text(row, 'Nationality')}"
+        videos = [sorted(video.glob("*.wav")) for video in sorted((folder / "wav" / id).iterdir())]
+        in_turn = filter(None, chain.from_iterable(zip_longest(*videos)))
+        return [
+            Sound(f"{id}-{file.parent.name}-{file.stem}", id, caption, str(file))
+            for file in in_turn
+        ]
+
+    columns = ("VoxCeleb1 ID", "VGGFace1 ID", "Gender", "Nationality", "Set")
+    rows = table(path, note, columns, delimiter="\t", quoted=False)
+    people = made(rows, person, note, f"{path}: people of the other split")
+    every = (sound for sounds in only(people) for sound in sounds)
+    return pairs(every, "voxceleb", "Who is speaking?")

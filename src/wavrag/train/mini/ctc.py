@@ -1,0 +1,174 @@
+"""The speech head: frames to letters, trained by connectionist temporal classification.
+
+The encoder stays frozen, and its frames are read from disk; on top of it, new layers are trained
+together with the letters.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wavrag.embed.lexicon import BLANK
+from wavrag.evaluate.wer import edits
+from wavrag.train.mini.device import half
+from wavrag.train.mini.frames import Example, Frames, batches
+from wavrag.train.mini.letters import CLASSES, collapse, numbers
+from wavrag.train.mini.moonshine import WIDTH, Layer, run_layers
+
+ROBOTS = ("flite", "espeak", "festival")  # sets of voices far from human ones
+NEW = 3  # layers on top of the encoder
+
+
+@dataclass(frozen=True, slots=True)
+class CTCOptions:
+    """How the speech head is trained."""
+
+    epochs: int = 10  # passes over the clips, one variant of each a pass
+    rate: float = 1e-3  # peak learning rate
+    warmup: int = 100  # steps
+    frames: int = 3_000  # padded frames in a batch; few, as many steps matter more than smooth ones
+    robots: float = 0.5  # share of the clips of robotic voices that an epoch takes
+    masks: float = 0.6  # share of clips with two stretches of frames hidden
+    decay: float = 0.01  # of the weights
+    minutes: float = math.inf  # the schedule ends then, if that is sooner
+    seed: int = 0
+
+
+class SpeechHead(nn.Module):
+    """The encoder's frames, (b, t, 288), to letters, (b, t, CLASSES)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Layer() for _ in range(NEW))
+        self.norm = nn.LayerNorm(WIDTH, bias=False)
+        self.letters = nn.Linear(WIDTH, CLASSES)
+        nn.init.zeros_(self.letters.bias)
+        self.letters.bias.data[BLANK] = 2.0  # most frames are blank
+
+    def forward(self, frames: Tensor, counts: Tensor | None = None) -> Tensor:
+        """Scores of every letter in every frame, before the softmax."""
+        scores: Tensor = self.letters(self.norm(run_layers(self.layers, frames, counts)))
+        return scores
+
+
+def train_ctc(
+    head: SpeechHead,
+    frames: Frames,
+    held_out: Sequence[Example],
+    options: CTCOptions,
+    *,
+    checkpoint: Path,
+    log: Callable[[dict[str, object]], None],
+) -> None:
+    """Train in place; after every epoch a checkpoint, and error rates of the held-out clips.
+
+    Computes where the head's parameters are.
+    """
+    torch.manual_seed(options.seed)
+    rng = np.random.default_rng(options.seed)
+    kept = {(example.group, example.speaker, example.text) for example in held_out}
+    variants: dict[tuple[str, str, str], list[Example]] = {}
+    for example in frames.examples:
+        key = (example.group, example.speaker, example.text)
+        if key not in kept:  # no variant of a held-out clip is trained on either
+            variants.setdefault(key, []).append(example)
+    clips = list(variants.values())
+    optimizer = torch.optim.AdamW(
+        head.parameters(), lr=options.rate, weight_decay=options.decay, betas=(0.9, 0.98)
+    )
+    shares = [options.robots if clip[0].group in ROBOTS else 1.0 for clip in clips]
+    size = sum(share * clip[0].frames for share, clip in zip(shares, clips, strict=True))
+    total = options.epochs * size / options.frames * 1.05
+    started, step = time.monotonic(), 0
+    for epoch in range(options.epochs):
+        chosen = [
+            clip[int(rng.integers(len(clip)))]
+            for share, clip in zip(shares, clips, strict=True)
+            if rng.random() < share
+        ]
+        losses = []
+        for batch in batches(chosen, options.frames, rng):
+            elapsed = (time.monotonic() - started) / 60 / options.minutes
+            done = min(1.0, max(step / total, elapsed))
+            scale = min(1.0, step / options.warmup) * (0.5 + 0.5 * math.cos(math.pi * done))
+            for group in optimizer.param_groups:
+                group["lr"] = options.rate * scale + 1e-7
+            loss = ctc_loss(head, frames, batch, options, rng)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+            optimizer.step()
+            losses.append(loss.item())
+            step += 1
+            if step % 50 == 0:
+                log({"epoch": epoch, "step": step, "loss": round(float(np.mean(losses[-50:])), 3)})
+        state = {name: value.cpu() for name, value in head.state_dict().items()}
+        torch.save(state, checkpoint)
+        rates = error_rates(head, frames, [e for e in held_out if not e.variant], options.frames)
+        seconds = round(time.monotonic() - started)
+        log({"epoch": epoch, "loss": round(float(np.mean(losses)), 3), "seconds": seconds, **rates})
+        if elapsed > 1:
+            break
+
+
+def ctc_loss(
+    head: SpeechHead,
+    frames: Frames,
+    batch: Sequence[Example],
+    options: CTCOptions,
+    rng: np.random.Generator,
+) -> Tensor:
+    """The mean loss of a batch, per letter, with stretches of some clips' frames hidden."""
+    padded, counts = frames.batch(batch)
+    for row, example in enumerate(batch):
+        if rng.random() < options.masks:
+            for _ in range(2):
+                width = int(rng.integers(1, 12))
+                at = int(rng.integers(0, max(1, example.frames - width)))
+                padded[row, at : at + width] = 0
+    targets = [numbers(example.text) for example in batch]
+    device = head.letters.weight.device
+    with half(device):
+        scores = head(padded.to(device), counts.to(device))
+    return functional.ctc_loss(
+        functional.log_softmax(scores.float(), -1).transpose(0, 1),
+        torch.tensor([value for target in targets for value in target]),
+        counts,
+        torch.tensor([len(target) for target in targets]),
+        zero_infinity=True,
+    )
+
+
+def error_rates(
+    head: SpeechHead, frames: Frames, examples: Sequence[Example], limit: int
+) -> dict[str, float]:
+    """Character and word error rates of the best letters, by group."""
+    totals: dict[str, list[int]] = {}
+    head.eval()
+    for batch in batches(examples, limit, np.random.default_rng(0)):
+        padded, counts = frames.batch(batch)
+        device = head.letters.weight.device
+        with torch.inference_mode(), half(device):
+            best = head(padded.to(device), counts.to(device)).argmax(-1).cpu()
+        for row, example in enumerate(batch):
+            text = collapse(best[row, : example.frames].tolist())
+            count = totals.setdefault(example.group, [0, 0, 0, 0])
+            count[0] += edits(text, example.text)
+            count[1] += len(example.text)
+            count[2] += edits(text.split(), example.text.split())
+            count[3] += len(example.text.split())
+    head.train()
+    rates = {}
+    for group, (letters, of_letters, words, of_words) in sorted(totals.items()):
+        rates[f"{group}_cer"] = round(letters / of_letters, 3)
+        rates[f"{group}_wer"] = round(words / of_words, 3)
+    return rates

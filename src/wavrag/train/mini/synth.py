@@ -1,0 +1,130 @@
+"""Texts to speech by synthetic voices, on several threads, continued where it ended.
+
+A set of spoken texts is a folder: `index.jsonl`, a line a clip, and `audio.i16`, the samples of
+all of them one after another, 16-bit, 16 kHz.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wavrag import config
+from wavrag.data.prefetch import ahead
+from wavrag.data.voices import RESERVED, Speaker
+from wavrag.errors import InputError
+from wavrag.speech.base import RATE, UNSPEAKABLE
+from wavrag.train.mini.texts import Text
+from wavrag.types import Float32
+
+_PEAK = 32_767
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What `synthesise` did: clips there are, texts that no sound came of, hours of sound."""
+
+    clips: int
+    failed: int
+    hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A spoken text of a set."""
+
+    text: str
+    voice: str
+    audio: Path
+    offset: int
+    count: int
+
+    def samples(self) -> Float32:
+        """Its samples, -1 to 1, at 16 kHz."""
+        stored = np.fromfile(self.audio, "<i2", self.count, offset=2 * self.offset)
+        return stored.astype(np.float32) / np.float32(_PEAK)
+
+
+def synthesise(
+    texts: Sequence[Text],
+    engine: Speaker,
+    folder: Path,
+    *,
+    seed: int,
+    limit: int,
+    threads: int | None = None,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> Counts:
+    """Speak the first `limit` texts, each in a voice drawn for it; those spoken before stay.
+
+    Killed halfway, it goes on with the text after the last whole clip.
+
+    Raises:
+        InputError: the engine names a voice that is held back for evaluation.
+    """
+    reserved = RESERVED.intersection(engine.voices)
+    if reserved:
+        raise InputError(f"voices held back for evaluation: {', '.join(sorted(reserved))}")
+    folder.mkdir(parents=True, exist_ok=True)
+    index, audio = folder / "index.jsonl", folder / "audio.i16"
+    rows = _rows(index) if audio.exists() else []
+    offset = rows[-1]["offset"] + rows[-1]["samples"] if rows else 0
+
+    def say(numbered: tuple[int, Text]) -> tuple[str, Float32 | None]:
+        number, text = numbered
+        rng = np.random.default_rng((seed, number))
+        voice = engine.voices[int(rng.integers(len(engine.voices)))]
+        try:
+            return voice, engine.speak(text.text, voice, rng).samples
+        except UNSPEAKABLE:
+            return voice, None
+
+    with index.open("w", encoding="utf-8") as lines, audio.open("ab") as sound:
+        sound.truncate(2 * offset)
+        for row in rows:
+            lines.write(json.dumps(row) + "\n")
+        lines.flush()
+        todo = list(enumerate(texts))[len(rows) : limit]
+        with ThreadPoolExecutor(threads or config.threads()) as pool:
+            for (_, text), (voice, samples) in zip(todo, ahead(pool, say, todo, 16), strict=True):
+                row = {"text": text.text, "source": text.source, "voice": voice}
+                row |= {"offset": offset, "samples": 0 if samples is None else len(samples)}
+                if samples is not None:
+                    sound.write((np.clip(samples, -1, 1) * _PEAK).astype("<i2").tobytes())
+                    sound.flush()
+                    offset += len(samples)
+                lines.write(json.dumps(row) + "\n")
+                lines.flush()
+                rows.append(row)
+                on_progress(len(rows))
+    failed = sum(row["samples"] == 0 for row in rows)
+    return Counts(len(rows) - failed, failed, round(offset / RATE / 3600, 2))
+
+
+def read_set(folder: Path) -> list[Record]:
+    """The clips of a set.
+
+    Raises:
+        InputError: the folder is no set of spoken texts.
+    """
+    if not (folder / "index.jsonl").is_file():
+        raise InputError(f"{folder} holds no index.jsonl: it is no set of spoken texts")
+    return [
+        Record(row["text"], row["voice"], folder / "audio.i16", row["offset"], row["samples"])
+        for row in _rows(folder / "index.jsonl")
+        if row["samples"]
+    ]
+
+
+def _rows(index: Path) -> list[dict[str, Any]]:
+    """The whole lines of an index; one that was cut off in the middle is left out."""
+    if not index.exists():
+        return []
+    lines = index.read_text(encoding="utf-8").split("\n")[:-1]
+    return [json.loads(line) for line in lines]
