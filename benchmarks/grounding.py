@@ -40,7 +40,7 @@ from wavrag.answer.grounding import (
 from wavrag.generate import SourcePart
 from wavrag.search import drop_overlapping
 from wavrag.text.sentences import sentences
-from wavrag.types import Float32, Hit, Item, Passage
+from wavrag.types import EmbedInput, Float32, Hit, Passage
 
 TIMELINES = Path(__file__).parent.parent / "tools" / "demo_corpus" / "timelines.json"
 LEXICAL = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -75,7 +75,7 @@ class Texts:
         """Unit rows, shape = (n_texts, dim)."""
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if new:
-            rows = self._embedder.embed([Item(text=text) for text in new], "passage")
+            rows = self._embedder.embed([EmbedInput(text=text) for text in new], "passage")
             self._known.update(zip(new, rows, strict=True))
         return np.stack([self._known[text] for text in texts])
 

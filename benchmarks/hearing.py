@@ -28,7 +28,7 @@ import numpy as np
 from wavrag import Clip, KnowledgeBase, load_embedder
 from wavrag.embed.minilm import MiniLM
 from wavrag.kb import find_files
-from wavrag.types import Item
+from wavrag.types import EmbedInput
 
 SECONDS = (3, 5, 10)
 OURS, CASCADE, WHISPER = "wavretriever-mini", "cascade", "whisper + minilm"
@@ -37,10 +37,10 @@ import os, resource, time
 started = time.perf_counter()
 import numpy as np
 from wavrag import Clip, load_embedder
-from wavrag.types import Item
+from wavrag.types import EmbedInput
 embedder = load_embedder({name!r})
 samples = np.fromfile({samples!r}, np.float32)
-embedder.embed([Item(clip=Clip(samples, 16000))], "query")
+embedder.embed([EmbedInput(clip=Clip(samples, 16000))], "query")
 seconds = time.perf_counter() - started
 with open("/proc/self/statm") as statm:
     resident = int(statm.read().split()[1]) * resource.getpagesize()
@@ -92,7 +92,7 @@ def indexing(minutes: float) -> dict[str, float]:
         corpus.long_recording(recording, minutes * 60)
         for name in (OURS, CASCADE):
             embedder = load_embedder(name)
-            embedder.embed([Item(clip=Clip(np.zeros(16_000, np.float32), 16_000))], "passage")
+            embedder.embed([EmbedInput(clip=Clip(np.zeros(16_000, np.float32), 16_000))], "passage")
             with KnowledgeBase.open(Path(folder, name), embedder=embedder) as kb:
                 started = time.perf_counter()
                 kb.add(find_files([recording]).documents)
@@ -126,7 +126,9 @@ def main() -> None:
     systems: dict[str, System] = {}
     for name in (OURS, CASCADE):
         embedder = load_embedder(name)
-        systems[name] = lambda clip, embedder=embedder: embedder.embed([Item(clip=clip)], "query")
+        systems[name] = lambda clip, embedder=embedder: embedder.embed(
+            [EmbedInput(clip=clip)], "query"
+        )
     if arguments.whisper:
         systems[WHISPER] = whisper(arguments.whisper)
     figures = {

@@ -37,7 +37,7 @@ import numpy as np
 
 from wavrag import Clip, Document, KnowledgeBase, Query, WavRAG
 from wavrag.audio import load
-from wavrag.audio.vad import FRAME, voice_detector
+from wavrag.audio.vad import VAD_FRAME, voice_detector
 from wavrag.generate import FakeGenerator
 from wavrag.kb import find_files
 from wavrag.live import Event, Hits, LiveOptions, LiveTurn, PartialHits, Scheduler
@@ -179,8 +179,8 @@ def speak_plainly(kb: KnowledgeBase, speech: np.ndarray, start: float) -> Turns:
     with voice_detector() as detector:
         for at in range(0, len(speech) - CHUNK, CHUNK):
             clock.wait(at + CHUNK)
-            while track.end + FRAME <= at + CHUNK:
-                track.hear(detector.probability(speech[track.end : track.end + FRAME]))
+            while track.end + VAD_FRAME <= at + CHUNK:
+                track.hear(detector.probability(speech[track.end : track.end + VAD_FRAME]))
                 if begun is None:
                     begun = track.onset()
                 elif track.pause >= silence:

@@ -25,8 +25,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import datasets
 import mteb
 
-from wavrag.data.tasks import Entry
-from wavrag.evaluate import Task, load_task
+from wavrag.data.tasks import Task, TaskContent, load_task
 from wavrag.evaluate.mteb_model import MTEBModel
 from wavrag.evaluate.mteb_tasks import (
     FolderRetrieval,
@@ -101,7 +100,7 @@ def reranking(data: Path) -> Any:
     for row in sounds(data, "esc10"):
         firsts.setdefault(row["freesound_id"], row)
     rows, chance = list(firsts.values()), random.Random(SEED)
-    entries = {row["id"]: Entry(row["id"], audio=row["audio"]) for row in rows}
+    entries = {row["id"]: TaskContent(row["id"], audio=row["audio"]) for row in rows}
     qrels: dict[str, dict[str, float]] = {}
     for row in rows:
         right = [o["id"] for o in rows if o is not row and o["label"] == row["label"]]
@@ -120,8 +119,10 @@ def transcripts(data: Path) -> Any:
     """LibriTTSA2TRetrieval.v2: a read sentence to its text."""
     with (data / "speech" / "librispeech.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
-    corpus = {f"text-{row['id']}": Entry(f"text-{row['id']}", text=row["text"]) for row in rows}
-    queries = {row["id"]: Entry(row["id"], audio=str(data / row["audio"])) for row in rows}
+    corpus = {
+        f"text-{row['id']}": TaskContent(f"text-{row['id']}", text=row["text"]) for row in rows
+    }
+    queries = {row["id"]: TaskContent(row["id"], audio=str(data / row["audio"])) for row in rows}
     made = Task("librispeech", corpus, queries, {id: {f"text-{id}": 1.0} for id in queries})
     task = mteb.get_task("LibriTTSA2TRetrieval.v2")
     return on_local_data(task, "LibriTTSA2TRetrieval.v2 on LibriSpeech", retrieval_data(made))
@@ -133,8 +134,8 @@ def passages(data: Path) -> Any:
         rows = [json.loads(line) for line in lines]
     ids = {text: f"p{number}" for number, text in enumerate({row["paragraph"]: 0 for row in rows})}
     titles = {row["paragraph"]: row["title"] for row in rows}
-    corpus = {id: Entry(id, titles[text], text) for text, id in ids.items()}
-    queries = {row["id"]: Entry(row["id"], text=row["question"]) for row in rows}
+    corpus = {id: TaskContent(id, titles[text], text) for text, id in ids.items()}
+    queries = {row["id"]: TaskContent(row["id"], text=row["question"]) for row in rows}
     made = Task("qed", corpus, queries, {row["id"]: {ids[row["paragraph"]]: 1.0} for row in rows})
     return on_local_data(mteb.get_task("NQ"), "NQ on QED", retrieval_data(made))
 

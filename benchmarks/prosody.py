@@ -21,7 +21,7 @@ import numpy as np
 import speak as spoken_back
 
 from wavrag.audio import load
-from wavrag.audio.prosody import Prosody, measure
+from wavrag.audio.prosody import Prosody, measure_prosody
 from wavrag.speech import ENGINES, Engine, Style, best_engine, speak, style_from
 from wavrag.speech.style import own_prosody
 
@@ -72,7 +72,7 @@ def compare(asked: np.ndarray, said: np.ndarray, voices: np.ndarray) -> dict[str
 def measured(engine: Engine, voice: str) -> dict[str, Any]:
     """Figures without following and with it."""
     questions = json.loads((corpus.QUESTIONS / "questions.json").read_text())["spoken"]
-    heard = [measure(load(corpus.QUESTIONS / question["file"])) for question in questions]
+    heard = [measure_prosody(load(corpus.QUESTIONS / question["file"])) for question in questions]
     voices = np.array([question["voice"] for question in questions])
     texts = spoken_back.texts(len(questions))
     own = own_prosody(engine, voice)
@@ -84,7 +84,7 @@ def measured(engine: Engine, voice: str) -> dict[str, Any]:
     figures: dict[str, Any] = {"questions": len(questions)}
     for name, chosen in styles.items():
         said = [
-            values(measure(speak(text, engine, voice, style)))
+            values(measure_prosody(speak(text, engine, voice, style)))
             for text, style in zip(texts, chosen, strict=True)
         ]
         figures[name] = compare(asked, np.array(said), voices)

@@ -19,8 +19,8 @@ import numpy as np
 
 from wavrag import Clip, load_embedder
 from wavrag.audio import load
-from wavrag.evaluate import Task, load_task
-from wavrag.types import Float32, Item
+from wavrag.data.tasks import Task, load_task
+from wavrag.types import EmbedInput, Float32
 
 NEAREST = 5
 SECONDS = 30.0
@@ -29,7 +29,7 @@ SECONDS = 30.0
 def ours() -> Callable[[Clip], Float32]:
     """The packaged embedder."""
     embedder = load_embedder("wavretriever-mini")
-    return lambda clip: embedder.embed([Item(clip=clip)], "passage")[0]
+    return lambda clip: embedder.embed([EmbedInput(clip=clip)], "passage")[0]
 
 
 def whisper(folder: Path) -> Callable[[Clip], Float32]:

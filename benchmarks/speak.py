@@ -25,7 +25,7 @@ from wavrag.errors import WavRAGError
 from wavrag.evaluate.wer import edits
 from wavrag.speech import ENGINES, Engine, Style, best_engine, speak
 from wavrag.text import read, sentences
-from wavrag.types import Item
+from wavrag.types import EmbedInput
 
 STYLES = {
     "own way": Style(),
@@ -82,7 +82,7 @@ def measure(engine: Engine, voice: str, said: Sequence[str], recogniser: Any) ->
         started = time.perf_counter()
         clips = [speak(text, engine, voice, style) for text in said]
         seconds = time.perf_counter() - started
-        heard = recogniser.views([Item(clip=clip) for clip in clips], "passage").words
+        heard = recogniser.views([EmbedInput(clip=clip) for clip in clips], "passage").words
         figures[name] = word_error(said, [text or "" for text in heard])
         figures[name]["real_time"] = round(seconds / sum(clip.duration for clip in clips), 3)
     return figures

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wavrag.store import LanceOptions, LanceStore, Record
+from wavrag.store import LanceOptions, LanceStore, StoredPassage
 from wavrag.types import Float32, Passage
 
 PASSAGES_PER_DOCUMENT = 10
@@ -120,7 +120,9 @@ def run(path: Path, rows: int, dim: int, queries: int) -> dict[str, float | int 
     return figures
 
 
-def batches(random: np.random.Generator, directions: Float32, rows: int) -> Iterator[list[Record]]:
+def batches(
+    random: np.random.Generator, directions: Float32, rows: int
+) -> Iterator[list[StoredPassage]]:
     """Records of made-up documents."""
     for first in range(0, rows, BATCH):
         count = min(BATCH, rows - first)
@@ -128,7 +130,7 @@ def batches(random: np.random.Generator, directions: Float32, rows: int) -> Iter
         yield [record(random, first + i, vectors[i]) for i in range(count)]
 
 
-def record(random: np.random.Generator, number: int, vector: Float32) -> Record:
+def record(random: np.random.Generator, number: int, vector: Float32) -> StoredPassage:
     """One passage of a made-up document."""
     document, ordinal = divmod(number, PASSAGES_PER_DOCUMENT)
     text = " ".join(words(random, 80))
@@ -142,7 +144,7 @@ def record(random: np.random.Generator, number: int, vector: Float32) -> Record:
         title=f"Document {document}",
         metadata={"part": document % PARTS, "language": "en", "year": 1990 + document % 35},
     )
-    return Record(passage, vector, text, f"{document:064x}")
+    return StoredPassage(passage, vector, text, f"{document:064x}")
 
 
 def words(random: np.random.Generator, count: int) -> list[str]:

@@ -41,13 +41,13 @@ from wavrag.embed.base import EmbedderSpec, Views, check_items
 from wavrag.embed.lexicon import Lexicon, spans
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.runtime import Workers, load_session
-from wavrag.embed.wavretriever import MIN_SAMPLES, SPEC, WEIGHTS
+from wavrag.embed.wavretriever import MIN_SAMPLES, WAVRETRIEVER_SPEC, WAVRETRIEVER_WEIGHTS
 from wavrag.evaluate.retrieval import UNTITLED
 from wavrag.evaluate.significance import paired_bootstrap
 from wavrag.evaluate.system import Legs
 from wavrag.speech.base import NEUTRAL
 from wavrag.speech.registry import load_engine
-from wavrag.types import Clip, Document, Float32, Item, Query, Role
+from wavrag.types import Clip, Document, EmbedInput, Float32, Query, Role
 
 RATE = 16_000  # Hz
 QUESTIONS = 320  # spoken ones, all there are
@@ -76,33 +76,37 @@ class Staged:
         self._listed = listed
         threads = config.threads()
         self._texts = MiniLM(threads)
-        self._reader = MiniLM(threads, WEIGHTS / "reader.onnx") if trained else self._texts
+        self._reader = (
+            MiniLM(threads, WAVRETRIEVER_WEIGHTS / "reader.onnx") if trained else self._texts
+        )
         self._workers = Workers(threads)
 
     @property
     def spec(self) -> EmbedderSpec:
         """That of the retriever, under a name of its own."""
         name = f"staged-{'listed' if self._listed else 'spelled'}"
-        return replace(SPEC, name=name, revision=f"{SPEC.revision}-{name}")
+        return replace(
+            WAVRETRIEVER_SPEC, name=name, revision=f"{WAVRETRIEVER_SPEC.revision}-{name}"
+        )
 
     @cached_property
     def _session(self) -> Any:
-        return load_session(WEIGHTS / "model.onnx")
+        return load_session(WAVRETRIEVER_WEIGHTS / "model.onnx")
 
     @cached_property
     def _lexicon(self) -> Lexicon:
-        return Lexicon.read(WEIGHTS / "lexicon.txt")
+        return Lexicon.read(WAVRETRIEVER_WEIGHTS / "lexicon.txt")
 
-    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts and clips."""
         return self.views(items, role).vectors
 
-    def views(self, items: Sequence[Item], role: Role) -> Views:
+    def views(self, items: Sequence[EmbedInput], role: Role) -> Views:
         """Embed texts and clips; a clip's words are those heard."""
-        check_items(SPEC, items)
+        check_items(WAVRETRIEVER_SPEC, items)
         _ = self._session, self._lexicon
         words = self._workers.map(self._words, items)
-        vectors = np.zeros((len(items), SPEC.dim), np.float32)
+        vectors = np.zeros((len(items), WAVRETRIEVER_SPEC.dim), np.float32)
         for model, rows in (
             (self._texts, [row for row, item in enumerate(items) if item.clip is None]),
             (self._reader, [row for row, item in enumerate(items) if item.clip is not None]),
@@ -111,7 +115,7 @@ class Staged:
                 vectors[rows] = model.embed_texts([words[row] for row in rows])
         return Views(vectors, tuple(words))
 
-    def _words(self, item: Item) -> str:
+    def _words(self, item: EmbedInput) -> str:
         if item.clip is None:
             return item.text or ""
         samples = item.clip.samples

@@ -23,7 +23,7 @@ from wavrag.audio import load
 from wavrag.embed import load_embedder
 from wavrag.evaluate.cost import Cost
 from wavrag.kb import KnowledgeBase
-from wavrag.types import Clip, Document, Float32, Item
+from wavrag.types import Clip, Document, EmbedInput, Float32
 
 RATE = 16_000  # Hz
 QUESTION_SECONDS = (1, 2, 3, 5, 10, 20, 30)
@@ -96,7 +96,7 @@ def _questions(context: Context, embedder: str, lengths: Sequence[float]) -> lis
         for repeat in range(-1, repeats):  # the first loads weights and is not counted
             start = max(0, repeat) * RATE
             clip = Clip(speech[start : start + int(length * RATE)], RATE)
-            cost = _measured(lambda clip=clip: loaded.embed([Item(clip=clip)], "query"))  # type: ignore[misc]
+            cost = _measured(lambda clip=clip: loaded.embed([EmbedInput(clip=clip)], "query"))  # type: ignore[misc]
             costs.append(cost)
         found.append(_median(length, costs[1:]))
     return found
@@ -107,7 +107,7 @@ def _recordings(
 ) -> list[dict[str, float]]:
     """Cost of indexing a recording of each length into a new knowledge base."""
     loaded = load_embedder(embedder)
-    loaded.embed([Item(clip=Clip(_speech(context, 1.0), RATE))], "passage")
+    loaded.embed([EmbedInput(clip=Clip(_speech(context, 1.0), RATE))], "passage")
     found = []
     for length in lengths:
         document = Document("recording", clip=Clip(_speech(context, 60 * length), RATE))

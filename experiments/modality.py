@@ -38,7 +38,7 @@ from wavrag.speech import load_engine
 from wavrag.speech.base import NEUTRAL
 from wavrag.store.lexical import query_words
 from wavrag.store.memory import bm25
-from wavrag.types import Document, Float32, Item, Leg, Modality, Passage, Scored
+from wavrag.types import Document, EmbedInput, Float32, Leg, Modality, Passage, Scored
 
 SYSTEMS = ("wavretriever-mini", "cascade")
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # of facts that are recordings
@@ -181,13 +181,17 @@ def _units(document: Document) -> Iterator[Unit]:
     return passages_of(document, 16_000, IngestOptions(), refuse)
 
 
-def _item(unit: Unit) -> Item:
+def _item(unit: Unit) -> EmbedInput:
     """What the knowledge base embeds, without a title that only one of the kinds has."""
-    return Item(text=unit.passage.text) if unit.item.clip is None else Item(clip=unit.item.clip)
+    return (
+        EmbedInput(text=unit.passage.text)
+        if unit.item.clip is None
+        else EmbedInput(clip=unit.item.clip)
+    )
 
 
-def _question(path: Path) -> Item:
-    return Item(clip=load(path))
+def _question(path: Path) -> EmbedInput:
+    return EmbedInput(clip=load(path))
 
 
 def _ask(context: Context, base: Base, facts: Sequence[Row], name: str, way: str) -> Row:

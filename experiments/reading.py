@@ -20,7 +20,7 @@ from typing import Any
 from experiments.base import Context
 from wavrag import config
 from wavrag.errors import InputError
-from wavrag.evaluate.answers import MARKS, Question, contains, exact_match, token_f1
+from wavrag.evaluate.answers import MARKS, GoldQuestion, contains, exact_match, token_f1
 from wavrag.generate import GenerateOptions, Generator, Message, declines
 from wavrag.generate.base import Stream
 from wavrag.generate.prompts import chat
@@ -44,7 +44,7 @@ class Asked:
         hits: best first.
     """
 
-    question: Question
+    question: GoldQuestion
     hits: tuple[Hit, ...]
 
     def answered_in(self, hits: Sequence[Hit]) -> bool:
@@ -149,7 +149,7 @@ def ask(context: Context, count: int) -> list[Asked]:
     kept |= dict.fromkeys(random.Random(context.seed + 1).sample(others, room))
     documents = [Document(ids[text], text=text, title=titles[text]) for text in kept]
     questions = [
-        Question(row["id"], row["question"], tuple(gold_answers(row)), (ids[row["paragraph"]],))
+        GoldQuestion(row["id"], row["question"], tuple(gold_answers(row)), (ids[row["paragraph"]],))
         for row in chosen
     ]
     found = context.step(
@@ -215,7 +215,7 @@ def generator_name(context: Context) -> str:
     return "SmolLM2-135M-Instruct" if path is None else path.stem
 
 
-def scores(text: str, question: Question) -> dict[str, float]:
+def scores(text: str, question: GoldQuestion) -> dict[str, float]:
     """Exact match, F1 and whether a gold answer is in the text; 0 for one that declines."""
     said = "" if declines(text) else MARKS.sub("", text).strip()
     if not said:
@@ -239,7 +239,7 @@ def _model(context: Context) -> Generator:
 
 
 def _find(
-    context: Context, questions: Sequence[Question], documents: Sequence[Document]
+    context: Context, questions: Sequence[GoldQuestion], documents: Sequence[Document]
 ) -> list[list[dict[str, Any]]]:
     with (
         tempfile.TemporaryDirectory(prefix="wavrag-experiment-") as folder,

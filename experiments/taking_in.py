@@ -24,7 +24,7 @@ from wavrag.evaluate.retrieval import UNTITLED
 from wavrag.evaluate.system import LEGS
 from wavrag.speech.base import NEUTRAL
 from wavrag.speech.registry import load_engine
-from wavrag.types import Document, Float32, Hit, Item, Query
+from wavrag.types import Document, EmbedInput, Float32, Hit, Query
 
 CHUNK_SECONDS = 30.0  # of the fixed chunks; the recogniser hears no more at a time
 SPANS = (0.5, 1.0, 2.0, 5.0, 10.0)  # minutes that one vector stands for
@@ -96,7 +96,7 @@ def child() -> None:
                 for leg in LEGS:
                     ranked[kind][leg][id] = _best(hits, leg)
                 if way == "windows":
-                    item = Item(text=query.text, clip=query.clip)
+                    item = EmbedInput(text=query.text, clip=query.clip)
                     vector = views_of(asked.embedder, [item], "query").vectors[0]
                     for size in SPANS:
                         spans[kind][f"{size:g}"][id] = _best_spans(

@@ -13,7 +13,7 @@ import numpy as np
 from experiments.base import Context
 from wavrag import audio
 from wavrag.embed import Embedder, load_embedder, views_of
-from wavrag.types import Clip, Float32, Item, Role
+from wavrag.types import Clip, EmbedInput, Float32, Role
 
 BATCH = 16  # items embedded together
 
@@ -36,10 +36,10 @@ class Vectors:
 
     def texts(self, key: str, texts: Sequence[str], role: Role = "passage") -> Float32:
         """Unit vectors of texts, shape = (len(texts), dim)."""
-        return self.items(key, [partial(Item, text) for text in texts], role)[0]
+        return self.items(key, [partial(EmbedInput, text) for text in texts], role)[0]
 
     def items(
-        self, key: str, makers: Sequence[Callable[[], Item]], role: Role
+        self, key: str, makers: Sequence[Callable[[], EmbedInput]], role: Role
     ) -> tuple[Float32, list[str]]:
         """Unit vectors of items that are made when they are embedded, and their words."""
         step = f"{self.name.replace(':', '+')}-{key}"
@@ -51,7 +51,9 @@ class Vectors:
     def _embedder(self) -> Embedder:
         return load_embedder(self.name)
 
-    def _embed(self, key: str, makers: Sequence[Callable[[], Item]], role: Role) -> dict[str, Any]:
+    def _embed(
+        self, key: str, makers: Sequence[Callable[[], EmbedInput]], role: Role
+    ) -> dict[str, Any]:
         vectors, words = [], []
         for start in range(0, len(makers), BATCH):
             self._context.on_progress(f"{self.name}: {key}", start, len(makers))
@@ -70,8 +72,8 @@ def heard(path: Path) -> Clip:
     return Clip(clip.samples, clip.sample_rate, clip.source, speech=speech)
 
 
-def _recording(path: Path) -> Item:
-    return Item(clip=heard(path))
+def _recording(path: Path) -> EmbedInput:
+    return EmbedInput(clip=heard(path))
 
 
 def encode(vectors: Float32) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from wavrag import WavRAG
 from wavrag.embed import Embedder, load_embedder
-from wavrag.embed.moonshine import weights_folder
+from wavrag.embed.moonshine import moonshine_folder
 
 for kit in ("embedder", "store", "generator"):
     pytest.register_assert_rewrite(f"wavrag.testing.{kit}")
@@ -24,7 +24,7 @@ def cascade() -> Embedder:
 @pytest.fixture(scope="session")
 def human_reading() -> Path:
     """44 s of A Tale of Two Cities, read by a person, 48 kHz."""
-    return weights_folder().parent / "two_cities.wav"
+    return moonshine_folder().parent / "two_cities.wav"
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wavrag.data.records import Entry, Record
+from wavrag.data.records import Content, TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Miniature:
     """
 
     name: str
-    write: Callable[[Path], tuple[list[Record], list[str]]]
+    write: Callable[[Path], tuple[list[TrainingRecord], list[str]]]
     wanted: str
     directions: tuple[str, ...]
 
@@ -79,9 +79,9 @@ def put_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def words(*texts: str) -> tuple[Entry, ...]:
+def words(*texts: str) -> tuple[Content, ...]:
     """Entries of text."""
-    return tuple(Entry(text=text) for text in texts)
+    return tuple(Content(text=text) for text in texts)
 
 
 def hotpotqa_rows() -> list[dict[str, Any]]:
@@ -110,19 +110,19 @@ BERN = "Bern\nBern is the capital."
 AARE = "Aare\nThe Aare is a river."
 
 
-def hotpotqa_records() -> list[Record]:
+def hotpotqa_records() -> list[TrainingRecord]:
     """Those of `hotpotqa_rows`."""
     return [
-        Record(
+        TrainingRecord(
             "hotpotqa/5a1",
-            Entry(text="Question 5a1?"),
+            Content(text="Question 5a1?"),
             words(ZURICH, AARE),
             words(BERN),
             "hotpotqa",
         ),
-        Record(
+        TrainingRecord(
             "hotpotqa/5a3",
-            Entry(text="Question 5a3?"),
+            Content(text="Question 5a3?"),
             words(BERN, AARE),
             words(ZURICH),
             "hotpotqa",
@@ -130,13 +130,13 @@ def hotpotqa_records() -> list[Record]:
     ]
 
 
-def _hotpotqa(folder: Path) -> tuple[list[Record], list[str]]:
+def _hotpotqa(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     path = put_json(folder / "hotpot_train_v1.1.json", hotpotqa_rows())
     note = f"{path}: record 2 (5a2): a supporting paragraph is not in the context"
     return hotpotqa_records(), [note]
 
 
-def _quora(folder: Path) -> tuple[list[Record], list[str]]:
+def _quora(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     path = put_rows(
         folder / "quora_duplicate_questions.tsv",
         [
@@ -150,14 +150,16 @@ def _quora(folder: Path) -> tuple[list[Record], list[str]]:
         "\t",
     )
     records = [
-        Record(
+        TrainingRecord(
             "quora/0",
-            Entry(text='What is "Größe"?'),
+            Content(text='What is "Größe"?'),
             words("What does\nthe word mean?"),
             words("What is love?"),
             "quora",
         ),
-        Record("quora/4", Entry(text="How old is it?"), words("What is its age?"), (), "quora"),
+        TrainingRecord(
+            "quora/4", Content(text="How old is it?"), words("What is its age?"), (), "quora"
+        ),
     ]
     return records, [
         f"{path}:5: 5 fields where 6 belong",
@@ -165,7 +167,7 @@ def _quora(folder: Path) -> tuple[list[Record], list[str]]:
     ]
 
 
-def _eli5(folder: Path) -> tuple[list[Record], list[str]]:
+def _eli5(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     lines = [
         {"id": "a", "input": "Why is the sky blue?", "output": [
             {"answer": "Air scatters blue.", "meta": {"score": 7}},
@@ -182,13 +184,13 @@ def _eli5(folder: Path) -> tuple[list[Record], list[str]]:
         "".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines),
     )
     records = [
-        Record(
+        TrainingRecord(
             "eli5/a",
-            Entry(text="Why is the sky blue?"),
+            Content(text="Why is the sky blue?"),
             words("Air scatters blue.", "It is Rayleigh's doing."),
             source="eli5",
         ),
-        Record("eli5/d", Entry(text="How?"), words("Thus."), source="eli5"),
+        TrainingRecord("eli5/d", Content(text="How?"), words("Thus."), source="eli5"),
     ]
     return records, [
         f"{path}:2: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
@@ -203,7 +205,7 @@ ANSWER = (
 )
 
 
-def _triviaqa(folder: Path) -> tuple[list[Record], list[str]]:
+def _triviaqa(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     def question(id: str, name: str, answer: str) -> dict[str, Any]:
         return {
             "Question": f"Question {id}?",
@@ -231,7 +233,7 @@ def _triviaqa(folder: Path) -> tuple[list[Record], list[str]]:
     )
     answered = words(f"Fluß Süd\n{ANSWER}"), words(f"Fluß Süd\n{LEAD}")
     records = [
-        Record(f"triviaqa/{id}", Entry(text=f"Question {id}?"), *answered, "triviaqa")
+        TrainingRecord(f"triviaqa/{id}", Content(text=f"Question {id}?"), *answered, "triviaqa")
         for id in ("tc_1", "tc_4")
     ]
     put(folder / "evidence" / "wikipedia" / "Empty.txt", "")
@@ -269,21 +271,23 @@ def squad_document(title: str = "Zürich_See") -> dict[str, Any]:
     }
 
 
-def _squad(folder: Path) -> tuple[list[Record], list[str]]:
+def _squad(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     path = put_json(folder / "train-v1.1.json", squad_document())
     records = [
-        Record(
+        TrainingRecord(
             "squad/q1",
-            Entry(text="How deep?"),
+            Content(text="How deep?"),
             words("The lake is deep. It is long."),
             source="squad",
         ),
-        Record("squad/q3", Entry(text="How steep?"), words("The shore is steep."), source="squad"),
+        TrainingRecord(
+            "squad/q3", Content(text="How steep?"), words("The shore is steep."), source="squad"
+        ),
     ]
     return records, [f"{path}: record 1 (Zürich_See), paragraph 1, question 2: no key 'id'"]
 
 
-def _spoken_squad(folder: Path) -> tuple[list[Record], list[str]]:
+def _spoken_squad(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     document = squad_document("Lake")
     paragraphs = document["data"][0]["paragraphs"]
     paragraphs[0]["qas"][1]["id"] = "q2"
@@ -292,10 +296,12 @@ def _spoken_squad(folder: Path) -> tuple[list[Record], list[str]]:
     sound = folder / "Spoken-SQuAD_audio" / "train_wav"
     for name, value in {"0_0_0": 3, "0_0_1": 5, "0_1_0": 7, "0_1_2": 8, "0_2_0": 9}.items():
         wav(sound / f"{name}.wav", value, frames=2)
-    first = Entry(audio=wav_bytes([3, 3, 5, 5]), said="The lake is deep. It is long.")
-    last = Entry(audio=wav_bytes([9, 9]), said="The shore is steep.")
+    first = Content(audio=wav_bytes([3, 3, 5, 5]), said="The lake is deep. It is long.")
+    last = Content(audio=wav_bytes([9, 9]), said="The shore is steep.")
     records = [
-        Record(f"spoken-squad/{id}", Entry(text=question), (passage,), source="spoken-squad")
+        TrainingRecord(
+            f"spoken-squad/{id}", Content(text=question), (passage,), source="spoken-squad"
+        )
         for id, question, passage in (
             ("q1", "How deep?", first),
             ("q2", "How long?", first),
@@ -309,7 +315,7 @@ def _spoken_squad(folder: Path) -> tuple[list[Record], list[str]]:
     ]
 
 
-def _heysquad(folder: Path) -> tuple[list[Record], list[str]]:
+def _heysquad(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     path = folder / "data" / "train-00000-of-00001.parquet"
     rows = [("q1", 3, False), ("q2", None, False), ("q3", 5, True), ("q4", 7, False)]
     put_parquet(
@@ -329,9 +335,9 @@ def _heysquad(folder: Path) -> tuple[list[Record], list[str]]:
         ],
     )
     records = [
-        Record(
+        TrainingRecord(
             f"heysquad/{id}",
-            Entry(audio=wav_bytes([value]), said=f"Question {id}?"),
+            Content(audio=wav_bytes([value]), said=f"Question {id}?"),
             words("The lake is deep."),
             source="heysquad",
         )
@@ -343,19 +349,21 @@ def _heysquad(folder: Path) -> tuple[list[Record], list[str]]:
     ]
 
 
-def _msmarco(folder: Path) -> tuple[list[Record], list[str]]:
+def _msmarco(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     put(folder / "collection.tsv", "0\tThe Ærø ferry.\n1\tA second.\n2\tA third.\n")
     put(folder / "queries.train.tsv", "30\twhat is third\n7\twhere is ærø\n")
     judged = "7\t0\t0\t1\n7\t0\t1\t1\n8\t0\t2\t1\n30\t0\n30\t0\t2\t1\n"
     path = put(folder / "qrels.train.tsv", judged)
     records = [
-        Record(
+        TrainingRecord(
             "msmarco/7-0",
-            Entry(text="where is ærø"),
+            Content(text="where is ærø"),
             words("The Ærø ferry.", "A second."),
             source="msmarco",
         ),
-        Record("msmarco/30-2", Entry(text="what is third"), words("A third."), source="msmarco"),
+        TrainingRecord(
+            "msmarco/30-2", Content(text="what is third"), words("A third."), source="msmarco"
+        ),
     ]
     # A line is checked before the lines of the query before it are put together.
     return records, [
@@ -364,7 +372,7 @@ def _msmarco(folder: Path) -> tuple[list[Record], list[str]]:
     ]
 
 
-def _slue(folder: Path) -> tuple[list[Record], list[str]]:
+def _slue(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     columns = (
         "question_id",
         "question_text",
@@ -390,17 +398,17 @@ def _slue(folder: Path) -> tuple[list[Record], list[str]]:
     for id, said in (("squad-1", "über uns"), ("trec-3", "D.")):
         question = wav(folder / "fine-tune" / "question" / f"{id}.wav")
         records.append(
-            Record(
+            TrainingRecord(
                 f"slue-sqa-5/{id}",
-                Entry(audio=question, said=f"{id} asked"),
-                (Entry(audio=document, said=said),),
+                Content(audio=question, said=f"{id} asked"),
+                (Content(audio=document, said=said),),
                 source="slue-sqa-5",
             )
         )
     return records, [f"{path}:3: no sound file fine-tune/question/nq-2.wav in {folder}"]
 
 
-def _audiocaps(folder: Path) -> tuple[list[Record], list[str]]:
+def _audiocaps(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     path = put_rows(
         folder / "train.csv",
         [
@@ -413,7 +421,9 @@ def _audiocaps(folder: Path) -> tuple[list[Record], list[str]]:
     talk = wav(folder / "audio" / "train" / "91139.wav")
     dog = wav(folder / "audio" / "train" / "Y-xyz_.wav")
     records = [
-        Record(f"audiocaps/{id}", Entry(text=text), (Entry(audio=audio),), source="audiocaps")
+        TrainingRecord(
+            f"audiocaps/{id}", Content(text=text), (Content(audio=audio),), source="audiocaps"
+        )
         for id, text, audio in (
             ("91139", "A woman talks, nearby", talk),
             ("80", "A dog barks", dog),
@@ -423,7 +433,7 @@ def _audiocaps(folder: Path) -> tuple[list[Record], list[str]]:
     return records, [f"{path}:3: no sound file {names} (.wav, .flac, …) in {folder}"]
 
 
-def _musiccaps(folder: Path) -> tuple[list[Record], list[str]]:
+def _musiccaps(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     columns = "ytid,start_s,end_s,audioset_positive_labels,aspect_list,caption,author_id"
     rows = [
         ["-0Gj8", "30", "40", "/m/04rlf", "['low quality', 'naïve']", "A song.", "4", "False"],
@@ -441,10 +451,10 @@ def _musiccaps(folder: Path) -> tuple[list[Record], list[str]]:
         audio = wav(folder / "audio" / f"{name}.wav")
         for number, (query, answer) in enumerate(((caption, aspects), (aspects, caption)), 1):
             records.append(
-                Record(
+                TrainingRecord(
                     f"musiccaps/{id}-{number}",
-                    Entry(text=query),
-                    (Entry(text=answer, audio=audio),),
+                    Content(text=query),
+                    (Content(text=answer, audio=audio),),
                     source="musiccaps",
                 )
             )
@@ -455,7 +465,7 @@ def _musiccaps(folder: Path) -> tuple[list[Record], list[str]]:
     ]
 
 
-def _clotho(folder: Path) -> tuple[list[Record], list[str]]:
+def _clotho(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     names = [" Été à Nîmes.wav", "Lost.wav", "Rain (1).wav"]
     rows = [[name, *(f"{name} {number}" for number in range(1, 6))] for name in names]
     header = ["file_name", *(f"caption_{number}" for number in range(1, 6))]
@@ -464,10 +474,10 @@ def _clotho(folder: Path) -> tuple[list[Record], list[str]]:
     for name in (names[0], names[2]):
         audio = wav(folder / "development" / name)
         records += [
-            Record(
+            TrainingRecord(
                 f"clotho/{name.strip()}-{number}",
-                Entry(text=f"{name} {number}".strip()),
-                (Entry(text=f"{name} {number % 5 + 1}".strip(), audio=audio),),
+                Content(text=f"{name} {number}".strip()),
+                (Content(text=f"{name} {number % 5 + 1}".strip(), audio=audio),),
                 source="clotho",
             )
             for number in range(1, 6)
@@ -476,17 +486,17 @@ def _clotho(folder: Path) -> tuple[list[Record], list[str]]:
 
 
 def _kin(
-    source: str, id: str, question: str, query: Entry, caption: str, positive: Entry
-) -> Record:
-    return Record(
+    source: str, id: str, question: str, query: Content, caption: str, positive: Content
+) -> TrainingRecord:
+    return TrainingRecord(
         f"{source}/{id}",
-        Entry(question, query.audio, query.start, query.end),
-        (Entry(caption, positive.audio, positive.start, positive.end),),
+        Content(question, query.audio, query.start, query.end),
+        (Content(caption, positive.audio, positive.start, positive.end),),
         source=source,
     )
 
 
-def _voxceleb(folder: Path) -> tuple[list[Record], list[str]]:
+def _voxceleb(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     rows = [
         ["VoxCeleb1 ID", "VGGFace1 ID", "Gender", "Nationality", "Set"],
         ["id10001", "Ada_Lovelace", "f", "UK", "dev"],
@@ -496,10 +506,10 @@ def _voxceleb(folder: Path) -> tuple[list[Record], list[str]]:
     ]
     path = put_rows(folder / "vox1_meta.csv", rows, "\t")
     ada, jose = folder / "wav" / "id10001", folder / "wav" / "id10004"
-    a1 = Entry(audio=wav(ada / "-Aa" / "00001.wav"))
-    a2 = Entry(audio=wav(ada / "-Aa" / "00002.wav"))
-    b1 = Entry(audio=wav(ada / "bB0" / "00001.wav"))
-    c1, c2 = (Entry(audio=wav(jose / "x y" / f"0000{number}.wav")) for number in (1, 2))
+    a1 = Content(audio=wav(ada / "-Aa" / "00001.wav"))
+    a2 = Content(audio=wav(ada / "-Aa" / "00002.wav"))
+    b1 = Content(audio=wav(ada / "bB0" / "00001.wav"))
+    c1, c2 = (Content(audio=wav(jose / "x y" / f"0000{number}.wav")) for number in (1, 2))
     who, lady, man = "Who is speaking?", "Ada Lovelace, a woman from UK", "José Pérez, a man from"
     records = [
         _kin("voxceleb", "id10001-bB0-00001", who, b1, lady, a1),
@@ -513,7 +523,7 @@ def _voxceleb(folder: Path) -> tuple[list[Record], list[str]]:
     ]
 
 
-def _xeno_canto(folder: Path) -> tuple[list[Record], list[str]]:
+def _xeno_canto(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     def recording(id: str, call: str, **more: str) -> dict[str, Any]:
         species = {"gen": "Corvus", "sp": "corax", "ssp": "", "en": "Northern Raven"}
         return {"id": id, **species, "type": call, "q": "A", "length": "0:10", **more}
@@ -529,9 +539,9 @@ def _xeno_canto(folder: Path) -> tuple[list[Record], list[str]]:
     for page, recordings in ((one, first), (two, second)):
         put_json(page, {"numRecordings": "6", "page": 1, "recordings": recordings})
     audio = folder / "audio"
-    raven = Entry(audio=wav(audio / "XC1.mp3"))
-    flight = Entry(audio=wav(audio / "2.mp3"))
-    unsaid = Entry(audio=wav(audio / named))
+    raven = Content(audio=wav(audio / "XC1.mp3"))
+    flight = Content(audio=wav(audio / "2.mp3"))
+    unsaid = Content(audio=wav(audio / named))
     wav(audio / "XC4.mp3")
     ask, name = "Which species is heard?", "Northern Raven (Corvus corax)"
     records = [
@@ -544,7 +554,7 @@ def _xeno_canto(folder: Path) -> tuple[list[Record], list[str]]:
     ]
 
 
-def _audioset_strong(folder: Path) -> tuple[list[Record], list[str]]:
+def _audioset_strong(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     put(folder / "mid_to_display_name.tsv", '/m/1\tSpeech\n/m/2\tInside, "small" room\n')
     path = put_rows(
         folder / "audioset_train_strong.tsv",
@@ -567,9 +577,9 @@ def _audioset_strong(folder: Path) -> tuple[list[Record], list[str]]:
             "audioset-strong",
             "c_0-Speech",
             "What makes this sound?",
-            Entry(audio=second, start=1.0, end=3.0),
+            Content(audio=second, start=1.0, end=3.0),
             "Speech",
-            Entry(audio=first, start=2.0, end=6.0),
+            Content(audio=first, start=2.0, end=6.0),
         )
     ]
     names = folder / "mid_to_display_name.tsv"
@@ -581,7 +591,7 @@ def _audioset_strong(folder: Path) -> tuple[list[Record], list[str]]:
     ]
 
 
-def _vggsound(folder: Path) -> tuple[list[Record], list[str]]:
+def _vggsound(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     path = put_rows(
         folder / "vggsound.csv",
         [
@@ -592,8 +602,8 @@ def _vggsound(folder: Path) -> tuple[list[Record], list[str]]:
             ["--5OkAjCI7g", "40", "waterfall burbling", "train"],
         ],
     )
-    before = Entry(audio=wav(folder / "audio" / "--0PQM4-hqg_000030.wav"))
-    after = Entry(audio=wav(folder / "audio" / "--5OkAjCI7g.wav"))
+    before = Content(audio=wav(folder / "audio" / "--0PQM4-hqg_000030.wav"))
+    after = Content(audio=wav(folder / "audio" / "--5OkAjCI7g.wav"))
     wav(folder / "audio" / "--56QUhyDQM_185.wav")
     what, label = "What makes this sound?", "waterfall burbling"
     names = "--lost_000003 or --lost_3 or --lost"

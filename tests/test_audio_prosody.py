@@ -4,7 +4,7 @@ import pytest
 from audio_files import tone
 from wavrag.audio import load
 from wavrag.audio.facts import facts
-from wavrag.audio.prosody import HOP, f0_track, loudness, measure, rms_dbfs
+from wavrag.audio.prosody import HOP, f0_track, loudness, measure_prosody, rms_dbfs
 from wavrag.demo import DATA
 from wavrag.types import Clip, Float32
 
@@ -22,7 +22,7 @@ def pulses(hertz: float, seconds: float, rate: int = RATE, formant: float = 600.
 
 
 def f0(samples: Float32, rate: int = RATE) -> float:
-    found = measure(Clip(samples, rate)).f0
+    found = measure_prosody(Clip(samples, rate)).f0
     assert found is not None
     return found
 
@@ -51,7 +51,7 @@ def test_no_octave_errors() -> None:
 @pytest.mark.parametrize("hertz", [30, 45, 500, 800])
 def test_a_pitch_beside_the_range_is_none(hertz: float) -> None:
     # 500 Hz repeats 250 times a second as well, but that is not its pitch.
-    assert measure(Clip(tone(hertz, 0.5, RATE), RATE)).f0 is None
+    assert measure_prosody(Clip(tone(hertz, 0.5, RATE), RATE)).f0 is None
 
 
 def test_the_range_of_a_glide() -> None:
@@ -59,10 +59,10 @@ def test_the_range_of_a_glide() -> None:
     seconds = 2.0
     time = np.arange(round(seconds * RATE)) / RATE
     phase = 2 * np.pi * 100 * seconds / np.log(2) * (2 ** (time / seconds) - 1)
-    found = measure(Clip((0.2 * np.sin(phase)).astype(np.float32), RATE))
+    found = measure_prosody(Clip((0.2 * np.sin(phase)).astype(np.float32), RATE))
     assert found.f0_range == pytest.approx(0.8 * 12, abs=0.2)
     assert found.f0 == pytest.approx(100 * np.sqrt(2), rel=0.01)
-    assert measure(Clip(tone(150, 1.0, RATE), RATE)).f0_range == pytest.approx(0, abs=0.05)
+    assert measure_prosody(Clip(tone(150, 1.0, RATE), RATE)).f0_range == pytest.approx(0, abs=0.05)
 
 
 def test_pitch_in_noise() -> None:
@@ -75,21 +75,21 @@ def test_pitch_in_noise() -> None:
 
 def test_noise_has_no_voice() -> None:
     noise = (0.1 * np.random.default_rng(1).standard_normal(2 * RATE)).astype(np.float32)
-    found = measure(Clip(noise, RATE))
+    found = measure_prosody(Clip(noise, RATE))
     assert found.voiced < 0.05
     assert found.rate is None
     assert found.rms == pytest.approx(-20, abs=0.2)
 
 
 def test_silence_tells_nothing() -> None:
-    found = measure(Clip(np.zeros(RATE, np.float32), RATE))
+    found = measure_prosody(Clip(np.zeros(RATE, np.float32), RATE))
     assert (found.f0, found.f0_range, found.rate, found.rms, found.loudness) == (None,) * 5
     assert (found.voiced, found.pauses, found.pause_seconds) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 159, 161, 500])
 def test_clips_that_are_too_short_tell_nothing_of_a_voice(count: int) -> None:
-    found = measure(Clip(tone(150, count / RATE, RATE), RATE))
+    found = measure_prosody(Clip(tone(150, count / RATE, RATE), RATE))
     assert (found.f0, found.rate, found.loudness, found.pauses) == (None, None, None, 0)
     assert found.duration == count / RATE
 
@@ -118,18 +118,18 @@ def babble(rate: float, count: int, gap: float = 0.0, after: int = 0) -> Float32
 
 @pytest.mark.parametrize("rate", [2.5, 4.0, 5.5, 7.0])
 def test_pace_counts_syllables(rate: float) -> None:
-    found = measure(Clip(babble(rate, 20), RATE))
+    found = measure_prosody(Clip(babble(rate, 20), RATE))
     assert found.rate == pytest.approx(rate, rel=0.12)
 
 
 def test_pace_leaves_pauses_out_and_pauses_are_counted() -> None:
-    found = measure(Clip(babble(5.0, 20, gap=0.6, after=5), RATE))
+    found = measure_prosody(Clip(babble(5.0, 20, gap=0.6, after=5), RATE))
     assert found.pauses == 3
     # A syllable of 0.2 s sounds for 0.14 s: 0.66 s lie between two groups, and its ends are soft.
     assert found.pause_seconds == pytest.approx(3 * 0.66, abs=0.15)
     assert found.rate == pytest.approx(5.0, rel=0.15)
     around = np.pad(babble(5.0, 10), (RATE, RATE))
-    assert measure(Clip(around, RATE)).pauses == 0, "silence around it is no pause"
+    assert measure_prosody(Clip(around, RATE)).pauses == 0, "silence around it is no pause"
 
 
 @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
@@ -155,7 +155,7 @@ def test_the_voices_of_the_demo_questions() -> None:
     found = {}
     for path in sorted((DATA / "questions").iterdir()):
         if path.suffix != ".json":
-            found[path.stem] = measure(load(path))
+            found[path.stem] = measure_prosody(load(path))
     for name in ("spare-key", "late-tide", "rye-loaf", "peace-lily"):  # af_kore
         assert 130 < (found[name].f0 or 0) < 170
     for name in ("storm-wind", "booming-bird", "great-fire", "worn-chain"):  # bm_lewis

@@ -10,7 +10,7 @@ from wavrag.embed.minilm import WEIGHTS, MiniLM
 from wavrag.embed.moonshine import Moonshine, read_vocabulary
 from wavrag.errors import EmbedderError
 from wavrag.testing.embedder import EmbedderConformance, tone
-from wavrag.types import Clip, Item
+from wavrag.types import Clip, EmbedInput
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,13 @@ def test_speech_is_recognised_and_lands_near_its_words(
     cascade: Embedder, human_reading: Path
 ) -> None:
     clip = clip_of(human_reading, 0, 5)
-    views = views_of(cascade, [Item(clip=clip)], "query")
+    views = views_of(cascade, [EmbedInput(clip=clip)], "query")
     assert views.words[0] is not None
     assert "it was the best of times" in views.words[0].lower()
     near, far = cascade.embed(
         [
-            Item(text="It was the best of times, it was the worst of times."),
-            Item(text="Boil the potatoes for twenty minutes."),
+            EmbedInput(text="It was the best of times, it was the worst of times."),
+            EmbedInput(text="Boil the potatoes for twenty minutes."),
         ],
         "passage",
     )
@@ -67,7 +67,7 @@ def test_speech_is_recognised_and_lands_near_its_words(
 def test_text_beside_a_clip_counts(cascade: Embedder) -> None:
     silent = Clip(np.zeros(16_000, np.float32), 16_000)
     both, words = cascade.embed(
-        [Item(text="church bells", clip=silent), Item(text="church bells")], "passage"
+        [EmbedInput(text="church bells", clip=silent), EmbedInput(text="church bells")], "passage"
     )
     np.testing.assert_allclose(both, words, atol=1e-6)
 
@@ -75,7 +75,7 @@ def test_text_beside_a_clip_counts(cascade: Embedder) -> None:
 def test_no_words_are_invented_where_there_is_no_voice(cascade: Embedder) -> None:
     sound = tone(3.0, 16_000)
     marked = Clip(sound.samples, 16_000, speech=False)
-    assert views_of(cascade, [Item(clip=marked)], "passage").words == ("",)
+    assert views_of(cascade, [EmbedInput(clip=marked)], "passage").words == ("",)
 
 
 def test_sentences_of_one_meaning_are_closer_than_others() -> None:

@@ -28,7 +28,7 @@ from wavrag.embed.remote import RemoteEmbedder, RemoteOptions
 from wavrag.embed.remote_server import detail_of, retry_after
 from wavrag.errors import EmbedderError, IndexMismatchError, MissingExtraError
 from wavrag.testing.embedder import EmbedderConformance, tone
-from wavrag.types import Clip, Item
+from wavrag.types import Clip, EmbedInput
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("openai") is None, reason="needs the extra wavrag[openai]"
@@ -49,9 +49,9 @@ def samples_of(part: dict[str, Any]) -> np.ndarray:
         return np.frombuffer(wav.readframes(wav.getnframes()), "<i2")
 
 
-def items_of(body: dict[str, Any]) -> list[Item]:
+def items_of(body: dict[str, Any]) -> list[EmbedInput]:
     if "input" in body:
-        return [Item(text=text) for text in body["input"]]
+        return [EmbedInput(text=text) for text in body["input"]]
     (message,) = body["messages"]
     assert message["role"] == "user"
     texts = [part["text"] for part in message["content"] if part["type"] == "text"]
@@ -60,7 +60,7 @@ def items_of(body: dict[str, Any]) -> list[Item]:
         for part in message["content"]
         if part["type"] != "text"
     ]
-    return [Item(text="".join(texts), clip=clips[0] if clips else None)]
+    return [EmbedInput(text="".join(texts), clip=clips[0] if clips else None)]
 
 
 @dataclass
@@ -189,8 +189,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, f"not-for-you-{name}")
 
 
-def texts(count: int) -> list[Item]:
-    return [Item(text=f"word{at} other{at % 7}") for at in range(count)]
+def texts(count: int) -> list[EmbedInput]:
+    return [EmbedInput(text=f"word{at} other{at % 7}") for at in range(count)]
 
 
 class TestHearing(EmbedderConformance):
@@ -227,7 +227,7 @@ def test_it_is_loaded_by_address(served: Served, ending: str) -> None:
 
 
 def test_vectors_are_the_servers(load: Callable[..., RemoteEmbedder]) -> None:
-    items = [*texts(3), Item(clip=tone(0.5, RATE)), Item(text="church bells")]
+    items = [*texts(3), EmbedInput(clip=tone(0.5, RATE)), EmbedInput(text="church bells")]
     # The clip goes as 16 bits, which moves its band energies a little.
     np.testing.assert_allclose(
         load().embed(items, "query"), FakeEmbedder().embed(items, "query"), atol=1e-4
@@ -247,7 +247,7 @@ def test_a_server_that_refuses_sound_embeds_text_only(
     assert embedder.spec.modalities == {"text"}
     assert embedder.spec.sampling_rate is None
     with pytest.raises(EmbedderError, match=r"#ears embeds text only"):
-        embedder.embed([Item(clip=tone(1, RATE))], "passage")
+        embedder.embed([EmbedInput(clip=tone(1, RATE))], "passage")
 
 
 def test_a_server_that_leaves_the_sound_out_embeds_text_only(
@@ -339,7 +339,7 @@ def test_texts_go_in_batches_and_clips_alone(
 ) -> None:
     embedder = load(batch_size=4)
     items = texts(10)
-    items[5] = Item(text="a caption", clip=tone(0.1, RATE))
+    items[5] = EmbedInput(text="a caption", clip=tone(0.1, RATE))
     rows = embedder.embed(items, "passage")
     np.testing.assert_allclose(rows, FakeEmbedder().embed(items, "passage"), atol=1e-4)
     assert sorted(len(body["input"]) for body in served.bodies if "input" in body) == [1, 4, 4]
@@ -356,7 +356,7 @@ def test_sixteen_bits_arrive_as_they_were(
     original = np.random.default_rng(5).integers(-32_768, 32_768, 4000).astype(np.int16)
     original[:2] = -32_768, 32_767
     clip = Clip((original / 32_768).astype(np.float32), RATE)
-    load().embed([Item(clip=clip)], "query")
+    load().embed([EmbedInput(clip=clip)], "query")
     (body,) = served.bodies
     (part,) = body["messages"][0]["content"]
     np.testing.assert_array_equal(samples_of(part), original)
@@ -370,8 +370,8 @@ def test_samples_beyond_full_scale_do_not_wrap() -> None:
 def test_prompts_stand_before_the_text(served: Served, load: Callable[..., RemoteEmbedder]) -> None:
     embedder = load(query_prompt="query: ", passage_prompt="passage: ", concurrency=1)
     clip = tone(0.1, RATE)
-    embedder.embed([Item(text="a"), Item(clip=clip), Item("b", clip)], "query")
-    embedder.embed([Item(text="a")], "passage")
+    embedder.embed([EmbedInput(text="a"), EmbedInput(clip=clip), EmbedInput("b", clip)], "query")
+    embedder.embed([EmbedInput(text="a")], "passage")
     assert [body.get("input") for body in served.bodies] == [
         ["query: a"],
         None,
@@ -386,14 +386,14 @@ def test_an_empty_text_is_sent_as_a_space(
     served: Served, load: Callable[..., RemoteEmbedder]
 ) -> None:
     batches, chats = load(), load(text_as="messages")
-    batches.embed([Item(text=""), Item(text="a")], "query")
-    chats.embed([Item(text="")], "query")
+    batches.embed([EmbedInput(text=""), EmbedInput(text="a")], "query")
+    chats.embed([EmbedInput(text="")], "query")
     assert served.bodies[0]["input"] == [" ", "a"]
     assert served.bodies[1]["messages"][0]["content"] == [{"type": "text", "text": " "}]
 
 
 def test_base64_replies_are_read(served: Served, load: Callable[..., RemoteEmbedder]) -> None:
-    items = [*texts(5), Item(clip=tone(0.2, RATE))]
+    items = [*texts(5), EmbedInput(clip=tone(0.2, RATE))]
     plain = load().embed(items, "query")
     served.encode = lambda row: base64.b64encode(row.astype("<f4").tobytes()).decode()
     np.testing.assert_array_equal(load().embed(items, "query"), plain)
@@ -440,7 +440,7 @@ def test_a_batch_that_is_too_large_is_halved(
     assert sizes == [16, 8, 4, 2, 2, 4, 2, 2, 8, 4, 2, 2, 4, 2, 2]
     served.limit = 0
     with pytest.raises(EmbedderError, match=r"^item 1: .*too large for it \(too large\): make it"):
-        embedder.embed([Item(clip=tone(0.1, RATE)), *texts(1)], "query")
+        embedder.embed([EmbedInput(clip=tone(0.1, RATE)), *texts(1)], "query")
 
 
 # Further tries
@@ -577,7 +577,7 @@ def test_a_refused_item_is_named(served: Served, load: Callable[..., RemoteEmbed
     served.plan = [refusal(400, "cannot decode")]
     clip = Clip(tone(0.1, RATE).samples, RATE, source="hum.wav")
     with pytest.raises(EmbedderError, match=r"^item 0 \(hum\.wav\): .*cannot decode"):
-        embedder.embed([Item(clip=clip)], "query")
+        embedder.embed([EmbedInput(clip=clip)], "query")
 
 
 def drop(reply: dict[str, Any]) -> Any:

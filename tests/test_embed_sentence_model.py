@@ -19,7 +19,7 @@ from wavrag import KnowledgeBase
 from wavrag.embed import load_embedder
 from wavrag.errors import EmbedderError, IndexMismatchError, MissingExtraError
 from wavrag.testing.embedder import EmbedderConformance
-from wavrag.types import Clip, Document, Item, Query
+from wavrag.types import Clip, Document, EmbedInput, Query
 
 pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
@@ -66,11 +66,17 @@ class TestHearing(EmbedderConformance):
         return hearing
 
     @pytest.fixture
-    def items(self) -> list[Item]:
-        items = [Item(text=text) for text in ("a dog barks", "", "谁写的?", "many words " * 100)]
-        items += [Item(clip=clip(seconds)) for seconds in (0.01, 0.2, 1.9, 4.5)]
-        items.append(Item(clip=Clip(np.zeros(8000, np.float32), RATE)))
-        return [*items, Item(text="what is this?", clip=clip(1.0)), Item(text="x", clip=clip(3.0))]
+    def items(self) -> list[EmbedInput]:
+        items = [
+            EmbedInput(text=text) for text in ("a dog barks", "", "谁写的?", "many words " * 100)
+        ]
+        items += [EmbedInput(clip=clip(seconds)) for seconds in (0.01, 0.2, 1.9, 4.5)]
+        items.append(EmbedInput(clip=Clip(np.zeros(8000, np.float32), RATE)))
+        return [
+            *items,
+            EmbedInput(text="what is this?", clip=clip(1.0)),
+            EmbedInput(text="x", clip=clip(3.0)),
+        ]
 
 
 @pytest.fixture(scope="class")
@@ -108,19 +114,21 @@ class TestTextOnly(EmbedderConformance):
         return bert
 
     @pytest.fixture
-    def items(self) -> list[Item]:
-        return [Item(text=text) for text in ("a dog barks", "a", "many words " * 40)]
+    def items(self) -> list[EmbedInput]:
+        return [EmbedInput(text=text) for text in ("a dog barks", "a", "many words " * 40)]
 
     def test_no_word_of_a_long_text_is_left_out(self, embedder: SentenceModel) -> None:
         words = "many words " * 40
-        one, other = embedder.embed([Item(text=words), Item(text=f"{words} end")], "passage")
+        one, other = embedder.embed(
+            [EmbedInput(text=words), EmbedInput(text=f"{words} end")], "passage"
+        )
         assert np.abs(one - other).max() > 1e-4
 
     def test_query_and_passage_have_their_own_prompts(self, embedder: SentenceModel) -> None:
-        query = embedder.embed([Item(text="dog")], "query")
-        passage = embedder.embed([Item(text="q: dog")], "passage")
+        query = embedder.embed([EmbedInput(text="dog")], "query")
+        passage = embedder.embed([EmbedInput(text="q: dog")], "passage")
         np.testing.assert_allclose(query, passage, atol=1e-6)
-        assert np.abs(query - embedder.embed([Item(text="dog")], "passage")).max() > 1e-3
+        assert np.abs(query - embedder.embed([EmbedInput(text="dog")], "passage")).max() > 1e-3
 
 
 def test_every_second_of_a_recording_is_heard(hearing: SentenceModel) -> None:
@@ -130,7 +138,7 @@ def test_every_second_of_a_recording_is_heard(hearing: SentenceModel) -> None:
         changed = samples.copy()
         if second is not None:
             changed[int(second * RATE) : int((second + 0.08) * RATE)] *= -0.2
-        vectors.append(hearing.embed([Item(clip=Clip(changed, RATE))], "passage")[0])
+        vectors.append(hearing.embed([EmbedInput(clip=Clip(changed, RATE))], "passage")[0])
     for vector in vectors[1:]:
         assert np.abs(vector - vectors[0]).max() > 1e-5
 
@@ -139,7 +147,7 @@ def test_a_tokenizer_that_takes_few_tokens_cuts_no_sound(folder: Path, tmp_path:
     shutil.copytree(folder, tmp_path / "short")
     settings = tmp_path / "short" / "tokenizer_config.json"
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"model_max_length": 100}))
-    items = [Item(clip=clip(4.8)), Item(text="words " * 40)]
+    items = [EmbedInput(clip=clip(4.8)), EmbedInput(text="words " * 40)]
     whole = SentenceModel(folder, device="cpu").embed(items, "passage")
     short = SentenceModel(tmp_path / "short", device="cpu").embed(items, "passage")
     np.testing.assert_allclose(short, whole, atol=1e-6)
@@ -154,11 +162,11 @@ def test_what_belongs_into_the_message_is_put_there(folder: Path) -> None:
     one = SentenceModel(folder, asked, device="cpu")
     other = SentenceModel(folder, plain, device="cpu")
     sound = clip(1.0)
-    given = [Item(text="dog"), Item(clip=sound), Item(text="dog", clip=sound)]
+    given = [EmbedInput(text="dog"), EmbedInput(clip=sound), EmbedInput(text="dog", clip=sound)]
     meant = [
-        Item(text="ask: dog in a word"),
-        Item(text="ask:  as heard", clip=sound),
-        Item(text="ask: dog as heard", clip=sound),
+        EmbedInput(text="ask: dog in a word"),
+        EmbedInput(text="ask:  as heard", clip=sound),
+        EmbedInput(text="ask: dog as heard", clip=sound),
     ]
     np.testing.assert_allclose(one.embed(given, "query"), other.embed(meant, "query"), atol=1e-6)
 
@@ -171,14 +179,15 @@ def test_two_towers_embed_text_sound_and_the_mean_of_both(tmp_path: Path) -> Non
     )
     sound = Clip(tone(440, 1.0, 48_000).astype(np.float32), 48_000)
     text, heard, both = model.embed(
-        [Item(text="a dog"), Item(clip=sound), Item(text="a dog", clip=sound)], "passage"
+        [EmbedInput(text="a dog"), EmbedInput(clip=sound), EmbedInput(text="a dog", clip=sound)],
+        "passage",
     )
     mean = (text + heard) / np.linalg.norm(text + heard)
     np.testing.assert_allclose(both, mean, atol=1e-4)
     assert abs(float(text @ heard)) < 0.999
     long = Clip(np.zeros(11 * 48_000, np.float32), 48_000)
     with pytest.raises(EmbedderError, match="at most 10 s"):
-        model.embed([Item(clip=long)], "passage")
+        model.embed([EmbedInput(clip=long)], "passage")
 
 
 def test_a_knowledge_base_is_made_and_opened_again_by_name(folder: Path, tmp_path: Path) -> None:
@@ -232,7 +241,7 @@ def test_a_copy_of_a_known_model_takes_its_contract(folder: Path) -> None:
     model = load_embedder(f"st:{folder}#Qwen/Qwen2-Audio-7B")
     assert model.spec.dim == 4096
     with pytest.raises(EmbedderError, match=r"64 dimensions.*4096"):
-        model.embed([Item(text="x")], "query")
+        model.embed([EmbedInput(text="x")], "query")
 
 
 def test_many_vectors_are_refused() -> None:
@@ -266,7 +275,7 @@ def test_damaged_weights_give_an_error_and_no_vectors(folder: Path) -> None:
     with torch.no_grad():
         next(model.network.parameters()).fill_(float("nan"))
     with pytest.raises(EmbedderError, match="not finite"):
-        model.embed([Item(clip=clip(1.0))], "query")
+        model.embed([EmbedInput(clip=clip(1.0))], "query")
 
 
 def test_without_the_extra_it_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

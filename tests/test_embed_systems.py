@@ -24,7 +24,7 @@ from wavrag.embed.whisper import Whisper
 from wavrag.errors import EmbedderError, IndexMismatchError, MissingExtraError
 from wavrag.kb import KnowledgeBase
 from wavrag.testing.embedder import EmbedderConformance, tone
-from wavrag.types import Clip, Document, Item, Query
+from wavrag.types import Clip, Document, EmbedInput, Query
 
 WHISPER = os.environ.get("WAVRAG_TEST_WHISPER", "")
 needs_whisper = pytest.mark.skipif(
@@ -137,9 +137,11 @@ def test_name_and_revision_say_both_parts() -> None:
 
 
 def test_the_words_are_embedded_by_the_text_embedder() -> None:
-    found = views_of(Cascade(Scripted(), FakeEmbedder()), [Item(clip=tone(2.0, 16_000))], "query")
+    found = views_of(
+        Cascade(Scripted(), FakeEmbedder()), [EmbedInput(clip=tone(2.0, 16_000))], "query"
+    )
     assert found.words == ("2 seconds",)
-    expected = FakeEmbedder().embed([Item(text="2 seconds")], "query")
+    expected = FakeEmbedder().embed([EmbedInput(text="2 seconds")], "query")
     np.testing.assert_array_equal(found.vectors, expected)
     assert isinstance(Scripted(), Recogniser)
 
@@ -218,14 +220,16 @@ def test_the_untrained_encoder_is_the_mean_of_its_frames() -> None:
     assert frames.shape[1] == 288
     assert abs(len(frames) - 41.6) < 3, "frames a second"
     mean = frames.mean(0) / np.linalg.norm(frames.mean(0))
-    np.testing.assert_allclose(RawMoonshine().embed([Item(clip=clip)], "query")[0], mean, atol=1e-6)
+    np.testing.assert_allclose(
+        RawMoonshine().embed([EmbedInput(clip=clip)], "query")[0], mean, atol=1e-6
+    )
 
 
 def test_words_beside_a_query_are_refused_where_only_sound_counts() -> None:
-    item = Item(text="a tone", clip=tone(1.0, 16_000))
+    item = EmbedInput(text="a tone", clip=tone(1.0, 16_000))
     with pytest.raises(EmbedderError, match="ask with the recording alone"):
         RawMoonshine().embed([item], "query")
-    titled, plain = RawMoonshine().embed([item, Item(clip=item.clip)], "passage")
+    titled, plain = RawMoonshine().embed([item, EmbedInput(clip=item.clip)], "passage")
     np.testing.assert_array_equal(titled, plain)
 
 
@@ -259,7 +263,7 @@ def test_clap_gives_the_projections_of_transformers_model(tiny_clap: Path) -> No
         for row in getattr(found, "pooler_output", found).numpy()
     ]
     ours = load_embedder(f"clap:{tiny_clap}").embed(
-        [Item(text="a dog barks"), Item(clip=clip)], "passage"
+        [EmbedInput(text="a dog barks"), EmbedInput(clip=clip)], "passage"
     )
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 

@@ -9,10 +9,10 @@ import pytest
 from wavrag import audio
 from wavrag.demo import DATA
 from wavrag.embed import Embedder, load_embedder, views_of
-from wavrag.embed.wavretriever import REVISION, WEIGHTS, WavRetrieverMini
+from wavrag.embed.wavretriever import REVISION, WAVRETRIEVER_WEIGHTS, WavRetrieverMini
 from wavrag.errors import EmbedderError
 from wavrag.testing.embedder import EmbedderConformance, tone
-from wavrag.types import Clip, Item
+from wavrag.types import Clip, EmbedInput
 
 RATE = 16_000
 
@@ -30,13 +30,13 @@ class TestWavRetrieverMini(EmbedderConformance):
 
 def test_a_read_sentence_lands_near_its_words(hearing: Embedder, human_reading: Path) -> None:
     clip = audio.load(human_reading, RATE, 0.0, 5.0)
-    views = views_of(hearing, [Item(clip=clip)], "query")
+    views = views_of(hearing, [EmbedInput(clip=clip)], "query")
     assert views.words[0] is not None
     assert "of times it was the" in views.words[0]
     near, far = hearing.embed(
         [
-            Item(text="It was the best of times, it was the worst of times."),
-            Item(text="Boil the potatoes for twenty minutes."),
+            EmbedInput(text="It was the best of times, it was the worst of times."),
+            EmbedInput(text="Boil the potatoes for twenty minutes."),
         ],
         "passage",
     )
@@ -48,8 +48,8 @@ def test_sounds_have_no_words_and_lie_near_their_like(
     hearing: Embedder, human_reading: Path
 ) -> None:
     path = DATA / "corpus" / "recordings" / "bells-in-the-rain.opus"
-    one, other = (Item(clip=audio.load(path, RATE, at, at + 4)) for at in (9.0, 13.0))
-    speech = Item(clip=audio.load(human_reading, RATE, 0.0, 5.0))
+    one, other = (EmbedInput(clip=audio.load(path, RATE, at, at + 4)) for at in (9.0, 13.0))
+    speech = EmbedInput(clip=audio.load(human_reading, RATE, 0.0, 5.0))
     views = views_of(hearing, [one, other, speech], "passage")
     assert views.words[:2] == ("", "")
     assert views.vectors[0] @ views.vectors[1] > views.vectors[0] @ views.vectors[2] + 0.3
@@ -57,7 +57,7 @@ def test_sounds_have_no_words_and_lie_near_their_like(
 
 def test_a_voice_without_words_still_has_a_vector(hearing: Embedder) -> None:
     marked = Clip(tone(3.0, RATE).samples, RATE, speech=True)
-    (row,) = hearing.embed([Item(clip=marked)], "passage")
+    (row,) = hearing.embed([EmbedInput(clip=marked)], "passage")
     assert np.linalg.norm(row) == pytest.approx(1.0, abs=1e-5)
 
 
@@ -66,7 +66,9 @@ def test_no_words_are_invented_where_there_is_no_voice(
 ) -> None:
     speech = audio.load(human_reading, RATE, 0.0, 5.0)
     marked = Clip(speech.samples, RATE, speech=False)
-    assert views_of(hearing, [Item(clip=marked), Item(clip=tone(3.0, RATE))], "query").words == (
+    assert views_of(
+        hearing, [EmbedInput(clip=marked), EmbedInput(clip=tone(3.0, RATE))], "query"
+    ).words == (
         "",
         "",
     )
@@ -76,9 +78,9 @@ def test_text_and_sound_both_count(hearing: Embedder, human_reading: Path) -> No
     clip = audio.load(human_reading, RATE, 0.0, 5.0)
     text, sound, both = hearing.embed(
         [
-            Item(text="church bells"),
-            Item(clip=clip),
-            Item(text="church bells", clip=clip),
+            EmbedInput(text="church bells"),
+            EmbedInput(clip=clip),
+            EmbedInput(text="church bells", clip=clip),
         ],
         "query",
     )
@@ -86,13 +88,13 @@ def test_text_and_sound_both_count(hearing: Embedder, human_reading: Path) -> No
     assert both @ sound > 0.5
     silent = Clip(np.zeros(RATE, np.float32), RATE)
     with_silence, alone = hearing.embed(
-        [Item(text="church bells", clip=silent), Item(text="church bells")], "query"
+        [EmbedInput(text="church bells", clip=silent), EmbedInput(text="church bells")], "query"
     )
     np.testing.assert_allclose(with_silence, alone, atol=1e-6)
 
 
 def test_text_has_the_vectors_of_the_text_model(hearing: Embedder) -> None:
-    texts = [Item(text="How old is the bridge?"), Item(text="")]
+    texts = [EmbedInput(text="How old is the bridge?"), EmbedInput(text="")]
     np.testing.assert_array_equal(
         hearing.embed(texts, "query"), load_embedder("minilm").embed(texts, "query")
     )
@@ -107,10 +109,12 @@ def test_the_revision_names_the_weights_in_the_package() -> None:
     # Other files need another revision: knowledge bases refuse vectors of another model by it.
     digest = hashlib.sha256()
     for name in ("model.onnx", "reader.onnx", "lexicon.txt"):
-        digest.update((WEIGHTS / name).read_bytes())
+        digest.update((WAVRETRIEVER_WEIGHTS / name).read_bytes())
     assert (REVISION, digest.hexdigest()[:16]) == ("wavretriever-mini-2", "e24c79964b634aa1")
 
 
 def test_all_weights_together_stay_small() -> None:
-    size = sum(path.stat().st_size for path in WEIGHTS.parent.rglob("*") if path.is_file())
+    size = sum(
+        path.stat().st_size for path in WAVRETRIEVER_WEIGHTS.parent.rglob("*") if path.is_file()
+    )
     assert size < 80e6

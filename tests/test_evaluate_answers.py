@@ -17,7 +17,7 @@ from wavrag.cli.answers import add_arguments, answers
 from wavrag.cli.output import UsageError
 from wavrag.errors import InputError, WavRAGError
 from wavrag.evaluate.answers import (
-    Question,
+    GoldQuestion,
     answers_dict,
     answers_table,
     contains,
@@ -64,7 +64,7 @@ def support(text: str, *passages: Passage) -> tuple[Support, ...]:
 
 
 def test_an_answered_question_by_hand() -> None:
-    question = Question("q", "When?", ("nine",), ("ferry.md", "other.md"))
+    question = GoldQuestion("q", "When?", ("nine",), ("ferry.md", "other.md"))
     citations = (Citation(1, NINE), Citation(2, TEN), Citation(1, NINE, "quote"))
     text = "At nine [1][2]."
     answer = Answer(
@@ -85,11 +85,11 @@ def test_an_answered_question_by_hand() -> None:
 
 def test_silence_is_wrong_where_there_is_an_answer_and_right_where_there_is_none() -> None:
     silent = Answer("I don't know nine.", False, citations=(Citation(1, NINE),))
-    assert score(Question("q", "When?", ("nine",), ("ferry.md",)), silent) == {
+    assert score(GoldQuestion("q", "When?", ("nine",), ("ferry.md",)), silent) == {
         "abstention": 0, "answered": 0, "invented": 0, "exact_match": 0, "f1": 0, "contains": 0,
         "citation_recall": 0,
     }  # fmt: skip
-    unanswerable = Question("q", "Who?", answerable=False)
+    unanswerable = GoldQuestion("q", "Who?", answerable=False)
     assert score(unanswerable, silent) == {"abstention": 1, "silent": 1, "invented": 0}
     text = "Ada [1]. The ferry leaves at nine [1]."
     loud = Answer(text, True, citations=(Citation(1, NINE),), support=support(text, NINE))
@@ -101,7 +101,7 @@ def test_silence_is_wrong_where_there_is_an_answer_and_right_where_there_is_none
 def test_a_document_is_named_by_its_id_or_the_end_of_its_path() -> None:
     answer = Answer("x", True, citations=(Citation(1, NINE),))
     for name, recall in (("/kb/ferry.md", 1), ("kb/ferry.md", 1), ("ferry.md", 1), ("erry.md", 0)):
-        assert score(Question("q", "?", (), (name,)), answer)["citation_recall"] == recall
+        assert score(GoldQuestion("q", "?", (), (name,)), answer)["citation_recall"] == recall
 
 
 class Oracle(FakeGenerator):
@@ -112,9 +112,9 @@ class Oracle(FakeGenerator):
 
 
 QUESTIONS = [
-    Question("1", "When does the ferry leave", ("nine",), ("ferry",)),
-    Question("2", "When does the museum open", ("ten",), ("museum",)),
-    Question("3", "Who is the mayor", answerable=False),
+    GoldQuestion("1", "When does the ferry leave", ("nine",), ("ferry",)),
+    GoldQuestion("2", "When does the museum open", ("ten",), ("museum",)),
+    GoldQuestion("3", "Who is the mayor", answerable=False),
 ]
 
 
@@ -172,7 +172,7 @@ def test_questions_are_read_up_to_a_limit(tmp_path: Path) -> None:
     ]
     path = write(tmp_path / "q.jsonl", *rows)
     assert load_questions(path) == [
-        Question("1", "Where?", ("here",), ("d",)), Question("2", "Who?", answerable=False)
+        GoldQuestion("1", "Where?", ("here",), ("d",)), GoldQuestion("2", "Who?", answerable=False)
     ]  # fmt: skip
     assert [one.id for one in load_questions(path, 1)] == ["1"]
 

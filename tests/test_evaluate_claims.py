@@ -6,7 +6,7 @@ import pytest
 
 from scripted_server import Refuses, Says, serving
 from wavrag.errors import GenerationError
-from wavrag.evaluate.answers import Question, evaluate_answers
+from wavrag.evaluate.answers import GoldQuestion, evaluate_answers
 from wavrag.evaluate.claims import judge_answer, verdict
 from wavrag.generate import load_generator
 from wavrag.generate.base import Generator
@@ -117,7 +117,7 @@ def test_verdicts(said: str, expected: bool | None) -> None:
 
 def test_claims_are_a_figure_of_answers(judge: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     script = [Says("- One.\n- Two."), Says("supported"), Says("unsupported")]
-    question = Question("q", "When?", answers=("1932",))
+    question = GoldQuestion("q", "When?", answers=("1932",))
     with serving(script, Says("")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         report = evaluate_answers(lambda _: ANSWER, [question], judge=judge)

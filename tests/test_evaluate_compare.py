@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from test_evaluate_tasks import make_task
+
 from wavrag.cli import main
 from wavrag.errors import InputError
 from wavrag.evaluate.compare import compare, comparison_table
@@ -125,8 +125,9 @@ def test_from_measuring_to_comparing(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_words_that_are_known_give_a_word_error_rate(tmp_path: Path) -> None:
+    from wavrag.data.tasks import load_task
     from wavrag.embed.cascade import Cascade
-    from wavrag.evaluate import evaluate_embedder, load_task
+    from wavrag.evaluate import evaluate_embedder
 
     class Says:
         def __init__(self) -> None:

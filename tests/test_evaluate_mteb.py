@@ -19,15 +19,16 @@ import numpy as np
 import pytest
 from mteb.models import EncoderProtocol
 from mteb.types import PromptType
+from test_evaluate_tasks import make_task
 
 from audio_files import tone, write
-from test_evaluate_tasks import make_task
 from wavrag.audio import load, windows
+from wavrag.data.tasks import Task, load_task
 from wavrag.demo import DATA
 from wavrag.embed import Embedder, FakeEmbedder, load_embedder
 from wavrag.embed.base import unit_rows
 from wavrag.errors import EmbedderError, InputError, MissingExtraError
-from wavrag.evaluate import Task, evaluate_run, load_task, mean
+from wavrag.evaluate import evaluate_run, mean
 from wavrag.evaluate.metrics import rank_ids
 from wavrag.evaluate.mteb_model import MTEBModel, clip_of
 from wavrag.evaluate.mteb_tasks import (
@@ -37,7 +38,7 @@ from wavrag.evaluate.mteb_tasks import (
     on_local_data,
     retrieval_data,
 )
-from wavrag.types import Item
+from wavrag.types import EmbedInput
 
 RATE = 16_000
 ANY: dict[str, Any] = {"task_metadata": None, "hf_split": "test", "hf_subset": "default"}
@@ -90,7 +91,7 @@ def test_rows_are_what_the_embedder_makes_of_them(tmp_path: Path) -> None:
         {"text": ["green tea", ""], "audio": [None, path]},
         {"text": ["a kettle"], "audio": [path]},
     ]
-    items = [Item("green tea"), Item(clip=clip), Item("a kettle", clip)]
+    items = [EmbedInput("green tea"), EmbedInput(clip=clip), EmbedInput("a kettle", clip)]
     rows = encode(batches)
     assert rows.dtype == np.float32
     np.testing.assert_allclose(rows, FakeEmbedder().embed(items, "passage"), atol=1e-6)
@@ -119,12 +120,12 @@ def test_long_sound_is_windowed_and_averaged(human_reading: Path) -> None:
     assert len(pieces) > 1
     assert pieces[-1].end > 40
     fake = FakeEmbedder()
-    vectors = fake.embed([Item("read", piece) for piece in pieces], "passage")
+    vectors = fake.embed([EmbedInput("read", piece) for piece in pieces], "passage")
     wanted = unit_rows(vectors.mean(0, keepdims=True))
     batch = {"text": ["tea", "read", ""], "audio": [None, str(human_reading), str(human_reading)]}
     rows = encode([batch])
     np.testing.assert_allclose(rows[1:2], wanted, atol=1e-6)
-    np.testing.assert_allclose(rows[:1], fake.embed([Item("tea")], "passage"), atol=1e-6)
+    np.testing.assert_allclose(rows[:1], fake.embed([EmbedInput("tea")], "passage"), atol=1e-6)
     # The first window alone is another vector: the rest counts.
     assert float((rows[1] * vectors[0]).sum()) < 0.999
 

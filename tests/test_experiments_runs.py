@@ -21,7 +21,7 @@ from experiments.recording import _level
 from wavrag.audio import load
 from wavrag.audio.augment import reverberate
 from wavrag.embed import Embedder, load_embedder
-from wavrag.types import Document, Item, Query
+from wavrag.types import Document, EmbedInput, Query
 
 needs_flite = pytest.mark.skipif(shutil.which("flite") is None, reason="flite is not installed")
 
@@ -212,8 +212,8 @@ def test_music_is_tones_below_half_the_rate() -> None:
 
 
 def test_all_stages_together_are_the_retriever(data: Path) -> None:
-    clips = [Item(clip=load(data / "clips" / f"{n:02d}.wav")) for n in range(3)]
-    items = [*clips, Item(text="the spare key")]
+    clips = [EmbedInput(clip=load(data / "clips" / f"{n:02d}.wav")) for n in range(3)]
+    items = [*clips, EmbedInput(text="the spare key")]
     staged, whole = Staged(True, True), load_embedder("wavretriever-mini")
     assert np.array_equal(staged.embed(items, "query"), whole.embed(items, "query"))
     assert not np.array_equal(

@@ -20,7 +20,7 @@ from experiments.paralinguistic import Probe, _accuracy
 from experiments.reading import Remembering, gold_answers, scores
 from experiments.vectors import decode, encode
 from wavrag import audio
-from wavrag.evaluate.answers import Question
+from wavrag.evaluate.answers import GoldQuestion
 from wavrag.generate import FakeGenerator, GenerateOptions, QuestionPart, answer_messages
 from wavrag.types import Clip, Hit, Passage
 
@@ -138,7 +138,7 @@ def test_the_same_is_asked_once_and_paid_each_time() -> None:
 
 
 def test_scores_of_an_answer() -> None:
-    question = Question("q", "Where?", ("under the pot",))
+    question = GoldQuestion("q", "Where?", ("under the pot",))
     assert list(scores("Under the pot. [1]", question).values()) == [1.0, 1.0, 1.0]
     assert set(scores("I don't know. Perhaps under the pot.", question).values()) == {0.0}
     spans = [[{"string": "a"}, {"string": "b"}], [{"string": "a"}], []]

@@ -15,9 +15,9 @@ from wavrag.errors import EmbedderError, IndexMismatchError, InputError, StoreEr
 from wavrag.kb import IngestOptions, Progress, find_files
 from wavrag.kb.manifest import FILE
 from wavrag.kb.prefetch import prefetch
-from wavrag.store import MemoryStore, Record
+from wavrag.store import MemoryStore, StoredPassage
 from wavrag.text import SplitOptions
-from wavrag.types import Float32, Item, Role
+from wavrag.types import EmbedInput, Float32, Role
 
 RATE = 16_000
 
@@ -183,7 +183,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_stored(tmp_path: Path) -> N
     class Full(MemoryStore):
         writes = 0
 
-        def upsert(self, records: Sequence[Record]) -> None:
+        def upsert(self, records: Sequence[StoredPassage]) -> None:
             self.writes += 1
             if self.writes > 1:
                 raise StoreError("the disk is full")
@@ -403,7 +403,7 @@ def test_reading_ahead_keeps_order_passes_errors_on_and_stops() -> None:
 
 def test_embedding_errors_end_the_run_and_keep_what_was_stored(tmp_path: Path) -> None:
     class Failing(FakeEmbedder):
-        def embed(self, items: list[Item], role: Role) -> Float32:
+        def embed(self, items: list[EmbedInput], role: Role) -> Float32:
             if any(item.text and "poison" in item.text for item in items):
                 raise EmbedderError("the model has gone")
             return super().embed(items, role)

@@ -15,7 +15,7 @@ from wavrag import Clip, WavRAG
 from wavrag.audio import load
 from wavrag.embed import load_embedder
 from wavrag.embed.remote import wav_bytes
-from wavrag.types import Item
+from wavrag.types import EmbedInput
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +51,14 @@ def test_embeddings_of_texts(client: openai.OpenAI, rag: WavRAG, format: str | N
         ],
         np.float32,
     )
-    expected = rag.kb.embedder.embed([Item(text) for text in texts], "passage")
+    expected = rag.kb.embedder.embed([EmbedInput(text) for text in texts], "passage")
     np.testing.assert_array_equal(rows, expected)
 
 
 def test_embeddings_of_sound(client: openai.OpenAI, rag: WavRAG) -> None:
     clip = sound(440)
     reply = client.embeddings.create(model="fake", input=[part_of(clip), "words"])  # type: ignore[list-item]
-    expected = rag.kb.embedder.embed([Item(clip=clip), Item("words")], "passage")
+    expected = rag.kb.embedder.embed([EmbedInput(clip=clip), EmbedInput("words")], "passage")
     np.testing.assert_allclose([one.embedding for one in reply.data], expected, atol=1e-3)
 
 
@@ -66,7 +66,7 @@ def test_our_remote_embedder_is_served_by_our_server(url: str, rag: WavRAG) -> N
     remote = load_embedder(f"{url}#fake")
     assert remote.spec.modalities == {"text", "audio"}
     assert remote.spec.dim == rag.kb.embedder.spec.dim
-    items = [Item("the ferry"), Item(clip=sound(440)), Item("a bee", sound(700))]
+    items = [EmbedInput("the ferry"), EmbedInput(clip=sound(440)), EmbedInput("a bee", sound(700))]
     np.testing.assert_allclose(
         remote.embed(items, "query"), rag.kb.embedder.embed(items, "query"), atol=1e-3
     )

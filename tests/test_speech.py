@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from wavrag.audio import load, write_wav
-from wavrag.audio.prosody import Prosody, measure
+from wavrag.audio.prosody import Prosody, measure_prosody
 from wavrag.data import voices
 from wavrag.demo import DATA
 from wavrag.embed.base import Embedder
@@ -31,10 +31,10 @@ from wavrag.speech import (
     write_answer,
 )
 from wavrag.speech.answers import PAUSE, spoken_sentences
-from wavrag.speech.base import NEUTRAL, RATE, louder
+from wavrag.speech.base import NEUTRAL, SPEECH_RATE, louder
 from wavrag.speech.kokoro import Kokoro
 from wavrag.speech.style import Limits, own_prosody
-from wavrag.types import Clip, Float32, Item
+from wavrag.types import Clip, EmbedInput, Float32
 
 VARIABLES = ("PIPER", "KOKORO", "SPEECH_URL", "SPEECH_MODEL", "SPEECH_VOICE")
 PROGRAMS = {"flite": "flite", "espeak": "espeak-ng", "festival": "text2wave"}
@@ -82,13 +82,13 @@ def test_the_fake_is_an_engine_and_follows_its_style() -> None:
     assert isinstance(engine, Engine)
     own = own_prosody(engine, "low")
     assert own.f0 == pytest.approx(110, rel=0.02)
-    other = measure(engine.speak(CALIBRATION, "low", Style(1.2, 3.0, -6.0)))
+    other = measure_prosody(engine.speak(CALIBRATION, "low", Style(1.2, 3.0, -6.0)))
     assert other.f0 == pytest.approx(110 * 2 ** (3 / 12), rel=0.02)
-    plain = measure(engine.speak(CALIBRATION, "low", Style()))
+    plain = measure_prosody(engine.speak(CALIBRATION, "low", Style()))
     assert (other.rate or 0) / (plain.rate or 1) == pytest.approx(1.2, rel=0.08)
     assert (other.loudness or 0) - (plain.loudness or 0) == pytest.approx(-6, abs=0.7)
     high = engine.speak(CALIBRATION, "low", Style(voice="high"))
-    assert measure(high).f0 == pytest.approx(200, rel=0.02)
+    assert measure_prosody(high).f0 == pytest.approx(200, rel=0.02)
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, float("nan")])
@@ -98,13 +98,13 @@ def test_a_rate_is_above_zero(rate: float) -> None:
 
 
 def test_louder_never_clips() -> None:
-    clip = Clip(np.array([0.1, -0.2, 0.4], np.float32), RATE)
+    clip = Clip(np.array([0.1, -0.2, 0.4], np.float32), SPEECH_RATE)
     assert np.allclose(louder(clip, 20 * np.log10(2)).samples, [0.2, -0.4, 0.8], atol=1e-6)
     # 12 dB is a factor of 3.98: the peak would be 1.59, so all is turned down to 0.99.
     loud = louder(clip, 12.0).samples
     assert np.abs(loud).max() == pytest.approx(0.99)
     assert loud[0] / loud[2] == pytest.approx(0.25)
-    assert not louder(Clip(np.zeros(5, np.float32), RATE), 6.0).samples.any()
+    assert not louder(Clip(np.zeros(5, np.float32), SPEECH_RATE), 6.0).samples.any()
 
 
 @pytest.mark.parametrize("name", list(PROGRAMS))
@@ -114,8 +114,8 @@ def test_installed_engines_take_a_style(name: str) -> None:
 
     def heard(style: Style) -> Prosody:
         clip = engine.speak(CALIBRATION, voice, style)
-        assert clip.sample_rate == RATE
-        return measure(clip)
+        assert clip.sample_rate == SPEECH_RATE
+        return measure_prosody(clip)
 
     plain, higher, lower = heard(Style()), heard(Style(pitch=3.0)), heard(Style(pitch=-3.0))
     assert plain.f0 is not None
@@ -131,8 +131,8 @@ def test_installed_engines_take_a_style(name: str) -> None:
 
 def test_a_voice_that_takes_no_pitch_is_played_faster() -> None:
     engine = installed("flite")
-    plain = measure(engine.speak(CALIBRATION, "rms", Style()))
-    higher = measure(engine.speak(CALIBRATION, "rms", Style(pitch=3.0)))
+    plain = measure_prosody(engine.speak(CALIBRATION, "rms", Style()))
+    higher = measure_prosody(engine.speak(CALIBRATION, "rms", Style(pitch=3.0)))
     assert 12 * np.log2((higher.f0 or 1) / (plain.f0 or 1)) == pytest.approx(3, abs=0.8)
     assert higher.duration == pytest.approx(plain.duration, rel=0.1), "the pace stays"
 
@@ -308,7 +308,7 @@ def test_a_clip_comes_as_soon_as_its_sentence_has_ended() -> None:
 
     engine = Recorder()
     for clip in speak_stream(pieces(), engine, "high", Style(rate=1.1)):
-        assert clip.sample_rate == RATE
+        assert clip.sample_rate == SPEECH_RATE
         events.append(f"> {engine.said[-1][0]}")
     assert events == [
         "The first",
@@ -327,7 +327,7 @@ def test_a_whole_answer_is_its_sentences_with_pauses() -> None:
     engine = FakeEngine()
     spoken = speak("One bell. [1] Two bells.", engine, "low")
     parts = [engine.speak(text, "low", Style()).samples for text in ("One bell.", "Two bells.")]
-    gap = np.zeros(round(PAUSE * RATE), np.float32)
+    gap = np.zeros(round(PAUSE * SPEECH_RATE), np.float32)
     assert np.array_equal(spoken.samples, np.concatenate([parts[0], gap, parts[1]]))
 
 
@@ -384,12 +384,12 @@ def test_an_answer_in_a_file_follows_the_question(tmp_path: Path) -> None:
         with wave.open(str(spoken.path)) as file:
             assert (file.getsampwidth(), file.getnchannels()) == (2, 1)
             assert file.getnframes() / file.getframerate() == pytest.approx(spoken.duration)
-    heard, before = measure(load(after.path)), measure(load(plain.path))
+    heard, before = measure_prosody(load(after.path)), measure_prosody(load(plain.path))
     assert 12 * np.log2((heard.f0 or 1) / (before.f0 or 1)) == pytest.approx(2.0, abs=0.4)
 
 
 def test_silence_is_followed_by_the_own_way(tmp_path: Path) -> None:
-    silence = Clip(np.zeros(RATE, np.float32), RATE)
+    silence = Clip(np.zeros(SPEECH_RATE, np.float32), SPEECH_RATE)
     spoken = write_answer(
         "One.", tmp_path / "a.wav", engine="fake", follow="question", question=silence
     )
@@ -418,8 +418,8 @@ def test_a_recogniser_gets_the_words_back(cascade: Embedder, tmp_path: Path) -> 
     clips = []
     for number, sentence in enumerate(sentences):
         spoken = write_answer(sentence, tmp_path / f"{number}.wav")
-        clips.append(load(spoken.path, RATE))
-    heard = cascade.views([Item(clip=clip) for clip in clips], "passage").words  # type: ignore[attr-defined]
+        clips.append(load(spoken.path, SPEECH_RATE))
+    heard = cascade.views([EmbedInput(clip=clip) for clip in clips], "passage").words  # type: ignore[attr-defined]
     said = [words(spoken_text(text)) for text in sentences]
     wrong = sum(edits(words(a or ""), b) for a, b in zip(heard, said, strict=True))
     assert wrong / sum(map(len, said)) < 0.3
@@ -428,7 +428,7 @@ def test_a_recogniser_gets_the_words_back(cascade: Embedder, tmp_path: Path) -> 
 def test_the_questions_of_the_demo_are_measured_and_followed(tmp_path: Path) -> None:
     engine = installed("espeak")
     question = load(DATA / "questions" / "spare-key.opus")
-    heard = measure(question).f0
+    heard = measure_prosody(question).f0
     spoken = write_answer(
         CALIBRATION,
         tmp_path / "a.wav",
@@ -438,7 +438,7 @@ def test_the_questions_of_the_demo_are_measured_and_followed(tmp_path: Path) -> 
         question=question,
     )
     plain = write_answer(CALIBRATION, tmp_path / "b.wav", engine=engine, voice="en-us+f2")
-    follows, before = measure(load(spoken.path)).f0, measure(load(plain.path)).f0
+    follows, before = measure_prosody(load(spoken.path)).f0, measure_prosody(load(plain.path)).f0
     assert heard is not None
     assert follows is not None
     assert before is not None
@@ -452,7 +452,7 @@ def test_what_training_draws_reaches_the_program(
     bare: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Programs that write down their arguments and say a tone.
-    write_wav(tmp_path / "tone.wav", Clip(np.full(1_600, 0.1, np.float32), RATE))
+    write_wav(tmp_path / "tone.wav", Clip(np.full(1_600, 0.1, np.float32), SPEECH_RATE))
     script = (
         f"#!{sys.executable}\nimport json, shutil, sys\n"
         f"json.dump(sys.argv[1:], open({str(tmp_path / 'given.json')!r}, 'w'))\n"
@@ -527,7 +527,7 @@ def test_kokoro_mixes_voices_and_takes_an_accent(tmp_path: Path) -> None:
 
     def said(voice: str, style: Style = NEUTRAL) -> tuple[str, float, float]:
         clip = engine.speak("So.", voice, style)
-        assert clip.sample_rate == RATE
+        assert clip.sample_rate == SPEECH_RATE
         phonemes, speed = engine._model.asked[-1]
         return phonemes, speed, float(np.median(clip.samples))
 

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from wavrag.errors import FilterError, StoreError
 from wavrag.store import LanceOptions, LanceStore
-from wavrag.store.base import Record
+from wavrag.store.base import StoredPassage
 from wavrag.store.lance_legs import KEY_INDEXES, WORDS_INDEX, vector_partitions
 from wavrag.testing.store import PersistentStoreConformance
 from wavrag.testing.store_data import DIM, contents, ids, plain, text_records, unit_vector
@@ -102,7 +102,7 @@ def clustered(rows, parts=10):
         vector = centres[i % 20] + 0.3 * random.standard_normal(DIM)
         vector = (vector / np.linalg.norm(vector)).astype(np.float32)
         passage = Passage(f"d{i:05d}", 0, "w", metadata={"part": i % parts})
-        made.append(Record(passage, vector, "w", "h"))
+        made.append(StoredPassage(passage, vector, "w", "h"))
     queries = centres / np.linalg.norm(centres, axis=1, keepdims=True)
     return made, queries.astype(np.float32)
 

@@ -86,13 +86,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recall_at_1(embedder: SentenceModel, folder: Path) -> dict[str, float]:
     """By direction, over the tones: the share of queries whose own positive is nearest."""
     from wavrag.audio import load
-    from wavrag.data.records import Entry, read_records
-    from wavrag.types import Item
+    from wavrag.data.records import Content, read_records
+    from wavrag.types import EmbedInput
 
-    def item(entry: Entry) -> Item:
-        return Item(entry.text, load(entry.audio) if isinstance(entry.audio, str) else None)
+    def item(entry: Content) -> EmbedInput:
+        return EmbedInput(entry.text, load(entry.audio) if isinstance(entry.audio, str) else None)
 
-    pairs: dict[str, list[tuple[Item, Item]]] = {}
+    pairs: dict[str, list[tuple[EmbedInput, EmbedInput]]] = {}
     for record in read_records(folder / "records.jsonl"):
         pairs.setdefault(record.direction, []).append(
             (item(record.query), item(record.positives[0]))
@@ -376,10 +376,12 @@ def test_batches_are_shared_out_by_weight() -> None:
 
 
 def test_hard_negatives_are_columns_of_their_own(tmp_path: Path) -> None:
-    from wavrag.data.records import Entry, Record, write_records
+    from wavrag.data.records import Content, TrainingRecord, write_records
 
-    extra = Record("x", Entry(text="q"), (Entry(text="p"),), (Entry(text="n"), Entry(text="m")))
-    few = Record("y", Entry(text="r"), (Entry(text="s"),), (Entry(text="t"),))
+    extra = TrainingRecord(
+        "x", Content(text="q"), (Content(text="p"),), (Content(text="n"), Content(text="m"))
+    )
+    few = TrainingRecord("y", Content(text="r"), (Content(text="s"),), (Content(text="t"),))
     write_records(tmp_path / "tones" / "records.jsonl", [extra, few])
     recipe = load_recipe("tiny", [f"root={json.dumps(str(tmp_path))}", "loss.hard_negatives=2"])
     rows = write_rows(recipe, tmp_path / "rows", None)
@@ -390,17 +392,17 @@ def test_hard_negatives_are_columns_of_their_own(tmp_path: Path) -> None:
 
 def test_a_recording_that_is_broken_or_too_long_is_left_out(tmp_path: Path) -> None:
     from wavrag.audio import write_wav
-    from wavrag.data.records import Entry, Record, write_records
+    from wavrag.data.records import Content, TrainingRecord, write_records
     from wavrag.types import Clip
 
     (tmp_path / "tones").mkdir()
     write_wav(tmp_path / "tones" / "long.wav", Clip(np.zeros(5 * RATE, np.float32), RATE))
     (tmp_path / "tones" / "bad.wav").write_bytes(b"no sound")
     entries = {
-        name: Entry(audio=str(tmp_path / "tones" / f"{name}.wav")) for name in ("long", "bad")
+        name: Content(audio=str(tmp_path / "tones" / f"{name}.wav")) for name in ("long", "bad")
     }
-    records = [Record(name, entry, (Entry(text="p"),)) for name, entry in entries.items()]
-    records.append(Record("good", Entry(text="q"), (Entry(text="p"),)))
+    records = [TrainingRecord(name, entry, (Content(text="p"),)) for name, entry in entries.items()]
+    records.append(TrainingRecord("good", Content(text="q"), (Content(text="p"),)))
     write_records(tmp_path / "tones" / "records.jsonl", records)
     recipe = load_recipe("tiny", [f"root={json.dumps(str(tmp_path))}"])
     notes: list[str] = []

@@ -16,11 +16,11 @@ from test_train_texts import collected
 from wavrag import audio
 from wavrag.data import voices
 from wavrag.data.captions import CLASSES, held_out_captions, training_captions
-from wavrag.embed.moonshine import weights_folder
+from wavrag.embed.moonshine import moonshine_folder
 from wavrag.errors import InputError, WavRAGError
 from wavrag.train.mini import recipe
 from wavrag.train.mini.ctc import CTCOptions, SpeechHead, error_rates, train_ctc
-from wavrag.train.mini.export import Network, export, parity
+from wavrag.train.mini.export import SpeechNetwork, export, parity
 from wavrag.train.mini.frames import Frames, batches
 from wavrag.train.mini.moonshine import WIDTH, Encoder, frames_of, load_encoder
 from wavrag.train.mini.reader import ReaderOptions
@@ -39,7 +39,7 @@ RATE = 16_000
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    return load_encoder(weights_folder() / "encoder_model.ort")
+    return load_encoder(moonshine_folder() / "encoder_model.ort")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def cosine(a: Any, b: Any) -> Any:
 def test_the_encoder_computes_what_the_published_one_does(
     encoder: Encoder, reading: Float32
 ) -> None:
-    session = onnxruntime.InferenceSession(str(weights_folder() / "encoder_model.ort"))
+    session = onnxruntime.InferenceSession(str(moonshine_folder() / "encoder_model.ort"))
     feed = {"input_values": reading[None], "attention_mask": np.ones((1, len(reading)), np.int64)}
     (published,) = session.run(None, feed)
     with torch.inference_mode():
@@ -150,7 +150,7 @@ def test_the_exported_model_is_the_trained_one(
 ) -> None:
     torch.manual_seed(0)
     speech = SpeechHead()
-    network = Network(encoder, speech, SoundHead()).eval()
+    network = SpeechNetwork(encoder, speech, SoundHead()).eval()
     samples = torch.from_numpy(reading)[None]
     with torch.inference_mode():
         stem = encoder.stem(samples)

@@ -17,7 +17,7 @@ from wavrag.train.mini.reader import (
     padded_tokens,
     train_reader,
 )
-from wavrag.train.mini.text_model import SentenceModel
+from wavrag.train.mini.text_model import TrainableSentenceModel
 from wavrag.types import Float32
 
 DIM = 32
@@ -25,13 +25,13 @@ SAID = ("the cat", "a dog barks", "church bells", "an old bridge")
 HEARD = ("da kat", "a dok parks", "cherch bels", "an olt britch")
 
 
-def tiny() -> SentenceModel:
+def tiny() -> TrainableSentenceModel:
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=64, hidden_size=DIM, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=64, max_position_embeddings=256,
     )  # fmt: skip
-    return SentenceModel(BertModel(config, add_pooling_layer=False))
+    return TrainableSentenceModel(BertModel(config, add_pooling_layer=False))
 
 
 def letters(text: str) -> list[int]:

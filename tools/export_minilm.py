@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 
 from wavrag.embed.runtime import load_session
 from wavrag.train.mini.text_model import (
-    SentenceModel,
+    TrainableSentenceModel,
     export_text_model,
     load_original,
     original_folder,
@@ -45,7 +45,7 @@ TEXTS = [
 class Pair:
     """The original and the exported graph, side by side."""
 
-    def __init__(self, original: SentenceModel, folder: Path) -> None:
+    def __init__(self, original: TrainableSentenceModel, folder: Path) -> None:
         self._original = original
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()

@@ -15,7 +15,7 @@ Role: TypeAlias = Literal["query", "passage"]
 Modality: TypeAlias = Literal["text", "audio"]
 Leg: TypeAlias = Literal["dense", "lexical"]
 ChosenBy: TypeAlias = Literal["choice", "majority", "first"]
-Given: TypeAlias = Literal["sound", "words", "caption", "nothing"]
+SourceForm: TypeAlias = Literal["sound", "words", "caption", "nothing"]
 AbstainReason: TypeAlias = Literal["nothing retrieved", "weak retrieval", "nothing supported"]
 Scalar: TypeAlias = str | int | float | bool
 Metadata: TypeAlias = Mapping[str, Scalar]
@@ -54,7 +54,7 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Item:
+class EmbedInput:
     """What an embedder turns into one vector: text, sound, or both."""
 
     text: str | None = None
@@ -315,7 +315,7 @@ class Answer:
     searched: str | None = None
     citations: tuple[Citation, ...] = ()
     hits: tuple[Hit, ...] = ()
-    given: tuple[Given, ...] = ()
+    given: tuple[SourceForm, ...] = ()
     support: tuple[Support, ...] = ()
     abstained: Abstention | None = None
     withheld: str = ""

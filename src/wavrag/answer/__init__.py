@@ -10,29 +10,9 @@ from wavrag.answer.grounding import (
 )
 from wavrag.answer.history import HistoryOptions
 from wavrag.answer.options import AnswerOptions
-from wavrag.answer.pipeline import CANDIDATES, NOTHING_FOUND, Answering, Asked
+from wavrag.answer.pipeline import CANDIDATES, NOTHING_FOUND, AnswerPipeline, AnswerRequest
 from wavrag.answer.reasoning import ReasoningOptions, reason
 from wavrag.answer.sampling import PathSink
-from wavrag.answer.stream import AnswerStream, Found
+from wavrag.answer.stream import AnswerStream, RetrievalResult
 
-__all__ = [
-    "CANDIDATES",
-    "MIN_DENSE",
-    "NOTHING_FOUND",
-    "QUOTED",
-    "AbstainOptions",
-    "AnswerOptions",
-    "AnswerStream",
-    "Answering",
-    "Asked",
-    "ContextOptions",
-    "Found",
-    "GroundingOptions",
-    "HistoryOptions",
-    "PathSink",
-    "ReasoningOptions",
-    "build_context",
-    "check",
-    "reason",
-    "should_abstain",
-]
+__all__ = ["CANDIDATES", "MIN_DENSE", "NOTHING_FOUND", "QUOTED", "AbstainOptions", "AnswerOptions", "AnswerPipeline", "AnswerRequest", "AnswerStream", "ContextOptions", "GroundingOptions", "HistoryOptions", "PathSink", "ReasoningOptions", "RetrievalResult", "build_context", "check", "reason", "should_abstain"]

@@ -1,6 +1,6 @@
 """From a question to its answer: retrieve, choose what is read, write, check.
 
-`Answering` holds what stays the same from question to question; `Asked` is one question.
+`AnswerPipeline` holds what stays the same from question to question; `AnswerRequest` is one question.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wavrag.answer.options import AnswerOptions
 from wavrag.answer.reasoning import Reasoned, ReasoningOptions, reason
 from wavrag.answer.sampling import PathSink
 from wavrag.answer.sources import Sources, heard, with_words
-from wavrag.answer.stream import Found
+from wavrag.answer.stream import RetrievalResult
 from wavrag.errors import GenerationError
 from wavrag.generate import (
     GenerateOptions,
@@ -41,7 +41,7 @@ CANDIDATES = 20  # hits among which those that a generator is given are chosen
 
 
 @dataclass(frozen=True)
-class Asked:
+class AnswerRequest:
     """A question, and how its answer is to be written."""
 
     query: Query
@@ -80,7 +80,7 @@ class _Made:
     given: GivenMessages | None = None
 
 
-class Answering:
+class AnswerPipeline:
     """Answers questions from a knowledge base with a generator."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Answering:
         self._hearing = hearing_of(generator)
         self._quotes = bool(getattr(generator, "quotes", False))
 
-    def pieces(self, asked: Asked) -> Generator[str | Found | Answer, None, None]:
+    def pieces(self, asked: AnswerRequest) -> Generator[str | RetrievalResult | Answer, None, None]:
         """What is found, the pieces of the answer as they are written, and then the answer.
 
         Raises:
@@ -103,7 +103,7 @@ class Answering:
         found = self._retrieve(asked, made)
         made.abstained = should_abstain(found.hits, None, self._abstain)
         hits = () if made.abstained else self._context(found)
-        yield Found(found.words, hits, dict(made.timings))
+        yield RetrievalResult(found.words, hits, dict(made.timings))
         try:
             if hits:
                 made.given = self._give(asked, found, hits, made)
@@ -120,7 +120,7 @@ class Answering:
             yield NOTHING_FOUND
         yield self._answer(asked, found, made)
 
-    def _retrieve(self, asked: Asked, made: _Made) -> _Found:
+    def _retrieve(self, asked: AnswerRequest, made: _Made) -> _Found:
         """The hits of a question, or of a follow-up with what it leans on."""
         query = asked.query
         retrieval = asked.retrieval or self._kb.retrieve(query, CANDIDATES)
@@ -147,7 +147,9 @@ class Answering:
         context = self._options.context_for(self._quotes)
         return build_context(drop_overlapping(found.hits), context).hits
 
-    def _give(self, asked: Asked, found: _Found, hits: Sequence[Hit], made: _Made) -> GivenMessages:
+    def _give(
+        self, asked: AnswerRequest, found: _Found, hits: Sequence[Hit], made: _Made
+    ) -> GivenMessages:
         """What the generator is given: sound as far as it hears, and words for the rest."""
         started = time.perf_counter()
         sources = Sources.of(hits) if self._quotes else heard(self._kb, hits)
@@ -166,7 +168,9 @@ class Answering:
         made.timings["read"] = 1e3 * (time.perf_counter() - started)
         return first
 
-    def _write(self, messages: Sequence[Message], asked: Asked, made: _Made) -> Iterator[str]:
+    def _write(
+        self, messages: Sequence[Message], asked: AnswerRequest, made: _Made
+    ) -> Iterator[str]:
         """The answer as the generator writes it."""
         started = time.perf_counter()
         pieces = Stream.of(self._generator.stream(messages, asked.options))
@@ -180,7 +184,9 @@ class Answering:
         if pieces.usage is not None:
             made.usage["generate"] = pieces.usage
 
-    def _reason(self, messages: Sequence[Message], asked: Asked, made: _Made) -> Iterator[str]:
+    def _reason(
+        self, messages: Sequence[Message], asked: AnswerRequest, made: _Made
+    ) -> Iterator[str]:
         """The answer that was chosen among paths of reasoning."""
         assert asked.reasoning is not None
         made.reasoned = reason(
@@ -196,7 +202,7 @@ class Answering:
         made.text = made.reasoned.paths[made.reasoned.chosen].answer
         yield made.text
 
-    def _answer(self, asked: Asked, found: _Found, made: _Made) -> Answer:
+    def _answer(self, asked: AnswerRequest, found: _Found, made: _Made) -> Answer:
         """What was written, checked against what it cites."""
         parts = sources_of(made.given.messages) if made.given else []
         modes = made.given.sources if made.given else {}

@@ -11,7 +11,7 @@ from wavrag.types import Answer, Hit
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RetrievalResult:
     """What an answer is to rest on, before it is written.
 
     Attributes:
@@ -33,16 +33,18 @@ class AnswerStream:
     supports what was written, the answer says that nothing was found.
     """
 
-    def __init__(self, pieces: Generator[str | Found | Answer, None, None], stop: Stop) -> None:
+    def __init__(
+        self, pieces: Generator[str | RetrievalResult | Answer, None, None], stop: Stop
+    ) -> None:
         self._pieces = pieces
         self._stop = stop
-        self._found: Found | None = None
+        self._found: RetrievalResult | None = None
         self._answer: Answer | None = None
 
     def __iter__(self) -> Iterator[str]:
         for piece in self._pieces:
             match piece:
-                case Found():
+                case RetrievalResult():
                     self._found = piece
                 case Answer():
                     self._answer = piece
@@ -62,7 +64,7 @@ class AnswerStream:
             return  # another thread is in it, and ends it
 
     @property
-    def found(self) -> Found:
+    def found(self) -> RetrievalResult:
         """What the answer is to rest on; searches now if nothing of the stream was read before.
 
         Raises:
@@ -70,7 +72,7 @@ class AnswerStream:
         """
         if self._found is None:
             first = next(self._pieces, None)
-            if not isinstance(first, Found):
+            if not isinstance(first, RetrievalResult):
                 raise GenerationError("the stream was closed before anything was found: ask again")
             self._found = first
         return self._found

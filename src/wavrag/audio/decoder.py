@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wavrag.audio.mixer import Mixer
-from wavrag.audio.source import Source
+from wavrag.audio.source import AudioSource
 from wavrag.types import Float32, format_seconds
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Decoder:
         failure: the first error that decoding met; None if there was none.
     """
 
-    def __init__(self, source: Source, sample_rate: int) -> None:
+    def __init__(self, source: AudioSource, sample_rate: int) -> None:
         self.position = 0.0
         self.failure: Exception | None = None
         self._failed_at = 0.0

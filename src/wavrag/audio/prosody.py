@@ -61,7 +61,7 @@ class Prosody:
     pause_seconds: float
 
 
-def measure(clip: Clip) -> Prosody:
+def measure_prosody(clip: Clip) -> Prosody:
     """Measure a clip of any length, silence and noise too."""
     samples, rate = clip.samples, clip.sample_rate
     sounding, pauses = _speech(_levels(samples, rate, _WINDOW))

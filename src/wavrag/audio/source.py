@@ -50,7 +50,7 @@ UNNAMED = "standard input"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Source:
+class AudioSource:
     """An open recording.
 
     Attributes:
@@ -79,7 +79,7 @@ def name_of(file: AudioFile) -> str:
 
 
 @contextmanager
-def opened(file: AudioFile) -> Iterator[Source]:
+def opened(file: AudioFile) -> Iterator[AudioSource]:
     """Open a recording and find its sound; whatever was opened here is closed at the end.
 
     Args:
@@ -114,7 +114,7 @@ def opened(file: AudioFile) -> Iterator[Source]:
         origin = 0.0 if container.start_time is None else container.start_time / 1e6
         duration = _duration(container, stream)
         declared = _declared(container, stream, duration, head)
-        yield Source(name, container, stream, origin, duration, declared)
+        yield AudioSource(name, container, stream, origin, duration, declared)
 
 
 def _duration(container: InputContainer, stream: AudioStream) -> float | None:

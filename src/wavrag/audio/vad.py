@@ -13,8 +13,8 @@ from typing import Any
 
 from wavrag.types import Float32
 
-SAMPLE_RATE = 16_000  # Hz
-FRAME = 512  # samples, 32 ms
+VAD_RATE = 16_000  # Hz
+VAD_FRAME = 512  # samples, 32 ms
 
 _idle: list[Any] = []
 _lock = threading.Lock()
@@ -32,7 +32,7 @@ class VoiceDetector:
         Args:
             frame: the next 512 samples at 16 kHz.
         """
-        buffer = (ctypes.c_float * FRAME).from_buffer_copy(frame.tobytes())
+        buffer = (ctypes.c_float * VAD_FRAME).from_buffer_copy(frame.tobytes())
         probability: float = self._model.process(buffer)
         return probability
 
@@ -45,7 +45,7 @@ def voice_detector() -> Iterator[VoiceDetector]:
     with _lock:
         model = _idle.pop() if _idle else None
     if model is None:
-        model = SileroVAD(SAMPLE_RATE)
+        model = SileroVAD(VAD_RATE)
     else:
         model.reset()
     try:

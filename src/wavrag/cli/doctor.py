@@ -124,10 +124,10 @@ def _try_voice_activity() -> str:
 def _try_embedder(name: str) -> str:
     from wavrag import audio
     from wavrag.embed import load_embedder, views_of
-    from wavrag.types import Item
+    from wavrag.types import EmbedInput
 
     embedder = load_embedder(name)
-    item = Item(clip=audio.load(_question(), embedder.spec.sampling_rate or 16_000))
+    item = EmbedInput(clip=audio.load(_question(), embedder.spec.sampling_rate or 16_000))
     return f"heard “{views_of(embedder, [item], 'query').words[0]}”"
 
 

@@ -18,14 +18,16 @@ from wavrag.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from wavrag.data.tasks import Task
     from wavrag.embed import Embedder
-    from wavrag.evaluate import System, Task
+    from wavrag.evaluate import System
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Measure each embedder on each task, and print and write the figures."""
+    from wavrag.data.tasks import load_task
     from wavrag.embed import load_embedder
-    from wavrag.evaluate import LEGS, load_task, report_dict, table
+    from wavrag.evaluate import LEGS, report_dict, table
     from wavrag.evaluate.retrieval import check_modalities
 
     if arguments.cpu_price is not None and arguments.cpu_price < 0:

@@ -13,7 +13,7 @@ from wavrag.cli.output import Bar, UsageError, counted, note, print_json, short_
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
-    from wavrag.data.records import Record
+    from wavrag.data.records import TrainingRecord
     from wavrag.data.voices import Speaker
 
 
@@ -61,7 +61,7 @@ def synth(arguments: argparse.Namespace) -> int:
     return 1 if done.failures or broken else 0
 
 
-def _records(path: str, broken: list[str]) -> Iterator[Record]:
+def _records(path: str, broken: list[str]) -> Iterator[TrainingRecord]:
     from wavrag.data.records import read_records
     from wavrag.data.speak import read_questions
 

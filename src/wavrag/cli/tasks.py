@@ -100,7 +100,7 @@ def _published(arguments: argparse.Namespace, skip: NoteSink) -> tuple[int, int]
 
 def _mixed(arguments: argparse.Namespace) -> tuple[int, int]:
     from wavrag.data.task_sets import MixOptions, mix
-    from wavrag.evaluate import load_task
+    from wavrag.data.tasks import load_task
 
     ratio = 0.5 if arguments.ratio is None else arguments.ratio
     options = MixOptions(ratio, arguments.limit, arguments.passages, arguments.seed)

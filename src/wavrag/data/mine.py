@@ -22,11 +22,11 @@ import numpy as np
 import numpy.typing as npt
 
 from wavrag.audio import load
-from wavrag.data.records import Entry, Record, numbered_lines, record_of, reject
+from wavrag.data.records import Content, TrainingRecord, numbered_lines, record_of, reject
 from wavrag.embed import Embedder, EmbedderSpec
 from wavrag.embed.base import check_items
 from wavrag.errors import EmbedderError, InputError
-from wavrag.types import Float32, Item, NoteSink, Role
+from wavrag.types import EmbedInput, Float32, NoteSink, Role
 
 Rows: TypeAlias = npt.NDArray[np.intp]
 
@@ -93,7 +93,7 @@ class Mined:
         negative_score: mean score of the negatives found; NaN if there are none.
     """
 
-    records: tuple[Record, ...]
+    records: tuple[TrainingRecord, ...]
     added: int
     short: int
     positive_score: float
@@ -157,9 +157,9 @@ def _best(row: Float32, count: int) -> Rows:
 
 
 def mine(
-    records: Sequence[Record],
+    records: Sequence[TrainingRecord],
     embedder: Embedder,
-    corpus: Iterable[Entry] = (),
+    corpus: Iterable[Content] = (),
     options: MineOptions | None = None,
     *,
     note: NoteSink | None = None,
@@ -211,12 +211,12 @@ def mine(
         alike = {at for positive in positives for at in candidates.alike(positive)}
         alike.update(*(candidates.like(entry) for entry in record.negatives))
         right = np.array(sorted(positives - unusable))
-        tasks.append(_Task(number, query, right, np.array(sorted(alike))))
+        tasks.append(_MiningJob(number, query, right, np.array(sorted(alike))))
     return _compare(records, tasks, heard, known, candidates.entries, options=options)
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class _MiningJob:
     """A record to be given negatives, by its number.
 
     Attributes:
@@ -232,11 +232,11 @@ class _Task:
 
 
 def _compare(
-    records: Sequence[Record],
-    tasks: Sequence[_Task],
+    records: Sequence[TrainingRecord],
+    tasks: Sequence[_MiningJob],
     heard: Float32,
     known: Float32,
-    entries: Sequence[Entry],
+    entries: Sequence[Content],
     *,
     options: MineOptions,
 ) -> Mined:
@@ -269,7 +269,7 @@ def _compare(
     )
 
 
-def read_entries(path: str | os.PathLike[str], note: NoteSink | None = None) -> Iterator[Entry]:
+def read_entries(path: str | os.PathLike[str], note: NoteSink | None = None) -> Iterator[Content]:
     """Stream a file of JSON Lines, an entry a line; relative paths are taken from its folder.
 
     Raises:
@@ -293,13 +293,13 @@ class _Pool:
     """Distinct entries, and where each content and each wording is among them."""
 
     note: NoteSink | None
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[Content] = field(default_factory=list)
     owners: list[str] = field(default_factory=list)
     _at: dict[str, int] = field(default_factory=dict)
     _worded: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _digests: dict[str, str] = field(default_factory=dict)
 
-    def add(self, entry: Entry, owner: str) -> int | None:
+    def add(self, entry: Content, owner: str) -> int | None:
         """Its place; None if its recording cannot be read."""
         try:
             content = self._content(entry)
@@ -323,7 +323,7 @@ class _Pool:
         words = _words(self.entries[at])
         return self._worded[words] if words else [at]
 
-    def like(self, entry: Entry) -> set[int]:
+    def like(self, entry: Content) -> set[int]:
         """Places of what has the same content or the same words as any entry."""
         places = set(self._worded.get(_words(entry), ()))
         try:
@@ -332,11 +332,11 @@ class _Pool:
             at = None
         return places if at is None else {*places, at}
 
-    def key(self, entry: Entry, at: int | None) -> str:
+    def key(self, entry: Content, at: int | None) -> str:
         """Equal for entries that ask the same: in words where they are known, else in sound."""
         return _words(entry) if at is None else _words(self.entries[at]) or f"#{at}"
 
-    def _content(self, entry: Entry) -> str:
+    def _content(self, entry: Content) -> str:
         sound = None
         if isinstance(entry.audio, bytes):
             sound = hashlib.sha256(entry.audio).hexdigest()
@@ -354,7 +354,7 @@ def _folded(text: str | None) -> str:
     return " ".join((text or "").casefold().split())
 
 
-def _words(entry: Entry) -> str:
+def _words(entry: Content) -> str:
     return _folded(entry.text or entry.said)
 
 
@@ -377,7 +377,7 @@ def _vectors(
     return vectors
 
 
-def _item(entry: Entry, spec: EmbedderSpec) -> Item:
+def _item(entry: Content, spec: EmbedderSpec) -> EmbedInput:
     """What the embedder is given of an entry.
 
     Raises:
@@ -385,7 +385,7 @@ def _item(entry: Entry, spec: EmbedderSpec) -> Item:
         EmbedderError: the embedder cannot take it.
     """
     if entry.audio is None or spec.sampling_rate is None:
-        item = Item(entry.text or entry.said)
+        item = EmbedInput(entry.text or entry.said)
         if item.text is None:
             raise EmbedderError(
                 f"is sound without known words, and {spec.name} only reads: use an embedder that"
@@ -394,6 +394,6 @@ def _item(entry: Entry, spec: EmbedderSpec) -> Item:
     else:
         file = io.BytesIO(entry.audio) if isinstance(entry.audio, bytes) else entry.audio
         clip = load(file, spec.sampling_rate, entry.start or 0.0, entry.end)
-        item = Item(entry.text, clip)
+        item = EmbedInput(entry.text, clip)
     check_items(spec, [item])
     return item

@@ -5,7 +5,7 @@ retriever learns from. A file of records is JSON Lines, an object a line:
 
     {"id": "hotpotqa/5a7a", "query": {"text": "Who ..."}, "positives": [{"text": "..."}]}
 
-with the keys of `Entry` and `Record`; a path in it is relative to the file.
+with the keys of `Content` and `TrainingRecord`; a path in it is relative to the file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RECORD_KEYS = ("id", "query", "positives", "negatives", "source")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Content:
     """What is embedded as one: words, sound, or both.
 
     Attributes:
@@ -49,7 +49,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class TrainingRecord:
     """A query, and entries that belong to it and do not.
 
     Attributes:
@@ -61,9 +61,9 @@ class Record:
     """
 
     id: str
-    query: Entry
-    positives: tuple[Entry, ...]
-    negatives: tuple[Entry, ...] = ()
+    query: Content
+    positives: tuple[Content, ...]
+    negatives: tuple[Content, ...] = ()
     source: str = ""
 
     @property
@@ -72,7 +72,9 @@ class Record:
         return f"{self.query.kind}2{self.positives[0].kind}"
 
 
-def read_records(path: str | os.PathLike[str], note: NoteSink | None = None) -> Iterator[Record]:
+def read_records(
+    path: str | os.PathLike[str], note: NoteSink | None = None
+) -> Iterator[TrainingRecord]:
     """Stream the records of a file; relative paths of recordings are taken from its folder.
 
     Args:
@@ -91,7 +93,7 @@ def read_records(path: str | os.PathLike[str], note: NoteSink | None = None) -> 
             reject(f"{path}:{number}: {error}", note)
 
 
-def write_records(path: str | os.PathLike[str], records: Iterable[Record]) -> int:
+def write_records(path: str | os.PathLike[str], records: Iterable[TrainingRecord]) -> int:
     """Write records as a file of JSON Lines, whole or not at all.
 
     Returns:
@@ -117,7 +119,7 @@ def write_records(path: str | os.PathLike[str], records: Iterable[Record]) -> in
     return count
 
 
-def record_of(row: Any) -> Record:
+def record_of(row: Any) -> TrainingRecord:
     """The record of an object of a file.
 
     Raises:
@@ -131,7 +133,7 @@ def record_of(row: Any) -> Record:
     negatives = row.get("negatives", [])
     if not isinstance(negatives, list):
         raise InputError(f"record {row['id']!r}: `negatives` is no list")
-    return Record(
+    return TrainingRecord(
         row["id"],
         _entry(row.get("query"), f"query of {row['id']!r}"),
         tuple(_entry(entry, f"positive of {row['id']!r}") for entry in row["positives"]),
@@ -140,7 +142,7 @@ def record_of(row: Any) -> Record:
     )
 
 
-def row_of(record: Record, folder: Path) -> dict[str, Any]:
+def row_of(record: TrainingRecord, folder: Path) -> dict[str, Any]:
     """The object that stands for a record in a file of that folder."""
     row: dict[str, Any] = {
         "id": record.id,
@@ -174,7 +176,7 @@ def reject(message: str, note: NoteSink | None) -> None:
     note(message)
 
 
-def map_entries(record: Record, change: Callable[[Entry], Entry]) -> Record:
+def map_entries(record: TrainingRecord, change: Callable[[Content], Content]) -> TrainingRecord:
     """A record with every entry changed."""
     return replace(
         record,
@@ -192,7 +194,7 @@ def _check(row: Any, known: tuple[str, ...], what: str) -> None:
         raise InputError(f"{what} has an unknown key {unknown[0]!r}: use {', '.join(known)}")
 
 
-def _entry(row: Any, what: str) -> Entry:
+def _entry(row: Any, what: str) -> Content:
     _check(row, _ENTRY_KEYS, what)
     for key in ("text", "audio", "said"):
         if not isinstance(row.get(key), str | None):
@@ -203,10 +205,10 @@ def _entry(row: Any, what: str) -> Entry:
             raise InputError(f"{what}: `{key}` is no number of seconds")
     if not row.get("text") and not row.get("audio"):
         raise InputError(f"{what} is empty: give it `text` or `audio`")
-    return Entry(**row)
+    return Content(**row)
 
 
-def _entry_row(entry: Entry, folder: Path) -> dict[str, Any]:
+def _entry_row(entry: Content, folder: Path) -> dict[str, Any]:
     if isinstance(entry.audio, bytes):
         raise InputError("sound in memory cannot be written to a file of records: store it first")
     row = {key: getattr(entry, key) for key in _ENTRY_KEYS}
@@ -217,8 +219,8 @@ def _entry_row(entry: Entry, folder: Path) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value is not None}
 
 
-def _located(record: Record, folder: Path) -> Record:
-    def locate(entry: Entry) -> Entry:
+def _located(record: TrainingRecord, folder: Path) -> TrainingRecord:
+    def locate(entry: Content) -> Content:
         if isinstance(entry.audio, str):
             return replace(entry, audio=str(folder / entry.audio))
         return entry

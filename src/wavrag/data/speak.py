@@ -28,7 +28,7 @@ from filelock import FileLock
 from wavrag import config
 from wavrag.audio import write_wav
 from wavrag.data.prefetch import ahead
-from wavrag.data.records import Entry, Record, numbered_lines, write_records
+from wavrag.data.records import Content, TrainingRecord, numbered_lines, write_records
 from wavrag.data.voices import Speaker, reserved
 from wavrag.errors import AudioError, InputError
 from wavrag.speech.base import UNSPEAKABLE, reason
@@ -74,7 +74,7 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class _SpeechJob:
     """A clip to be: what speaks it, and where it goes."""
 
     engine: Speaker
@@ -95,7 +95,7 @@ class _Task:
         }
 
 
-def read_questions(path: str | os.PathLike[str]) -> Iterator[Record]:
+def read_questions(path: str | os.PathLike[str]) -> Iterator[TrainingRecord]:
     """The lines of a text file as records: a question whose own words are its positive.
 
     Raises:
@@ -103,12 +103,12 @@ def read_questions(path: str | os.PathLike[str]) -> Iterator[Record]:
     """
     name = Path(path).stem
     for number, line in numbered_lines(path):
-        entry = Entry(text=line.strip())
-        yield Record(f"{name}/{number}", entry, (entry,), source=name)
+        entry = Content(text=line.strip())
+        yield TrainingRecord(f"{name}/{number}", entry, (entry,), source=name)
 
 
 def speak_records(
-    records: Sequence[Record],
+    records: Sequence[TrainingRecord],
     engines: Sequence[Speaker],
     folder: Path,
     options: SpeakOptions | None = None,
@@ -135,7 +135,7 @@ def speak_records(
     _check_voices(engines, voices, options.voices)
     cast = [(engine, names) for engine, names in zip(engines, voices, strict=True) if names]
 
-    tasks: dict[str, _Task] = {}
+    tasks: dict[str, _SpeechJob] = {}
     for record in records:
         for text in _texts(record, options.part):
             if text not in tasks:
@@ -154,17 +154,17 @@ def speak_records(
     return Spoken(len(written), made, len(tasks) - made - len(failed), tuple(failures))
 
 
-def _texts(record: Record, part: Part) -> list[str]:
+def _texts(record: TrainingRecord, part: Part) -> list[str]:
     """The texts of a record that become sound."""
     chosen = [record.query] if part != "positives" else []
     chosen += record.positives if part != "query" else ()
     return [entry.text for entry in chosen if entry.audio is None and entry.text is not None]
 
 
-def _sounding(record: Record, part: Part, tasks: Mapping[str, _Task]) -> Record:
+def _sounding(record: TrainingRecord, part: Part, tasks: Mapping[str, _SpeechJob]) -> TrainingRecord:
     """A record with the sound of its texts in their place."""
 
-    def change(entry: Entry) -> Entry:
+    def change(entry: Content) -> Content:
         if entry.audio is not None or entry.text is None:
             return entry
         return replace(entry, text=None, audio=str(tasks[entry.text].path), said=entry.text)
@@ -201,12 +201,12 @@ def _check_voices(
 
 def _task(
     text: str, cast: Sequence[tuple[Speaker, Sequence[str]]], folder: Path, seed: int
-) -> _Task:
+) -> _SpeechJob:
     rng = np.random.default_rng(list(_digest([seed, text])))
     engine, voices = cast[int(rng.integers(len(cast)))]
     voice, draw = voices[int(rng.integers(len(voices)))], int(rng.integers(2**53))
     name = _digest([engine.name, engine.revision, voice, draw, text]).hex()
-    return _Task(engine, voice, draw, text, folder / "audio" / name[:2] / f"{name}.wav")
+    return _SpeechJob(engine, voice, draw, text, folder / "audio" / name[:2] / f"{name}.wav")
 
 
 def _digest(parts: list[Any]) -> bytes:
@@ -214,7 +214,7 @@ def _digest(parts: list[Any]) -> bytes:
 
 
 def _speak(
-    tasks: Sequence[_Task], threads: int | None, on_progress: Callable[[int, int], None]
+    tasks: Sequence[_SpeechJob], threads: int | None, on_progress: Callable[[int, int], None]
 ) -> tuple[int, dict[str, str]]:
     """How many clips were made, and the texts that none came of, with the reason."""
     made, failed = 0, {}
@@ -233,7 +233,7 @@ def _speak(
     return made, failed
 
 
-def _make(task: _Task) -> tuple[bool, str]:
+def _make(task: _SpeechJob) -> tuple[bool, str]:
     """Whether the clip is new, and why there is none."""
     try:
         if task.path.stat().st_size > _HEADER:
@@ -254,7 +254,7 @@ def _make(task: _Task) -> tuple[bool, str]:
     return True, ""
 
 
-def _write(folder: Path, records: Sequence[Record], tasks: Sequence[_Task]) -> None:
+def _write(folder: Path, records: Sequence[TrainingRecord], tasks: Sequence[_SpeechJob]) -> None:
     """Write both lists; another run into the folder waits."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

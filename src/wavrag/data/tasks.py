@@ -30,7 +30,7 @@ Qrels: TypeAlias = Mapping[str, Judgements]  # of each query id
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TaskContent:
     """A line of the corpus or of the queries.
 
     Attributes:
@@ -69,8 +69,8 @@ class Task:
     """
 
     name: str
-    corpus: Mapping[str, Entry]
-    queries: Mapping[str, Entry]
+    corpus: Mapping[str, TaskContent]
+    queries: Mapping[str, TaskContent]
     qrels: Qrels
     query_modality: Modality | None = None
     corpus_modality: Modality | None = None
@@ -132,8 +132,8 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
         raise InputError(f"{path}: {error.strerror or error}: make it readable") from error
 
 
-def _entries(path: Path) -> dict[str, Entry]:
-    entries: dict[str, Entry] = {}
+def _entries(path: Path) -> dict[str, TaskContent]:
+    entries: dict[str, TaskContent] = {}
     for where, line in _lines(path):
         try:
             fields = json.loads(line)
@@ -154,7 +154,7 @@ def _entries(path: Path) -> dict[str, Entry]:
     return entries
 
 
-def _entry(fields: dict[str, Any], where: str, folder: Path) -> Entry:
+def _entry(fields: dict[str, Any], where: str, folder: Path) -> TaskContent:
     for key in ("_id", "title", "text", "audio", "said"):
         value = fields.get(key)
         if value is not None and not isinstance(value, str):
@@ -169,7 +169,7 @@ def _entry(fields: dict[str, Any], where: str, folder: Path) -> Entry:
             raise InputError(
                 f"{where}: audio {given!r} is not there ({audio}): give a path relative to {folder}"
             )
-    entry = Entry(id, title.strip(), text.strip(), audio, where, said.strip())
+    entry = TaskContent(id, title.strip(), text.strip(), audio, where, said.strip())
     if not entry.words and audio is None:
         raise InputError(
             f"{where}: {id!r} has no title, text or audio: give it one, or remove the line and its"
@@ -179,7 +179,7 @@ def _entry(fields: dict[str, Any], where: str, folder: Path) -> Entry:
 
 
 def _qrels(
-    path: Path, queries: Mapping[str, Entry], corpus: Mapping[str, Entry]
+    path: Path, queries: Mapping[str, TaskContent], corpus: Mapping[str, TaskContent]
 ) -> dict[str, dict[str, float]]:
     qrels: dict[str, dict[str, float]] = {}
     lines = _lines(path)
@@ -219,7 +219,7 @@ def _score(text: str) -> float | None:
     return score if math.isfinite(score) else None
 
 
-def _restricted(entry: Entry, modality: Modality | None, side: str) -> Entry:
+def _restricted(entry: TaskContent, modality: Modality | None, side: str) -> TaskContent:
     """The entry with only the part that is asked for."""
     if modality is None:
         return entry

@@ -68,17 +68,17 @@ def load_engine(
         MissingExtraError: the SDK of the engine `openai` is not installed.
     """
     if name == "kokoro" and kokoro is not None:
-        return Kokoro(kokoro)
+        return KokoroSpeaker(kokoro)
     if name == "openai" and endpoint is not None:
         return OpenAISpeech(endpoint)
     engine = registry.load_engine(name, kokoro, piper, endpoint)
     match name:
         case "piper":
-            return Piper(piper)
+            return PiperSpeaker(piper)
         case "flite":
-            return Flite(engine)
+            return FliteSpeaker(engine)
         case "espeak":
-            return Espeak(engine)
+            return EspeakSpeaker(engine)
         case _:
             return Drawn(engine)
 
@@ -112,13 +112,13 @@ class Drawn:
         return Style(rate=1 / rng.uniform(*self.stretch))
 
 
-class Flite(Drawn):
+class FliteSpeaker(Drawn):
     """Flite, a little faster at most than the others."""
 
     stretch = (0.82, 1.2)
 
 
-class Espeak(Drawn):
+class EspeakSpeaker(Drawn):
     """espeak-ng, whose pitch varies too."""
 
     def style(self, voice: str, rng: np.random.Generator) -> Style:
@@ -128,7 +128,7 @@ class Espeak(Drawn):
         return Style(pace / program.words_per_minute, (pitch - 50) / program.steps_per_semitone)
 
 
-class Piper(Drawn):
+class PiperSpeaker(Drawn):
     """Piper's voices.
 
     Raises:
@@ -144,8 +144,8 @@ class Piper(Drawn):
         super().__init__(piper_engine.Piper(models))
 
 
-class Kokoro(Drawn):
-    """Kokoro: a third of the clips are in a mix of two voices.
+class KokoroSpeaker(Drawn):
+    """KokoroSpeaker: a third of the clips are in a mix of two voices.
 
     The words of a voice for another language are looked up in either accent.
     """

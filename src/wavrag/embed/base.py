@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from wavrag.errors import EmbedderError
-from wavrag.types import Float32, Item, Modality, Role
+from wavrag.types import EmbedInput, Float32, Modality, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Embedder(Protocol):
         """What it is and can do."""
         ...
 
-    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed items.
 
         Args:
@@ -85,12 +85,12 @@ class Embedder(Protocol):
 class WordsEmbedder(Embedder, Protocol):
     """An embedder whose `spec.gives_words` is true: the same pass yields words for a clip."""
 
-    def views(self, items: Sequence[Item], role: Role) -> Views:
+    def views(self, items: Sequence[EmbedInput], role: Role) -> Views:
         """Embed items and give their words: a text item's own, a clip's as recognised."""
         ...
 
 
-def views_of(embedder: Embedder, items: Sequence[Item], role: Role) -> Views:
+def views_of(embedder: Embedder, items: Sequence[EmbedInput], role: Role) -> Views:
     """Vectors and words of items, from any embedder, in as few passes as it allows."""
     if embedder.spec.gives_words:
         views: Views = embedder.views(items, role)  # type: ignore[attr-defined]
@@ -99,7 +99,7 @@ def views_of(embedder: Embedder, items: Sequence[Item], role: Role) -> Views:
     return Views(embedder.embed(items, role), words)
 
 
-def check_items(spec: EmbedderSpec, items: Sequence[Item]) -> None:
+def check_items(spec: EmbedderSpec, items: Sequence[EmbedInput]) -> None:
     """Refuse what the spec does not allow, naming the item and the remedy.
 
     Raises:

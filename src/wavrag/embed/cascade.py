@@ -17,7 +17,7 @@ from wavrag.embed.moonshine import Moonshine
 from wavrag.embed.recogniser import Recogniser
 from wavrag.embed.runtime import Workers
 from wavrag.errors import EmbedderError
-from wavrag.types import Float32, Item, Role
+from wavrag.types import EmbedInput, Float32, Role
 
 NAME = "cascade"
 TEXT = ",text="  # before the name of the text embedder
@@ -73,11 +73,11 @@ class Cascade:
             gives_words=True,
         )
 
-    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts and clips."""
         return self.views(items, role).vectors
 
-    def views(self, items: Sequence[Item], role: Role) -> Views:
+    def views(self, items: Sequence[EmbedInput], role: Role) -> Views:
         """Embed texts and clips; a clip's words are those recognised, empty if there are none."""
         check_items(self.spec, items)
         words = self._workers.map(self._words, items)
@@ -86,14 +86,14 @@ class Cascade:
             for item, heard in zip(items, words, strict=True)
         ]
         return Views(
-            self._text_embedder.embed([Item(text=text) for text in texts], role),
+            self._text_embedder.embed([EmbedInput(text=text) for text in texts], role),
             tuple(
                 item.text if item.clip is None else heard
                 for item, heard in zip(items, words, strict=True)
             ),
         )
 
-    def _words(self, item: Item) -> str:
+    def _words(self, item: EmbedInput) -> str:
         if item.clip is None:
             return ""
         # Without voice the recogniser invents words.

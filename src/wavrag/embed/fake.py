@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
-from wavrag.types import Clip, Float32, Item, Role
+from wavrag.types import Clip, EmbedInput, Float32, Role
 
 SPEC = EmbedderSpec(
     name="fake",
@@ -31,7 +31,7 @@ class FakeEmbedder:
         """What it is and can do."""
         return SPEC
 
-    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts and clips by hashing words and band energies."""
         check_items(SPEC, items)
         rows = np.zeros((len(items), SPEC.dim), np.float32)

@@ -15,7 +15,7 @@ import numpy as np
 from wavrag import config
 from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
 from wavrag.embed.runtime import Workers, load_session
-from wavrag.types import Float32, Item, Role
+from wavrag.types import EmbedInput, Float32, Role
 
 WEIGHTS = Path(__file__).parent / "weights" / "minilm"
 REVISION = "minilm-l6-v2-int8-1"
@@ -68,7 +68,7 @@ class MiniLM:
         """Read the weights now rather than at the first text."""
         _ = self._session, self._tokenizer
 
-    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts; queries and passages are embedded alike."""
         check_items(SPEC, items)
         return self.embed_texts([item.text or "" for item in items])

@@ -36,7 +36,7 @@ SPEC = RecogniserSpec(
 )
 
 
-def weights_folder() -> Path:
+def moonshine_folder() -> Path:
     """Folder of the recogniser's files in the installed `moonshine-voice` package.
 
     Raises:
@@ -63,7 +63,7 @@ class Moonshine:
 
     @cached_property
     def _folder(self) -> Path:
-        return self._given or weights_folder()
+        return self._given or moonshine_folder()
 
     @cached_property
     def _encoder(self) -> Any:

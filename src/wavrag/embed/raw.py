@@ -16,7 +16,7 @@ from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
 from wavrag.embed.moonshine import Moonshine
 from wavrag.embed.runtime import Workers
 from wavrag.errors import EmbedderError
-from wavrag.types import Float32, Item, Role
+from wavrag.types import EmbedInput, Float32, Role
 
 SPEC = EmbedderSpec(
     name="raw:moonshine",
@@ -45,7 +45,7 @@ class RawMoonshine:
         """What it is and can do."""
         return SPEC
 
-    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed clips.
 
         Raises:
@@ -61,7 +61,7 @@ class RawMoonshine:
         rows = self._workers.map(self._mean, items)
         return unit_rows(np.stack(rows)) if rows else np.empty((0, SPEC.dim), np.float32)
 
-    def _mean(self, item: Item) -> Float32:
+    def _mean(self, item: EmbedInput) -> Float32:
         assert item.clip is not None  # checked
         mean: Float32 = self._encoder.frames(item.clip).mean(0)
         return mean

@@ -20,13 +20,13 @@ import numpy as np
 from wavrag.audio import wav_bytes
 from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
 from wavrag.embed.remote_options import RemoteOptions
-from wavrag.embed.remote_server import RefusedError, RemoteServer
+from wavrag.embed.remote_server import EndpointError, RemoteServer
 from wavrag.errors import EmbedderError
-from wavrag.types import Clip, Float32, Item, Modality, Role
+from wavrag.types import Clip, EmbedInput, Float32, Modality, Role
 
 __all__ = ["RemoteEmbedder", "RemoteOptions"]
 
-Batch = list[tuple[int, Item]]  # items with their place in the call
+Batch = list[tuple[int, EmbedInput]]  # items with their place in the call
 
 
 class RemoteEmbedder:
@@ -50,7 +50,9 @@ class RemoteEmbedder:
         self._server = RemoteServer(options)
         try:
             self._model, root = self._choose_model()
-            dim = self._server.embed(self._body([(0, Item(text="probe"))], "passage"), 1).shape[1]
+            dim = self._server.embed(
+                self._body([(0, EmbedInput(text="probe"))], "passage"), 1
+            ).shape[1]
             hears = self._hears() if options.audio is None else options.audio
         except BaseException:
             self.close()
@@ -76,7 +78,7 @@ class RemoteEmbedder:
         """Close the connections to the server."""
         self._server.close()
 
-    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed items: texts in batches, clips one by one, a few requests at a time.
 
         Raises:
@@ -91,7 +93,7 @@ class RemoteEmbedder:
             rows[[place for place, _ in batch]] = vectors
         return unit_rows(rows)
 
-    def _batches(self, items: Sequence[Item]) -> list[Batch]:
+    def _batches(self, items: Sequence[EmbedInput]) -> list[Batch]:
         texts: Batch = []
         alone: list[Batch] = []
         for place, item in enumerate(items):
@@ -113,7 +115,7 @@ class RemoteEmbedder:
         """Vectors of a batch, halved for as long as the server finds it too large."""
         try:
             vectors = self._server.embed(self._body(batch, role), len(batch))
-        except RefusedError as error:
+        except EndpointError as error:
             if error.status == 413 and len(batch) > 1:
                 half = len(batch) // 2
                 parts = [self._embed_batch(part, role) for part in (batch[:half], batch[half:])]
@@ -129,7 +131,7 @@ class RemoteEmbedder:
             )
         return vectors
 
-    def _is_chat(self, item: Item) -> bool:
+    def _is_chat(self, item: EmbedInput) -> bool:
         return item.clip is not None or self._options.text_as == "messages"
 
     def _body(self, batch: Batch, role: Role) -> dict[str, Any]:
@@ -169,10 +171,12 @@ class RemoteEmbedder:
         tone = (0.25 * np.sin(2 * np.pi * 440 / rate * np.arange(count))).astype(np.float32)
         try:
             rows = [
-                self._server.embed(self._body([(0, Item(clip=Clip(sound, rate)))], "passage"), 1)
+                self._server.embed(
+                    self._body([(0, EmbedInput(clip=Clip(sound, rate)))], "passage"), 1
+                )
                 for sound in (noise, tone)
             ]
-        except RefusedError as error:
+        except EndpointError as error:
             if error.is_about_content:
                 return False
             raise EmbedderError(

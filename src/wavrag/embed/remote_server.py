@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LONGEST_WAIT = 120.0  # seconds; a server that asks for more is reported rather than waited for
 
 
-class RefusedError(EmbedderError):
+class EndpointError(EmbedderError):
     """The server answered a request with an error status."""
 
     def __init__(self, message: str, status: int) -> None:
@@ -76,7 +76,7 @@ class RemoteServer:
         """
         try:
             reply = self._send("/models", None)
-        except RefusedError as error:
+        except EndpointError as error:
             if error.is_about_content:
                 return {}
             raise
@@ -91,7 +91,7 @@ class RemoteServer:
         """Vectors of one request, in the order of its items, shape = (count, dim).
 
         Raises:
-            RefusedError: the server refuses the request.
+            EndpointError: the server refuses the request.
             EmbedderError: it cannot be reached, or its reply holds no such vectors.
         """
         reply = self._send("/embeddings", body)
@@ -120,7 +120,7 @@ class RemoteServer:
                     # The server's own words may repeat the key: they are shown redacted, and the
                     # error that holds them is left out.
                     message = self._explain(error, path)
-                    raise RefusedError(message, error.status_code) from None
+                    raise EndpointError(message, error.status_code) from None
             except ValueError as error:
                 raise EmbedderError(f"{self._options.base_url}: its reply is no JSON") from error
             tries += 1

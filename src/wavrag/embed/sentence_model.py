@@ -21,14 +21,14 @@ from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
 from wavrag.embed.fingerprint import add_files
 from wavrag.embed.model_specs import SPEC_FILE, ModelSpec, spec_for, spec_from_file
 from wavrag.errors import EmbedderError, MissingExtraError
-from wavrag.types import Float32, Item, Role
+from wavrag.types import EmbedInput, Float32, Role
 
 PREFIX = "st:"
 BATCH_TEXTS = 32  # items without sound that are embedded at once
 BATCH_SECONDS = 240.0  # sound that is embedded at once, padding included
 NO_LIMIT = int(1e30)  # tokens; a limit here would also cut recordings, by as many samples
 
-Piece = tuple[int, float, Item]  # row of the item, share of its vector, what is embedded
+Piece = tuple[int, float, EmbedInput]  # row of the item, share of its vector, what is embedded
 
 
 class SentenceModel:
@@ -159,7 +159,7 @@ class SentenceModel:
                 f" {most:g} s: the rest would be cut"
             )
 
-    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts, clips, and texts with clips, each kind in batches of like length."""
         check_items(self.spec, items)
         sums = np.zeros((len(items), self.spec.dim), np.float32)
@@ -184,7 +184,7 @@ class SentenceModel:
             )
         return unit_rows(sums)
 
-    def _batches(self, items: Sequence[Item]) -> Iterator[list[Piece]]:
+    def _batches(self, items: Sequence[EmbedInput]) -> Iterator[list[Piece]]:
         """Pieces of one kind and like length together, longest first."""
         kinds: dict[tuple[bool, bool], list[Piece]] = {}
         for row, item in enumerate(items):
@@ -203,14 +203,16 @@ class SentenceModel:
                 yield pieces[:count]
                 del pieces[:count]
 
-    def _pieces(self, item: Item) -> Iterator[tuple[float, Item]]:
+    def _pieces(self, item: EmbedInput) -> Iterator[tuple[float, EmbedInput]]:
         """An item whole, or as texts that the model can take whole, with their shares."""
         if not item.text:
             yield 1.0, item
             return
         if item.clip is not None and not self._takes_both:
-            yield 0.5, Item(clip=item.clip)
-            yield from ((share / 2, piece) for share, piece in self._pieces(Item(text=item.text)))
+            yield 0.5, EmbedInput(clip=item.clip)
+            yield from (
+                (share / 2, piece) for share, piece in self._pieces(EmbedInput(text=item.text))
+            )
             return
         tokens = self._tokens(item.text)
         limit = self.model_spec.max_text_tokens
@@ -220,7 +222,7 @@ class SentenceModel:
         for at in range(0, len(tokens), limit):
             spans = tokens[at : at + limit]
             text = item.text[spans[0][0] : spans[-1][1]]
-            yield len(spans) / len(tokens), Item(text=text, clip=item.clip)
+            yield len(spans) / len(tokens), EmbedInput(text=text, clip=item.clip)
 
     def _tokens(self, text: str) -> list[tuple[int, int]]:
         """Where every token of a text starts and ends; none without a tokenizer."""
@@ -232,7 +234,7 @@ class SentenceModel:
         """Whether text and sound can be one input."""
         return bool({"message", ("audio", "text")} & set(self.network.modalities))
 
-    def _input(self, item: Item, prompt: str) -> Any:
+    def _input(self, item: EmbedInput, prompt: str) -> Any:
         """An item as sentence-transformers takes it, with what belongs into its own message."""
         model = self.model_spec
         text = item.text or ""
@@ -262,7 +264,7 @@ class SentenceModel:
         return digest.hexdigest()[:16]
 
 
-def _size(item: Item) -> float:
+def _size(item: EmbedInput) -> float:
     return item.clip.duration if item.clip is not None else len(item.text or "")
 
 

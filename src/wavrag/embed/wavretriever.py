@@ -23,9 +23,9 @@ from wavrag.embed.base import EmbedderSpec, Views, check_items, unit_rows
 from wavrag.embed.lexicon import Lexicon
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.runtime import Workers, load_session
-from wavrag.types import Clip, Float32, Item, Role
+from wavrag.types import Clip, EmbedInput, Float32, Role
 
-WEIGHTS = Path(__file__).parent / "weights" / "wavretriever-mini"
+WAVRETRIEVER_WEIGHTS = Path(__file__).parent / "weights" / "wavretriever-mini"
 REVISION = "wavretriever-mini-2"
 SAMPLE_RATE = 16_000  # Hz
 MAX_SECONDS = 30.0  # longest utterance the encoder was trained on
@@ -33,7 +33,7 @@ MIN_SAMPLES = 1_600  # 0.1 s; shorter sound is padded with silence, the encoder 
 FEWEST_LETTERS = 3  # fewer do not make a clip speech
 SPEECH_WEIGHT = 0.62  # mean probability of the letters below which a clip counts as sound
 
-SPEC = replace(
+WAVRETRIEVER_SPEC = replace(
     minilm.SPEC,
     name="wavretriever-mini",
     revision=f"{REVISION}+{minilm.REVISION}",
@@ -68,7 +68,7 @@ class WavRetrieverMini:
     An item of text and sound is embedded as the mean of the two vectors.
     """
 
-    def __init__(self, threads: int | None = None, weights: Path = WEIGHTS) -> None:
+    def __init__(self, threads: int | None = None, weights: Path = WAVRETRIEVER_WEIGHTS) -> None:
         """Use the weights in a folder: `model.onnx`, `reader.onnx` and `lexicon.txt`."""
         threads = threads or config.threads()
         self._threads = threads
@@ -80,7 +80,7 @@ class WavRetrieverMini:
     @property
     def spec(self) -> EmbedderSpec:
         """What it is and can do."""
-        return SPEC
+        return WAVRETRIEVER_SPEC
 
     @cached_property
     def _session(self) -> Any:
@@ -103,13 +103,13 @@ class WavRetrieverMini:
         self._reader.load()
         _ = self._wide_session, self._lexicon
 
-    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts and clips."""
         return self.views(items, role).vectors
 
-    def views(self, items: Sequence[Item], role: Role) -> Views:
+    def views(self, items: Sequence[EmbedInput], role: Role) -> Views:
         """Embed texts and clips; a clip's words are those heard, empty if it is not speech."""
-        check_items(SPEC, items)
+        check_items(WAVRETRIEVER_SPEC, items)
         session = self._session if len(items) > 1 else self._wide_session
         heard = self._workers.map(
             lambda item: self._hear(item.clip, session) if item.clip else None, items
@@ -118,7 +118,7 @@ class WavRetrieverMini:
             item.text if sound is None else sound.words
             for item, sound in zip(items, heard, strict=True)
         )
-        vectors = np.zeros((len(items), SPEC.dim), np.float32)
+        vectors = np.zeros((len(items), WAVRETRIEVER_SPEC.dim), np.float32)
         # A silent clip without text stands for the empty text.
         written = [
             row

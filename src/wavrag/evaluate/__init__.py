@@ -3,7 +3,6 @@
 Knows nothing of HTTP, and no more of models than their names.
 """
 
-from wavrag.data.tasks import Entry, Task, load_task
 from wavrag.evaluate.metrics import METRICS, confidence_intervals, evaluate_run, mean
 from wavrag.evaluate.report import report_dict, table
 from wavrag.evaluate.retrieval import evaluate_embedder
@@ -15,15 +14,12 @@ __all__ = [
     "LEGS",
     "METRICS",
     "Difference",
-    "Entry",
     "System",
-    "Task",
     "WordErrors",
     "confidence_intervals",
     "evaluate_embedder",
     "evaluate_run",
     "holm",
-    "load_task",
     "mean",
     "paired_bootstrap",
     "paired_randomisation",

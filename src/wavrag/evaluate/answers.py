@@ -30,7 +30,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class GoldQuestion:
     """A question and what is known of its answer.
 
     Attributes:
@@ -82,7 +82,7 @@ class AnswerReport:
     figures: Mapping[str, Figure]
 
 
-def load_questions(path: str | os.PathLike[str], limit: int | None = None) -> list[Question]:
+def load_questions(path: str | os.PathLike[str], limit: int | None = None) -> list[GoldQuestion]:
     """Read and check a file of questions.
 
     Args:
@@ -96,7 +96,7 @@ def load_questions(path: str | os.PathLike[str], limit: int | None = None) -> li
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}): name a file of JSON lines") from error
-    questions: dict[str, Question] = {}
+    questions: dict[str, GoldQuestion] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -136,7 +136,7 @@ def contains(text: str, gold: Sequence[str]) -> bool:
     return any(f" {words} " in padded for one in gold if (words := normalise(one)))
 
 
-def score(question: Question, answer: Answer) -> dict[str, float]:
+def score(question: GoldQuestion, answer: Answer) -> dict[str, float]:
     """The values of one question, without those that do not apply to it.
 
     Right answers and cited passages are looked for where the question is answerable; a question
@@ -193,7 +193,7 @@ FIGURES: Mapping[str, str] = {
 
 def evaluate_answers(
     ask: Callable[[str], Answer],
-    questions: Sequence[Question],
+    questions: Sequence[GoldQuestion],
     *,
     generator: str = "",
     paths: int = 1,
@@ -284,7 +284,7 @@ def _is_document(document_id: str, gold: str) -> bool:
     return document_id == gold or document_id.replace(os.sep, "/").endswith(f"/{gold}")
 
 
-def _question(line: str, where: str) -> Question:
+def _question(line: str, where: str) -> GoldQuestion:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -305,7 +305,7 @@ def _question(line: str, where: str) -> Question:
         raise InputError(
             f"{where}: has neither answers nor passages: give one, or answerable false"
         )
-    return Question(
+    return GoldQuestion(
         fields["id"],
         fields["question"],
         tuple(fields.get("answers", [])),

@@ -20,7 +20,7 @@ from wavrag import audio
 from wavrag.embed import Embedder, load_embedder
 from wavrag.embed.base import unit_rows
 from wavrag.errors import EmbedderError, InputError, MissingExtraError
-from wavrag.types import Clip, Float32, Item, Role, as_float32
+from wavrag.types import Clip, EmbedInput, Float32, Role, as_float32
 
 try:
     from mteb.models.model_meta import ModelMeta
@@ -145,21 +145,21 @@ class MTEBModel:
         means = [part.mean(0) for part in np.split(vectors, ends[:-1])]
         return unit_rows(np.stack(means))
 
-    def _pieces(self, text: str | None, sound: Any) -> list[Item]:
+    def _pieces(self, text: str | None, sound: Any) -> list[EmbedInput]:
         """A row as the items that it is embedded as: one, but for long sound."""
         text = text or None
         if sound is None:
             if text is None:
                 raise InputError("a row of the task has neither text nor sound: leave it out")
-            return [Item(text)]
+            return [EmbedInput(text)]
         spec = self.embedder.spec
         if spec.sampling_rate is None:
             raise EmbedderError(f"{spec.name} embeds text only: use an embedder that hears")
         clip = clip_of(sound, spec.sampling_rate)
         if spec.max_audio_seconds is None or clip.duration <= spec.max_audio_seconds:
-            return [Item(text, clip)]
+            return [EmbedInput(text, clip)]
         windows = audio.windows([clip.samples], clip.sample_rate, source=clip.source)
-        return [Item(text, window) for window in windows]
+        return [EmbedInput(text, window) for window in windows]
 
 
 def clip_of(sound: Any, sample_rate: int) -> Clip:

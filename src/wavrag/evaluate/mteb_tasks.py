@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from wavrag.data.tasks import Entry, Qrels, Task
+from wavrag.data.tasks import Qrels, Task, TaskContent
 from wavrag.errors import InputError, MissingExtraError
 
 try:
@@ -111,7 +111,7 @@ class MixedCorpusRetrieval(FolderRetrieval):
 _NAMES = {"t": "text", "a": "audio"}
 
 
-def modalities(entries: Iterable[Entry]) -> str:
+def modalities(entries: Iterable[TaskContent]) -> str:
     """`a` where there is sound, `t` where there are words, `at` for both, as mteb writes them."""
     entries = list(entries)
     heard = any(entry.audio is not None for entry in entries)
@@ -135,7 +135,7 @@ def retrieval_data(task: Task) -> dict[str, dict[str, Any]]:
     return {"default": {"test": test}}
 
 
-def rows_of(entries: Iterable[Entry], parts: str) -> Dataset:
+def rows_of(entries: Iterable[TaskContent], parts: str) -> Dataset:
     """Entries as a data set of mteb; what an entry has not is empty. Sound is a path."""
     entries = list(entries)
     columns: dict[str, list[Any]] = {"id": [entry.id for entry in entries]}

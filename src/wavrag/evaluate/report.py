@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from wavrag.data.tasks import Entry, Task
+from wavrag.data.tasks import Task, TaskContent
 from wavrag.evaluate.cost import Cost
 from wavrag.evaluate.metrics import CONFIDENCE, METRICS, RESAMPLES, SEED
-from wavrag.evaluate.system import PERCENTILES, Found, System
+from wavrag.evaluate.system import PERCENTILES, RetrievedHit, System
 
 COLUMN = 13  # characters of a figure
 
@@ -95,7 +95,7 @@ def _cost_dict(cost: Cost, cpu_price: float | None) -> dict[str, Any]:
     }
 
 
-def _entry_dict(entry: Entry) -> dict[str, Any]:
+def _entry_dict(entry: TaskContent) -> dict[str, Any]:
     fields = {
         "title": entry.title,
         "text": entry.text,
@@ -105,7 +105,7 @@ def _entry_dict(entry: Entry) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _found_dict(found: Found) -> dict[str, Any]:
+def _found_dict(found: RetrievedHit) -> dict[str, Any]:
     fields: Mapping[str, Any] = {
         "id": found.entry,
         "score": round(found.score, 6),

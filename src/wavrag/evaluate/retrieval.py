@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from wavrag import audio
-from wavrag.data.tasks import Entry, Task
+from wavrag.data.tasks import Task, TaskContent
 from wavrag.embed import Embedder, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate.cost import Cost
@@ -25,7 +25,7 @@ from wavrag.evaluate.metrics import (
     mean,
     rank_ids,
 )
-from wavrag.evaluate.system import LEGS, Found, Legs, System
+from wavrag.evaluate.system import LEGS, Legs, RetrievedHit, System
 from wavrag.evaluate.wer import WordErrors, word_errors
 from wavrag.kb import KnowledgeBase, ProgressSink
 from wavrag.kb.ingest import IngestOptions
@@ -46,7 +46,7 @@ class _Runs:
     """What every query found, for each choice of legs, and what it took."""
 
     ranked: Mapping[Legs, dict[str, list[str]]]
-    found: Mapping[Legs, dict[str, list[Found]]]
+    found: Mapping[Legs, dict[str, list[RetrievedHit]]]
     words: dict[str, str | None]
     milliseconds: list[float]
     cost: Cost
@@ -205,7 +205,7 @@ def _ask(
     on_query: QuerySink | None,
 ) -> _Runs:
     ranked: dict[Legs, dict[str, list[str]]] = {leg: {} for leg in LEGS}
-    found: dict[Legs, dict[str, list[Found]]] = {leg: {} for leg in LEGS}
+    found: dict[Legs, dict[str, list[RetrievedHit]]] = {leg: {} for leg in LEGS}
     words: dict[str, str | None] = {}
     milliseconds, cost = [], Cost()
     kb.retrieve(_query(next(iter(task.queries.values()))))  # the new index; is not counted
@@ -233,14 +233,14 @@ def _ask(
     return _Runs(ranked, found, words, milliseconds, cost)
 
 
-def _found(entry: str, hit: Scored | Hit) -> Found:
+def _found(entry: str, hit: Scored | Hit) -> RetrievedHit:
     passage = hit.passage
     if passage.modality == "audio":
         start, end, heard = passage.start, passage.end, passage.text
     else:
         start, end, heard = passage.char_start, passage.char_end, None
     span = (float(start), float(end)) if start is not None and end is not None else None
-    return Found(entry, hit.score, passage.place, span, passage.modality, heard)
+    return RetrievedHit(entry, hit.score, passage.place, span, passage.modality, heard)
 
 
 def _errors(task: Task, words: Mapping[str, str | None]) -> WordErrors | None:
@@ -259,6 +259,6 @@ def _list_of(leg: Legs, legs: Mapping[Leg, list[Scored]]) -> Sequence[Scored] | 
     return reciprocal_rank_fusion(legs) if leg == "fused" else legs.get(leg, [])
 
 
-def _query(entry: Entry) -> Query:
+def _query(entry: TaskContent) -> Query:
     clip = audio.load(entry.audio) if entry.audio is not None else None
     return Query(text=entry.words or None, clip=clip)

@@ -18,7 +18,7 @@ PERCENTILES = (50, 90, 95, 99)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RetrievedHit:
     """An entry that a query found, by its best passage.
 
     Attributes:
@@ -70,7 +70,7 @@ class System:
     ci95: Mapping[str, tuple[float, float]]
     values: Mapping[str, Sequence[float]]
     unanswered: int
-    found: Mapping[str, Sequence[Found]]
+    found: Mapping[str, Sequence[RetrievedHit]]
     words: Mapping[str, str | None]
     milliseconds: Sequence[float]
     indexing: Cost

@@ -19,7 +19,7 @@ from wavrag.audio import resample
 from wavrag.errors import GenerationError, InputError
 from wavrag.generate.base import Generator, Message, Part, QuestionPart, SourcePart, TextPart
 from wavrag.generate.prompts import label, render
-from wavrag.types import Clip, Given, Query
+from wavrag.types import Clip, Query, SourceForm
 
 RATE = 16_000  # Hz that models are given
 SHORTEST = 0.2  # seconds; a shorter clip ends in silence, as encoders need a few frames
@@ -109,8 +109,8 @@ class GivenMessages:
     """
 
     messages: list[Message]
-    sources: Mapping[int, Given]
-    question: Given | None
+    sources: Mapping[int, SourceForm]
+    question: SourceForm | None
     seconds: float
     tokens: int
 
@@ -157,8 +157,8 @@ def as_given(
         GenerationError: a question is a recording that does not fit and has no words.
     """
     sound = _fitting(messages, options) if options is not None else _Fitting(frozenset(), 0.0, 0)
-    sources: dict[int, Given] = {}
-    question: Given | None = None
+    sources: dict[int, SourceForm] = {}
+    question: SourceForm | None = None
     given = []
     for at, message in enumerate(messages):
         parts: list[Part] = []
@@ -258,7 +258,7 @@ def _fitting(messages: Sequence[Message], options: HearingOptions) -> _Fitting:
 
 def _question(
     part: QuestionPart, heard: bool, options: HearingOptions | None, query: Query | None
-) -> tuple[QuestionPart, Given]:
+) -> tuple[QuestionPart, SourceForm]:
     if heard:
         same = query is not None and query.clip is part.clip
         return replace(part, text=query.text if query and same else part.text), "sound"
@@ -276,7 +276,7 @@ def _question(
 
 def _source(
     part: SourcePart, heard: bool, options: HearingOptions | None
-) -> tuple[SourcePart, Given]:
+) -> tuple[SourcePart, SourceForm]:
     if heard:
         return part, "sound"
     if options is not None:

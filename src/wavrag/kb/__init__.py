@@ -1,6 +1,6 @@
 """One folder that knows recordings and texts: `KnowledgeBase` = embedder + store + search."""
 
-from wavrag.kb.ingest import Found, IngestOptions, clip_of, find_files
+from wavrag.kb.ingest import FileScan, IngestOptions, clip_of, find_files
 from wavrag.kb.knowledge_base import KnowledgeBase, Retrieval
 from wavrag.kb.report import AddReport, Progress, ProgressSink, document_dict
 

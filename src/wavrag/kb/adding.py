@@ -12,7 +12,7 @@ from wavrag.errors import InputError, StoreError
 from wavrag.kb.ingest import IngestOptions, Unit, check_document, content_hash, passages_of
 from wavrag.kb.prefetch import prefetch
 from wavrag.kb.report import AddReport, Progress, ProgressSink
-from wavrag.store import Record, Store
+from wavrag.store import Store, StoredPassage
 from wavrag.types import Document, Float32
 
 BATCH = 32  # texts embedded together
@@ -142,8 +142,8 @@ class _Run:
         self._on_progress = on_progress
         self._progress = Progress(0, total, 0, 0.0, "")
         self._hash = ""
-        self._records: list[Record] = []  # of the document that is being read
-        self._whole: list[tuple[End, list[Record]]] = []  # documents that wait to be stored
+        self._records: list[StoredPassage] = []  # of the document that is being read
+        self._whole: list[tuple[End, list[StoredPassage]]] = []  # documents that wait to be stored
         self._waiting = 0  # passages in `_whole`
         self._unindexed = 0  # passages stored since the indexes were brought up to date
         self._committed = time.monotonic()
@@ -171,7 +171,7 @@ class _Run:
         if passage.modality == "audio":
             passage = replace(passage, text=words)
         lexical = "\n".join(part for part in (passage.title, passage.section, passage.text) if part)
-        self._records.append(Record(passage, vector, lexical, self._hash))
+        self._records.append(StoredPassage(passage, vector, lexical, self._hash))
         seconds = (passage.end or 0.0) - (passage.start or 0.0)
         self._tell(
             passages=self._progress.passages + 1,

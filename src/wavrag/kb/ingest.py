@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from wavrag import audio, text
-from wavrag.audio.vad import SAMPLE_RATE
+from wavrag.audio.vad import VAD_RATE
 from wavrag.errors import InputError
-from wavrag.types import Clip, Document, Float32, Item, Metadata, NoteSink, Passage
+from wavrag.types import Clip, Document, EmbedInput, Float32, Metadata, NoteSink, Passage
 
 KNOWN_SUFFIXES = audio.AUDIO_SUFFIXES | text.TEXT_SUFFIXES
 SPLIT_VERSION = "1"  # part of every content hash: another way of cutting indexes files again
@@ -39,11 +39,11 @@ class Unit:
     """A passage and what is embedded for it."""
 
     passage: Passage
-    item: Item
+    item: EmbedInput
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FileScan:
     """What a search for files gave: documents, and what could not be used with the reason."""
 
     documents: tuple[Document, ...]
@@ -54,7 +54,7 @@ def find_files(
     paths: Sequence[str | os.PathLike[str]],
     globs: Sequence[str] = (),
     metadata: Metadata | None = None,
-) -> Found:
+) -> FileScan:
     """Files to index, in a stable order, each once.
 
     A folder is searched whole for files with a known suffix, leaving out hidden ones. A file that
@@ -86,7 +86,7 @@ def find_files(
             skipped.append((path.encode("utf-8", "replace").decode(), reason))
             continue
         documents.append(Document(id=path, path=path, metadata=metadata or {}))
-    return Found(tuple(documents), tuple(skipped))
+    return FileScan(tuple(documents), tuple(skipped))
 
 
 def _walk(folder: str, skipped: list[tuple[str, str]]) -> Iterator[str]:
@@ -208,16 +208,16 @@ def _audio_units(
     document: Document, blocks: Iterable[Float32], sample_rate: int, options: IngestOptions
 ) -> Iterator[Unit]:
     source = document.path or document.id
-    if sample_rate != SAMPLE_RATE:
+    if sample_rate != VAD_RATE:
         raise InputError(
-            f"{source}: recordings are cut at {SAMPLE_RATE} Hz, and the embedder hears"
+            f"{source}: recordings are cut at {VAD_RATE} Hz, and the embedder hears"
             f" {sample_rate} Hz: index recordings with another, such as cascade"
         )
     title = document.title or Path(source).stem
     base = Passage(document.id, 0, source=source, title=title, metadata=document.metadata)
     for ordinal, clip in enumerate(audio.windows(blocks, sample_rate, options.windows, source)):
         passage = replace(base, ordinal=ordinal, start=round(clip.start, 3), end=round(clip.end, 3))
-        yield Unit(passage, Item(text=readable(title), clip=clip))
+        yield Unit(passage, EmbedInput(text=readable(title), clip=clip))
 
 
 def _text_units(
@@ -243,7 +243,7 @@ def _text_units(
         )
         # Headings say what a passage is about where its own words do not.
         above = dict.fromkeys(part for part in (readable(title), chunk.section) if part)
-        yield Unit(passage, Item(text=f"{': '.join(above)}\n{chunk.text}"))
+        yield Unit(passage, EmbedInput(text=f"{': '.join(above)}\n{chunk.text}"))
 
 
 def readable(title: str) -> str:

@@ -20,8 +20,8 @@ from wavrag.kb.ingest import IngestOptions, clip_of
 from wavrag.kb.report import AddReport, ProgressSink
 from wavrag.kb.words import Words, with_voice
 from wavrag.search import reciprocal_rank_fusion
-from wavrag.store import LanceStore, Record, Store, StoredDocument
-from wavrag.types import Clip, Document, Float32, Hit, Item, Passage, Query
+from wavrag.store import LanceStore, Store, StoredDocument, StoredPassage
+from wavrag.types import Clip, Document, EmbedInput, Float32, Hit, Passage, Query
 
 CANDIDATES = 50  # that each leg gives to fusion, at least
 PASSAGES_AT_ONCE = 256  # of a document, read from the store
@@ -175,19 +175,19 @@ class KnowledgeBase:
         timings = {"embed": 1e3 * (embedded - started), "search": 1e3 * (done - embedded)}
         return Retrieval(tuple(hits), words, vector, timings)
 
-    def _query_items(self, query: Query) -> list[Item]:
+    def _query_items(self, query: Query) -> list[EmbedInput]:
         if query.clip is None:
             if not query.text or not query.text.strip():
                 raise InputError("the query is empty: give it words or a recording")
-            return [Item(text=query.text)]
+            return [EmbedInput(text=query.text)]
         spec = self.embedder.spec
         if spec.sampling_rate is None:
             raise InputError(f"{spec.name} embeds text only: ask in words, or index with another")
         clip = audio.resample(query.clip, spec.sampling_rate)
         if spec.max_audio_seconds is None or clip.duration <= spec.max_audio_seconds:
-            return [Item(query.text, clip)]
+            return [EmbedInput(query.text, clip)]
         windows = audio.windows([clip.samples], clip.sample_rate, self._options.windows)
-        return [Item(query.text, window) for window in windows]
+        return [EmbedInput(query.text, window) for window in windows]
 
     # Reading and listening to what was found
 
@@ -258,7 +258,7 @@ class KnowledgeBase:
         """Passages."""
         return self._store.count()
 
-    def scan(self) -> Iterator[Record]:
+    def scan(self) -> Iterator[StoredPassage]:
         """Every passage with its vector, in order of document and ordinal."""
         return self._store.scan()
 

@@ -27,7 +27,7 @@ ANSWERS = 32  # that are written at a time; the others wait
 
 
 @dataclass(eq=False)
-class Job:
+class SearchJob:
     """A piece of work that waits or runs.
 
     Attributes:
@@ -58,7 +58,7 @@ class Scheduler:
         """
         self.workers = config.threads() if workers is None else workers
         self._lock = threading.Lock()
-        self._waiting: list[Job] = []
+        self._waiting: list[SearchJob] = []
         self._order = 0
         self._closed = False
         self._pools: dict[Lane, ThreadPoolExecutor] = {}
@@ -71,7 +71,7 @@ class Scheduler:
                 "answer": ThreadPoolExecutor(ANSWERS, "wavrag-live-answer"),
             }
 
-    def submit(self, work: Callable[[], None], lane: Lane, due: float) -> Job:
+    def submit(self, work: Callable[[], None], lane: Lane, due: float) -> SearchJob:
         """Have work done; after `close` it never is.
 
         Args:
@@ -81,18 +81,18 @@ class Scheduler:
         """
         with self._lock:
             self._order += 1
-            job = Job(work, lane, due, self._order)
+            job = SearchJob(work, lane, due, self._order)
             if not self._closed:
                 self._waiting.append(job)
                 if self._pools:
                     self._pools[lane].submit(self._run_next, lane)
         return job
 
-    def hasten(self, job: Job, due: float) -> None:
+    def hasten(self, job: SearchJob, due: float) -> None:
         """Let a job of the front lane that waits be needed earlier."""
         job.due = due
 
-    def cancel(self, job: Job) -> bool:
+    def cancel(self, job: SearchJob) -> bool:
         """Take back a job; False if it runs already or is done."""
         with self._lock:
             if job in self._waiting:

@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from wavrag.audio.vad import SAMPLE_RATE
+from wavrag.audio.vad import VAD_RATE
 from wavrag.errors import WavRAGError
 from wavrag.kb.knowledge_base import Retrieval
 from wavrag.live.intake import SampleBuffer
 from wavrag.live.options import LiveOptions
-from wavrag.live.scheduler import Job, Scheduler
+from wavrag.live.scheduler import Scheduler, SearchJob
 from wavrag.live.voice import FRAME_MS, VoiceTrack
 from wavrag.types import Clip, Float32, Query
 
@@ -39,7 +39,7 @@ class Search:
     end: int
     asked: float
     samples: Float32 | None = None
-    job: Job | None = None
+    job: SearchJob | None = None
     began: float | None = None
     ended: float | None = None
     retrieval: Retrieval | None = None
@@ -49,7 +49,7 @@ class Search:
     def query(self) -> Query:
         """What is searched with."""
         assert self.samples is not None
-        return Query(clip=Clip(self.samples, SAMPLE_RATE))
+        return Query(clip=Clip(self.samples, VAD_RATE))
 
     @property
     def timings(self) -> dict[str, float]:
@@ -109,7 +109,7 @@ class Searches:
 
     def settled_end(self, last_voiced: int) -> int:
         """Where an utterance ends whose last voiced sample is before that one."""
-        return last_voiced + round(self.options.tail_ms * SAMPLE_RATE / 1e3)
+        return last_voiced + round(self.options.tail_ms * VAD_RATE / 1e3)
 
     def commit(self, end: int, now: float) -> Search:
         """The search of the whole utterance: done, under way, or asked for now."""

@@ -18,7 +18,7 @@ from typing import Self, TypeAlias
 
 import numpy as np
 
-from wavrag.audio.vad import FRAME, SAMPLE_RATE, voice_detector
+from wavrag.audio.vad import VAD_FRAME, VAD_RATE, voice_detector
 from wavrag.errors import InputError
 from wavrag.live.events import CancelReason, EndReason, Event, SpeechStarted
 from wavrag.live.intake import Chunk, Intake, SampleBuffer
@@ -228,9 +228,9 @@ class LiveTurn:
         """Go through the frames that samples complete."""
         self._buffer.append(samples)
         now = self._clock()
-        while self._listens() and self._buffer.end - self._track.end >= FRAME:
+        while self._listens() and self._buffer.end - self._track.end >= VAD_FRAME:
             at = self._track.end
-            voiced = self._track.hear(self._voice(self._buffer.cut(at, at + FRAME)))
+            voiced = self._track.hear(self._voice(self._buffer.cut(at, at + VAD_FRAME)))
             if self._turn is not None and voiced:
                 self._turn.spoken_at = self._second_of(self._track.end, now)
             self._after_frame(now)
@@ -255,13 +255,13 @@ class LiveTurn:
                 turn.spoken_at = self._second_of(track.end, now)
                 turn.started = True
                 turn.start = turn.searches.start = start
-                from_ms = 1e3 * voiced_from / SAMPLE_RATE
+                from_ms = 1e3 * voiced_from / VAD_RATE
                 self._tell(SpeechStarted(turn.number, self._outcomes.at_ms(turn), from_ms))
         if turn is None:
             return
         if self.options.mode == "hands-free" and track.pause >= frames_of(self.options.silence_ms):
             self._end(turn, "silence")
-        elif track.end - turn.start > self.options.max_seconds * SAMPLE_RATE - 2 * FRAME:
+        elif track.end - turn.start > self.options.max_seconds * VAD_RATE - 2 * VAD_FRAME:
             self._end(turn, "longest")
         elif turn.started:
             due = turn.spoken_at + self.options.silence_ms / 1e3
@@ -269,7 +269,7 @@ class LiveTurn:
 
     def _second_of(self, sample: int, now: float) -> float:
         """When a sample was spoken, if the newest one was just now."""
-        return now - (self._buffer.end - sample) / SAMPLE_RATE
+        return now - (self._buffer.end - sample) / VAD_RATE
 
     def _new_track(self) -> VoiceTrack:
         return VoiceTrack(self.options.threshold, self.options.onset_ms, self._buffer.end)
@@ -277,12 +277,12 @@ class LiveTurn:
     @property
     def _lead(self) -> int:
         """Samples kept before the first voice."""
-        return round(self.options.lead_ms * SAMPLE_RATE / 1e3)
+        return round(self.options.lead_ms * VAD_RATE / 1e3)
 
     @property
     def _needed(self) -> int:
         """Samples of the past that a turn may begin with."""
-        return self._lead + 2 * FRAME * frames_of(self.options.onset_ms)
+        return self._lead + 2 * VAD_FRAME * frames_of(self.options.onset_ms)
 
     # The turn that is being spoken
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from wavrag.audio.vad import FRAME, SAMPLE_RATE
+from wavrag.audio.vad import VAD_FRAME, VAD_RATE
 
-FRAME_MS = 1e3 * FRAME / SAMPLE_RATE
+FRAME_MS = 1e3 * VAD_FRAME / VAD_RATE
 HYSTERESIS = 0.15  # once in a voice, so much weaker a sign of it is enough
 
 
@@ -35,7 +35,7 @@ class VoiceTrack:
         within = bool(self._recent) and self._recent[-1]
         voiced = probability >= self._threshold - (HYSTERESIS if within else 0.0)
         self._recent.append(voiced)
-        self.end += FRAME
+        self.end += VAD_FRAME
         if voiced:
             self.voiced_frames += 1
             self.last_voiced = self.end
@@ -45,7 +45,7 @@ class VoiceTrack:
         """The sample at which speech began, as soon as there is enough of it."""
         if not self._recent or not self._recent[-1] or sum(self._recent) < self._onset:
             return None
-        return self.end - FRAME * (len(self._recent) - self._recent.index(True))
+        return self.end - VAD_FRAME * (len(self._recent) - self._recent.index(True))
 
     def begin(self) -> None:
         """A turn begins; of the voice before it, only what made it begin counts."""
@@ -54,7 +54,7 @@ class VoiceTrack:
     @property
     def pause(self) -> int:
         """Frames since the last one with a voice; 0 before the first."""
-        return 0 if self.last_voiced is None else (self.end - self.last_voiced) // FRAME
+        return 0 if self.last_voiced is None else (self.end - self.last_voiced) // VAD_FRAME
 
 
 def frames_of(milliseconds: float) -> int:

@@ -14,7 +14,7 @@ from typing import Self
 
 from wavrag import config, generate
 from wavrag.answer.options import AnswerOptions
-from wavrag.answer.pipeline import Answering, Asked
+from wavrag.answer.pipeline import AnswerPipeline, AnswerRequest
 from wavrag.answer.reasoning import ReasoningOptions
 from wavrag.answer.sampling import PathSink
 from wavrag.answer.stream import AnswerStream
@@ -160,7 +160,7 @@ class WavRAG:
             retrieval: what was found for the question, at least `CANDIDATES` hits where there are
                 so many; None retrieves.
         """
-        asked = Asked(
+        asked = AnswerRequest(
             as_query(question, where),
             options or GenerateOptions(),
             reasoning,
@@ -169,7 +169,7 @@ class WavRAG:
             Stop(),
             retrieval,
         )
-        answering = Answering(self.kb, self.generator, self.options)
+        answering = AnswerPipeline(self.kb, self.generator, self.options)
         return AnswerStream(answering.pieces(asked), asked.stop)
 
     def close(self) -> None:

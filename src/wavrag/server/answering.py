@@ -15,16 +15,16 @@ from fastapi import Request
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from wavrag.answer import AnswerStream, Found
+from wavrag.answer import AnswerStream, RetrievalResult
 from wavrag.errors import GenerationError
-from wavrag.server.problems import RefusedError
+from wavrag.server.problems import RequestError
 from wavrag.server.room import Room
 from wavrag.types import Answer
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-Event: TypeAlias = Found | str | Answer
+Event: TypeAlias = RetrievalResult | str | Answer
 HEARTBEAT = 15.0  # seconds of silence after which a comment shows that the connection stands
 GONE = 499  # status in the log of a request whose client went
 
@@ -92,7 +92,7 @@ async def until_gone(request: Request, work: Awaitable[T]) -> T:
     """The result of some work, which is cancelled when the client of the request goes.
 
     Raises:
-        RefusedError: it went.
+        RequestError: it went.
     """
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request.receive))
@@ -100,7 +100,7 @@ async def until_gone(request: Request, work: Awaitable[T]) -> T:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        raise RefusedError(GONE, "the client went before the end")
+        raise RequestError(GONE, "the client went before the end")
     finally:
         for one in (task, gone):
             one.cancel()

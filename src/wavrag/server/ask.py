@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from wavrag.answer import Found
+from wavrag.answer import RetrievalResult
 from wavrag.answer.reasoning import reasons
 from wavrag.errors import InputError, WavRAGError
 from wavrag.jsonable import answer_dict, hit_dict, milliseconds
@@ -115,7 +115,7 @@ async def _told(first: Event, events: AsyncGenerator[Event, None]) -> AsyncGener
 
 def _event(event: Event) -> bytes:
     match event:
-        case Found():
+        case RetrievalResult():
             found: dict[str, Any] = {
                 "question": event.question,
                 "hits": [hit_dict(hit) for hit in event.hits],

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from wavrag import audio
 from wavrag.answer.reasoning import ReasoningOptions
 from wavrag.generate import GenerateOptions
-from wavrag.server.problems import RefusedError
+from wavrag.server.problems import RequestError
 from wavrag.server.receive import received
 from wavrag.server.room import Room, room_of
 from wavrag.types import Clip, Query, Turn
@@ -54,7 +54,7 @@ class InputAudio(BaseModel):
     format: str | None = Field(None, description="ignored: the content tells")
 
 
-class Question(Strict):
+class QuestionBody(Strict):
     """Words, a recording, or both."""
 
     text: Words | None = Field(None, description="the question in words")
@@ -62,13 +62,13 @@ class Question(Strict):
     where: Words | None = Field(None, description="filter, such as `year >= 2020`")
 
 
-class SearchRequest(Question):
+class SearchRequest(QuestionBody):
     """What `POST /v1/search` takes."""
 
     k: int = Field(10, ge=1, le=MOST_HITS, description="most hits")
 
 
-class AskRequest(Question):
+class AskRequest(QuestionBody):
     """What `POST /v1/ask` takes."""
 
     stream: bool = Field(False, description="answer with server-sent events")
@@ -100,7 +100,7 @@ async def read_question(request: Request, model: type[M]) -> tuple[M, Query]:
 
     Raises:
         RequestValidationError: the body is no such thing.
-        RefusedError: the recording is damaged or too long, or there is neither words nor sound.
+        RequestError: the recording is damaged or too long, or there is neither words nor sound.
     """
     room = room_of(request)
     sound: bytes | None = None
@@ -117,7 +117,7 @@ async def read_question(request: Request, model: type[M]) -> tuple[M, Query]:
     clip = await room.compute("decode", spoken, sound, room) if sound is not None else None
     text = asked.text.strip() if asked.text else None
     if clip is None and not text:
-        raise RefusedError(400, "there is no question: give text, audio, or both")
+        raise RequestError(400, "there is no question: give text, audio, or both")
     return asked, Query(text or None, clip, asked.where)
 
 
@@ -149,12 +149,12 @@ def decoded(data: str) -> bytes:
     """The bytes of a base64 text.
 
     Raises:
-        RefusedError: it is none.
+        RequestError: it is none.
     """
     try:
         return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise RefusedError(400, f"the recording is no base64 ({error}): encode it so") from error
+        raise RequestError(400, f"the recording is no base64 ({error}): encode it so") from error
 
 
 class _Recording(io.BytesIO):
@@ -166,18 +166,18 @@ def spoken(data: bytes, room: Room) -> Clip:
 
     Raises:
         AudioError: it cannot be decoded.
-        RefusedError: it is too long.
+        RequestError: it is too long.
     """
     limit = room.options.max_question_seconds
     clip = audio.load(_Recording(data), end=limit + 1)
     if clip.duration > limit:
-        raise RefusedError(
+        raise RequestError(
             413, f"the recording lasts more than {limit:g} s: ask a shorter question"
         )
     return Clip(clip.samples, clip.sample_rate)
 
 
-def question_body(model: type[Question]) -> dict[str, Any]:
+def question_body(model: type[QuestionBody]) -> dict[str, Any]:
     """The body of a question in OpenAPI: JSON, or a form whose part `audio` is a file."""
     schema = _inlined(model)
     form = {**schema, "properties": dict(schema["properties"])}

@@ -22,9 +22,9 @@ from wavrag.generate import GenerateOptions
 from wavrag.jsonable import answer_dict
 from wavrag.server.answering import Event, EventStream, sse, until_gone, whole, written
 from wavrag.server.bodies import MOST_TOKENS, Words, decoded, spoken
-from wavrag.server.embeddings import AudioPart, Part, TextPart
+from wavrag.server.embeddings import AudioPart, Part, TextInput
 from wavrag.server.models import CHAT, check_model
-from wavrag.server.problems import RefusedError, message_of, problem, status_of
+from wavrag.server.problems import RequestError, message_of, problem, status_of
 from wavrag.server.room import Room, room_of
 from wavrag.server.shapes import CompletionShape, problems
 from wavrag.types import Answer, Query, Turn
@@ -47,7 +47,7 @@ class ChatMessage(BaseModel):
         """What is written in it."""
         if isinstance(self.content, str):
             return self.content
-        return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
+        return "\n".join(part.text for part in self.content if isinstance(part, TextInput))
 
     @property
     def sounds(self) -> list[str]:
@@ -120,15 +120,15 @@ async def _query(body: ChatRequest, room: Room) -> Query:
     """The question that the last message asks."""
     last = body.messages[-1]
     if last.role != "user":
-        raise RefusedError(400, f"the last message is the {last.role}'s: end with the user's")
+        raise RequestError(400, f"the last message is the {last.role}'s: end with the user's")
     if len(last.sounds) > 1:
-        raise RefusedError(400, "the question holds more than one recording: send one")
+        raise RequestError(400, "the question holds more than one recording: send one")
     clip = None
     if last.sounds:
         clip = await room.compute("decode", spoken, decoded(last.sounds[0]), room)
     text = last.words.strip() or None
     if text is None and clip is None:
-        raise RefusedError(400, "the question is empty: give it words or a recording")
+        raise RequestError(400, "the question is empty: give it words or a recording")
     return Query(text, clip, body.where)
 
 

@@ -15,9 +15,9 @@ from wavrag.audio.encode import encode, media_type
 from wavrag.errors import AudioError
 from wavrag.jsonable import passage_dict
 from wavrag.kb import document_dict
-from wavrag.server.jobs import Job, Upload, job_dict, sync_folder
+from wavrag.server.jobs import IndexJob, Upload, job_dict, sync_folder
 from wavrag.server.kinds import MEDIA_TYPES, check_file
-from wavrag.server.problems import RefusedError
+from wavrag.server.problems import RequestError
 from wavrag.server.receive import Form, received
 from wavrag.server.room import Room, room_of
 from wavrag.server.shapes import (
@@ -79,17 +79,17 @@ async def upload(request: Request, room: Shared, wait: Wait = 0) -> Response:
         request, room.incoming, options.max_upload_files, options.free_bytes
     ) as form:
         if not form.files:
-            raise RefusedError(400, "there is no file: send one in a part with a file name")
+            raise RequestError(400, "there is no file: send one in a part with a file name")
         job = await room.compute("take", _take, room, form)
     return JSONResponse(job_dict(await _ended(room, job, wait)), 202)
 
 
-def _take(room: Room, form: Form) -> Job:
+def _take(room: Room, form: Form) -> IndexJob:
     """Check files, move them to where they are kept, and promise to index them."""
     metadata = _metadata(form.fields.get("metadata"))
     title = " ".join(form.fields.get("title", "").split())
     if title and len(form.files) > 1:
-        raise RefusedError(400, "a title is for a single file: send files of their own one by one")
+        raise RequestError(400, "a title is for a single file: send files of their own one by one")
     kinds = [check_file(file.path, file.name, room.options) for file in form.files]
     uploads: list[Upload] = []
     try:
@@ -115,7 +115,7 @@ def _metadata(field: str | None) -> dict[str, Scalar]:
     try:
         values = json.loads(field)
     except (ValueError, RecursionError) as error:
-        raise RefusedError(422, f"metadata is no JSON ({error}): send an object") from error
+        raise RequestError(422, f"metadata is no JSON ({error}): send an object") from error
     plain = isinstance(values, dict) and all(
         isinstance(value, str | bool)
         or (isinstance(value, int) and -(2**63) <= value < 2**63)
@@ -123,17 +123,17 @@ def _metadata(field: str | None) -> dict[str, Scalar]:
         for value in values.values()
     )
     if not plain:
-        raise RefusedError(
+        raise RequestError(
             422, "metadata is no flat object: give strings, numbers and truth values under its keys"
         )
     try:
         json.dumps(values, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise RefusedError(422, "metadata holds halves of characters: write it anew") from error
+        raise RequestError(422, "metadata holds halves of characters: write it anew") from error
     return dict(values)
 
 
-async def _ended(room: Room, job: Job, seconds: float) -> Job:
+async def _ended(room: Room, job: IndexJob, seconds: float) -> IndexJob:
     """A job, after its end or so long."""
     if seconds and not job.has_ended:
         await room.wait(job, seconds)
@@ -181,7 +181,7 @@ async def recording(
     passage = await _head(room, document_id)
     path = room.located(passage.source)
     if passage.modality != "audio" or not path.is_file():
-        raise RefusedError(404, f"there is no recording of {document_id}: its file is not there")
+        raise RequestError(404, f"there is no recording of {document_id}: its file is not there")
     if start is None and end is None:
         kind = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
         return FileResponse(path, media_type=kind)
@@ -189,7 +189,7 @@ async def recording(
     last = end if end is not None else first + room.options.max_span_seconds
     if not 0 < last - first <= room.options.max_span_seconds:
         limit = room.options.max_span_seconds
-        raise RefusedError(400, f"a span has more than 0 and at most {limit:g} s: ask for less")
+        raise RequestError(400, f"a span has more than 0 and at most {limit:g} s: ask for less")
     data = await room.compute("cut", _cut, path, first, last, format, document_id)
     return Response(data, media_type=media_type(format))
 
@@ -266,21 +266,21 @@ async def job(room: Shared, job_id: str, wait: Wait = 0) -> Response:
     """How far a job is."""
     found = room.jobs.get(job_id)
     if found is None:
-        raise RefusedError(404, f"there is no job {job_id}: it may have ended long ago")
+        raise RequestError(404, f"there is no job {job_id}: it may have ended long ago")
     return JSONResponse(job_dict(await _ended(room, found, wait)))
 
 
 async def _head(room: Room, document_id: str) -> Passage:
     passage = await room.compute("get", room.rag.kb.head, document_id)
     if passage is None:
-        raise RefusedError(404, f"there is no document {document_id}: see /v1/documents")
+        raise RequestError(404, f"there is no document {document_id}: see /v1/documents")
     return passage
 
 
 async def _passages(room: Room, document_id: str) -> list[Passage]:
     passages = await room.compute("get", room.rag.kb.passages, document_id)
     if not passages:
-        raise RefusedError(404, f"there is no document {document_id}: see /v1/documents")
+        raise RequestError(404, f"there is no document {document_id}: see /v1/documents")
     return passages
 
 

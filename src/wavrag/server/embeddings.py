@@ -20,17 +20,17 @@ from wavrag.embed.base import check_items
 from wavrag.errors import EmbedderError
 from wavrag.server.bodies import InputAudio, Words, decoded, spoken
 from wavrag.server.models import check_model
-from wavrag.server.problems import RefusedError
+from wavrag.server.problems import RequestError
 from wavrag.server.room import Room, room_of
 from wavrag.server.shapes import EmbeddingsShape, problems
-from wavrag.types import Float32, Item
+from wavrag.types import EmbedInput, Float32
 
 AT_ONCE = 32  # items that are embedded together
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
 
-class TextPart(BaseModel):
+class TextInput(BaseModel):
     """Words of a message."""
 
     type: Literal["text"]
@@ -44,7 +44,7 @@ class AudioPart(BaseModel):
     input_audio: InputAudio
 
 
-Part = Annotated[TextPart | AudioPart, Field(discriminator="type")]
+Part = Annotated[TextInput | AudioPart, Field(discriminator="type")]
 
 
 class PartsMessage(BaseModel):
@@ -75,10 +75,10 @@ async def embeddings(body: EmbeddingsRequest, room: Annotated[Room, Depends(room
     spec = room.rag.kb.embedder.spec
     check_model(body.model, spec.name)
     if body.dimensions not in (None, spec.dim):
-        raise RefusedError(400, f"{spec.name} has {spec.dim} dimensions: leave dimensions out")
+        raise RequestError(400, f"{spec.name} has {spec.dim} dimensions: leave dimensions out")
     entries = _entries(body)
     if len(entries) > room.options.max_inputs:
-        raise RefusedError(413, f"more than {room.options.max_inputs} inputs: send fewer at a time")
+        raise RequestError(413, f"more than {room.options.max_inputs} inputs: send fewer at a time")
     vectors = await room.compute("embed", _embedded, room, entries, body.input_type)
     as_base64 = body.encoding_format == "base64"
     data = [
@@ -96,13 +96,13 @@ async def embeddings(body: EmbeddingsRequest, room: Annotated[Room, Depends(room
     return JSONResponse({"object": "list", "data": data, "model": spec.name, "usage": usage})
 
 
-Entry = Sequence[TextPart | AudioPart]
+Entry = Sequence[TextInput | AudioPart]
 
 
 def _entries(body: EmbeddingsRequest) -> list[Entry]:
     """The parts of each item that is embedded."""
     if (body.input is None) == (body.messages is None):
-        raise RefusedError(400, "give either input or messages")
+        raise RequestError(400, "give either input or messages")
     if body.messages is not None:
         content = body.messages[0].content
         return [[_text(content)] if isinstance(content, str) else content]
@@ -111,8 +111,8 @@ def _entries(body: EmbeddingsRequest) -> list[Entry]:
     return [[_text(one) if isinstance(one, str) else one] for one in given]
 
 
-def _text(words: str) -> TextPart:
-    return TextPart(type="text", text=words)
+def _text(words: str) -> TextInput:
+    return TextInput(type="text", text=words)
 
 
 def _embedded(room: Room, entries: list[Entry], role: Literal["query", "passage"]) -> Float32:
@@ -123,21 +123,21 @@ def _embedded(room: Room, entries: list[Entry], role: Literal["query", "passage"
         try:
             check_items(embedder.spec, items)
         except EmbedderError as error:
-            raise RefusedError(400, str(error)) from error
+            raise RequestError(400, str(error)) from error
         rows.append(embedder.embed(items, role))
     return np.concatenate(rows)
 
 
-def _item(room: Room, entry: Entry) -> Item:
+def _item(room: Room, entry: Entry) -> EmbedInput:
     """What is embedded for the parts of a message."""
-    words = "\n".join(part.text for part in entry if isinstance(part, TextPart))
+    words = "\n".join(part.text for part in entry if isinstance(part, TextInput))
     sounds = [part.input_audio for part in entry if isinstance(part, AudioPart)]
     if not sounds:
         if not words.strip():
-            raise RefusedError(400, "an input is empty: give it words or sound")
-        return Item(words)
+            raise RequestError(400, "an input is empty: give it words or sound")
+        return EmbedInput(words)
     if len(sounds) > 1:
-        raise RefusedError(400, "a message holds more than one recording: send one at a time")
+        raise RequestError(400, "a message holds more than one recording: send one at a time")
     rate = room.rag.kb.embedder.spec.sampling_rate
     clip = spoken(decoded(sounds[0].data), room)
-    return Item(words.strip() or None, clip if rate is None else audio.resample(clip, rate))
+    return EmbedInput(words.strip() or None, clip if rate is None else audio.resample(clip, rate))

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wavrag.server.options import LOOPBACK, ServerOptions
-from wavrag.server.problems import RefusedError, problem
+from wavrag.server.problems import RequestError, problem
 
 UPLOADS = "/v1/documents"
 _PROTECTED = ("/v1/", "/metrics", "/openapi.json")
@@ -91,16 +91,16 @@ class Guard:
             return
         await self._app(scope, self._measured(receive, self._limit(scope)), send_safely)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> RefusedError | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> RequestError | None:
         """Why a request is refused before anything of it is read; None if it is not."""
         host = headers.get("host", "")
         if not self._options.tokens and _name(host) not in (*LOOPBACK, *self._options.hosts):
-            return RefusedError(
+            return RequestError(
                 421, "this server is not known by that name: allow the name with --allow-host"
             )
         origin = headers.get("origin")
         if origin is not None and not self._is_ours(origin, host):
-            return RefusedError(
+            return RequestError(
                 403, "web pages of other servers may not call this one: allow one with"
                 " --allow-origin"
             )  # fmt: skip
@@ -111,7 +111,7 @@ class Guard:
         if self._tokens and path.startswith(_PROTECTED) and not preflight:
             kind, _, token = headers.get("authorization", "").partition(" ")
             if kind.lower() != "bearer" or not self._tokens.accept(token.strip()):
-                return RefusedError(
+                return RequestError(
                     401,
                     "a token is needed: send it as `Authorization: Bearer TOKEN`",
                     {"www-authenticate": "Bearer"},
@@ -119,7 +119,7 @@ class Guard:
         declared = headers.get("content-length", "")
         limit = self._limit(scope)
         if declared.isdecimal() and int(declared) > limit:
-            return RefusedError(413, f"the body is larger than {limit} bytes: send less at a time")
+            return RequestError(413, f"the body is larger than {limit} bytes: send less at a time")
         return None
 
     def _is_ours(self, origin: str, host: str) -> bool:
@@ -144,14 +144,14 @@ class Guard:
                 async with asyncio.timeout(seconds):
                     message = await receive()
             except TimeoutError:
-                raise RefusedError(
+                raise RequestError(
                     408, f"nothing of the body came for {seconds:g} s: send it again"
                 ) from None
             if message["type"] == "http.request":
                 read += len(message.get("body", b""))
                 whole = not message.get("more_body", False)
                 if read > limit:
-                    raise RefusedError(
+                    raise RequestError(
                         413, f"the body is larger than {limit} bytes: send less at a time"
                     )
             return message

@@ -40,7 +40,7 @@ class Upload:
 
 
 @dataclass(slots=True)
-class Job:
+class IndexJob:
     """Files to index, or documents to remove.
 
     Attributes:
@@ -75,7 +75,7 @@ class Job:
         return self.state in ENDED
 
 
-def job_dict(job: Job) -> dict[str, Any]:
+def job_dict(job: IndexJob) -> dict[str, Any]:
     """A job in JSON."""
     return {
         "id": job.id,
@@ -122,18 +122,18 @@ class JobFolder:
         kind: Literal["add", "remove"],
         uploads: list[Upload] | None = None,
         document_ids: list[str] | None = None,
-    ) -> Job:
+    ) -> IndexJob:
         """A new job; on disk when the call returns."""
         with self._lock:
             self._number += 1
             # What cannot be guessed keeps others from asking for it.
             id = f"{self._number:010d}-{secrets.token_hex(8)}"
-            job = Job(id, kind, now(), uploads or [], document_ids or [])
+            job = IndexJob(id, kind, now(), uploads or [], document_ids or [])
             self._write(job)
             self._jobs[id] = job
         return job
 
-    def save(self, job: Job) -> None:
+    def save(self, job: IndexJob) -> None:
         """Write a job's state down, and forget the oldest that ended."""
         with self._lock:
             self._write(job)
@@ -142,11 +142,11 @@ class JobFolder:
                 del self._jobs[id]
                 self._path(id).unlink(missing_ok=True)
 
-    def get(self, id: str) -> Job | None:
+    def get(self, id: str) -> IndexJob | None:
         """A job; None if there is none of that id, or no more."""
         return self._jobs.get(id)
 
-    def all(self) -> list[Job]:
+    def all(self) -> list[IndexJob]:
         """Every job, oldest first."""
         with self._lock:
             return list(self._jobs.values())
@@ -154,7 +154,7 @@ class JobFolder:
     def _path(self, id: str) -> Path:
         return self._folder / f"{id}.json"
 
-    def _write(self, job: Job) -> None:
+    def _write(self, job: IndexJob) -> None:
         path = self._path(job.id)
         scratch = path.with_name(f".{path.name}.new")
         try:
@@ -178,11 +178,11 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _read(path: Path) -> Job:
+def _read(path: Path) -> IndexJob:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         values["uploads"] = [Upload(**upload) for upload in values["uploads"]]
-        return Job(**values)
+        return IndexJob(**values)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StoreError(
             f"the job {path} cannot be read ({error}): move it away, and upload its documents again"

@@ -11,7 +11,7 @@ from wavrag import audio, text
 from wavrag.audio.source import opened
 from wavrag.errors import AudioError, DocumentError
 from wavrag.server.options import ServerOptions
-from wavrag.server.problems import RefusedError
+from wavrag.server.problems import RequestError
 from wavrag.text.html import declared_encoding
 from wavrag.text.plain import decode
 
@@ -86,19 +86,19 @@ def check_file(path: Path, name: str, options: ServerOptions) -> Kind:
         options: limits.
 
     Raises:
-        RefusedError: it is nothing that can be indexed, or too long.
+        RequestError: it is nothing that can be indexed, or too long.
     """
     with path.open("rb") as file:
         head = file.read(HEAD)
     if not head:
-        raise RefusedError(400, f"{name}: is empty (0 bytes): send a file with content")
+        raise RequestError(400, f"{name}: is empty (0 bytes): send a file with content")
     suffix = recording_suffix(head)
     if suffix is not None:
         return _recording(path, name, suffix, options)
     size = path.stat().st_size
     if size > options.max_text_bytes:
         limit = options.max_text_bytes
-        raise RefusedError(
+        raise RequestError(
             413, f"{name}: is no recording, and larger than {limit} bytes: send it in parts"
         )
     if b"%PDF-" in head[:1024]:
@@ -114,10 +114,10 @@ def _recording(path: Path, name: str, suffix: str, options: ServerOptions) -> Ki
             seconds = source.duration or 0.0
         next(audio.stream(path))
     except AudioError as error:
-        raise RefusedError(415, _named(error, path, name)) from error
+        raise RequestError(415, _named(error, path, name)) from error
     if seconds > options.max_recording_seconds:
         limit = options.max_recording_seconds / 3600
-        raise RefusedError(
+        raise RequestError(
             413, f"{name}: lasts {seconds / 3600:.1f} h, and {limit:g} h is the limit: cut it"
         )
     return Kind(suffix)
@@ -129,7 +129,7 @@ def _text(path: Path, name: str, kind: Literal["txt", "md", "html"]) -> Kind:
         characters, _ = decode(data, name, declared_encoding(data) if kind == "html" else "")
         return Kind(f".{kind}", text.parse(characters, kind).title)
     except DocumentError as error:
-        raise RefusedError(
+        raise RequestError(
             415, f"{name}: cannot be indexed ({error}); taken are {_ACCEPTED}"
         ) from error
 

@@ -22,7 +22,7 @@ from wavrag.live import LiveOptions, event_dict
 from wavrag.live.aio import AsyncLiveTurn
 from wavrag.server.bodies import MOST_HITS, MOST_TOKENS, MOST_TURNS, Said, Strict, Words
 from wavrag.server.guard import Tokens
-from wavrag.server.problems import RefusedError
+from wavrag.server.problems import RequestError
 from wavrag.server.room import Room
 
 FIRST_MESSAGE = 10.0  # seconds in which a client says how it will be listened to
@@ -82,7 +82,7 @@ async def live(socket: WebSocket) -> None:
         await socket.close()
     except WebSocketDisconnect:
         return
-    except RefusedError as error:
+    except RequestError as error:
         await _refuse(socket, REFUSED, str(error.detail))
     except WavRAGError as error:
         await _refuse(socket, FAULTY, str(error))
@@ -93,7 +93,7 @@ async def _start(socket: WebSocket, tokens: Tokens) -> Start:
         async with asyncio.timeout(FIRST_MESSAGE):
             start = Start.model_validate_json(await _text(socket))
     except TimeoutError:
-        raise RefusedError(
+        raise RequestError(
             408, f"no first message came within {FIRST_MESSAGE:g} s: say how to listen"
         ) from None
     except ValidationError as error:
@@ -101,7 +101,7 @@ async def _start(socket: WebSocket, tokens: Tokens) -> Start:
         place = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{place or 'the first message'}: {first['msg']}") from error
     if tokens and not tokens.accept(start.token or ""):
-        raise RefusedError(401, "a token is needed: send it as `token` in the first message")
+        raise RequestError(401, "a token is needed: send it as `token` in the first message")
     return start
 
 

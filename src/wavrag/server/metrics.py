@@ -7,7 +7,7 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wavrag.server.jobs import Job
+from wavrag.server.jobs import IndexJob
 
 _SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5, 10, 30, 120)
 
@@ -48,7 +48,7 @@ class Metrics:
         """Note what a stage took."""
         self._stages.labels(name).observe(seconds)
 
-    def job_ended(self, job: Job) -> None:
+    def job_ended(self, job: IndexJob) -> None:
         """Note how a job ended."""
         self._jobs.labels(job.kind, job.state).inc()
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse, Response
 
-from wavrag.server.problems import RefusedError
+from wavrag.server.problems import RequestError
 from wavrag.server.room import Room, room_of
 from wavrag.server.shapes import ModelsShape, problems
 from wavrag.speech import Engine
@@ -45,7 +45,7 @@ def check_model(given: str, wanted: str) -> None:
     """Refuse another model than the one that is served.
 
     Raises:
-        RefusedError: it is another one.
+        RequestError: it is another one.
     """
     if given != wanted:
-        raise RefusedError(404, f"there is no model {given[:100]!r} here: ask for {wanted!r}")
+        raise RequestError(404, f"there is no model {given[:100]!r} here: ask for {wanted!r}")

@@ -41,7 +41,7 @@ _STATUS: tuple[tuple[type[WavRAGError], int], ...] = (
 )
 
 
-class RefusedError(HTTPException):
+class RequestError(HTTPException):
     """A request that is refused, with a message that says what to do."""
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:

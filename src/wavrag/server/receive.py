@@ -17,7 +17,7 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from wavrag.server.problems import RefusedError
+from wavrag.server.problems import RequestError
 
 MAX_FIELD = 1 << 16  # bytes of all fields together
 MAX_PARTS = 1000
@@ -66,13 +66,13 @@ async def received(
         free_bytes: of disk that must stay free.
 
     Raises:
-        RefusedError: the body is no such form, has too much of something, or a name that no file
+        RequestError: the body is no such form, has too much of something, or a name that no file
             may have.
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
-        raise RefusedError(415, "the body is no form: send it as multipart/form-data")
+        raise RequestError(415, "the body is no form: send it as multipart/form-data")
     declared = request.headers.get("content-length", "")
     _check_disk(folder, int(declared) if declared.isdecimal() else 0, free_bytes)
     reader = _Reader(folder, max_files)
@@ -88,9 +88,9 @@ async def received(
                 await to_thread.run_sync(parser.write, chunk)
             parser.finalize()
         except FormParserError as error:
-            raise RefusedError(400, f"the form is damaged ({error}): send it again") from error
+            raise RequestError(400, f"the form is damaged ({error}): send it again") from error
         if not reader.ended:
-            raise RefusedError(400, "the form has no end: send it again")
+            raise RequestError(400, "the form has no end: send it again")
         yield reader.form
     finally:
         reader.clear()
@@ -98,7 +98,7 @@ async def received(
 
 def _check_disk(folder: Path, size: int, free_bytes: int) -> None:
     if shutil.disk_usage(folder).free - size < free_bytes:
-        raise RefusedError(413, "the server's disk has no room for it: remove something first")
+        raise RequestError(413, "the server's disk has no room for it: remove something first")
 
 
 class _Reader:
@@ -140,7 +140,7 @@ class _Reader:
     def _begin(self) -> None:
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise RefusedError(413, f"the form has more than {MAX_PARTS} parts: send fewer")
+            raise RequestError(413, f"the form has more than {MAX_PARTS} parts: send fewer")
         self._headers = {}
         self._header = [b"", b""]
 
@@ -159,7 +159,7 @@ class _Reader:
             return
         name = checked_name(options[b"filename"])
         if len(self.form.files) == self._max_files:
-            raise RefusedError(413, f"more than {self._max_files} files: send fewer at a time")
+            raise RequestError(413, f"more than {self._max_files} files: send fewer at a time")
         file = ReceivedFile(self._folder / secrets.token_hex(16), name, part)
         self._file = file.path.open("xb")
         self._hash = hashlib.sha256()
@@ -173,7 +173,7 @@ class _Reader:
         elif self._field is not None:
             self._field_bytes += len(data)
             if self._field_bytes > MAX_FIELD:
-                raise RefusedError(413, f"the fields hold more than {MAX_FIELD} bytes: send less")
+                raise RequestError(413, f"the fields hold more than {MAX_FIELD} bytes: send less")
             self._field[1].append(data)
 
     def _end(self) -> None:
@@ -188,7 +188,7 @@ class _Reader:
             try:
                 self.form.fields[part] = b"".join(data).decode()
             except UnicodeDecodeError as error:
-                raise RefusedError(400, f"the field {part} is not UTF-8: encode it so") from error
+                raise RequestError(400, f"the field {part} is not UTF-8: encode it so") from error
             self._field = None
 
     def _finish(self) -> None:
@@ -199,16 +199,16 @@ def checked_name(raw: bytes) -> str:
     """The name of a file as its sender gave it.
 
     Raises:
-        RefusedError: it is none that a file has: empty, a path, too long, or not to be shown.
+        RequestError: it is none that a file has: empty, a path, too long, or not to be shown.
     """
     try:
         name = raw.decode()
     except UnicodeDecodeError as error:
-        raise RefusedError(400, "a file's name is not UTF-8: encode it so") from error
+        raise RequestError(400, "a file's name is not UTF-8: encode it so") from error
     if not name.strip() or name in (".", "..") or "/" in name or "\\" in name:
-        raise RefusedError(400, f"{name[:60]!r} is no name of a file: send a name without a path")
+        raise RequestError(400, f"{name[:60]!r} is no name of a file: send a name without a path")
     if len(raw) > LONGEST_NAME:
-        raise RefusedError(400, f"a file's name has more than {LONGEST_NAME} bytes: shorten it")
+        raise RequestError(400, f"a file's name has more than {LONGEST_NAME} bytes: shorten it")
     if not name.isprintable():
-        raise RefusedError(400, f"{name!r} holds characters that no name has: rename the file")
+        raise RequestError(400, f"{name!r} holds characters that no name has: rename the file")
     return name

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from wavrag.errors import SpeechError, StoreError
 from wavrag.live import Scheduler
 from wavrag.rag import WavRAG
-from wavrag.server.jobs import Job, JobFolder
+from wavrag.server.jobs import IndexJob, JobFolder
 from wavrag.server.metrics import Metrics
 from wavrag.server.options import ServerOptions
 from wavrag.server.writer import Writer, is_generated
@@ -120,7 +120,7 @@ class Room:
         self.metrics.stage(stage, time.perf_counter() - started)
         return result
 
-    async def wait(self, job: Job, seconds: float) -> None:
+    async def wait(self, job: IndexJob, seconds: float) -> None:
         """Wait for a job's end, at most so long, without taking a thread."""
         deadline = time.monotonic() + seconds
         while not job.has_ended and self.writer.is_working and time.monotonic() < deadline:

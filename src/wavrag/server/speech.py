@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wavrag.audio.encode import AudioFormat, encode, media_type
 from wavrag.server.models import check_model, speech_model
-from wavrag.server.problems import RefusedError
+from wavrag.server.problems import RequestError
 from wavrag.server.room import Room, room_of
 from wavrag.server.shapes import problems
 from wavrag.speech import Engine, Style, speak
@@ -42,11 +42,11 @@ async def speech(body: SpeechRequest, room: Annotated[Room, Depends(room_of)]) -
     """A text said aloud."""
     engine = room.voice
     if engine is None:
-        raise RefusedError(404, "nothing here can speak: apt-get install espeak-ng on the server")
+        raise RequestError(404, "nothing here can speak: apt-get install espeak-ng on the server")
     check_model(body.model, speech_model(engine))
     if len(body.input) > room.options.max_speech_chars:
         limit = room.options.max_speech_chars
-        raise RefusedError(413, f"the text has more than {limit} characters: send less at a time")
+        raise RequestError(413, f"the text has more than {limit} characters: send less at a time")
     data = await room.compute("speak", _said, engine, body)
     return Response(data, media_type=media_type(body.response_format))
 

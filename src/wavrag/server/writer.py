@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from wavrag.errors import WavRAGError
 from wavrag.kb import KnowledgeBase, Progress
-from wavrag.server.jobs import Job, JobFolder, Upload, now
+from wavrag.server.jobs import IndexJob, JobFolder, Upload, now
 from wavrag.server.options import ServerOptions
 from wavrag.types import Document
 
@@ -61,7 +61,7 @@ class Writer:
         jobs: JobFolder,
         uploads: Path,
         options: ServerOptions,
-        on_end: Callable[[Job], None] = lambda job: None,
+        on_end: Callable[[IndexJob], None] = lambda job: None,
     ) -> None:
         self._kb = kb
         self._jobs = jobs
@@ -69,7 +69,7 @@ class Writer:
         self._options = options
         self._on_end = on_end
         self._changed = threading.Condition()
-        self._queue: list[Job] = [job for job in jobs.all() if not job.has_ended]
+        self._queue: list[IndexJob] = [job for job in jobs.all() if not job.has_ended]
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="wavrag-write")
 
@@ -95,7 +95,7 @@ class Writer:
         kind: Literal["add", "remove"],
         uploads: list[Upload] | None = None,
         document_ids: list[str] | None = None,
-    ) -> Job:
+    ) -> IndexJob:
         """A new job; it survives a killed process from here on."""
         with self._changed:
             job = self._jobs.create(kind, uploads, document_ids)
@@ -124,7 +124,7 @@ class Writer:
                 with self._changed:
                     self._changed.wait_for(lambda: self._stopping, pause)
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: IndexJob) -> None:
         """One attempt at a job."""
         if job.attempts >= self._options.attempts:
             tries = job.attempts
@@ -149,7 +149,7 @@ class Writer:
             job.report = report
             self._end(job, "done", None)
 
-    def _end(self, job: Job, state: Literal["done", "failed"], error: str | None) -> None:
+    def _end(self, job: IndexJob, state: Literal["done", "failed"], error: str | None) -> None:
         for upload in job.uploads:
             source = self._source(upload.document_id)
             if source is None or Path(source).name != upload.file:
@@ -162,7 +162,7 @@ class Writer:
             self._changed.notify_all()
         self._on_end(job)
 
-    def _add(self, job: Job) -> dict[str, Any]:
+    def _add(self, job: IndexJob) -> dict[str, Any]:
         before = {upload.document_id: self._source(upload.document_id) for upload in job.uploads}
         documents = {
             str(self._uploads / upload.file): Document(
@@ -198,7 +198,7 @@ class Writer:
         ]
         return told
 
-    def _remove(self, job: Job) -> dict[str, Any]:
+    def _remove(self, job: IndexJob) -> dict[str, Any]:
         sources = [self._source(document_id) for document_id in job.document_ids]
         passages = self._kb.remove(job.document_ids)
         for source in sources:
@@ -228,7 +228,7 @@ class Writer:
 class _Watch:
     """Follows a run of adding, and ends it where it must not go on."""
 
-    def __init__(self, job: Job, max_seconds: float, stopping: Callable[[], bool]) -> None:
+    def __init__(self, job: IndexJob, max_seconds: float, stopping: Callable[[], bool]) -> None:
         self.current = ""
         self._job = job
         self._max_seconds = max_seconds

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from wavrag.audio import write_wav
-from wavrag.audio.prosody import measure
+from wavrag.audio.prosody import measure_prosody
 from wavrag.errors import SpeechError
-from wavrag.speech.base import NEUTRAL, RATE, UNSPEAKABLE, Engine, Style, reason
+from wavrag.speech.base import NEUTRAL, SPEECH_RATE, UNSPEAKABLE, Engine, Style, reason
 from wavrag.speech.registry import best_engine
 from wavrag.speech.spoken import spoken_text
 from wavrag.speech.style import Follow, own_prosody, style_from
@@ -66,9 +66,9 @@ def speak(text: str, engine: Engine, voice: str | None = None, style: Style = NE
     clips = [clip.samples for clip in speak_stream([text], engine, voice, style)]
     if not clips:
         raise SpeechError(f"there is nothing to say in {text[:60]!r}")
-    gap = np.zeros(round(PAUSE / style.rate * RATE), np.float32)
+    gap = np.zeros(round(PAUSE / style.rate * SPEECH_RATE), np.float32)
     joined = [part for clip in clips for part in (gap, clip)][1:]
-    return Clip(np.concatenate(joined), RATE)
+    return Clip(np.concatenate(joined), SPEECH_RATE)
 
 
 def speak_stream(
@@ -157,7 +157,7 @@ def style_after(clip: Clip, engine: Engine, voice: str) -> Style:
         own = own_prosody(engine, voice)
     except UNSPEAKABLE as error:
         raise SpeechError(f"{engine.name} ({voice}) cannot speak: {reason(error)}") from error
-    return style_from(measure(clip), own)
+    return style_from(measure_prosody(clip), own)
 
 
 def _voice(engine: Engine, voice: str | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import log2
 from typing import Literal, TypeAlias
 
-from wavrag.audio.prosody import Prosody, measure
+from wavrag.audio.prosody import Prosody, measure_prosody
 from wavrag.speech.base import NEUTRAL, Engine, Style
 
 Follow: TypeAlias = Literal["question", "source"]
@@ -61,7 +61,7 @@ def style_from(
 
 def own_prosody(engine: Engine, voice: str) -> Prosody:
     """How a voice sounds of itself, measured on `CALIBRATION`."""
-    return measure(engine.speak(CALIBRATION, voice, NEUTRAL))
+    return measure_prosody(engine.speak(CALIBRATION, voice, NEUTRAL))
 
 
 def _clamped(value: float, low: float, high: float) -> float:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wavrag.store.base import Record, Store, StoredDocument
+from wavrag.store.base import Store, StoredDocument, StoredPassage
 from wavrag.store.memory import MemoryStore
 
 if TYPE_CHECKING:
     from wavrag.store.lance import LanceOptions, LanceStore
 
-__all__ = ["LanceOptions", "LanceStore", "MemoryStore", "Record", "Store", "StoredDocument"]
+__all__ = ["LanceOptions", "LanceStore", "MemoryStore", "Store", "StoredDocument", "StoredPassage"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,7 @@ from wavrag.types import Float32, Leg, Metadata, Modality, Passage, Scored
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Record:
+class StoredPassage:
     """One row.
 
     Attributes:
@@ -58,7 +58,7 @@ class StoredDocument:
 class Store(Protocol):
     """Keeps records. What a call has acknowledged by returning survives a killed process."""
 
-    def upsert(self, records: Sequence[Record]) -> None:
+    def upsert(self, records: Sequence[StoredPassage]) -> None:
         """Replace whole documents in one atomic step.
 
         Every document that the records name is afterwards exactly the records given for it:
@@ -98,7 +98,7 @@ class Store(Protocol):
         """Passages kept."""
         ...
 
-    def scan(self) -> Iterator[Record]:
+    def scan(self) -> Iterator[StoredPassage]:
         """Every record, in order of document id and ordinal, without holding all in memory."""
         ...
 

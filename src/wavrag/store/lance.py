@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wavrag.errors import IndexMismatchError, StoreError
-from wavrag.store.base import Record, StoredDocument
+from wavrag.store.base import StoredDocument, StoredPassage
 from wavrag.store.lance_errors import explained
 from wavrag.store.lance_filter import filter_sql, in_sql
 from wavrag.store.lance_legs import (
@@ -103,7 +103,7 @@ class LanceStore:
             self._table = self._open_or_create()
         self._check_format()
 
-    def upsert(self, records: Sequence[Record]) -> None:
+    def upsert(self, records: Sequence[StoredPassage]) -> None:
         """Replace whole documents in one commit; see `Store.upsert`."""
         self._check_open()
         check_records(records, self.dim)
@@ -171,7 +171,7 @@ class LanceStore:
             rows: int = self._table.count_rows()
         return rows
 
-    def scan(self) -> Iterator[Record]:
+    def scan(self) -> Iterator[StoredPassage]:
         """Every record, as it was at the call; see `Store.scan`."""
         self._check_open()
         with explained(self.path):
@@ -267,7 +267,7 @@ class LanceStore:
 
         return lancedb.connect(self.path).open_table(TABLE)
 
-    def _read(self, snapshot: Any, row_ids: list[int]) -> Iterator[Record]:
+    def _read(self, snapshot: Any, row_ids: list[int]) -> Iterator[StoredPassage]:
         columns = [name for name in schema(self.dim).names if name not in {"id", "facets"}]
         for first in range(0, len(row_ids), SCAN_ROWS):
             with explained(self.path):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.store.base import Record
+from wavrag.store.base import StoredPassage
 from wavrag.store.lance_filter import RS, encode_metadata, encode_own
 from wavrag.types import Metadata, Passage
 
@@ -59,7 +59,7 @@ def schema(dim: int) -> Any:
     )
 
 
-def to_table(records: Sequence[Record], dim: int) -> Any:
+def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
     """Records as an Arrow table of `schema(dim)`."""
     import pyarrow as pa
 
@@ -93,13 +93,13 @@ def to_passages(table: Any) -> list[Passage]:
     return [Passage(*row) for row in zip(*columns, metadata, strict=True)]
 
 
-def to_records(table: Any) -> Iterator[Record]:
+def to_records(table: Any) -> Iterator[StoredPassage]:
     """The records of an Arrow table that has every column but `facets`."""
     vectors = table["vector"].combine_chunks()
     matrix = vectors.flatten().to_numpy().reshape(len(vectors), -1)
     lexical, hashes = table["lexical"].to_pylist(), table["content_hash"].to_pylist()
     rows = zip(to_passages(table), matrix, lexical, hashes, strict=True)
-    return (Record(*row) for row in rows)
+    return (StoredPassage(*row) for row in rows)
 
 
 def load_metadata(text: str) -> Metadata:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from wavrag.errors import StoreError
-from wavrag.store.base import Record, StoredDocument
+from wavrag.store.base import StoredDocument, StoredPassage
 from wavrag.store.lexical import query_words, words_of
 from wavrag.store.records import (
     check_records,
@@ -44,15 +44,15 @@ class MemoryStore:
             dim: length of its vectors.
         """
         self.dim = dim
-        self._documents: dict[str, list[Record]] = {}
+        self._documents: dict[str, list[StoredPassage]] = {}
         self._lock = threading.Lock()
         self._closed = False
 
-    def upsert(self, records: Sequence[Record]) -> None:
+    def upsert(self, records: Sequence[StoredPassage]) -> None:
         """Replace whole documents; see `Store.upsert`."""
         self._check_open()
         check_records(records, self.dim)
-        changed: dict[str, list[Record]] = {}
+        changed: dict[str, list[StoredPassage]] = {}
         for record in sorted(records, key=lambda record: record.passage.ordinal):
             changed.setdefault(record.passage.document_id, []).append(record)
         with self._lock:
@@ -99,7 +99,7 @@ class MemoryStore:
         self._check_open()
         return sum(map(len, self._documents.values()))
 
-    def scan(self) -> Iterator[Record]:
+    def scan(self) -> Iterator[StoredPassage]:
         """Every record, as it was at the call; see `Store.scan`."""
         self._check_open()
         documents = self._documents
@@ -123,7 +123,7 @@ class MemoryStore:
         self._documents = {}
         self._closed = True
 
-    def _records(self) -> Iterable[Record]:
+    def _records(self) -> Iterable[StoredPassage]:
         return (record for rows in self._documents.values() for record in rows)
 
     def _check_open(self) -> None:
@@ -152,7 +152,7 @@ def bm25(query: str, texts: Sequence[str]) -> list[float]:
 
 
 def _best(
-    records: Sequence[Record], scores: Sequence[float], allowed: Sequence[bool], k: int
+    records: Sequence[StoredPassage], scores: Sequence[float], allowed: Sequence[bool], k: int
 ) -> list[Scored]:
     rows = zip(records, scores, allowed, strict=True)
     found = (Scored(record.passage, score) for record, score, ok in rows if ok)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from wavrag.errors import FilterError, IndexMismatchError, StoreError
-from wavrag.store.base import Record, StoredDocument
+from wavrag.store.base import StoredDocument, StoredPassage
 from wavrag.types import Float32, Metadata
 from wavrag.where import Node, parse
 
@@ -22,7 +22,7 @@ INT_LIMIT = 2**63
 """Metadata integers lie in [-INT_LIMIT, INT_LIMIT), as in most JSON readers and databases."""
 
 
-def check_records(records: Sequence[Record], dim: int) -> None:
+def check_records(records: Sequence[StoredPassage], dim: int) -> None:
     """Refuse records that could not be found again as they were given.
 
     Raises:
@@ -32,7 +32,7 @@ def check_records(records: Sequence[Record], dim: int) -> None:
             names the passage.
     """
     ordinals: dict[str, set[int]] = {}
-    first: dict[str, Record] = {}
+    first: dict[str, StoredPassage] = {}
     for record in records:
         passage = record.passage
         check_vector(record.vector, dim, passage.id)
@@ -129,9 +129,9 @@ def check_metadata(metadata: Metadata, document_id: str) -> None:
             )
 
 
-def summarise(records: Iterable[Record]) -> list[StoredDocument]:
+def summarise(records: Iterable[StoredPassage]) -> list[StoredDocument]:
     """Documents of records, in order of id."""
-    grouped: dict[str, list[Record]] = {}
+    grouped: dict[str, list[StoredPassage]] = {}
     for record in records:
         grouped.setdefault(record.passage.document_id, []).append(record)
     documents = []
@@ -153,7 +153,7 @@ def summarise(records: Iterable[Record]) -> list[StoredDocument]:
     return documents
 
 
-def find_defects(records: Iterable[Record], dim: int) -> list[str]:
+def find_defects(records: Iterable[StoredPassage], dim: int) -> list[str]:
     """One sentence for each defect of records that come in order of document id and ordinal."""
     defects: list[str] = []
     document_id: str | None = None

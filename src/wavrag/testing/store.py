@@ -16,7 +16,7 @@ from dataclasses import replace
 import pytest
 
 from wavrag.errors import FilterError, IndexMismatchError, StoreError
-from wavrag.store.base import Record, Store, StoredDocument
+from wavrag.store.base import Store, StoredDocument, StoredPassage
 from wavrag.testing.store_data import (
     DIM,
     FILTER_VALUES,
@@ -87,9 +87,9 @@ class StoreConformance:
         )
         audio = Passage("a.wav", 0, None, 1.25, 2.0000001, source="/a.wav", metadata={"k": "v"})
         records = [
-            Record(text, unit_vector(1), "words", "h1"),
-            Record(audio, unit_vector(2), "", "h2"),
-            Record(replace(audio, ordinal=1, start=2.0, end=3.5), unit_vector(3), "", "h2"),
+            StoredPassage(text, unit_vector(1), "words", "h1"),
+            StoredPassage(audio, unit_vector(2), "", "h2"),
+            StoredPassage(replace(audio, ordinal=1, start=2.0, end=3.5), unit_vector(3), "", "h2"),
         ]
         store.upsert(records)
         assert contents(store) == plain(records)
@@ -270,8 +270,10 @@ class StoreConformance:
         )
         store.upsert(
             [
-                Record(clip, unit_vector(1), "", "h2"),
-                Record(replace(clip, ordinal=1, start=4.0, end=9.5), unit_vector(2), "", "h2"),
+                StoredPassage(clip, unit_vector(1), "", "h2"),
+                StoredPassage(
+                    replace(clip, ordinal=1, start=4.0, end=9.5), unit_vector(2), "", "h2"
+                ),
                 *text_records("a.md", ["one", "two", "three"], content_hash="h1"),
             ]
         )
@@ -297,7 +299,7 @@ class StoreConformance:
         passages = random_passages(chance, 80)
         vectors = [unit_vector(seed) for seed in range(len(passages))]
         rows = zip(passages, vectors, strict=True)
-        store.upsert([Record(passage, vector, "zebra", "h") for passage, vector in rows])
+        store.upsert([StoredPassage(passage, vector, "zebra", "h") for passage, vector in rows])
         told_apart = 0
         for _ in range(400):
             where = random_filter(chance)
@@ -313,7 +315,7 @@ class StoreConformance:
             Passage(f"d{number}", 0, metadata={"key": value})
             for number, value in enumerate(FILTER_VALUES)
         ]
-        store.upsert([Record(passage, unit_vector(1), "", "h") for passage in passages])
+        store.upsert([StoredPassage(passage, unit_vector(1), "", "h") for passage in passages])
         for value in FILTER_VALUES:
             for operator in ("=", "!=", "<", ">="):
                 where = f"key {operator} {written(value)}"
@@ -336,7 +338,7 @@ class StoreConformance:
     def test_large_filters(self, store: Store, where: str) -> None:
         metadatas: list[Metadata] = [{"key": 1}, {"key": "1"}, {"key": 1e308}, {}]
         passages = [Passage(f"d{i}", 0, metadata=m) for i, m in enumerate(metadatas)]
-        store.upsert([Record(passage, unit_vector(1), "", "h") for passage in passages])
+        store.upsert([StoredPassage(passage, unit_vector(1), "", "h") for passage in passages])
         expected = {p.id for p in passages if matches(parse(where), p)}
         assert set(ids(store.search(unit_vector(0), None, 9, where)["dense"])) == expected
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.store.base import Record, Store
+from wavrag.store.base import Store, StoredPassage
 from wavrag.types import Float32, Metadata, Passage, Scalar, Scored
 
 DIM = 8
@@ -61,10 +61,10 @@ def text_records(
     seed: int = 0,
     metadata: Metadata | None = None,
     content_hash: str = "hash",
-) -> list[Record]:
+) -> list[StoredPassage]:
     """A text document with one passage for each of `words`."""
     return [
-        Record(
+        StoredPassage(
             Passage(
                 document_id=document_id,
                 ordinal=ordinal,
@@ -95,7 +95,7 @@ def contents(store: Store) -> list[tuple[Passage, list[float], str, str]]:
     ]
 
 
-def plain(records: Iterable[Record]) -> list[tuple[Passage, list[float], str, str]]:
+def plain(records: Iterable[StoredPassage]) -> list[tuple[Passage, list[float], str, str]]:
     """Records as `contents` gives them."""
     ordered = sorted(records, key=lambda r: (r.passage.document_id, r.passage.ordinal))
     return [(r.passage, r.vector.tolist(), r.lexical, r.content_hash) for r in ordered]
@@ -106,14 +106,14 @@ def typed(metadata: Metadata) -> dict[str, tuple[type, Scalar]]:
     return {key: (type(value), value) for key, value in metadata.items()}
 
 
-def broken_records() -> Mapping[str, list[Record]]:
+def broken_records() -> Mapping[str, list[StoredPassage]]:
     """Records that every store refuses, by what is wrong with them."""
     good = text_records("broken", ["one", "two", "three"])
 
-    def changed(index: int, **changes: Any) -> list[Record]:
+    def changed(index: int, **changes: Any) -> list[StoredPassage]:
         return [replace(r, **changes) if i == index else r for i, r in enumerate(good)]
 
-    def with_metadata(metadata: Mapping[str, Any]) -> list[Record]:
+    def with_metadata(metadata: Mapping[str, Any]) -> list[StoredPassage]:
         return [replace(r, passage=replace(r.passage, metadata=metadata)) for r in good]
 
     return {

@@ -1,9 +1,9 @@
 """Sounds with descriptions: AudioCaps, MusicCaps and Clotho.
 
-The passage to be found is the sound with a description: `Entry(text=description, audio=sound)`. The
-query is another description of the same sound, `Entry(text=...)`, so that the words alone do not
+The passage to be found is the sound with a description: `Content(text=description, audio=sound)`. The
+query is another description of the same sound, `Content(text=...)`, so that the words alone do not
 settle it. A sound with n descriptions gives n records, each description asking for the sound with
-the next one; a sound with a single description is found by it alone, `Entry(audio=sound)`.
+the next one; a sound with a single description is found by it alone, `Content(audio=sound)`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wavrag.data.datasets.files import AudioFolder, made, table, text, wanted
-from wavrag.data.records import Entry, Record
+from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
 from wavrag.types import NoteSink
 
@@ -27,7 +27,7 @@ class _Described:
     clip: str = ""
 
 
-def audiocaps(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def audiocaps(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """AudioCaps: one description a sound to train on, five in the other splits.
 
     Those five stand in scattered lines, so the lines of such a split, at most 5,000, are gathered
@@ -48,7 +48,7 @@ def audiocaps(folder: Path, split: str, note: NoteSink | None) -> Iterator[Recor
     return _records("audiocaps", lines if split == "train" else _together(lines))
 
 
-def musiccaps(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def musiccaps(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """MusicCaps; the list of aspects is a second description. The test is AudioSet's evaluation.
 
     A clip is the file `YTID`, `YTID_START` or `[YTID]-[START-END]`, cut to its ten seconds.
@@ -73,7 +73,7 @@ def musiccaps(folder: Path, split: str, note: NoteSink | None) -> Iterator[Recor
     return _records("musiccaps", made(rows, make, note))
 
 
-def clotho(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def clotho(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """Clotho; five descriptions a sound. The metadata beside it is not needed."""
     part = {"train": "development", "dev": "validation", "test": "evaluation"}[split]
     path = wanted(folder, f"clotho_captions_{part}.csv")
@@ -109,14 +109,14 @@ def _together(lines: Iterator[tuple[str, _Described]]) -> Iterator[tuple[str, _D
     yield from clips.values()
 
 
-def _records(source: str, sounds: Iterator[tuple[str, _Described]]) -> Iterator[Record]:
+def _records(source: str, sounds: Iterator[tuple[str, _Described]]) -> Iterator[TrainingRecord]:
     for _, sound in sounds:
         count = len(sound.descriptions)
         for number, words in enumerate(sound.descriptions):
             following = sound.descriptions[(number + 1) % count] if count > 1 else None
-            yield Record(
+            yield TrainingRecord(
                 f"{source}/{sound.id}" + (f"-{number + 1}" if count > 1 else ""),
-                Entry(text=words),
-                (Entry(text=following, audio=sound.audio),),
+                Content(text=words),
+                (Content(text=following, audio=sound.audio),),
                 source=source,
             )

@@ -1,8 +1,8 @@
 """Sounds of named kinds: VGGSound, AudioSet with strong labels, and Xeno-canto.
 
 The pairs are audio and text to audio and text. The query is a question about a recording,
-`Entry(text=question, audio=sound)`; its positive is the recording of the same kind before it in the
-data set, with what is known of it: `Entry(text=caption, audio=another sound)`. So n recordings of a
+`Content(text=question, audio=sound)`; its positive is the recording of the same kind before it in the
+data set, with what is known of it: `Content(text=caption, audio=another sound)`. So n recordings of a
 kind give n - 1 records, and one recording a kind is all that is held in memory.
 """
 
@@ -25,7 +25,7 @@ from wavrag.data.datasets.files import (
     text,
     wanted,
 )
-from wavrag.data.records import Entry, Record
+from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
 from wavrag.types import NoteSink
 
@@ -51,22 +51,22 @@ class Sound:
     end: float | None = None
 
 
-def pairs(sounds: Iterable[Sound], source: str, question: str) -> Iterator[Record]:
+def pairs(sounds: Iterable[Sound], source: str, question: str) -> Iterator[TrainingRecord]:
     """Pair each sound with the one of its kind before it."""
     last: dict[str, Sound] = {}
     for sound in sounds:
         before = last.get(sound.kind)
         if before is not None:
-            yield Record(
+            yield TrainingRecord(
                 f"{source}/{sound.id}",
-                Entry(text=question, audio=sound.audio, start=sound.start, end=sound.end),
-                (Entry(before.caption, before.audio, before.start, before.end),),
+                Content(text=question, audio=sound.audio, start=sound.start, end=sound.end),
+                (Content(before.caption, before.audio, before.start, before.end),),
                 source=source,
             )
         last[sound.kind] = sound
 
 
-def vggsound(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def vggsound(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """VGGSound: the kind and the caption are the label.
 
     A clip is the file `YOUTUBE_ID_SSSSSS` with the second in six digits, or `YOUTUBE_ID_SECOND`, or
@@ -99,7 +99,7 @@ class _Event:
     end: float
 
 
-def audioset_strong(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def audioset_strong(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """AudioSet with strong labels: of each label in a clip, the longest event.
 
     A clip is the file `YTID_MILLISECONDS`, as in the list, or `YTID`, also with a `Y` before it,
@@ -111,7 +111,9 @@ def audioset_strong(folder: Path, split: str, note: NoteSink | None) -> Iterator
     return _events(path, names, AudioFolder(folder, part), note)
 
 
-def _events(path: Path, names: Path, found: AudioFolder, note: NoteSink | None) -> Iterator[Record]:
+def _events(
+    path: Path, names: Path, found: AudioFolder, note: NoteSink | None
+) -> Iterator[TrainingRecord]:
     rows = table(names, note, ("mid", "name"), delimiter="\t", quoted=False, header=False)
     display = {row["mid"]: row["name"] for row in only(rows)}
 
@@ -143,7 +145,7 @@ def _events(path: Path, names: Path, found: AudioFolder, note: NoteSink | None) 
     return pairs(every, "audioset-strong", "What makes this sound?")
 
 
-def xeno_canto(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def xeno_canto(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """Xeno-canto: pages of the API, version 2 or 3, as `*.json`; the kind is the species.
 
     The caption is the common name, the species and the type of call. A recording is the file that

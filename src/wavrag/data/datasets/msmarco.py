@@ -11,7 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from wavrag.data.datasets.files import made, only, runs, table, wanted
-from wavrag.data.records import Entry, Record, reject
+from wavrag.data.records import Content, TrainingRecord, reject
 from wavrag.errors import InputError
 from wavrag.types import NoteSink
 
@@ -82,7 +82,7 @@ class LineIndex:
         return line.partition("\t")[2].strip()
 
 
-def msmarco(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def msmarco(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """MS MARCO passages: positives of a query are its judged passages.
 
     Neighbouring lines of a query make one record. Where the triples of ids are there, they are read
@@ -100,7 +100,7 @@ def msmarco(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]
 
 def _records(
     collection: Path, queries: Path, judged: Path, columns: tuple[str, ...], note: NoteSink | None
-) -> Iterator[Record]:
+) -> Iterator[TrainingRecord]:
     with LineIndex(collection, note) as passages, LineIndex(queries, note) as questions:
         rows = table(judged, note, columns, delimiter="\t", quoted=False, header=False)
         numbered = made(rows, _numbers, note)
@@ -113,17 +113,19 @@ def _numbers(row: dict[str, str]) -> dict[str, int]:
     return {name: int(value) for name, value in row.items()}
 
 
-def _record(rows: list[dict[str, int]], passages: LineIndex, questions: LineIndex) -> Record | None:
+def _record(
+    rows: list[dict[str, int]], passages: LineIndex, questions: LineIndex
+) -> TrainingRecord | None:
     positives = dict.fromkeys(row["positive"] for row in rows if row.get("relevance", 1) > 0)
     if not positives:
         return None
     near = (row["negative"] for row in rows if "negative" in row)
     negatives = list(dict.fromkeys(number for number in near if number not in positives))
     query = rows[0]["query"]
-    return Record(
+    return TrainingRecord(
         f"msmarco/{query}-{next(iter(positives))}",
-        Entry(text=questions.text(query)),
-        tuple(Entry(text=passages.text(number)) for number in positives),
-        tuple(Entry(text=passages.text(number)) for number in negatives[:NEGATIVES]),
+        Content(text=questions.text(query)),
+        tuple(Content(text=passages.text(number)) for number in positives),
+        tuple(Content(text=passages.text(number)) for number in negatives[:NEGATIVES]),
         "msmarco",
     )

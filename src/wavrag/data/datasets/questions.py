@@ -25,14 +25,14 @@ from wavrag.data.datasets.files import (
     text,
     wanted,
 )
-from wavrag.data.records import Entry, Record
+from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
 from wavrag.types import NoteSink
 
 _PROSE = 20  # words from which a line of an evidence document is a paragraph and no heading
 
 
-def hotpotqa(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def hotpotqa(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """HotpotQA: positives are the supporting paragraphs, negatives the distractors.
 
     A paragraph is its title, a new line, its sentences.
@@ -42,26 +42,26 @@ def hotpotqa(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record
     return only(made(json_items(path, "", note), hotpotqa_record, note))
 
 
-def hotpotqa_record(row: Any) -> Record:
+def hotpotqa_record(row: Any) -> TrainingRecord:
     """The record of an object of HotpotQA."""
     supporting = {title for title, _ in many(row, "supporting_facts")}
-    positives: list[Entry] = []
-    negatives: list[Entry] = []
+    positives: list[Content] = []
+    negatives: list[Content] = []
     for title, sentences in many(row, "context"):
-        paragraph = Entry(text=f"{title}\n{''.join(sentences).strip()}")
+        paragraph = Content(text=f"{title}\n{''.join(sentences).strip()}")
         (positives if title in supporting else negatives).append(paragraph)
     if len(positives) != len(supporting) or not positives:
         raise InputError("a supporting paragraph is not in the context")
-    return Record(
+    return TrainingRecord(
         f"hotpotqa/{text(row, '_id')}",
-        Entry(text=text(row, "question")),
+        Content(text=text(row, "question")),
         tuple(positives),
         tuple(negatives),
         "hotpotqa",
     )
 
 
-def hotpotqa_row(row: Any) -> Record:
+def hotpotqa_row(row: Any) -> TrainingRecord:
     """The record of a row as the `datasets` library has it, where lists stand in columns."""
     facts, context = field(row, "supporting_facts"), field(row, "context")
     columns = {
@@ -82,7 +82,7 @@ class _Pair:
     duplicate: bool
 
 
-def quora(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def quora(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """Quora question pairs: a duplicate is a positive of the first question.
 
     Neighbouring pairs of one first question make one record, with those that are no duplicates as
@@ -95,7 +95,7 @@ def quora(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
     return only(made(asked, _duplicates, note, f"{path}: questions without a duplicate"))
 
 
-def quora_row(row: Any) -> Record | None:
+def quora_row(row: Any) -> TrainingRecord | None:
     """The record of a row as the `datasets` library has it; None if the two are no duplicates."""
     questions = field(row, "questions")
     (first, other), (one, two) = many(questions, "id"), many(questions, "text")
@@ -115,23 +115,23 @@ def _pair(row: dict[str, str]) -> _Pair:
     )
 
 
-def _duplicates(pairs: list[_Pair]) -> Record | None:
-    positives = tuple(Entry(text=pair.other) for pair in pairs if pair.duplicate)
-    negatives = tuple(Entry(text=pair.other) for pair in pairs if not pair.duplicate)
+def _duplicates(pairs: list[_Pair]) -> TrainingRecord | None:
+    positives = tuple(Content(text=pair.other) for pair in pairs if pair.duplicate)
+    negatives = tuple(Content(text=pair.other) for pair in pairs if not pair.duplicate)
     if not positives:
         return None
-    query = Entry(text=pairs[0].question)
-    return Record(f"quora/{pairs[0].id}", query, positives, negatives, "quora")
+    query = Content(text=pairs[0].question)
+    return TrainingRecord(f"quora/{pairs[0].id}", query, positives, negatives, "quora")
 
 
-def eli5(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def eli5(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """ELI5 as KILT publishes it: every answer is a positive."""
     path = wanted(folder, f"eli5-{split}-kilt.jsonl")
     answered = made(json_lines(path, note), eli5_record, note, f"{path}: questions without answer")
     return only(answered)
 
 
-def eli5_record(row: Any) -> Record | None:
+def eli5_record(row: Any) -> TrainingRecord | None:
     """The record of an object of KILT's ELI5; None if it has no answer."""
     outputs = [
         output
@@ -140,15 +140,15 @@ def eli5_record(row: Any) -> Record | None:
     ]
     if not outputs:
         return None
-    return Record(
+    return TrainingRecord(
         f"eli5/{text(row, 'id')}",
-        Entry(text=text(row, "input")),
-        tuple(Entry(text=text(output, "answer")) for output in outputs),
+        Content(text=text(row, "input")),
+        tuple(Content(text=text(output, "answer")) for output in outputs),
         source="eli5",
     )
 
 
-def triviaqa(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def triviaqa(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """TriviaQA with its Wikipedia evidence.
 
     Of each evidence document, the first paragraph that has the answer or an alias of it is a
@@ -163,7 +163,7 @@ def triviaqa(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record
     return only(made(json_items(path, "Data", note), make, note, left_out))
 
 
-def triviaqa_row(row: Any) -> Record | None:
+def triviaqa_row(row: Any) -> TrainingRecord | None:
     """The record of a row as the `datasets` library has it, with the evidence in the row."""
     pages, answer = field(row, "entity_pages"), field(row, "answer")
     documents = list(zip(many(pages, "title"), many(pages, "wiki_context"), strict=True))
@@ -171,7 +171,7 @@ def triviaqa_row(row: Any) -> Record | None:
     return _answered(text(row, "question_id"), text(row, "question"), answers, documents)
 
 
-def _trivia_record(row: Any, evidence: Path) -> Record | None:
+def _trivia_record(row: Any, evidence: Path) -> TrainingRecord | None:
     documents = []
     for page in row.get("EntityPages", []) if isinstance(row, dict) else []:
         name = text(page, "Filename")
@@ -186,21 +186,21 @@ def _trivia_record(row: Any, evidence: Path) -> Record | None:
 
 def _answered(
     id: str, question: str, answers: list[Any], documents: list[tuple[str, str]]
-) -> Record | None:
+) -> TrainingRecord | None:
     aliases = [f" {plain} " for plain in map(_plain, map(str, answers)) if plain]
-    positives: list[Entry] = []
-    negatives: list[Entry] = []
+    positives: list[Content] = []
+    negatives: list[Content] = []
     for title, document in documents:
         paragraphs = [line for line in str(document).splitlines() if len(line.split()) >= _PROSE]
         held = [any(alias in f" {_plain(line)} " for alias in aliases) for line in paragraphs]
         for entries, holds in ((positives, True), (negatives, False)):
             if holds in held:
                 paragraph = paragraphs[held.index(holds)].strip()
-                entries.append(Entry(text=f"{title}\n{paragraph}"))
+                entries.append(Content(text=f"{title}\n{paragraph}"))
     if not positives:
         return None
-    query = Entry(text=question)
-    return Record(f"triviaqa/{id}", query, tuple(positives), tuple(negatives), "triviaqa")
+    query = Content(text=question)
+    return TrainingRecord(f"triviaqa/{id}", query, tuple(positives), tuple(negatives), "triviaqa")
 
 
 def _plain(words: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from wavrag.data.datasets import captions, kinds, msmarco, questions, speech, squad
 from wavrag.data.datasets.files import made, only
-from wavrag.data.records import Record
+from wavrag.data.records import TrainingRecord
 from wavrag.errors import InputError
 from wavrag.types import NoteSink
 
@@ -40,8 +40,8 @@ class Dataset:
     licence: str
     page: str
     layout: str
-    read: Callable[[Path, str, NoteSink | None], Iterator[Record]]
-    row: Callable[[Any], Record | None] | None = None
+    read: Callable[[Path, str, NoteSink | None], Iterator[TrainingRecord]]
+    row: Callable[[Any], TrainingRecord | None] | None = None
 
 
 _ALL = (
@@ -213,7 +213,7 @@ def read_dataset(
     *,
     split: str = "train",
     note: NoteSink | None = None,
-) -> Iterator[Record]:
+) -> Iterator[TrainingRecord]:
     """Stream the records of a data set, in the order of its files.
 
     Args:
@@ -244,7 +244,7 @@ def read_dataset(
 
 def from_datasets(
     name: str, rows: Iterable[Any], *, note: NoteSink | None = None
-) -> Iterator[Record]:
+) -> Iterator[TrainingRecord]:
     """Records of rows as the `datasets` library publishes them.
 
     For HotpotQA, Quora, ELI5 (of KILT), TriviaQA, SQuAD and SLUE-SQA-5, whose rows differ from the

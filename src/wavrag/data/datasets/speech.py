@@ -9,7 +9,7 @@ from typing import Any
 
 from wavrag.data.datasets.files import existing, field, made, only, table, text, wanted
 from wavrag.data.datasets.kinds import Sound, pairs
-from wavrag.data.records import Entry, Record
+from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
 from wavrag.types import NoteSink
 
@@ -23,7 +23,7 @@ _PARTS = {
 _GENDERS = {"m": "man", "f": "woman"}
 
 
-def slue_sqa5(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def slue_sqa5(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """SLUE-SQA-5: a spoken question and the spoken document that answers it.
 
     The recordings are `PART/question/QUESTION_ID.wav` and `PART/document/DOCUMENT_ID.wav`, with the
@@ -32,33 +32,33 @@ def slue_sqa5(folder: Path, split: str, note: NoteSink | None) -> Iterator[Recor
     path = wanted(folder, *(f"slue-sqa5_{part}.tsv" for part in _PARTS[split]))
     part = path.stem.removeprefix("slue-sqa5_")
 
-    def heard(row: dict[str, str], what: str) -> Entry:
+    def heard(row: dict[str, str], what: str) -> Content:
         recording = existing(folder / part / what, f"{text(row, f'{what}_id')}.wav")
         if recording is None:
             raise InputError(f"no sound file {part}/{what}/{row[f'{what}_id']}.wav in {folder}")
-        return Entry(audio=str(recording), said=_said(row, what))
+        return Content(audio=str(recording), said=_said(row, what))
 
-    def make(row: dict[str, str]) -> Record:
+    def make(row: dict[str, str]) -> TrainingRecord:
         question, document = heard(row, "question"), heard(row, "document")
         id = f"slue-sqa-5/{row['question_id'].strip()}"
-        return Record(id, question, (document,), source="slue-sqa-5")
+        return TrainingRecord(id, question, (document,), source="slue-sqa-5")
 
     columns = ("question_id", "document_id")
     return only(made(table(path, note, columns, delimiter="\t", quoted=False), make, note))
 
 
-def slue_sqa5_row(row: Any) -> Record:
+def slue_sqa5_row(row: Any) -> TrainingRecord:
     """The record of a row as the `datasets` library has it, with the sound in the row."""
 
-    def heard(what: str) -> Entry:
+    def heard(what: str) -> Content:
         cell = field(row, f"{what}_audio")
         sound = field(cell, "bytes") or field(cell, "path")
         if not sound:
             raise InputError(f"{what}_audio is empty")
-        return Entry(audio=sound, said=_said(row, what))
+        return Content(audio=sound, said=_said(row, what))
 
     id = f"slue-sqa-5/{text(row, 'question_id')}"
-    return Record(id, heard("question"), (heard("document"),), source="slue-sqa-5")
+    return TrainingRecord(id, heard("question"), (heard("document"),), source="slue-sqa-5")
 
 
 def _said(row: dict[str, Any], what: str) -> str | None:
@@ -66,7 +66,7 @@ def _said(row: dict[str, Any], what: str) -> str | None:
     return next(filter(None, words), None)
 
 
-def voxceleb(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def voxceleb(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """VoxCeleb 1: an utterance, who speaks it, and another utterance of the same person.
 
     The pairs are those of `wavrag.data.datasets.kinds`: the kind is the person, the caption the

@@ -20,7 +20,7 @@ from wavrag.data.datasets.files import (
     text,
     wanted,
 )
-from wavrag.data.records import Entry, Record, reject
+from wavrag.data.records import Content, TrainingRecord, reject
 from wavrag.errors import InputError
 from wavrag.types import NoteSink
 
@@ -47,7 +47,7 @@ class _Question:
     answered: bool
 
 
-def squad(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def squad(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """SQuAD: a question and the passage that answers it.
 
     Questions of version 2.0 that their passage does not answer are left out.
@@ -57,15 +57,15 @@ def squad(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
     return only(made(_questions(path, note), _squad_record, note, left_out))
 
 
-def squad_row(row: Any) -> Record | None:
+def squad_row(row: Any) -> TrainingRecord | None:
     """The record of a row as the `datasets` library has it; None if it has no answer."""
     if not many(field(row, "answers"), "text"):
         return None
-    query, passage = Entry(text=text(row, "question")), Entry(text=text(row, "context"))
-    return Record(f"squad/{text(row, 'id')}", query, (passage,), source="squad")
+    query, passage = Content(text=text(row, "question")), Content(text=text(row, "context"))
+    return TrainingRecord(f"squad/{text(row, 'id')}", query, (passage,), source="squad")
 
 
-def spoken_squad(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def spoken_squad(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """Spoken-SQuAD: a written question and the recording of the passage that answers it.
 
     A passage is recorded in a file a sentence, `ARTICLE_PARAGRAPH_SENTENCE.wav`, all counted from 0
@@ -82,14 +82,16 @@ def spoken_squad(folder: Path, split: str, note: NoteSink | None) -> Iterator[Re
     recordings = next((place for place in places if place.is_dir()), None)
     passage = _Passages(recordings).entry if recordings else _recognised
 
-    def make(asked: _Question) -> Record:
-        query = Entry(text=asked.question)
-        return Record(f"spoken-squad/{asked.id}", query, (passage(asked),), source="spoken-squad")
+    def make(asked: _Question) -> TrainingRecord:
+        query = Content(text=asked.question)
+        return TrainingRecord(
+            f"spoken-squad/{asked.id}", query, (passage(asked),), source="spoken-squad"
+        )
 
     return only(made(_questions(path, note), make, note))
 
 
-def heysquad(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record]:
+def heysquad(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
     """HeySQuAD: a question of SQuAD asked by a person, and the passage that answers it.
 
     The Parquet files of the hub, `data/train-*.parquet` or `data/validation-*.parquet`, with the
@@ -104,26 +106,26 @@ def heysquad(folder: Path, split: str, note: NoteSink | None) -> Iterator[Record
     return only(made(rows, _asked_aloud, note, f"{folder}: questions without an answer"))
 
 
-def _asked_aloud(row: dict[str, Any]) -> Record | None:
+def _asked_aloud(row: dict[str, Any]) -> TrainingRecord | None:
     if row["is_impossible"] or not row["answers"]:
         return None
     sound = field(row["audio"], "bytes")
     if not sound:
         raise InputError("audio is empty")
-    query = Entry(audio=sound, said=text(row, "question"))
-    passage = Entry(text=text(row, "context"))
-    return Record(f"heysquad/{text(row, 'id')}", query, (passage,), source="heysquad")
+    query = Content(audio=sound, said=text(row, "question"))
+    passage = Content(text=text(row, "context"))
+    return TrainingRecord(f"heysquad/{text(row, 'id')}", query, (passage,), source="heysquad")
 
 
-def _squad_record(asked: _Question) -> Record | None:
+def _squad_record(asked: _Question) -> TrainingRecord | None:
     if not asked.answered:
         return None
-    query, passage = Entry(text=asked.question), Entry(text=asked.passage)
-    return Record(f"squad/{asked.id}", query, (passage,), source="squad")
+    query, passage = Content(text=asked.question), Content(text=asked.passage)
+    return TrainingRecord(f"squad/{asked.id}", query, (passage,), source="squad")
 
 
-def _recognised(asked: _Question) -> Entry:
-    return Entry(text=asked.passage)
+def _recognised(asked: _Question) -> Content:
+    return Content(text=asked.passage)
 
 
 class _Passages:
@@ -138,9 +140,9 @@ class _Passages:
                 article, paragraph, sentence = map(int, match.groups())
                 place = article, paragraph
                 self._sentences[place] = max(sentence, self._sentences.get(place, 0))
-        self._last: tuple[tuple[int, int], Entry] | None = None
+        self._last: tuple[tuple[int, int], Content] | None = None
 
-    def entry(self, asked: _Question) -> Entry:
+    def entry(self, asked: _Question) -> Content:
         place = asked.article, asked.paragraph
         if self._last is None or self._last[0] != place:
             stem = f"{place[0]}_{place[1]}"
@@ -148,7 +150,7 @@ class _Passages:
                 self._folder / f"{stem}_{sentence}.wav"
                 for sentence in range(self._sentences.get(place, 0) + 1)
             ]
-            self._last = place, Entry(audio=_joined(paths), said=asked.passage)
+            self._last = place, Content(audio=_joined(paths), said=asked.passage)
         return self._last[1]
 
 

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from wavrag.data.records import Entry, Record, map_entries
+from wavrag.data.records import Content, TrainingRecord, map_entries
 from wavrag.errors import InputError
 
 _SIGNATURES = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3"}
 
 
-def store_sounds(records: Iterable[Record], folder: str | os.PathLike[str]) -> Iterator[Record]:
+def store_sounds(
+    records: Iterable[TrainingRecord], folder: str | os.PathLike[str]
+) -> Iterator[TrainingRecord]:
     """The same records, with every sound in memory as a file of the folder.
 
     A file is named by its content, so a passage that many questions share is stored once, and what
@@ -25,7 +27,7 @@ def store_sounds(records: Iterable[Record], folder: str | os.PathLike[str]) -> I
     """
     folder = Path(folder)
 
-    def stored(entry: Entry) -> Entry:
+    def stored(entry: Content) -> Content:
         if not isinstance(entry.audio, bytes):
             return entry
         return replace(entry, audio=str(store_sound(entry.audio, folder)))

@@ -7,7 +7,7 @@ training reads, too, is read by `wavrag.data.datasets`. `mix` makes a task over 
 texts out of one over texts. Nothing is downloaded here.
 """
 
-from wavrag.data.task_sets.draw import Source, TaskOptions
+from wavrag.data.task_sets.draw import TaskOptions, TaskSource
 from wavrag.data.task_sets.mix import MixOptions, mix
 from wavrag.data.task_sets.registry import TASK_SETS, TaskSet, make_task
 

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TaskSource:
     """A data set as a task, read again whenever it is asked, so that it need not be in memory.
 
     Attributes:
@@ -53,7 +53,7 @@ class TaskOptions:
     seed: int = 0
 
 
-def drawn(source: Source, options: TaskOptions, sounds: Path, note: NoteSink | None) -> TaskRows:
+def drawn(source: TaskSource, options: TaskOptions, sounds: Path, note: NoteSink | None) -> TaskRows:
     """The rows of the task that is drawn from a source.
 
     Args:

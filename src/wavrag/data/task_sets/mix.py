@@ -8,11 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from wavrag.data import records
+from wavrag.data.records import Content, TrainingRecord
 from wavrag.data.speak import SpeakOptions, speak_records
 from wavrag.data.task_files import Row, TaskRows, write_task
-from wavrag.data.task_sets.draw import Source, TaskOptions, drawn, sample
-from wavrag.data.tasks import Entry, Task
+from wavrag.data.task_sets.draw import TaskOptions, TaskSource, drawn, sample
+from wavrag.data.tasks import Task, TaskContent
 from wavrag.data.voices import Speaker
 from wavrag.errors import InputError
 
@@ -88,17 +88,17 @@ def mix(
     return write_task(out, made)
 
 
-def _source(task: Task) -> Source:
+def _source(task: Task) -> TaskSource:
     def entries() -> Iterator[Row]:
         return (_row(entry) for entry in task.corpus.values())
 
     def queries(chosen: Collection[str]) -> Iterator[Row]:
         return (_row(entry) for id, entry in task.queries.items() if id in chosen)
 
-    return Source(entries, queries, task.qrels)
+    return TaskSource(entries, queries, task.qrels)
 
 
-def _row(entry: Entry) -> Row:
+def _row(entry: TaskContent) -> Row:
     parts = {"title": entry.title, "text": entry.text, "audio": entry.audio}
     return {"_id": entry.id} | {key: value for key, value in parts.items() if value}
 
@@ -113,23 +113,23 @@ def _chosen(corpus: Sequence[str], relevant: Collection[str], options: MixOption
     }
 
 
-def _parts(task: Task, spoken: Collection[str]) -> tuple[dict[str, str], list[records.Record]]:
+def _parts(task: Task, spoken: Collection[str]) -> tuple[dict[str, str], list[TrainingRecord]]:
     """The recordings that are there, and records of what is to be spoken."""
     found: dict[str, str] = {}
-    silent: list[records.Record] = []
+    silent: list[TrainingRecord] = []
     for id, entry in task.corpus.items():
         if id in spoken and entry.audio is not None:
             found[id] = entry.audio
         elif id in spoken:
-            words = records.Entry(text=" ".join(entry.words.split()))
-            silent.append(records.Record(id, words, (words,)))
+            words = Content(text=" ".join(entry.words.split()))
+            silent.append(TrainingRecord(id, words, (words,)))
         elif not entry.words:
             raise InputError(f"{entry.where}: {id!r} has no words, and a ratio below 1 needs them")
     return found, silent
 
 
 def _speak(
-    silent: Sequence[records.Record],
+    silent: Sequence[TrainingRecord],
     folder: Path,
     engines: Sequence[Speaker],
     options: MixOptions,

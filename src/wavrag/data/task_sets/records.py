@@ -6,16 +6,16 @@ import hashlib
 from collections.abc import Callable, Collection, Iterator
 from typing import TypeAlias
 
-from wavrag.data.records import Entry, Record
+from wavrag.data.records import Content, TrainingRecord
 from wavrag.data.task_files import Row
-from wavrag.data.task_sets.draw import Source
+from wavrag.data.task_sets.draw import TaskSource
 from wavrag.errors import InputError
 
-Read: TypeAlias = Callable[[], Iterator[Record]]
+Read: TypeAlias = Callable[[], Iterator[TrainingRecord]]
 _Key: TypeAlias = tuple[str, str | bytes]  # what a row holds
 
 
-def from_records(read: Read, direction: str, *, turned: bool = False) -> Source:
+def from_records(read: Read, direction: str, *, turned: bool = False) -> TaskSource:
     """A task of the queries of records and all their positives.
 
     Entries that hold the same are one, so that a passage or a sound with several questions is in
@@ -54,7 +54,7 @@ def from_records(read: Read, direction: str, *, turned: bool = False) -> Source:
                 seen.add(id)
                 yield {"_id": id} | query
 
-    return Source(corpus, asked, qrels)
+    return TaskSource(corpus, asked, qrels)
 
 
 def _pairs(read: Read, asks: str, found: str, turned: bool) -> Iterator[tuple[str, Row, Row]]:
@@ -65,7 +65,7 @@ def _pairs(read: Read, asks: str, found: str, turned: bool) -> Iterator[tuple[st
             yield record.id, _part(query, asks, record.id), _part(entry, found, record.id)
 
 
-def _part(entry: Entry, kind: str, id: str) -> Row:
+def _part(entry: Content, kind: str, id: str) -> Row:
     words = entry.text or entry.said
     if "T" in kind and not words:
         raise InputError(f"{id}: is a recording without words: choose another --direction")

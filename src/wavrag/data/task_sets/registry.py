@@ -11,9 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from wavrag.data.datasets import DATASETS, read_dataset
-from wavrag.data.records import Record
+from wavrag.data.records import TrainingRecord
 from wavrag.data.task_files import write_task
-from wavrag.data.task_sets.draw import Source, TaskOptions, drawn
+from wavrag.data.task_sets.draw import TaskOptions, TaskSource, drawn
 from wavrag.data.task_sets.records import from_records
 from wavrag.data.task_sets.squtr import SPLITS as SQUTR_SPLITS
 from wavrag.data.task_sets.squtr import squtr
@@ -43,13 +43,13 @@ class TaskSet:
     licence: str
     page: str
     layout: str
-    source: Callable[[Path, str, str, NoteSink | None], Source]
+    source: Callable[[Path, str, str, NoteSink | None], TaskSource]
 
 
 def _of_records(
     name: str, folder: Path, split: str, direction: str, note: NoteSink | None
-) -> Source:
-    def read() -> Iterator[Record]:
+) -> TaskSource:
+    def read() -> Iterator[TrainingRecord]:
         return read_dataset(name, folder, split=split, note=note)
 
     return from_records(read, direction, turned=name in _CAPTIONED and direction == "S2T")

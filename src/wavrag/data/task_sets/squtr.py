@@ -18,7 +18,7 @@ from typing import Any
 
 from wavrag.data.datasets.files import existing, field, json_lines, made, only, table, text, wanted
 from wavrag.data.task_files import Row
-from wavrag.data.task_sets.draw import Source
+from wavrag.data.task_sets.draw import TaskSource
 from wavrag.errors import InputError
 from wavrag.types import NoteSink
 
@@ -30,7 +30,7 @@ SPLITS = {
 }
 
 
-def squtr(folder: Path, split: str, direction: str, note: NoteSink | None) -> Source:
+def squtr(folder: Path, split: str, direction: str, note: NoteSink | None) -> TaskSource:
     """One of the six sets, at one level of noise."""
     condition = SPLITS[split]
     passages = wanted(folder, "corpus.jsonl")
@@ -65,7 +65,7 @@ def squtr(folder: Path, split: str, direction: str, note: NoteSink | None) -> So
         )
         return only(made(lines, query, note))
 
-    return Source(corpus, queries, _qrels(judged, note))
+    return TaskSource(corpus, queries, _qrels(judged, note))
 
 
 def _qrels(path: Path, note: NoteSink | None) -> dict[str, dict[str, float]]:

@@ -30,7 +30,7 @@ from wavrag.data.datasets.files import (
     wanted,
 )
 from wavrag.data.task_files import Row
-from wavrag.data.task_sets.draw import Source
+from wavrag.data.task_sets.draw import TaskSource
 from wavrag.errors import InputError
 from wavrag.types import NoteSink
 
@@ -47,7 +47,7 @@ SPLITS = tuple(
 )
 
 
-def svq(folder: Path, split: str, direction: str, note: NoteSink | None) -> Source:
+def svq(folder: Path, split: str, direction: str, note: NoteSink | None) -> TaskSource:
     """The questions of a locale, in all environments or, as `en_us:clean`, in one."""
     locale, _, environment = split.partition(":")
     asked = wanted(folder, f"{TASK}.jsonl", f"{TASK}.parquet")
@@ -77,7 +77,7 @@ def svq(folder: Path, split: str, direction: str, note: NoteSink | None) -> Sour
         for id, sound in _recordings(folder, chosen, note):
             yield {"_id": id, "audio": sound} | words[id]
 
-    return Source(corpus, queries, {id: {passage: 1.0} for id, (_, passage) in questions.items()})
+    return TaskSource(corpus, queries, {id: {passage: 1.0} for id, (_, passage) in questions.items()})
 
 
 _ASKED = ("utt_id", "locale", "environment", "text", "passage_id")

@@ -22,7 +22,7 @@ from wavrag.audio import AUDIO_SUFFIXES, load
 from wavrag.audio.augment import Augmentation
 from wavrag.audio.source import opened
 from wavrag.data.datasets import read_dataset, store_sounds
-from wavrag.data.records import Entry, Record, read_records, reject
+from wavrag.data.records import Content, TrainingRecord, read_records, reject
 from wavrag.embed.assemble import recordings, token_spans
 from wavrag.errors import AudioError, InputError
 from wavrag.train.contrastive.options import AugmentOptions, ModelOptions, Recipe
@@ -31,7 +31,7 @@ from wavrag.types import NoteSink
 RATE = 16_000  # Hz that Qwen2-Audio hears
 
 
-def gather(recipe: Recipe, note: NoteSink | None) -> Iterator[tuple[str, Record]]:
+def gather(recipe: Recipe, note: NoteSink | None) -> Iterator[tuple[str, TrainingRecord]]:
     """Stream the records of all sources, each with the direction whose share it counts to.
 
     Raises:
@@ -101,7 +101,7 @@ def write_rows(recipe: Recipe, folder: Path, note: NoteSink | None) -> dict[str,
     return paths
 
 
-def _json(entry: Entry, root: Path) -> str:
+def _json(entry: Content, root: Path) -> str:
     """An entry as JSON, its path from the root, so that it does not depend on where that lies."""
     row = {key: value for key, value in asdict(entry).items() if value is not None}
     if "audio" in row:
@@ -111,7 +111,7 @@ def _json(entry: Entry, root: Path) -> str:
     return json.dumps(row)
 
 
-def _check(entry: Entry, model: ModelOptions) -> None:
+def _check(entry: Content, model: ModelOptions) -> None:
     """Refuse a recording that cannot be opened or is longer than the model hears."""
     if not isinstance(entry.audio, str):
         return
@@ -152,7 +152,7 @@ class Reader:
         return features
 
     def _input(self, row: str) -> Any:
-        entry = Entry(**json.loads(row))
+        entry = Content(**json.loads(row))
         text = self._fitting(entry.text) if entry.text else None
         if entry.audio is None:
             return text

@@ -87,7 +87,7 @@ class AugmentOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DatasetSource:
     """Records to learn from: a data set in its published layout, or a file of records."""
 
     path: str  # folder or file, from `root`
@@ -102,7 +102,7 @@ class Recipe:
     """A whole run."""
 
     model: ModelOptions
-    data: tuple[Source, ...]
+    data: tuple[DatasetSource, ...]
     root: str = "."  # folder that the paths of `data` start from
     seed: int = 0
     weights: dict[str, float] = field(default_factory=dict)  # share of batches by direction

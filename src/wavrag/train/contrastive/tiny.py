@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from wavrag.audio import write_wav
-from wavrag.data.records import Entry, Record, write_records
+from wavrag.data.records import Content, TrainingRecord, write_records
 from wavrag.types import Clip
 
 SPECIAL = (
@@ -92,14 +92,16 @@ def write_tones(folder: Path) -> None:
             time = np.arange(int(seconds * RATE)) / RATE
             tone = 0.3 * np.sin(2 * np.pi * 200 * 1.25**at * time)
             write_wav(path, Clip(tone.astype(np.float32), RATE))
-        sound, other = Entry(audio=str(low)), Entry(audio=str(high))
+        sound, other = Content(audio=str(low)), Content(audio=str(high))
         pairs = {
-            "S2T": (sound, Entry(text=word)),
-            "T2T": (Entry(text=f"which is {word}?"), Entry(text=word)),
+            "S2T": (sound, Content(text=word)),
+            "T2T": (Content(text=f"which is {word}?"), Content(text=word)),
             "S2S": (sound, other),
-            "T2S": (Entry(text=word), sound),
+            "T2S": (Content(text=word), sound),
             "AT2AT": (replace(sound, text="the tree"), replace(other, text=word)),
         }
         for direction, (query, positive) in pairs.items():
-            records.append(Record(f"tones/{direction}/{word}", query, (positive,), (), "tones"))
+            records.append(
+                TrainingRecord(f"tones/{direction}/{word}", query, (positive,), (), "tones")
+            )
     write_records(folder / "records.jsonl", records)

@@ -66,7 +66,7 @@ class UnfoldedStem(nn.Module):
         return functional.gelu(self.stem.conv3(x.transpose(1, 2))).transpose(1, 2)
 
 
-class Network(nn.Module):
+class SpeechNetwork(nn.Module):
     """Waveform to letters and to a place among captions, in one pass over the encoder."""
 
     def __init__(self, encoder: Encoder, speech: SpeechHead, sound: SoundHead) -> None:
@@ -86,7 +86,7 @@ class Network(nn.Module):
         return letters[0], self.sound(self.sound.pool(stem, middle))[0]
 
 
-def export(network: Network, target: Path) -> dict[str, Any]:
+def export(network: SpeechNetwork, target: Path) -> dict[str, Any]:
     """Write the 8-bit model to `target`; sizes in bytes of both versions come back."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -119,7 +119,7 @@ def export(network: Network, target: Path) -> dict[str, Any]:
     return {"float_bytes": full.stat().st_size, "bytes": target.stat().st_size}
 
 
-def parity(network: Network, target: Path, clips: Sequence[Float32]) -> dict[str, float]:
+def parity(network: SpeechNetwork, target: Path, clips: Sequence[Float32]) -> dict[str, float]:
     """How far the file at `target` is from the float network on clips at 16 kHz.
 
     Returns:

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SpeechSource:
     """A clip to train on: words, who says them, and how to get its samples at 16 kHz."""
 
     group: str
@@ -44,14 +44,14 @@ class Source:
     read: Callable[[], Float32]
 
 
-def spoken_sources(data: Path) -> list[Source]:
+def spoken_sources(data: Path) -> list[SpeechSource]:
     """The human speech of a data folder: the training split of speechocean762."""
 
     def reader(path: Path) -> Callable[[], Float32]:
         return lambda: load(path).samples
 
     return [
-        Source("speechocean", row["speaker"], row["text"], reader(data / row["audio"]))
+        SpeechSource("speechocean", row["speaker"], row["text"], reader(data / row["audio"]))
         for row in read_rows(data / "speech" / "speechocean762.jsonl")
         if row["split"] == "train"
     ]
@@ -71,7 +71,7 @@ class Babble:
     """Noise for one clip after another: an ambience, or some other speakers at once."""
 
     def __init__(
-        self, sources: Sequence[Source], noises: Sequence[Float32], share: float = 0.45
+        self, sources: Sequence[SpeechSource], noises: Sequence[Float32], share: float = 0.45
     ) -> None:
         self._sources, self._noises, self._share = sources, noises, share
 
@@ -92,7 +92,7 @@ class Babble:
 
 def cache_frames(
     name: str,
-    sources: Sequence[Source],
+    sources: Sequence[SpeechSource],
     encoder: Encoder,
     babble: Babble,
     folder: Path,
@@ -115,7 +115,7 @@ def cache_frames(
     if index.exists():
         return _hours(index)
 
-    def prepared(place: int) -> list[tuple[Source, int, Float32]]:
+    def prepared(place: int) -> list[tuple[SpeechSource, int, Float32]]:
         source = sources[place]
         try:
             samples = source.read()
@@ -183,9 +183,9 @@ def encode(encoder: Encoder, clips: Sequence[Float32]) -> list[np.ndarray]:
 
 
 def _grouped(
-    items: Sequence[tuple[Source, int, Float32]],
-) -> Iterator[list[tuple[Source, int, Float32]]]:
-    group: list[tuple[Source, int, Float32]] = []
+    items: Sequence[tuple[SpeechSource, int, Float32]],
+) -> Iterator[list[tuple[SpeechSource, int, Float32]]]:
+    group: list[tuple[SpeechSource, int, Float32]] = []
     for item in items:
         if group and len(item[2]) * (len(group) + 1) > BATCH_SECONDS * RATE:
             yield group

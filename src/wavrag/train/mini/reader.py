@@ -20,7 +20,7 @@ from wavrag.embed.lexicon import Lexicon
 from wavrag.train.mini.ctc import SpeechHead
 from wavrag.train.mini.device import half
 from wavrag.train.mini.frames import Example, Frames, batches
-from wavrag.train.mini.text_model import SentenceModel
+from wavrag.train.mini.text_model import TrainableSentenceModel
 from wavrag.types import Float32
 
 MAX_TOKENS = 128
@@ -73,7 +73,7 @@ def hear_all(
 
 
 def train_reader(
-    reader: SentenceModel,
+    reader: TrainableSentenceModel,
     tokenizer: Callable[[str], list[int]],
     readings: Sequence[Reading],
     embed: Callable[[Sequence[str]], Float32],

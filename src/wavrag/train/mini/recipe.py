@@ -34,14 +34,15 @@ from wavrag import config
 from wavrag.audio.augment import Augmentation
 from wavrag.data import voices
 from wavrag.data.rows import write_json
+from wavrag.data.tasks import load_task
 from wavrag.embed.lexicon import Lexicon
-from wavrag.embed.moonshine import weights_folder
+from wavrag.embed.moonshine import moonshine_folder
 from wavrag.errors import InputError
-from wavrag.evaluate import evaluate_embedder, load_task
+from wavrag.evaluate import evaluate_embedder
 from wavrag.train.mini import features, synth, texts
 from wavrag.train.mini.ctc import CTCOptions, SpeechHead, train_ctc
 from wavrag.train.mini.device import best_device
-from wavrag.train.mini.export import Network, export, parity
+from wavrag.train.mini.export import SpeechNetwork, export, parity
 from wavrag.train.mini.frames import Example, Frames
 from wavrag.train.mini.letters import spell
 from wavrag.train.mini.moonshine import Encoder, load_encoder
@@ -136,7 +137,7 @@ def _followed(log: Log, step: Step, key: str, total: int) -> tuple[dict[str, Any
 
 
 def _encoder() -> Encoder:
-    return load_encoder(weights_folder() / "encoder_model.ort")
+    return load_encoder(moonshine_folder() / "encoder_model.ort")
 
 
 def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
@@ -277,7 +278,7 @@ def _export(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     speech, sound = SpeechHead(), SoundHead()
     speech.load_state_dict(torch.load(options.work / "speech.pt", weights_only=True))
     sound.load_state_dict(torch.load(options.work / "sounds.pt", weights_only=True))
-    network = Network(encoder, speech, sound).eval()
+    network = SpeechNetwork(encoder, speech, sound).eval()
     folder = options.work / "model"
     folder.mkdir(exist_ok=True)
     sizes = export(network, folder / "model.onnx")

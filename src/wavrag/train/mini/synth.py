@@ -19,7 +19,7 @@ from wavrag import config
 from wavrag.data.prefetch import ahead
 from wavrag.data.voices import RESERVED, Speaker
 from wavrag.errors import InputError
-from wavrag.speech.base import RATE, UNSPEAKABLE
+from wavrag.speech.base import SPEECH_RATE, UNSPEAKABLE
 from wavrag.train.mini.texts import Text
 from wavrag.types import Float32
 
@@ -104,7 +104,7 @@ def synthesise(
                 rows.append(row)
                 on_progress(len(rows))
     failed = sum(row["samples"] == 0 for row in rows)
-    return Counts(len(rows) - failed, failed, round(offset / RATE / 3600, 2))
+    return Counts(len(rows) - failed, failed, round(offset / SPEECH_RATE / 3600, 2))
 
 
 def read_set(folder: Path) -> list[Record]:

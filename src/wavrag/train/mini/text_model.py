@@ -15,7 +15,7 @@ from torch.nn import functional
 from wavrag.errors import InputError, MissingExtraError
 
 
-class SentenceModel(nn.Module):
+class TrainableSentenceModel(nn.Module):
     """BERT, mean pooling over all tokens, unit length."""
 
     def __init__(self, bert: Any) -> None:
@@ -44,7 +44,7 @@ def original_folder() -> Path:
     return Path(spec.submodule_search_locations[0]) / "model"
 
 
-def load_original() -> SentenceModel:
+def load_original() -> TrainableSentenceModel:
     """The published float32 model.
 
     Raises:
@@ -58,10 +58,10 @@ def load_original() -> SentenceModel:
     bert = BertModel.from_pretrained(
         original_folder(), add_pooling_layer=False, attn_implementation="eager"
     )
-    return SentenceModel(bert).eval()
+    return TrainableSentenceModel(bert).eval()
 
 
-def export_text_model(model: SentenceModel, target: Path) -> None:
+def export_text_model(model: TrainableSentenceModel, target: Path) -> None:
     """Write the fused, quantised graph: int8 weights per output channel."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic

@@ -9,9 +9,10 @@ import pytest
 
 from audio_files import tone, write
 from wavrag.data.captions import training_captions
+from wavrag.data.tasks import load_task
 from wavrag.embed import FakeEmbedder, load_embedder
 from wavrag.errors import InputError
-from wavrag.evaluate import evaluate_embedder, load_task
+from wavrag.evaluate import evaluate_embedder
 from wavrag.evaluate.retrieval import best_passages, check_modalities, documents_of
 from wavrag.types import Passage, Scored
 

@@ -22,15 +22,17 @@ from audio_files import frequency, tone
 from wavrag import audio
 from wavrag.cli import main
 from wavrag.data import voices as engines
-from wavrag.data.records import Entry, Record, read_records, write_records
+from wavrag.data.records import Content, TrainingRecord, read_records, write_records
 from wavrag.data.speak import SpeakOptions, Spoken, read_questions, speak_records
 from wavrag.data.voices import RESERVED, Endpoint, OpenAISpeech, Piper, load_engine, reserved
 from wavrag.errors import AudioError, InputError, MissingExtraError
 from wavrag.types import Clip
 
-NEGATIVE = Entry(text="not this")
+NEGATIVE = Content(text="not this")
 RECORDS = [
-    Record(f"set/{n}", Entry(text=f"question {n}"), (Entry(text=f"answer {n}"),), (NEGATIVE,))
+    TrainingRecord(
+        f"set/{n}", Content(text=f"question {n}"), (Content(text=f"answer {n}"),), (NEGATIVE,)
+    )
     for n in range(8)
 ]
 
@@ -62,7 +64,7 @@ def speak(
     return speak_records(records, [engine or Siren()], folder, SpeakOptions(**options))
 
 
-def written(folder: Path) -> list[Record]:
+def written(folder: Path) -> list[TrainingRecord]:
     return list(read_records(folder / "records.jsonl"))
 
 
@@ -113,15 +115,15 @@ def test_the_part_that_is_asked_for_is_spoken(
 
 def test_an_entry_that_has_sound_stays_as_it_is(tmp_path: Path) -> None:
     audio.write_wav(tmp_path / "own.wav", Clip(tone(500, 0.1, 16_000), 16_000))
-    own = Entry(text="words beside it", audio=str(tmp_path / "own.wav"))
+    own = Content(text="words beside it", audio=str(tmp_path / "own.wav"))
     engine = Siren()
-    speak(tmp_path / "out", engine, [Record("a", own, (Entry(text="x"),))], part="all")
+    speak(tmp_path / "out", engine, [TrainingRecord("a", own, (Content(text="x"),))], part="all")
     assert engine.said == ["x"]
     assert written(tmp_path / "out")[0].query == own
 
 
 def test_nothing_is_spoken_twice(tmp_path: Path) -> None:
-    doubled = [*RECORDS, Record("again", RECORDS[0].query, (Entry(text="other"),))]
+    doubled = [*RECORDS, TrainingRecord("again", RECORDS[0].query, (Content(text="other"),))]
     engine = Siren()
     assert speak(tmp_path, engine, doubled) == Spoken(9, 8, 0, ())
     assert max(Counter(engine.said).values()) == 1
@@ -138,7 +140,11 @@ def test_nothing_is_spoken_twice(tmp_path: Path) -> None:
 
 
 def test_killed_halfway_the_next_run_goes_on(tmp_path: Path) -> None:
-    deadly = [*RECORDS[:5], Record("d", Entry(text="die"), (Entry(text="x"),)), *RECORDS[5:]]
+    deadly = [
+        *RECORDS[:5],
+        TrainingRecord("d", Content(text="die"), (Content(text="x"),)),
+        *RECORDS[5:],
+    ]
     with pytest.raises(KeyboardInterrupt):
         speak(tmp_path / "cut", Siren(), deadly, threads=1)
     assert not (tmp_path / "cut" / "records.jsonl").exists()
@@ -260,7 +266,7 @@ def test_an_engine_that_cannot_go_on_ends_the_run(tmp_path: Path) -> None:
             super().speak(text, voice, rng)
             raise InputError("the key is refused")
 
-    many = [Record(str(n), Entry(text=str(n)), (Entry(text="x"),)) for n in range(200)]
+    many = [TrainingRecord(str(n), Content(text=str(n)), (Content(text="x"),)) for n in range(200)]
     engine = Broken()
     with pytest.raises(InputError, match="the key is refused"):
         speak(tmp_path, engine, many, threads=2)
@@ -268,7 +274,7 @@ def test_an_engine_that_cannot_go_on_ends_the_run(tmp_path: Path) -> None:
 
 
 def test_engines_and_voices_are_drawn_for_each_text(tmp_path: Path) -> None:
-    many = [Record(str(n), Entry(text=str(n)), (Entry(text="x"),)) for n in range(60)]
+    many = [TrainingRecord(str(n), Content(text=str(n)), (Content(text="x"),)) for n in range(60)]
     cast = [Siren("one"), Siren("two"), Siren("three")]
     cast[2].voices = ("other",)
     speak_records(many, cast, tmp_path, SpeakOptions(voices=("low", "other")))
@@ -323,8 +329,8 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 def test_lines_of_a_text_file_are_questions(tmp_path: Path) -> None:
     (tmp_path / "trivia.txt").write_text("Who was it?\n\n  When?  \n")
     first, second = read_questions(tmp_path / "trivia.txt")
-    assert first == Record(
-        "trivia/1", Entry(text="Who was it?"), (Entry(text="Who was it?"),), source="trivia"
+    assert first == TrainingRecord(
+        "trivia/1", Content(text="Who was it?"), (Content(text="Who was it?"),), source="trivia"
     )
     assert (second.id, second.query.text) == ("trivia/3", "When?")
 

@@ -30,7 +30,7 @@ from wavrag.generate.hearing import HearingOptions
 from wavrag.generate.map_reduce import MapReduceGenerator
 from wavrag.generate.prompts import chat, question_of
 from wavrag.kb.words import FILE, Words
-from wavrag.types import Item, Role, Turn
+from wavrag.types import EmbedInput, Role, Turn
 
 DEMO = Path(__file__).parent.parent / "src" / "wavrag" / "demo" / "data"
 RATE = 16_000
@@ -70,8 +70,8 @@ class HearsWords(FakeEmbedder):
     def spec(self):  # type: ignore[no-untyped-def]
         return replace(SPEC, gives_words=True)
 
-    def views(self, items: Sequence[Item], role: Role) -> Views:
-        heard = [item if item.clip is None else Item(text=self.words) for item in items]
+    def views(self, items: Sequence[EmbedInput], role: Role) -> Views:
+        heard = [item if item.clip is None else EmbedInput(text=self.words) for item in items]
         return Views(self.embed(heard, role), tuple(item.text for item in heard))
 
 

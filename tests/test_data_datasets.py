@@ -34,7 +34,7 @@ from wavrag.data.datasets import (
     read_dataset,
     store_sounds,
 )
-from wavrag.data.records import Entry, Record, read_records, write_records
+from wavrag.data.records import Content, TrainingRecord, read_records, write_records
 from wavrag.errors import InputError, MissingExtraError
 
 every = pytest.mark.parametrize("mini", MINIATURES, ids=lambda mini: mini.name)
@@ -175,9 +175,9 @@ def test_spoken_squad_without_recordings_is_the_recognised_text(folder: Path) ->
     put_json(folder / "spoken_test-v1.1_WER54.json", squad_document())
     told: list[str] = []
     records = list(read_dataset("spoken-squad", folder, split="test-wer54", note=told.append))
-    assert records[0] == Record(
+    assert records[0] == TrainingRecord(
         "spoken-squad/q1",
-        Entry(text="How deep?"),
+        Content(text="How deep?"),
         words("The lake is deep. It is long."),
         source="spoken-squad",
     )
@@ -227,9 +227,9 @@ def test_captions_of_a_clip_are_gathered_from_scattered_lines(folder: Path) -> N
     a, b = wav(folder / "audio" / "val" / "aa.flac"), wav(folder / "audio" / "val" / "bb_0.wav")
     records = list(read_dataset("audiocaps", folder, split="dev"))
     assert [(each.id, each.query.text, each.positives) for each in records] == [
-        ("audiocaps/1-1", "A", (Entry(text="C", audio=a),)),
-        ("audiocaps/1-2", "C", (Entry(text="A", audio=a),)),
-        ("audiocaps/2", "B", (Entry(audio=b),)),
+        ("audiocaps/1-1", "A", (Content(text="C", audio=a),)),
+        ("audiocaps/1-2", "C", (Content(text="A", audio=a),)),
+        ("audiocaps/2", "B", (Content(audio=b),)),
     ]
 
 
@@ -246,8 +246,8 @@ def test_the_verified_test_of_slue_by_either_name(part: str, folder: Path) -> No
     question = wav(folder / part / "question" / "q.wav")
     document = wav(folder / part / "document" / "d.wav")
     (record,) = read_dataset("slue-sqa-5", folder, split="verified-test")
-    assert record.query == Entry(audio=question)
-    assert record.positives == (Entry(audio=document),)
+    assert record.query == Content(audio=question)
+    assert record.positives == (Content(audio=document),)
 
 
 def test_triples_of_ms_marco_give_negatives(folder: Path) -> None:
@@ -370,7 +370,7 @@ def test_rows_of_the_datasets_library() -> None:
     ]
     told: list[str] = []
     records = list(from_datasets("squad", datasets.Dataset.from_list(rows), note=told.append))
-    assert records == [Record("squad/q1", Entry(text="Q?"), words("C"), source="squad")]
+    assert records == [TrainingRecord("squad/q1", Content(text="Q?"), words("C"), source="squad")]
     assert told == ["squad: rows without an answer: 1 left out"]
 
 
@@ -390,10 +390,10 @@ def test_sound_of_the_datasets_library_stays_encoded(folder: Path) -> None:
     table = datasets.Dataset.from_list(rows)
     for column in ("question_audio", "document_audio"):
         table = table.cast_column(column, datasets.Audio())
-    expected = Record(
+    expected = TrainingRecord(
         "slue-sqa-5/nq-1",
-        Entry(audio=asked, said="who"),
-        (Entry(audio=answered, said="He."),),
+        Content(audio=asked, said="who"),
+        (Content(audio=answered, said="He."),),
         source="slue-sqa-5",
     )
     assert list(from_datasets("slue-sqa-5", table)) == [expected]
@@ -423,7 +423,7 @@ def test_rows_that_differ_from_the_files() -> None:
 
     pair = {"questions": {"id": [1, 2], "text": ["Why?", "For what?"]}, "is_duplicate": True}
     assert list(from_datasets("quora", [pair, pair | {"is_duplicate": False}])) == [
-        Record("quora/1-2", Entry(text="Why?"), words("For what?"), source="quora")
+        TrainingRecord("quora/1-2", Content(text="Why?"), words("For what?"), source="quora")
     ]
 
     long = "Suvorov crossed it " + "with men and mules " * 5
@@ -434,7 +434,9 @@ def test_rows_that_differ_from_the_files() -> None:
         "entity_pages": {"title": ["River"], "wiki_context": [f"River\n{long}"]},
     }
     assert list(from_datasets("triviaqa", [trivia])) == [
-        Record("triviaqa/tc_1", Entry(text="Who?"), words(f"River\n{long.strip()}"), (), "triviaqa")
+        TrainingRecord(
+            "triviaqa/tc_1", Content(text="Who?"), words(f"River\n{long.strip()}"), (), "triviaqa"
+        )
     ]
 
 

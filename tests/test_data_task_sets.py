@@ -15,9 +15,10 @@ from task_set_fixtures import put_lines, squtr, svq
 from wavrag.cli import main
 from wavrag.cli.tasks import NAMES
 from wavrag.data.task_sets import TASK_SETS, MixOptions, TaskOptions, make_task, mix
+from wavrag.data.tasks import Task, load_task
 from wavrag.data.voices import load_engine
 from wavrag.errors import InputError
-from wavrag.evaluate import Task, evaluate_embedder, load_task
+from wavrag.evaluate import evaluate_embedder
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,10 +15,10 @@ from wavrag.cli import main
 from wavrag.cli.parser import build_parser
 from wavrag.data import mine as mining
 from wavrag.data.mine import Mined, MineOptions, mine, read_entries, select
-from wavrag.data.records import Entry, Record, read_records, write_records
+from wavrag.data.records import Content, TrainingRecord, read_records, write_records
 from wavrag.embed import Embedder, EmbedderSpec, FakeEmbedder
 from wavrag.errors import InputError
-from wavrag.types import Float32, Item, Role
+from wavrag.types import EmbedInput, Float32, Role
 
 ANY = MineOptions(margin=None)
 
@@ -161,7 +161,7 @@ class Table:
             FakeEmbedder().spec, name="table", dim=dim, modalities=text, sampling_rate=None
         )
 
-    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
         return self.encode_query([item.text or "" for item in items])
 
     def encode_query(self, texts: Sequence[str], **_: object) -> Float32:
@@ -224,10 +224,10 @@ def test_it_agrees_with_sentence_transformers(given: dict[str, Any]) -> None:
     assert sum(map(len, expected.values())) >= 25
 
     records = [
-        Record(name, Entry(text=name), (Entry(text=text),))
+        TrainingRecord(name, Content(text=name), (Content(text=text),))
         for name, text in zip(names, texts, strict=False)
     ]
-    mined = mine(records, model, [Entry(text=text) for text in texts], options)
+    mined = mine(records, model, [Content(text=text) for text in texts], options)
     found = {record.id: [entry.text for entry in record.negatives] for record in mined.records}
     assert {name: negatives for name, negatives in found.items() if negatives} == expected
 
@@ -236,18 +236,20 @@ class Counting(FakeEmbedder):
     """Keeps what it was given."""
 
     def __init__(self) -> None:
-        self.given: list[tuple[Item, Role]] = []
+        self.given: list[tuple[EmbedInput, Role]] = []
 
-    def embed(self, items: Sequence[Item], role: Role) -> Float32:
+    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
         self.given += [(item, role) for item in items]
         return super().embed(items, role)
 
 
-def record(name: str, query: Entry | str, *positives: Entry | str, not_: Any = ()) -> Record:
-    def entry(given: Entry | str) -> Entry:
-        return Entry(text=given) if isinstance(given, str) else given
+def record(
+    name: str, query: Content | str, *positives: Content | str, not_: Any = ()
+) -> TrainingRecord:
+    def entry(given: Content | str) -> Content:
+        return Content(text=given) if isinstance(given, str) else given
 
-    return Record(name, entry(query), tuple(map(entry, positives)), tuple(map(entry, not_)))
+    return TrainingRecord(name, entry(query), tuple(map(entry, positives)), tuple(map(entry, not_)))
 
 
 def negatives(mined: Mined) -> dict[str, set[str | None]]:
@@ -263,10 +265,10 @@ def test_positives_of_the_same_query_and_their_doubles_are_no_negatives(tmp_path
     records = [
         record("1", "who", "ada", "grace"),
         record("2", "Who ", "edsger"),  # the same question
-        record("3", Entry(audio=spoken, said="who"), "barbara"),  # and in sound
+        record("3", Content(audio=spoken, said="who"), "barbara"),  # and in sound
         record("4", "when", "in 1843"),
     ]
-    corpus = [Entry(text="ADA"), Entry(audio=heard, said="Grace"), Entry(text="in  1843")]
+    corpus = [Content(text="ADA"), Content(audio=heard, said="Grace"), Content(text="in  1843")]
     mined = mine(records, FakeEmbedder(), corpus, ANY)
     everybody = {"ada", "grace", "edsger", "barbara", "ADA", "Grace"}
     found = negatives(mined)
@@ -276,20 +278,20 @@ def test_positives_of_the_same_query_and_their_doubles_are_no_negatives(tmp_path
 
 
 def test_a_recording_that_is_written_down_once_is_known_everywhere(tmp_path: Path) -> None:
-    sound = Entry(audio=str(write(tmp_path / "a.wav", tone(440, 0.5, 16_000)[None], 16_000)))
+    sound = Content(audio=str(write(tmp_path / "a.wav", tone(440, 0.5, 16_000)[None], 16_000)))
     said = replace(sound, said="who")
     for first, second in ((said, sound), (sound, said)):
         records = [
             record("1", first, "ada"), record("2", second, "grace"), record("3", "who", "barbara"),
             record("4", "which", said),
         ]  # fmt: skip
-        found = negatives(mine(records, FakeEmbedder(), [Entry(text="WHO")], ANY))
+        found = negatives(mine(records, FakeEmbedder(), [Content(text="WHO")], ANY))
         assert found["1"] == found["2"] == found["3"] == {"who", "WHO"}
         assert found["4"] == {"ada", "grace", "barbara"}
 
 
 def test_negatives_stay_and_are_not_found_again() -> None:
-    corpus = [Entry(text=text) for text in ("one", "two", "three", "four")]
+    corpus = [Content(text=text) for text in ("one", "two", "three", "four")]
     records = [record("1", "zero", "zero one", not_=["THREE", "own"])]
     mined = mine(records, FakeEmbedder(), corpus, replace(ANY, negatives=2))
     (first,) = mined.records
@@ -303,12 +305,12 @@ def test_negatives_stay_and_are_not_found_again() -> None:
 def test_sound_is_heard_at_the_rate_of_the_embedder_and_once(tmp_path: Path) -> None:
     for name, hertz in (("low", 300), ("high", 3_000), ("near", 3_100)):
         write(tmp_path / f"{name}.flac", tone(hertz, 2.0, 44_100)[None], 44_100)
-    low, high, near = (Entry(audio=str(tmp_path / f"{n}.flac")) for n in ("low", "high", "near"))
-    high_bytes = Entry(audio=(tmp_path / "high.flac").read_bytes())
+    low, high, near = (Content(audio=str(tmp_path / f"{n}.flac")) for n in ("low", "high", "near"))
+    high_bytes = Content(audio=(tmp_path / "high.flac").read_bytes())
     records = [
-        Record("1", replace(high, start=0.5, end=1.0), (high,)),
-        Record("2", low, (low,)),
-        Record("3", low, (high_bytes,)),  # the same sound as the first positive
+        TrainingRecord("1", replace(high, start=0.5, end=1.0), (high,)),
+        TrainingRecord("2", low, (low,)),
+        TrainingRecord("3", low, (high_bytes,)),  # the same sound as the first positive
     ]
     embedder = Counting()
     seen: list[tuple[int, int]] = []
@@ -332,13 +334,13 @@ def test_sound_is_heard_at_the_rate_of_the_embedder_and_once(tmp_path: Path) -> 
 def test_an_embedder_that_only_reads_is_given_the_words(tmp_path: Path) -> None:
     model = Table({"who": np.float32([1, 0]), "ada": np.float32([1, 0]), "x": np.float32([0, 1])})
     query, other = (
-        Entry(audio=str(write(tmp_path / f"{hertz}.wav", tone(hertz, 0.1, 16_000)[None], 16_000)))
+        Content(audio=str(write(tmp_path / f"{hertz}.wav", tone(hertz, 0.1, 16_000)[None], 16_000)))
         for hertz in (440, 880)
     )
     notes: list[str] = []
     records = [
-        Record("known", replace(query, said="who"), (Entry(text="ada"),)),
-        Record("unknown", other, (Entry(text="x"),)),
+        TrainingRecord("known", replace(query, said="who"), (Content(text="ada"),)),
+        TrainingRecord("unknown", other, (Content(text="x"),)),
     ]
     mined = mine(records, model, (), ANY, note=notes.append)
     assert negatives(mined) == {"known": {"x"}, "unknown": set()}
@@ -352,7 +354,7 @@ def test_what_cannot_be_embedded_is_told_and_left_out(tmp_path: Path) -> None:
     (tmp_path / "broken.wav").write_bytes(b"no sound")
     write(tmp_path / "long.wav", np.zeros((1, 31 * 16_000), np.float32) + 0.1, 16_000)
     broken, long, gone = (
-        Entry(audio=str(tmp_path / f"{name}.wav")) for name in ("broken", "long", "gone")
+        Content(audio=str(tmp_path / f"{name}.wav")) for name in ("broken", "long", "gone")
     )
     records = [
         record("1", broken, "one"),
@@ -362,7 +364,7 @@ def test_what_cannot_be_embedded_is_told_and_left_out(tmp_path: Path) -> None:
         record("5", "five", "fuenf", gone),
     ]
     notes: list[str] = []
-    mined = mine(records, FakeEmbedder(), [gone, Entry(text="six")], ANY, note=notes.append)
+    mined = mine(records, FakeEmbedder(), [gone, Content(text="six")], ANY, note=notes.append)
     texts = {"one", "drei", "four", "fuenf", "six"}
     assert negatives(mined) == {
         "1": set(), "2": set(), "3": texts - {"drei"}, "4": set(), "5": texts - {"fuenf"},
@@ -426,8 +428,8 @@ def test_entries_are_read_from_lines(tmp_path: Path) -> None:
     path.write_text('{"text": "a"}\n{"audio": "a/b.wav", "start": 1}\n{"txt": "c"}\n[\n')
     notes: list[str] = []
     first, second = read_entries(path, notes.append)
-    assert first == Entry(text="a")
-    assert second == Entry(audio=str(tmp_path / "a/b.wav"), start=1)
+    assert first == Content(text="a")
+    assert second == Content(audio=str(tmp_path / "a/b.wav"), start=1)
     assert [note.split(": ")[0] for note in notes] == [f"{path}:3", f"{path}:4"]
     assert "unknown key 'txt'" in notes[0]
     with pytest.raises(InputError, match=r"corpus\.jsonl:3"):
@@ -443,7 +445,7 @@ def file(tmp_path: Path) -> Path:
     records = [
         record("1", "what is red", "the apple is red"),
         record("2", "what is blue", "the sky is blue", not_=["the sea"]),
-        record("3", Entry(audio=str(sound)), "a dog"),
+        record("3", Content(audio=str(sound)), "a dog"),
     ]
     write_records(tmp_path / "records.jsonl", records)
     return tmp_path / "records.jsonl"
@@ -518,13 +520,13 @@ def test_a_file_without_records(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_the_default_embedder_finds_what_is_near(cascade: Embedder, human_reading: Path) -> None:
-    reading = Entry(audio=str(human_reading), start=0.0, end=6.0)
+    reading = Content(audio=str(human_reading), start=0.0, end=6.0)
     records = [
         record("france", "What is the capital of France?", "Paris is the capital of France."),
         record("read", reading, "It was the best of times, it was the worst of times."),
         record("germany", "What is the capital of Germany?", "Berlin is the German capital."),
     ]
-    corpus = [Entry(text="Lyon is a large city in France."), Entry(text="Whales eat krill.")]
+    corpus = [Content(text="Lyon is a large city in France."), Content(text="Whales eat krill.")]
     mined = mine(records, cascade, corpus, MineOptions(negatives=2))
     found = [{entry.text for entry in record.negatives} for record in mined.records]
     assert "Lyon is a large city in France." in found[0]
