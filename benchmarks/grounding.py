@@ -39,7 +39,7 @@ from wavrag.answer.grounding import (
 )
 from wavrag.generate import SourcePart
 from wavrag.search import drop_overlapping
-from wavrag.text.sentences import sentences
+from wavrag.text.segmentation import sentences
 from wavrag.types import EmbedInput, Float32, Hit, Passage
 
 TIMELINES = Path(__file__).parent.parent / "tools" / "demo_corpus" / "timelines.json"

@@ -8,15 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from wavrag.cli.output import (
-    Bar,
-    UsageError,
-    check_target,
-    note,
-    print_json,
-    short_path,
-    write_figures,
-)
+from wavrag.cli import Bar, UsageError, check_target, note, print_json, short_path, write_figures
 from wavrag.errors import WavRAGError
 
 OUT = "wavrag-experiments"  # folder that runs go to, a folder each

@@ -35,18 +35,23 @@ from experiments.base import (
 from experiments.plots import bars, drawing
 from wavrag import config
 from wavrag.audio import load
-from wavrag.data.tasks import Qrels
-from wavrag.embed import Embedder
-from wavrag.embed.base import EmbedderSpec, Views, check_items
-from wavrag.embed.lexicon import Lexicon, spans
-from wavrag.embed.minilm import MiniLM
-from wavrag.embed.runtime import Workers, load_session
-from wavrag.embed.wavretriever import MIN_SAMPLES, WAVRETRIEVER_SPEC, WAVRETRIEVER_WEIGHTS
-from wavrag.evaluate.retrieval import UNTITLED
-from wavrag.evaluate.significance import paired_bootstrap
-from wavrag.evaluate.system import Legs
-from wavrag.speech.base import NEUTRAL
-from wavrag.speech.registry import load_engine
+from wavrag.data import Qrels
+from wavrag.embed import (
+    MIN_SAMPLES,
+    WAVRETRIEVER_SPEC,
+    WAVRETRIEVER_WEIGHTS,
+    Embedder,
+    EmbedderSpec,
+    Lexicon,
+    MiniLM,
+    Views,
+    Workers,
+    check_items,
+    load_session,
+    spans,
+)
+from wavrag.evaluate import UNTITLED, Legs, paired_bootstrap
+from wavrag.speech import NEUTRAL, load_engine
 from wavrag.types import Clip, Document, EmbedInput, Float32, Query, Role
 
 RATE = 16_000  # Hz

@@ -19,14 +19,11 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from experiments.base import Context
-from wavrag.data.tasks import Qrels
+from wavrag.data import Qrels
 from wavrag.embed import Embedder, load_embedder
 from wavrag.errors import InputError
-from wavrag.evaluate.metrics import DEPTH, evaluate_run
-from wavrag.evaluate.retrieval import best_passages
-from wavrag.evaluate.system import LEGS, Legs
-from wavrag.kb import KnowledgeBase
-from wavrag.kb.ingest import IngestOptions
+from wavrag.evaluate import DEPTH, LEGS, Legs, best_passages, evaluate_run
+from wavrag.kb import IngestOptions, KnowledgeBase
 from wavrag.types import Document, Hit, Query, Scored
 
 HITS = 200  # deep enough for the ten best of each leg alone

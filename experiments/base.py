@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from wavrag.errors import InputError
-from wavrag.evaluate.metrics import confidence_intervals, mean
+from wavrag.evaluate import confidence_intervals, mean
 
 DIGITS = 6  # after the point, of the numbers in results.json
 QUICK_QUERIES = 6  # of a quick run

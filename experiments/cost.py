@@ -21,7 +21,7 @@ from experiments.plots import drawing, lines
 from wavrag import config
 from wavrag.audio import load
 from wavrag.embed import load_embedder
-from wavrag.evaluate.cost import Cost
+from wavrag.evaluate import Cost
 from wavrag.kb import KnowledgeBase
 from wavrag.types import Clip, Document, EmbedInput, Float32
 

@@ -35,14 +35,11 @@ from experiments.reading import (
     generator_name,
     scores,
 )
-from wavrag.answer import votes
-from wavrag.answer.context import build_context
-from wavrag.answer.reasoning import ReasoningOptions, reason
+from wavrag.answer import ReasoningOptions, build_context, normalise_answer, reason
 from wavrag.config import threads
 from wavrag.errors import GenerationError
-from wavrag.evaluate.answers import contains
-from wavrag.generate import GenerateOptions, QuestionPart, answer_messages
-from wavrag.generate.base import Message
+from wavrag.evaluate import contains
+from wavrag.generate import GenerateOptions, Message, QuestionPart, answer_messages
 
 PATHS = (1, 3, 5)
 TEMPERATURE = 0.7
@@ -126,7 +123,7 @@ def _reasoned(
         found = reason(model, messages, options, how)
     except GenerationError as error:  # no path came to an answer
         return {"text": "", "by": "none", "error": str(error), "paths": [], **_cost(model.taken())}
-    agreed = len({votes.normalise(path.answer) for path in found.paths if path.finished}) == 1
+    agreed = len({normalise_answer(path.answer) for path in found.paths if path.finished}) == 1
     return {
         "text": found.paths[found.chosen].answer,
         "by": "agreed" if agreed else found.chosen_by,
@@ -242,7 +239,7 @@ def _times(answers: Sequence[Any]) -> Table:
 
 def _batched(context: Context, asked: Sequence[Asked], tokens: int) -> list[dict[str, Any]]:
     """Paths of a few questions as users get them: all in a batch, on all threads; twice."""
-    from wavrag.generate.local import LocalGenerator, LocalOptions
+    from wavrag.generate import LocalGenerator, LocalOptions
 
     path = context.models.get(GENERATOR)
     # Threads of llama.cpp wait for each other by spinning, which a busy machine makes long.

@@ -33,10 +33,16 @@ from experiments.reading import (
     generator_name,
     scores,
 )
-from wavrag.answer.context import ContextOptions, build_context
-from wavrag.generate import GenerateOptions, Generator, QuestionPart, answer_messages
-from wavrag.generate.extractive import ExtractiveGenerator, ExtractiveOptions
-from wavrag.generate.map_reduce import MapReduceGenerator
+from wavrag.answer import ContextOptions, build_context
+from wavrag.generate import (
+    ExtractiveGenerator,
+    ExtractiveOptions,
+    GenerateOptions,
+    Generator,
+    MapReduceGenerator,
+    QuestionPart,
+    answer_messages,
+)
 from wavrag.types import Hit
 
 PASSAGES = (1, 2, 3, 5, 10)

@@ -27,7 +27,7 @@ from experiments.base import (
     estimate,
 )
 from experiments.vectors import Vectors
-from wavrag.data.captions import held_out_captions
+from wavrag.data import held_out_captions
 from wavrag.errors import MissingExtraError
 from wavrag.types import Float32
 

@@ -24,8 +24,7 @@ from experiments.plots import drawing, lines
 from experiments.recording import Fact, facts_of, path_of, record
 from experiments.taking_in import ASKED, SPANS, WAYS, in_a_process
 from wavrag.errors import InputError
-from wavrag.evaluate.metrics import mean
-from wavrag.evaluate.system import LEGS
+from wavrag.evaluate import LEGS, mean
 
 MINUTES = (10, 20, 30, 60)
 QUICK_MINUTES = (1,)

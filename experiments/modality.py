@@ -31,13 +31,11 @@ from experiments.calibration import calibrate, index_scales, own_scales
 from experiments.vectors import Vectors
 from wavrag.audio import load, write_wav
 from wavrag.errors import InputError
-from wavrag.evaluate.retrieval import SECOND_PART, UNTITLED
-from wavrag.kb.ingest import IngestOptions, Unit, passages_of
+from wavrag.evaluate import SECOND_PART, UNTITLED
+from wavrag.kb import IngestOptions, Unit, passages_of
 from wavrag.search import reciprocal_rank_fusion
-from wavrag.speech import load_engine
-from wavrag.speech.base import NEUTRAL
-from wavrag.store.lexical import query_words
-from wavrag.store.memory import bm25
+from wavrag.speech import NEUTRAL, load_engine
+from wavrag.store import bm25, query_words
 from wavrag.types import Document, EmbedInput, Float32, Leg, Modality, Passage, Scored
 
 SYSTEMS = ("wavretriever-mini", "cascade")

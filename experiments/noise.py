@@ -45,9 +45,8 @@ from experiments.noises import (
 )
 from experiments.plots import drawing, lines
 from wavrag.audio import load
-from wavrag.data.tasks import Qrels
-from wavrag.evaluate.metrics import mean
-from wavrag.evaluate.system import Legs
+from wavrag.data import Qrels
+from wavrag.evaluate import Legs, mean
 from wavrag.types import Clip, Query
 
 QUESTIONS = 100  # of the 320 spoken ones

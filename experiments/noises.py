@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.audio import augment, load
+from wavrag.audio import add_noise, load, reverberate
 from wavrag.types import Float32
 
 RATE = 16_000  # Hz of all that is made
@@ -97,12 +97,10 @@ def disturbances(talkers: Mapping[str, Sequence[Path]]) -> dict[str, Disturb]:
     }
 
     def mixing(noise: Callable[[int, np.random.Generator], Float32]) -> Disturb:
-        return lambda speech, ratio, rng: augment.add_noise(speech, noise(len(speech), rng), ratio)
+        return lambda speech, ratio, rng: add_noise(speech, noise(len(speech), rng), ratio)
 
     found = {name: mixing(noise) for name, noise in noises.items()}
-    found["room"] = lambda speech, ratio, rng: augment.reverberate(
-        speech, RATE, ROOM_SECONDS, rng, ratio
-    )
+    found["room"] = lambda speech, ratio, rng: reverberate(speech, RATE, ROOM_SECONDS, rng, ratio)
     return {name: _within_range(disturb) for name, disturb in found.items()}
 
 

@@ -32,8 +32,7 @@ from experiments.base import (
 from experiments.vectors import Vectors
 from wavrag.audio import write_wav
 from wavrag.errors import InputError, MissingExtraError
-from wavrag.speech import load_engine
-from wavrag.speech.base import NEUTRAL
+from wavrag.speech import NEUTRAL, load_engine
 from wavrag.types import Float32
 
 SYSTEMS = ("wavretriever-mini", "cascade", "raw:moonshine")

@@ -20,10 +20,8 @@ from typing import Any
 from experiments.base import Context
 from wavrag import config
 from wavrag.errors import InputError
-from wavrag.evaluate.answers import MARKS, GoldQuestion, contains, exact_match, token_f1
-from wavrag.generate import GenerateOptions, Generator, Message, declines
-from wavrag.generate.base import Stream
-from wavrag.generate.prompts import chat
+from wavrag.evaluate import MARKS, GoldQuestion, contains, exact_match, token_f1
+from wavrag.generate import GenerateOptions, Generator, Message, Stream, chat, declines
 from wavrag.kb import KnowledgeBase
 from wavrag.search import drop_overlapping
 from wavrag.types import Document, Hit, Modality, Passage, Usage
@@ -232,7 +230,7 @@ def gold_answers(row: dict[str, Any]) -> list[str]:
 
 
 def _model(context: Context) -> Generator:
-    from wavrag.generate.local import LocalGenerator, LocalOptions
+    from wavrag.generate import LocalGenerator, LocalOptions
 
     path = context.models.get(GENERATOR)
     return LocalGenerator(str(path) if path else None, LocalOptions(parallel=1, threads=1))

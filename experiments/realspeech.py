@@ -31,13 +31,9 @@ from experiments.base import (
 )
 from experiments.plots import bars, drawing
 from wavrag.audio import load
-from wavrag.data.tasks import Qrels
-from wavrag.evaluate.metrics import evaluate_run, mean
-from wavrag.evaluate.significance import paired_bootstrap
-from wavrag.evaluate.system import LEGS
-from wavrag.evaluate.wer import word_errors
-from wavrag.speech.base import NEUTRAL, Engine
-from wavrag.speech.registry import load_engine
+from wavrag.data import Qrels
+from wavrag.evaluate import LEGS, evaluate_run, mean, paired_bootstrap, word_errors
+from wavrag.speech import NEUTRAL, Engine, load_engine
 from wavrag.types import Clip, Document, Query
 
 RATE = 16_000  # Hz

@@ -12,9 +12,8 @@ import numpy as np
 from experiments.asked import sample, untrained_sentences
 from experiments.base import Context
 from wavrag.audio import load, write_wav
-from wavrag.speech.base import NEUTRAL
-from wavrag.speech.registry import load_engine
-from wavrag.text.sentences import sentences
+from wavrag.speech import NEUTRAL, load_engine
+from wavrag.text import sentences
 from wavrag.types import Clip, Float32
 
 RATE = 16_000  # Hz

@@ -16,14 +16,10 @@ import numpy as np
 from experiments.asked import CASCADE, HITS, RETRIEVER, Asked
 from experiments.recording import ENGINE, QUESTION_VOICE, RATE, Fact
 from wavrag.audio import load
-from wavrag.embed import views_of
-from wavrag.embed.base import unit_rows
-from wavrag.embed.recogniser import load_recogniser
+from wavrag.embed import load_recogniser, unit_rows, views_of
 from wavrag.errors import WavRAGError
-from wavrag.evaluate.retrieval import UNTITLED
-from wavrag.evaluate.system import LEGS
-from wavrag.speech.base import NEUTRAL
-from wavrag.speech.registry import load_engine
+from wavrag.evaluate import LEGS, UNTITLED
+from wavrag.speech import NEUTRAL, load_engine
 from wavrag.types import Document, EmbedInput, Float32, Hit, Query
 
 CHUNK_SECONDS = 30.0  # of the fixed chunks; the recogniser hears no more at a time

@@ -106,7 +106,7 @@ def test_windows_are_joined_over_what_was_cut_twice_and_not_over_silence() -> No
     touching = [window(0, 0.0, 20.0, "the tide comes"), window(1, 19.0, 39.0, "tide comes in")]
     (joined,) = build_context(touching, options).hits
     assert joined.passage.text == "the tide comes in"
-    assert joined.passage.place == "0:00.0-0:39.0"
+    assert joined.passage.location == "0:00.0-0:39.0"
     for apart in (
         [window(0, 0, 20), window(1, 23, 39)],  # three seconds of silence between
         [window(0, 0, 21), window(1, 21, 41)],  # 41 seconds together

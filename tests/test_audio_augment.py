@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from audio_files import tone
-from wavrag.audio.augment import (
+from wavrag.audio.augmentation import (
     Augmentation,
     add_echo,
     add_noise,

@@ -3,7 +3,7 @@ import pytest
 
 from audio_files import tone
 from wavrag.audio import load
-from wavrag.audio.facts import facts
+from wavrag.audio.describe import facts
 from wavrag.audio.prosody import HOP, f0_track, loudness, measure_prosody, rms_dbfs
 from wavrag.demo import DATA
 from wavrag.types import Clip, Float32

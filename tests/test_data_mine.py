@@ -13,8 +13,8 @@ import pytest
 from audio_files import tone, write
 from wavrag.cli import main
 from wavrag.cli.parser import build_parser
-from wavrag.data import mine as mining
-from wavrag.data.mine import Mined, MineOptions, mine, read_entries, select
+from wavrag.data import mining
+from wavrag.data.mining import Mined, MineOptions, mine_negatives, read_entries, select
 from wavrag.data.records import Content, TrainingRecord, read_records, write_records
 from wavrag.embed import Embedder, EmbedderSpec, FakeEmbedder
 from wavrag.errors import InputError
@@ -227,7 +227,7 @@ def test_it_agrees_with_sentence_transformers(given: dict[str, Any]) -> None:
         TrainingRecord(name, Content(text=name), (Content(text=text),))
         for name, text in zip(names, texts, strict=False)
     ]
-    mined = mine(records, model, [Content(text=text) for text in texts], options)
+    mined = mine_negatives(records, model, [Content(text=text) for text in texts], options)
     found = {record.id: [entry.text for entry in record.negatives] for record in mined.records}
     assert {name: negatives for name, negatives in found.items() if negatives} == expected
 
@@ -269,7 +269,7 @@ def test_positives_of_the_same_query_and_their_doubles_are_no_negatives(tmp_path
         record("4", "when", "in 1843"),
     ]
     corpus = [Content(text="ADA"), Content(audio=heard, said="Grace"), Content(text="in  1843")]
-    mined = mine(records, FakeEmbedder(), corpus, ANY)
+    mined = mine_negatives(records, FakeEmbedder(), corpus, ANY)
     everybody = {"ada", "grace", "edsger", "barbara", "ADA", "Grace"}
     found = negatives(mined)
     assert found["1"] == found["2"] == found["3"] == {"in 1843"}
@@ -285,7 +285,7 @@ def test_a_recording_that_is_written_down_once_is_known_everywhere(tmp_path: Pat
             record("1", first, "ada"), record("2", second, "grace"), record("3", "who", "barbara"),
             record("4", "which", said),
         ]  # fmt: skip
-        found = negatives(mine(records, FakeEmbedder(), [Content(text="WHO")], ANY))
+        found = negatives(mine_negatives(records, FakeEmbedder(), [Content(text="WHO")], ANY))
         assert found["1"] == found["2"] == found["3"] == {"who", "WHO"}
         assert found["4"] == {"ada", "grace", "barbara"}
 
@@ -293,11 +293,13 @@ def test_a_recording_that_is_written_down_once_is_known_everywhere(tmp_path: Pat
 def test_negatives_stay_and_are_not_found_again() -> None:
     corpus = [Content(text=text) for text in ("one", "two", "three", "four")]
     records = [record("1", "zero", "zero one", not_=["THREE", "own"])]
-    mined = mine(records, FakeEmbedder(), corpus, replace(ANY, negatives=2))
+    mined = mine_negatives(records, FakeEmbedder(), corpus, replace(ANY, negatives=2))
     (first,) = mined.records
     assert first.negatives[:2] == records[0].negatives
     assert len(first.negatives) == 4
-    (second,) = mine(mined.records, FakeEmbedder(), corpus, replace(ANY, negatives=2)).records
+    (second,) = mine_negatives(
+        mined.records, FakeEmbedder(), corpus, replace(ANY, negatives=2)
+    ).records
     assert second.negatives[:4] == first.negatives
     assert {entry.text for entry in second.negatives} == {"THREE", "own", "one", "two", "four"}
 
@@ -314,7 +316,7 @@ def test_sound_is_heard_at_the_rate_of_the_embedder_and_once(tmp_path: Path) -> 
     ]
     embedder = Counting()
     seen: list[tuple[int, int]] = []
-    mined = mine(
+    mined = mine_negatives(
         records, embedder, [near], ANY, on_progress=lambda done, total: seen.append((done, total))
     )
     lengths = [
@@ -342,7 +344,7 @@ def test_an_embedder_that_only_reads_is_given_the_words(tmp_path: Path) -> None:
         TrainingRecord("known", replace(query, said="who"), (Content(text="ada"),)),
         TrainingRecord("unknown", other, (Content(text="x"),)),
     ]
-    mined = mine(records, model, (), ANY, note=notes.append)
+    mined = mine_negatives(records, model, (), ANY, note=notes.append)
     assert negatives(mined) == {"known": {"x"}, "unknown": set()}
     assert notes == [
         "record 'unknown': query: is sound without known words, and table only reads: use an"
@@ -364,7 +366,9 @@ def test_what_cannot_be_embedded_is_told_and_left_out(tmp_path: Path) -> None:
         record("5", "five", "fuenf", gone),
     ]
     notes: list[str] = []
-    mined = mine(records, FakeEmbedder(), [gone, Content(text="six")], ANY, note=notes.append)
+    mined = mine_negatives(
+        records, FakeEmbedder(), [gone, Content(text="six")], ANY, note=notes.append
+    )
     texts = {"one", "drei", "four", "fuenf", "six"}
     assert negatives(mined) == {
         "1": set(), "2": set(), "3": texts - {"drei"}, "4": set(), "5": texts - {"fuenf"},
@@ -384,7 +388,7 @@ def test_what_cannot_be_embedded_is_told_and_left_out(tmp_path: Path) -> None:
         assert re.match(part, note), note
     assert mined.short == 5
     with pytest.raises(InputError, match=r"record '1': query: .*broken\.wav"):
-        mine(records[:1], FakeEmbedder())
+        mine_negatives(records[:1], FakeEmbedder())
 
 
 def test_blocks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,16 +397,16 @@ def test_blocks_of_queries_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     records = [record(str(n), str(n), str(n + 45)) for n in range(45)]
     for sampling in ("top", "random"):
         options = MineOptions(3, sampling=sampling)  # type: ignore[arg-type]
-        whole = mine(records, model, (), options)
+        whole = mine_negatives(records, model, (), options)
         monkeypatch.setattr(mining, "BLOCK", 100)
         monkeypatch.setattr(mining, "BATCH", 4)
-        assert mine(records, model, (), options).records == whole.records
+        assert mine_negatives(records, model, (), options).records == whole.records
         monkeypatch.undo()
         assert whole.added > 60
 
 
 def test_nothing_to_compare_with() -> None:
-    mined = mine([record("1", "one", "eins")], FakeEmbedder())
+    mined = mine_negatives([record("1", "one", "eins")], FakeEmbedder())
     assert (mined.added, mined.short) == (0, 1)
     assert math.isnan(mined.negative_score)
     assert mined.records[0].negatives == ()
@@ -527,7 +531,7 @@ def test_the_default_embedder_finds_what_is_near(cascade: Embedder, human_readin
         record("germany", "What is the capital of Germany?", "Berlin is the German capital."),
     ]
     corpus = [Content(text="Lyon is a large city in France."), Content(text="Whales eat krill.")]
-    mined = mine(records, cascade, corpus, MineOptions(negatives=2))
+    mined = mine_negatives(records, cascade, corpus, MineOptions(negatives=2))
     found = [{entry.text for entry in record.negatives} for record in mined.records]
     assert "Lyon is a large city in France." in found[0]
     assert "Whales eat krill." not in found[0]

@@ -169,7 +169,7 @@ def test_a_clip_without_samples_is_made_again(tmp_path: Path) -> None:
 RUN = """if True:
     import sys
     from pathlib import Path
-    from test_train_speak import RECORDS, Siren, speak_records
+    from test_data_speak import RECORDS, Siren, speak_records
     print("ready", flush=True)
     sys.stdin.readline()
     for turn in range(100):

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_evaluate_tasks import make_task
+from test_data_tasks import make_task
 
 from wavrag.cli import main
 from wavrag.errors import InputError
-from wavrag.evaluate.compare import compare, comparison_table
+from wavrag.evaluate.comparison import compare_results, comparison_table
 from wavrag.evaluate.results import evaluations, read_figures
 
 NAMES = ("recall@1", "recall@5", "recall@10", "ndcg@10", "mrr@10")
@@ -33,7 +33,7 @@ def figures(systems: dict[str, list[float]], ids: str = "abc", task: str = "litt
 
 
 def test_two_systems_of_one_run_by_hand() -> None:
-    (one,) = compare([figures({"x": [0, 0, 1], "y": [1, 0.5, 1]})])
+    (one,) = compare_results([figures({"x": [0, 0, 1], "y": [1, 0.5, 1]})])
     assert (one.a, one.b, one.queries) == ("x, fused", "y, fused", 3)
     row = next(row for row in one.rows if row.metric == "ndcg@10")
     # Means 1/3 and 5/6. Two queries differ, by 1 and .5: of the 4 ways of swapping, those with
@@ -50,14 +50,16 @@ def test_two_systems_of_one_run_by_hand() -> None:
 
 def test_queries_are_paired_by_id() -> None:
     first, second = figures({"x": [0.1, 0.2, 0.3]}), figures({"x": [0.3, 0.2, 0.9]}, "cbd")
-    (one,) = compare([first], [second], names=("old.json", "new.json"))
+    (one,) = compare_results([first], [second], names=("old.json", "new.json"))
     assert (one.a, one.b) == ("old.json: x, fused", "new.json: x, fused")
     assert (one.queries, one.left_out, one.changed) == (2, 2, ())
     assert "2 queries that only one" in comparison_table([one])
 
 
 def test_systems_of_other_names_are_paired_by_their_legs() -> None:
-    found = compare([figures({"x": [0, 0, 0]})], [figures({"y": [1, 1, 1], "z": [0, 0, 0]})])
+    found = compare_results(
+        [figures({"x": [0, 0, 0]})], [figures({"y": [1, 1, 1], "z": [0, 0, 0]})]
+    )
     assert [(one.a, one.b) for one in found] == [
         ("x, fused", "y, fused"),
         ("x, fused", "z, fused"),
@@ -69,13 +71,13 @@ def test_systems_of_other_names_are_paired_by_their_legs() -> None:
 def test_what_cannot_be_compared_is_refused() -> None:
     one = figures({"x": [0, 0, 0]})
     with pytest.raises(InputError, match="nothing to compare"):
-        compare([one])
+        compare_results([one])
     with pytest.raises(InputError, match="nothing to compare"):
-        compare([one], [figures({"x": [0, 0, 0]}, task="other")])
+        compare_results([one], [figures({"x": [0, 0, 0]}, task="other")])
     with pytest.raises(InputError, match="no query in common"):
-        compare([one], [figures({"x": [0, 0, 0]}, "def")])
+        compare_results([one], [figures({"x": [0, 0, 0]}, "def")])
     with pytest.raises(InputError, match="no metric is called 'map'"):
-        compare([one], [one], metric="map")
+        compare_results([one], [one], metric="map")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from mteb.models import EncoderProtocol
 from mteb.types import PromptType
-from test_evaluate_tasks import make_task
+from test_data_tasks import make_task
 
 from audio_files import tone, write
 from wavrag.audio import load, windows

@@ -19,7 +19,7 @@ from experiments.longform import _overlap
 from experiments.noises import disturbances, music
 from experiments.recording import _level
 from wavrag.audio import load
-from wavrag.audio.augment import reverberate
+from wavrag.audio.augmentation import reverberate
 from wavrag.embed import Embedder, load_embedder
 from wavrag.types import Document, EmbedInput, Query
 

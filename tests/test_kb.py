@@ -56,7 +56,7 @@ def test_files_are_found_added_and_searched(kb: KnowledgeBase, files: Path) -> N
     assert (best.rank, set(best.legs)) == (1, {"dense", "lexical"})
     heard = kb.search(Query(clip=Clip(tone(440, 1, RATE), RATE)), k=1)[0]
     assert heard.passage.source.endswith("hum.wav")
-    assert heard.passage.place == "0:00.0-0:03.0"
+    assert heard.passage.location == "0:00.0-0:03.0"
 
 
 def test_what_has_not_changed_is_left_and_what_has_is_replaced(

@@ -27,11 +27,11 @@ def test_a_clip_knows_its_times() -> None:
 
 def test_the_place_of_a_passage() -> None:
     spoken = Passage("a", 3, start=723.4, end=739.0)
-    assert (spoken.id, spoken.modality, spoken.place) == ("a#3", "audio", "12:03.4-12:19.0")
+    assert (spoken.id, spoken.modality, spoken.location) == ("a#3", "audio", "12:03.4-12:19.0")
     written = Passage("b", 0, text="x", char_start=5, char_end=9, section="Care > Water", page=3)
     assert written.modality == "text"
-    assert written.place == "page 3, Care > Water, characters 5-9"
-    assert Passage("c", 0, text="x").place == ""
+    assert written.location == "page 3, Care > Water, characters 5-9"
+    assert Passage("c", 0, text="x").location == ""
 
 
 def test_a_query_with_sound_is_an_audio_query() -> None:

@@ -24,7 +24,7 @@ def passage_dict(passage: Passage) -> dict[str, Any]:
         "modality": passage.modality,
         "source": passage.source,
         "title": passage.title,
-        "place": passage.place,
+        "location": passage.location,
         **place,
         "text": passage.text,
         "metadata": dict(passage.metadata),

@@ -127,7 +127,7 @@ class Passage:
         return "text" if self.start is None else "audio"
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where in its source it stands: `12:03.4-12:19.0`, or page, section and characters."""
         if self.start is not None and self.end is not None:
             return f"{format_seconds(self.start)}-{format_seconds(self.end)}"
@@ -184,7 +184,7 @@ class Citation:
 
     Attributes:
         number: as it stands in the answer, `[1]`.
-        passage: what is cited; its `place` says which seconds or characters.
+        passage: what is cited; its `location` says which seconds or characters.
         quote: the words of the passage that support the statement; empty if the model gave none.
     """
 

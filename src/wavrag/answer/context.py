@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from wavrag.answer.grounding import is_negated, numbers_of
 from wavrag.errors import InputError
-from wavrag.text.sentences import sentences
+from wavrag.text import sentences
 from wavrag.types import Hit, Passage
 
 CountTokens: TypeAlias = Callable[[str], int]

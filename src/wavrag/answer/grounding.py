@@ -14,12 +14,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from wavrag.generate.base import SourcePart
-from wavrag.generate.citations import CitedText, parse_citations
-from wavrag.generate.prompts import declines
-from wavrag.generate.words import content_words
-from wavrag.text.function_words import FUNCTION_WORDS
-from wavrag.text.sentences import sentences
+from wavrag.generate import CitedText, SourcePart, content_words, declines, parse_citations
+from wavrag.text import FUNCTION_WORDS, sentences
 from wavrag.types import Abstention, Citation, Float32, Hit, Passage, Support
 
 Embed: TypeAlias = Callable[[Sequence[str]], Float32]  # texts to rows, shape = (n_texts, dim)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wavrag.errors import InputError
-from wavrag.text.function_words import FUNCTION_WORDS
+from wavrag.text import FUNCTION_WORDS
 from wavrag.types import Turn
 
 # What points at something said before: "it", "there", "that one".

@@ -1,6 +1,6 @@
 """From a question to its answer: retrieve, choose what is read, write, check.
 
-`AnswerPipeline` holds what stays the same from question to question; `AnswerRequest` is one question.
+`AnswerPipeline` holds the settings of all questions; `AnswerRequest` is a single question.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ from wavrag.answer.stream import RetrievalResult
 from wavrag.errors import GenerationError
 from wavrag.generate import (
     GenerateOptions,
+    GivenMessages,
     Message,
     QuestionPart,
+    Stop,
+    Stream,
     answer_messages,
+    as_given,
     attribute,
     declines,
+    hearing_of,
     parse_citations,
     sources_of,
 )
-from wavrag.generate.base import Stop, Stream
-from wavrag.generate.hearing import GivenMessages, as_given, hearing_of
 from wavrag.kb import KnowledgeBase, Retrieval
 from wavrag.search import drop_overlapping
 from wavrag.types import Abstention, Answer, Hit, Query, Turn, Usage

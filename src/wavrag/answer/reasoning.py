@@ -16,8 +16,16 @@ from functools import partial
 from wavrag.answer import votes
 from wavrag.answer.sampling import STOPPED, PathSink, Sampling, milliseconds_since
 from wavrag.errors import GenerationError, InputError
-from wavrag.generate.base import GenerateOptions, Generator, Message, Stop, TextPart
-from wavrag.generate.prompts import INSTRUCTION, NO_ANSWER, question_of
+from wavrag.generate import (
+    INSTRUCTION,
+    NO_ANSWER,
+    GenerateOptions,
+    Generator,
+    Message,
+    Stop,
+    TextPart,
+    question_of,
+)
 from wavrag.types import ChosenBy, ReasoningPath, Usage
 
 THINK = "Let's think step by step."

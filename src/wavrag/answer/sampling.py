@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from wavrag.answer import votes
 from wavrag.errors import GenerationError, WavRAGError
-from wavrag.generate.base import Ended, GenerateOptions, Generator, Message, Stop, Stream
+from wavrag.generate import Ended, GenerateOptions, Generator, Message, Stop, Stream
 from wavrag.types import ReasoningPath
 
 PathSink = Callable[[int, ReasoningPath], None]  # told of each path, by its index, when it ends

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from wavrag.audio.facts import facts
+from wavrag.audio import facts
 from wavrag.errors import AudioError
 from wavrag.kb import KnowledgeBase
 from wavrag.types import Clip, Hit

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from wavrag.errors import GenerationError
-from wavrag.generate.base import Stop
+from wavrag.generate import Stop
 from wavrag.types import Answer, Hit
 
 

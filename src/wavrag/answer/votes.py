@@ -11,9 +11,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from wavrag.generate.prompts import NO_ANSWER, declines
-from wavrag.generate.words import content_words
-from wavrag.text.sentences import sentences
+from wavrag.generate import NO_ANSWER, content_words, declines
+from wavrag.text import sentences
 
 MARKER = "Answer:"
 _DRESS = "*_`#>~"  # what Markdown puts around words

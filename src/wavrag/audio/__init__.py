@@ -1,17 +1,37 @@
 """Sound: decoding any format, resampling, cutting at pauses, writing. Knows no retrieval model."""
 
+from wavrag.audio.augmentation import Augmentation, add_noise, reverberate
 from wavrag.audio.decode import load, stream
-from wavrag.audio.resample import resample
-from wavrag.audio.source import AUDIO_SUFFIXES
+from wavrag.audio.describe import facts
+from wavrag.audio.encoding import AudioFormat, encode, media_type
+from wavrag.audio.mixer import Mixer
+from wavrag.audio.prosody import Prosody, measure_prosody
+from wavrag.audio.resampling import resample
+from wavrag.audio.source import AUDIO_SUFFIXES, opened
+from wavrag.audio.vad import VAD_FRAME, VAD_RATE, voice_detector
 from wavrag.audio.windows import WindowOptions, windows
 from wavrag.audio.write import wav_bytes, write_wav
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "VAD_FRAME",
+    "VAD_RATE",
+    "AudioFormat",
+    "Augmentation",
+    "Mixer",
+    "Prosody",
     "WindowOptions",
+    "add_noise",
+    "encode",
+    "facts",
     "load",
+    "measure_prosody",
+    "media_type",
+    "opened",
     "resample",
+    "reverberate",
     "stream",
+    "voice_detector",
     "wav_bytes",
     "windows",
     "write_wav",

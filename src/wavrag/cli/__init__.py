@@ -9,9 +9,27 @@ import os
 import sys
 from collections.abc import Sequence
 
-from wavrag.cli.output import UsageError
+from wavrag.cli.output import (
+    Bar,
+    UsageError,
+    check_target,
+    note,
+    print_json,
+    short_path,
+    write_figures,
+)
 from wavrag.cli.parser import build_parser, grouped
 from wavrag.errors import WavRAGError
+
+__all__ = [
+    "Bar",
+    "UsageError",
+    "check_target",
+    "note",
+    "print_json",
+    "short_path",
+    "write_figures",
+]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -51,12 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def answers(arguments: argparse.Namespace) -> int:
     """Ask every question, and print and write how good the answers are."""
-    from wavrag.evaluate.answers import (
-        answers_dict,
-        answers_table,
-        evaluate_answers,
-        load_questions,
-    )
+    from wavrag.evaluate import answers_dict, answers_table, evaluate_answers, load_questions
     from wavrag.generate import load_generator
     from wavrag.rag import WavRAG
 
@@ -98,6 +93,6 @@ def _asking(rag: WavRAG, paths: int) -> Callable[[str], Answer]:
     """`rag.ask`, with so many paths of reasoning; one is the answer at once."""
     if paths == 1:
         return rag.ask
-    from wavrag.answer.reasoning import ReasoningOptions
+    from wavrag.answer import ReasoningOptions
 
     return partial(rag.ask, reasoning=ReasoningOptions(paths=paths))

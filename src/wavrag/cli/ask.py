@@ -22,7 +22,7 @@ from wavrag.errors import InputError
 from wavrag.types import Answer, Query, ReasoningPath
 
 if TYPE_CHECKING:
-    from wavrag.answer.reasoning import ReasoningOptions
+    from wavrag.answer import ReasoningOptions
     from wavrag.generate import GenerateOptions
 
 
@@ -56,7 +56,7 @@ def search(arguments: argparse.Namespace) -> int:
 
 def ask(arguments: argparse.Namespace) -> int:
     """Answer; 0 too when the honest answer is that nothing was found."""
-    from wavrag.answer.reasoning import reasons
+    from wavrag.answer import reasons
     from wavrag.jsonable import answer_dict
     from wavrag.rag import WavRAG
 
@@ -104,7 +104,7 @@ def ask(arguments: argparse.Namespace) -> int:
 
 def _print_answer(answer: Answer, written: str, *, heard: bool) -> None:
     """What there is to say of an answer whose pieces were printed."""
-    from wavrag.answer.grounding import mark_unsupported
+    from wavrag.answer import mark_unsupported
 
     text = mark_unsupported(answer.text, answer.support)
     if answer.withheld and answer.abstained is not None:
@@ -127,7 +127,7 @@ def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[
     if arguments.speak is None:
         return None
     from wavrag.kb import clip_of
-    from wavrag.speech.answers import write_answer
+    from wavrag.speech import write_answer
 
     engine, _, voice = (arguments.voice or "").partition(":")
     source = None
@@ -187,7 +187,7 @@ def read_reasoning(arguments: argparse.Namespace) -> ReasoningOptions | None:
     Raises:
         UsageError: options that bear on paths stand alone, or a number makes no sense.
     """
-    from wavrag.answer.reasoning import ReasoningOptions
+    from wavrag.answer import ReasoningOptions
 
     if arguments.paths is None and not arguments.think:
         for option in ("budget", "concurrency"):

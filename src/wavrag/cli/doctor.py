@@ -150,8 +150,7 @@ def _local_is_installed() -> bool:
 
 
 def _try_local() -> str:
-    from wavrag.generate import GenerateOptions, QuestionPart, answer_messages
-    from wavrag.generate.local import LocalGenerator
+    from wavrag.generate import GenerateOptions, LocalGenerator, QuestionPart, answer_messages
 
     generator = LocalGenerator()
     try:

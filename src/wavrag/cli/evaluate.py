@@ -18,17 +18,16 @@ from wavrag.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from wavrag.data.tasks import Task
+    from wavrag.data import Task
     from wavrag.embed import Embedder
     from wavrag.evaluate import System
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Measure each embedder on each task, and print and write the figures."""
-    from wavrag.data.tasks import load_task
+    from wavrag.data import load_task
     from wavrag.embed import load_embedder
-    from wavrag.evaluate import LEGS, report_dict, table
-    from wavrag.evaluate.retrieval import check_modalities
+    from wavrag.evaluate import LEGS, check_modalities, report_dict, table
 
     if arguments.cpu_price is not None and arguments.cpu_price < 0:
         raise UsageError(f"--cpu-price is {arguments.cpu_price:g}: give a price from 0")
@@ -83,8 +82,7 @@ def _document(measured: list[dict[str, Any]]) -> dict[str, Any]:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print how far two runs, or the systems of one, are apart."""
-    from wavrag.evaluate import compare as comparing
-    from wavrag.evaluate.results import evaluations
+    from wavrag.evaluate import compare_results, comparison_list, comparison_table, evaluations
 
     if arguments.changed < 0:
         raise UsageError(f"--changed is {arguments.changed}: give a number from 0")
@@ -93,27 +91,26 @@ def compare(arguments: argparse.Namespace) -> int:
     target = _target(arguments.json)
     runs = [evaluations(path) for path in arguments.results]
     names = [Path(path).name for path in arguments.results]
-    comparisons = comparing.compare(
+    comparisons = compare_results(
         runs[0],
         runs[1] if len(runs) == 2 else None,
         metric=arguments.metric,
         changed=arguments.changed,
         names=(names[0], names[-1]) if names[0] != names[-1] else ("A", "B"),
     )
-    figures = {"metric": arguments.metric, "comparisons": comparing.comparison_list(comparisons)}
+    figures = {"metric": arguments.metric, "comparisons": comparison_list(comparisons)}
     if target is not None:
         write_figures(target, figures)
     if arguments.json == "-":
         print_json(figures)
     else:
-        print(comparing.comparison_table(comparisons, arguments.metric))
+        print(comparison_table(comparisons, arguments.metric))
     return 0
 
 
 def report(arguments: argparse.Namespace) -> int:
     """Write one page of any set of results."""
-    from wavrag.evaluate.page import PageOptions, report_page, write_page
-    from wavrag.evaluate.results import read_figures
+    from wavrag.evaluate import PageOptions, read_figures, report_page, write_page
 
     for name in ("worst", "audio_mb"):
         if getattr(arguments, name) < 0:

@@ -13,11 +13,10 @@ from wavrag.errors import InputError
 
 def mine(arguments: argparse.Namespace) -> int:
     """Append hard negatives to the records of a file; 1 if anything was skipped."""
-    from wavrag.data import mine as mining
-    from wavrag.data.records import read_records, write_records
+    from wavrag.data import MineOptions, mine_negatives, read_entries, read_records, write_records
     from wavrag.embed import load_embedder
 
-    options = mining.MineOptions(
+    options = MineOptions(
         arguments.negatives,
         arguments.range_min,
         arguments.range_max,
@@ -37,10 +36,10 @@ def mine(arguments: argparse.Namespace) -> int:
     records = list(read_records(arguments.records, skip))
     if not records:
         raise InputError(f"{arguments.records} holds no record")
-    corpus = mining.read_entries(arguments.corpus, skip) if arguments.corpus else ()
+    corpus = read_entries(arguments.corpus, skip) if arguments.corpus else ()
     embedder = load_embedder(arguments.embedder or DEFAULT_EMBEDDER)
     with Bar("embedding", "entries", quiet=arguments.json) as bar:
-        mined = mining.mine(records, embedder, corpus, options, note=skip, on_progress=bar)
+        mined = mine_negatives(records, embedder, corpus, options, note=skip, on_progress=bar)
     out = Path(arguments.out)
     write_records(out, mined.records)
     if arguments.json:

@@ -52,7 +52,7 @@ def short_path(path: str) -> str:
 def locate(passage: Passage) -> str:
     """Source and place of a passage."""
     source = short_path(passage.source)
-    return f"{source}  {passage.place}" if passage.place else source
+    return f"{source}  {passage.location}" if passage.location else source
 
 
 def snippet(passage: Passage, width: int = 240) -> str:

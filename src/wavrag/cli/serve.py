@@ -65,8 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def serve(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from wavrag.rag import WavRAG
-    from wavrag.server import ServerOptions
-    from wavrag.server.run import check_host, serve
+    from wavrag.server import ServerOptions, check_host, serve
 
     if not 0 <= arguments.port < 1 << 16 or arguments.max_upload < 1:
         raise UsageError("--port is from 0 to 65535, and --max-upload at least 1")

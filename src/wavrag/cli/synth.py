@@ -13,13 +13,12 @@ from wavrag.cli.output import Bar, UsageError, counted, note, print_json, short_
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
-    from wavrag.data.records import TrainingRecord
-    from wavrag.data.voices import Speaker
+    from wavrag.data import Speaker, TrainingRecord
 
 
 def synth(arguments: argparse.Namespace) -> int:
     """Speak the texts of a file of records; 1 if anything was left out."""
-    from wavrag.data.speak import SpeakOptions, speak_records
+    from wavrag.data import SpeakOptions, speak_records
 
     for option in ("limit", "threads"):
         number = getattr(arguments, option)
@@ -62,8 +61,7 @@ def synth(arguments: argparse.Namespace) -> int:
 
 
 def _records(path: str, broken: list[str]) -> Iterator[TrainingRecord]:
-    from wavrag.data.records import read_records
-    from wavrag.data.speak import read_questions
+    from wavrag.data import read_questions, read_records
 
     if path.lower().endswith(".txt"):
         return read_questions(path)
@@ -72,7 +70,7 @@ def _records(path: str, broken: list[str]) -> Iterator[TrainingRecord]:
 
 def _engines(arguments: argparse.Namespace) -> list[Speaker]:
     """The engines that were named; those of a service are told the voices that no other has."""
-    from wavrag.data.voices import Endpoint, load_engine
+    from wavrag.data import Endpoint, load_engine
 
     names = list(dict.fromkeys(arguments.engine or ["flite"]))
     kokoro = Path(arguments.kokoro) if arguments.kokoro else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from wavrag.cli.output import Bar, UsageError, note, print_json, short_path
 
 if TYPE_CHECKING:
-    from wavrag.data.voices import Speaker
+    from wavrag.data import Speaker
     from wavrag.types import NoteSink
 
 MIXED = "mixed"
@@ -90,7 +90,7 @@ def tasks(arguments: argparse.Namespace) -> int:
 
 
 def _published(arguments: argparse.Namespace, skip: NoteSink) -> tuple[int, int]:
-    from wavrag.data.task_sets import TaskOptions, make_task
+    from wavrag.data import TaskOptions, make_task
 
     options = TaskOptions(
         arguments.split, arguments.direction, arguments.limit, arguments.passages, arguments.seed
@@ -99,8 +99,7 @@ def _published(arguments: argparse.Namespace, skip: NoteSink) -> tuple[int, int]
 
 
 def _mixed(arguments: argparse.Namespace) -> tuple[int, int]:
-    from wavrag.data.task_sets import MixOptions, mix
-    from wavrag.data.tasks import load_task
+    from wavrag.data import MixOptions, load_task, mix
 
     ratio = 0.5 if arguments.ratio is None else arguments.ratio
     options = MixOptions(ratio, arguments.limit, arguments.passages, arguments.seed)
@@ -111,7 +110,7 @@ def _mixed(arguments: argparse.Namespace) -> tuple[int, int]:
 
 
 def _engines(arguments: argparse.Namespace) -> list[Speaker]:
-    from wavrag.data.voices import load_engine
+    from wavrag.data import load_engine
 
     kokoro = Path(arguments.kokoro) if arguments.kokoro else None
     names = dict.fromkeys(arguments.engine or ["flite"])

@@ -23,10 +23,10 @@ def recipe(arguments: argparse.Namespace) -> int:
     needed = ("torch", "sentence_transformers", "peft", "accelerate", "datasets")
     if any(find_spec(name) is None for name in needed):
         raise MissingExtraError(f"recipe {arguments.recipe}", "train")
-    from wavrag.train.contrastive.options import load_recipe
+    from wavrag.train.contrastive import load_recipe
 
     options = load_recipe(arguments.recipe, arguments.set)
-    from wavrag.train.contrastive.run import train
+    from wavrag.train.contrastive import train
 
     bar = _Bar(quiet=arguments.json)
     say = (lambda message: None) if arguments.json else note
@@ -39,7 +39,7 @@ def recipe(arguments: argparse.Namespace) -> int:
     )
     bar.close()
     if arguments.push:
-        from wavrag.train.contrastive.run import push
+        from wavrag.train.contrastive import push
 
         push(Path(arguments.out), arguments.push)
     if arguments.json:
@@ -54,7 +54,7 @@ def mini(arguments: argparse.Namespace) -> int:
     missing = [name for name in ("torch", "onnx", "transformers") if find_spec(name) is None]
     if missing:
         raise InputError(f"training needs {' and '.join(missing)}: pip install 'wavrag[train]'")
-    from wavrag.train.mini.recipe import ENGINES, MiniOptions, run
+    from wavrag.train.mini import ENGINES, MiniOptions, run
 
     options = MiniOptions(
         data=Path(arguments.data),

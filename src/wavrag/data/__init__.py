@@ -3,3 +3,48 @@
 Needs no torch. `records` is the type that data sets are read into, `datasets` reads them, `tasks`
 loads retrieval tasks and `task_sets` makes them, `speak` and `mine` extend records.
 """
+
+from wavrag.data.captions import held_out_captions, training_captions
+from wavrag.data.datasets import read_dataset, store_sounds
+from wavrag.data.mining import MineOptions, mine_negatives, read_entries
+from wavrag.data.prefetch import ahead
+from wavrag.data.records import Content, TrainingRecord, read_records, reject, write_records
+from wavrag.data.rows import read_rows, write_json
+from wavrag.data.speak import SpeakOptions, read_questions, speak_records
+from wavrag.data.task_sets import MixOptions, TaskOptions, make_task, mix
+from wavrag.data.tasks import Judgements, Qrels, Task, TaskContent, load_task
+from wavrag.data.voices import RESERVED, Endpoint, Speaker, load_engine
+
+__all__ = [
+    "RESERVED",
+    "Content",
+    "Endpoint",
+    "Judgements",
+    "MineOptions",
+    "MixOptions",
+    "Qrels",
+    "SpeakOptions",
+    "Speaker",
+    "Task",
+    "TaskContent",
+    "TaskOptions",
+    "TrainingRecord",
+    "ahead",
+    "held_out_captions",
+    "load_engine",
+    "load_task",
+    "make_task",
+    "mine_negatives",
+    "mix",
+    "read_dataset",
+    "read_entries",
+    "read_questions",
+    "read_records",
+    "read_rows",
+    "reject",
+    "speak_records",
+    "store_sounds",
+    "training_captions",
+    "write_json",
+    "write_records",
+]

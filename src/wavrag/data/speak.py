@@ -31,7 +31,7 @@ from wavrag.data.prefetch import ahead
 from wavrag.data.records import Content, TrainingRecord, numbered_lines, write_records
 from wavrag.data.voices import Speaker, reserved
 from wavrag.errors import AudioError, InputError
-from wavrag.speech.base import UNSPEAKABLE, reason
+from wavrag.speech import UNSPEAKABLE, reason
 
 Part: TypeAlias = Literal["query", "positives", "all"]
 
@@ -161,7 +161,9 @@ def _texts(record: TrainingRecord, part: Part) -> list[str]:
     return [entry.text for entry in chosen if entry.audio is None and entry.text is not None]
 
 
-def _sounding(record: TrainingRecord, part: Part, tasks: Mapping[str, _SpeechJob]) -> TrainingRecord:
+def _sounding(
+    record: TrainingRecord, part: Part, tasks: Mapping[str, _SpeechJob]
+) -> TrainingRecord:
     """A record with the sound of its texts in their place."""
 
     def change(entry: Content) -> Content:

@@ -10,11 +10,8 @@ from typing import Protocol
 import numpy as np
 
 from wavrag.errors import InputError
-from wavrag.speech import engines, registry, service
-from wavrag.speech import kokoro as kokoro_engine
-from wavrag.speech import piper as piper_engine
-from wavrag.speech.base import Engine, Style
-from wavrag.speech.service import Endpoint
+from wavrag.speech import Endpoint, Engine, Espeak, Kokoro, Piper, Service, Style, voice_settings
+from wavrag.speech import load_engine as load_speech_engine
 from wavrag.types import Clip
 
 __all__ = ["RESERVED", "Drawn", "Endpoint", "Speaker", "load_engine", "reserved"]
@@ -71,7 +68,7 @@ def load_engine(
         return KokoroSpeaker(kokoro)
     if name == "openai" and endpoint is not None:
         return OpenAISpeech(endpoint)
-    engine = registry.load_engine(name, kokoro, piper, endpoint)
+    engine = load_speech_engine(name, kokoro, piper, endpoint)
     match name:
         case "piper":
             return PiperSpeaker(piper)
@@ -124,7 +121,7 @@ class EspeakSpeaker(Drawn):
     def style(self, voice: str, rng: np.random.Generator) -> Style:
         """Draw pace and pitch."""
         pace, pitch = int(rng.integers(130, 195)), int(rng.integers(30, 70))
-        program = engines.Espeak
+        program = Espeak
         return Style(pace / program.words_per_minute, (pitch - 50) / program.steps_per_semitone)
 
 
@@ -138,10 +135,10 @@ class PiperSpeaker(Drawn):
 
     def __init__(self, models: Sequence[Path]) -> None:
         for model in models:
-            names = (model.stem, str(piper_engine.voice_settings(model).get("dataset") or ""))
+            names = (model.stem, str(voice_settings(model).get("dataset") or ""))
             if any(map(reserved, names)):
                 raise InputError(f"Piper voice {model} is held back for evaluation")
-        super().__init__(piper_engine.Piper(models))
+        super().__init__(Piper(models))
 
 
 class KokoroSpeaker(Drawn):
@@ -151,7 +148,7 @@ class KokoroSpeaker(Drawn):
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(kokoro_engine.Kokoro(folder))
+        super().__init__(Kokoro(folder))
         self.voices = [voice for voice in self.voices if voice not in RESERVED]
         self._english = [voice for voice in self.voices if voice[0] in "ab"]
 
@@ -175,7 +172,7 @@ class OpenAISpeech(Drawn):
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(service.Service(endpoint))
+        super().__init__(Service(endpoint))
 
     def style(self, voice: str, rng: np.random.Generator) -> Style:
         """Draw the pace."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.embed.assemble import POOLING, assemble, recordings, token_spans
+from wavrag.embed.assembly import POOLING, assemble, recordings, token_spans
 from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
 from wavrag.embed.fingerprint import add_files
 from wavrag.embed.model_specs import SPEC_FILE, ModelSpec, spec_for, spec_from_file

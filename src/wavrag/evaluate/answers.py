@@ -21,7 +21,7 @@ from typing import Any
 from wavrag.errors import InputError
 from wavrag.evaluate.claims import judge_answer
 from wavrag.evaluate.metrics import RESAMPLES, SEED, confidence_intervals, mean
-from wavrag.generate.base import Generator
+from wavrag.generate import Generator
 from wavrag.types import Answer
 
 MARKS = re.compile(r"\s*\[\d+\]")

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wavrag.errors import GenerationError
-from wavrag.generate import GenerateOptions, Message, TextPart
-from wavrag.generate.base import Generator
+from wavrag.generate import GenerateOptions, Generator, Message, TextPart
 from wavrag.types import Answer
 
 SPLIT = """Break the text into independent facts. Each fact is one short sentence that can be \

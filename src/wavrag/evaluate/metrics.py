@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from wavrag.data.tasks import Judgements, Qrels
+from wavrag.data import Judgements, Qrels
 from wavrag.errors import InputError
 
 Metric: TypeAlias = Callable[[Sequence[str], Judgements], float]

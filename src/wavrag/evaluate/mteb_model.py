@@ -17,8 +17,7 @@ from typing import Any, get_args
 import numpy as np
 
 from wavrag import audio
-from wavrag.embed import Embedder, load_embedder
-from wavrag.embed.base import unit_rows
+from wavrag.embed import Embedder, load_embedder, unit_rows
 from wavrag.errors import EmbedderError, InputError, MissingExtraError
 from wavrag.types import Clip, EmbedInput, Float32, Role, as_float32
 

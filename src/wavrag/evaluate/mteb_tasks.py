@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from wavrag.data.tasks import Qrels, Task, TaskContent
+from wavrag.data import Qrels, Task, TaskContent
 from wavrag.errors import InputError, MissingExtraError
 
 try:

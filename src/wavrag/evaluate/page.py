@@ -17,7 +17,7 @@ from typing import Any
 
 from wavrag.errors import InputError
 from wavrag.evaluate import markup
-from wavrag.evaluate.compare import METRIC, said_of
+from wavrag.evaluate.comparison import METRIC, said_of
 from wavrag.evaluate.results import Figures, kind_of, name_of, task_of, tasks_of
 from wavrag.evaluate.sound import Sounds
 
@@ -199,7 +199,7 @@ def _failures(task: Figures, system: Figures, options: PageOptions, sounds: Soun
 def _hit(task: Figures, hit: Figures, expected: Figures, sounds: Sounds) -> str:
     right = hit["id"] in expected
     mark = '<b class="yes">right</b>' if right else '<b class="no">wrong</b>'
-    place = f", {escape(hit['place'])}" if hit.get("place") else ""
+    place = f", {escape(hit['location'])}" if hit.get("location") else ""
     return f"{mark}, score {hit['score']:.3f}{place} " + _entry(
         task["corpus"][hit["id"]], hit["id"], sounds, hit
     )

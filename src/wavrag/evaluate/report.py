@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from wavrag.data.tasks import Task, TaskContent
+from wavrag.data import Task, TaskContent
 from wavrag.evaluate.cost import Cost
 from wavrag.evaluate.metrics import CONFIDENCE, METRICS, RESAMPLES, SEED
 from wavrag.evaluate.system import PERCENTILES, RetrievedHit, System
@@ -19,7 +19,7 @@ def report_dict(
 ) -> dict[str, Any]:
     """The shape of an evaluation in JSON: what was measured on what, by which version.
 
-    With what each query reached and found, so that `wavrag.evaluate.compare` can pair it and a
+    With what each query reached and found, so that `wavrag.evaluate.comparison` can pair it and a
     report can show it.
 
     Args:
@@ -109,7 +109,7 @@ def _found_dict(found: RetrievedHit) -> dict[str, Any]:
     fields: Mapping[str, Any] = {
         "id": found.entry,
         "score": round(found.score, 6),
-        "place": found.place,
+        "location": found.location,
         "span": found.span,
         "modality": found.modality,
         "heard": found.heard,

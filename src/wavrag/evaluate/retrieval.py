@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from wavrag import audio
-from wavrag.data.tasks import Task, TaskContent
+from wavrag.data import Task, TaskContent
 from wavrag.embed import Embedder, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate.cost import Cost
@@ -27,9 +27,7 @@ from wavrag.evaluate.metrics import (
 )
 from wavrag.evaluate.system import LEGS, Legs, RetrievedHit, System
 from wavrag.evaluate.wer import WordErrors, word_errors
-from wavrag.kb import KnowledgeBase, ProgressSink
-from wavrag.kb.ingest import IngestOptions
-from wavrag.kb.knowledge_base import CANDIDATES
+from wavrag.kb import CANDIDATES, IngestOptions, KnowledgeBase, ProgressSink
 from wavrag.search import reciprocal_rank_fusion
 from wavrag.store import LanceStore
 from wavrag.types import Document, Float32, Hit, Leg, Query, Scored
@@ -240,7 +238,7 @@ def _found(entry: str, hit: Scored | Hit) -> RetrievedHit:
     else:
         start, end, heard = passage.char_start, passage.char_end, None
     span = (float(start), float(end)) if start is not None and end is not None else None
-    return RetrievedHit(entry, hit.score, passage.place, span, passage.modality, heard)
+    return RetrievedHit(entry, hit.score, passage.location, span, passage.modality, heard)
 
 
 def _errors(task: Task, words: Mapping[str, str | None]) -> WordErrors | None:

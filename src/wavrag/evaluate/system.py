@@ -24,7 +24,7 @@ class RetrievedHit:
     Attributes:
         entry: its id.
         score: of the passage: a cosine, a BM25 score, or a fused one.
-        place: of the passage in it, for people.
+        location: of the passage in it, for people.
         span: of the passage, in seconds of a recording or characters of a text; None for the whole.
         modality: whether the passage is of a recording or of a text.
         heard: words that were recognised in the passage of a recording; None for a text, or where
@@ -33,7 +33,7 @@ class RetrievedHit:
 
     entry: str
     score: float
-    place: str = ""
+    location: str = ""
     span: tuple[float, float] | None = None
     modality: Modality = "text"
     heard: str | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wavrag.generate.base import SourcePart
 from wavrag.generate.words import content_words
-from wavrag.text.sentences import sentences
+from wavrag.text import sentences
 from wavrag.types import Citation
 
 # [1], [1, 2], [1-3], [source 1]; brackets around anything else, such as [sic], are words.

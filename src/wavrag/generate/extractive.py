@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from wavrag.generate.base import GenerateOptions, Message, SourcePart
-from wavrag.generate.prompts import place_of, question_of, sources_of, title_of, without_marks
+from wavrag.generate.prompts import location_of, question_of, sources_of, title_of, without_marks
 from wavrag.generate.words import content_words
-from wavrag.text.sentences import sentences
+from wavrag.text import sentences
 from wavrag.types import Hit, Modality
 
 
@@ -181,7 +181,7 @@ def quotable(text: str) -> list[str]:
 
 def describe(hit: Hit) -> str:
     """A recording without words in words: `Recording "Harbour", 0:12.0-0:27.0`."""
-    return f'Recording "{title_of(hit.passage)}", {place_of(hit.passage)}'
+    return f'Recording "{title_of(hit.passage)}", {location_of(hit.passage)}'
 
 
 def _dense(hits: Sequence[Hit]) -> list[float]:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 
 from wavrag.generate.base import GenerateOptions, Message, Stream
 from wavrag.generate.prompts import question_of, sources_of
-from wavrag.text.sentences import sentences
+from wavrag.text import sentences
 from wavrag.types import Modality, Usage
 
 
@@ -40,7 +40,7 @@ class FakeGenerator:
         read = sum(len((source.hit.passage.text or "").split()) for source in sources)
         written = 0
         for source in sources[:1]:
-            text = source.hit.passage.text or source.hit.passage.place
+            text = source.hit.passage.text or source.hit.passage.location
             start, end = next(iter(sentences(text)), (0, len(text)))
             words = [*text[start:end].split(), f"[{source.number}]"][: options.max_tokens]
             for index, word in enumerate(words):

@@ -22,7 +22,7 @@ from wavrag.generate.base import (
 from wavrag.generate.citations import attribute, parse_citations
 from wavrag.generate.hearing import HearingOptions, hearing_of
 from wavrag.generate.prompts import declines, question_of, sources_of
-from wavrag.text.sentences import sentences
+from wavrag.text import sentences
 from wavrag.types import Modality, Usage
 
 PREFIX = "map-reduce:"

@@ -153,7 +153,7 @@ def label(source: SourcePart) -> str:
     passage = source.hit.passage
     title = without_marks(" ".join(title_of(passage).replace('"', "'").split()))
     kind = "recording" if passage.modality == "audio" else "document"
-    place = without_marks(" ".join(place_of(passage).split()))
+    place = without_marks(" ".join(location_of(passage).split()))
     speaker = _speaker(passage) if passage.modality == "audio" else ""
     parts = (f'{kind} "{title}"', place, speaker, without_marks(source.facts))
     return f"[{source.number}] {', '.join(filter(None, parts))}"
@@ -170,10 +170,10 @@ def title_of(passage: Passage) -> str:
     return passage.title or PurePath(passage.source or passage.document_id).name
 
 
-def place_of(passage: Passage) -> str:
+def location_of(passage: Passage) -> str:
     """The seconds of a recording's passage; page and section of a text's, if it has any."""
     if passage.modality == "audio":
-        return passage.place
+        return passage.location
     page = f"page {passage.page}" if passage.page is not None else ""
     return ", ".join(filter(None, (page, passage.section)))
 

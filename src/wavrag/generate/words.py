@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from wavrag.text.function_words import FUNCTION_WORDS
+from wavrag.text import FUNCTION_WORDS
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 

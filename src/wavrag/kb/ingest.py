@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from wavrag import audio, text
-from wavrag.audio.vad import VAD_RATE
+from wavrag.audio import VAD_RATE
 from wavrag.errors import InputError
 from wavrag.types import Clip, Document, EmbedInput, Float32, Metadata, NoteSink, Passage
 

@@ -11,8 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from wavrag import audio, config
-from wavrag.embed import Embedder, load_embedder, views_of
-from wavrag.embed.base import unit_rows
+from wavrag.embed import Embedder, load_embedder, unit_rows, views_of
 from wavrag.errors import InputError, StoreError
 from wavrag.kb import manifest
 from wavrag.kb.adding import add_documents

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from wavrag import audio
-from wavrag.embed.recogniser import Recogniser, load_recogniser
+from wavrag.embed import Recogniser, load_recogniser
 from wavrag.types import Clip
 
 logger = logging.getLogger(__name__)

@@ -1,5 +1,6 @@
 """Voice turns while they happen: hits during speech, one committed result at its end."""
 
+from wavrag.live.aio import AsyncLiveTurn
 from wavrag.live.events import (
     AnswerDelta,
     Answered,
@@ -20,6 +21,7 @@ from wavrag.live.turn import LiveTurn
 __all__ = [
     "AnswerDelta",
     "Answered",
+    "AsyncLiveTurn",
     "Cancelled",
     "Event",
     "Failed",

@@ -6,8 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from wavrag.audio.mixer import Mixer
-from wavrag.audio.vad import VAD_RATE
+from wavrag.audio import VAD_RATE, Mixer
 from wavrag.errors import AudioError
 from wavrag.types import Float32
 

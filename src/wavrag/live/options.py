@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from wavrag import where
-from wavrag.answer.reasoning import ReasoningOptions
+from wavrag.answer import ReasoningOptions
 from wavrag.errors import InputError
 from wavrag.generate import GenerateOptions
 

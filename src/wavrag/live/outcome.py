@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from wavrag.answer import CANDIDATES
-from wavrag.audio.vad import VAD_RATE
+from wavrag.audio import VAD_RATE
 from wavrag.live.answering import Answering, Written
 from wavrag.live.events import (
     AnswerDelta,

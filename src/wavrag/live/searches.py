@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from wavrag.audio.vad import VAD_RATE
+from wavrag.audio import VAD_RATE
 from wavrag.errors import WavRAGError
-from wavrag.kb.knowledge_base import Retrieval
+from wavrag.kb import Retrieval
 from wavrag.live.intake import SampleBuffer
 from wavrag.live.options import LiveOptions
 from wavrag.live.scheduler import Scheduler, SearchJob

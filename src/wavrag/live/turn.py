@@ -18,7 +18,7 @@ from typing import Self, TypeAlias
 
 import numpy as np
 
-from wavrag.audio.vad import VAD_FRAME, VAD_RATE, voice_detector
+from wavrag.audio import VAD_FRAME, VAD_RATE, voice_detector
 from wavrag.errors import InputError
 from wavrag.live.events import CancelReason, EndReason, Event, SpeechStarted
 from wavrag.live.intake import Chunk, Intake, SampleBuffer

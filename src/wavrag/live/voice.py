@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from wavrag.audio.vad import VAD_FRAME, VAD_RATE
+from wavrag.audio import VAD_FRAME, VAD_RATE
 
 FRAME_MS = 1e3 * VAD_FRAME / VAD_RATE
 HYSTERESIS = 0.15  # once in a voice, so much weaker a sign of it is enough

@@ -13,14 +13,16 @@ from types import TracebackType
 from typing import Self
 
 from wavrag import config, generate
-from wavrag.answer.options import AnswerOptions
-from wavrag.answer.pipeline import AnswerPipeline, AnswerRequest
-from wavrag.answer.reasoning import ReasoningOptions
-from wavrag.answer.sampling import PathSink
-from wavrag.answer.stream import AnswerStream
+from wavrag.answer import (
+    AnswerOptions,
+    AnswerPipeline,
+    AnswerRequest,
+    AnswerStream,
+    PathSink,
+    ReasoningOptions,
+)
 from wavrag.embed import Embedder
-from wavrag.generate import GenerateOptions, load_generator
-from wavrag.generate.base import Stop
+from wavrag.generate import GenerateOptions, Stop, load_generator
 from wavrag.kb import AddReport, KnowledgeBase, ProgressSink, Retrieval, find_files
 from wavrag.rag.question import Question, as_query
 from wavrag.types import Answer, Document, Hit, Metadata, Turn

@@ -12,5 +12,11 @@ if any(find_spec(name) is None for name in ("fastapi", "prometheus_client", "pyt
 
 from wavrag.server.app import create_app
 from wavrag.server.options import ServerOptions
+from wavrag.server.run import check_host, serve
 
-__all__ = ["ServerOptions", "create_app"]
+__all__ = [
+    "ServerOptions",
+    "check_host",
+    "create_app",
+    "serve",
+]

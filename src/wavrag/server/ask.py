@@ -10,8 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from wavrag.answer import RetrievalResult
-from wavrag.answer.reasoning import reasons
+from wavrag.answer import RetrievalResult, reasons
 from wavrag.errors import InputError, WavRAGError
 from wavrag.jsonable import answer_dict, hit_dict, milliseconds
 from wavrag.server.answering import Event, EventStream, sse, until_gone, whole, written

@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wavrag import audio
-from wavrag.answer.reasoning import ReasoningOptions
+from wavrag.answer import ReasoningOptions
 from wavrag.generate import GenerateOptions
 from wavrag.server.problems import RequestError
 from wavrag.server.receive import received
@@ -27,7 +27,7 @@ MOST_TOKENS = 4096
 MOST_TURNS = 100  # of a conversation
 
 Words = Annotated[str, Field(max_length=LONGEST_TEXT)]
-M = TypeVar("M", bound="Question")
+M = TypeVar("M", bound="QuestionBody")
 
 
 class Strict(BaseModel):

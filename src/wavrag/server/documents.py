@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from wavrag import audio
-from wavrag.audio.encode import encode, media_type
+from wavrag.audio import encode, media_type
 from wavrag.errors import AudioError
 from wavrag.jsonable import passage_dict
 from wavrag.kb import document_dict

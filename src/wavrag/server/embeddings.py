@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from wavrag import audio
-from wavrag.embed.base import check_items
+from wavrag.embed import check_items
 from wavrag.errors import EmbedderError
 from wavrag.server.bodies import InputAudio, Words, decoded, spoken
 from wavrag.server.models import check_model

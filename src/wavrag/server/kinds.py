@@ -8,12 +8,11 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from wavrag import audio, text
-from wavrag.audio.source import opened
+from wavrag.audio import opened
 from wavrag.errors import AudioError, DocumentError
 from wavrag.server.options import ServerOptions
 from wavrag.server.problems import RequestError
-from wavrag.text.html import declared_encoding
-from wavrag.text.plain import decode
+from wavrag.text import declared_encoding, decode
 
 HEAD = 4096  # bytes that tell
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)

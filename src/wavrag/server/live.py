@@ -18,8 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from wavrag.errors import InputError, WavRAGError
 from wavrag.generate import GenerateOptions
-from wavrag.live import LiveOptions, event_dict
-from wavrag.live.aio import AsyncLiveTurn
+from wavrag.live import AsyncLiveTurn, LiveOptions, event_dict
 from wavrag.server.bodies import MOST_HITS, MOST_TOKENS, MOST_TURNS, Said, Strict, Words
 from wavrag.server.guard import Tokens
 from wavrag.server.problems import RequestError

@@ -17,7 +17,7 @@ class PassageShape(BaseModel):
     modality: str
     source: str
     title: str
-    place: str
+    location: str
     text: str | None
     metadata: dict[str, Scalar]
     start: float | None = None

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from wavrag.audio.encode import AudioFormat, encode, media_type
+from wavrag.audio import AudioFormat, encode, media_type
 from wavrag.server.models import check_model, speech_model
 from wavrag.server.problems import RequestError
 from wavrag.server.room import Room, room_of

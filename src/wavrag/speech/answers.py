@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wavrag.audio import write_wav
-from wavrag.audio.prosody import measure_prosody
+from wavrag.audio import measure_prosody, write_wav
 from wavrag.errors import SpeechError
 from wavrag.speech.base import NEUTRAL, SPEECH_RATE, UNSPEAKABLE, Engine, Style, reason
 from wavrag.speech.registry import best_engine

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wavrag.audio import resample
-from wavrag.embed.runtime import load_session
+from wavrag.embed import load_session
 from wavrag.errors import InputError
 from wavrag.speech.base import SPEECH_RATE, Style, digest, louder, repitched
 from wavrag.types import Clip, Float32

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import log2
 from typing import Literal, TypeAlias
 
-from wavrag.audio.prosody import Prosody, measure_prosody
+from wavrag.audio import Prosody, measure_prosody
 from wavrag.speech.base import NEUTRAL, Engine, Style
 
 Follow: TypeAlias = Literal["question", "source"]

@@ -13,7 +13,19 @@ from wavrag.store.memory import MemoryStore
 if TYPE_CHECKING:
     from wavrag.store.lance import LanceOptions, LanceStore
 
-__all__ = ["LanceOptions", "LanceStore", "MemoryStore", "Store", "StoredDocument", "StoredPassage"]
+from wavrag.store.lexical import query_words
+from wavrag.store.memory import bm25
+
+__all__ = [
+    "LanceOptions",
+    "LanceStore",
+    "MemoryStore",
+    "Store",
+    "StoredDocument",
+    "StoredPassage",
+    "bm25",
+    "query_words",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from wavrag.text.function_words import FUNCTION_WORDS
+from wavrag.text import FUNCTION_WORDS
 
 _WORD = re.compile(r"[^\W_]+")
 

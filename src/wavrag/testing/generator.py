@@ -8,15 +8,16 @@ from collections.abc import Iterator
 import pytest
 
 from wavrag.generate import (
+    Ended,
     GenerateOptions,
     Generator,
     Message,
     QuestionPart,
+    Stream,
     answer_messages,
     parse_citations,
     sources_of,
 )
-from wavrag.generate.base import Ended, Stream
 from wavrag.types import Hit, Passage
 
 QUESTION = "When does the ferry to the island leave?"

@@ -16,7 +16,7 @@ from dataclasses import replace
 import pytest
 
 from wavrag.errors import FilterError, IndexMismatchError, StoreError
-from wavrag.store.base import Store, StoredDocument, StoredPassage
+from wavrag.store import Store, StoredDocument, StoredPassage
 from wavrag.testing.store_data import (
     DIM,
     FILTER_VALUES,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.store.base import Store, StoredPassage
+from wavrag.store import Store, StoredPassage
 from wavrag.types import Float32, Metadata, Passage, Scalar, Scored
 
 DIM = 8

@@ -1,16 +1,22 @@
 """Texts: reading documents, finding sentences, cutting into passages. Knows no model."""
 
 from wavrag.text.document import Block, ParsedText
+from wavrag.text.function_words import FUNCTION_WORDS
+from wavrag.text.html import declared_encoding
+from wavrag.text.plain import decode
 from wavrag.text.read import TEXT_SUFFIXES, parse, read
-from wavrag.text.sentences import sentences
+from wavrag.text.segmentation import sentences
 from wavrag.text.split import SplitOptions, TextChunk, split
 
 __all__ = [
+    "FUNCTION_WORDS",
     "TEXT_SUFFIXES",
     "Block",
     "ParsedText",
     "SplitOptions",
     "TextChunk",
+    "declared_encoding",
+    "decode",
     "parse",
     "read",
     "sentences",

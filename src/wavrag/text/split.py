@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from wavrag.errors import InputError
 from wavrag.text.document import Block, ParsedText, one_line
-from wavrag.text.sentences import sentences
+from wavrag.text.segmentation import sentences
 
 Span: TypeAlias = tuple[int, int]
 

@@ -1,9 +1,10 @@
 """Sounds with descriptions: AudioCaps, MusicCaps and Clotho.
 
-The passage to be found is the sound with a description: `Content(text=description, audio=sound)`. The
-query is another description of the same sound, `Content(text=...)`, so that the words alone do not
-settle it. A sound with n descriptions gives n records, each description asking for the sound with
-the next one; a sound with a single description is found by it alone, `Content(audio=sound)`.
+The passage to be found is the sound with a description: `Content(text=description, audio=sound)`.
+The query is another description of the same sound, `Content(text=...)`, so that the words alone
+do not settle it. A sound with n descriptions gives n records, each description asking for the
+sound with the next one; a sound with a single description is found by it alone,
+`Content(audio=sound)`.
 """
 
 from __future__ import annotations

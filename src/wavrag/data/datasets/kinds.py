@@ -1,9 +1,9 @@
 """Sounds of named kinds: VGGSound, AudioSet with strong labels, and Xeno-canto.
 
 The pairs are audio and text to audio and text. The query is a question about a recording,
-`Content(text=question, audio=sound)`; its positive is the recording of the same kind before it in the
-data set, with what is known of it: `Content(text=caption, audio=another sound)`. So n recordings of a
-kind give n - 1 records, and one recording a kind is all that is held in memory.
+`Content(text=question, audio=sound)`; its positive is the recording of the same kind before it in
+the data set, with what is known of it: `Content(text=caption, audio=another sound)`. So n
+recordings of a kind give n - 1 records, and one recording a kind is all that is held in memory.
 """
 
 from __future__ import annotations

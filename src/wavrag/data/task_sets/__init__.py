@@ -11,4 +11,4 @@ from wavrag.data.task_sets.draw import TaskOptions, TaskSource
 from wavrag.data.task_sets.mix import MixOptions, mix
 from wavrag.data.task_sets.registry import TASK_SETS, TaskSet, make_task
 
-__all__ = ["TASK_SETS", "MixOptions", "Source", "TaskOptions", "TaskSet", "make_task", "mix"]
+__all__ = ["TASK_SETS", "MixOptions", "TaskOptions", "TaskSet", "TaskSource", "make_task", "mix"]

@@ -53,7 +53,9 @@ class TaskOptions:
     seed: int = 0
 
 
-def drawn(source: TaskSource, options: TaskOptions, sounds: Path, note: NoteSink | None) -> TaskRows:
+def drawn(
+    source: TaskSource, options: TaskOptions, sounds: Path, note: NoteSink | None
+) -> TaskRows:
     """The rows of the task that is drawn from a source.
 
     Args:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from wavrag.data.records import Content, TrainingRecord
+from wavrag.data.records import Content, TrainingRecord, read_records
 from wavrag.data.speak import SpeakOptions, speak_records
 from wavrag.data.task_files import Row, TaskRows, write_task
 from wavrag.data.task_sets.draw import TaskOptions, TaskSource, drawn, sample
@@ -140,7 +140,7 @@ def _speak(
     if done.failures:
         id, reason = done.failures[0]
         raise InputError(f"{len(done.failures)} entries were not spoken, first {id!r}: {reason}")
-    spoken = records.read_records(folder / "records.jsonl")
+    spoken = read_records(folder / "records.jsonl")
     return {record.id: str(record.query.audio) for record in spoken}
 
 

@@ -77,7 +77,9 @@ def svq(folder: Path, split: str, direction: str, note: NoteSink | None) -> Task
         for id, sound in _recordings(folder, chosen, note):
             yield {"_id": id, "audio": sound} | words[id]
 
-    return TaskSource(corpus, queries, {id: {passage: 1.0} for id, (_, passage) in questions.items()})
+    return TaskSource(
+        corpus, queries, {id: {passage: 1.0} for id, (_, passage) in questions.items()}
+    )
 
 
 _ASKED = ("utt_id", "locale", "environment", "text", "passage_id")

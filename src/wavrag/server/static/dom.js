@@ -42,7 +42,7 @@ export function clock(seconds) {
 }
 
 /** Where a passage stands, for people: seconds of a recording, page and section of a document. */
-export function placeOf(passage) {
+export function locationOf(passage) {
   if (passage.modality === "audio") {
     return passage.start === undefined ? "" : `${clock(Math.round(passage.start))}–${clock(Math.round(passage.end))}`;
   }

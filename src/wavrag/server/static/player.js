@@ -1,7 +1,7 @@
 // Plays the cited seconds of a recording, with a little around them to see and to go to.
 
 import { call, documentPath } from "./api.js";
-import { clock, h, icon, placeOf, setIcon } from "./dom.js";
+import { clock, h, icon, locationOf, setIcon } from "./dom.js";
 import { drawRecording } from "./waveform.js";
 
 const AROUND = 3; // seconds shown before and after the span
@@ -22,7 +22,7 @@ export class Player {
       class: "wave",
       tabIndex: 0,
       role: "slider",
-      "aria-label": `Position in ${passage.title}; cited are ${placeOf(passage)}`,
+      "aria-label": `Position in ${passage.title}; cited are ${locationOf(passage)}`,
       onclick: (event) => this.seek((event.offsetX / this.canvas.clientWidth) * this.seconds),
       onkeydown: (event) => this.#key(event),
     });
@@ -31,7 +31,7 @@ export class Player {
     this.element = h("figure", { class: "player", "aria-label": `Recording ${passage.title}` },
       this.button,
       h("div", { class: "player-body" },
-        h("figcaption", {}, h("strong", {}, passage.title), h("span", { class: "place" }, placeOf(passage)), this.time),
+        h("figcaption", {}, h("strong", {}, passage.title), h("span", { class: "place" }, locationOf(passage)), this.time),
         this.canvas),
       onClose && h("button", { type: "button", class: "round plain", "aria-label": "Close the player", onclick: () => { this.close(); onClose(); } }, icon("close")),
       this.audio);

@@ -1,7 +1,7 @@
 // A document, opened at a passage that is marked.
 
 import { documentPath, json } from "./api.js";
-import { $, clock, h, placeOf, wantsStill } from "./dom.js";
+import { $, clock, h, locationOf, wantsStill } from "./dom.js";
 import { Player } from "./player.js";
 
 let player = null;
@@ -30,7 +30,7 @@ export async function read(passage, quotes = []) {
     const document = await json(`${documentPath(id)}/text`);
     shown = document;
     $("reader-title").textContent = document.title;
-    $("reader-place").textContent = passage.document_id === passage.id ? "" : placeOf(passage);
+    $("reader-place").textContent = passage.document_id === passage.id ? "" : locationOf(passage);
     const audio = document.modality === "audio";
     $("reader-text").replaceChildren(...(audio ? recording(document) : marked(document, passage, quotes)));
     if (!$("reader").open) $("reader").showModal();

@@ -1,12 +1,12 @@
 // One question of the conversation: what was heard, what was found, the answer, its sources.
 
-import { h, icon, placeOf, plural, reorder } from "./dom.js";
+import { h, icon, locationOf, plural, reorder } from "./dom.js";
 import { Player } from "./player.js";
 import { read } from "./reader.js";
 
 const MARK = /\[(\d+)\]/g;
 
-const named = (passage) => [passage.title, placeOf(passage)].filter(Boolean).join(", ");
+const named = (passage) => [passage.title, locationOf(passage)].filter(Boolean).join(", ");
 
 /** What to do when there is no answer. */
 function nothing(answer, isEmpty) {
@@ -152,7 +152,7 @@ export class TurnView {
           h("span", { class: "badge" }),
           h("span", { class: "card-head" },
             h("span", { class: "title" }, hit.title),
-            h("span", { class: "place" }, placeOf(hit))),
+            h("span", { class: "place" }, locationOf(hit))),
           h("span", { class: "snippet" })));
       card.dataset.id = hit.id;
       card.querySelector(".badge").append(icon(sound ? "wave" : "page"));

@@ -18,12 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.audio import AUDIO_SUFFIXES, load
-from wavrag.audio.augment import Augmentation
-from wavrag.audio.source import opened
-from wavrag.data.datasets import read_dataset, store_sounds
-from wavrag.data.records import Content, TrainingRecord, read_records, reject
-from wavrag.embed.assemble import recordings, token_spans
+from wavrag.audio import AUDIO_SUFFIXES, Augmentation, load, opened
+from wavrag.data import Content, TrainingRecord, read_dataset, read_records, reject, store_sounds
+from wavrag.embed import recordings, token_spans
 from wavrag.errors import AudioError, InputError
 from wavrag.train.contrastive.options import AugmentOptions, ModelOptions, Recipe
 from wavrag.types import NoteSink

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from wavrag.embed.assemble import assemble
+from wavrag.embed import assemble
 from wavrag.errors import InputError
 from wavrag.train.contrastive.options import LoraOptions
 

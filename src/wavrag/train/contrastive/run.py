@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
-from wavrag.data.rows import write_json
-from wavrag.embed.model_specs import ModelSpec, write_spec
+from wavrag.data import write_json
+from wavrag.embed import ModelSpec, write_spec
 from wavrag.errors import InputError
 from wavrag.train.contrastive import tiny
 from wavrag.train.contrastive.data import Reader, write_rows

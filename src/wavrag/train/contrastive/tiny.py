@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from wavrag.audio import write_wav
-from wavrag.data.records import Content, TrainingRecord, write_records
+from wavrag.data import Content, TrainingRecord, write_records
 from wavrag.types import Clip
 
 SPECIAL = (

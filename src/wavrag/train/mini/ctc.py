@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wavrag.embed.lexicon import BLANK
-from wavrag.evaluate.wer import edits
+from wavrag.embed import BLANK
+from wavrag.evaluate import edits
 from wavrag.train.mini.device import half
 from wavrag.train.mini.frames import Example, Frames, batches
 from wavrag.train.mini.letters import CLASSES, collapse, numbers

@@ -18,10 +18,8 @@ import numpy as np
 import torch
 
 from wavrag import config
-from wavrag.audio import load
-from wavrag.audio.augment import Augmentation
-from wavrag.data.prefetch import ahead
-from wavrag.data.rows import read_rows
+from wavrag.audio import Augmentation, load
+from wavrag.data import ahead, read_rows
 from wavrag.errors import AudioError
 from wavrag.train.mini.device import half
 from wavrag.train.mini.moonshine import RATE, Encoder, frames_of

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from wavrag.data.rows import read_rows
+from wavrag.data import read_rows
 from wavrag.errors import WavRAGError
 from wavrag.train.mini.letters import spell
 from wavrag.train.mini.moonshine import WIDTH

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from wavrag.embed.lexicon import BLANK, LETTERS, NUMBER
+from wavrag.embed import BLANK, LETTERS, NUMBER
 
 CLASSES = len(LETTERS) + 1
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wavrag.embed.lexicon import Lexicon
+from wavrag.embed import Lexicon
 from wavrag.train.mini.ctc import SpeechHead
 from wavrag.train.mini.device import half
 from wavrag.train.mini.frames import Example, Frames, batches

@@ -31,12 +31,9 @@ import numpy as np
 import torch
 
 from wavrag import config
-from wavrag.audio.augment import Augmentation
-from wavrag.data import voices
-from wavrag.data.rows import write_json
-from wavrag.data.tasks import load_task
-from wavrag.embed.lexicon import Lexicon
-from wavrag.embed.moonshine import moonshine_folder
+from wavrag.audio import Augmentation
+from wavrag.data import load_engine, load_task, write_json
+from wavrag.embed import Lexicon, moonshine_folder
 from wavrag.errors import InputError
 from wavrag.evaluate import evaluate_embedder
 from wavrag.train.mini import features, synth, texts
@@ -144,7 +141,7 @@ def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     spoken = {}
     chosen = list(texts.gather(options.data, seed=options.seed))
     for number, (name, clips) in enumerate(options.engines.items()):
-        engine = voices.load_engine(name, options.kokoro)
+        engine = load_engine(name, options.kokoro)
         # Each engine starts at another place, so that together they cover more words.
         at = number * len(chosen) // len(options.engines)
         counts = synth.synthesise(
@@ -165,7 +162,7 @@ def _features(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     groups = {"speechocean": features.spoken_sources(options.data)}
     for folder in sorted((options.work / "speech").glob("*")):
         groups[folder.name] = [
-            features.Source(folder.name, record.voice, record.text, record.samples)
+            features.SpeechSource(folder.name, record.voice, record.text, record.samples)
             for record in synth.read_set(folder)
         ]
     everyone = [source for group in groups.values() for source in group]
@@ -219,7 +216,7 @@ def _speech(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
 
 
 def _reader(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    from wavrag.embed.minilm import MiniLM
+    from wavrag.embed import MiniLM
 
     device = best_device()
     head = SpeechHead()
@@ -257,7 +254,7 @@ def _reader(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
 
 
 def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    from wavrag.embed.minilm import MiniLM
+    from wavrag.embed import MiniLM
 
     encoder = _encoder().to(best_device())
     cache = options.work / "sounds.npz"
@@ -317,7 +314,7 @@ def read_head(path: Path, name: str) -> dict[str, torch.Tensor]:
 
 
 def _evaluate(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    from wavrag.embed.wavretriever import WavRetrieverMini
+    from wavrag.embed import WavRetrieverMini
 
     embedder = WavRetrieverMini(weights=options.work / "model")
     results: dict[str, Any] = {}

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wavrag.audio import load
-from wavrag.data.captions import training_captions
-from wavrag.data.rows import read_rows
+from wavrag.data import read_rows, training_captions
 from wavrag.train.mini.device import half
 from wavrag.train.mini.moonshine import RATE, WIDTH, Encoder, run_layers
 from wavrag.types import Float32

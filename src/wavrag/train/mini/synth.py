@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 
 from wavrag import config
-from wavrag.data.prefetch import ahead
-from wavrag.data.voices import RESERVED, Speaker
+from wavrag.data import RESERVED, Speaker, ahead
 from wavrag.errors import InputError
-from wavrag.speech.base import SPEECH_RATE, UNSPEAKABLE
+from wavrag.speech import SPEECH_RATE, UNSPEAKABLE
 from wavrag.train.mini.texts import Text
 from wavrag.types import Float32
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wavrag.data.rows import read_rows
+from wavrag.data import read_rows
 from wavrag.text import sentences
 from wavrag.train.mini.letters import spell
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from wavrag.audio.resample import resample
+from wavrag.audio.resampling import resample
 from wavrag.types import Clip
 
 AudioFormat: TypeAlias = Literal["wav", "mp3", "opus", "ogg", "flac", "aac", "pcm"]

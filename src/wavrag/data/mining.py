@@ -23,8 +23,7 @@ import numpy.typing as npt
 
 from wavrag.audio import load
 from wavrag.data.records import Content, TrainingRecord, numbered_lines, record_of, reject
-from wavrag.embed import Embedder, EmbedderSpec
-from wavrag.embed.base import check_items
+from wavrag.embed import Embedder, EmbedderSpec, check_items
 from wavrag.errors import EmbedderError, InputError
 from wavrag.types import EmbedInput, Float32, NoteSink, Role
 
@@ -156,7 +155,7 @@ def _best(row: Float32, count: int) -> Rows:
     return found[np.argsort(-row[found], kind="stable")][:count]
 
 
-def mine(
+def mine_negatives(
     records: Sequence[TrainingRecord],
     embedder: Embedder,
     corpus: Iterable[Content] = (),

@@ -80,7 +80,7 @@ class Comparison:
     worse: int
 
 
-def compare(
+def compare_results(
     first: Sequence[Figures],
     second: Sequence[Figures] | None = None,
     *,

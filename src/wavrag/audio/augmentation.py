@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wavrag.audio.resample import resample
+from wavrag.audio.resampling import resample
 from wavrag.types import Clip, Float32
 
 TELEPHONE_BAND = (300.0, 3_400.0)  # Hz
