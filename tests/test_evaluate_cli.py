@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_data_tasks import make_task
 
+from test_data_tasks import make_task
 from wavrag.cli import main
 from wavrag.demo import DATA
 

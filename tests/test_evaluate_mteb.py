@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 from mteb.models import EncoderProtocol
 from mteb.types import PromptType
-from test_data_tasks import make_task
 
 from audio_files import tone, write
+from test_data_tasks import make_task
 from wavrag.audio import load, windows
 from wavrag.data.tasks import Task, load_task
 from wavrag.demo import DATA

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_data_tasks import CORPUS, QUERIES, make_task
 
+from test_data_tasks import CORPUS, QUERIES, make_task
 from wavrag.cli import main
 from wavrag.errors import InputError
 from wavrag.evaluate.page import PageOptions, report_page
