@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from wavrag import audio, config
+from wavrag.closing import Closing
 from wavrag.embed import Embedder, load_embedder, unit_rows, views_of
 from wavrag.errors import InputError, StoreError
 from wavrag.kb import manifest
@@ -44,7 +44,7 @@ class Retrieval:
     timings: dict[str, float] = field(default_factory=dict)
 
 
-class KnowledgeBase:
+class KnowledgeBase(Closing):
     """Recordings and texts that can be searched by voice and text.
 
     Make one with `KnowledgeBase.open`. Several processes may use one folder at a time.
@@ -268,17 +268,6 @@ class KnowledgeBase:
     def close(self) -> None:
         """Release what is held."""
         self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _gone(path: str) -> bool:

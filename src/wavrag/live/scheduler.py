@@ -15,10 +15,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
 from wavrag import config
+from wavrag.closing import Closing
 
 Lane: TypeAlias = Literal["front", "back", "answer"]
 
@@ -42,7 +42,7 @@ class SearchJob:
     order: int = field(default=0, repr=False)
 
 
-class Scheduler:
+class Scheduler(Closing):
     """Runs jobs on a few threads, the most urgent first. One serves a whole process.
 
     Threads start with the first job. With `workers=0` there are none, and `step` runs a job on the
@@ -111,17 +111,6 @@ class Scheduler:
             self._waiting.clear()
         for pool in self._pools.values():
             pool.shutdown()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _run_next(self, lane: Lane) -> bool:
         with self._lock:

@@ -13,12 +13,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from wavrag.audio import VAD_FRAME, VAD_RATE, voice_detector
+from wavrag.closing import Closing
 from wavrag.errors import InputError
 from wavrag.live.events import CancelReason, EndReason, Event, SpeechStarted
 from wavrag.live.intake import Chunk, Intake, SampleBuffer
@@ -35,7 +35,7 @@ Voice: TypeAlias = Callable[[Float32], float]  # 512 samples at 16 kHz to the pr
 HUSH = 1e-3  # full scale 1; a turn without a voice whose samples all are below was not sound
 
 
-class LiveTurn:
+class LiveTurn(Closing):
     """Listens to one speaker, turn after turn; no call of it waits for a model.
 
     Every method may be called from any thread. Events come in one order, whoever takes them.
@@ -173,17 +173,6 @@ class LiveTurn:
         if self._own:
             self._scheduler.close()
         self._held.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     # What comes of it
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 from wavrag import config, generate
@@ -21,6 +20,7 @@ from wavrag.answer import (
     PathSink,
     ReasoningOptions,
 )
+from wavrag.closing import Closing
 from wavrag.embed import Embedder
 from wavrag.generate import GenerateOptions, Stop, load_generator
 from wavrag.kb import AddReport, KnowledgeBase, ProgressSink, Retrieval, find_files
@@ -28,7 +28,7 @@ from wavrag.rag.question import Question, as_query
 from wavrag.types import Answer, Document, Hit, Metadata, Turn
 
 
-class WavRAG:
+class WavRAG(Closing):
     """A knowledge base and a generator.
 
     Args:
@@ -180,14 +180,3 @@ class WavRAG:
         close = getattr(self.generator, "close", None)
         if close is not None:
             close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -6,10 +6,10 @@ from array import array
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
+from wavrag.closing import Closing
 from wavrag.data.datasets.files import made, only, runs, table, wanted
 from wavrag.data.records import Content, TrainingRecord, reject
 from wavrag.errors import InputError
@@ -19,7 +19,7 @@ NEGATIVES = 16
 """Most negatives of a record; the triples have up to a thousand a query."""
 
 
-class LineIndex:
+class LineIndex(Closing):
     """Where each line of a file of `NUMBER<tab>TEXT` starts: 16 bytes of memory a line."""
 
     def __init__(self, path: Path, note: NoteSink | None = None) -> None:
@@ -54,15 +54,8 @@ class LineIndex:
             keys, offsets = keys[order], offsets[order]
         self._keys, self._offsets = keys, offsets
 
-    def __enter__(self) -> LineIndex:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def text(self, number: int) -> str:
