@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from wavrag import audio
+from wavrag.audio import SAMPLE_RATE
 from wavrag.demo import DATA
 from wavrag.types import Clip
 
 RECORDINGS = DATA / "corpus" / "recordings"
 DOCUMENTS = DATA / "corpus" / "documents"
 QUESTIONS = DATA / "questions"
-SAMPLE_RATE = 16_000  # Hz
 
 
 def speech() -> np.ndarray:

@@ -29,8 +29,8 @@ import soundfile
 import soxr
 
 from wavrag import audio
+from wavrag.audio import SAMPLE_RATE
 
-RATE = corpus.SAMPLE_RATE
 CODECS = {".wav": "pcm_s16le", ".flac": "flac", ".mp3": "libmp3lame", ".opus": "libopus"}
 ONLY_AV = {".m4a": "aac"}
 GIVEN_RATE = 48_000  # Hz of the files, which have two channels
@@ -49,9 +49,9 @@ def encode(path: Path, pcm: np.ndarray, codec: str) -> None:
         resampler = av.AudioResampler(format=stream.format, layout="stereo", rate=GIVEN_RATE)
         fifo = av.AudioFifo()
         size = stream.codec_context.frame_size or 4_096
-        for at in range(0, len(pcm), RATE):
-            frame = av.AudioFrame.from_ndarray(pcm[None, at : at + RATE], "s16", "mono")
-            frame.sample_rate = RATE
+        for at in range(0, len(pcm), SAMPLE_RATE):
+            frame = av.AudioFrame.from_ndarray(pcm[None, at : at + SAMPLE_RATE], "s16", "mono")
+            frame.sample_rate = SAMPLE_RATE
             for part in resampler.resample(frame):
                 part.pts = None
                 fifo.write(part)
@@ -62,14 +62,14 @@ def encode(path: Path, pcm: np.ndarray, codec: str) -> None:
 
 def with_wavrag(path: Path) -> int:
     """Samples that PyAV gives."""
-    return sum(len(block) for block in audio.stream(path, RATE))
+    return sum(len(block) for block in audio.stream(path, SAMPLE_RATE))
 
 
 def with_soundfile(path: Path) -> int:
     """Samples that soundfile and soxr give, in blocks of a second."""
     count = 0
     with soundfile.SoundFile(path) as file:
-        resampler = soxr.ResampleStream(file.samplerate, RATE, 1, dtype="float32")
+        resampler = soxr.ResampleStream(file.samplerate, SAMPLE_RATE, 1, dtype="float32")
         for block in file.blocks(file.samplerate, dtype="float32", always_2d=True):
             count += len(resampler.resample_chunk(block.mean(axis=1)))
         count += len(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
@@ -89,7 +89,7 @@ def fastest(decode: Callable[[Path], int], path: Path) -> float:
 def speed(folder: Path, minutes: float) -> list[dict[str, Any]]:
     """Hours of audio decoded in an hour, for each format."""
     speech = corpus.speech()
-    pcm = np.resize(speech, round(minutes * 60 * RATE))
+    pcm = np.resize(speech, round(minutes * 60 * SAMPLE_RATE))
     rows = []
     for suffix, codec in (CODECS | ONLY_AV).items():
         path = folder / f"speech{suffix}"
@@ -107,7 +107,9 @@ def speed(folder: Path, minutes: float) -> list[dict[str, Any]]:
 
 def cutting(minutes: float) -> float:
     """Hours of audio cut into passages in an hour."""
-    samples = np.resize(corpus.speech(), round(minutes * 60 * RATE)).astype(np.float32) / 32_768
+    samples = (
+        np.resize(corpus.speech(), round(minutes * 60 * SAMPLE_RATE)).astype(np.float32) / 32_768
+    )
     started = time.perf_counter()
     for _ in audio.windows([samples]):
         pass
@@ -119,7 +121,7 @@ def memory(folder: Path, seconds: float) -> float:
     path = folder / "long.wav"
     corpus.long_recording(path, seconds)
     with wave.open(str(path)) as file:
-        assert file.getnframes() == round(seconds * RATE)
+        assert file.getnframes() == round(seconds * SAMPLE_RATE)
     done = subprocess.run(
         [sys.executable, "-c", CUT, str(path)], stdout=subprocess.PIPE, check=True, text=True
     )

@@ -26,6 +26,7 @@ import corpus
 import numpy as np
 
 from wavrag import Clip, KnowledgeBase, load_embedder
+from wavrag.audio import SAMPLE_RATE
 from wavrag.embed.minilm import MiniLM
 from wavrag.kb import find_files
 from wavrag.types import EmbedInput
@@ -70,10 +71,10 @@ def queries(systems: dict[str, System], runs: int) -> dict[str, dict[str, float]
     speech = corpus.speech().astype(np.float32) / 32_768
     figures: dict[str, dict[str, float]] = {}
     for seconds in SECONDS:
-        size = seconds * corpus.SAMPLE_RATE
+        size = seconds * SAMPLE_RATE
         times: dict[str, list[float]] = {name: [] for name in systems}
         for run in range(runs + 1):
-            clip = Clip(speech[run * 2 * size :][:size], corpus.SAMPLE_RATE)
+            clip = Clip(speech[run * 2 * size :][:size], SAMPLE_RATE)
             for name, embed in systems.items():
                 started = time.perf_counter()
                 embed(clip)
@@ -105,7 +106,7 @@ def process() -> dict[str, dict[str, float]]:
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
         samples = Path(folder, "samples.f32")
-        (corpus.speech()[: 5 * corpus.SAMPLE_RATE].astype(np.float32) / 32_768).tofile(samples)
+        (corpus.speech()[: 5 * SAMPLE_RATE].astype(np.float32) / 32_768).tofile(samples)
         for name in (OURS, CASCADE):
             script = FIRST_QUERY.format(name=name, samples=str(samples))
             command = [sys.executable, "-c", script]

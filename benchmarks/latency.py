@@ -23,7 +23,7 @@ import corpus
 import numpy as np
 
 from wavrag import Clip, KnowledgeBase, Query
-from wavrag.audio import load
+from wavrag.audio import SAMPLE_RATE, load
 from wavrag.kb import find_files
 
 PARTS = {
@@ -42,8 +42,8 @@ def question(path: Path) -> Clip:
     """Write a spoken question of 5 s as a WAV file and return its samples."""
     names = ("bicycle-bridge", "spare-key", "booming-bird")
     spoken = [load(corpus.QUESTIONS / f"{name}.opus").samples for name in names]
-    samples = np.concatenate(spoken)[: 5 * corpus.SAMPLE_RATE]
-    clip = Clip(samples, corpus.SAMPLE_RATE)
+    samples = np.concatenate(spoken)[: 5 * SAMPLE_RATE]
+    clip = Clip(samples, SAMPLE_RATE)
     corpus.write_wav(path, samples)
     return clip
 

@@ -36,14 +36,12 @@ import corpus
 import numpy as np
 
 from wavrag import Clip, Document, KnowledgeBase, Query, WavRAG
-from wavrag.audio import load
-from wavrag.audio.vad import VAD_FRAME, voice_detector
+from wavrag.audio import SAMPLE_RATE, VAD_FRAME, load, voice_detector
 from wavrag.generate import FakeGenerator
 from wavrag.kb import find_files
 from wavrag.live import Event, Hits, LiveOptions, LiveTurn, PartialHits, Scheduler
 from wavrag.live.voice import VoiceTrack, frames_of
 
-RATE = corpus.SAMPLE_RATE
 CHUNK = 320  # samples, 20 ms
 REST = 1.2  # seconds of silence after each question
 PLAIN = "wait, recognise, search"
@@ -83,7 +81,7 @@ def question_files(arguments: argparse.Namespace) -> list[Path]:
 
 def questions(paths: Sequence[Path], shortest: float, longest: float) -> list[np.ndarray]:
     """Those that last so long, as samples."""
-    clips = [load(path, RATE) for path in paths]
+    clips = [load(path, SAMPLE_RATE) for path in paths]
     return [clip.samples for clip in clips if shortest <= clip.duration <= longest]
 
 
@@ -107,7 +105,7 @@ class Clock:
 
     def of(self, sample: float) -> float:
         """Second of `perf_counter` at which a sample is spoken."""
-        return self.start + sample / RATE
+        return self.start + sample / SAMPLE_RATE
 
     def wait(self, sample: int) -> None:
         """Sleep until a sample has been spoken."""
@@ -149,7 +147,7 @@ def measured(seen: Sequence[tuple[float, Event]], clock: Clock, count: int) -> T
     turns = Turns()
     committed = [(now, event) for now, event in seen if isinstance(event, Hits)]
     for now, hits in committed:
-        last_voiced = clock.of((hits.span.end_ms - OPTIONS.tail_ms) * RATE / 1e3)
+        last_voiced = clock.of((hits.span.end_ms - OPTIONS.tail_ms) * SAMPLE_RATE / 1e3)
         turns.beyond.append(1e3 * (now - last_voiced) - OPTIONS.silence_ms)
         turns.ahead.append(hits.ahead)
         partials = [
@@ -174,8 +172,8 @@ def speak_plainly(kb: KnowledgeBase, speech: np.ndarray, start: float) -> Turns:
     """The same speaker where the utterance is recognised and searched once it has ended."""
     turns, clock = Turns(), Clock(start)
     track, begun = VoiceTrack(OPTIONS.threshold, OPTIONS.onset_ms), None
-    silence, tail = frames_of(OPTIONS.silence_ms), round(OPTIONS.tail_ms * RATE / 1e3)
-    lead = round(OPTIONS.lead_ms * RATE / 1e3)
+    silence, tail = frames_of(OPTIONS.silence_ms), round(OPTIONS.tail_ms * SAMPLE_RATE / 1e3)
+    lead = round(OPTIONS.lead_ms * SAMPLE_RATE / 1e3)
     with voice_detector() as detector:
         for at in range(0, len(speech) - CHUNK, CHUNK):
             clock.wait(at + CHUNK)
@@ -186,7 +184,7 @@ def speak_plainly(kb: KnowledgeBase, speech: np.ndarray, start: float) -> Turns:
                 elif track.pause >= silence:
                     assert track.last_voiced is not None
                     utterance = speech[max(0, begun - lead) : track.last_voiced + tail]
-                    kb.retrieve(Query(clip=Clip(utterance, RATE)), OPTIONS.k)
+                    kb.retrieve(Query(clip=Clip(utterance, SAMPLE_RATE)), OPTIONS.k)
                     late = time.perf_counter() - clock.of(track.last_voiced)
                     turns.beyond.append(1e3 * late - OPTIONS.silence_ms)
                     track, begun = VoiceTrack(0.5, OPTIONS.onset_ms, track.end), None
@@ -208,7 +206,7 @@ def run(
     kb: KnowledgeBase, script: Sequence[Sequence[np.ndarray]], offsets: Sequence[float], live: bool
 ) -> Turns:
     """All speakers at once."""
-    rest = np.zeros(round(REST * RATE), np.float32)
+    rest = np.zeros(round(REST * SAMPLE_RATE), np.float32)
     speech = [
         np.concatenate([part for one in mine for part in (one, rest)]).astype(np.float32)
         for mine in script
@@ -289,7 +287,7 @@ def main() -> None:
         bases = {name: knowledge_base(folder, name, arguments.task) for name in names}
         for kb in bases.values():
             for samples in spoken[:3]:
-                kb.retrieve(Query(clip=Clip(samples, RATE)))
+                kb.retrieve(Query(clip=Clip(samples, SAMPLE_RATE)))
         for speakers in arguments.speakers:
             script = scripts(spoken, speakers, max(arguments.turns, 3 * speakers), chance)
             offsets = [chance.uniform(0, 2) for _ in script]

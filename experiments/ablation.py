@@ -34,7 +34,7 @@ from experiments.base import (
 )
 from experiments.plots import bars, drawing
 from wavrag import config
-from wavrag.audio import load
+from wavrag.audio import SAMPLE_RATE, load
 from wavrag.data import Qrels
 from wavrag.embed import (
     MIN_SAMPLES,
@@ -54,7 +54,6 @@ from wavrag.evaluate import UNTITLED, Legs, paired_bootstrap
 from wavrag.speech import NEUTRAL, load_engine
 from wavrag.types import Clip, Document, EmbedInput, Float32, Query, Role
 
-RATE = 16_000  # Hz
 QUESTIONS = 320  # spoken ones, all there are
 SENTENCES = 94  # of LibriSpeech, all there are
 METRIC = "recall@10"
@@ -234,7 +233,7 @@ def _ask(context: Context, rung: Rung, task: _Task) -> Ranked:
     def query(row: Mapping[str, Any]) -> Query:
         if rung.typed:
             return Query(text=row["text"])
-        return Query(clip=Clip(load(context.data / row["audio"], RATE).samples, RATE))
+        return Query(clip=Clip(load(context.data / row["audio"], SAMPLE_RATE).samples, SAMPLE_RATE))
 
     embedder = rung.embedder if isinstance(rung.embedder, str) else rung.embedder()
     with Asked(embedder, task.documents) as asked:

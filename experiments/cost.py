@@ -19,13 +19,12 @@ from experiments.base import Cell, Column, Context, Experiment, Results, Table
 from experiments.gpu import MODELS, OPTIONS, UNITS, WINDOWS_AN_HOUR, gpu_seconds
 from experiments.plots import drawing, lines
 from wavrag import config
-from wavrag.audio import load
+from wavrag.audio import SAMPLE_RATE, load
 from wavrag.embed import load_embedder
 from wavrag.evaluate import Cost
 from wavrag.kb import KnowledgeBase
 from wavrag.types import Clip, Document, EmbedInput, Float32
 
-RATE = 16_000  # Hz
 QUESTION_SECONDS = (1, 2, 3, 5, 10, 20, 30)
 RECORDING_MINUTES = (1, 3, 10)
 QUICK_SECONDS, QUICK_MINUTES = (1, 3), (0.2, 0.5)
@@ -77,12 +76,15 @@ def _speech(context: Context, seconds: float) -> Float32:
     parts: list[Float32] = []
     rows = untrained_sentences(context)
     order = np.random.default_rng(context.seed).permutation(len(rows)).tolist()
-    pause = np.zeros(int(PAUSE * RATE), np.float32)
+    pause = np.zeros(int(PAUSE * SAMPLE_RATE), np.float32)
     at = 0
-    while sum(map(len, parts)) < seconds * RATE:
-        parts += [load(context.data / rows[order[at % len(order)]]["audio"], RATE).samples, pause]
+    while sum(map(len, parts)) < seconds * SAMPLE_RATE:
+        parts += [
+            load(context.data / rows[order[at % len(order)]]["audio"], SAMPLE_RATE).samples,
+            pause,
+        ]
         at += 1
-    return np.concatenate(parts)[: int(seconds * RATE)]
+    return np.concatenate(parts)[: int(seconds * SAMPLE_RATE)]
 
 
 def _questions(context: Context, embedder: str, lengths: Sequence[float]) -> list[dict[str, float]]:
@@ -94,8 +96,8 @@ def _questions(context: Context, embedder: str, lengths: Sequence[float]) -> lis
     for length in lengths:
         costs = []
         for repeat in range(-1, repeats):  # the first loads weights and is not counted
-            start = max(0, repeat) * RATE
-            clip = Clip(speech[start : start + int(length * RATE)], RATE)
+            start = max(0, repeat) * SAMPLE_RATE
+            clip = Clip(speech[start : start + int(length * SAMPLE_RATE)], SAMPLE_RATE)
             cost = _measured(lambda clip=clip: loaded.embed([EmbedInput(clip=clip)], "query"))  # type: ignore[misc]
             costs.append(cost)
         found.append(_median(length, costs[1:]))
@@ -107,10 +109,10 @@ def _recordings(
 ) -> list[dict[str, float]]:
     """Cost of indexing a recording of each length into a new knowledge base."""
     loaded = load_embedder(embedder)
-    loaded.embed([EmbedInput(clip=Clip(_speech(context, 1.0), RATE))], "passage")
+    loaded.embed([EmbedInput(clip=Clip(_speech(context, 1.0), SAMPLE_RATE))], "passage")
     found = []
     for length in lengths:
-        document = Document("recording", clip=Clip(_speech(context, 60 * length), RATE))
+        document = Document("recording", clip=Clip(_speech(context, 60 * length), SAMPLE_RATE))
         with (
             tempfile.TemporaryDirectory(prefix="wavrag-cost-") as folder,
             KnowledgeBase.open(folder, embedder=loaded) as kb,

@@ -29,7 +29,7 @@ from experiments.base import (
 )
 from experiments.calibration import calibrate, index_scales, own_scales
 from experiments.vectors import Vectors
-from wavrag.audio import load, write_wav
+from wavrag.audio import SAMPLE_RATE, load, write_wav
 from wavrag.errors import InputError
 from wavrag.evaluate import SECOND_PART, UNTITLED
 from wavrag.kb import IngestOptions, Unit, passages_of
@@ -176,7 +176,7 @@ def _units(document: Document) -> Iterator[Unit]:
     def refuse(note: str) -> None:
         raise InputError(f"{document.id}: {note}: make it again")
 
-    return passages_of(document, 16_000, IngestOptions(), refuse)
+    return passages_of(document, SAMPLE_RATE, IngestOptions(), refuse)
 
 
 def _item(unit: Unit) -> EmbedInput:

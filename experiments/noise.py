@@ -37,14 +37,13 @@ from experiments.base import (
     estimate,
 )
 from experiments.noises import (
-    RATE,
     ROOM_SECONDS,
     Disturb,
     disturbances,
     talkers_of,
 )
 from experiments.plots import drawing, lines
-from wavrag.audio import load
+from wavrag.audio import SAMPLE_RATE, load
 from wavrag.data import Qrels
 from wavrag.evaluate import Legs, mean
 from wavrag.types import Clip, Query
@@ -134,12 +133,12 @@ def run(context: Context) -> Results:
 def _query(
     context: Context, row: Mapping[str, Any], kind: str, level: int, disturb: Disturb | None
 ) -> Query:
-    samples = load(context.data / row["audio"], RATE).samples
+    samples = load(context.data / row["audio"], SAMPLE_RATE).samples
     if disturb is not None:
         # The same draw at every ratio: only the loudness changes.
         key = zlib.crc32(f"{kind} {row['id']}".encode())
         samples = disturb(samples, level, np.random.default_rng([context.seed, key]))
-    return Query(clip=Clip(samples, RATE))
+    return Query(clip=Clip(samples, SAMPLE_RATE))
 
 
 def _recall_table(found: _Asked) -> Table:

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.audio import add_noise, load, reverberate
+from wavrag.audio import SAMPLE_RATE, add_noise, load, reverberate
 from wavrag.types import Float32
 
-RATE = 16_000  # Hz of all that is made
 TALKERS = 5  # that babble is the sum of
 ROOM_SECONDS = 0.6  # until the echo of the room has fallen by 60 dB
 TEMPO = 108.0  # beats a minute of the music
@@ -39,10 +38,10 @@ def babble(talkers: Mapping[str, Sequence[Path]], length: int, rng: np.random.Ge
     names = sorted(talkers)
     for name in rng.permutation(names)[:TALKERS].tolist():
         parts: list[Float32] = []
-        while sum(map(len, parts)) < length + RATE:
+        while sum(map(len, parts)) < length + SAMPLE_RATE:
             pick = int(rng.integers(len(talkers[name])))
-            parts.append(load(talkers[name][pick], RATE).samples)
-        start = int(rng.integers(RATE))
+            parts.append(load(talkers[name][pick], SAMPLE_RATE).samples)
+        start = int(rng.integers(SAMPLE_RATE))
         voice = np.concatenate(parts)[start : start + length]
         total += voice / max(float(np.sqrt(np.mean(voice**2))), 1e-6)
     return total
@@ -55,7 +54,7 @@ def music(length: int, rng: np.random.Generator) -> Float32:
         length: in samples.
         rng: what key, progression, melody and place are drawn from.
     """
-    beat = int(RATE * 60 / TEMPO)
+    beat = int(SAMPLE_RATE * 60 / TEMPO)
     start = int(rng.integers(4 * beat))
     beats = -(-(length + start) // beat)
     key = TONIC * 2 ** (int(rng.integers(12)) / 12)
@@ -100,7 +99,9 @@ def disturbances(talkers: Mapping[str, Sequence[Path]]) -> dict[str, Disturb]:
         return lambda speech, ratio, rng: add_noise(speech, noise(len(speech), rng), ratio)
 
     found = {name: mixing(noise) for name, noise in noises.items()}
-    found["room"] = lambda speech, ratio, rng: reverberate(speech, RATE, ROOM_SECONDS, rng, ratio)
+    found["room"] = lambda speech, ratio, rng: reverberate(
+        speech, SAMPLE_RATE, ROOM_SECONDS, rng, ratio
+    )
     return {name: _within_range(disturb) for name, disturb in found.items()}
 
 
@@ -122,11 +123,11 @@ def _within_range(disturb: Disturb) -> Disturb:
 
 def _note(hertz: float, length: int) -> Any:
     """A plucked note, shape = (length,), with the overtones that the sample rate allows."""
-    seconds = np.arange(length) / RATE
+    seconds = np.arange(length) / SAMPLE_RATE
     tone = sum(
         amplitude * np.sin(2 * np.pi * hertz * number * seconds)
         for number, amplitude in enumerate(OVERTONES, 1)
-        if hertz * number < RATE / 2
+        if hertz * number < SAMPLE_RATE / 2
     )
-    fade = np.minimum(1, np.arange(length)[::-1] / (0.02 * RATE))  # no click at the end
+    fade = np.minimum(1, np.arange(length)[::-1] / (0.02 * SAMPLE_RATE))  # no click at the end
     return tone * np.exp(-2.5 * seconds) * np.minimum(1, seconds / 0.005) * fade

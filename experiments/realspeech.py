@@ -30,13 +30,12 @@ from experiments.base import (
     estimate,
 )
 from experiments.plots import bars, drawing
-from wavrag.audio import load
+from wavrag.audio import SAMPLE_RATE, load
 from wavrag.data import Qrels
 from wavrag.evaluate import LEGS, evaluate_run, mean, paired_bootstrap, word_errors
 from wavrag.speech import NEUTRAL, Engine, load_engine
 from wavrag.types import Clip, Document, Query
 
-RATE = 16_000  # Hz
 NATIVE, ACCENTED = 94, 66  # sentences that are asked, of either set
 DISTRACTORS = 400  # sentences of the accented set that are texts to find, those asked among them
 FEWEST_WORDS = 4  # shorter sentences say too little to be found by
@@ -132,7 +131,7 @@ class _Readings:
     def clip(self, voice: str, row: Mapping[str, Any]) -> Clip:
         """A sentence as read by people, or by a program."""
         if voice == HUMAN:
-            return load(self._data / row["audio"], RATE)
+            return load(self._data / row["audio"], SAMPLE_RATE)
         key = voice, row["text"]
         if key not in self._spoken:
             name, speaker, _ = VOICES[voice]

@@ -11,12 +11,11 @@ import numpy as np
 
 from experiments.asked import sample, untrained_sentences
 from experiments.base import Context
-from wavrag.audio import load, write_wav
+from wavrag.audio import SAMPLE_RATE, load, write_wav
 from wavrag.speech import NEUTRAL, load_engine
 from wavrag.text import sentences
 from wavrag.types import Clip, Float32
 
-RATE = 16_000  # Hz
 FACTS, QUICK_FACTS = 40, 4  # in each recording
 FACT_WORDS = (8, 22)
 ENGINE, FACT_VOICE, QUESTION_VOICE = "flite", "slt", "rms"
@@ -65,7 +64,7 @@ def record(context: Context, facts: Sequence[Fact], minutes: int) -> dict[str, A
     rng = np.random.default_rng([context.seed, minutes])
     rows = untrained_sentences(context)
     filler = _filler(context, rows, rng)
-    pause = np.zeros(int(PAUSE * RATE), np.float32)
+    pause = np.zeros(int(PAUSE * SAMPLE_RATE), np.float32)
     parts: list[Float32] = []
     length, places = 0, {}
     order = rng.permutation(len(facts))
@@ -73,21 +72,24 @@ def record(context: Context, facts: Sequence[Fact], minutes: int) -> dict[str, A
         fact = facts[place]
         spoken = _level(engine.speak(fact.sentence, FACT_VOICE, NEUTRAL).samples)
         # In the middle of its share of the recording, or as soon after as the filler ends.
-        wanted = (number + 0.5) / len(facts) * minutes * 60 * RATE - len(spoken) / 2
+        wanted = (number + 0.5) / len(facts) * minutes * 60 * SAMPLE_RATE - len(spoken) / 2
         while length < wanted:
             sentence = next(filler)
             parts += [sentence, pause]
             length += len(sentence) + len(pause)
-        places[fact.id] = [round(length / RATE, 3), round((length + len(spoken)) / RATE, 3)]
+        places[fact.id] = [
+            round(length / SAMPLE_RATE, 3),
+            round((length + len(spoken)) / SAMPLE_RATE, 3),
+        ]
         parts += [spoken, pause]
         length += len(spoken) + len(pause)
-    while length < minutes * 60 * RATE:
+    while length < minutes * 60 * SAMPLE_RATE:
         sentence = next(filler)
         parts += [sentence, pause]
         length += len(sentence) + len(pause)
     samples = np.concatenate(parts)
-    write_wav(path_of(context, minutes), Clip(samples, RATE))
-    return {"places": places, "seconds": round(len(samples) / RATE, 3)}
+    write_wav(path_of(context, minutes), Clip(samples, SAMPLE_RATE))
+    return {"places": places, "seconds": round(len(samples) / SAMPLE_RATE, 3)}
 
 
 def _filler(
@@ -96,7 +98,7 @@ def _filler(
     """Sentences that people read, in random order, again from the start when all are said."""
     while True:
         for place in rng.permutation(len(rows)).tolist():
-            yield _level(load(context.data / rows[place]["audio"], RATE).samples)
+            yield _level(load(context.data / rows[place]["audio"], SAMPLE_RATE).samples)
 
 
 def _level(samples: Float32) -> Float32:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from experiments.asked import CASCADE, HITS, RETRIEVER, Asked
-from experiments.recording import ENGINE, QUESTION_VOICE, RATE, Fact
-from wavrag.audio import load
+from experiments.recording import ENGINE, QUESTION_VOICE, Fact
+from wavrag.audio import SAMPLE_RATE, load
 from wavrag.embed import load_recogniser, unit_rows, views_of
 from wavrag.errors import WavRAGError
 from wavrag.evaluate import LEGS, UNTITLED
@@ -132,7 +132,7 @@ def _transcripts(path: Path) -> list[Document]:
     recogniser = load_recogniser("moonshine")
     documents = []
     start = 0.0
-    while len((clip := load(path, RATE, start, start + CHUNK_SECONDS)).samples):
+    while len((clip := load(path, SAMPLE_RATE, start, start + CHUNK_SECONDS)).samples):
         words = recogniser.transcribe(clip)
         if words:
             documents.append(

@@ -20,13 +20,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from wavrag import Clip
-from wavrag.audio import augment, load, resample, write_wav
+from wavrag import Clip, audio
+from wavrag.audio import SAMPLE_RATE, load, resample, write_wav
 from wavrag.data.captions import held_out_captions
 from wavrag.data.task_files import Row, TaskRows, write_task
 from wavrag.types import Float32
 
-RATE = 16_000  # Hz of what is written
 READING_VOICES = ("af_sky", "am_puck", "bf_lily", "bm_fable")  # of Kokoro
 TALKERS = 5  # that babble is the sum of
 
@@ -163,7 +162,7 @@ class ReadingVoices:
             samples, rate = self._kokoro.create(sentence, voice, lang=language)
             parts += [samples, np.zeros(int(0.3 * rate), np.float32)]
         joined = np.clip(np.concatenate(parts), -1, 1).astype(np.float32)
-        return resample(Clip(joined, rate), RATE)
+        return resample(Clip(joined, rate), SAMPLE_RATE)
 
 
 def spoken_query(options: Options, row: Row) -> Row:
@@ -273,7 +272,7 @@ def mix(speech: Float32, noise: Float32, snr: float) -> Float32:
     Returns:
         The sum, made quieter where it would pass 1; float32, shape = (n_samples,).
     """
-    mixed = augment.add_noise(speech, noise, snr)
+    mixed = audio.add_noise(speech, noise, snr)
     return mixed / max(1.0, float(np.abs(mixed).max()))
 
 
@@ -295,9 +294,9 @@ def noise_like(options: Options, sources: Sequence[Row], length: int, seed: str)
 def looped(options: Options, rows: Sequence[Row], length: int, chance: random.Random) -> Float32:
     """Recordings in random order, over and over, from a random place."""
     parts: list[Float32] = []
-    while sum(map(len, parts)) < length + RATE:
-        parts.append(load(options.data / chance.choice(rows)["audio"], RATE).samples)
-    start = chance.randrange(RATE)
+    while sum(map(len, parts)) < length + SAMPLE_RATE:
+        parts.append(load(options.data / chance.choice(rows)["audio"], SAMPLE_RATE).samples)
+    start = chance.randrange(SAMPLE_RATE)
     return np.concatenate(parts)[start : start + length]
 
 
@@ -316,11 +315,11 @@ def add_noise(options: Options, made: Made, folder: Path) -> None:
     sources = noise_sources(options)
     (folder / "audio").mkdir(parents=True, exist_ok=True)
     for query in made.queries:
-        speech = load(options.data / query["audio"], RATE).samples
+        speech = load(options.data / query["audio"], SAMPLE_RATE).samples
         seed = f"{options.seed} {query['_id']}"
         noise = noise_like(options, sources, len(speech), seed)
         target = folder / "audio" / f"{query['_id']}.wav"
-        write_wav(target, Clip(mix(speech, noise, options.snr), RATE))
+        write_wav(target, Clip(mix(speech, noise, options.snr), SAMPLE_RATE))
         query["audio"] = str(target.absolute())
     made.provenance = {"noise": options.noise, "snr_db": options.snr}
     if options.noise == "ambience":

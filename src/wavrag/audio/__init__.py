@@ -6,16 +6,16 @@ from wavrag.audio.describe import facts
 from wavrag.audio.encoding import AudioFormat, encode, media_type
 from wavrag.audio.mixer import Mixer
 from wavrag.audio.prosody import Prosody, measure_prosody
-from wavrag.audio.resampling import resample
+from wavrag.audio.resampling import SAMPLE_RATE, resample
 from wavrag.audio.source import AUDIO_SUFFIXES, opened
-from wavrag.audio.vad import VAD_FRAME, VAD_RATE, voice_detector
+from wavrag.audio.vad import VAD_FRAME, voice_detector
 from wavrag.audio.windows import WindowOptions, windows
 from wavrag.audio.write import wav_bytes, write_wav
 
 __all__ = [
     "AUDIO_SUFFIXES",
+    "SAMPLE_RATE",
     "VAD_FRAME",
-    "VAD_RATE",
     "AudioFormat",
     "Augmentation",
     "Mixer",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from wavrag.audio.decoder import Decoder
+from wavrag.audio.resampling import SAMPLE_RATE
 from wavrag.audio.source import AudioFile, name_of, opened, undecodable
 from wavrag.errors import AudioError
 from wavrag.types import Clip, Float32, NoteSink
@@ -15,7 +16,7 @@ from wavrag.types import Clip, Float32, NoteSink
 
 def load(
     file: AudioFile,
-    sample_rate: int = 16_000,
+    sample_rate: int = SAMPLE_RATE,
     start: float = 0.0,
     end: float | None = None,
     on_note: NoteSink | None = None,
@@ -31,7 +32,7 @@ def load(
 
 def stream(
     file: AudioFile,
-    sample_rate: int = 16_000,
+    sample_rate: int = SAMPLE_RATE,
     start: float = 0.0,
     end: float | None = None,
     on_note: NoteSink | None = None,

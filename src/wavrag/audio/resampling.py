@@ -10,6 +10,11 @@ from wavrag.audio.mixer import Mixer
 from wavrag.errors import AudioError
 from wavrag.types import Clip, as_float32
 
+# Hz. Moonshine, Whisper, Qwen2-Audio, PocketSphinx and Silero VAD were all trained on 16 kHz. It
+# carries speech up to 8 kHz, which is where consonants end; a higher rate costs time and memory
+# without changing a word, a lower one loses fricatives.
+SAMPLE_RATE = 16_000
+
 
 def resample(clip: Clip, sample_rate: int) -> Clip:
     """The same sound at another rate, band-limited, by the resampler that files go through.

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from wavrag.audio.resampling import SAMPLE_RATE
 from wavrag.types import Float32
 
-VAD_RATE = 16_000  # Hz
 VAD_FRAME = 512  # samples, 32 ms
 
 _idle: list[Any] = []
@@ -45,7 +45,7 @@ def voice_detector() -> Iterator[VoiceDetector]:
     with _lock:
         model = _idle.pop() if _idle else None
     if model is None:
-        model = SileroVAD(VAD_RATE)
+        model = SileroVAD(SAMPLE_RATE)
     else:
         model.reset()
     try:

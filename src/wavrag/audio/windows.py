@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wavrag.audio.vad import VAD_FRAME, VAD_RATE, VoiceDetector, voice_detector
+from wavrag.audio.resampling import SAMPLE_RATE
+from wavrag.audio.vad import VAD_FRAME, VoiceDetector, voice_detector
 from wavrag.types import Clip, Float32
 
-FRAMES_PER_SECOND = VAD_RATE / VAD_FRAME
+FRAMES_PER_SECOND = SAMPLE_RATE / VAD_FRAME
 # Speech begins where so many of so many frames have a voice (0.3 of 0.8 s); a click or the stroke
 # of a bell has fewer.
 ONSET_VOICED, ONSET_FRAMES = 10, 25
-MOMENT = VAD_RATE // 2  # samples over which loudness is judged
+MOMENT = SAMPLE_RATE // 2  # samples over which loudness is judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class WindowOptions:
 
 def windows(
     blocks: Iterable[Float32],
-    sample_rate: int = VAD_RATE,
+    sample_rate: int = SAMPLE_RATE,
     options: WindowOptions | None = None,
     source: str | None = None,
 ) -> Iterator[Clip]:
@@ -81,8 +82,8 @@ def windows(
     Raises:
         ValueError: another sample rate.
     """
-    if sample_rate != VAD_RATE:
-        raise ValueError(f"recordings are cut at {VAD_RATE} Hz, not at {sample_rate} Hz")
+    if sample_rate != SAMPLE_RATE:
+        raise ValueError(f"recordings are cut at {SAMPLE_RATE} Hz, not at {sample_rate} Hz")
     with voice_detector() as detector:
         cutter = _Cutter(options or WindowOptions(), detector, source)
         for frame in frames(blocks):
@@ -204,7 +205,7 @@ class _Cutter:
         held = self._held
         together = tail.end - held.start if held else 0.0
         if held and tail.duration < options.min_seconds and together <= options.max_seconds:
-            shared = max(0, round((held.end - tail.start) * VAD_RATE))
+            shared = max(0, round((held.end - tail.start) * SAMPLE_RATE))
             samples = np.concatenate([held.samples, tail.samples[shared:]])
             self._held = self._clip(samples, held.start, speech=True)
         else:
@@ -260,14 +261,14 @@ class _Cutter:
     def _cut(self, length: int, *, speech: bool, overlap: int = 0) -> Clip:
         """Take the first frames off as a clip, leaving the overlap."""
         samples = np.concatenate(self._frames[:length])
-        clip = self._clip(samples, self._at * VAD_FRAME / VAD_RATE, speech)
+        clip = self._clip(samples, self._at * VAD_FRAME / SAMPLE_RATE, speech)
         gone = length - overlap
         del self._frames[:gone], self._voiced[:gone]
         self._at += gone
         return clip
 
     def _clip(self, samples: Float32, start: float, speech: bool) -> Clip:
-        return Clip(samples, VAD_RATE, self._source, start, speech)
+        return Clip(samples, SAMPLE_RATE, self._source, start, speech)
 
 
 def count(seconds: float) -> int:

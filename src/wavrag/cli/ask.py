@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wavrag.audio import SAMPLE_RATE
 from wavrag.cli.history import add_turn, read_history
 from wavrag.cli.output import (
     UsageError,
@@ -133,7 +134,7 @@ def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[
     source = None
     if arguments.follow == "source":
         cited = [one.passage for one in answer.citations if one.passage.modality == "audio"]
-        source = clip_of(cited[0], 16_000) if cited else None
+        source = clip_of(cited[0], SAMPLE_RATE) if cited else None
     spoken = write_answer(
         answer.text,
         arguments.speak,

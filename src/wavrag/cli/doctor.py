@@ -14,6 +14,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from wavrag.audio import SAMPLE_RATE
 from wavrag.cli.output import print_json
 
 HEARING = ("cascade", "wavretriever-mini")
@@ -127,7 +128,7 @@ def _try_embedder(name: str) -> str:
     from wavrag.types import EmbedInput
 
     embedder = load_embedder(name)
-    item = EmbedInput(clip=audio.load(_question(), embedder.spec.sampling_rate or 16_000))
+    item = EmbedInput(clip=audio.load(_question(), embedder.spec.sampling_rate or SAMPLE_RATE))
     return f"heard “{views_of(embedder, [item], 'query').words[0]}”"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from wavrag.audio import SAMPLE_RATE
 from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
 from wavrag.types import Clip, EmbedInput, Float32, Role
 
@@ -16,7 +17,7 @@ SPEC = EmbedderSpec(
     revision="1",
     dim=64,
     modalities=frozenset({"text", "audio"}),
-    sampling_rate=16_000,
+    sampling_rate=SAMPLE_RATE,
     max_audio_seconds=30.0,
     languages=("en",),
     licence="Apache-2.0",

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from wavrag.audio import SAMPLE_RATE
 from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.embed.runtime import load_session
 from wavrag.errors import EmbedderError
 from wavrag.types import Clip, Float32
 
-SAMPLE_RATE = 16_000  # Hz
 MAX_SECONDS = 30.0  # longest utterance it was trained on
 MIN_SAMPLES = 1_600  # 0.1 s; shorter sound is padded with silence, the encoder needs some frames
 TOKENS_PER_SECOND = 6.5  # more than speech ever yields; ends a loop of repeated words

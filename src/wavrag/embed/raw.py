@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wavrag import config
+from wavrag.audio import SAMPLE_RATE
 from wavrag.embed import moonshine
 from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
 from wavrag.embed.moonshine import Moonshine
@@ -23,7 +24,7 @@ SPEC = EmbedderSpec(
     revision=f"{moonshine.SPEC.revision}-mean-1",
     dim=moonshine.HEADS * moonshine.HEAD_SIZE,
     modalities=frozenset({"audio"}),
-    sampling_rate=moonshine.SAMPLE_RATE,
+    sampling_rate=SAMPLE_RATE,
     max_audio_seconds=moonshine.MAX_SECONDS,
     languages=("en",),
     licence=moonshine.SPEC.licence,

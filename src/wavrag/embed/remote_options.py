@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import EmbedderError
 
 PROTOCOL = 1  # raise it when the same item is sent in another way: its vector changes
@@ -51,7 +52,7 @@ class RemoteOptions:
     batch_size: int = 64
     concurrency: int = 4
     audio: bool | None = None
-    sampling_rate: int = 16_000
+    sampling_rate: int = SAMPLE_RATE
     max_audio_seconds: float = 30.0
     query_prompt: str = ""
     passage_prompt: str = ""

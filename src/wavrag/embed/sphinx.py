@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from wavrag.audio import SAMPLE_RATE
 from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.errors import EmbedderError, MissingExtraError
 from wavrag.types import Clip
 
-SAMPLE_RATE = 16_000  # Hz
 MAX_SECONDS = 30.0  # longer clips would take memory without end
 DECODING = "batch-cmn-1"  # part of the revision; raise it when `transcribe` decodes otherwise
 

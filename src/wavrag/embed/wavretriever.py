@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from wavrag import config
+from wavrag.audio import SAMPLE_RATE
 from wavrag.embed import minilm
 from wavrag.embed.base import EmbedderSpec, Views, check_items, unit_rows
 from wavrag.embed.lexicon import Lexicon
@@ -27,7 +28,6 @@ from wavrag.types import Clip, EmbedInput, Float32, Role
 
 WAVRETRIEVER_WEIGHTS = Path(__file__).parent / "weights" / "wavretriever-mini"
 REVISION = "wavretriever-mini-2"
-SAMPLE_RATE = 16_000  # Hz
 MAX_SECONDS = 30.0  # longest utterance the encoder was trained on
 MIN_SAMPLES = 1_600  # 0.1 s; shorter sound is padded with silence, the encoder needs some frames
 FEWEST_LETTERS = 3  # fewer do not make a clip speech

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from wavrag import config
+from wavrag.audio import SAMPLE_RATE
 from wavrag.embed.fingerprint import add_files
 from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.errors import EmbedderError, MissingExtraError
 from wavrag.types import Clip
 
-SAMPLE_RATE = 16_000  # Hz
 MAX_SECONDS = 30.0  # what it hears at a time
 COMPUTE = "int8"
 DECODING = "greedy-1"  # part of the revision; raise it when `transcribe` decodes in another way

@@ -9,10 +9,10 @@ from fractions import Fraction
 import numpy as np
 
 from wavrag import audio
+from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError
 from wavrag.types import Clip
 
-RATE = 16_000  # Hz
 BITS = 32_000  # a second
 LONGEST = 30.0  # seconds of one recording
 
@@ -23,11 +23,11 @@ def mp3(clip: Clip) -> bytes:
 
     file = io.BytesIO()
     with av.open(file, "w", format="mp3") as container:
-        stream = container.add_stream("libmp3lame", rate=RATE, layout="mono")
+        stream = container.add_stream("libmp3lame", rate=SAMPLE_RATE, layout="mono")
         stream.bit_rate = BITS
         samples = (np.clip(clip.samples, -1, 1) * 32_767).astype(np.int16)
         frame = av.AudioFrame.from_ndarray(samples[None], format="s16p", layout="mono")
-        frame.sample_rate, frame.time_base, frame.pts = RATE, Fraction(1, RATE), 0
+        frame.sample_rate, frame.time_base, frame.pts = SAMPLE_RATE, Fraction(1, SAMPLE_RATE), 0
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return file.getvalue()
@@ -62,8 +62,8 @@ class Sounds:
             return "", self.left_out[key]
         cut = end is None or end - start > LONGEST
         try:
-            clip = audio.load(path, RATE, start, start + LONGEST if cut else end)
-            whole = audio.load(path, RATE).duration - start if cut else clip.duration
+            clip = audio.load(path, SAMPLE_RATE, start, start + LONGEST if cut else end)
+            whole = audio.load(path, SAMPLE_RATE).duration - start if cut else clip.duration
         except InputError as error:
             self.left_out[key] = f"the recording cannot be read: {error}"
             return "", self.left_out[key]

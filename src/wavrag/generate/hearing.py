@@ -15,13 +15,12 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from wavrag.audio import resample
+from wavrag.audio import SAMPLE_RATE, resample
 from wavrag.errors import GenerationError, InputError
 from wavrag.generate.base import Generator, Message, Part, QuestionPart, SourcePart, TextPart
 from wavrag.generate.prompts import label, render
 from wavrag.types import Clip, Query, SourceForm
 
-RATE = 16_000  # Hz that models are given
 SHORTEST = 0.2  # seconds; a shorter clip ends in silence, as encoders need a few frames
 CAPTION = "caption"  # key of a recording's metadata that says in words what can be heard in it
 
@@ -210,14 +209,16 @@ def as_heard(clip: Clip) -> Clip:
     Raises:
         AudioError: it has no samples, or samples that are not finite.
     """
-    heard = resample(clip, RATE)
-    missing = round(SHORTEST * RATE) - len(heard.samples)
+    heard = resample(clip, SAMPLE_RATE)
+    missing = round(SHORTEST * SAMPLE_RATE) - len(heard.samples)
     return heard if missing <= 0 else replace(heard, samples=np.pad(heard.samples, (0, missing)))
 
 
 def seconds_heard(clip: Clip) -> float:
     """Seconds that a clip lasts for a model, rounded up to a sample."""
-    return max(math.ceil(len(clip.samples) * RATE / clip.sample_rate) / RATE, SHORTEST)
+    return max(
+        math.ceil(len(clip.samples) * SAMPLE_RATE / clip.sample_rate) / SAMPLE_RATE, SHORTEST
+    )
 
 
 @dataclass(frozen=True, slots=True)

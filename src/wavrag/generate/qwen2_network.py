@@ -11,9 +11,10 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
+from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import GenerationError
 from wavrag.generate.base import Ended, GenerateOptions, Message
-from wavrag.generate.hearing import RATE, contents
+from wavrag.generate.hearing import contents
 from wavrag.generate.pieces import Pieces
 from wavrag.types import Clip, Usage
 
@@ -90,7 +91,11 @@ class Network:
         prompt = self._processor.apply_chat_template(
             turns, add_generation_prompt=True, tokenize=False
         )
-        sound = {"audio": [clip.samples for clip in clips], "sampling_rate": RATE} if clips else {}
+        sound = (
+            {"audio": [clip.samples for clip in clips], "sampling_rate": SAMPLE_RATE}
+            if clips
+            else {}
+        )
         return self._processor(text=prompt, return_tensors="pt", **sound).to(self._model.device)
 
     def write(
@@ -159,8 +164,8 @@ class Network:
         if len(clip.samples) > self._hears:
             raise GenerationError(
                 f"{clip.source}: it lasts {clip.duration:.1f} s, and {self._place} hears"
-                f" {self._hears / RATE:g} s at a time: allow no longer max_clip_seconds in its"
-                " HearingOptions"
+                f" {self._hears / SAMPLE_RATE:g} s at a time: allow no longer max_clip_seconds"
+                " in its HearingOptions"
             )
         return clip
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from wavrag.audio import SAMPLE_RATE
 from wavrag.embed import Embedder, views_of
 from wavrag.errors import InputError, StoreError
 from wavrag.kb.ingest import IngestOptions, Unit, check_document, content_hash, passages_of
@@ -21,7 +22,6 @@ AHEAD = 32  # passages that wait, read, while others are embedded
 COMMIT_PASSAGES = 1_000  # stored at once
 COMMIT_SECONDS = 5.0  # longest that finished documents wait to be stored
 OPTIMIZE_PASSAGES = 20_000  # stored before the indexes are brought up to date in a long run
-DEFAULT_RATE = 16_000  # Hz at which recordings are cut for an embedder that does not hear
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +63,7 @@ def add_documents(
     started = time.monotonic()
     known = {document.id: document.content_hash for document in store.documents()}
     run = _Run(store, known, len(documents), on_progress)
-    events = read(documents, known, embedder.spec.sampling_rate or DEFAULT_RATE, options)
+    events = read(documents, known, embedder.spec.sampling_rate or SAMPLE_RATE, options)
     try:
         with closing(prefetch(events, ahead=AHEAD)) as ahead:
             for batch in batches(ahead, BATCH):

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from wavrag import audio, text
-from wavrag.audio import VAD_RATE
+from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError
 from wavrag.types import Clip, Document, EmbedInput, Float32, Metadata, NoteSink, Passage
 
@@ -208,9 +208,9 @@ def _audio_units(
     document: Document, blocks: Iterable[Float32], sample_rate: int, options: IngestOptions
 ) -> Iterator[Unit]:
     source = document.path or document.id
-    if sample_rate != VAD_RATE:
+    if sample_rate != SAMPLE_RATE:
         raise InputError(
-            f"{source}: recordings are cut at {VAD_RATE} Hz, and the embedder hears"
+            f"{source}: recordings are cut at {SAMPLE_RATE} Hz, and the embedder hears"
             f" {sample_rate} Hz: index recordings with another, such as cascade"
         )
     title = document.title or Path(source).stem

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from wavrag import audio, config
+from wavrag.audio import SAMPLE_RATE
 from wavrag.closing import Closing
 from wavrag.embed import Embedder, load_embedder, unit_rows, views_of
 from wavrag.errors import InputError, StoreError
@@ -24,7 +25,6 @@ from wavrag.types import Clip, Document, EmbedInput, Float32, Hit, Passage, Quer
 
 CANDIDATES = 50  # that each leg gives to fusion, at least
 PASSAGES_AT_ONCE = 256  # of a document, read from the store
-DEFAULT_RATE = 16_000  # Hz of the sound of an embedder that does not hear
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,7 +196,7 @@ class KnowledgeBase(Closing):
         Raises:
             AudioError: the recording is not there any more, or cannot be read.
         """
-        clip = clip_of(passage, self.embedder.spec.sampling_rate or DEFAULT_RATE)
+        clip = clip_of(passage, self.embedder.spec.sampling_rate or SAMPLE_RATE)
         return replace(clip, speech=True) if passage.text else with_voice(clip)
 
     def words_of(self, passage: Passage, clip: Clip | None = None) -> str:
@@ -214,7 +214,7 @@ class KnowledgeBase(Closing):
         """
         if passage.modality == "text" or self._gives_quotable_words:
             return passage.text or ""
-        return self._words.of(clip or clip_of(passage, DEFAULT_RATE))
+        return self._words.of(clip or clip_of(passage, SAMPLE_RATE))
 
     def words_of_query(self, query: Query, words: str | None) -> str | None:
         """The words of a question as they can be read: its text, and what is said in its clip.

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from wavrag import audio
+from wavrag.audio import SAMPLE_RATE
 from wavrag.embed import Recogniser, load_recogniser
 from wavrag.types import Clip
 
 logger = logging.getLogger(__name__)
 
 FILE = "words.sqlite3"
-RATE = 16_000  # Hz at which voices are detected and recognised
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS words ("
     " sound BLOB, recogniser TEXT, text TEXT NOT NULL, PRIMARY KEY (sound, recogniser)"
@@ -65,7 +65,7 @@ class Words:
 
     def recognise(self, clip: Clip) -> str:
         """Like `of`, and nothing of it is kept."""
-        heard = audio.resample(clip, RATE)
+        heard = audio.resample(clip, SAMPLE_RATE)
         pieces = audio.windows(
             [heard.samples], heard.sample_rate, audio.WindowOptions(overlap_seconds=0.0)
         )
@@ -102,6 +102,6 @@ class Words:
 
 def with_voice(clip: Clip) -> Clip:
     """The clip, told whether there is a voice in it, for which it is listened through."""
-    heard = audio.resample(clip, RATE)
+    heard = audio.resample(clip, SAMPLE_RATE)
     voiced = any(piece.speech for piece in audio.windows([heard.samples], heard.sample_rate))
     return replace(clip, speech=voiced)

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from wavrag.audio import VAD_RATE, Mixer
+from wavrag.audio import SAMPLE_RATE, Mixer
 from wavrag.errors import AudioError
 from wavrag.types import Float32
 
@@ -41,7 +41,7 @@ class Intake:
         samples = self._samples(chunk)
         if not len(samples):
             return np.empty(0, np.float32)
-        if self._sample_rate == VAD_RATE and self._channels == 1:
+        if self._sample_rate == SAMPLE_RATE and self._channels == 1:
             return samples[:, 0]
         from av.audio.frame import AudioFrame
 
@@ -49,7 +49,7 @@ class Intake:
         frame = AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout=layout)
         frame.sample_rate = self._sample_rate
         if self._mixer is None:
-            self._mixer = Mixer(frame, VAD_RATE, live=True)
+            self._mixer = Mixer(frame, SAMPLE_RATE, live=True)
         self._mixer.push(frame)
         return _joined(list(self._mixer.pull()))
 
@@ -106,7 +106,7 @@ class SampleBuffer:
     def __init__(self) -> None:
         self._base = 0
         self._end = 0
-        self._room = np.empty(VAD_RATE, np.float32)
+        self._room = np.empty(SAMPLE_RATE, np.float32)
 
     @property
     def end(self) -> int:
@@ -132,7 +132,7 @@ class SampleBuffer:
     def drop_before(self, start: int) -> None:
         """Forget what comes before a sample."""
         gone = min(start, self._end) - self._base
-        if gone > VAD_RATE:
+        if gone > SAMPLE_RATE:
             self._room = self._room[gone:].copy()
             self._base += gone
 

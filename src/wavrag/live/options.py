@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 
 from wavrag import where
 from wavrag.answer import ReasoningOptions
+from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError
 from wavrag.generate import GenerateOptions
 
@@ -49,7 +50,7 @@ class LiveOptions:
     """
 
     mode: Mode = "hands-free"
-    sample_rate: int = 16_000
+    sample_rate: int = SAMPLE_RATE
     channels: int = 1
     silence_ms: float = 576.0
     onset_ms: float = 128.0

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from wavrag.answer import CANDIDATES
-from wavrag.audio import VAD_RATE
+from wavrag.audio import SAMPLE_RATE
 from wavrag.live.answering import Answering, Written
 from wavrag.live.events import (
     AnswerDelta,
@@ -286,7 +286,7 @@ def span_of(start: int, end: int) -> Span:
 
 
 def _ms(samples: int) -> float:
-    return 1e3 * samples / VAD_RATE
+    return 1e3 * samples / SAMPLE_RATE
 
 
 def _key(search: Search) -> object:

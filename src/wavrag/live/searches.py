@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from wavrag.audio import VAD_RATE
+from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import WavRAGError
 from wavrag.kb import Retrieval
 from wavrag.live.intake import SampleBuffer
@@ -49,7 +49,7 @@ class Search:
     def query(self) -> Query:
         """What is searched with."""
         assert self.samples is not None
-        return Query(clip=Clip(self.samples, VAD_RATE))
+        return Query(clip=Clip(self.samples, SAMPLE_RATE))
 
     @property
     def timings(self) -> dict[str, float]:
@@ -109,7 +109,7 @@ class Searches:
 
     def settled_end(self, last_voiced: int) -> int:
         """Where an utterance ends whose last voiced sample is before that one."""
-        return last_voiced + round(self.options.tail_ms * VAD_RATE / 1e3)
+        return last_voiced + round(self.options.tail_ms * SAMPLE_RATE / 1e3)
 
     def commit(self, end: int, now: float) -> Search:
         """The search of the whole utterance: done, under way, or asked for now."""

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from wavrag.audio import VAD_FRAME, VAD_RATE, voice_detector
+from wavrag.audio import SAMPLE_RATE, VAD_FRAME, voice_detector
 from wavrag.closing import Closing
 from wavrag.errors import InputError
 from wavrag.live.events import CancelReason, EndReason, Event, SpeechStarted
@@ -244,13 +244,13 @@ class LiveTurn(Closing):
                 turn.spoken_at = self._second_of(track.end, now)
                 turn.started = True
                 turn.start = turn.searches.start = start
-                from_ms = 1e3 * voiced_from / VAD_RATE
+                from_ms = 1e3 * voiced_from / SAMPLE_RATE
                 self._tell(SpeechStarted(turn.number, self._outcomes.at_ms(turn), from_ms))
         if turn is None:
             return
         if self.options.mode == "hands-free" and track.pause >= frames_of(self.options.silence_ms):
             self._end(turn, "silence")
-        elif track.end - turn.start > self.options.max_seconds * VAD_RATE - 2 * VAD_FRAME:
+        elif track.end - turn.start > self.options.max_seconds * SAMPLE_RATE - 2 * VAD_FRAME:
             self._end(turn, "longest")
         elif turn.started:
             due = turn.spoken_at + self.options.silence_ms / 1e3
@@ -258,7 +258,7 @@ class LiveTurn(Closing):
 
     def _second_of(self, sample: int, now: float) -> float:
         """When a sample was spoken, if the newest one was just now."""
-        return now - (self._buffer.end - sample) / VAD_RATE
+        return now - (self._buffer.end - sample) / SAMPLE_RATE
 
     def _new_track(self) -> VoiceTrack:
         return VoiceTrack(self.options.threshold, self.options.onset_ms, self._buffer.end)
@@ -266,7 +266,7 @@ class LiveTurn(Closing):
     @property
     def _lead(self) -> int:
         """Samples kept before the first voice."""
-        return round(self.options.lead_ms * VAD_RATE / 1e3)
+        return round(self.options.lead_ms * SAMPLE_RATE / 1e3)
 
     @property
     def _needed(self) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from wavrag.audio import VAD_FRAME, VAD_RATE
+from wavrag.audio import SAMPLE_RATE, VAD_FRAME
 
-FRAME_MS = 1e3 * VAD_FRAME / VAD_RATE
+FRAME_MS = 1e3 * VAD_FRAME / SAMPLE_RATE
 HYSTERESIS = 0.15  # once in a voice, so much weaker a sign of it is enough
 
 

@@ -16,6 +16,7 @@ from fastapi import APIRouter, WebSocket
 from pydantic import Field, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
+from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError, WavRAGError
 from wavrag.generate import GenerateOptions
 from wavrag.live import AsyncLiveTurn, LiveOptions, event_dict
@@ -35,7 +36,7 @@ class Start(Strict):
 
     token: str | None = Field(None, description="where the server wants one")
     mode: Literal["hands-free", "push-to-talk"] = "hands-free"
-    sample_rate: int = 16_000
+    sample_rate: int = SAMPLE_RATE
     channels: int = 1
     silence_ms: float = 576.0
     k: int = Field(8, ge=1, le=MOST_HITS)

@@ -1,7 +1,7 @@
 """Text to speech: engines behind one method, the style they speak in, and answers said aloud."""
 
 from wavrag.speech.answers import SpokenAnswer, speak, speak_stream, write_answer
-from wavrag.speech.base import NEUTRAL, SPEECH_RATE, UNSPEAKABLE, Engine, Style, reason
+from wavrag.speech.base import NEUTRAL, UNSPEAKABLE, Engine, Style, reason
 from wavrag.speech.engines import Espeak
 from wavrag.speech.fake import FakeEngine
 from wavrag.speech.kokoro import Kokoro
@@ -14,7 +14,6 @@ from wavrag.speech.style import Follow, style_from
 __all__ = [
     "ENGINES",
     "NEUTRAL",
-    "SPEECH_RATE",
     "UNSPEAKABLE",
     "Endpoint",
     "Engine",

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from wavrag.audio import measure_prosody, write_wav
+from wavrag.audio import SAMPLE_RATE, measure_prosody, write_wav
 from wavrag.errors import SpeechError
-from wavrag.speech.base import NEUTRAL, SPEECH_RATE, UNSPEAKABLE, Engine, Style, reason
+from wavrag.speech.base import NEUTRAL, UNSPEAKABLE, Engine, Style, reason
 from wavrag.speech.registry import best_engine
 from wavrag.speech.spoken import spoken_text
 from wavrag.speech.style import Follow, own_prosody, style_from
@@ -65,9 +65,9 @@ def speak(text: str, engine: Engine, voice: str | None = None, style: Style = NE
     clips = [clip.samples for clip in speak_stream([text], engine, voice, style)]
     if not clips:
         raise SpeechError(f"there is nothing to say in {text[:60]!r}")
-    gap = np.zeros(round(PAUSE / style.rate * SPEECH_RATE), np.float32)
+    gap = np.zeros(round(PAUSE / style.rate * SAMPLE_RATE), np.float32)
     joined = [part for clip in clips for part in (gap, clip)][1:]
-    return Clip(np.concatenate(joined), SPEECH_RATE)
+    return Clip(np.concatenate(joined), SAMPLE_RATE)
 
 
 def speak_stream(

@@ -15,8 +15,6 @@ from wavrag.audio import resample
 from wavrag.errors import AudioError
 from wavrag.types import Clip, as_float32
 
-SPEECH_RATE = 16_000  # Hz, of every clip that an engine gives
-
 UNSPEAKABLE = (AudioError, OSError, subprocess.SubprocessError, ValueError, RuntimeError)
 """What an engine raises that cannot say a text; it may still say the next one."""
 
@@ -76,7 +74,7 @@ class Engine(Protocol):
         """Say a text in a voice, in a style.
 
         Returns:
-            The sound at `SPEECH_RATE`.
+            The sound at `SAMPLE_RATE`.
 
         Raises:
             Exception: one of `UNSPEAKABLE`: it cannot say this text.

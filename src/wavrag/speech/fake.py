@@ -6,8 +6,9 @@ import re
 
 import numpy as np
 
+from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import AudioError
-from wavrag.speech.base import SPEECH_RATE, Style, louder
+from wavrag.speech.base import Style, louder
 from wavrag.types import Clip
 
 _SYLLABLE = re.compile(r"[aeiouy]+", re.IGNORECASE)
@@ -35,12 +36,12 @@ class FakeEngine:
         if not syllables:
             raise AudioError(f"{text!r} has nothing to say")
         hertz = _HERTZ[style.voice or voice] * 2 ** (style.pitch / 12)
-        length = round(_SECONDS / style.rate * SPEECH_RATE)
-        time = np.arange(round(length * _SOUNDING)) / SPEECH_RATE
+        length = round(_SECONDS / style.rate * SAMPLE_RATE)
+        time = np.arange(round(length * _SOUNDING)) / SAMPLE_RATE
         phase = 2 * np.pi * hertz * time
         buzz = sum(np.sin(n * phase) / n for n in range(1, _HARMONICS + 1))
         buzz = 0.1 * buzz * np.hanning(len(time))
         one = np.pad(buzz, (0, length - len(time)))
         return louder(
-            Clip(np.tile(one, syllables).astype(np.float32), SPEECH_RATE, text), style.energy
+            Clip(np.tile(one, syllables).astype(np.float32), SAMPLE_RATE, text), style.energy
         )

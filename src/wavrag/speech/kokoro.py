@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.audio import resample
+from wavrag.audio import SAMPLE_RATE, resample
 from wavrag.embed import load_session
 from wavrag.errors import InputError
-from wavrag.speech.base import SPEECH_RATE, Style, digest, louder, repitched
+from wavrag.speech.base import Style, digest, louder, repitched
 from wavrag.types import Clip, Float32
 
 _SPEEDS = (0.5, 2.0)  # that the package takes
@@ -68,7 +68,7 @@ class Kokoro:
     def _say(self, text: str, phonemes: str, timbre: Float32, rate: float) -> Clip:
         speed = float(np.clip(rate, *_SPEEDS))
         samples, hertz = self._model.create(phonemes, timbre, speed=speed, is_phonemes=True)
-        return resample(Clip(np.clip(samples, -1, 1).astype(np.float32), hertz, text), SPEECH_RATE)
+        return resample(Clip(np.clip(samples, -1, 1).astype(np.float32), hertz, text), SAMPLE_RATE)
 
     def _timbre(self, mix: str) -> Float32:
         """What stands for a voice in the model, or for a mix of two."""

@@ -7,6 +7,7 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 
+from wavrag.audio import SAMPLE_RATE
 from wavrag.embed import Embedder, views_of
 from wavrag.errors import EmbedderError
 from wavrag.types import Clip, EmbedInput, Role
@@ -75,7 +76,7 @@ class EmbedderConformance:
         spec = embedder.spec
         if "audio" not in spec.modalities:
             with pytest.raises(EmbedderError, match="text only"):
-                embedder.embed([EmbedInput(clip=tone(1.0, 16_000))], "query")
+                embedder.embed([EmbedInput(clip=tone(1.0, SAMPLE_RATE))], "query")
             return
         if "text" not in spec.modalities:
             with pytest.raises(EmbedderError, match="sound only"):
@@ -86,7 +87,7 @@ class EmbedderConformance:
         empty = Clip(np.zeros(0, np.float32), spec.sampling_rate, source="empty.wav")
         with pytest.raises(EmbedderError, match=r"empty\.wav.*0 samples"):
             embedder.embed([EmbedInput(clip=empty)], "query")
-        bad = Clip(np.full(16_000, np.nan, np.float32), spec.sampling_rate, source="bad.wav")
+        bad = Clip(np.full(SAMPLE_RATE, np.nan, np.float32), spec.sampling_rate, source="bad.wav")
         with pytest.raises(EmbedderError, match=r"bad\.wav.*finite"):
             embedder.embed([EmbedInput(clip=bad)], "query")
 

@@ -18,14 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.audio import AUDIO_SUFFIXES, Augmentation, load, opened
+from wavrag.audio import AUDIO_SUFFIXES, SAMPLE_RATE, Augmentation, load, opened
 from wavrag.data import Content, TrainingRecord, read_dataset, read_records, reject, store_sounds
 from wavrag.embed import recordings, token_spans
 from wavrag.errors import AudioError, InputError
 from wavrag.train.contrastive.options import AugmentOptions, ModelOptions, Recipe
 from wavrag.types import NoteSink
-
-RATE = 16_000  # Hz that Qwen2-Audio hears
 
 
 def gather(recipe: Recipe, note: NoteSink | None) -> Iterator[tuple[str, TrainingRecord]]:
@@ -160,9 +158,9 @@ class Reader:
         noises = []
         if self._noises:
             noise = self._noises[int(rng.integers(len(self._noises)))]
-            noises.append(load(noise, end=len(samples) / RATE).samples)
-        samples = self._augmentation.apply(samples, RATE, rng, noises)
-        sound = {"audio": recordings(samples, RATE, self._model.chunk_seconds)}
+            noises.append(load(noise, end=len(samples) / SAMPLE_RATE).samples)
+        samples = self._augmentation.apply(samples, SAMPLE_RATE, rng, noises)
+        sound = {"audio": recordings(samples, SAMPLE_RATE, self._model.chunk_seconds)}
         return sound | ({"text": text} if text else {})
 
     def _fitting(self, text: str) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from wavrag.audio import SAMPLE_RATE
 from wavrag.data import write_json
 from wavrag.embed import ModelSpec, write_spec
 from wavrag.errors import InputError
@@ -289,7 +290,7 @@ def retriever_spec(recipe: Recipe, model: Any) -> ModelSpec:
         passage_prompt=options.passage_prompt,
         prompt_role="prefix",
         dtype=options.dtype,  # type: ignore[arg-type]
-        sampling_rate=16_000,
+        sampling_rate=SAMPLE_RATE,
         max_audio_seconds=options.max_audio_seconds,
         chunk_seconds=options.chunk_seconds,
         max_text_tokens=options.max_text_tokens,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wavrag.audio import write_wav
+from wavrag.audio import SAMPLE_RATE, write_wav
 from wavrag.data import Content, TrainingRecord, write_records
 from wavrag.types import Clip
 
@@ -19,7 +19,6 @@ WORDS = (
     "ash", "birch", "cedar", "dogwood", "elm", "fir", "gum", "holly", "ivy", "juniper", "kapok",
     "larch", "maple", "nutmeg", "oak", "pine",
 )  # fmt: skip
-RATE = 16_000  # Hz
 SECONDS = 2  # that the encoder hears at a time
 
 
@@ -89,9 +88,9 @@ def write_tones(folder: Path) -> None:
         low, high = (folder / f"{word}-{name}.wav" for name in ("low", "high"))
         for path, seconds in ((low, 0.5), (high, 0.7)):
             path.parent.mkdir(parents=True, exist_ok=True)
-            time = np.arange(int(seconds * RATE)) / RATE
+            time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
             tone = 0.3 * np.sin(2 * np.pi * 200 * 1.25**at * time)
-            write_wav(path, Clip(tone.astype(np.float32), RATE))
+            write_wav(path, Clip(tone.astype(np.float32), SAMPLE_RATE))
         sound, other = Content(audio=str(low)), Content(audio=str(high))
         pairs = {
             "S2T": (sound, Content(text=word)),

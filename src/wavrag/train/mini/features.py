@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from wavrag import config
-from wavrag.audio import Augmentation, load
+from wavrag.audio import SAMPLE_RATE, Augmentation, load
 from wavrag.data import ahead, read_rows
 from wavrag.errors import AudioError
 from wavrag.train.mini.device import half
-from wavrag.train.mini.moonshine import RATE, Encoder, frames_of
+from wavrag.train.mini.moonshine import Encoder, frames_of
 from wavrag.types import Float32
 
 SHORTEST, LONGEST = 0.5, 16.0  # seconds of a clip that is trained on
@@ -60,7 +60,7 @@ def background_noises(data: Path, seconds: float = 30.0) -> list[Float32]:
     noises = []
     for row in islice(read_rows(data / "sounds" / "moodist.jsonl"), 0, None, 2):
         samples = load(data / row["audio"], end=seconds).samples
-        if len(samples) > RATE and samples.std() > 1e-4:
+        if len(samples) > SAMPLE_RATE and samples.std() > 1e-4:
             noises.append(samples)
     return noises
 
@@ -119,12 +119,12 @@ def cache_frames(
             samples = source.read()
         except AudioError:
             return []
-        if not SHORTEST <= len(samples) / RATE <= LONGEST:
+        if not SHORTEST <= len(samples) / SAMPLE_RATE <= LONGEST:
             return []
         made = [(source, 0, samples)]
         rng = np.random.default_rng((seed, place))
         for variant in range(1, variants + 1):
-            changed = augmentation.apply(samples, RATE, rng, [babble.draw(rng)])
+            changed = augmentation.apply(samples, SAMPLE_RATE, rng, [babble.draw(rng)])
             made.append((source, variant, changed))
         return made
 
@@ -158,7 +158,7 @@ def cache_frames(
 
 def _hours(index: Path) -> float:
     rows = read_rows(index)
-    return float(sum(row["samples"] for row in rows if row["variant"] == 0) / RATE / 3600)
+    return float(sum(row["samples"] for row in rows if row["variant"] == 0) / SAMPLE_RATE / 3600)
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -185,7 +185,7 @@ def _grouped(
 ) -> Iterator[list[tuple[SpeechSource, int, Float32]]]:
     group: list[tuple[SpeechSource, int, Float32]] = []
     for item in items:
-        if group and len(item[2]) * (len(group) + 1) > BATCH_SECONDS * RATE:
+        if group and len(item[2]) * (len(group) + 1) > BATCH_SECONDS * SAMPLE_RATE:
             yield group
             group = []
         group.append(item)

@@ -24,7 +24,6 @@ HEADS = 8
 LAYERS = 6
 ROTARY = 32  # of the 36 dimensions of a head
 STRIDES = ((127, 64), (7, 3), (3, 2))  # kernel and stride of the three convolutions
-RATE = 16_000
 
 ONNX_TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64}
 

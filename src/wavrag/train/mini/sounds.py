@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wavrag.audio import load
+from wavrag.audio import SAMPLE_RATE, load
 from wavrag.data import read_rows, training_captions
 from wavrag.train.mini.device import half
-from wavrag.train.mini.moonshine import RATE, WIDTH, Encoder, run_layers
+from wavrag.train.mini.moonshine import WIDTH, Encoder, run_layers
 from wavrag.types import Float32
 
 DEPTH = 3  # layers of the encoder after which a sound is pooled, beside the convolutions
@@ -88,8 +88,8 @@ def pool_sounds(data: Path, encoder: Encoder, seed: int = 0) -> PooledSounds:
             if row.get("fold") == HELD_OUT_FOLD:
                 continue
             samples = load(data / row["audio"], end=SECONDS).samples
-            if len(samples) < RATE // 10:
-                samples = np.pad(samples, (0, RATE // 10 - len(samples)))
+            if len(samples) < SAMPLE_RATE // 10:
+                samples = np.pad(samples, (0, SAMPLE_RATE // 10 - len(samples)))
             for cut in range(CUTS + 1):
                 pooled.append(pool(encoder, _cut(samples, rng) if cut else samples))
                 labels.append(row["label"])
@@ -99,10 +99,10 @@ def pool_sounds(data: Path, encoder: Encoder, seed: int = 0) -> PooledSounds:
 
 def _cut(samples: Float32, rng: np.random.Generator) -> Float32:
     """A random stretch of at least half, at another level and a slightly other speed."""
-    length = max(int(len(samples) * rng.uniform(0.5, 1)), min(len(samples), RATE // 8))
+    length = max(int(len(samples) * rng.uniform(0.5, 1)), min(len(samples), SAMPLE_RATE // 8))
     at = int(rng.integers(0, len(samples) - length + 1))
     faster = rng.uniform(0.9, 1.12)
-    places = np.linspace(0, length - 1, max(int(length / faster), RATE // 10))
+    places = np.linspace(0, length - 1, max(int(length / faster), SAMPLE_RATE // 10))
     cut = np.interp(places, np.arange(length), samples[at : at + length])
     cut = cut * 10 ** (rng.uniform(-15, 5) / 20)
     return (cut / max(1.0, float(np.abs(cut).max()))).astype(np.float32)

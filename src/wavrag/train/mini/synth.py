@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from wavrag import config
+from wavrag.audio import SAMPLE_RATE
 from wavrag.data import RESERVED, Speaker, ahead
 from wavrag.errors import InputError
-from wavrag.speech import SPEECH_RATE, UNSPEAKABLE
+from wavrag.speech import UNSPEAKABLE
 from wavrag.train.mini.texts import Text
 from wavrag.types import Float32
 
@@ -103,7 +104,7 @@ def synthesise(
                 rows.append(row)
                 on_progress(len(rows))
     failed = sum(row["samples"] == 0 for row in rows)
-    return Counts(len(rows) - failed, failed, round(offset / SPEECH_RATE / 3600, 2))
+    return Counts(len(rows) - failed, failed, round(offset / SAMPLE_RATE / 3600, 2))
 
 
 def read_set(folder: Path) -> list[Record]:
