@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import lancedb
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,6 +30,7 @@ from wavrag.generate.extractive import ExtractiveGenerator
 from wavrag.generate.hearing import HearingOptions
 from wavrag.generate.map_reduce import MapReduceGenerator
 from wavrag.generate.prompts import chat, question_of
+from wavrag.kb import find_files
 from wavrag.kb.words import FILE, Words
 from wavrag.types import EmbedInput, Role, Turn
 
@@ -269,6 +271,50 @@ def test_sound_without_a_voice_is_called_so(tmp_path: Path) -> None:
         answer = WavRAG(kb, generator, OPEN).ask("what hums")
     assert "sound without speech, " in generator.prompt
     assert answer.given == ("nothing",) * len(answer.hits)
+
+
+@pytest.mark.parametrize("embedder", ["fake", "cascade"])
+def test_a_text_generator_decodes_no_recording(
+    tmp_path: Path, recording: Path, embedder: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(recording.parent / "hum.wav", tone(440, 12, RATE)[None], RATE)
+    with KnowledgeBase.open(tmp_path / "kb", embedder=embedder) as kb:
+        kb.add(find_files([recording.parent]).documents)
+        shutil.rmtree(recording.parent)
+        generator = Reads("I don't know.")
+        # The words of the cascade can be quoted; those of the fake would have to be recognised.
+        wide = ContextOptions(max_gap=2.0, max_gap_agreed=2.0, min_score=0.0)
+        options = replace(OPEN, context=wide, recognise=embedder == "cascade")
+        with caplog.at_level(logging.WARNING):
+            WavRAG(kb, generator, options).ask("where is the spare key that hums")
+    assert 'recording "spare-key", 0:00.1-0:02.7, speech, 2.6 s, of usual' in generator.prompt
+    assert "sound without speech, " in generator.prompt
+    assert caplog.text == ""
+
+
+def drop_columns(store: Path, *names: str) -> None:
+    """Make a store as it was before it had these columns."""
+    lancedb.connect(store).open_table("passages").drop_columns(list(names))
+
+
+def test_a_knowledge_base_without_measurements_is_measured_when_it_is_asked(
+    tmp_path: Path, recording: Path
+) -> None:
+    folder = tmp_path / "kb"
+    with KnowledgeBase.open(folder, embedder="fake") as kb:
+        kb.add([Document("r", path=str(recording))])
+    drop_columns(folder / "store", "speech", "level")
+    label = '[1] recording "spare-key", 0:00.1-0:02.7, speech, 2.6 s, of usual'
+    generator = Reads("A spare key [1].")
+    with KnowledgeBase.open(folder) as kb:
+        assert kb.search("spare key")[0].passage.level is None
+        WavRAG(kb, generator, OPEN).ask("spare key")
+        assert label in generator.prompt
+        write(tmp_path / "hum.wav", tone(440, 12, RATE)[None], RATE)
+        kb.add([Document("hum", path=str(tmp_path / "hum.wav"))])
+        assert kb.search("hum")[0].passage.speech is False
+        assert kb.head("r") is not None
+        assert kb.verify() == []
 
 
 # Generators that hear

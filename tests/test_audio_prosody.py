@@ -1,9 +1,10 @@
+import math
+
 import numpy as np
 import pytest
 
 from audio_files import tone
-from wavrag.audio import load
-from wavrag.audio.describe import facts
+from wavrag.audio import describe_clip, load, mean_level
 from wavrag.audio.prosody import HOP, f0_track, loudness, measure_prosody, rms_dbfs
 from wavrag.demo import DATA
 from wavrag.types import Clip, Float32
@@ -173,5 +174,23 @@ def test_the_voices_of_the_demo_questions() -> None:
         (True, 0.0, "silence, 12.4 s"),
     ],
 )
-def test_facts(speech: bool | None, level: float, said: str) -> None:
-    assert facts(Clip(tone(300, 12.4, RATE, level=level), RATE, speech=speech)) == said
+def test_describe_clip(speech: bool | None, level: float, said: str) -> None:
+    clip = Clip(tone(300, 12.4, RATE, level=level), RATE, speech=speech)
+    assert describe_clip(clip) == said
+
+
+@pytest.mark.parametrize(
+    ("levels", "seconds", "expected"),
+    [
+        ((-20.0, -20.0), (1.0, 5.0), -20.0),
+        # (1 * 0.01 + 1 * 0.0001) / 2 = 0.00505, which is -22.97 dB.
+        ((-20.0, -40.0), (1.0, 1.0), -22.97),
+        ((-20.0, -math.inf), (1.0, 1.0), -23.01),
+        ((-math.inf, -math.inf), (1.0, 1.0), -math.inf),
+    ],
+)
+def test_mean_level(
+    levels: tuple[float, float], seconds: tuple[float, float], expected: float
+) -> None:
+    level = mean_level(levels[0], seconds[0], levels[1], seconds[1])
+    assert level == pytest.approx(expected, abs=0.01)

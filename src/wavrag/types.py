@@ -101,6 +101,10 @@ class Passage:
         source: path or URI of the document.
         title: the document's title.
         metadata: the document's metadata.
+        speech: True if a recording's passage contains speech; None for text and where nobody
+            measured it.
+        level: RMS level of a recording's passage in dBFS, `-inf` for digital silence; None for
+            text and where nobody measured it.
     """
 
     document_id: str
@@ -115,6 +119,8 @@ class Passage:
     source: str = ""
     title: str = ""
     metadata: Metadata = field(default_factory=lambda: _NO_METADATA)
+    speech: bool | None = None
+    level: float | None = None
 
     @property
     def id(self) -> str:

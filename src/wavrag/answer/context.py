@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from wavrag.answer.grounding import is_negated, numbers_of
+from wavrag.audio import mean_level
 from wavrag.errors import InputError
 from wavrag.text import sentences
 from wavrag.types import Hit, Passage
@@ -195,7 +196,22 @@ def join(first: Passage, second: Passage) -> Passage:
         text = before + after[shared:]
     else:
         text = " ".join(filter(None, (before, after)))
-    return replace(first, text=text or None, end=second.end, char_end=second.char_end)
+    return replace(
+        first,
+        text=text or None,
+        end=second.end,
+        char_end=second.char_end,
+        speech=first.speech or second.speech,
+        level=_joined_level(first, second),
+    )
+
+
+def _joined_level(first: Passage, second: Passage) -> float | None:
+    """Level of two neighbouring passages together; None if either was not measured."""
+    if first.level is None or second.level is None:
+        return None
+    seconds = [(one.end or 0.0) - (one.start or 0.0) for one in (first, second)]
+    return mean_level(first.level, seconds[0], second.level, seconds[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from wavrag.answer.history import bounded, resolve
 from wavrag.answer.options import AnswerOptions
 from wavrag.answer.reasoning import Reasoned, ReasoningOptions, reason
 from wavrag.answer.sampling import PathSink
-from wavrag.answer.sources import Sources, heard, with_words
+from wavrag.answer.sources import SourceAudio, add_transcripts, load_source_audio
 from wavrag.answer.stream import RetrievalResult
 from wavrag.errors import GenerationError
 from wavrag.generate import (
@@ -155,19 +155,26 @@ class AnswerPipeline:
     ) -> GivenMessages:
         """What the generator is given: sound as far as it hears, and words for the rest."""
         started = time.perf_counter()
-        sources = Sources.of(hits) if self._quotes else heard(self._kb, hits)
-        clips = sources.clips if self._hearing else None
+        hears = self._hearing is not None
+        audio = (
+            SourceAudio.empty(hits)
+            if self._quotes
+            else load_source_audio(self._kb, hits, decode=hears)
+        )
+        clips = audio.clips if hears else None
         question = QuestionPart(found.words, asked.query.clip)
         history = bounded(asked.history, self._options.history)
 
         def given(hits: Sequence[Hit]) -> GivenMessages:
-            messages = answer_messages(question, hits, clips, facts=sources.facts, history=history)
+            messages = answer_messages(
+                question, hits, clips, facts=audio.descriptions, history=history
+            )
             return as_given(messages, self._hearing, asked.query)
 
         first = given(hits)
         if self._options.recognise:
             unheard = [first.sources[n] != "sound" for n in range(1, len(hits) + 1)]
-            first = given(with_words(self._kb, hits, sources, unheard))
+            first = given(add_transcripts(self._kb, hits, audio, unheard))
         made.timings["read"] = 1e3 * (time.perf_counter() - started)
         return first
 

@@ -1,4 +1,4 @@
-"""What recordings among the hits have for a generator: words, sound, what was measured of it."""
+"""The audio behind retrieved recordings: clips, descriptions and transcripts for a generator."""
 
 from __future__ import annotations
 
@@ -6,75 +6,91 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from wavrag.audio import facts
+from wavrag.audio import describe_clip, describe_sound
 from wavrag.errors import AudioError
 from wavrag.kb import KnowledgeBase
-from wavrag.types import Clip, Hit
+from wavrag.types import Clip, Hit, Passage
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sources:
-    """What there is of the sound of each hit.
+class SourceAudio:
+    """The audio of each hit.
 
     Attributes:
-        clips: the sound of each recording; None for texts, and where it cannot be read.
-        facts: what was measured of each recording; empty for others.
+        clips: the samples of each recording; None for text, and if they were not decoded.
+        descriptions: content, duration and loudness of each recording; empty for text.
     """
 
     clips: tuple[Clip | None, ...]
-    facts: tuple[str, ...]
+    descriptions: tuple[str, ...]
 
     @classmethod
-    def of(cls, hits: Sequence[Hit]) -> Sources:
-        """Nothing of the sound of these hits."""
+    def empty(cls, hits: Sequence[Hit]) -> SourceAudio:
+        """No clips and no descriptions for these hits."""
         return cls((None,) * len(hits), ("",) * len(hits))
 
 
-def with_words(
-    kb: KnowledgeBase, hits: Sequence[Hit], sources: Sources, wanted: Sequence[bool]
-) -> list[Hit]:
-    """The hits, of which wanted recordings have words to be quoted, recognised where need be.
+def load_source_audio(kb: KnowledgeBase, hits: Sequence[Hit], *, decode: bool) -> SourceAudio:
+    """Describe the recordings among the hits, and decode them if the generator hears.
 
-    A recording that cannot be read any more keeps the words that it has.
+    A recording that can no longer be read has no clip; a warning goes to the log.
 
     Args:
-        kb: that the hits are of.
-        hits: that were found.
-        sources: what there is of their sound.
-        wanted: of which of them the words are wanted.
+        kb: the knowledge base of the hits.
+        hits: retrieved passages.
+        decode: load the samples. Without it, only passages of knowledge bases that do not
+            store measurements are decoded, in order to measure them.
     """
-    found = zip(hits, sources.clips, wanted, strict=True)
-    return [_with_words(kb, hit, clip) if wants else hit for hit, clip, wants in found]
+    clips, descriptions = [], []
+    for hit in hits:
+        passage = hit.passage
+        needed = passage.modality == "audio" and (decode or passage.level is None)
+        clip = _load_clip(kb, passage) if needed else None
+        clips.append(clip)
+        descriptions.append(_describe(passage, clip))
+    return SourceAudio(tuple(clips), tuple(descriptions))
 
 
-def heard(kb: KnowledgeBase, hits: Sequence[Hit]) -> Sources:
-    """The sound of recordings among the hits, and what was measured of it.
+def add_transcripts(
+    kb: KnowledgeBase, hits: Sequence[Hit], audio: SourceAudio, needed: Sequence[bool]
+) -> list[Hit]:
+    """Give recordings a transcript that can be quoted, recognising speech where necessary.
 
-    One that cannot be read any more is left out, with a warning in the log.
+    A recording that can no longer be read keeps the text that it has.
+
+    Args:
+        kb: the knowledge base of the hits.
+        hits: retrieved passages.
+        audio: their audio.
+        needed: for each hit, whether its transcript is needed.
     """
-    clips = [_clip(kb, hit) for hit in hits]
-    told = [facts(clip) if clip is not None else "" for clip in clips]
-    return Sources(tuple(clips), tuple(told))
+    rows = zip(hits, audio.clips, needed, strict=True)
+    return [_add_transcript(kb, hit, clip) if need else hit for hit, clip, need in rows]
 
 
-def _with_words(kb: KnowledgeBase, hit: Hit, clip: Clip | None) -> Hit:
-    if hit.passage.modality == "text":
+def _add_transcript(kb: KnowledgeBase, hit: Hit, clip: Clip | None) -> Hit:
+    # Where indexing found no speech there is nothing to recognise, so the file is not decoded.
+    if hit.passage.modality == "text" or hit.passage.speech is False:
         return hit
     try:
-        words = kb.words_of(hit.passage, clip)
+        transcript = kb.words_of(hit.passage, clip)
     except AudioError as error:
-        logger.warning("its words cannot be recognised: %s", error)
+        logger.warning("a recording cannot be transcribed: %s", error)
         return hit
-    return replace(hit, passage=replace(hit.passage, text=words or hit.passage.text))
+    return replace(hit, passage=replace(hit.passage, text=transcript or hit.passage.text))
 
 
-def _clip(kb: KnowledgeBase, hit: Hit) -> Clip | None:
-    if hit.passage.modality != "audio":
-        return None
+def _load_clip(kb: KnowledgeBase, passage: Passage) -> Clip | None:
     try:
-        return kb.clip_of(hit.passage)
+        return kb.clip_of(passage)
     except AudioError as error:
-        logger.warning("its sound is not given to the generator: %s", error)
+        logger.warning("a recording cannot be read: %s", error)
         return None
+
+
+def _describe(passage: Passage, clip: Clip | None) -> str:
+    if passage.level is not None and passage.start is not None and passage.end is not None:
+        return describe_sound(passage.speech, passage.end - passage.start, passage.level)
+    return describe_clip(clip) if clip is not None else ""

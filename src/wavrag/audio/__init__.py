@@ -2,7 +2,7 @@
 
 from wavrag.audio.augmentation import Augmentation, add_noise, reverberate
 from wavrag.audio.decode import load, stream
-from wavrag.audio.describe import facts
+from wavrag.audio.describe import describe_clip, describe_sound, mean_level, measure_level
 from wavrag.audio.encoding import AudioFormat, encode, media_type
 from wavrag.audio.mixer import Mixer
 from wavrag.audio.prosody import Prosody, measure_prosody
@@ -22,9 +22,12 @@ __all__ = [
     "Prosody",
     "WindowOptions",
     "add_noise",
+    "describe_clip",
+    "describe_sound",
     "encode",
-    "facts",
     "load",
+    "mean_level",
+    "measure_level",
     "measure_prosody",
     "media_type",
     "opened",

@@ -169,7 +169,8 @@ class _Run:
     def _add(self, unit: Unit, vector: Float32, words: str | None) -> None:
         passage = unit.passage
         if passage.modality == "audio":
-            passage = replace(passage, text=words)
+            # The embedder can hear words where voice activity detection missed them.
+            passage = replace(passage, text=words, speech=bool(words) or passage.speech)
         lexical = "\n".join(part for part in (passage.title, passage.section, passage.text) if part)
         self._records.append(StoredPassage(passage, vector, lexical, self._hash))
         seconds = (passage.end or 0.0) - (passage.start or 0.0)

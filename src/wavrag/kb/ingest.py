@@ -216,7 +216,14 @@ def _audio_units(
     title = document.title or Path(source).stem
     base = Passage(document.id, 0, source=source, title=title, metadata=document.metadata)
     for ordinal, clip in enumerate(audio.windows(blocks, sample_rate, options.windows, source)):
-        passage = replace(base, ordinal=ordinal, start=round(clip.start, 3), end=round(clip.end, 3))
+        passage = replace(
+            base,
+            ordinal=ordinal,
+            start=round(clip.start, 3),
+            end=round(clip.end, 3),
+            speech=clip.speech,
+            level=audio.measure_level(clip.samples),
+        )
         yield Unit(passage, EmbedInput(text=readable(title), clip=clip))
 
 

@@ -197,7 +197,9 @@ class KnowledgeBase(Closing):
             AudioError: the recording is not there any more, or cannot be read.
         """
         clip = clip_of(passage, self.embedder.spec.sampling_rate or SAMPLE_RATE)
-        return replace(clip, speech=True) if passage.text else with_voice(clip)
+        if passage.text or passage.speech is not None:
+            return replace(clip, speech=bool(passage.text) or passage.speech)
+        return with_voice(clip)
 
     def words_of(self, passage: Passage, clip: Clip | None = None) -> str:
         """The words of a passage as they can be read and quoted; empty if there are none.

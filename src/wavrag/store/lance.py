@@ -29,9 +29,10 @@ from wavrag.store.lance_legs import (
     vector_partitions,
 )
 from wavrag.store.lance_rows import (
+    ADDED_COLUMNS,
     FORMAT,
-    PASSAGE_COLUMNS,
     load_metadata,
+    passage_columns,
     schema,
     to_passages,
     to_records,
@@ -112,6 +113,7 @@ class LanceStore:
         rows = to_table(records, self.dim)
         documents = in_sql("document_id", {record.passage.document_id for record in records})
         with self._writing():
+            self._add_missing_columns()
             stored = self._table.search().where(documents).select(["id"]).to_arrow()
             stale = set(stored["id"].to_pylist()) - set(rows["id"].to_pylist())
             merge = self._table.merge_insert("id")
@@ -160,7 +162,7 @@ class LanceStore:
             return []
         with explained(self.path):
             query = self._table.search().where(in_sql("id", known))
-            rows = query.select(list(PASSAGE_COLUMNS)).to_arrow()
+            rows = query.select(passage_columns(self._table)).to_arrow()
         found = {passage.id: passage for passage in to_passages(rows)}
         return [found[key] for key in passage_ids if key in found]
 
@@ -247,10 +249,9 @@ class LanceStore:
     def _check_format(self) -> None:
         fields = self._table.schema
         expected = schema(self.dim)
-        if (
-            fields.names != expected.names
-            or (fields.metadata or {}).get(b"wavrag.format") != FORMAT
-        ):
+        names = [name for name in expected.names if name not in ADDED_COLUMNS]
+        names += [name for name in ADDED_COLUMNS if name in fields.names]
+        if fields.names != names or (fields.metadata or {}).get(b"wavrag.format") != FORMAT:
             raise IndexMismatchError(
                 f"{self.path} has another format: index again into a new directory"
             )
@@ -261,6 +262,13 @@ class LanceStore:
                 " it was made with, or index again into a new directory"
             )
 
+    def _add_missing_columns(self) -> None:
+        """Add the columns that a table made by an earlier version lacks, empty."""
+        present = self._table.schema.names
+        missing = [name for name in ADDED_COLUMNS if name not in present]
+        if missing:
+            self._table.add_columns([schema(self.dim).field(name) for name in missing])
+
     def _snapshot(self) -> Any:
         """The table as it is now; later commits do not show."""
         import lancedb
@@ -268,7 +276,7 @@ class LanceStore:
         return lancedb.connect(self.path).open_table(TABLE)
 
     def _read(self, snapshot: Any, row_ids: list[int]) -> Iterator[StoredPassage]:
-        columns = [name for name in schema(self.dim).names if name not in {"id", "facets"}]
+        columns = [name for name in snapshot.schema.names if name not in {"id", "facets"}]
         for first in range(0, len(row_ids), SCAN_ROWS):
             with explained(self.path):
                 wanted = row_ids[first : first + SCAN_ROWS]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wavrag.store.lance_filter import in_sql
-from wavrag.store.lance_rows import PASSAGE_COLUMNS, to_passages
+from wavrag.store.lance_rows import passage_columns, to_passages
 from wavrag.store.lexical import words_of
 from wavrag.types import Float32, Scored
 
@@ -46,6 +46,7 @@ def dense_leg(
         condition: SQL that rows must meet.
         partitions: how many the vector index has; None without one, when every row is looked at.
     """
+    columns = passage_columns(table)
 
     def fetch(limit: int) -> Any:
         query = table.search(vector, vector_column_name="vector").distance_type("cosine")
@@ -56,7 +57,7 @@ def dense_leg(
             if condition is None:
                 probes = min(partitions, max(MIN_PROBES, math.ceil(PROBED * partitions)))
             query = query.nprobes(probes).refine_factor(REFINE)
-        return query.limit(limit).select([*PASSAGE_COLUMNS, "_distance"]).to_arrow()
+        return query.limit(limit).select([*columns, "_distance"]).to_arrow()
 
     return _best(fetch, lambda rows: [1.0 - d for d in rows["_distance"].to_pylist()], k)
 
@@ -68,13 +69,14 @@ def lexical_leg(table: Any, words: str, k: int, condition: str | None) -> list[S
     match: Any = lance_query.MatchQuery  # type checkers do not see its defaults
     if not words_of(words):
         return []
+    columns = passage_columns(table)
 
     def fetch(limit: int) -> Any:
         # A MatchQuery has no syntax: its text goes through the index's tokenizer and no parser.
         query = table.search(match(words, "lexical"), query_type="fts")
         if condition is not None:
             query = query.where(condition, prefilter=True)
-        return query.limit(limit).select([*PASSAGE_COLUMNS, "_score"]).to_arrow()
+        return query.limit(limit).select([*columns, "_score"]).to_arrow()
 
     return _best(fetch, lambda rows: rows["_score"].to_pylist(), k)
 

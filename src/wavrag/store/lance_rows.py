@@ -28,7 +28,12 @@ PASSAGE_COLUMNS = (
     "source",
     "title",
     "metadata",
+    "speech",
+    "level",
 )
+
+ADDED_COLUMNS = ("speech", "level")
+"""Columns that tables made by earlier versions lack; the first write adds them, empty."""
 
 
 def schema(dim: int) -> Any:
@@ -54,6 +59,9 @@ def schema(dim: int) -> Any:
             pa.field("content_hash", pa.string()),
             pa.field("lexical", pa.string()),
             pa.field("vector", pa.list_(pa.float32(), dim)),
+            # Last, because that is where `add_columns` puts them in tables without them.
+            pa.field("speech", pa.bool_()),
+            pa.field("level", pa.float64()),
         ],
         metadata={"wavrag.format": FORMAT},
     )
@@ -72,8 +80,9 @@ def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
                 _dump(passage.metadata),
                 encode_metadata(passage.metadata),
             )
-        for name in PASSAGE_COLUMNS[:-1]:
-            columns[name].append(getattr(passage, name))
+        for name in PASSAGE_COLUMNS:
+            if name != "metadata":
+                columns[name].append(getattr(passage, name))
         columns["id"].append(passage.id)
         columns["metadata"].append(encoded[passage.document_id][0])
         columns["facets"].append(f"{RS}{encode_own(passage)}{encoded[passage.document_id][1]}")
@@ -87,10 +96,19 @@ def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
 
 
 def to_passages(table: Any) -> list[Passage]:
-    """The passages of an Arrow table that has `PASSAGE_COLUMNS`."""
-    columns = [table[name].to_pylist() for name in PASSAGE_COLUMNS]
-    metadata = [load_metadata(text) for text in columns.pop()]
-    return [Passage(*row) for row in zip(*columns, metadata, strict=True)]
+    """The passages of an Arrow table with `PASSAGE_COLUMNS`; `ADDED_COLUMNS` may be missing."""
+    columns = {
+        name: table[name].to_pylist() for name in PASSAGE_COLUMNS if name in table.schema.names
+    }
+    columns["metadata"] = [load_metadata(text) for text in columns["metadata"]]
+    rows = zip(*columns.values(), strict=True)
+    return [Passage(**dict(zip(columns, row, strict=True))) for row in rows]
+
+
+def passage_columns(table: Any) -> list[str]:
+    """The `PASSAGE_COLUMNS` that a LanceDB table has."""
+    names = table.schema.names
+    return [name for name in PASSAGE_COLUMNS if name in names]
 
 
 def to_records(table: Any) -> Iterator[StoredPassage]:

@@ -9,6 +9,7 @@ class TestMyStore(PersistentStoreConformance):
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -85,11 +86,22 @@ class StoreConformance:
             "Title",
             {},
         )
-        audio = Passage("a.wav", 0, None, 1.25, 2.0000001, source="/a.wav", metadata={"k": "v"})
+        audio = Passage(
+            "a.wav",
+            0,
+            None,
+            1.25,
+            2.0000001,
+            source="/a.wav",
+            metadata={"k": "v"},
+            speech=True,
+            level=-31.25,
+        )
+        silence = replace(audio, ordinal=1, start=2.0, end=3.5, speech=False, level=-math.inf)
         records = [
             StoredPassage(text, unit_vector(1), "words", "h1"),
             StoredPassage(audio, unit_vector(2), "", "h2"),
-            StoredPassage(replace(audio, ordinal=1, start=2.0, end=3.5), unit_vector(3), "", "h2"),
+            StoredPassage(silence, unit_vector(3), "", "h2"),
         ]
         store.upsert(records)
         assert contents(store) == plain(records)
