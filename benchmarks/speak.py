@@ -82,7 +82,9 @@ def measure(engine: Engine, voice: str, said: Sequence[str], recogniser: Any) ->
         started = time.perf_counter()
         clips = [speak(text, engine, voice, style) for text in said]
         seconds = time.perf_counter() - started
-        heard = recogniser.views([EmbedInput(clip=clip) for clip in clips], "passage").words
+        heard = recogniser.embed_with_texts(
+            [EmbedInput(clip=clip) for clip in clips], "passage"
+        ).texts
         figures[name] = word_error(said, [text or "" for text in heard])
         figures[name]["real_time"] = round(seconds / sum(clip.duration for clip in clips), 3)
     return figures

@@ -42,11 +42,11 @@ from wavrag.embed import (
     WAVRETRIEVER_WEIGHTS,
     Embedder,
     EmbedderSpec,
+    EmbedResult,
     Lexicon,
     MiniLM,
-    Views,
     Workers,
-    check_items,
+    check_inputs,
     load_session,
     spans,
 )
@@ -65,7 +65,7 @@ TASKS = {
 }
 
 
-class Staged:
+class Staged(Embedder):
     """The speech path of the retriever with stages left out.
 
     Letters as the network gives them, words by the list or as spelled, the text model as published
@@ -101,23 +101,23 @@ class Staged:
     def _lexicon(self) -> Lexicon:
         return Lexicon.read(WAVRETRIEVER_WEIGHTS / "lexicon.txt")
 
-    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
+    def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts and clips."""
-        return self.views(items, role).vectors
+        return self.embed_with_texts(inputs, role).vectors
 
-    def views(self, items: Sequence[EmbedInput], role: Role) -> Views:
+    def embed_with_texts(self, inputs: Sequence[EmbedInput], role: Role) -> EmbedResult:
         """Embed texts and clips; a clip's words are those heard."""
-        check_items(WAVRETRIEVER_SPEC, items)
+        check_inputs(WAVRETRIEVER_SPEC, inputs)
         _ = self._session, self._lexicon
-        words = self._workers.map(self._words, items)
-        vectors = np.zeros((len(items), WAVRETRIEVER_SPEC.dim), np.float32)
+        words = self._workers.map(self._words, inputs)
+        vectors = np.zeros((len(inputs), WAVRETRIEVER_SPEC.dim), np.float32)
         for model, rows in (
-            (self._texts, [row for row, item in enumerate(items) if item.clip is None]),
-            (self._reader, [row for row, item in enumerate(items) if item.clip is not None]),
+            (self._texts, [row for row, item in enumerate(inputs) if item.clip is None]),
+            (self._reader, [row for row, item in enumerate(inputs) if item.clip is not None]),
         ):
             if rows:
                 vectors[rows] = model.embed_texts([words[row] for row in rows])
-        return Views(vectors, tuple(words))
+        return EmbedResult(vectors, tuple(words))
 
     def _words(self, item: EmbedInput) -> str:
         if item.clip is None:

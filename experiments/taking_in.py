@@ -16,7 +16,7 @@ import numpy as np
 from experiments.asked import CASCADE, HITS, RETRIEVER, Asked
 from experiments.recording import ENGINE, QUESTION_VOICE, Fact
 from wavrag.audio import SAMPLE_RATE, load
-from wavrag.embed import load_recogniser, unit_rows, views_of
+from wavrag.embed import load_recogniser, unit_rows
 from wavrag.errors import WavRAGError
 from wavrag.evaluate import LEGS, UNTITLED
 from wavrag.speech import NEUTRAL, load_engine
@@ -93,7 +93,7 @@ def child() -> None:
                     ranked[kind][leg][id] = _best(hits, leg)
                 if way == "windows":
                     item = EmbedInput(text=query.text, clip=query.clip)
-                    vector = views_of(asked.embedder, [item], "query").vectors[0]
+                    vector = asked.embedder.embed_with_texts([item], "query").vectors[0]
                     for size in SPANS:
                         spans[kind][f"{size:g}"][id] = _best_spans(
                             vector, [record.vector for record in records],

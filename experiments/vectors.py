@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.base import Context
 from wavrag import audio
-from wavrag.embed import Embedder, load_embedder, views_of
+from wavrag.embed import Embedder, load_embedder
 from wavrag.types import Clip, EmbedInput, Float32, Role
 
 BATCH = 16  # items embedded together
@@ -58,9 +58,9 @@ class Vectors:
         for start in range(0, len(makers), BATCH):
             self._context.on_progress(f"{self.name}: {key}", start, len(makers))
             items = [make() for make in makers[start : start + BATCH]]
-            views = views_of(self._embedder, items, role)
+            views = self._embedder.embed_with_texts(items, role)
             vectors.append(views.vectors)
-            words += [each or "" for each in views.words]
+            words += [each or "" for each in views.texts]
         return {"vectors": encode(np.concatenate(vectors)), "words": words}
 
 

@@ -20,7 +20,7 @@ from wavrag.answer import NOTHING_FOUND, AnswerOptions, ReasoningOptions
 from wavrag.answer.context import ContextOptions
 from wavrag.answer.grounding import AbstainOptions
 from wavrag.audio import load
-from wavrag.embed import FakeEmbedder, Views
+from wavrag.embed import EmbedResult, FakeEmbedder
 from wavrag.embed.fake import SPEC
 from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.errors import GenerationError
@@ -70,11 +70,11 @@ class HearsWords(FakeEmbedder):
 
     @property
     def spec(self):  # type: ignore[no-untyped-def]
-        return replace(SPEC, gives_words=True)
+        return replace(SPEC, transcribes=True)
 
-    def views(self, items: Sequence[EmbedInput], role: Role) -> Views:
-        heard = [item if item.clip is None else EmbedInput(text=self.words) for item in items]
-        return Views(self.embed(heard, role), tuple(item.text for item in heard))
+    def embed_with_texts(self, inputs: Sequence[EmbedInput], role: Role) -> EmbedResult:
+        heard = [item if item.clip is None else EmbedInput(text=self.words) for item in inputs]
+        return EmbedResult(self.embed(heard, role), tuple(item.text for item in heard))
 
 
 def texts(folder: Path, embedder: FakeEmbedder | None = None) -> KnowledgeBase:

@@ -380,7 +380,7 @@ def test_what_cannot_be_embedded_is_told_and_left_out(tmp_path: Path) -> None:
             "record '5': positive: .*gone.wav' cannot be read",
             "corpus entry 1: .*gone.wav' cannot be read",
             "record '1': query: .*broken.wav",
-            "record '2': positive: .*long.wav.* lasts 31.0 s, and fake hears at most 30 s",
+            "record '2': positive: .*long.wav.* lasts 31.0 s, but fake takes at most 30 s",
             "record '3': positive: .*broken.wav",
         ],
         strict=True,

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wavrag.embed import Embedder, FakeEmbedder, load_embedder, views_of
+from wavrag.embed import Embedder, FakeEmbedder, load_embedder
 from wavrag.embed.minilm import WEIGHTS, MiniLM
 from wavrag.embed.moonshine import Moonshine, read_vocabulary
 from wavrag.errors import EmbedderError
@@ -50,9 +50,9 @@ def test_speech_is_recognised_and_lands_near_its_words(
     cascade: Embedder, human_reading: Path
 ) -> None:
     clip = clip_of(human_reading, 0, 5)
-    views = views_of(cascade, [EmbedInput(clip=clip)], "query")
-    assert views.words[0] is not None
-    assert "it was the best of times" in views.words[0].lower()
+    views = cascade.embed_with_texts([EmbedInput(clip=clip)], "query")
+    assert views.texts[0] is not None
+    assert "it was the best of times" in views.texts[0].lower()
     near, far = cascade.embed(
         [
             EmbedInput(text="It was the best of times, it was the worst of times."),
@@ -75,7 +75,7 @@ def test_text_beside_a_clip_counts(cascade: Embedder) -> None:
 def test_no_words_are_invented_where_there_is_no_voice(cascade: Embedder) -> None:
     sound = tone(3.0, 16_000)
     marked = Clip(sound.samples, 16_000, speech=False)
-    assert views_of(cascade, [EmbedInput(clip=marked)], "passage").words == ("",)
+    assert cascade.embed_with_texts([EmbedInput(clip=marked)], "passage").texts == ("",)
 
 
 def test_sentences_of_one_meaning_are_closer_than_others() -> None:

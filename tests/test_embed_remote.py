@@ -227,10 +227,10 @@ def test_it_is_loaded_by_address(served: Served, ending: str) -> None:
 
 
 def test_vectors_are_the_servers(load: Callable[..., RemoteEmbedder]) -> None:
-    items = [*texts(3), EmbedInput(clip=tone(0.5, RATE)), EmbedInput(text="church bells")]
+    inputs = [*texts(3), EmbedInput(clip=tone(0.5, RATE)), EmbedInput(text="church bells")]
     # The clip goes as 16 bits, which moves its band energies a little.
     np.testing.assert_allclose(
-        load().embed(items, "query"), FakeEmbedder().embed(items, "query"), atol=1e-4
+        load().embed(inputs, "query"), FakeEmbedder().embed(inputs, "query"), atol=1e-4
     )
 
 
@@ -331,17 +331,17 @@ def test_the_revision_says_what_was_loaded_and_how_it_is_asked(
     assert load(batch_size=2, concurrency=9, timeout_s=7, retries=0).spec == plain
 
 
-# How items are sent
+# How inputs are sent
 
 
 def test_texts_go_in_batches_and_clips_alone(
     served: Served, load: Callable[..., RemoteEmbedder]
 ) -> None:
     embedder = load(batch_size=4)
-    items = texts(10)
-    items[5] = EmbedInput(text="a caption", clip=tone(0.1, RATE))
-    rows = embedder.embed(items, "passage")
-    np.testing.assert_allclose(rows, FakeEmbedder().embed(items, "passage"), atol=1e-4)
+    inputs = texts(10)
+    inputs[5] = EmbedInput(text="a caption", clip=tone(0.1, RATE))
+    rows = embedder.embed(inputs, "passage")
+    np.testing.assert_allclose(rows, FakeEmbedder().embed(inputs, "passage"), atol=1e-4)
     assert sorted(len(body["input"]) for body in served.bodies if "input" in body) == [1, 4, 4]
     (chat,) = [body for body in served.bodies if "messages" in body]
     assert chat["model"] == "ears"
@@ -393,10 +393,10 @@ def test_an_empty_text_is_sent_as_a_space(
 
 
 def test_base64_replies_are_read(served: Served, load: Callable[..., RemoteEmbedder]) -> None:
-    items = [*texts(5), EmbedInput(clip=tone(0.2, RATE))]
-    plain = load().embed(items, "query")
+    inputs = [*texts(5), EmbedInput(clip=tone(0.2, RATE))]
+    plain = load().embed(inputs, "query")
     served.encode = lambda row: base64.b64encode(row.astype("<f4").tobytes()).decode()
-    np.testing.assert_array_equal(load().embed(items, "query"), plain)
+    np.testing.assert_array_equal(load().embed(inputs, "query"), plain)
 
 
 def test_requests_run_side_by_side_and_results_keep_the_order(
@@ -422,9 +422,9 @@ def test_requests_run_side_by_side_and_results_keep_the_order(
             under_way[0] -= 1
 
     served.before = hold
-    items = texts(12)
-    rows = embedder.embed(items, "query")
-    np.testing.assert_allclose(rows, FakeEmbedder().embed(items, "query"), atol=1e-6)
+    inputs = texts(12)
+    rows = embedder.embed(inputs, "query")
+    np.testing.assert_allclose(rows, FakeEmbedder().embed(inputs, "query"), atol=1e-6)
     assert 2 <= most[0] <= 3
 
 
@@ -433,13 +433,13 @@ def test_a_batch_that_is_too_large_is_halved(
 ) -> None:
     embedder = load(batch_size=16, concurrency=1)
     served.limit = 3
-    items = texts(16)
-    rows = embedder.embed(items, "query")
-    np.testing.assert_allclose(rows, FakeEmbedder().embed(items, "query"), atol=1e-6)
+    inputs = texts(16)
+    rows = embedder.embed(inputs, "query")
+    np.testing.assert_allclose(rows, FakeEmbedder().embed(inputs, "query"), atol=1e-6)
     sizes = [len(body["input"]) for body in served.bodies]
     assert sizes == [16, 8, 4, 2, 2, 4, 2, 2, 8, 4, 2, 2, 4, 2, 2]
     served.limit = 0
-    with pytest.raises(EmbedderError, match=r"^item 1: .*too large for it \(too large\): make it"):
+    with pytest.raises(EmbedderError, match=r"^input 1: .*too large for it \(too large\): make it"):
         embedder.embed([EmbedInput(clip=tone(0.1, RATE)), *texts(1)], "query")
 
 
@@ -571,12 +571,13 @@ def test_a_refused_item_is_named(served: Served, load: Callable[..., RemoteEmbed
     embedder = load(batch_size=4)
     served.plan = [refusal(400, "maximum context length is 512")]
     with pytest.raises(
-        EmbedderError, match=r"^the texts among items 0 to 3: .*status 400 \(maximum context.*512\)"
+        EmbedderError,
+        match=r"^the texts among inputs 0 to 3: .*status 400 \(maximum context.*512\)",
     ):
         embedder.embed(texts(4), "query")
     served.plan = [refusal(400, "cannot decode")]
     clip = Clip(tone(0.1, RATE).samples, RATE, source="hum.wav")
-    with pytest.raises(EmbedderError, match=r"^item 0 \(hum\.wav\): .*cannot decode"):
+    with pytest.raises(EmbedderError, match=r"^input 0 \(hum\.wav\): .*cannot decode"):
         embedder.embed([EmbedInput(clip=clip)], "query")
 
 
@@ -620,7 +621,7 @@ def number(*index: Any) -> Callable[[dict[str, Any]], Any]:
 @pytest.mark.parametrize(
     ("tamper", "message"),
     [
-        (drop, "sent 1 vectors for 2 items"),
+        (drop, "sent 1 vectors for 2 inputs"),
         (shorten, r"different lengths: \[63, 64\]"),
         (shorten_all, "63 dimensions, and 64 before: another model"),
         (fill(float("nan")), "not finite"),
@@ -669,9 +670,9 @@ def test_vectors_without_numbers_are_taken_in_order(
         return {"data": [{"embedding": entry["embedding"]} for entry in data]}
 
     served.tamper = unnumbered
-    items = texts(4)
+    inputs = texts(4)
     np.testing.assert_allclose(
-        embedder.embed(items, "query"), FakeEmbedder().embed(items, "query"), atol=1e-6
+        embedder.embed(inputs, "query"), FakeEmbedder().embed(inputs, "query"), atol=1e-6
     )
 
 

@@ -66,14 +66,14 @@ class TestHearing(EmbedderConformance):
         return hearing
 
     @pytest.fixture
-    def items(self) -> list[EmbedInput]:
-        items = [
+    def inputs(self) -> list[EmbedInput]:
+        inputs = [
             EmbedInput(text=text) for text in ("a dog barks", "", "谁写的?", "many words " * 100)
         ]
-        items += [EmbedInput(clip=clip(seconds)) for seconds in (0.01, 0.2, 1.9, 4.5)]
-        items.append(EmbedInput(clip=Clip(np.zeros(8000, np.float32), RATE)))
+        inputs += [EmbedInput(clip=clip(seconds)) for seconds in (0.01, 0.2, 1.9, 4.5)]
+        inputs.append(EmbedInput(clip=Clip(np.zeros(8000, np.float32), RATE)))
         return [
-            *items,
+            *inputs,
             EmbedInput(text="what is this?", clip=clip(1.0)),
             EmbedInput(text="x", clip=clip(3.0)),
         ]
@@ -114,7 +114,7 @@ class TestTextOnly(EmbedderConformance):
         return bert
 
     @pytest.fixture
-    def items(self) -> list[EmbedInput]:
+    def inputs(self) -> list[EmbedInput]:
         return [EmbedInput(text=text) for text in ("a dog barks", "a", "many words " * 40)]
 
     def test_no_word_of_a_long_text_is_left_out(self, embedder: SentenceModel) -> None:
@@ -147,9 +147,9 @@ def test_a_tokenizer_that_takes_few_tokens_cuts_no_sound(folder: Path, tmp_path:
     shutil.copytree(folder, tmp_path / "short")
     settings = tmp_path / "short" / "tokenizer_config.json"
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"model_max_length": 100}))
-    items = [EmbedInput(clip=clip(4.8)), EmbedInput(text="words " * 40)]
-    whole = SentenceModel(folder, device="cpu").embed(items, "passage")
-    short = SentenceModel(tmp_path / "short", device="cpu").embed(items, "passage")
+    inputs = [EmbedInput(clip=clip(4.8)), EmbedInput(text="words " * 40)]
+    whole = SentenceModel(folder, device="cpu").embed(inputs, "passage")
+    short = SentenceModel(tmp_path / "short", device="cpu").embed(inputs, "passage")
     np.testing.assert_allclose(short, whole, atol=1e-6)
 
 

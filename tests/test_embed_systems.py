@@ -13,12 +13,12 @@ import pytest
 
 from tiny_clap import build_clap
 from wavrag import audio
-from wavrag.embed import Embedder, FakeEmbedder, load_embedder, views_of
+from wavrag.embed import Embedder, FakeEmbedder, load_embedder, load_recogniser
 from wavrag.embed.cascade import Cascade, split_name
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.moonshine import Moonshine
-from wavrag.embed.raw import RawMoonshine
-from wavrag.embed.recogniser import Recogniser, RecogniserSpec, load_recogniser
+from wavrag.embed.raw_moonshine import RawMoonshine
+from wavrag.embed.recogniser import Recogniser, RecogniserSpec
 from wavrag.embed.sphinx import PocketSphinx
 from wavrag.embed.whisper import Whisper
 from wavrag.errors import EmbedderError, IndexMismatchError, MissingExtraError
@@ -129,7 +129,7 @@ def test_name_and_revision_say_both_parts() -> None:
     spec = Cascade(Scripted(), FakeEmbedder()).spec
     assert spec.name == "cascade:scripted,text=fake"
     assert spec.revision == "scripted-1+1"
-    assert (spec.dim, spec.max_audio_seconds, spec.gives_words) == (64, 12.0, True)
+    assert (spec.dim, spec.max_audio_seconds, spec.transcribes) == (64, 12.0, True)
     assert spec.languages == ("en",)
     assert spec.licence == "MIT AND Apache-2.0"
     assert Cascade(Moonshine(), FakeEmbedder()).spec.name == "cascade:moonshine,text=fake"
@@ -137,12 +137,12 @@ def test_name_and_revision_say_both_parts() -> None:
 
 
 def test_the_words_are_embedded_by_the_text_embedder() -> None:
-    found = views_of(
-        Cascade(Scripted(), FakeEmbedder()), [EmbedInput(clip=tone(2.0, 16_000))], "query"
+    result = Cascade(Scripted(), FakeEmbedder()).embed_with_texts(
+        [EmbedInput(clip=tone(2.0, 16_000))], "query"
     )
-    assert found.words == ("2 seconds",)
+    assert result.texts == ("2 seconds",)
     expected = FakeEmbedder().embed([EmbedInput(text="2 seconds")], "query")
-    np.testing.assert_array_equal(found.vectors, expected)
+    np.testing.assert_array_equal(result.vectors, expected)
     assert isinstance(Scripted(), Recogniser)
 
 
@@ -295,4 +295,4 @@ def test_what_hears_another_rate_says_that_it_cannot_index_recordings(
     with KnowledgeBase.open(tmp_path, embedder=f"clap:{tiny_clap}") as kb:
         report = kb.add([Document("a", clip=tone(1.0, 16_000)), Document("b", text="a bell")])
         assert report.added == ["b"]
-        assert "hears 48000 Hz" in report.skipped[0][1]
+        assert "needs 48000 Hz" in report.skipped[0][1]

@@ -8,7 +8,7 @@ import pytest
 
 from wavrag import audio
 from wavrag.demo import DATA
-from wavrag.embed import Embedder, load_embedder, views_of
+from wavrag.embed import Embedder, load_embedder
 from wavrag.embed.wavretriever import REVISION, WAVRETRIEVER_WEIGHTS, WavRetrieverMini
 from wavrag.errors import EmbedderError
 from wavrag.testing.embedder import EmbedderConformance, tone
@@ -30,9 +30,9 @@ class TestWavRetrieverMini(EmbedderConformance):
 
 def test_a_read_sentence_lands_near_its_words(hearing: Embedder, human_reading: Path) -> None:
     clip = audio.load(human_reading, RATE, 0.0, 5.0)
-    views = views_of(hearing, [EmbedInput(clip=clip)], "query")
-    assert views.words[0] is not None
-    assert "of times it was the" in views.words[0]
+    views = hearing.embed_with_texts([EmbedInput(clip=clip)], "query")
+    assert views.texts[0] is not None
+    assert "of times it was the" in views.texts[0]
     near, far = hearing.embed(
         [
             EmbedInput(text="It was the best of times, it was the worst of times."),
@@ -50,8 +50,8 @@ def test_sounds_have_no_words_and_lie_near_their_like(
     path = DATA / "corpus" / "recordings" / "bells-in-the-rain.opus"
     one, other = (EmbedInput(clip=audio.load(path, RATE, at, at + 4)) for at in (9.0, 13.0))
     speech = EmbedInput(clip=audio.load(human_reading, RATE, 0.0, 5.0))
-    views = views_of(hearing, [one, other, speech], "passage")
-    assert views.words[:2] == ("", "")
+    views = hearing.embed_with_texts([one, other, speech], "passage")
+    assert views.texts[:2] == ("", "")
     assert views.vectors[0] @ views.vectors[1] > views.vectors[0] @ views.vectors[2] + 0.3
 
 
@@ -66,9 +66,9 @@ def test_no_words_are_invented_where_there_is_no_voice(
 ) -> None:
     speech = audio.load(human_reading, RATE, 0.0, 5.0)
     marked = Clip(speech.samples, RATE, speech=False)
-    assert views_of(
-        hearing, [EmbedInput(clip=marked), EmbedInput(clip=tone(3.0, RATE))], "query"
-    ).words == (
+    assert hearing.embed_with_texts(
+        [EmbedInput(clip=marked), EmbedInput(clip=tone(3.0, RATE))], "query"
+    ).texts == (
         "",
         "",
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wavrag.audio import load, write_wav
+from wavrag.audio import SAMPLE_RATE, load, write_wav
 from wavrag.audio.prosody import Prosody, measure_prosody
 from wavrag.data import voices
 from wavrag.demo import DATA
@@ -31,7 +31,7 @@ from wavrag.speech import (
     write_answer,
 )
 from wavrag.speech.answers import PAUSE, spoken_sentences
-from wavrag.speech.base import NEUTRAL, SPEECH_RATE, louder
+from wavrag.speech.base import NEUTRAL, louder
 from wavrag.speech.kokoro import Kokoro
 from wavrag.speech.style import Limits, own_prosody
 from wavrag.types import Clip, EmbedInput, Float32
@@ -98,13 +98,13 @@ def test_a_rate_is_above_zero(rate: float) -> None:
 
 
 def test_louder_never_clips() -> None:
-    clip = Clip(np.array([0.1, -0.2, 0.4], np.float32), SPEECH_RATE)
+    clip = Clip(np.array([0.1, -0.2, 0.4], np.float32), SAMPLE_RATE)
     assert np.allclose(louder(clip, 20 * np.log10(2)).samples, [0.2, -0.4, 0.8], atol=1e-6)
     # 12 dB is a factor of 3.98: the peak would be 1.59, so all is turned down to 0.99.
     loud = louder(clip, 12.0).samples
     assert np.abs(loud).max() == pytest.approx(0.99)
     assert loud[0] / loud[2] == pytest.approx(0.25)
-    assert not louder(Clip(np.zeros(5, np.float32), SPEECH_RATE), 6.0).samples.any()
+    assert not louder(Clip(np.zeros(5, np.float32), SAMPLE_RATE), 6.0).samples.any()
 
 
 @pytest.mark.parametrize("name", list(PROGRAMS))
@@ -114,7 +114,7 @@ def test_installed_engines_take_a_style(name: str) -> None:
 
     def heard(style: Style) -> Prosody:
         clip = engine.speak(CALIBRATION, voice, style)
-        assert clip.sample_rate == SPEECH_RATE
+        assert clip.sample_rate == SAMPLE_RATE
         return measure_prosody(clip)
 
     plain, higher, lower = heard(Style()), heard(Style(pitch=3.0)), heard(Style(pitch=-3.0))
@@ -308,7 +308,7 @@ def test_a_clip_comes_as_soon_as_its_sentence_has_ended() -> None:
 
     engine = Recorder()
     for clip in speak_stream(pieces(), engine, "high", Style(rate=1.1)):
-        assert clip.sample_rate == SPEECH_RATE
+        assert clip.sample_rate == SAMPLE_RATE
         events.append(f"> {engine.said[-1][0]}")
     assert events == [
         "The first",
@@ -327,7 +327,7 @@ def test_a_whole_answer_is_its_sentences_with_pauses() -> None:
     engine = FakeEngine()
     spoken = speak("One bell. [1] Two bells.", engine, "low")
     parts = [engine.speak(text, "low", Style()).samples for text in ("One bell.", "Two bells.")]
-    gap = np.zeros(round(PAUSE * SPEECH_RATE), np.float32)
+    gap = np.zeros(round(PAUSE * SAMPLE_RATE), np.float32)
     assert np.array_equal(spoken.samples, np.concatenate([parts[0], gap, parts[1]]))
 
 
@@ -389,7 +389,7 @@ def test_an_answer_in_a_file_follows_the_question(tmp_path: Path) -> None:
 
 
 def test_silence_is_followed_by_the_own_way(tmp_path: Path) -> None:
-    silence = Clip(np.zeros(SPEECH_RATE, np.float32), SPEECH_RATE)
+    silence = Clip(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE)
     spoken = write_answer(
         "One.", tmp_path / "a.wav", engine="fake", follow="question", question=silence
     )
@@ -418,8 +418,8 @@ def test_a_recogniser_gets_the_words_back(cascade: Embedder, tmp_path: Path) -> 
     clips = []
     for number, sentence in enumerate(sentences):
         spoken = write_answer(sentence, tmp_path / f"{number}.wav")
-        clips.append(load(spoken.path, SPEECH_RATE))
-    heard = cascade.views([EmbedInput(clip=clip) for clip in clips], "passage").words  # type: ignore[attr-defined]
+        clips.append(load(spoken.path, SAMPLE_RATE))
+    heard = cascade.embed_with_texts([EmbedInput(clip=clip) for clip in clips], "passage").texts
     said = [words(spoken_text(text)) for text in sentences]
     wrong = sum(edits(words(a or ""), b) for a, b in zip(heard, said, strict=True))
     assert wrong / sum(map(len, said)) < 0.3
@@ -452,7 +452,7 @@ def test_what_training_draws_reaches_the_program(
     bare: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Programs that write down their arguments and say a tone.
-    write_wav(tmp_path / "tone.wav", Clip(np.full(1_600, 0.1, np.float32), SPEECH_RATE))
+    write_wav(tmp_path / "tone.wav", Clip(np.full(1_600, 0.1, np.float32), SAMPLE_RATE))
     script = (
         f"#!{sys.executable}\nimport json, shutil, sys\n"
         f"json.dump(sys.argv[1:], open({str(tmp_path / 'given.json')!r}, 'w'))\n"
@@ -527,7 +527,7 @@ def test_kokoro_mixes_voices_and_takes_an_accent(tmp_path: Path) -> None:
 
     def said(voice: str, style: Style = NEUTRAL) -> tuple[str, float, float]:
         clip = engine.speak("So.", voice, style)
-        assert clip.sample_rate == SPEECH_RATE
+        assert clip.sample_rate == SAMPLE_RATE
         phonemes, speed = engine._model.asked[-1]
         return phonemes, speed, float(np.median(clip.samples))
 

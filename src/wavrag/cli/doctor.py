@@ -124,12 +124,12 @@ def _try_voice_activity() -> str:
 
 def _try_embedder(name: str) -> str:
     from wavrag import audio
-    from wavrag.embed import load_embedder, views_of
+    from wavrag.embed import load_embedder
     from wavrag.types import EmbedInput
 
     embedder = load_embedder(name)
     item = EmbedInput(clip=audio.load(_question(), embedder.spec.sampling_rate or SAMPLE_RATE))
-    return f"heard “{views_of(embedder, [item], 'query').words[0]}”"
+    return f"heard “{embedder.embed_with_texts([item], 'query').texts[0]}”"
 
 
 def _try_store() -> str:

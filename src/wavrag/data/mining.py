@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from wavrag.audio import load
 from wavrag.data.records import Content, TrainingRecord, numbered_lines, record_of, reject
-from wavrag.embed import Embedder, EmbedderSpec, check_items
+from wavrag.embed import Embedder, EmbedderSpec, check_inputs
 from wavrag.errors import EmbedderError, InputError
 from wavrag.types import EmbedInput, Float32, NoteSink, Role
 
@@ -394,5 +394,5 @@ def _item(entry: Content, spec: EmbedderSpec) -> EmbedInput:
         file = io.BytesIO(entry.audio) if isinstance(entry.audio, bytes) else entry.audio
         clip = load(file, spec.sampling_rate, entry.start or 0.0, entry.end)
         item = EmbedInput(entry.text, clip)
-    check_items(spec, [item])
+    check_inputs(spec, [item])
     return item

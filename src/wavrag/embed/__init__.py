@@ -1,23 +1,21 @@
 """Items to vectors: the embedder seam, and the embedders behind it."""
 
-from wavrag.embed.assembly import assemble, recordings, token_spans
 from wavrag.embed.base import (
     Embedder,
     EmbedderSpec,
-    Views,
-    WordsEmbedder,
-    check_items,
+    EmbedResult,
+    check_inputs,
     unit_rows,
-    views_of,
 )
 from wavrag.embed.fake import FakeEmbedder
 from wavrag.embed.lexicon import BLANK, LETTERS, NUMBER, Lexicon, spans
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.model_specs import ModelSpec, write_spec
 from wavrag.embed.moonshine import moonshine_folder
-from wavrag.embed.recogniser import Recogniser, load_recogniser
-from wavrag.embed.registry import load_embedder
+from wavrag.embed.recogniser import Recogniser
+from wavrag.embed.registry import load_embedder, load_recogniser
 from wavrag.embed.runtime import Workers, load_session
+from wavrag.embed.sentence_network import assemble, recordings, token_spans
 from wavrag.embed.wavretriever import (
     MIN_SAMPLES,
     WAVRETRIEVER_SPEC,
@@ -32,6 +30,7 @@ __all__ = [
     "NUMBER",
     "WAVRETRIEVER_SPEC",
     "WAVRETRIEVER_WEIGHTS",
+    "EmbedResult",
     "Embedder",
     "EmbedderSpec",
     "FakeEmbedder",
@@ -39,12 +38,10 @@ __all__ = [
     "MiniLM",
     "ModelSpec",
     "Recogniser",
-    "Views",
     "WavRetrieverMini",
-    "WordsEmbedder",
     "Workers",
     "assemble",
-    "check_items",
+    "check_inputs",
     "load_embedder",
     "load_recogniser",
     "load_session",
@@ -53,6 +50,5 @@ __all__ = [
     "spans",
     "token_spans",
     "unit_rows",
-    "views_of",
     "write_spec",
 ]

@@ -1,35 +1,39 @@
-"""The embedder seam: items in, one unit vector each out.
+"""The embedder seam: text and speech in, one unit vector per input out.
 
-Knows what every embedder promises; knows no model.
+Defines the contract of all embedders and the input checks they share. Contains no model.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from wavrag.errors import EmbedderError
 from wavrag.types import EmbedInput, Float32, Modality, Role
 
+# Seconds. A clip of exactly the maximum length may exceed it by a rounding error after resampling.
+LENGTH_TOLERANCE = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class EmbedderSpec:
-    """What an embedder is and can do. A knowledge base records name, revision and dimensions.
+    """Capabilities of an embedder. A knowledge base stores its name, revision and dimensions.
 
     Attributes:
-        name: as `load_embedder` takes it.
+        name: the name that `load_embedder` accepts.
         revision: changes whenever the vectors change.
         dim: length of a vector.
-        modalities: what an item may hold.
-        sampling_rate: Hz that clips must have; None for an embedder that does not hear.
-        max_audio_seconds: longest clip; longer ones are refused, never cut.
-        languages: ISO 639-1 codes that it was trained on.
+        modalities: modalities of an input.
+        sampling_rate: required sample rate of clips in Hz; None if the embedder takes text only.
+        max_audio_seconds: longest clip in seconds; longer clips are rejected, never truncated.
+        languages: ISO 639-1 codes of the training languages.
         licence: SPDX identifier of the weights.
-        gives_words: whether `views` also gives words for a clip.
-        quotable: whether those words are good enough to be read and quoted; others serve search.
+        transcribes: True if `embed_with_texts` also returns transcripts of clips.
+        quotable_transcripts: True if these transcripts are good enough to be shown and quoted;
+            otherwise they only serve the search.
     """
 
     name: str
@@ -40,101 +44,117 @@ class EmbedderSpec:
     max_audio_seconds: float | None
     languages: tuple[str, ...]
     licence: str
-    gives_words: bool = False
-    quotable: bool = True
+    transcribes: bool = False
+    quotable_transcripts: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Views:
-    """What one pass over items gives.
+class EmbedResult:
+    """Vectors and texts from one pass over the inputs.
 
     Attributes:
-        vectors: unit rows, shape = (n_items, dim).
-        words: for each item the words for the lexical leg; None where there are none.
+        vectors: unit rows, float32, shape = (n_inputs, dim).
+        texts: the text of each input for lexical search: the text of a text input, the transcript
+            of a clip, or None for a clip without a transcript.
     """
 
     vectors: Float32
-    words: tuple[str | None, ...]
+    texts: tuple[str | None, ...]
 
 
-@runtime_checkable
-class Embedder(Protocol):
-    """Turns text and sound into unit vectors of one space."""
+class Embedder(ABC):
+    """Turns text and audio into unit vectors of one space.
+
+    A subclass implements `spec` and `embed`. If the same pass also yields transcripts, it sets
+    `spec.transcribes` and overrides `embed_with_texts`.
+
+    Example:
+        >>> from wavrag.embed import FakeEmbedder
+        >>> from wavrag.types import EmbedInput
+        >>> FakeEmbedder().embed([EmbedInput(text="a dog barks")], "query").shape
+        (1, 64)
+    """
 
     @property
+    @abstractmethod
     def spec(self) -> EmbedderSpec:
-        """What it is and can do."""
-        ...
+        """Name, revision and capabilities."""
 
-    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
-        """Embed items.
+    @abstractmethod
+    def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
+        """Embed text and audio.
 
         Args:
-            items: at least the modalities of `spec`, clips at its sampling rate.
+            inputs: in the modalities of `spec`, clips at its sample rate.
             role: `query` or `passage`.
 
         Returns:
-            Unit rows, float32, shape = (len(items), spec.dim).
+            Unit rows, float32, shape = (len(inputs), spec.dim).
 
         Raises:
-            EmbedderError: an item is empty, of another modality or rate, or too long.
+            EmbedderError: an input is empty, too long, or has another modality or sample rate.
         """
-        ...
+
+    def embed_with_texts(self, inputs: Sequence[EmbedInput], role: Role) -> EmbedResult:
+        """Embed text and audio, and return the text of each input for lexical search.
+
+        Args:
+            inputs: as for `embed`.
+            role: `query` or `passage`.
+
+        Raises:
+            EmbedderError: as for `embed`.
+        """
+        texts = tuple(each.text if each.clip is None else None for each in inputs)
+        return EmbedResult(self.embed(inputs, role), texts)
+
+    def load(self) -> None:
+        """Load the weights now instead of on the first call. Does nothing by default."""
+        return
 
 
-class WordsEmbedder(Embedder, Protocol):
-    """An embedder whose `spec.gives_words` is true: the same pass yields words for a clip."""
-
-    def views(self, items: Sequence[EmbedInput], role: Role) -> Views:
-        """Embed items and give their words: a text item's own, a clip's as recognised."""
-        ...
-
-
-def views_of(embedder: Embedder, items: Sequence[EmbedInput], role: Role) -> Views:
-    """Vectors and words of items, from any embedder, in as few passes as it allows."""
-    if embedder.spec.gives_words:
-        views: Views = embedder.views(items, role)  # type: ignore[attr-defined]
-        return views
-    words = tuple(item.text if item.clip is None else None for item in items)
-    return Views(embedder.embed(items, role), words)
-
-
-def check_items(spec: EmbedderSpec, items: Sequence[EmbedInput]) -> None:
-    """Refuse what the spec does not allow, naming the item and the remedy.
+def check_inputs(spec: EmbedderSpec, inputs: Sequence[EmbedInput]) -> None:
+    """Reject inputs outside the capabilities of an embedder.
 
     Raises:
-        EmbedderError: the first item that cannot be embedded as it is.
+        EmbedderError: for the first unusable input; the message names it and the remedy.
     """
-    for index, item in enumerate(items):
-        clip = item.clip
+    for index, each in enumerate(inputs):
+        clip = each.clip
         if clip is None:
-            if item.text is None:
-                raise EmbedderError(f"item {index} is empty: give it text or a clip")
+            if each.text is None:
+                raise EmbedderError(f"input {index} is empty: give it text or a clip")
             if "text" not in spec.modalities:
-                raise EmbedderError(f"item {index} is text, and {spec.name} embeds sound only")
+                raise EmbedderError(f"input {index} is text, but {spec.name} embeds audio only")
             continue
-        where = f"item {index} ({clip.source})" if clip.source else f"item {index}"
+        label = f"input {index} ({clip.source})" if clip.source else f"input {index}"
         if "audio" not in spec.modalities:
             raise EmbedderError(
-                f"{where} is sound, and {spec.name} embeds text only: use an embedder that hears"
+                f"{label} is audio, but {spec.name} embeds text only: use an audio embedder"
             )
         if clip.sample_rate != spec.sampling_rate:
             raise EmbedderError(
-                f"{where} has {clip.sample_rate} Hz, and {spec.name} hears {spec.sampling_rate} Hz:"
-                " resample it with wavrag.audio.resample"
+                f"{label} has a sample rate of {clip.sample_rate} Hz, but {spec.name} needs"
+                f" {spec.sampling_rate} Hz: resample it with wavrag.audio.resample"
             )
         if not len(clip.samples):
-            raise EmbedderError(f"{where} has 0 samples: give it sound")
+            raise EmbedderError(f"{label} has 0 samples: give it a clip with audio")
+        # One NaN would spread through the network and poison the whole vector without an error.
         if not np.isfinite(clip.samples).all():
-            raise EmbedderError(f"{where} has samples that are not finite (NaN or infinity)")
-        if spec.max_audio_seconds is not None and clip.duration > spec.max_audio_seconds + 1e-6:
+            raise EmbedderError(f"{label} has samples that are not finite (NaN or infinity)")
+        longest = spec.max_audio_seconds
+        if longest is not None and clip.duration > longest + LENGTH_TOLERANCE:
             raise EmbedderError(
-                f"{where} lasts {clip.duration:.1f} s, and {spec.name} hears at most"
-                f" {spec.max_audio_seconds:g} s: cut it with wavrag.audio.windows"
+                f"{label} lasts {clip.duration:.1f} s, but {spec.name} takes at most"
+                f" {longest:g} s: cut it with wavrag.audio.windows"
             )
 
 
 def unit_rows(vectors: Float32) -> Float32:
-    """Rows scaled to length 1; a zero row stays zero."""
+    """Scale rows to length 1; a zero row stays zero.
+
+    Args:
+        vectors: shape = (n, dim).
+    """
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.ascontiguousarray(vectors / np.maximum(norms, 1e-12), dtype=np.float32)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from wavrag import config
-from wavrag.embed.base import Embedder, EmbedderSpec, Views, check_items
+from wavrag.embed.base import Embedder, EmbedderSpec, EmbedResult, check_inputs
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.moonshine import Moonshine
 from wavrag.embed.recogniser import Recogniser
@@ -24,7 +24,7 @@ TEXT = ",text="  # before the name of the text embedder
 DEFAULT_PARTS = ("moonshine", "minilm")  # of the name `cascade`
 
 
-class Cascade:
+class Cascade(Embedder):
     """A recogniser, Moonshine tiny by default, then a text embedder, all-MiniLM-L6-v2 by default.
 
     An item of text and sound is embedded as its text followed by the recognised words.
@@ -70,26 +70,26 @@ class Cascade:
             max_audio_seconds=heard.max_seconds,
             languages=tuple(one for one in heard.languages if {one, "mul"} & set(text.languages)),
             licence=" AND ".join(dict.fromkeys((heard.licence, text.licence))),
-            gives_words=True,
+            transcribes=True,
         )
 
-    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
+    def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts and clips."""
-        return self.views(items, role).vectors
+        return self.embed_with_texts(inputs, role).vectors
 
-    def views(self, items: Sequence[EmbedInput], role: Role) -> Views:
+    def embed_with_texts(self, inputs: Sequence[EmbedInput], role: Role) -> EmbedResult:
         """Embed texts and clips; a clip's words are those recognised, empty if there are none."""
-        check_items(self.spec, items)
-        words = self._workers.map(self._words, items)
+        check_inputs(self.spec, inputs)
+        words = self._workers.map(self._words, inputs)
         texts = [
             "\n".join(part for part in (item.text, heard) if part)
-            for item, heard in zip(items, words, strict=True)
+            for item, heard in zip(inputs, words, strict=True)
         ]
-        return Views(
+        return EmbedResult(
             self._text_embedder.embed([EmbedInput(text=text) for text in texts], role),
             tuple(
                 item.text if item.clip is None else heard
-                for item, heard in zip(items, words, strict=True)
+                for item, heard in zip(inputs, words, strict=True)
             ),
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from wavrag.audio import SAMPLE_RATE
-from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
+from wavrag.embed.base import Embedder, EmbedderSpec, check_inputs, unit_rows
 from wavrag.types import Clip, EmbedInput, Float32, Role
 
 SPEC = EmbedderSpec(
@@ -24,7 +24,7 @@ SPEC = EmbedderSpec(
 )
 
 
-class FakeEmbedder:
+class FakeEmbedder(Embedder):
     """Texts that share words have similar vectors; so have sounds that share a spectrum."""
 
     @property
@@ -32,12 +32,12 @@ class FakeEmbedder:
         """What it is and can do."""
         return SPEC
 
-    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
+    def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts and clips by hashing words and band energies."""
-        check_items(SPEC, items)
-        rows = np.zeros((len(items), SPEC.dim), np.float32)
+        check_inputs(SPEC, inputs)
+        rows = np.zeros((len(inputs), SPEC.dim), np.float32)
         rows[:, 0] = 1e-3  # no item is the zero vector
-        for index, item in enumerate(items):
+        for index, item in enumerate(inputs):
             for word in re.findall(r"\w+", (item.text or "").lower()):
                 digest = hashlib.sha256(word.encode()).digest()
                 rows[index, digest[0] % SPEC.dim] += 1.0 if digest[1] % 2 else -1.0

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from wavrag import config
-from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
+from wavrag.embed.base import Embedder, EmbedderSpec, check_inputs, unit_rows
 from wavrag.embed.runtime import Workers, load_session
 from wavrag.types import EmbedInput, Float32, Role
 
@@ -34,7 +34,7 @@ SPEC = EmbedderSpec(
 )
 
 
-class MiniLM:
+class MiniLM(Embedder):
     """The text embedder that the package ships.
 
     A text of more than 256 word pieces is embedded in pieces of that size, and its vector is
@@ -68,10 +68,10 @@ class MiniLM:
         """Read the weights now rather than at the first text."""
         _ = self._session, self._tokenizer
 
-    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
+    def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts; queries and passages are embedded alike."""
-        check_items(SPEC, items)
-        return self.embed_texts([item.text or "" for item in items])
+        check_inputs(SPEC, inputs)
+        return self.embed_texts([item.text or "" for item in inputs])
 
     def embed_texts(self, texts: Sequence[str]) -> Float32:
         """Unit rows for texts, float32, shape = (len(texts), 384)."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from wavrag.errors import EmbedderError
 from wavrag.types import Clip
 
 
@@ -46,32 +45,3 @@ class Recogniser(Protocol):
             clip: at the sampling rate of `spec`, at most `max_seconds`, finite samples.
         """
         ...
-
-
-def load_recogniser(name: str) -> Recogniser:
-    """The recogniser of that name.
-
-    Args:
-        name: `moonshine` (tiny, English, in the package), `whisper=FOLDER` (a Whisper model in
-            the CTranslate2 format) or `pocketsphinx` (English, small and weak).
-
-    Raises:
-        EmbedderError: there is none of that name, or its folder is not a model's.
-    """
-    kind, _, folder = name.partition("=")
-    if kind == "whisper" and folder:
-        from wavrag.embed.whisper import Whisper
-
-        return Whisper(folder)
-    if name == "moonshine":
-        from wavrag.embed.moonshine import Moonshine
-
-        return Moonshine()
-    if name == "pocketsphinx":
-        from wavrag.embed.sphinx import PocketSphinx
-
-        return PocketSphinx()
-    raise EmbedderError(
-        f"no recogniser is called {name!r}: choose moonshine, pocketsphinx or whisper=FOLDER, where"
-        " FOLDER holds a Whisper model in the CTranslate2 format"
-    )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wavrag.embed.base import Embedder
+from wavrag.embed.recogniser import Recogniser
 from wavrag.errors import EmbedderError
 
 
 def _cascade(name: str = "cascade") -> Embedder:
     from wavrag.embed.cascade import Cascade, split_name
-    from wavrag.embed.recogniser import load_recogniser
 
     recogniser, text_embedder = split_name(name)
     return Cascade(load_recogniser(recogniser), load_embedder(text_embedder))
@@ -29,7 +29,7 @@ def _minilm() -> Embedder:
 
 
 def _raw_moonshine() -> Embedder:
-    from wavrag.embed.raw import RawMoonshine
+    from wavrag.embed.raw_moonshine import RawMoonshine
 
     return RawMoonshine()
 
@@ -107,3 +107,32 @@ def load_embedder(name: str) -> Embedder:
             " of a server, http://HOST:8000#MODEL"
         ) from None
     return build()
+
+
+def load_recogniser(name: str) -> Recogniser:
+    """The recogniser of that name.
+
+    Args:
+        name: `moonshine` (tiny, English, in the package), `whisper=FOLDER` (a Whisper model in
+            the CTranslate2 format) or `pocketsphinx` (English, small and weak).
+
+    Raises:
+        EmbedderError: there is none of that name, or its folder is not a model's.
+    """
+    kind, _, folder = name.partition("=")
+    if kind == "whisper" and folder:
+        from wavrag.embed.whisper import Whisper
+
+        return Whisper(folder)
+    if name == "moonshine":
+        from wavrag.embed.moonshine import Moonshine
+
+        return Moonshine()
+    if name == "pocketsphinx":
+        from wavrag.embed.sphinx import PocketSphinx
+
+        return PocketSphinx()
+    raise EmbedderError(
+        f"no recogniser is called {name!r}: choose moonshine, pocketsphinx or whisper=FOLDER, where"
+        " FOLDER holds a Whisper model in the CTranslate2 format"
+    )

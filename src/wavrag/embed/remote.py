@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from wavrag.audio import wav_bytes
-from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
+from wavrag.closing import Closing
+from wavrag.embed.base import Embedder, EmbedderSpec, check_inputs, unit_rows
 from wavrag.embed.remote_options import RemoteOptions
 from wavrag.embed.remote_server import EndpointError, RemoteServer
 from wavrag.errors import EmbedderError
@@ -26,11 +27,11 @@ from wavrag.types import Clip, EmbedInput, Float32, Modality, Role
 
 __all__ = ["RemoteEmbedder", "RemoteOptions"]
 
-Batch = list[tuple[int, EmbedInput]]  # items with their place in the call
+Batch = list[tuple[int, EmbedInput]]  # inputs with their place in the call
 
 
-class RemoteEmbedder:
-    """Sends items to a server and gives back its vectors, scaled to unit length.
+class RemoteEmbedder(Embedder, Closing):
+    """Sends inputs to a server and gives back its vectors, scaled to unit length.
 
     Making one asks the server for its model, for the vector of a word, to learn the dimensions,
     and for those of two short sounds, to learn whether it hears: it does if it takes them and tells
@@ -78,25 +79,25 @@ class RemoteEmbedder:
         """Close the connections to the server."""
         self._server.close()
 
-    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
-        """Embed items: texts in batches, clips one by one, a few requests at a time.
+    def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
+        """Embed inputs: texts in batches, clips one by one, a few requests at a time.
 
         Raises:
             EmbedderError: an item is not allowed by the spec, or the server cannot be reached,
                 refuses, or sends something other than one vector for each item.
         """
-        check_items(self._spec, items)
-        batches = self._batches(items)
-        rows = np.empty((len(items), self._spec.dim), np.float32)
+        check_inputs(self._spec, inputs)
+        batches = self._batches(inputs)
+        rows = np.empty((len(inputs), self._spec.dim), np.float32)
         results = self._map(lambda batch: self._embed_batch(batch, role), batches)
         for batch, vectors in zip(batches, results, strict=True):
             rows[[place for place, _ in batch]] = vectors
         return unit_rows(rows)
 
-    def _batches(self, items: Sequence[EmbedInput]) -> list[Batch]:
+    def _batches(self, inputs: Sequence[EmbedInput]) -> list[Batch]:
         texts: Batch = []
         alone: list[Batch] = []
-        for place, item in enumerate(items):
+        for place, item in enumerate(inputs):
             if self._is_chat(item):
                 alone.append([(place, item)])
             else:
@@ -191,6 +192,6 @@ class RemoteEmbedder:
 def _label(batch: Batch) -> str:
     place, item = batch[0]
     if len(batch) > 1:
-        return f"the texts among items {place} to {batch[-1][0]}"
+        return f"the texts among inputs {place} to {batch[-1][0]}"
     source = item.clip.source if item.clip is not None else None
-    return f"item {place} ({source})" if source else f"item {place}"
+    return f"input {place} ({source})" if source else f"input {place}"

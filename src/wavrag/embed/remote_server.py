@@ -196,7 +196,7 @@ def vectors_of(reply: object, count: int) -> Float32:
     if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
         raise ValueError("its reply holds no embeddings: it is no OpenAI-compatible server of them")
     if len(data) != count:
-        raise ValueError(f"it sent {len(data)} vectors for {count} items")
+        raise ValueError(f"it sent {len(data)} vectors for {count} inputs")
     order = [entry.get("index", position) for position, entry in enumerate(data)]
     if not all(isinstance(at, int) for at in order) or sorted(order) != list(range(count)):
         raise ValueError(f"it numbered its vectors {order}, not 0 to {count - 1}")

@@ -1,6 +1,6 @@
 """Models that sentence-transformers runs, behind the embedder seam: text, sound, or both at once.
 
-Knows how items are fed to them and in what batches; what is particular to a model is in its
+Knows how inputs are fed to them and in what batches; what is particular to a model is in its
 `ModelSpec`.
 """
 
@@ -16,22 +16,22 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.embed.assembly import POOLING, assemble, recordings, token_spans
-from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
+from wavrag.embed.base import Embedder, EmbedderSpec, check_inputs, unit_rows
 from wavrag.embed.fingerprint import add_files
 from wavrag.embed.model_specs import SPEC_FILE, ModelSpec, spec_for, spec_from_file
+from wavrag.embed.sentence_network import POOLING, assemble, recordings, token_spans
 from wavrag.errors import EmbedderError, MissingExtraError
 from wavrag.types import EmbedInput, Float32, Role
 
 PREFIX = "st:"
-BATCH_TEXTS = 32  # items without sound that are embedded at once
+BATCH_TEXTS = 32  # inputs without sound that are embedded at once
 BATCH_SECONDS = 240.0  # sound that is embedded at once, padding included
 NO_LIMIT = int(1e30)  # tokens; a limit here would also cut recordings, by as many samples
 
 Piece = tuple[int, float, EmbedInput]  # row of the item, share of its vector, what is embedded
 
 
-class SentenceModel:
+class SentenceModel(Embedder):
     """An embedding model of sentence-transformers, from a hub or a local folder.
 
     A text of more tokens than the model takes is embedded in pieces and its vector is their mean,
@@ -159,14 +159,14 @@ class SentenceModel:
                 f" {most:g} s: the rest would be cut"
             )
 
-    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
+    def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts, clips, and texts with clips, each kind in batches of like length."""
-        check_items(self.spec, items)
-        sums = np.zeros((len(items), self.spec.dim), np.float32)
+        check_inputs(self.spec, inputs)
+        sums = np.zeros((len(inputs), self.spec.dim), np.float32)
         model = self.model_spec
         prompt = model.query_prompt if role == "query" else model.passage_prompt
         own_message = model.prompt_role == "user"
-        for batch in self._batches(items):
+        for batch in self._batches(inputs):
             vectors = self.network.encode(
                 [self._input(item, prompt if own_message else "") for _, _, item in batch],
                 prompt=None if own_message else prompt or None,
@@ -179,15 +179,15 @@ class SentenceModel:
         if not np.isfinite(sums).all():
             bad = int(np.argwhere(~np.isfinite(sums))[0, 0])
             raise EmbedderError(
-                f"item {bad}: {self.spec.name} gave a vector that is not finite; its weights are"
+                f"input {bad}: {self.spec.name} gave a vector that is not finite; its weights are"
                 f" damaged, or {self.model_spec.dtype} is too coarse for them here"
             )
         return unit_rows(sums)
 
-    def _batches(self, items: Sequence[EmbedInput]) -> Iterator[list[Piece]]:
+    def _batches(self, inputs: Sequence[EmbedInput]) -> Iterator[list[Piece]]:
         """Pieces of one kind and like length together, longest first."""
         kinds: dict[tuple[bool, bool], list[Piece]] = {}
-        for row, item in enumerate(items):
+        for row, item in enumerate(inputs):
             for share, piece in self._pieces(item):
                 kind = (piece.text is None, piece.clip is None)
                 kinds.setdefault(kind, []).append((row, share, piece))

@@ -20,7 +20,7 @@ import numpy as np
 from wavrag import config
 from wavrag.audio import SAMPLE_RATE
 from wavrag.embed import minilm
-from wavrag.embed.base import EmbedderSpec, Views, check_items, unit_rows
+from wavrag.embed.base import Embedder, EmbedderSpec, EmbedResult, check_inputs, unit_rows
 from wavrag.embed.lexicon import Lexicon
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.runtime import Workers, load_session
@@ -41,8 +41,8 @@ WAVRETRIEVER_SPEC = replace(
     sampling_rate=SAMPLE_RATE,
     max_audio_seconds=MAX_SECONDS,
     licence="MIT AND Apache-2.0",
-    gives_words=True,
-    quotable=False,
+    transcribes=True,
+    quotable_transcripts=False,
 )
 
 
@@ -62,7 +62,7 @@ class Heard:
 SILENT = Heard("")
 
 
-class WavRetrieverMini:
+class WavRetrieverMini(Embedder):
     """The embedder that hears, as the package ships it.
 
     An item of text and sound is embedded as the mean of the two vectors.
@@ -103,35 +103,35 @@ class WavRetrieverMini:
         self._reader.load()
         _ = self._wide_session, self._lexicon
 
-    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
+    def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts and clips."""
-        return self.views(items, role).vectors
+        return self.embed_with_texts(inputs, role).vectors
 
-    def views(self, items: Sequence[EmbedInput], role: Role) -> Views:
+    def embed_with_texts(self, inputs: Sequence[EmbedInput], role: Role) -> EmbedResult:
         """Embed texts and clips; a clip's words are those heard, empty if it is not speech."""
-        check_items(WAVRETRIEVER_SPEC, items)
-        session = self._session if len(items) > 1 else self._wide_session
+        check_inputs(WAVRETRIEVER_SPEC, inputs)
+        session = self._session if len(inputs) > 1 else self._wide_session
         heard = self._workers.map(
-            lambda item: self._hear(item.clip, session) if item.clip else None, items
+            lambda item: self._hear(item.clip, session) if item.clip else None, inputs
         )
         words = tuple(
             item.text if sound is None else sound.words
-            for item, sound in zip(items, heard, strict=True)
+            for item, sound in zip(inputs, heard, strict=True)
         )
-        vectors = np.zeros((len(items), WAVRETRIEVER_SPEC.dim), np.float32)
+        vectors = np.zeros((len(inputs), WAVRETRIEVER_SPEC.dim), np.float32)
         # A silent clip without text stands for the empty text.
         written = [
             row
-            for row, item in enumerate(items)
+            for row, item in enumerate(inputs)
             if item.text or heard[row] is None or heard[row] is SILENT
         ]
-        vectors[written] = self._text_embedder.embed_texts([items[r].text or "" for r in written])
+        vectors[written] = self._text_embedder.embed_texts([inputs[r].text or "" for r in written])
         spoken = [row for row, sound in enumerate(heard) if sound is not None and sound.words]
         vectors[spoken] += self._reader.embed_texts([words[row] or "" for row in spoken])
         for row, sound in enumerate(heard):
             if sound is not None and sound.sound is not None:
                 vectors[row] += sound.sound
-        return Views(unit_rows(vectors), words)
+        return EmbedResult(unit_rows(vectors), words)
 
     def hear(self, clip: Clip) -> Heard:
         """Words or sound vector of a clip of at most 30 s at 16 kHz."""

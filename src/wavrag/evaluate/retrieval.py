@@ -116,7 +116,7 @@ def evaluate_embedder(
             System(
                 embedder=embedder.spec.name,
                 revision=embedder.spec.revision,
-                gives_words=embedder.spec.gives_words,
+                gives_words=embedder.spec.transcribes,
                 legs=leg,
                 metrics={name: mean(each) for name, each in values.items()},
                 ci95=confidence_intervals(values),
@@ -128,7 +128,7 @@ def evaluate_embedder(
                 indexing=indexing,
                 asking=runs.cost,
                 passages=passages,
-                errors=_errors(task, runs.words) if embedder.spec.gives_words else None,
+                errors=_errors(task, runs.words) if embedder.spec.transcribes else None,
             )
         )
     return systems

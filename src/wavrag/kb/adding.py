@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from wavrag.audio import SAMPLE_RATE
-from wavrag.embed import Embedder, views_of
+from wavrag.embed import Embedder
 from wavrag.errors import InputError, StoreError
 from wavrag.kb.ingest import IngestOptions, Unit, check_document, content_hash, passages_of
 from wavrag.kb.prefetch import prefetch
@@ -151,8 +151,8 @@ class _Run:
     def take(self, events: Sequence[Event], embedder: Embedder) -> None:
         """Embed the passages among the events, and act on each event in order."""
         units = [event for event in events if isinstance(event, Unit)]
-        views = views_of(embedder, [unit.item for unit in units], "passage")
-        embedded = zip(views.vectors, views.words, strict=True)
+        views = embedder.embed_with_texts([unit.item for unit in units], "passage")
+        embedded = zip(views.vectors, views.texts, strict=True)
         for event in events:
             match event:
                 case Begin():

@@ -12,7 +12,7 @@ from typing import Self
 from wavrag import audio, config
 from wavrag.audio import SAMPLE_RATE
 from wavrag.closing import Closing
-from wavrag.embed import Embedder, load_embedder, unit_rows, views_of
+from wavrag.embed import Embedder, load_embedder, unit_rows
 from wavrag.errors import InputError, StoreError
 from wavrag.kb import manifest
 from wavrag.kb.adding import add_documents
@@ -163,9 +163,9 @@ class KnowledgeBase(Closing):
             FilterError: its filter cannot be understood.
         """
         started = time.perf_counter()
-        views = views_of(self.embedder, self._query_items(query), "query")
+        views = self.embedder.embed_with_texts(self._query_items(query), "query")
         vector = unit_rows(views.vectors.mean(0, keepdims=True))[0]
-        heard = " ".join(words for words in views.words if words) if query.clip else ""
+        heard = " ".join(words for words in views.texts if words) if query.clip else ""
         words = " ".join(part for part in (query.text, heard) if part) or None
         embedded = time.perf_counter()
         legs = self._store.search(vector, words, max(CANDIDATES, k), query.where)
@@ -233,7 +233,7 @@ class KnowledgeBase(Closing):
     @property
     def _gives_quotable_words(self) -> bool:
         spec = self.embedder.spec
-        return spec.gives_words and spec.quotable
+        return spec.transcribes and spec.quotable_transcripts
 
     # Looking after it
 

@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from wavrag import audio
-from wavrag.embed import check_items
+from wavrag.embed import check_inputs
 from wavrag.errors import EmbedderError
 from wavrag.server.bodies import InputAudio, Words, decoded, spoken
 from wavrag.server.models import check_model
@@ -121,7 +121,7 @@ def _embedded(room: Room, entries: list[Entry], role: Literal["query", "passage"
     for first in range(0, len(entries), AT_ONCE):
         items = [_item(room, entry) for entry in entries[first : first + AT_ONCE]]
         try:
-            check_items(embedder.spec, items)
+            check_inputs(embedder.spec, items)
         except EmbedderError as error:
             raise RequestError(400, str(error)) from error
         rows.append(embedder.embed(items, role))

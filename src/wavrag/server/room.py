@@ -80,9 +80,7 @@ class Room:
             jobs = JobFolder(self._home / "jobs", self.options.kept_jobs)
             writer = Writer(self.rag.kb, jobs, self.uploads, self.options, self.metrics.job_ended)
             self.rag.kb.retrieve(Query(text="warm"), 1)
-            load = getattr(self.rag.kb.embedder, "load", None)
-            if load is not None:
-                load()
+            self.rag.kb.embedder.load()
             writer.start()
         except BaseException:
             self._lock.release()

@@ -13,7 +13,7 @@ import numpy as np
 from wavrag import config
 from wavrag.audio import SAMPLE_RATE
 from wavrag.embed import moonshine
-from wavrag.embed.base import EmbedderSpec, check_items, unit_rows
+from wavrag.embed.base import Embedder, EmbedderSpec, check_inputs, unit_rows
 from wavrag.embed.moonshine import Moonshine
 from wavrag.embed.runtime import Workers
 from wavrag.errors import EmbedderError
@@ -31,7 +31,7 @@ SPEC = EmbedderSpec(
 )
 
 
-class RawMoonshine:
+class RawMoonshine(Embedder):
     """Moonshine tiny's encoder as published, its states averaged over time.
 
     A recording's title is not embedded; words in a query are refused.
@@ -46,20 +46,20 @@ class RawMoonshine:
         """What it is and can do."""
         return SPEC
 
-    def embed(self, items: Sequence[EmbedInput], role: Role) -> Float32:
+    def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed clips.
 
         Raises:
             EmbedderError: an item is text, or a query has words beside its clip.
         """
-        check_items(SPEC, items)
-        for index, item in enumerate(items):
+        check_inputs(SPEC, inputs)
+        for index, item in enumerate(inputs):
             if role == "query" and item.text and item.text.strip():
                 raise EmbedderError(
-                    f"item {index} has words beside its clip, and {SPEC.name} embeds sound only:"
+                    f"input {index} has words beside its clip, and {SPEC.name} embeds audio only:"
                     " ask with the recording alone"
                 )
-        rows = self._workers.map(self._mean, items)
+        rows = self._workers.map(self._mean, inputs)
         return unit_rows(np.stack(rows)) if rows else np.empty((0, SPEC.dim), np.float32)
 
     def _mean(self, item: EmbedInput) -> Float32:
