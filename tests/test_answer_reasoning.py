@@ -32,7 +32,7 @@ from wavrag.generate import (
 )
 from wavrag.generate.base import Stop
 from wavrag.generate.openai import OpenAIGenerator, OpenAIOptions
-from wavrag.jsonable import answer_dict
+from wavrag.shapes import AnswerShape
 from wavrag.testing.generator import supported
 from wavrag.types import ReasoningPath, Usage
 
@@ -350,7 +350,7 @@ def test_the_answer_has_its_paths_and_the_citations_of_the_chosen_one(kb: Knowle
 def test_the_answer_in_json(kb: KnowledgeBase) -> None:
     generator = Paths(RIGHT.text, "", OTHER.text, choice="Response 1")
     how = ReasoningOptions(paths=3, concurrency=1)
-    shape = answer_dict(WavRAG(kb, generator).ask("When does the ferry leave?", reasoning=how))
+    shape = AnswerShape.dump(WavRAG(kb, generator).ask("When does the ferry leave?", reasoning=how))
     assert json.loads(json.dumps(shape)) == shape
     assert shape["answer"] == NINE
     assert (shape["chosen"], shape["chosen_by"], shape["saved"]) == (0, "choice", 0)

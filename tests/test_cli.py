@@ -315,9 +315,9 @@ def test_every_kind_of_bad_input_is_skipped_or_taken_as_far_as_it_goes(
     assert main(["index", "--kb", kb, "--json", str(docs)]) == 1
     report = out_json(capsys)
     assert {Path(source).name for source in report["added"]} == good
-    assert {Path(source).name for source, _ in report["skipped"]} == bad
-    assert all(len(reason) > 20 for _, reason in report["skipped"])
-    assert [Path(source).name for source, _ in report["notes"]] == ["latin.txt"]
+    assert {Path(skip["source"]).name for skip in report["skipped"]} == bad
+    assert all(len(skip["reason"]) > 20 for skip in report["skipped"])
+    assert [Path(note["source"]).name for note in report["notes"]] == ["latin.txt"]
     assert main(["kb", "verify", "--kb", kb]) == 0
 
 

@@ -21,14 +21,8 @@ from wavrag.errors import StoreError
 from wavrag.generate.base import Stream
 from wavrag.rag import WavRAG as Rag
 from wavrag.server.run import listening
-from wavrag.server.shapes import (
-    AnswerShape,
-    CitationShape,
-    DocumentShape,
-    DocumentTextShape,
-    GivenHitShape,
-    SearchShape,
-)
+from wavrag.server.shapes import DocumentTextShape
+from wavrag.shapes import AnswerShape, CitationShape, DocumentShape, GivenHitShape, SearchShape
 
 
 @pytest.fixture

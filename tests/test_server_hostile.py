@@ -292,6 +292,6 @@ def test_a_pdf_that_unfolds_is_skipped_and_removed(rag: WavRAG, url: str, tmp_pa
         job = reply.json()
         assert job["state"] == "done"
         (skipped,) = job["report"]["skipped"]
-        assert skipped["name"] == "bomb.pdf"
+        assert skipped["source"] == "bomb.pdf"
         assert skipped["reason"].startswith("bomb.pdf: ")
     assert files_of(rag.kb.directory) == []

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 def search(arguments: argparse.Namespace) -> int:
     """Find passages; an empty result is not a failure."""
-    from wavrag.jsonable import hit_dict, milliseconds
     from wavrag.kb import KnowledgeBase
 
     if arguments.k < 1:
@@ -38,14 +37,9 @@ def search(arguments: argparse.Namespace) -> int:
     with KnowledgeBase.open(arguments.kb, create=False) as kb:
         found = kb.retrieve(query, arguments.k)
     if arguments.json:
-        print_json(
-            {
-                "query": found.words,
-                "audio": arguments.audio,
-                "hits": [hit_dict(hit) for hit in found.hits],
-                "timings_ms": milliseconds(found.timings),
-            }
-        )
+        from wavrag.shapes import SearchShape
+
+        print_json({"audio": arguments.audio, **SearchShape.dump(found)})
         return 0
     if arguments.audio and found.words:
         note(f"heard: {found.words}")
@@ -58,7 +52,6 @@ def search(arguments: argparse.Namespace) -> int:
 def ask(arguments: argparse.Namespace) -> int:
     """Answer; 0 too when the honest answer is that nothing was found."""
     from wavrag.answer import reasons
-    from wavrag.jsonable import answer_dict
     from wavrag.rag import WavRAG
 
     reasoning = read_reasoning(arguments)
@@ -97,7 +90,9 @@ def ask(arguments: argparse.Namespace) -> int:
         _print_answer(answer, written, heard=bool(arguments.audio))
     said = _speak(answer, query, arguments)
     if arguments.json:
-        print_json(answer_dict(answer) | ({"spoken": said} if said else {}))
+        from wavrag.shapes import AnswerShape
+
+        print_json(AnswerShape.dump(answer) | ({"spoken": said} if said else {}))
     elif said:
         note(f"spoken by {said['engine']}: {said['path']}")
     return 0

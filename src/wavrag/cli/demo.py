@@ -21,7 +21,6 @@ def demo(arguments: argparse.Namespace) -> int:
         WavRAGError: an answer has no citation, so that a broken installation does not look well.
     """
     from wavrag.demo import DATA
-    from wavrag.jsonable import answer_dict
     from wavrag.rag import WavRAG
 
     questions = json.loads((DATA / "questions" / "questions.json").read_text(encoding="utf-8"))
@@ -46,7 +45,10 @@ def demo(arguments: argparse.Namespace) -> int:
                 "the demo found no answer: run `wavrag doctor` and report what it says"
             )
     if arguments.json:
-        print_json({"spoken": answer_dict(spoken_answer), "typed": answer_dict(typed_answer)})
+        from wavrag.shapes import AnswerShape
+
+        answers = {"spoken": spoken_answer, "typed": typed_answer}
+        print_json({name: AnswerShape.dump(answer) for name, answer in answers.items()})
         return 0
     _show(f"Spoken question: {short_path(str(recording))}", spoken_answer)
     print(f"  (heard as: {spoken_answer.question})")

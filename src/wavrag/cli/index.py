@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,9 @@ def index(arguments: argparse.Namespace) -> int:
             report.removed = kb.prune(arguments.paths)
         where = short_path(str(kb.directory.absolute()))
     if arguments.json:
-        print_json({"kb": where, **asdict(report)})
+        from wavrag.shapes import AddReportShape
+
+        print_json({"kb": where, **AddReportShape.dump(report)})
     else:
         _summarise(report, where)
     return 1 if report.skipped else 0

@@ -57,12 +57,12 @@ def info(arguments: argparse.Namespace) -> int:
 
 def list_documents(arguments: argparse.Namespace) -> int:
     """Every document."""
-    from wavrag.kb import document_dict
-
     with _open(arguments) as kb:
         documents = kb.documents()
     if arguments.json:
-        print_json([document_dict(document) for document in documents])
+        from wavrag.shapes import DocumentShape
+
+        print_json([DocumentShape.dump(document) for document in documents])
         return 0
     for document in documents:
         length = f"{duration(document.seconds):>9}" if document.modality == "audio" else " " * 9
@@ -109,14 +109,14 @@ def export(arguments: argparse.Namespace) -> int:
     """Write every passage as a line of JSON, and the vectors if asked."""
     import numpy as np
 
-    from wavrag.jsonable import passage_dict
+    from wavrag.shapes import PassageShape
 
     vectors = []
     try:
         with _open(arguments) as kb, _target(arguments.out) as file:
             dim = kb.embedder.spec.dim
             for record in kb.scan():
-                print(json.dumps(passage_dict(record.passage), ensure_ascii=False), file=file)
+                print(json.dumps(PassageShape.dump(record.passage), ensure_ascii=False), file=file)
                 if arguments.vectors:
                     vectors.append(record.vector)
         if arguments.vectors:

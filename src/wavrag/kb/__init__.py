@@ -2,7 +2,7 @@
 
 from wavrag.kb.ingest import FileScan, IngestOptions, Unit, clip_of, find_files, passages_of
 from wavrag.kb.knowledge_base import CANDIDATES, KnowledgeBase, Retrieval
-from wavrag.kb.report import AddReport, Progress, ProgressSink, document_dict
+from wavrag.kb.report import AddReport, Progress, ProgressSink
 
 __all__ = [
     "CANDIDATES",
@@ -15,7 +15,6 @@ __all__ = [
     "Retrieval",
     "Unit",
     "clip_of",
-    "document_dict",
     "find_files",
     "passages_of",
 ]

@@ -1,12 +1,10 @@
-"""What adding documents did, while it happens and at the end, and a document in JSON."""
+"""What adding documents did while it happens and at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
-
-from wavrag.store import StoredDocument
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +54,3 @@ class AddReport:
     passages: int = 0
     audio_seconds: float = 0.0
     seconds: float = 0.0
-
-
-def document_dict(document: StoredDocument) -> dict[str, Any]:
-    """A document in JSON, the same on the command line and wherever else; `seconds` of sound."""
-    return {
-        "id": document.id,
-        "title": document.title,
-        "source": document.source,
-        "modality": document.modality,
-        "passages": document.passages,
-        "seconds": document.seconds,
-        "metadata": dict(document.metadata),
-    }

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from wavrag.jsonable import answer_dict, hit_dict, milliseconds
 from wavrag.types import Answer, Hit
 
 EndReason: TypeAlias = Literal["silence", "asked", "longest", "finished"]
@@ -212,14 +211,16 @@ def event_dict(event: Event) -> dict[str, Any]:
 
 
 def _field(name: str, value: Any) -> Any:
+    from wavrag.shapes import AnswerShape, HitShape
+
     if isinstance(value, Answer):
-        return answer_dict(value)
+        return AnswerShape.dump(value)
     if isinstance(value, Span):
-        return milliseconds({"start_ms": value.start_ms, "end_ms": value.end_ms})
+        return {"start_ms": round(value.start_ms, 1), "end_ms": round(value.end_ms, 1)}
     if name == "hits":
-        return [hit_dict(hit) for hit in value]
+        return [HitShape.dump(hit) for hit in value]
     if name == "timings":
-        return milliseconds(value)
+        return {stage: round(duration, 1) for stage, duration in value.items()}
     if isinstance(value, float):
         return round(value, 1 if name.endswith("_ms") else 4)
     return value

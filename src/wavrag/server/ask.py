@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
 from wavrag.answer import RetrievalResult, reasons
 from wavrag.errors import InputError, WavRAGError
-from wavrag.jsonable import answer_dict, hit_dict, milliseconds
 from wavrag.server.answering import Event, EventStream, sse, until_gone, whole, written
 from wavrag.server.bodies import (
     LONGEST_IN_URL,
@@ -24,7 +23,8 @@ from wavrag.server.bodies import (
 )
 from wavrag.server.problems import message_of, problem, status_of
 from wavrag.server.room import Room, room_of
-from wavrag.server.shapes import AnswerShape, SearchShape, problems
+from wavrag.server.shapes import problems
+from wavrag.shapes import AnswerShape, RetrievalShape, SearchShape
 from wavrag.types import Answer
 from wavrag.types import Query as Asked
 
@@ -57,13 +57,7 @@ async def search(request: Request, room: Shared) -> Response:
 
 async def _searched(room: Room, query: Asked, k: int) -> Response:
     found = await room.compute("search", room.rag.kb.retrieve, query, k)
-    return JSONResponse(
-        {
-            "query": found.words,
-            "hits": [hit_dict(hit) for hit in found.hits],
-            "timings_ms": milliseconds(found.timings),
-        }
-    )
+    return JSONResponse(SearchShape.dump(found))
 
 
 @router.post(
@@ -98,7 +92,7 @@ async def ask(request: Request, room: Shared) -> Response:
     if asked.stream or "text/event-stream" in request.headers.get("accept", ""):
         first = await until_gone(request, anext(events))
         return EventStream(_told(first, events))
-    return JSONResponse(answer_dict(await until_gone(request, whole(events))))
+    return JSONResponse(AnswerShape.dump(await until_gone(request, whole(events))))
 
 
 async def _told(first: Event, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
@@ -115,13 +109,8 @@ async def _told(first: Event, events: AsyncGenerator[Event, None]) -> AsyncGener
 def _event(event: Event) -> bytes:
     match event:
         case RetrievalResult():
-            found: dict[str, Any] = {
-                "question": event.question,
-                "hits": [hit_dict(hit) for hit in event.hits],
-                "timings_ms": milliseconds(event.timings),
-            }
-            return sse(found, "hits")
+            return sse(RetrievalShape.dump(event), "hits")
         case Answer():
-            return sse(answer_dict(event), "answer")
+            return sse(AnswerShape.dump(event), "answer")
         case _:
             return sse({"text": event}, "delta")

@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from wavrag.errors import WavRAGError
 from wavrag.generate import GenerateOptions
-from wavrag.jsonable import answer_dict
 from wavrag.server.answering import Event, EventStream, sse, until_gone, whole, written
 from wavrag.server.bodies import MOST_TOKENS, Words, decoded, spoken
 from wavrag.server.embeddings import AudioPart, Part, TextInput
@@ -27,6 +26,7 @@ from wavrag.server.models import CHAT, check_model
 from wavrag.server.problems import RequestError, message_of, problem, status_of
 from wavrag.server.room import Room, room_of
 from wavrag.server.shapes import CompletionShape, problems
+from wavrag.shapes import AnswerShape
 from wavrag.types import Answer, Query, Turn
 
 MOST_MESSAGES = 200
@@ -166,7 +166,7 @@ class _Reply:
             **head,
             "choices": [choice],
             "usage": _usage(answer),
-            "wavrag": answer_dict(answer),
+            "wavrag": AnswerShape.dump(answer),
         }
 
     async def chunks(
@@ -182,7 +182,7 @@ class _Reply:
                     if isinstance(event, str):
                         yield self._chunk({"content": event})
                     elif isinstance(event, Answer):
-                        yield self._chunk({}, "stop", wavrag=answer_dict(event))
+                        yield self._chunk({}, "stop", wavrag=AnswerShape.dump(event))
                         if self._with_usage:
                             yield self._data(choices=[], usage=_usage(event))
             except WavRAGError as error:

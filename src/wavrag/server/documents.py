@@ -13,15 +13,12 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from wavrag import audio
 from wavrag.audio import encode, media_type
 from wavrag.errors import AudioError
-from wavrag.jsonable import passage_dict
-from wavrag.kb import document_dict
 from wavrag.server.jobs import IndexJob, Upload, job_dict, sync_folder
 from wavrag.server.kinds import MEDIA_TYPES, check_file
 from wavrag.server.problems import RequestError
 from wavrag.server.receive import Form, received
 from wavrag.server.room import Room, room_of
 from wavrag.server.shapes import (
-    DocumentShape,
     DocumentsShape,
     DocumentTextShape,
     JobShape,
@@ -29,6 +26,7 @@ from wavrag.server.shapes import (
     problems,
 )
 from wavrag.server.writer import generated_name
+from wavrag.shapes import DocumentShape, PassageShape
 from wavrag.store import StoredDocument
 from wavrag.types import Passage, Scalar
 
@@ -157,7 +155,7 @@ async def documents(
         and (wanted in document.title.casefold() or wanted in document.source.casefold())
     ]
     found.sort(key=lambda document: (document.title.casefold(), document.id))
-    shown = [document_dict(document) for document in found[offset : offset + limit]]
+    shown = [DocumentShape.dump(document) for document in found[offset : offset + limit]]
     return JSONResponse({"documents": shown, "total": len(found)})
 
 
@@ -217,8 +215,9 @@ async def words(room: Shared, document_id: str) -> Response:
     """The words of a document, and its passages; a heading between passages is not among them."""
     passages = await _passages(room, document_id)
     text = _joined(passages)
-    contents = [passage_dict(passage) for passage in passages]
-    return JSONResponse({**document_dict(_summary(passages)), "text": text, "contents": contents})
+    contents = [PassageShape.dump(passage) for passage in passages]
+    summary = DocumentShape.dump(_summary(passages))
+    return JSONResponse({**summary, "text": text, "contents": contents})
 
 
 def _joined(passages: list[Passage]) -> str:
@@ -238,7 +237,7 @@ def _joined(passages: list[Passage]) -> str:
 @router.get("/documents/{document_id:path}", response_model=DocumentShape, responses=problems(404))
 async def document(room: Shared, document_id: str) -> Response:
     """A document."""
-    return JSONResponse(document_dict(_summary(await _passages(room, document_id))))
+    return JSONResponse(DocumentShape.dump(_summary(await _passages(room, document_id))))
 
 
 @router.delete(

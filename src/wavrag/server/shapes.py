@@ -1,4 +1,4 @@
-"""The shapes of replies in the OpenAPI description; `wavrag.jsonable` makes them."""
+"""The shapes of replies that only the server gives, in the OpenAPI description."""
 
 from __future__ import annotations
 
@@ -6,108 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-Scalar = str | int | float | bool
-
-
-class PassageShape(BaseModel):
-    """A passage: seconds for recordings, offsets in characters for texts."""
-
-    id: str
-    document_id: str
-    modality: str
-    source: str
-    title: str
-    location: str
-    text: str | None
-    metadata: dict[str, Scalar]
-    start: float | None = None
-    end: float | None = None
-    char_start: int | None = None
-    char_end: int | None = None
-    section: str | None = None
-    page: int | None = None
-
-
-class HitShape(PassageShape):
-    """A passage that was found."""
-
-    rank: int
-    score: float
-    legs: dict[str, float]
-
-
-class CitationShape(PassageShape):
-    """A passage that an answer cites under a number."""
-
-    number: int
-    quote: str
-
-
-class SearchShape(BaseModel):
-    """What a search found."""
-
-    query: str | None
-    hits: list[HitShape]
-    timings_ms: dict[str, float]
-
-
-class GivenHitShape(HitShape):
-    """A hit, and whether the generator got its words or its sound."""
-
-    given: str
-
-
-class AbstainedShape(BaseModel):
-    """Why no answer was written."""
-
-    reason: str
-    detail: str
-
-
-class SupportShape(BaseModel):
-    """Whether what a sentence of an answer cites says it."""
-
-    start: int
-    end: int
-    text: str
-    cited: list[int]
-    checkable: bool
-    supported: bool
-
-
-class AnswerShape(BaseModel):
-    """An answer with all that it rests on."""
-
-    question: str | None
-    searched: str | None
-    answer: str
-    found: bool
-    abstained: AbstainedShape | None
-    withheld: str
-    citations: list[CitationShape]
-    support: list[SupportShape]
-    hits: list[GivenHitShape]
-    generator: str
-    paths: list[dict[str, Any]]
-    chosen: int | None
-    chosen_by: str | None
-    saved: int
-    invented_citations: int
-    timings_ms: dict[str, float]
-    usage: dict[str, dict[str, int]]
-    cost: float | None
-
-
-class DocumentShape(BaseModel):
-    """A document."""
-
-    id: str
-    title: str
-    source: str
-    modality: str
-    passages: int
-    seconds: float
-    metadata: dict[str, Scalar]
+from wavrag.shapes import AnswerShape, DocumentShape, PassageShape
 
 
 class DocumentsShape(BaseModel):

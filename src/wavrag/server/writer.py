@@ -7,7 +7,6 @@ import re
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from wavrag.errors import WavRAGError
 from wavrag.kb import KnowledgeBase, Progress
 from wavrag.server.jobs import IndexJob, JobFolder, Upload, now
 from wavrag.server.options import ServerOptions
+from wavrag.shapes import AddReportShape, ProgressShape
 from wavrag.types import Document
 
 logger = logging.getLogger(__name__)
@@ -187,16 +187,14 @@ class Writer:
             if source is not None and source != self._source(document_id):
                 self._discard(source)
         names = {str(self._uploads / upload.file): upload.name for upload in job.uploads}
-        told = asdict(report)
-        told["skipped"] = [
-            {"name": names.get(path, path), "reason": reason.replace(path, names.get(path, path))}
-            for path, reason in [*skipped, *report.skipped]
-        ]
-        told["notes"] = [
-            {"name": names.get(path, path), "note": note.replace(path, names.get(path, path))}
-            for path, note in report.notes
-        ]
-        return told
+        report.skipped[:0] = skipped
+        for pairs in (report.skipped, report.notes):
+            # Clients know their own file names, not the paths of this machine.
+            pairs[:] = [
+                (names.get(path, path), text.replace(path, names.get(path, path)))
+                for path, text in pairs
+            ]
+        return AddReportShape.dump(report)
 
     def _remove(self, job: IndexJob) -> dict[str, Any]:
         sources = [self._source(document_id) for document_id in job.document_ids]
@@ -244,6 +242,4 @@ class _Watch:
         if progress.audio_seconds - self._before > 2 * self._max_seconds:
             # Windows overlap, so that their sum is more than the recording's length.
             raise _TooLong
-        shown = asdict(progress)
-        del shown["current"]
-        self._job.progress = shown
+        self._job.progress = ProgressShape.dump(progress)

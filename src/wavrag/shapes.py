@@ -1,0 +1,272 @@
+"""The JSON shape of every result, as pydantic models.
+
+The command line (`--json`), HTTP replies, server-sent events, WebSocket events and the OpenAPI
+description all derive from these models. `SearchShape.dump(result)` gives plain JSON data; a model
+reads any object whose attributes have the names of its fields.
+
+Import this module inside functions only: pydantic takes 0.1 s to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from wavrag.types import (
+    AbstainReason,
+    ChosenBy,
+    Leg,
+    Modality,
+    Passage,
+    Scalar,
+    SourceForm,
+)
+
+
+def _rounded(digits: int) -> AfterValidator:
+    return AfterValidator(lambda value: round(value, digits))
+
+
+Milliseconds = Annotated[float, _rounded(1)]
+LegScore = Annotated[float, _rounded(4)]
+FusedScore = Annotated[float, _rounded(6)]
+TimingsMs = dict[str, Milliseconds]
+
+_AUDIO_FIELDS = frozenset({"start", "end"})
+_TEXT_FIELDS = frozenset({"char_start", "char_end", "section", "page"})
+
+
+class Shape(BaseModel):
+    """A JSON object that reads its fields from the attributes of a result."""
+
+    model_config = ConfigDict(validate_by_name=True)
+
+    @classmethod
+    def dump(cls, source: Any) -> dict[str, Any]:
+        """The JSON data of a result.
+
+        Args:
+            source: an object with the attributes that the fields name, or a mapping.
+        """
+        return cls.model_validate(source).to_json()
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON data; fields that do not apply to the result are left out."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    @classmethod
+    def read(cls, source: Any) -> dict[str, Any]:
+        """Values of the fields, from attributes named by the field's alias or the field itself."""
+        values = {}
+        for name, info in cls.model_fields.items():
+            attribute = info.validation_alias or name
+            assert isinstance(attribute, str)
+            if hasattr(source, attribute):
+                values[name] = getattr(source, attribute)
+        return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_attributes(cls, source: Any) -> Any:
+        return source if isinstance(source, cls | Mapping) else cls.read(source)
+
+
+class PassageShape(Shape):
+    """A passage: seconds for a recording, character offsets for a text."""
+
+    id: str
+    document_id: str
+    modality: Modality
+    source: str
+    title: str
+    location: str
+    start: float | None = None
+    end: float | None = None
+    char_start: int | None = None
+    char_end: int | None = None
+    section: str | None = None
+    page: int | None = None
+    text: str | None
+    metadata: dict[str, Scalar]
+
+    @classmethod
+    def read(cls, source: Any) -> dict[str, Any]:
+        """Values of the fields that apply to the passage's modality."""
+        if not isinstance(source, Passage):
+            # A hit or a citation: its JSON is flat, so the passage's fields stand beside its own.
+            return {**super().read(source), **PassageShape.read(source.passage)}
+        hidden = _TEXT_FIELDS if source.modality == "audio" else _AUDIO_FIELDS
+        return {name: value for name, value in super().read(source).items() if name not in hidden}
+
+
+class HitShape(PassageShape):
+    """A retrieved passage with its rank and scores."""
+
+    rank: int
+    score: FusedScore
+    legs: dict[Leg, LegScore]
+
+
+class GivenHitShape(HitShape):
+    """A hit, and the form in which the generator received it."""
+
+    given: SourceForm
+
+
+class CitationShape(PassageShape):
+    """A passage that the answer cites by number."""
+
+    number: int
+    quote: str
+
+
+class SearchShape(Shape):
+    """The result of a search."""
+
+    query: str | None = Field(validation_alias="words")
+    hits: list[HitShape]
+    timings_ms: TimingsMs = Field(validation_alias="timings")
+
+
+class RetrievalShape(Shape):
+    """The hits that an answer will rest on."""
+
+    question: str | None
+    hits: list[HitShape]
+    timings_ms: TimingsMs = Field(validation_alias="timings")
+
+
+class AbstentionShape(Shape):
+    """The reason for not answering."""
+
+    reason: AbstainReason
+    detail: str
+
+
+class SupportShape(Shape):
+    """Whether the passages that a sentence cites support it; offsets in the answer's text."""
+
+    start: int
+    end: int
+    text: str
+    cited: list[int]
+    checkable: bool
+    supported: bool
+
+
+class PathShape(Shape):
+    """One reasoning path; `tokens` is null if the generator does not report them."""
+
+    text: str
+    answer: str
+    finished: bool
+    error: str
+    ms: Milliseconds
+    tokens: dict[Literal["in", "out"], int] | None
+
+    @classmethod
+    def read(cls, source: Any) -> dict[str, Any]:
+        """Values of the fields; tokens under the keys that `usage` of an answer has, too."""
+        usage = source.usage
+        tokens = {"in": usage.input, "out": usage.output} if usage else None
+        return {**super().read(source), "tokens": tokens}
+
+
+class AnswerShape(Shape):
+    """An answer with its citations, hits, checks and timings."""
+
+    question: str | None
+    searched: str | None
+    answer: str = Field(validation_alias="text")
+    found: bool
+    abstained: AbstentionShape | None
+    withheld: str
+    citations: list[CitationShape]
+    support: list[SupportShape]
+    generator: str
+    paths: list[PathShape]
+    chosen: int | None
+    chosen_by: ChosenBy | None
+    saved: int
+    invented_citations: int
+    timings_ms: TimingsMs = Field(validation_alias="timings")
+    usage: dict[str, dict[str, int]]
+    cost: float | None
+    hits: list[GivenHitShape]
+
+    @classmethod
+    def read(cls, source: Any) -> dict[str, Any]:
+        """Values of the fields; each hit takes the form in which it was given."""
+        values = super().read(source)
+        values["hits"] = [
+            {**HitShape.read(hit), "given": form}
+            for hit, form in zip(source.hits, source.given, strict=True)
+        ]
+        return values
+
+
+class DocumentShape(Shape):
+    """A document of the knowledge base; `seconds` of audio, 0 for a text."""
+
+    id: str
+    title: str
+    source: str
+    modality: Modality
+    passages: int
+    seconds: float
+    metadata: dict[str, Scalar]
+
+
+class SkippedShape(Shape):
+    """A source that could not be added, and why."""
+
+    source: str
+    reason: str
+
+
+class NoteShape(Shape):
+    """A source that was added with a reservation."""
+
+    source: str
+    note: str
+
+
+class AddReportShape(Shape):
+    """What adding did to each document; lengths of audio and of the run in seconds."""
+
+    added: list[str]
+    updated: list[str]
+    unchanged: list[str]
+    removed: list[str]
+    skipped: list[SkippedShape]
+    notes: list[NoteShape]
+    passages: int
+    audio_seconds: float
+    seconds: float
+
+    @classmethod
+    def read(cls, source: Any) -> dict[str, Any]:
+        """Values of the fields; pairs of a report become objects."""
+        return {
+            **super().read(source),
+            "skipped": [{"source": name, "reason": reason} for name, reason in source.skipped],
+            "notes": [{"source": name, "note": note} for name, note in source.notes],
+        }
+
+
+class ProgressShape(Shape):
+    """Counts of a run that adds documents; the document being read is left out."""
+
+    documents: int
+    total: int
+    passages: int
+    audio_seconds: float
+
+
+class RemovalShape(Shape):
+    """Documents that were removed, and how many passages they had."""
+
+    removed: list[str]
+    passages: int
