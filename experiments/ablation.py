@@ -48,7 +48,7 @@ from wavrag.embed import (
     Workers,
     check_inputs,
     load_session,
-    spans,
+    word_spans,
 )
 from wavrag.evaluate import UNTITLED, Legs, paired_bootstrap
 from wavrag.speech import NEUTRAL, load_engine
@@ -128,7 +128,7 @@ class Staged(Embedder):
         letters = self._session.run(None, {"samples": samples[None]})[0]
         if self._listed:
             return " ".join(word.text for word in self._lexicon.words(letters))
-        return " ".join(spelled for spelled, *_ in spans(letters))
+        return " ".join(spelled for spelled, *_ in word_spans(letters))
 
 
 @dataclass(frozen=True, slots=True)

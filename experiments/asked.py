@@ -24,7 +24,7 @@ from wavrag.embed import Embedder, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate import DEPTH, LEGS, Legs, best_passages, evaluate_run
 from wavrag.kb import IngestOptions, KnowledgeBase
-from wavrag.types import Document, Hit, Query, Scored
+from wavrag.types import Document, Hit, Query, ScoredPassage
 
 HITS = 200  # deep enough for the ten best of each leg alone
 RETRIEVER, CASCADE = "wavretriever-mini", "cascade"
@@ -139,8 +139,8 @@ class Asked:
         retrieval = self.kb.retrieve(query, HITS)
         hits = retrieval.hits
         entry_of = {hit.passage.document_id: hit.passage.document_id for hit in hits}
-        lists: dict[Legs, list[Scored] | Sequence[Hit]] = {
-            leg: [Scored(hit.passage, hit.legs[leg]) for hit in hits if leg in hit.legs]
+        lists: dict[Legs, list[ScoredPassage] | Sequence[Hit]] = {
+            leg: [ScoredPassage(hit.passage, hit.legs[leg]) for hit in hits if leg in hit.legs]
             for leg in ("dense", "lexical")
         }
         lists["fused"] = hits

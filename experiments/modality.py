@@ -36,7 +36,7 @@ from wavrag.kb import IngestOptions, Unit, passages_of
 from wavrag.search import reciprocal_rank_fusion
 from wavrag.speech import NEUTRAL, load_engine
 from wavrag.store import bm25, query_words
-from wavrag.types import Document, EmbedInput, Float32, Leg, Modality, Passage, Scored
+from wavrag.types import Document, EmbedInput, Float32, Leg, Modality, Passage, ScoredPassage
 
 SYSTEMS = ("wavretriever-mini", "cascade")
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # of facts that are recordings
@@ -244,7 +244,7 @@ class _Mixture:
         self._words = [base.words[row] for row in self._rows]
         self._queries, self._asked = base.queries[way], base.asked[way]
         self._query: Modality = "text" if way == WRITTEN else "audio"
-        self._lexical: dict[int, list[Scored]] = {}
+        self._lexical: dict[int, list[ScoredPassage]] = {}
 
     @cached_property
     def _scales(self) -> Any:
@@ -261,28 +261,28 @@ class _Mixture:
             scores = calibrate(scores, self._kinds, self._query, own)
         ranked = self._best(scores.tolist())
         if method in (FUSED, FUSED_CALIBRATED):
-            legs: dict[Leg, list[Scored]] = {
+            legs: dict[Leg, list[ScoredPassage]] = {
                 "dense": ranked[:CANDIDATES],
                 "lexical": self._by_words(number),
             }
-            fused = [Scored(hit.passage, hit.score) for hit in reciprocal_rank_fusion(legs)]
+            fused = [ScoredPassage(hit.passage, hit.score) for hit in reciprocal_rank_fusion(legs)]
             known = {hit.passage.id for hit in fused}
             ranked = fused + [hit for hit in ranked if hit.passage.id not in known]
         order = list(dict.fromkeys(fact_of(hit.passage) for hit in ranked))
         gold = next(hit.passage.modality for hit in ranked if fact_of(hit.passage) == id)
         return Outcome(order.index(id) + 1, ranked[0].passage.modality, gold)
 
-    def _by_words(self, number: int) -> list[Scored]:
+    def _by_words(self, number: int) -> list[ScoredPassage]:
         if number not in self._lexical:
             scores = bm25(query_words(self._asked[number]), self._words)
             ranked = self._best(scores)
             self._lexical[number] = [hit for hit in ranked if hit.score > 0][:CANDIDATES]
         return self._lexical[number]
 
-    def _best(self, scores: Sequence[float]) -> list[Scored]:
+    def _best(self, scores: Sequence[float]) -> list[ScoredPassage]:
         pairs = zip(self._passages, scores, strict=True)
         return sorted(
-            itertools.starmap(Scored, pairs), key=lambda hit: (-hit.score, hit.passage.id)
+            itertools.starmap(ScoredPassage, pairs), key=lambda hit: (-hit.score, hit.passage.id)
         )
 
 

@@ -14,7 +14,7 @@ from wavrag.embed import FakeEmbedder, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate import evaluate_embedder
 from wavrag.evaluate.retrieval import best_passages, check_modalities, documents_of
-from wavrag.types import Passage, Scored
+from wavrag.types import Passage, ScoredPassage
 
 RATE = 16_000
 CORPUS = [
@@ -173,7 +173,9 @@ def test_an_entry_of_text_and_sound_is_two_documents(tmp_path: Path) -> None:
 def test_an_entry_counts_with_its_best_passage() -> None:
     entry_of = {"a": "a", "a\taudio": "a", "b": "b", "c": "c", "q": "q"}
     passages = [("a", 0, 0.2), ("b", 0, 0.9), ("a\taudio", 3, 0.9), ("c", 0, 0.5), ("q", 0, 1.0)]
-    scored = [Scored(Passage(document, ordinal), score) for document, ordinal, score in passages]
+    scored = [
+        ScoredPassage(Passage(document, ordinal), score) for document, ordinal, score in passages
+    ]
     assert list(best_passages(scored, entry_of, "q")) == ["a", "b", "c"]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wavrag.embed.lexicon import LETTERS, NUMBER, Lexicon, likelihoods, spans
+from wavrag.embed.lexicon import LETTER_INDEX, LETTERS, Lexicon, likelihoods, word_spans
 from wavrag.train.mini import letters
 from wavrag.types import Float32
 
@@ -13,9 +13,9 @@ def posteriors(frames: str, sure: float = 0.9, other: dict[int, str] | None = No
     """A frame a character, `_` for a blank; `other` names second best letters of frames."""
     table = np.full((len(frames), len(LETTERS) + 1), (1 - sure) / len(LETTERS))
     for at, letter in enumerate(frames):
-        table[at, NUMBER.get(letter, 0)] = sure
+        table[at, LETTER_INDEX.get(letter, 0)] = sure
         if other and at in other:
-            table[at, NUMBER[other[at]]] = sure * 0.8
+            table[at, LETTER_INDEX[other[at]]] = sure * 0.8
     table /= table.sum(1, keepdims=True)
     return np.log(table).astype(np.float32)
 
@@ -27,24 +27,24 @@ def lexicon(**counts: int) -> Lexicon:
 
 
 def test_training_and_product_know_the_same_letters() -> None:
-    assert (letters.LETTERS, letters.NUMBER) == (LETTERS, NUMBER)
+    assert (letters.LETTERS, letters.LETTER_INDEX) == (LETTERS, LETTER_INDEX)
 
 
 def test_words_with_their_frames() -> None:
-    found = spans(posteriors("__a_nn_n_ bb_  c"))
+    found = word_spans(posteriors("__a_nn_n_ bb_  c"))
     assert [(letters, start, end) for letters, start, end, _ in found] == [
         ("ann", 2, 8), ("b", 10, 12), ("c", 15, 16),
     ]  # fmt: skip
     assert found[0][3] == pytest.approx(0.9, abs=0.01)
-    assert spans(posteriors("____")) == []
-    assert spans(posteriors("")) == []
+    assert word_spans(posteriors("____")) == []
+    assert word_spans(posteriors("")) == []
 
 
 def brute(log_posteriors: Float32, word: str) -> float:
     """The sum over every path that collapses to the word; the space counts as a blank."""
     frames = np.exp(log_posteriors.astype(np.float64))
     blank = np.maximum(frames[:, 0], frames[:, 1])
-    symbols = [0, *(NUMBER[letter] for letter in sorted(set(word)))]
+    symbols = [0, *(LETTER_INDEX[letter] for letter in sorted(set(word)))]
     total = 0.0
     for path in product(symbols, repeat=len(frames)):
         if letters.collapse(path) == word:

@@ -295,4 +295,4 @@ def test_what_hears_another_rate_says_that_it_cannot_index_recordings(
     with KnowledgeBase.open(tmp_path, embedder=f"clap:{tiny_clap}") as kb:
         report = kb.add([Document("a", clip=tone(1.0, 16_000)), Document("b", text="a bell")])
         assert report.added == ["b"]
-        assert "needs 48000 Hz" in report.skipped[0][1]
+        assert "hears 48000 Hz" in report.skipped[0][1]

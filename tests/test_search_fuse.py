@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from wavrag.search import reciprocal_rank_fusion
-from wavrag.types import Passage, Scored
+from wavrag.types import Passage, ScoredPassage
 
 
 def leg(*names, scores=None):
     values = scores or [1.0 - i / 10 for i in range(len(names))]
-    return [Scored(Passage(name, 0), s) for name, s in zip(names, values, strict=True)]
+    return [ScoredPassage(Passage(name, 0), s) for name, s in zip(names, values, strict=True)]
 
 
 def summary(hits):

@@ -19,7 +19,7 @@ SourceForm: TypeAlias = Literal["sound", "words", "caption", "nothing"]
 AbstainReason: TypeAlias = Literal["nothing retrieved", "weak retrieval", "nothing supported"]
 Scalar: TypeAlias = str | int | float | bool
 Metadata: TypeAlias = Mapping[str, Scalar]
-NoteSink: TypeAlias = Callable[[str], None]  # told of what is worth knowing but no error
+NoteCallback: TypeAlias = Callable[[str], None]  # told of what is worth knowing but no error
 
 _NO_METADATA: Metadata = MappingProxyType({})
 
@@ -160,7 +160,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredPassage:
     """A passage with the score of one leg, higher is better."""
 
     passage: Passage

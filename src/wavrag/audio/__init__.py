@@ -7,7 +7,7 @@ from wavrag.audio.encoding import AudioFormat, encode, media_type
 from wavrag.audio.mixer import Mixer
 from wavrag.audio.prosody import Prosody, measure_prosody
 from wavrag.audio.resampling import SAMPLE_RATE, resample
-from wavrag.audio.source import AUDIO_SUFFIXES, opened
+from wavrag.audio.source import AUDIO_SUFFIXES, open_audio
 from wavrag.audio.vad import VAD_FRAME, voice_detector
 from wavrag.audio.windows import WindowOptions, windows
 from wavrag.audio.write import wav_bytes, write_wav
@@ -30,7 +30,7 @@ __all__ = [
     "measure_level",
     "measure_prosody",
     "media_type",
-    "opened",
+    "open_audio",
     "resample",
     "reverberate",
     "stream",

@@ -9,9 +9,9 @@ import numpy as np
 
 from wavrag.audio.decoder import Decoder
 from wavrag.audio.resampling import SAMPLE_RATE
-from wavrag.audio.source import AudioFile, name_of, opened, undecodable
+from wavrag.audio.source import AudioFile, name_of, open_audio, undecodable
 from wavrag.errors import AudioError
-from wavrag.types import Clip, Float32, NoteSink
+from wavrag.types import Clip, Float32, NoteCallback
 
 
 def load(
@@ -19,7 +19,7 @@ def load(
     sample_rate: int = SAMPLE_RATE,
     start: float = 0.0,
     end: float | None = None,
-    on_note: NoteSink | None = None,
+    on_note: NoteCallback | None = None,
 ) -> Clip:
     """Decode a recording, or a span of it, into memory: `stream` in one piece.
 
@@ -35,7 +35,7 @@ def stream(
     sample_rate: int = SAMPLE_RATE,
     start: float = 0.0,
     end: float | None = None,
-    on_note: NoteSink | None = None,
+    on_note: NoteCallback | None = None,
 ) -> Iterator[Float32]:
     """Decode a recording, or a span of it, block by block.
 
@@ -44,7 +44,7 @@ def stream(
     timestamps leave a gap, silence fills it. What is damaged is left out and `on_note` is told.
 
     Args:
-        file: a path or a binary file; see `opened`.
+        file: a path or a binary file; see `open_audio`.
         sample_rate: Hz wanted.
         start: second to begin at; it is sought where the format allows, and met within 50 ms.
         end: second to stop at; None for the end of the recording.
@@ -61,7 +61,7 @@ def stream(
     wanted = math.inf if end is None else round((end - start) * sample_rate)
     given = 0
     for seek in (True, False):
-        with opened(file) as source:
+        with open_audio(file) as source:
             decoder = Decoder(source, sample_rate)
             if seek and not decoder.seek(start):
                 continue  # the format cannot: decode from the beginning instead

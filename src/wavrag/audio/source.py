@@ -79,7 +79,7 @@ def name_of(file: AudioFile) -> str:
 
 
 @contextmanager
-def opened(file: AudioFile) -> Iterator[AudioSource]:
+def open_audio(file: AudioFile) -> Iterator[AudioSource]:
     """Open a recording and find its sound; whatever was opened here is closed at the end.
 
     Args:

@@ -10,7 +10,7 @@ from wavrag.cli.output import Bar, UsageError, note, print_json, short_path
 
 if TYPE_CHECKING:
     from wavrag.data import Speaker
-    from wavrag.types import NoteSink
+    from wavrag.types import NoteCallback
 
 MIXED = "mixed"
 NAMES = (
@@ -89,7 +89,7 @@ def tasks(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _published(arguments: argparse.Namespace, skip: NoteSink) -> tuple[int, int]:
+def _published(arguments: argparse.Namespace, skip: NoteCallback) -> tuple[int, int]:
     from wavrag.data import TaskOptions, make_task
 
     options = TaskOptions(

@@ -25,7 +25,7 @@ from wavrag.audio import load
 from wavrag.data.records import Content, TrainingRecord, numbered_lines, record_of, reject
 from wavrag.embed import Embedder, EmbedderSpec, check_inputs
 from wavrag.errors import EmbedderError, InputError
-from wavrag.types import EmbedInput, Float32, NoteSink, Role
+from wavrag.types import EmbedInput, Float32, NoteCallback, Role
 
 Rows: TypeAlias = npt.NDArray[np.intp]
 
@@ -161,7 +161,7 @@ def mine_negatives(
     corpus: Iterable[Content] = (),
     options: MineOptions | None = None,
     *,
-    note: NoteSink | None = None,
+    note: NoteCallback | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Mined:
     """Append hard negatives to records.
@@ -268,7 +268,9 @@ def _compare(
     )
 
 
-def read_entries(path: str | os.PathLike[str], note: NoteSink | None = None) -> Iterator[Content]:
+def read_entries(
+    path: str | os.PathLike[str], note: NoteCallback | None = None
+) -> Iterator[Content]:
     """Stream a file of JSON Lines, an entry a line; relative paths are taken from its folder.
 
     Raises:
@@ -291,7 +293,7 @@ def read_entries(path: str | os.PathLike[str], note: NoteSink | None = None) -> 
 class _Pool:
     """Distinct entries, and where each content and each wording is among them."""
 
-    note: NoteSink | None
+    note: NoteCallback | None
     entries: list[Content] = field(default_factory=list)
     owners: list[str] = field(default_factory=list)
     _at: dict[str, int] = field(default_factory=dict)

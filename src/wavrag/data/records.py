@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from wavrag.errors import InputError
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 _ENTRY_KEYS = ("text", "audio", "start", "end", "said")
 _RECORD_KEYS = ("id", "query", "positives", "negatives", "source")
@@ -73,7 +73,7 @@ class TrainingRecord:
 
 
 def read_records(
-    path: str | os.PathLike[str], note: NoteSink | None = None
+    path: str | os.PathLike[str], note: NoteCallback | None = None
 ) -> Iterator[TrainingRecord]:
     """Stream the records of a file; relative paths of recordings are taken from its folder.
 
@@ -169,7 +169,7 @@ def numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
         raise InputError(f"{path} cannot be read: {error}") from error
 
 
-def reject(message: str, note: NoteSink | None) -> None:
+def reject(message: str, note: NoteCallback | None) -> None:
     """Tell `note` of something that is left out; without one, raise it."""
     if note is None:
         raise InputError(message)

@@ -8,14 +8,14 @@ from wavrag.embed.base import (
     unit_rows,
 )
 from wavrag.embed.fake import FakeEmbedder
-from wavrag.embed.lexicon import BLANK, LETTERS, NUMBER, Lexicon, spans
+from wavrag.embed.lexicon import BLANK, LETTER_INDEX, LETTERS, Lexicon, word_spans
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.model_specs import ModelSpec, write_spec
 from wavrag.embed.moonshine import moonshine_folder
 from wavrag.embed.recogniser import Recogniser
 from wavrag.embed.registry import load_embedder, load_recogniser
 from wavrag.embed.runtime import Workers, load_session
-from wavrag.embed.sentence_network import assemble, recordings, token_spans
+from wavrag.embed.sentence_network import audio_inputs, build_network, token_spans
 from wavrag.embed.wavretriever import (
     MIN_SAMPLES,
     WAVRETRIEVER_SPEC,
@@ -26,8 +26,8 @@ from wavrag.embed.wavretriever import (
 __all__ = [
     "BLANK",
     "LETTERS",
+    "LETTER_INDEX",
     "MIN_SAMPLES",
-    "NUMBER",
     "WAVRETRIEVER_SPEC",
     "WAVRETRIEVER_WEIGHTS",
     "EmbedResult",
@@ -40,15 +40,15 @@ __all__ = [
     "Recogniser",
     "WavRetrieverMini",
     "Workers",
-    "assemble",
+    "audio_inputs",
+    "build_network",
     "check_inputs",
     "load_embedder",
     "load_recogniser",
     "load_session",
     "moonshine_folder",
-    "recordings",
-    "spans",
     "token_spans",
     "unit_rows",
+    "word_spans",
     "write_spec",
 ]

@@ -20,7 +20,7 @@ from wavrag.types import Float32
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz0123456789'"
 BLANK, SPACE = 0, 1
-NUMBER = {letter: index + 1 for index, letter in enumerate(LETTERS)}
+LETTER_INDEX = {letter: index + 1 for index, letter in enumerate(LETTERS)}
 TWICE = len(LETTERS) - 1  # bits between a letter's own and that for its second time
 NEAREST = 48  # words of the list that are compared with the frames
 LETTER_DIFFERENCE = 4  # letters, counted without order, by which such a word may differ
@@ -74,7 +74,7 @@ class Lexicon:
         Args:
             log_posteriors: natural logarithms, shape = (n_frames, n_letters + 1), blank first.
         """
-        return [self._settle(log_posteriors, *span) for span in spans(log_posteriors)]
+        return [self._settle(log_posteriors, *span) for span in word_spans(log_posteriors)]
 
     def _settle(
         self, log_posteriors: Float32, letters: str, start: int, end: int, weight: float
@@ -110,13 +110,13 @@ def signature(word: str) -> int:
     """
     bits = 0
     for letter in word:
-        bit = 1 << (NUMBER[letter] - 2)
+        bit = 1 << (LETTER_INDEX[letter] - 2)
         twice = bit << TWICE
         bits |= twice if bits & bit and letter.isalpha() else bit
     return bits
 
 
-def spans(log_posteriors: Float32) -> list[tuple[str, int, int, float]]:
+def word_spans(log_posteriors: Float32) -> list[tuple[str, int, int, float]]:
     """Words of the best letter of every frame: letters, first frame, end, mean probability."""
     best = log_posteriors.argmax(1)
     sure = log_posteriors.max(1)
@@ -153,7 +153,7 @@ def likelihoods(log_posteriors: Float32, words: Sequence[str]) -> Float32:
     lengths = np.array([len(word) for word in words])
     states = np.zeros((len(words), 2 * int(lengths.max()) + 1), np.int64)
     for row, word in enumerate(words):
-        states[row, 1 : 2 * len(word) : 2] = [NUMBER[letter] for letter in word]
+        states[row, 1 : 2 * len(word) : 2] = [LETTER_INDEX[letter] for letter in word]
     # A letter may follow the one before it without a blank between, unless they are the same.
     skips = (states[:, 2:] != BLANK) & (states[:, 2:] != states[:, :-2])
     frames = np.exp(log_posteriors.astype(np.float64))

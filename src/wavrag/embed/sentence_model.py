@@ -19,7 +19,7 @@ import numpy as np
 from wavrag.embed.base import Embedder, EmbedderSpec, check_inputs, unit_rows
 from wavrag.embed.fingerprint import add_files
 from wavrag.embed.model_specs import SPEC_FILE, ModelSpec, spec_for, spec_from_file
-from wavrag.embed.sentence_network import POOLING, assemble, recordings, token_spans
+from wavrag.embed.sentence_network import POOLING, audio_inputs, build_network, token_spans
 from wavrag.errors import EmbedderError, MissingExtraError
 from wavrag.types import EmbedInput, Float32, Role
 
@@ -115,7 +115,7 @@ class SentenceModel(Embedder):
         spec = self.model_spec
         try:
             if spec.pooling != "own" and not is_sentence_transformer_model(self._place):
-                network = assemble(
+                network = build_network(
                     self._place, pooling=spec.pooling, dtype=spec.dtype, device=self._device
                 )
             else:
@@ -245,7 +245,7 @@ class SentenceModel(Embedder):
             return [{"role": "user", "content": [{"type": "text", "text": text}]}]
         text = prompt + text + self._missing(model.audio_suffix)
         seconds = model.chunk_seconds or model.max_audio_seconds
-        sound = {"audio": recordings(item.clip.samples, item.clip.sample_rate, seconds)}
+        sound = {"audio": audio_inputs(item.clip.samples, item.clip.sample_rate, seconds)}
         return sound | ({"text": text} if text else {})
 
     def _missing(self, suffix: str) -> str:

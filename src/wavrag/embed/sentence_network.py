@@ -34,7 +34,7 @@ CHAT_TEMPLATE = (
 SHORTEST = 0.2  # s; a shorter recording is padded with silence, as encoders need a few frames
 
 
-def recordings(samples: Float32, sample_rate: int, chunk_seconds: float) -> Any:
+def audio_inputs(samples: Float32, sample_rate: int, chunk_seconds: float) -> Any:
     """Sound as sentence-transformers takes it: one recording, or several of at most so long.
 
     Args:
@@ -61,7 +61,7 @@ def token_spans(tokenizer: Any, text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def assemble(
+def build_network(
     place: str | Path,
     *,
     pooling: Literal["last", "mean", "cls"],

@@ -30,7 +30,7 @@ from wavrag.evaluate.wer import WordErrors, word_errors
 from wavrag.kb import CANDIDATES, IngestOptions, KnowledgeBase, ProgressSink
 from wavrag.search import reciprocal_rank_fusion
 from wavrag.store import LanceStore
-from wavrag.types import Document, Float32, Hit, Leg, Query, Scored
+from wavrag.types import Document, Float32, Hit, Leg, Query, ScoredPassage
 
 QuerySink: TypeAlias = Callable[[int, int], None]  # queries done, of how many
 
@@ -53,11 +53,11 @@ class _Runs:
 class _Observed(LanceStore):
     """The store of the product, which also keeps what its last search found."""
 
-    last: Mapping[Leg, list[Scored]]
+    last: Mapping[Leg, list[ScoredPassage]]
 
     def search(
         self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
-    ) -> Mapping[Leg, list[Scored]]:
+    ) -> Mapping[Leg, list[ScoredPassage]]:
         """See `Store.search`."""
         self.last = super().search(vector, text, k, where)
         return self.last
@@ -176,8 +176,8 @@ def documents_of(task: Task) -> dict[str, tuple[Document, str]]:
 
 
 def best_passages(
-    scored: Sequence[Scored] | Sequence[Hit], entry_of: Mapping[str, str], query: str
-) -> dict[str, Scored | Hit]:
+    scored: Sequence[ScoredPassage] | Sequence[Hit], entry_of: Mapping[str, str], query: str
+) -> dict[str, ScoredPassage | Hit]:
     """Entries with their best passage, best first, ties by id, without the query's own.
 
     Args:
@@ -185,7 +185,7 @@ def best_passages(
         entry_of: the entry of each document id.
         query: id of the query.
     """
-    best: dict[str, Scored | Hit] = {}
+    best: dict[str, ScoredPassage | Hit] = {}
     for hit in scored:
         entry = entry_of[hit.passage.document_id]
         known = best.get(entry)
@@ -231,7 +231,7 @@ def _ask(
     return _Runs(ranked, found, words, milliseconds, cost)
 
 
-def _found(entry: str, hit: Scored | Hit) -> RetrievedHit:
+def _found(entry: str, hit: ScoredPassage | Hit) -> RetrievedHit:
     passage = hit.passage
     if passage.modality == "audio":
         start, end, heard = passage.start, passage.end, passage.text
@@ -253,7 +253,9 @@ def _errors(task: Task, words: Mapping[str, str | None]) -> WordErrors | None:
     return word_errors([one.said for one in known], [words[one.id] or "" for one in known])
 
 
-def _list_of(leg: Legs, legs: Mapping[Leg, list[Scored]]) -> Sequence[Scored] | Sequence[Hit]:
+def _list_of(
+    leg: Legs, legs: Mapping[Leg, list[ScoredPassage]]
+) -> Sequence[ScoredPassage] | Sequence[Hit]:
     return reciprocal_rank_fusion(legs) if leg == "fused" else legs.get(leg, [])
 
 

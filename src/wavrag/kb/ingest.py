@@ -14,7 +14,7 @@ from pathlib import Path
 from wavrag import audio, text
 from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError
-from wavrag.types import Clip, Document, EmbedInput, Float32, Metadata, NoteSink, Passage
+from wavrag.types import Clip, Document, EmbedInput, Float32, Metadata, NoteCallback, Passage
 
 KNOWN_SUFFIXES = audio.AUDIO_SUFFIXES | text.TEXT_SUFFIXES
 SPLIT_VERSION = "1"  # part of every content hash: another way of cutting indexes files again
@@ -177,7 +177,7 @@ def content_hash(document: Document, options: IngestOptions) -> str:
 
 
 def passages_of(
-    document: Document, sample_rate: int, options: IngestOptions, on_note: NoteSink
+    document: Document, sample_rate: int, options: IngestOptions, on_note: NoteCallback
 ) -> Iterator[Unit]:
     """Cut a document into passages.
 

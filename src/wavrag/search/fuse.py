@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from wavrag.types import Hit, Leg, Passage, Scored
+from wavrag.types import Hit, Leg, Passage, ScoredPassage
 
 RRF_CONSTANT = 60
 """How little the first ranks stand out; the value of Cormack et al."""
 
 
 def reciprocal_rank_fusion(
-    legs: Mapping[Leg, Sequence[Scored]],
+    legs: Mapping[Leg, Sequence[ScoredPassage]],
     *,
     constant: int = RRF_CONSTANT,
 ) -> list[Hit]:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from wavrag import audio, text
-from wavrag.audio import opened
+from wavrag.audio import open_audio
 from wavrag.errors import AudioError, DocumentError
 from wavrag.server.options import ServerOptions
 from wavrag.server.problems import RequestError
@@ -109,7 +109,7 @@ def check_file(path: Path, name: str, options: ServerOptions) -> Kind:
 
 def _recording(path: Path, name: str, suffix: str, options: ServerOptions) -> Kind:
     try:
-        with opened(path) as source:
+        with open_audio(path) as source:
             seconds = source.duration or 0.0
         next(audio.stream(path))
     except AudioError as error:

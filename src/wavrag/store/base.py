@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from wavrag.types import Float32, Leg, Metadata, Modality, Passage, Scored
+from wavrag.types import Float32, Leg, Metadata, Modality, Passage, ScoredPassage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +75,7 @@ class Store(Protocol):
 
     def search(
         self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
-    ) -> Mapping[Leg, list[Scored]]:
+    ) -> Mapping[Leg, list[ScoredPassage]]:
         """The best k passages of each leg that was asked for, best first, ties by passage id.
 
         Args:

@@ -46,7 +46,7 @@ from wavrag.store.records import (
     is_unicode,
     read_filter,
 )
-from wavrag.types import Float32, Leg, Passage, Scored
+from wavrag.types import Float32, Leg, Passage, ScoredPassage
 
 TABLE = "passages"
 SCAN_ROWS = 1024
@@ -138,12 +138,12 @@ class LanceStore:
 
     def search(
         self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
-    ) -> Mapping[Leg, list[Scored]]:
+    ) -> Mapping[Leg, list[ScoredPassage]]:
         """The best passages of each leg; see `Store.search`."""
         self._check_open()
         tree = read_filter(where)
         condition = None if tree is None else filter_sql(tree)
-        legs: dict[Leg, list[Scored]] = {}
+        legs: dict[Leg, list[ScoredPassage]] = {}
         with explained(self.path):
             if vector is not None:
                 check_vector(vector, self.dim, "the query")

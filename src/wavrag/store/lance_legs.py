@@ -11,7 +11,7 @@ import numpy as np
 from wavrag.store.lance_filter import in_sql
 from wavrag.store.lance_rows import passage_columns, to_passages
 from wavrag.store.lexical import words_of
-from wavrag.types import Float32, Scored
+from wavrag.types import Float32, ScoredPassage
 
 KEY_INDEXES = {"id": "id_key", "document_id": "document_id_key"}
 WORDS_INDEX = "lexical_words"
@@ -36,7 +36,7 @@ REFINE = 4
 
 def dense_leg(
     table: Any, vector: Float32, k: int, condition: str | None, partitions: int | None
-) -> list[Scored]:
+) -> list[ScoredPassage]:
     """The k nearest rows by cosine.
 
     Args:
@@ -62,7 +62,7 @@ def dense_leg(
     return _best(fetch, lambda rows: [1.0 - d for d in rows["_distance"].to_pylist()], k)
 
 
-def lexical_leg(table: Any, words: str, k: int, condition: str | None) -> list[Scored]:
+def lexical_leg(table: Any, words: str, k: int, condition: str | None) -> list[ScoredPassage]:
     """The k best rows by BM25 for any of the words; none when there is no word."""
     from lancedb import query as lance_query
 
@@ -144,7 +144,7 @@ def update_vector_index(table: Any, rows: int, exact_below: int) -> None:
 
 def _best(
     fetch: Callable[[int], Any], scores_of: Callable[[Any], list[float]], k: int
-) -> list[Scored]:
+) -> list[ScoredPassage]:
     """The k best rows, ties by passage id; fetches more while the k-th is tied with the last."""
     if k < 1:
         return []
@@ -156,5 +156,5 @@ def _best(
         if len(scores) < limit or ranked[-1] < ranked[k - 1]:
             break
         limit *= 4
-    found = map(Scored, to_passages(rows), scores)
+    found = map(ScoredPassage, to_passages(rows), scores)
     return sorted(found, key=lambda hit: (-hit.score, hit.passage.id))[:k]

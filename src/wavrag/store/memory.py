@@ -24,7 +24,7 @@ from wavrag.store.records import (
     read_filter,
     summarise,
 )
-from wavrag.types import Float32, Leg, Passage, Scored
+from wavrag.types import Float32, Leg, Passage, ScoredPassage
 from wavrag.where import matches
 
 BM25_K1 = 1.2
@@ -71,13 +71,13 @@ class MemoryStore:
 
     def search(
         self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
-    ) -> Mapping[Leg, list[Scored]]:
+    ) -> Mapping[Leg, list[ScoredPassage]]:
         """The best passages of each leg; see `Store.search`."""
         self._check_open()
         records = list(self._records())
         tree = read_filter(where)
         allowed = [tree is None or matches(tree, record.passage) for record in records]
-        legs: dict[Leg, list[Scored]] = {}
+        legs: dict[Leg, list[ScoredPassage]] = {}
         if vector is not None:
             check_vector(vector, self.dim, "the query")
             scores = [float(vector @ record.vector) for record in records]
@@ -153,7 +153,7 @@ def bm25(query: str, texts: Sequence[str]) -> list[float]:
 
 def _best(
     records: Sequence[StoredPassage], scores: Sequence[float], allowed: Sequence[bool], k: int
-) -> list[Scored]:
+) -> list[ScoredPassage]:
     rows = zip(records, scores, allowed, strict=True)
-    found = (Scored(record.passage, score) for record, score, ok in rows if ok)
+    found = (ScoredPassage(record.passage, score) for record, score, ok in rows if ok)
     return heapq.nsmallest(k, found, key=lambda hit: (-hit.score, hit.passage.id))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from wavrag.store import Store, StoredPassage
-from wavrag.types import Float32, Metadata, Passage, Scalar, Scored
+from wavrag.types import Float32, Metadata, Passage, Scalar, ScoredPassage
 
 DIM = 8
 
@@ -82,7 +82,7 @@ def text_records(
     ]
 
 
-def ids(hits: Iterable[Scored]) -> list[str]:
+def ids(hits: Iterable[ScoredPassage]) -> list[str]:
     """Passage ids of a leg."""
     return [hit.passage.id for hit in hits]
 

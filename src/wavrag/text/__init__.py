@@ -6,7 +6,7 @@ from wavrag.text.html import declared_encoding
 from wavrag.text.plain import decode
 from wavrag.text.read import TEXT_SUFFIXES, parse, read
 from wavrag.text.segmentation import sentences
-from wavrag.text.split import SplitOptions, TextChunk, split
+from wavrag.text.split import SplitOptions, TextPassage, split
 
 __all__ = [
     "FUNCTION_WORDS",
@@ -14,7 +14,7 @@ __all__ = [
     "Block",
     "ParsedText",
     "SplitOptions",
-    "TextChunk",
+    "TextPassage",
     "declared_encoding",
     "decode",
     "parse",

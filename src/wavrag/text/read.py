@@ -14,7 +14,7 @@ from wavrag.text.html import declared_encoding, parse_html
 from wavrag.text.markdown import parse_markdown
 from wavrag.text.pdf import parse_pdf
 from wavrag.text.plain import decode, parse_plain
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 Kind: TypeAlias = Literal["txt", "md", "html"]
 
@@ -51,7 +51,7 @@ def parse(text: str, kind: Kind = "txt") -> ParsedText:
     return parsed
 
 
-def read(path: str | os.PathLike[str], *, on_note: NoteSink | None = None) -> ParsedText:
+def read(path: str | os.PathLike[str], *, on_note: NoteCallback | None = None) -> ParsedText:
     """The structure of a file; its suffix says which kind it is.
 
     Args:

@@ -39,7 +39,7 @@ class SplitOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class TextChunk:
+class TextPassage:
     """A passage of a text.
 
     Attributes:
@@ -57,7 +57,7 @@ class TextChunk:
     page: int | None
 
 
-def split(parsed: ParsedText, options: SplitOptions | None = None) -> list[TextChunk]:
+def split(parsed: ParsedText, options: SplitOptions | None = None) -> list[TextPassage]:
     """Cut a text into passages.
 
     A passage does not cross a heading or a page. Paragraphs stay whole where they fit, and so do
@@ -68,7 +68,7 @@ def split(parsed: ParsedText, options: SplitOptions | None = None) -> list[TextC
     for (section, page), blocks in groupby(_body(parsed), key=lambda pair: pair[0]):
         pieces = [piece for _, block in blocks for piece in _pieces(parsed.text, block, options)]
         for start, end in _pack(pieces, options):
-            chunks.append(TextChunk(parsed.text[start:end], start, end, section, page))
+            chunks.append(TextPassage(parsed.text[start:end], start, end, section, page))
     return chunks
 
 

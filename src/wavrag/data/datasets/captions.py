@@ -17,7 +17,7 @@ from pathlib import Path
 from wavrag.data.datasets.files import AudioFolder, made, table, text, wanted
 from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class _Described:
     clip: str = ""
 
 
-def audiocaps(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def audiocaps(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """AudioCaps: one description a sound to train on, five in the other splits.
 
     Those five stand in scattered lines, so the lines of such a split, at most 5,000, are gathered
@@ -49,7 +49,7 @@ def audiocaps(folder: Path, split: str, note: NoteSink | None) -> Iterator[Train
     return _records("audiocaps", lines if split == "train" else _together(lines))
 
 
-def musiccaps(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def musiccaps(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """MusicCaps; the list of aspects is a second description. The test is AudioSet's evaluation.
 
     A clip is the file `YTID`, `YTID_START` or `[YTID]-[START-END]`, cut to its ten seconds.
@@ -74,7 +74,7 @@ def musiccaps(folder: Path, split: str, note: NoteSink | None) -> Iterator[Train
     return _records("musiccaps", made(rows, make, note))
 
 
-def clotho(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def clotho(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """Clotho; five descriptions a sound. The metadata beside it is not needed."""
     part = {"train": "development", "dev": "validation", "test": "evaluation"}[split]
     path = wanted(folder, f"clotho_captions_{part}.csv")

@@ -18,7 +18,7 @@ from typing import Any, TextIO, TypeVar
 from wavrag.audio import AUDIO_SUFFIXES
 from wavrag.data.records import reject
 from wavrag.errors import InputError, MissingExtraError
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -78,7 +78,7 @@ class AudioFolder:
         raise InputError(f"no sound file {' or '.join(stems)} (.wav, .flac, …) in {self._folder}")
 
 
-def json_lines(path: Path, note: NoteSink | None) -> Iterator[tuple[str, Any]]:
+def json_lines(path: Path, note: NoteCallback | None) -> Iterator[tuple[str, Any]]:
     """The values of a JSON Lines file."""
     with _opened(path) as lines:
         for number, line in enumerate(lines, start=1):
@@ -91,7 +91,7 @@ def json_lines(path: Path, note: NoteSink | None) -> Iterator[tuple[str, Any]]:
                     yield f"{path}:{number}", row
 
 
-def json_items(path: Path, under: str, note: NoteSink | None) -> Iterator[tuple[str, Any]]:
+def json_items(path: Path, under: str, note: NoteCallback | None) -> Iterator[tuple[str, Any]]:
     """The elements of one array of a JSON document, parsed one by one.
 
     Where the document stops being JSON, what is left of it is rejected.
@@ -124,7 +124,7 @@ def json_items(path: Path, under: str, note: NoteSink | None) -> Iterator[tuple[
 
 def table(
     path: Path,
-    note: NoteSink | None,
+    note: NoteCallback | None,
     columns: Sequence[str],
     *,
     delimiter: str = ",",
@@ -174,7 +174,7 @@ def table(
 
 
 def parquet(
-    path: Path, columns: Sequence[str], note: NoteSink | None
+    path: Path, columns: Sequence[str], note: NoteCallback | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a Parquet file, a few of them in memory at a time.
 
@@ -204,7 +204,7 @@ def parquet(
 def made(
     rows: Iterable[tuple[str, T]],
     make: Callable[[T], U | None],
-    note: NoteSink | None,
+    note: NoteCallback | None,
     left_out: str = "",
 ) -> Iterator[tuple[str, U]]:
     """What `make` makes of each row; a row that it refuses is rejected by its place.

@@ -27,7 +27,7 @@ from wavrag.data.datasets.files import (
 )
 from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def pairs(sounds: Iterable[Sound], source: str, question: str) -> Iterator[Train
         last[sound.kind] = sound
 
 
-def vggsound(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def vggsound(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """VGGSound: the kind and the caption are the label.
 
     A clip is the file `YOUTUBE_ID_SSSSSS` with the second in six digits, or `YOUTUBE_ID_SECOND`, or
@@ -99,7 +99,9 @@ class _Event:
     end: float
 
 
-def audioset_strong(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def audioset_strong(
+    folder: Path, split: str, note: NoteCallback | None
+) -> Iterator[TrainingRecord]:
     """AudioSet with strong labels: of each label in a clip, the longest event.
 
     A clip is the file `YTID_MILLISECONDS`, as in the list, or `YTID`, also with a `Y` before it,
@@ -112,7 +114,7 @@ def audioset_strong(folder: Path, split: str, note: NoteSink | None) -> Iterator
 
 
 def _events(
-    path: Path, names: Path, found: AudioFolder, note: NoteSink | None
+    path: Path, names: Path, found: AudioFolder, note: NoteCallback | None
 ) -> Iterator[TrainingRecord]:
     rows = table(names, note, ("mid", "name"), delimiter="\t", quoted=False, header=False)
     display = {row["mid"]: row["name"] for row in only(rows)}
@@ -145,7 +147,7 @@ def _events(
     return pairs(every, "audioset-strong", "What makes this sound?")
 
 
-def xeno_canto(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def xeno_canto(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """Xeno-canto: pages of the API, version 2 or 3, as `*.json`; the kind is the species.
 
     The caption is the common name, the species and the type of call. A recording is the file that

@@ -13,7 +13,7 @@ from wavrag.closing import Closing
 from wavrag.data.datasets.files import made, only, runs, table, wanted
 from wavrag.data.records import Content, TrainingRecord, reject
 from wavrag.errors import InputError
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 NEGATIVES = 16
 """Most negatives of a record; the triples have up to a thousand a query."""
@@ -22,7 +22,7 @@ NEGATIVES = 16
 class LineIndex(Closing):
     """Where each line of a file of `NUMBER<tab>TEXT` starts: 16 bytes of memory a line."""
 
-    def __init__(self, path: Path, note: NoteSink | None = None) -> None:
+    def __init__(self, path: Path, note: NoteCallback | None = None) -> None:
         """Read the file once.
 
         Args:
@@ -75,7 +75,7 @@ class LineIndex(Closing):
         return line.partition("\t")[2].strip()
 
 
-def msmarco(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def msmarco(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """MS MARCO passages: positives of a query are its judged passages.
 
     Neighbouring lines of a query make one record. Where the triples of ids are there, they are read
@@ -92,7 +92,11 @@ def msmarco(folder: Path, split: str, note: NoteSink | None) -> Iterator[Trainin
 
 
 def _records(
-    collection: Path, queries: Path, judged: Path, columns: tuple[str, ...], note: NoteSink | None
+    collection: Path,
+    queries: Path,
+    judged: Path,
+    columns: tuple[str, ...],
+    note: NoteCallback | None,
 ) -> Iterator[TrainingRecord]:
     with LineIndex(collection, note) as passages, LineIndex(queries, note) as questions:
         rows = table(judged, note, columns, delimiter="\t", quoted=False, header=False)

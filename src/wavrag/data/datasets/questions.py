@@ -27,12 +27,12 @@ from wavrag.data.datasets.files import (
 )
 from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 _PROSE = 20  # words from which a line of an evidence document is a paragraph and no heading
 
 
-def hotpotqa(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def hotpotqa(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """HotpotQA: positives are the supporting paragraphs, negatives the distractors.
 
     A paragraph is its title, a new line, its sentences.
@@ -82,7 +82,7 @@ class _Pair:
     duplicate: bool
 
 
-def quora(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def quora(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """Quora question pairs: a duplicate is a positive of the first question.
 
     Neighbouring pairs of one first question make one record, with those that are no duplicates as
@@ -124,7 +124,7 @@ def _duplicates(pairs: list[_Pair]) -> TrainingRecord | None:
     return TrainingRecord(f"quora/{pairs[0].id}", query, positives, negatives, "quora")
 
 
-def eli5(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def eli5(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """ELI5 as KILT publishes it: every answer is a positive."""
     path = wanted(folder, f"eli5-{split}-kilt.jsonl")
     answered = made(json_lines(path, note), eli5_record, note, f"{path}: questions without answer")
@@ -148,7 +148,7 @@ def eli5_record(row: Any) -> TrainingRecord | None:
     )
 
 
-def triviaqa(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def triviaqa(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """TriviaQA with its Wikipedia evidence.
 
     Of each evidence document, the first paragraph that has the answer or an alias of it is a

@@ -13,7 +13,7 @@ from wavrag.data.datasets import captions, kinds, msmarco, questions, speech, sq
 from wavrag.data.datasets.files import made, only
 from wavrag.data.records import TrainingRecord
 from wavrag.errors import InputError
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Dataset:
     licence: str
     page: str
     layout: str
-    read: Callable[[Path, str, NoteSink | None], Iterator[TrainingRecord]]
+    read: Callable[[Path, str, NoteCallback | None], Iterator[TrainingRecord]]
     row: Callable[[Any], TrainingRecord | None] | None = None
 
 
@@ -212,7 +212,7 @@ def read_dataset(
     folder: str | os.PathLike[str],
     *,
     split: str = "train",
-    note: NoteSink | None = None,
+    note: NoteCallback | None = None,
 ) -> Iterator[TrainingRecord]:
     """Stream the records of a data set, in the order of its files.
 
@@ -243,7 +243,7 @@ def read_dataset(
 
 
 def from_datasets(
-    name: str, rows: Iterable[Any], *, note: NoteSink | None = None
+    name: str, rows: Iterable[Any], *, note: NoteCallback | None = None
 ) -> Iterator[TrainingRecord]:
     """Records of rows as the `datasets` library publishes them.
 

@@ -11,7 +11,7 @@ from wavrag.data.datasets.files import existing, field, made, only, table, text,
 from wavrag.data.datasets.kinds import Sound, pairs
 from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 _SAID = ("normalized_{}_text", "raw_{}_text", "{}_text")
 _PARTS = {
@@ -23,7 +23,7 @@ _PARTS = {
 _GENDERS = {"m": "man", "f": "woman"}
 
 
-def slue_sqa5(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def slue_sqa5(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """SLUE-SQA-5: a spoken question and the spoken document that answers it.
 
     The recordings are `PART/question/QUESTION_ID.wav` and `PART/document/DOCUMENT_ID.wav`, with the
@@ -66,7 +66,7 @@ def _said(row: dict[str, Any], what: str) -> str | None:
     return next(filter(None, words), None)
 
 
-def voxceleb(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def voxceleb(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """VoxCeleb 1: an utterance, who speaks it, and another utterance of the same person.
 
     The pairs are those of `wavrag.data.datasets.kinds`: the kind is the person, the caption the

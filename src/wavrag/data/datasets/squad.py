@@ -22,7 +22,7 @@ from wavrag.data.datasets.files import (
 )
 from wavrag.data.records import Content, TrainingRecord, reject
 from wavrag.errors import InputError
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 _SPOKEN = {
     "train": ("spoken_train-v1.1.json", "train_wav"),
@@ -47,7 +47,7 @@ class _Question:
     answered: bool
 
 
-def squad(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def squad(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """SQuAD: a question and the passage that answers it.
 
     Questions of version 2.0 that their passage does not answer are left out.
@@ -65,7 +65,7 @@ def squad_row(row: Any) -> TrainingRecord | None:
     return TrainingRecord(f"squad/{text(row, 'id')}", query, (passage,), source="squad")
 
 
-def spoken_squad(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def spoken_squad(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """Spoken-SQuAD: a written question and the recording of the passage that answers it.
 
     A passage is recorded in a file a sentence, `ARTICLE_PARAGRAPH_SENTENCE.wav`, all counted from 0
@@ -91,7 +91,7 @@ def spoken_squad(folder: Path, split: str, note: NoteSink | None) -> Iterator[Tr
     return only(made(_questions(path, note), make, note))
 
 
-def heysquad(folder: Path, split: str, note: NoteSink | None) -> Iterator[TrainingRecord]:
+def heysquad(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """HeySQuAD: a question of SQuAD asked by a person, and the passage that answers it.
 
     The Parquet files of the hub, `data/train-*.parquet` or `data/validation-*.parquet`, with the
@@ -180,11 +180,11 @@ def _joined(paths: list[Path]) -> bytes:
     return joined.getvalue()
 
 
-def _questions(path: Path, note: NoteSink | None) -> Iterator[tuple[str, _Question]]:
+def _questions(path: Path, note: NoteCallback | None) -> Iterator[tuple[str, _Question]]:
     return made(_asked(path, note), _question, note)
 
 
-def _asked(path: Path, note: NoteSink | None) -> Iterator[tuple[str, _Asked]]:
+def _asked(path: Path, note: NoteCallback | None) -> Iterator[tuple[str, _Asked]]:
     """The questions of a file; a paragraph or an article that is broken is rejected as a whole."""
     for article, (place, row) in enumerate(json_items(path, "data", note)):
         for paragraph, passage in enumerate(_listed(place, row, "paragraphs", note)):
@@ -206,7 +206,7 @@ def _question(asked: _Asked) -> _Question:
     )
 
 
-def _listed(place: str, row: Any, key: str, note: NoteSink | None) -> list[Any]:
+def _listed(place: str, row: Any, key: str, note: NoteCallback | None) -> list[Any]:
     try:
         return many(row, key)
     except InputError as error:

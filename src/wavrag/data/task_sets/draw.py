@@ -12,7 +12,7 @@ from wavrag.data.datasets.store import store_sound
 from wavrag.data.task_files import Row, TaskRows
 from wavrag.data.tasks import Qrels
 from wavrag.errors import InputError
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class TaskOptions:
 
 
 def drawn(
-    source: TaskSource, options: TaskOptions, sounds: Path, note: NoteSink | None
+    source: TaskSource, options: TaskOptions, sounds: Path, note: NoteCallback | None
 ) -> TaskRows:
     """The rows of the task that is drawn from a source.
 

@@ -20,7 +20,7 @@ from wavrag.data.task_sets.squtr import squtr
 from wavrag.data.task_sets.svq import SPLITS as SVQ_SPLITS
 from wavrag.data.task_sets.svq import svq
 from wavrag.errors import InputError
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class TaskSet:
     licence: str
     page: str
     layout: str
-    source: Callable[[Path, str, str, NoteSink | None], TaskSource]
+    source: Callable[[Path, str, str, NoteCallback | None], TaskSource]
 
 
 def _of_records(
-    name: str, folder: Path, split: str, direction: str, note: NoteSink | None
+    name: str, folder: Path, split: str, direction: str, note: NoteCallback | None
 ) -> TaskSource:
     def read() -> Iterator[TrainingRecord]:
         return read_dataset(name, folder, split=split, note=note)
@@ -108,7 +108,7 @@ def make_task(
     out: str | os.PathLike[str],
     options: TaskOptions | None = None,
     *,
-    note: NoteSink | None = None,
+    note: NoteCallback | None = None,
 ) -> tuple[int, int]:
     """Make the folder of a task from a data set as it is published.
 
@@ -154,7 +154,7 @@ def make_task(
     return write_task(out, replace(rows, provenance=provenance))
 
 
-def _once(note: NoteSink) -> NoteSink:
+def _once(note: NoteCallback) -> NoteCallback:
     """Tell the same only once: the files are read several times."""
     told: set[str] = set()
 

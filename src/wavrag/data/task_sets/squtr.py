@@ -20,7 +20,7 @@ from wavrag.data.datasets.files import existing, field, json_lines, made, only, 
 from wavrag.data.task_files import Row
 from wavrag.data.task_sets.draw import TaskSource
 from wavrag.errors import InputError
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 SPLITS = {
     "clean": "clean",
@@ -30,7 +30,7 @@ SPLITS = {
 }
 
 
-def squtr(folder: Path, split: str, direction: str, note: NoteSink | None) -> TaskSource:
+def squtr(folder: Path, split: str, direction: str, note: NoteCallback | None) -> TaskSource:
     """One of the six sets, at one level of noise."""
     condition = SPLITS[split]
     passages = wanted(folder, "corpus.jsonl")
@@ -68,7 +68,7 @@ def squtr(folder: Path, split: str, direction: str, note: NoteSink | None) -> Ta
     return TaskSource(corpus, queries, _qrels(judged, note))
 
 
-def _qrels(path: Path, note: NoteSink | None) -> dict[str, dict[str, float]]:
+def _qrels(path: Path, note: NoteCallback | None) -> dict[str, dict[str, float]]:
     columns = ("query-id", "corpus-id", "score")
     rows = (
         json_lines(path, note)

@@ -32,7 +32,7 @@ from wavrag.data.datasets.files import (
 from wavrag.data.task_files import Row
 from wavrag.data.task_sets.draw import TaskSource
 from wavrag.errors import InputError
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 TASK = "passage_retrieval_in_lang"
 ENVIRONMENTS = ("clean", "media_noise", "traffic_noise", "background_speech")
@@ -47,7 +47,7 @@ SPLITS = tuple(
 )
 
 
-def svq(folder: Path, split: str, direction: str, note: NoteSink | None) -> TaskSource:
+def svq(folder: Path, split: str, direction: str, note: NoteCallback | None) -> TaskSource:
     """The questions of a locale, in all environments or, as `en_us:clean`, in one."""
     locale, _, environment = split.partition(":")
     asked = wanted(folder, f"{TASK}.jsonl", f"{TASK}.parquet")
@@ -86,13 +86,13 @@ _ASKED = ("utt_id", "locale", "environment", "text", "passage_id")
 
 
 def _rows(
-    path: Path, note: NoteSink | None, columns: tuple[str, ...]
+    path: Path, note: NoteCallback | None, columns: tuple[str, ...]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     return parquet(path, columns, note) if path.suffix == ".parquet" else json_lines(path, note)
 
 
 def _recordings(
-    folder: Path, chosen: Collection[str], note: NoteSink | None
+    folder: Path, chosen: Collection[str], note: NoteCallback | None
 ) -> Iterator[tuple[str, bytes]]:
     """Id and sound of the utterances, file by file.
 
@@ -124,7 +124,7 @@ def _sound(row: Mapping[str, Any], place: str) -> bytes:
     return sound
 
 
-def _places(folder: Path, note: NoteSink | None) -> dict[str, str]:
+def _places(folder: Path, note: NoteCallback | None) -> dict[str, str]:
     """File and row of every utterance, such as `audio/utts_en_us_clean:12`."""
     index = existing(folder, "utt_index.jsonl")
     if index is not None:

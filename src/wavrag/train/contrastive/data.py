@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.audio import AUDIO_SUFFIXES, SAMPLE_RATE, Augmentation, load, opened
+from wavrag.audio import AUDIO_SUFFIXES, SAMPLE_RATE, Augmentation, load, open_audio
 from wavrag.data import Content, TrainingRecord, read_dataset, read_records, reject, store_sounds
-from wavrag.embed import recordings, token_spans
+from wavrag.embed import audio_inputs, token_spans
 from wavrag.errors import AudioError, InputError
 from wavrag.train.contrastive.options import AugmentOptions, ModelOptions, Recipe
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 
-def gather(recipe: Recipe, note: NoteSink | None) -> Iterator[tuple[str, TrainingRecord]]:
+def gather(recipe: Recipe, note: NoteCallback | None) -> Iterator[tuple[str, TrainingRecord]]:
     """Stream the records of all sources, each with the direction whose share it counts to.
 
     Raises:
@@ -42,7 +42,7 @@ def gather(recipe: Recipe, note: NoteSink | None) -> Iterator[tuple[str, Trainin
             yield source.direction or record.direction, record
 
 
-def write_rows(recipe: Recipe, folder: Path, note: NoteSink | None) -> dict[str, Path]:
+def write_rows(recipe: Recipe, folder: Path, note: NoteCallback | None) -> dict[str, Path]:
     """Write a file of rows for every direction there is, and return them by direction.
 
     A row has the columns `query`, `positive` and, where the recipe asks for hard negatives and
@@ -110,7 +110,7 @@ def _check(entry: Content, model: ModelOptions) -> None:
     """Refuse a recording that cannot be opened or is longer than the model hears."""
     if not isinstance(entry.audio, str):
         return
-    with opened(entry.audio) as source:
+    with open_audio(entry.audio) as source:
         seconds = source.duration
     if entry.end is not None:
         seconds = entry.end
@@ -160,7 +160,7 @@ class Reader:
             noise = self._noises[int(rng.integers(len(self._noises)))]
             noises.append(load(noise, end=len(samples) / SAMPLE_RATE).samples)
         samples = self._augmentation.apply(samples, SAMPLE_RATE, rng, noises)
-        sound = {"audio": recordings(samples, SAMPLE_RATE, self._model.chunk_seconds)}
+        sound = {"audio": audio_inputs(samples, SAMPLE_RATE, self._model.chunk_seconds)}
         return sound | ({"text": text} if text else {})
 
     def _fitting(self, text: str) -> str:

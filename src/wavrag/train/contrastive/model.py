@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from wavrag.embed import assemble
+from wavrag.embed import build_network
 from wavrag.errors import InputError
 from wavrag.train.contrastive.options import LoraOptions
 
@@ -40,7 +40,7 @@ def build_retriever(
         InputError: the base is another architecture or cannot be loaded.
     """
     try:
-        model = assemble(
+        model = build_network(
             base,
             pooling="last",
             dtype=dtype,

@@ -37,7 +37,7 @@ from wavrag.train.contrastive.model import (
 )
 from wavrag.train.contrastive.options import OptimOptions, Recipe
 from wavrag.train.contrastive.trainer import MixingTrainer
-from wavrag.types import NoteSink
+from wavrag.types import NoteCallback
 
 PACKAGES = ("wavrag", "torch", "transformers", "sentence-transformers", "peft", "datasets")
 
@@ -46,7 +46,7 @@ def train(
     recipe: Recipe,
     out: Path,
     *,
-    note: NoteSink,
+    note: NoteCallback,
     log: Callable[[Mapping[str, Any]], None] = lambda line: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:

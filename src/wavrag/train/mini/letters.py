@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from wavrag.embed import BLANK, LETTERS, NUMBER
+from wavrag.embed import BLANK, LETTER_INDEX, LETTERS
 
 CLASSES = len(LETTERS) + 1
 
@@ -21,12 +21,12 @@ def spell(text: str) -> str | None:
     """
     text = text.lower().replace("\u2019", "'").replace("-", " ").replace("\u2014", " ")
     text = " ".join(_QUOTES.sub(" ", _DROPPED.sub(" ", text)).split())
-    return text if text and all(letter in NUMBER for letter in text) else None
+    return text if text and all(letter in LETTER_INDEX for letter in text) else None
 
 
 def numbers(spelled: str) -> list[int]:
     """Classes of a spelled text."""
-    return [NUMBER[letter] for letter in spelled]
+    return [LETTER_INDEX[letter] for letter in spelled]
 
 
 def collapse(classes: Sequence[int]) -> str:
