@@ -1,43 +1,40 @@
-"""Runs to numbers: metrics, retrieval tasks, and the figures of the product on them.
-
-Knows nothing of HTTP, and no more of models than their names.
-"""
+"""Evaluation: metrics, retrieval tasks, answers, significance tests, and reports."""
 
 from wavrag.evaluate.answers import (
-    MARKS,
+    CITATION_MARKS,
     GoldQuestion,
-    answers_dict,
-    answers_table,
+    answers_to_dict,
     contains,
     evaluate_answers,
     exact_match,
+    format_answers,
     load_questions,
     token_f1,
 )
-from wavrag.evaluate.comparison import compare_results, comparison_list, comparison_table
+from wavrag.evaluate.comparison import compare_results, comparisons_to_list, format_comparison
 from wavrag.evaluate.cost import Cost
 from wavrag.evaluate.metrics import DEPTH, METRICS, confidence_intervals, evaluate_run, mean
-from wavrag.evaluate.page import PageOptions, report_page, write_page
-from wavrag.evaluate.report import report_dict, table
-from wavrag.evaluate.results import evaluations, read_figures
+from wavrag.evaluate.page import PageOptions, render_report, write_report
+from wavrag.evaluate.report import format_report, report_to_dict
+from wavrag.evaluate.results import read_evaluations, read_figures
 from wavrag.evaluate.retrieval import (
-    SECOND_PART,
-    UNTITLED,
+    AUDIO_SUFFIX,
+    BLANK_TITLE,
     best_passages,
     check_modalities,
     evaluate_embedder,
 )
 from wavrag.evaluate.significance import Difference, holm, paired_bootstrap, paired_randomisation
 from wavrag.evaluate.system import LEGS, Legs, System
-from wavrag.evaluate.wer import WordErrors, edits, word_errors
+from wavrag.evaluate.wer import WordErrors, count_word_errors, edit_distance
 
 __all__ = [
+    "AUDIO_SUFFIX",
+    "BLANK_TITLE",
+    "CITATION_MARKS",
     "DEPTH",
     "LEGS",
-    "MARKS",
     "METRICS",
-    "SECOND_PART",
-    "UNTITLED",
     "Cost",
     "Difference",
     "GoldQuestion",
@@ -45,31 +42,31 @@ __all__ = [
     "PageOptions",
     "System",
     "WordErrors",
-    "answers_dict",
-    "answers_table",
+    "answers_to_dict",
     "best_passages",
     "check_modalities",
     "compare_results",
-    "comparison_list",
-    "comparison_table",
+    "comparisons_to_list",
     "confidence_intervals",
     "contains",
-    "edits",
+    "count_word_errors",
+    "edit_distance",
     "evaluate_answers",
     "evaluate_embedder",
     "evaluate_run",
-    "evaluations",
     "exact_match",
+    "format_answers",
+    "format_comparison",
+    "format_report",
     "holm",
     "load_questions",
     "mean",
     "paired_bootstrap",
     "paired_randomisation",
+    "read_evaluations",
     "read_figures",
-    "report_dict",
-    "report_page",
-    "table",
+    "render_report",
+    "report_to_dict",
     "token_f1",
-    "word_errors",
-    "write_page",
+    "write_report",
 ]

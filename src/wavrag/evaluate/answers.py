@@ -1,7 +1,7 @@
-"""Answers through the product: are they right, do they cite what says so, do they know when not.
+"""Evaluation of answers: correctness, citations and abstention on questions with gold answers.
 
-Questions are lines of JSON: `id`, `question`, `answers` (each of them right), `passages` (documents
-that hold one) and `answerable`, true if left out.
+The questions are JSON lines with `id`, `question`, `answers` (a list of accepted answers),
+`passages` (ids of documents with an answer) and `answerable` (default: true).
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from wavrag.evaluate.metrics import RESAMPLES, SEED, confidence_intervals, mean
 from wavrag.generate import Generator
 from wavrag.types import Answer
 
-MARKS = re.compile(r"\s*\[\d+\]")
+CITATION_MARKS = re.compile(r"\s*\[\d+\]")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 @dataclass(frozen=True, slots=True)
 class GoldQuestion:
-    """A question and what is known of its answer.
+    """A question with its gold answers.
 
     Attributes:
         id: unique in its file.
-        question: in words.
-        answers: each of them right; empty where it cannot be answered.
-        passages: ids of documents that hold an answer; the end of a path stands for the file.
-        answerable: whether the knowledge base holds an answer.
+        question: text of the question.
+        answers: accepted answers; empty for an unanswerable question.
+        passages: ids of documents with an answer; the end of a path matches the whole path.
+        answerable: True if the knowledge base contains an answer.
     """
 
     id: str
@@ -50,12 +50,12 @@ class GoldQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A mean over the questions that it applies to.
+    """Mean of a metric over the questions to which it applies.
 
     Attributes:
-        mean: of the values.
-        ci95: ends of its bootstrap interval.
-        questions: how many it is the mean of.
+        mean: mean value.
+        ci95: lower and upper end of the 95 % bootstrap interval.
+        questions: number of questions.
     """
 
     mean: float
@@ -65,14 +65,14 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class AnswerReport:
-    """How one generator answered.
+    """Metrics of one generator's answers.
 
     Attributes:
-        generator: its name.
-        paths: reasoning paths that were asked for.
-        answerable: questions that the knowledge base answers.
-        unanswerable: questions that it does not.
-        figures: by name, in the order in which they are shown; without those that apply to none.
+        generator: name of the generator.
+        paths: reasoning paths sampled for each question.
+        answerable: number of answerable questions.
+        unanswerable: number of unanswerable questions.
+        figures: metrics by name, in display order; a metric that applies to no question is absent.
     """
 
     generator: str
@@ -87,12 +87,14 @@ def load_questions(path: str | os.PathLike[str], limit: int | None = None) -> li
 
     Args:
         path: JSON lines.
-        limit: only the first so many.
+        limit: maximum number of questions, counted from the start; None reads all.
 
     Raises:
-        InputError: it cannot be read, or a line is malformed; the message names the line.
+        InputError: the file cannot be read, or a line is malformed; the message names the line.
     """
     try:
+        # "utf-8-sig" drops the byte order mark that editors on Windows write. `splitlines` would
+        # also split at U+2028, which JSON allows inside a string.
         lines = Path(path).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}): name a file of JSON lines") from error
@@ -102,46 +104,53 @@ def load_questions(path: str | os.PathLike[str], limit: int | None = None) -> li
             continue
         if limit is not None and len(questions) >= limit:
             break
-        question = _question(line, f"{path}, line {number}")
+        question = _parse_question(line, f"{path}, line {number}")
         if question.id in questions:
-            raise InputError(f"{path}, line {number}: id {question.id!r} was given before")
+            raise InputError(f"{path}, line {number}: duplicate id {question.id!r}")
         questions[question.id] = question
     if not questions:
-        raise InputError(f"{path}: holds no question: give it at least one line")
+        raise InputError(f"{path}: contains no questions: write at least one line")
     return list(questions.values())
 
 
 def normalise(text: str) -> str:
-    """Lower case without punctuation, articles and extra white space.
+    """Lower-case a text and remove punctuation, articles and extra white space.
 
-    As the evaluation script of SQuAD (Rajpurkar et al., arXiv 1606.05250) does.
+    Source: the evaluation script of SQuAD (Rajpurkar et al., arXiv 1606.05250).
     """
     words = _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION))
     return " ".join(words.split())
 
 
 def exact_match(answer: str, gold: Sequence[str]) -> float:
-    """1 if the normalised answer is one of the normalised gold answers, else 0."""
-    return float(normalise(answer) in {normalise(one) for one in gold})
+    """Return 1 if the normalised answer equals a normalised gold answer, else 0.
+
+    Example:
+        >>> exact_match("The Ferry!", ["boat", "ferry"])
+        1.0
+    """
+    return float(normalise(answer) in {normalise(gold_answer) for gold_answer in gold})
 
 
 def token_f1(answer: str, gold: Sequence[str]) -> float:
-    """Best harmonic mean of precision and recall of the answer's words, over the gold answers."""
-    return max((_f1(normalise(answer).split(), normalise(one).split()) for one in gold), default=0)
+    """Return the token F1 of an answer against the best of the gold answers, from 0 to 1."""
+    tokens = normalise(answer).split()
+    return max((_f1(tokens, normalise(gold_answer).split()) for gold_answer in gold), default=0)
 
 
 def contains(text: str, gold: Sequence[str]) -> bool:
-    """Whether a text holds one of the gold answers, in whole words after normalisation."""
+    """Tell whether a text contains a gold answer, in whole words after normalisation."""
     padded = f" {normalise(text)} "
-    return any(f" {words} " in padded for one in gold if (words := normalise(one)))
+    return any(f" {words} " in padded for answer in gold if (words := normalise(answer)))
 
 
 def score(question: GoldQuestion, answer: Answer) -> dict[str, float]:
-    """The values of one question, without those that do not apply to it.
+    """Compute the metrics of one answer, without those that do not apply to its question.
 
-    Right answers and cited passages are looked for where the question is answerable; a question
-    that was not answered has `exact_match`, `f1`, `contains` and `citation_recall` 0. Precision
-    applies where passages were cited, `supported` where a sentence of an answer could be checked.
+    The metrics of correctness and of citations apply to answerable questions. An answerable
+    question without an answer has an `exact_match`, `f1`, `contains` and `citation_recall` of 0.
+    `citation_precision` applies if passages are cited, and `supported` if the support check covers
+    at least one sentence.
     """
     answered = float(answer.found)
     values = {
@@ -151,43 +160,27 @@ def score(question: GoldQuestion, answer: Answer) -> dict[str, float]:
         ),
         "invented": float(answer.invented_citations),
     }
-    if answer.found and (checked := [one for one in answer.support if one.checkable]):
-        values["supported"] = mean([float(one.supported) for one in checked])
-    if not question.answerable:
-        return values
-    text = MARKS.sub("", answer.text) if answer.found else ""
-    cited = {one.passage.id: one.passage for one in answer.citations if answer.found}
-    if question.answers:
-        values |= {
-            "exact_match": exact_match(text, question.answers) * answered,
-            "f1": token_f1(text, question.answers) * answered,
-            "contains": float(contains(text, question.answers)),
-        }
-        if cited:
-            holding = [contains(p.text or "", question.answers) for p in cited.values()]
-            values["citation_precision"] = mean([float(holds) for holds in holding])
-    if question.passages:
-        found = [
-            any(_is_document(passage.document_id, gold) for passage in cited.values())
-            for gold in question.passages
-        ]
-        values["citation_recall"] = mean([float(one) for one in found])
+    checks = [support for support in answer.support if support.checkable]
+    if answer.found and checks:
+        values["supported"] = mean([float(support.supported) for support in checks])
+    if question.answerable:
+        values |= _score_answer(question, answer)
     return values
 
 
 FIGURES: Mapping[str, str] = {
-    "exact_match": "answer is a gold answer, normalised",
-    "f1": "harmonic mean of precision and recall of its words",
-    "contains": "answer holds a gold answer",
-    "citation_precision": "cited passages that hold a gold answer",
-    "citation_recall": "gold documents that were cited",
-    "supported": "sentences that the passages they cite support",
-    "claims": "claims that the cited passages support, as the judge says",
-    "answered": "answerable questions that were answered",
-    "silent": "unanswerable questions that were not",
-    "abstention": "questions of both kinds treated rightly",
-    "invented": "citation marks that named no source, a question",
-    "seconds": "from question to answer",
+    "exact_match": "normalised answer equals a gold answer",
+    "f1": "token F1 against the best gold answer",
+    "contains": "answer contains a gold answer",
+    "citation_precision": "share of cited passages with a gold answer",
+    "citation_recall": "share of gold documents cited",
+    "supported": "share of sentences supported by their citations",
+    "claims": "share of claims supported by the cited passages, by the judge",
+    "answered": "share of answerable questions answered",
+    "silent": "share of unanswerable questions without an answer",
+    "abstention": "share of all questions rightly answered or not answered",
+    "invented": "citations of missing sources per question",
+    "seconds": "time from question to answer",
 }
 
 
@@ -203,15 +196,16 @@ def evaluate_answers(
     """Ask every question and measure the answers.
 
     Args:
-        ask: answers a question in words, such as `WavRAG.ask`; its errors are passed on.
+        ask: answers a question, for example `WavRAG.ask`; its errors are passed on.
         questions: at least one.
-        generator: name of what answers, for the report.
-        paths: reasoning paths that it samples, for the report.
-        judge: what judges the claims of answers (`wavrag.evaluate.claims`); None leaves them out.
-        on_question: told how many of how many were asked.
+        generator: name of the generator, for the report.
+        paths: reasoning paths sampled for each question, for the report.
+        judge: generator that judges the claims of the answers (`judge_answer`); None omits the
+            figure `claims`.
+        on_question: progress callback, called with the number of questions done and the total.
 
     Raises:
-        GenerationError: the judge cannot be reached, or cannot judge.
+        GenerationError: the judge cannot be reached, or its reply contains no claims.
     """
     values: dict[str, list[float]] = {name: [] for name in FIGURES}
     for number, question in enumerate(questions):
@@ -220,10 +214,10 @@ def evaluate_answers(
         started = time.perf_counter()
         answer = ask(question.question)
         seconds = time.perf_counter() - started
-        scored = {**score(question, answer), "seconds": seconds}
+        scores = {**score(question, answer), "seconds": seconds}
         if judge is not None and (precision := judge_answer(answer, judge).precision) is not None:
-            scored["claims"] = precision
-        for name, value in scored.items():
+            scores["claims"] = precision
+        for name, value in scores.items():
             values[name].append(value)
     answerable = sum(question.answerable for question in questions)
     return AnswerReport(
@@ -231,12 +225,12 @@ def evaluate_answers(
         paths=paths,
         answerable=answerable,
         unanswerable=len(questions) - answerable,
-        figures={name: _figure(found) for name, found in values.items() if found},
+        figures={name: _summarise(numbers) for name, numbers in values.items() if numbers},
     )
 
 
-def answers_dict(report: AnswerReport) -> dict[str, Any]:
-    """The shape of a report in JSON."""
+def answers_to_dict(report: AnswerReport) -> dict[str, Any]:
+    """Convert a report to its JSON form."""
     return {
         "generator": report.generator,
         "paths": report.paths,
@@ -255,8 +249,8 @@ def answers_dict(report: AnswerReport) -> dict[str, Any]:
     }
 
 
-def answers_table(report: AnswerReport) -> str:
-    """A line for each figure: its mean, its interval and what it is."""
+def format_answers(report: AnswerReport) -> str:
+    """Format a report as a text table: a line for each figure with its interval and meaning."""
     lines = [
         f"{report.generator}: {report.answerable:,} answerable questions,"
         f" {report.unanswerable:,} others"
@@ -267,43 +261,71 @@ def answers_table(report: AnswerReport) -> str:
             f"{name:<18}  {figure.mean:6.3f}  [{low:.3f} {high:.3f}]  {figure.questions:5,d}"
             f"  {FIGURES[name]}"
         )
-    lines.append("In brackets 95% bootstrap intervals, then the questions that the figure is of.")
+    lines.append("In brackets: 95% bootstrap interval; then the number of questions of the figure.")
     return "\n".join(lines)
 
 
-def _figure(values: Sequence[float]) -> Figure:
+def _score_answer(question: GoldQuestion, answer: Answer) -> dict[str, float]:
+    """Compute the metrics of an answerable question: correctness and citations."""
+    values: dict[str, float] = {}
+    text = CITATION_MARKS.sub("", answer.text) if answer.found else ""
+    citations = answer.citations if answer.found else ()
+    # Several citations may quote the same passage: it counts once.
+    passages = {citation.passage.id: citation.passage for citation in citations}
+    if question.answers:
+        values |= {
+            # A gold answer such as "the" normalises to nothing, and would match an empty answer.
+            "exact_match": exact_match(text, question.answers) * float(answer.found),
+            "f1": token_f1(text, question.answers) * float(answer.found),
+            "contains": float(contains(text, question.answers)),
+        }
+        if passages:
+            values["citation_precision"] = mean(
+                [float(contains(p.text or "", question.answers)) for p in passages.values()]
+            )
+    if question.passages:
+        values["citation_recall"] = mean(
+            [
+                float(any(_is_document(p.document_id, gold) for p in passages.values()))
+                for gold in question.passages
+            ]
+        )
+    return values
+
+
+def _summarise(values: Sequence[float]) -> Figure:
     return Figure(mean(values), confidence_intervals({"": values})[""], len(values))
 
 
 def _f1(answer: Sequence[str], gold: Sequence[str]) -> float:
-    shared = (Counter(answer) & Counter(gold)).total()
-    return 2 * shared / (len(answer) + len(gold)) if shared else 0.0
+    overlap = (Counter(answer) & Counter(gold)).total()
+    return 2 * overlap / (len(answer) + len(gold)) if overlap else 0.0
 
 
 def _is_document(document_id: str, gold: str) -> bool:
     return document_id == gold or document_id.replace(os.sep, "/").endswith(f"/{gold}")
 
 
-def _question(line: str, where: str) -> GoldQuestion:
+def _parse_question(line: str, where: str) -> GoldQuestion:
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: is not JSON ({error}): write one object a line") from error
+        raise InputError(f"{where}: is not JSON ({error}): write one object per line") from error
     if not isinstance(fields, dict):
-        raise InputError(f"{where}: is no object")
+        raise InputError(f"{where}: is not a JSON object")
     for key in ("id", "question"):
         if not isinstance(fields.get(key), str) or not fields[key].strip():
             raise InputError(f"{where}: {key} is {fields.get(key)!r}: give a string")
     for key in ("answers", "passages"):
         value = fields.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        if not isinstance(value, list) or not all(isinstance(element, str) for element in value):
             raise InputError(f"{where}: {key} is {value!r}: give a list of strings")
     answerable = fields.get("answerable", True)
     if not isinstance(answerable, bool):
         raise InputError(f"{where}: answerable is {answerable!r}: give true or false")
     if answerable and not fields.get("answers") and not fields.get("passages"):
         raise InputError(
-            f"{where}: has neither answers nor passages: give one, or answerable false"
+            f"{where}: has neither answers nor passages: add either, or set answerable to false"
         )
     return GoldQuestion(
         fields["id"],

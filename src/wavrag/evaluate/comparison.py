@@ -1,32 +1,32 @@
-"""Two systems on the same queries: how far apart, how sure, and where.
+"""Comparison of two systems on the same queries: differences, significance, changed queries.
 
-Works on figures that `wavrag eval --json` wrote; measures nothing.
+Works on the result files of `wavrag eval --json`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from wavrag.errors import InputError
 from wavrag.evaluate.metrics import CONFIDENCE, METRICS, mean
-from wavrag.evaluate.results import Figures, name_of, task_of
+from wavrag.evaluate.results import Figures, query_text, system_name, task_name
 from wavrag.evaluate.significance import Difference, holm, paired_randomisation
 
-METRIC = "ndcg@10"  # by which queries are said to have changed
+METRIC = "ndcg@10"  # default metric of the list of changed queries
 
 
 @dataclass(frozen=True, slots=True)
-class Paired:
+class MetricComparison:
     """One metric of two systems.
 
     Attributes:
-        metric: its name.
-        a: mean of the first.
-        b: mean of the second.
+        metric: name of the metric.
+        a: mean of the first system.
+        b: mean of the second system.
         test: their difference, by the paired randomisation test.
-        p_holm: its p, raised by Holm's correction over all comparisons of this metric.
+        p_holm: p-value of the test, adjusted by Holm's method over all comparisons of the metric.
     """
 
     metric: str
@@ -37,45 +37,45 @@ class Paired:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """A query on which two systems differ.
+class QueryChange:
+    """A query with different values in two systems.
 
     Attributes:
-        query: its id.
-        said: its words, as far as they are known.
-        a: value of the first.
-        b: value of the second.
+        query: id of the query.
+        text: words of the query; empty if they are unknown.
+        a: value of the first system.
+        b: value of the second system.
     """
 
     query: str
-    said: str
+    text: str
     a: float
     b: float
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A system against another on one task.
+    """Comparison of two systems on one task.
 
     Attributes:
-        task: its name.
+        task: name of the task.
         a: name of the first system.
-        b: name of the second.
-        queries: that both were asked.
-        left_out: that only one was asked.
-        rows: a metric each.
-        changed: queries on which they differ most, by the metric that was asked for.
-        better: on how many queries the second is better by it.
-        worse: on how many it is worse.
+        b: name of the second system.
+        queries: number of queries in both runs.
+        unpaired: number of queries in one run only.
+        metrics: one comparison per metric.
+        changes: queries with the largest differences in the chosen metric.
+        better: number of queries on which the second system is better by that metric.
+        worse: number of queries on which it is worse.
     """
 
     task: str
     a: str
     b: str
     queries: int
-    left_out: int
-    rows: tuple[Paired, ...]
-    changed: tuple[Change, ...]
+    unpaired: int
+    metrics: tuple[MetricComparison, ...]
+    changes: tuple[QueryChange, ...]
     better: int
     worse: int
 
@@ -85,174 +85,84 @@ def compare_results(
     second: Sequence[Figures] | None = None,
     *,
     metric: str = METRIC,
-    changed: int = 10,
+    max_changes: int = 10,
     names: tuple[str, str] = ("A", "B"),
 ) -> list[Comparison]:
-    """Compare the systems of two runs, or those of one with each other.
+    """Compare the systems of two runs, or the systems of one run with each other.
 
-    Of two runs, systems of one name and legs are compared; where no name is in both, each system
-    of the first with each of the second that has the same legs. Of one run, the first embedder
-    with each of the others.
+    In two runs, systems with the same name and legs are compared; without a common name, each
+    system of the first run is compared with those of the second that have the same legs. In one
+    run, the first embedder is compared with each of the others.
 
     Args:
-        first: tasks, as `evaluations` reads them.
+        first: tasks of a run, from `read_evaluations`.
         second: tasks of another run.
-        metric: by which queries are said to have changed.
-        changed: most queries to name.
-        names: of the two runs, put before systems of one name.
+        metric: metric of the list of changed queries.
+        max_changes: maximum length of that list.
+        names: names of the two runs, to tell systems with the same name apart.
 
     Raises:
-        InputError: there is nothing to compare.
+        InputError: the runs have no comparable systems.
     """
-    found = []
-    for task, other, a, b in _pairs(first, second):
-        labels = [name_of(a), name_of(b)]
+    comparisons = []
+    for task, second_task, a, b in _pair_systems(first, second):
+        labels = [system_name(a), system_name(b)]
         if labels[0] == labels[1]:
             labels = [f"{run}: {label}" for run, label in zip(names, labels, strict=True)]
-        paired = _compare((task, other), (a, b), metric, changed)
-        found.append(replace(paired, a=labels[0], b=labels[1]))
-    if not found:
+        comparison = _compare_systems((task, second_task), (a, b), metric, max_changes)
+        comparisons.append(replace(comparison, a=labels[0], b=labels[1]))
+    if not comparisons:
         raise InputError(
             "there is nothing to compare: give one file with two embedders, or two files with a"
             " task and legs in common"
         )
-    return _corrected(found)
+    return _adjust_p_values(comparisons)
 
 
-def _pairs(
-    first: Sequence[Figures], second: Sequence[Figures] | None
-) -> list[tuple[Figures, Figures, Figures, Figures]]:
-    pairs = []
-    if second is None:
-        for task in first:
-            heads: dict[str, Figures] = {}
-            for system in task["systems"]:
-                head = heads.setdefault(system["legs"], system)
-                if head is not system:
-                    pairs.append((task, task, head, system))
-        return pairs
-    for task in first:
-        for other in second:
-            if task_of(task) != task_of(other):
-                continue
-            same = {name_of(one) for one in task["systems"]}
-            same &= {name_of(one) for one in other["systems"]}
-            pairs += [
-                (task, other, a, b)
-                for a in task["systems"]
-                for b in other["systems"]
-                if (name_of(a) == name_of(b) if same else a["legs"] == b["legs"])
-            ]
-    return pairs
-
-
-def _compare(
-    tasks: tuple[Figures, Figures], systems: tuple[Figures, Figures], metric: str, changed: int
-) -> Comparison:
-    task = tasks[0]
-    rows_of = [{one["id"]: row for row, one in enumerate(each["asked"])} for each in tasks]
-    ids = [id for id in rows_of[0] if id in rows_of[1]]
-    if not ids:
-        raise InputError(f"{task_of(task)}: the two runs have no query in common")
-    values = [
-        {name: [each[rows[id]] for id in ids] for name, each in system["values"].items()}
-        for rows, system in zip(rows_of, systems, strict=True)
-    ]
-    metrics = [name for name in METRICS if name in values[0] and name in values[1]]
-    if metric not in metrics:
-        raise InputError(f"no metric is called {metric!r} here: choose one of {', '.join(metrics)}")
-    rows = []
-    for name in metrics:
-        test = paired_randomisation(values[0][name], values[1][name])
-        rows.append(Paired(name, mean(values[0][name]), mean(values[1][name]), test, test.p))
-    said = [said_of(task["asked"][rows_of[0][id]]) for id in ids]
-    changes = [
-        Change(*each)
-        for each in zip(ids, said, values[0][metric], values[1][metric], strict=True)
-        if each[2] != each[3]
-    ]
-    changes.sort(key=lambda change: (-abs(change.b - change.a), change.query))
-    return Comparison(
-        task=task_of(task),
-        a=name_of(systems[0]),
-        b=name_of(systems[1]),
-        queries=len(ids),
-        left_out=len(rows_of[0]) + len(rows_of[1]) - 2 * len(ids),
-        rows=tuple(rows),
-        changed=tuple(changes[:changed]),
-        better=sum(change.b > change.a for change in changes),
-        worse=sum(change.b < change.a for change in changes),
-    )
-
-
-def _corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    raised = {
-        metric: holm(
-            {
-                str(number): row.test.p
-                for number, comparison in enumerate(comparisons)
-                for row in comparison.rows
-                if row.metric == metric
-            }
-        )
-        for metric in {row.metric for comparison in comparisons for row in comparison.rows}
-    }
-    return [
-        replace(
-            comparison,
-            rows=tuple(
-                replace(row, p_holm=raised[row.metric][str(number)]) for row in comparison.rows
-            ),
-        )
-        for number, comparison in enumerate(comparisons)
-    ]
-
-
-def said_of(asked: Figures) -> str:
-    """The words of a query, as far as they are known."""
-    return str(asked.get("said") or asked.get("text") or asked.get("title") or "")
-
-
-def comparison_table(comparisons: Sequence[Comparison], metric: str = METRIC) -> str:
-    """For people: a block a comparison, then what the columns mean."""
+def format_comparison(comparisons: Sequence[Comparison], metric: str = METRIC) -> str:
+    """Format comparisons as text: a block for each, then a legend of the columns."""
     lines = []
-    for one in comparisons:
-        lines.append(f"{one.task}: {one.a} (A) and {one.b} (B), {one.queries:,} queries")
-        if one.left_out:
-            lines.append(f"left out: {one.left_out:,} queries that only one of them was asked")
+    for comparison in comparisons:
+        lines.append(
+            f"{comparison.task}: {comparison.a} (A) and {comparison.b} (B),"
+            f" {comparison.queries:,} queries"
+        )
+        if comparison.unpaired:
+            lines.append(f"left out: {comparison.unpaired:,} queries that only one run contains")
         lines.append(
             f"{'':<10}  {'A':>6}  {'B':>6}  {'B - A':>7}  {'95% interval':<16}  p        Holm"
         )
-        for row in one.rows:
+        for row in comparison.metrics:
             low, high = row.test.ci95
             lines.append(
                 f"{row.metric:<10}  {row.a:6.3f}  {row.b:6.3f}  {row.test.difference:+7.3f}"
                 f"  [{low:+.3f} {high:+.3f}]  {row.test.p:<7.4f}  {row.p_holm:.4f}"
             )
         lines.append(
-            f"by {metric}, B is better on {one.better:,} queries and worse on {one.worse:,}"
+            f"by {metric}, B is better on {comparison.better:,} queries and worse on"
+            f" {comparison.worse:,}"
         )
         lines += [
-            f"  {change.query}  {change.a:.3f} -> {change.b:.3f}  {change.said[:70]}".rstrip()
-            for change in one.changed
+            f"  {change.query}  {change.a:.3f} -> {change.b:.3f}  {change.text[:70]}".rstrip()
+            for change in comparison.changes
         ]
         lines.append("")
     lines.append(
         f"{CONFIDENCE:.0%} interval: bootstrap over queries. p: two-sided, paired randomisation"
-        " test. Holm: the same, corrected for all comparisons of the metric above."
+        " test. Holm: p, adjusted for all comparisons of the metric above."
     )
     return "\n".join(lines)
 
 
-def comparison_list(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """The shape of comparisons in JSON."""
+def comparisons_to_list(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """Convert comparisons to their JSON form."""
     return [
         {
-            "task": one.task,
-            "a": one.a,
-            "b": one.b,
-            "queries": one.queries,
-            "left_out": one.left_out,
+            "task": comparison.task,
+            "a": comparison.a,
+            "b": comparison.b,
+            "queries": comparison.queries,
+            "unpaired": comparison.unpaired,
             "metrics": {
                 row.metric: {
                     "a": round(row.a, 4),
@@ -262,14 +172,110 @@ def comparison_list(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
                     "p": round(row.test.p, 5),
                     "p_holm": round(row.p_holm, 5),
                 }
-                for row in one.rows
+                for row in comparison.metrics
             },
-            "better": one.better,
-            "worse": one.worse,
-            "changed": [
-                {"id": change.query, "said": change.said, "a": change.a, "b": change.b}
-                for change in one.changed
+            "better": comparison.better,
+            "worse": comparison.worse,
+            "changes": [
+                {"id": change.query, "text": change.text, "a": change.a, "b": change.b}
+                for change in comparison.changes
             ],
         }
-        for one in comparisons
+        for comparison in comparisons
+    ]
+
+
+def _pair_systems(
+    first: Sequence[Figures], second: Sequence[Figures] | None
+) -> list[tuple[Figures, Figures, Figures, Figures]]:
+    """Pair systems: first task, second task, first system, second system."""
+    pairs = []
+    if second is None:
+        for task in first:
+            baselines: dict[str, Figures] = {}
+            for system in task["systems"]:
+                baseline = baselines.setdefault(system["legs"], system)
+                if baseline is not system:
+                    pairs.append((task, task, baseline, system))
+        return pairs
+    for task in first:
+        for candidate in second:
+            if task_name(task) != task_name(candidate):
+                continue
+            common = {system_name(system) for system in task["systems"]}
+            common &= {system_name(system) for system in candidate["systems"]}
+            pairs += [
+                (task, candidate, a, b)
+                for a in task["systems"]
+                for b in candidate["systems"]
+                if (system_name(a) == system_name(b) if common else a["legs"] == b["legs"])
+            ]
+    return pairs
+
+
+def _compare_systems(
+    tasks: tuple[Figures, Figures], systems: tuple[Figures, Figures], metric: str, max_changes: int
+) -> Comparison:
+    task = tasks[0]
+    # The runs may have sampled other queries, or have them in another order: pair them by id.
+    rows = [{query["id"]: row for row, query in enumerate(run["queries"])} for run in tasks]
+    ids = [id for id in rows[0] if id in rows[1]]
+    if not ids:
+        raise InputError(f"{task_name(task)}: the two runs have no query in common")
+    a, b = (
+        {name: [numbers[index[id]] for id in ids] for name, numbers in system["values"].items()}
+        for index, system in zip(rows, systems, strict=True)
+    )
+    names = [name for name in METRICS if name in a and name in b]
+    if metric not in names:
+        raise InputError(f"unknown metric {metric!r}: choose one of {', '.join(names)}")
+    changes = _list_changes(
+        {id: query_text(task["queries"][rows[0][id]]) for id in ids}, a[metric], b[metric]
+    )
+    return Comparison(
+        task=task_name(task),
+        a=system_name(systems[0]),
+        b=system_name(systems[1]),
+        queries=len(ids),
+        unpaired=len(rows[0]) + len(rows[1]) - 2 * len(ids),
+        metrics=tuple(_compare_metric(name, a[name], b[name]) for name in names),
+        changes=tuple(changes[:max_changes]),
+        better=sum(change.b > change.a for change in changes),
+        worse=sum(change.b < change.a for change in changes),
+    )
+
+
+def _compare_metric(name: str, a: Sequence[float], b: Sequence[float]) -> MetricComparison:
+    test = paired_randomisation(a, b)
+    # Holm's method needs the p-values of all comparisons: `_adjust_p_values` sets the last field.
+    return MetricComparison(name, mean(a), mean(b), test, test.p)
+
+
+def _list_changes(
+    texts: Mapping[str, str], a: Sequence[float], b: Sequence[float]
+) -> list[QueryChange]:
+    """List the queries with different values, largest difference first, ties by id."""
+    changes = [
+        QueryChange(id, text, value_a, value_b)
+        for (id, text), value_a, value_b in zip(texts.items(), a, b, strict=True)
+        if value_a != value_b
+    ]
+    return sorted(changes, key=lambda change: (-abs(change.b - change.a), change.query))
+
+
+def _adjust_p_values(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    p_values: dict[str, dict[str, float]] = {}
+    for number, comparison in enumerate(comparisons):
+        for row in comparison.metrics:
+            p_values.setdefault(row.metric, {})[str(number)] = row.test.p
+    adjusted = {metric: holm(values) for metric, values in p_values.items()}
+    return [
+        replace(
+            comparison,
+            metrics=tuple(
+                replace(row, p_holm=adjusted[row.metric][str(number)])
+                for row in comparison.metrics
+            ),
+        )
+        for number, comparison in enumerate(comparisons)
     ]

@@ -1,4 +1,4 @@
-"""What work costs: time of processors for an hour of sound, and money at a price that is given."""
+"""Cost of work on audio: CPU time per hour of audio, and its price."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from time import perf_counter, process_time
 
 @dataclass(slots=True)
 class Cost:
-    """Work that was measured.
+    """Time spent on an amount of audio.
 
     Attributes:
-        seconds: from its beginning to its end.
-        cpu_seconds: of all processors, in this process; a server's or a GPU's are not in it.
-        audio_seconds: of sound that was worked on.
+        seconds: wall-clock time.
+        cpu_seconds: CPU time of all cores in this process; it excludes servers and GPUs.
+        audio_seconds: duration of the processed audio.
     """
 
     seconds: float = 0.0
@@ -23,8 +23,8 @@ class Cost:
     audio_seconds: float = 0.0
 
     @contextmanager
-    def measured(self) -> Iterator[None]:
-        """Add the time that a block takes."""
+    def measure(self) -> Iterator[None]:
+        """Add the time of a `with` block, even if the block raises an error."""
         started, started_cpu = perf_counter(), process_time()
         try:
             yield
@@ -34,14 +34,14 @@ class Cost:
 
     @property
     def cpu_seconds_per_hour(self) -> float | None:
-        """CPU seconds for an hour of sound; None where there was none."""
+        """CPU seconds per hour of audio; None without audio."""
         return self.cpu_seconds * 3_600 / self.audio_seconds if self.audio_seconds else None
 
     def price_per_hour(self, cpu_hour: float) -> float | None:
-        """Money for an hour of sound; None where there was none.
+        """Compute the price of an hour of audio; None without audio.
 
         Args:
-            cpu_hour: price of an hour of one processor.
+            cpu_hour: price of an hour of one CPU core.
         """
-        needed = self.cpu_seconds_per_hour
-        return None if needed is None else needed / 3_600 * cpu_hour
+        cpu_seconds = self.cpu_seconds_per_hour
+        return None if cpu_seconds is None else cpu_seconds / 3_600 * cpu_hour

@@ -1,7 +1,7 @@
-"""Retrieval metrics as BEIR reports them: pure functions on ranked ids and judgements.
+"""Retrieval metrics as BEIR reports them, as pure functions of ranked ids and judgements.
 
-A judgement (qrel) is a number: above 0 is relevant, and more is better; 0, below 0 and no judgement
-are not relevant.
+A judgement (qrel) is a number: values above 0 are relevant, and higher is better. Passages with a
+judgement of 0 or below, or without one, are not relevant.
 """
 
 from __future__ import annotations
@@ -20,43 +20,48 @@ from wavrag.errors import InputError
 
 Metric: TypeAlias = Callable[[Sequence[str], Judgements], float]
 
+# Between seeds, the ends of an interval vary by 2 to 3 % of its width at this number of samples,
+# below the three digits that tables print for a few hundred queries.
 RESAMPLES = 1_000
-SEED = 0
+SEED = 0  # the same for all metrics and systems, so that their intervals are comparable
 CONFIDENCE = 0.95
 
 
 def rank_ids(scores: Mapping[str, float]) -> list[str]:
-    """Ids by score, best first, ties by id."""
+    """Sort ids by descending score; ties are broken by id."""
     return sorted(scores, key=lambda id: (-scores[id], id))
 
 
 def recall(ranked: Sequence[str], judgements: Judgements, k: int) -> float:
-    """Share of the relevant entries that are among the first k.
+    """Compute the share of the relevant passages among the first k.
 
     Args:
-        ranked: distinct ids, best first.
-        judgements: with at least one relevant entry.
+        ranked: distinct passage ids, best first.
+        judgements: at least one of them relevant.
         k: depth, from 1.
     """
-    relevant = _relevant(judgements)
+    relevant = _relevant_ids(judgements)
     return len(relevant.intersection(ranked[:k])) / len(relevant)
 
 
 def ndcg(ranked: Sequence[str], judgements: Judgements, k: int) -> float:
-    """Normalised discounted cumulative gain of the first k, from 0 to 1.
+    """Compute the normalised discounted cumulative gain of the first k, from 0 to 1.
 
-    The gain of an entry is its judgement itself (Järvelin and Kekäläinen, TOIS 2002), its discount
-    log2(rank + 1), as in trec_eval's `ndcg_cut` and so in BEIR; the sum is divided by that of the
-    best possible order.
+    The gain of a passage is its judgement (Järvelin and Kekäläinen, TOIS 2002), its discount
+    log2(rank + 1), and the sum is divided by that of the ideal ranking. trec_eval's `ndcg_cut`,
+    and therefore BEIR, use the same definition.
     """
-    best = sorted((judgements[id] for id in _relevant(judgements)), reverse=True)
+    ideal = sorted((judgements[id] for id in _relevant_ids(judgements)), reverse=True)
     gains = [max(0.0, judgements.get(id, 0.0)) for id in ranked[:k]]
-    return _discounted(gains) / _discounted(best[:k])
+    return _discounted_sum(gains) / _discounted_sum(ideal[:k])
 
 
 def reciprocal_rank(ranked: Sequence[str], judgements: Judgements, k: int) -> float:
-    """1 / rank of the first relevant entry among the first k, or 0; its mean is MRR@k."""
-    relevant = _relevant(judgements)
+    """Compute 1 / rank of the first relevant passage among the first k, or 0 if there is none.
+
+    The mean over queries is MRR@k.
+    """
+    relevant = _relevant_ids(judgements)
     return next((1 / rank for rank, id in enumerate(ranked[:k], 1) if id in relevant), 0.0)
 
 
@@ -69,28 +74,33 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "mrr@10": partial(reciprocal_rank, k=10),
     }
 )
-DEPTH = 10  # entries that the deepest of METRICS looks at
+DEPTH = 10  # depth of the deepest of METRICS
 
 
 def evaluate_run(
     run: Mapping[str, Sequence[str]], qrels: Qrels, metrics: Mapping[str, Metric] = METRICS
 ) -> dict[str, list[float]]:
-    """The values of each metric, one a judged query, in the order of `qrels`.
+    """Compute each metric for every judged query, in the order of `qrels`.
 
     Args:
-        run: for each query id the corpus ids found, distinct, best first; a query that is missing
-            found nothing.
+        run: retrieved passage ids of each query id, distinct, best first; a missing query counts
+            as one without hits.
         qrels: judgements of each query, at least one of them relevant.
         metrics: by name.
 
     Raises:
-        InputError: a query has no relevant entry, or an id was ranked twice.
+        InputError: a query has no relevant passage, or its ranking repeats an id.
+
+    Example:
+        >>> values = evaluate_run({"q": ["b", "a"]}, {"q": {"a": 1}})
+        >>> values["recall@1"], values["mrr@10"]
+        ([0.0], [0.5])
     """
     for query, judgements in qrels.items():
-        if not _relevant(judgements):
-            raise InputError(f"query {query!r} has no relevant entry: leave it out of the qrels")
+        if not _relevant_ids(judgements):
+            raise InputError(f"query {query!r} has no relevant passage: remove it from the qrels")
         if len(set(run.get(query, ()))) != len(run.get(query, ())):
-            raise InputError(f"query {query!r} ranks an id twice: keep the better of its ranks")
+            raise InputError(f"query {query!r} ranks an id twice: keep the better rank only")
     return {
         name: [metric(run.get(query, ()), judgements) for query, judgements in qrels.items()]
         for name, metric in metrics.items()
@@ -98,62 +108,53 @@ def evaluate_run(
 
 
 def mean(values: Sequence[float]) -> float:
-    """The mean over queries, each counting the same."""
+    """Compute the mean over queries, all with the same weight."""
     return math.fsum(values) / len(values)
 
 
 def confidence_intervals(
     values: Mapping[str, Sequence[float]],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-    confidence: float = CONFIDENCE,
 ) -> dict[str, tuple[float, float]]:
-    """Bootstrap intervals of the means: percentiles over resampled queries.
+    """Compute 95 % bootstrap intervals of means: percentiles over resampled queries.
 
-    Queries are drawn with replacement, as many as there are (Efron and Tibshirani 1993, chapter
-    13). Equal seeds and numbers of queries draw equal samples, for all metrics and all systems. An
-    interval speaks of other queries of the same kind, over the same corpus; where every query has
-    the same value it is a point, and says nothing.
+    Queries are drawn with replacement (Efron and Tibshirani 1993, chapter 13), with the same draws
+    for all metrics and systems of equal size. An interval generalises to other queries of the same
+    kind over the same corpus. It is a point, and uninformative, if all queries have the same value.
 
     Args:
-        values: one a query, for each metric; as many queries for each.
-        resamples: samples drawn.
-        seed: of the draws.
-        confidence: share of the samples whose mean lies within.
+        values: for each metric one value per query, with the same number of queries for all.
 
     Returns:
-        For each metric the lower and the upper end.
+        Lower and upper end for each metric.
     """
-    matrix = np.array(list(values.values()), np.float64)
-    means = resampled_means(matrix, resamples=resamples, seed=seed)
-    tail = 50 * (1 - confidence)
+    means = resample_means(np.array(list(values.values()), np.float64))
+    tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(means, [tail, 100 - tail], axis=1)
     return {name: (float(low[i]), float(high[i])) for i, name in enumerate(values)}
 
 
-def resampled_means(
-    values: npt.NDArray[np.float64], *, resamples: int, seed: int
+def resample_means(
+    values: npt.NDArray[np.float64], resamples: int = RESAMPLES
 ) -> npt.NDArray[np.float64]:
-    """Means of queries drawn with replacement, as many as there are.
+    """Compute the means of queries drawn with replacement, as many as there are.
 
     Args:
         values: shape = (n_metrics, n_queries).
-        resamples: samples drawn; the same queries for every metric.
-        seed: of the draws.
+        resamples: number of samples, each with the same queries for every metric.
 
     Returns:
-        shape = (n_metrics, resamples).
+        Shape = (n_metrics, resamples).
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SEED)
     queries = values.shape[1]
-    drawn = (generator.integers(queries, size=queries) for _ in range(resamples))
-    return np.stack([values[:, sample].mean(1) for sample in drawn], axis=1)
+    # One sample at a time: all draws together would need resamples * queries indices in memory.
+    draws = (generator.integers(queries, size=queries) for _ in range(resamples))
+    return np.stack([values[:, sample].mean(1) for sample in draws], axis=1)
 
 
-def _relevant(judgements: Judgements) -> set[str]:
+def _relevant_ids(judgements: Judgements) -> set[str]:
     return {id for id, score in judgements.items() if score > 0}
 
 
-def _discounted(gains: Sequence[float]) -> float:
+def _discounted_sum(gains: Sequence[float]) -> float:
     return math.fsum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains, 1))

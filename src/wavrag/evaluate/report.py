@@ -1,4 +1,4 @@
-"""Figures for people and for programs."""
+"""Results of an evaluation as JSON and as a text table."""
 
 from __future__ import annotations
 
@@ -9,188 +9,195 @@ from typing import Any
 from wavrag.data import Task, TaskContent
 from wavrag.evaluate.cost import Cost
 from wavrag.evaluate.metrics import CONFIDENCE, METRICS, RESAMPLES, SEED
-from wavrag.evaluate.system import PERCENTILES, RetrievedHit, System
+from wavrag.evaluate.system import RetrievedHit, System
 
-COLUMN = 13  # characters of a figure
+COLUMN_WIDTH = 13  # characters; fits an interval such as "[0.123 0.456]"
 
 
-def report_dict(
+def report_to_dict(
     task: Task, systems: Sequence[System], cpu_price: float | None = None
 ) -> dict[str, Any]:
-    """The shape of an evaluation in JSON: what was measured on what, by which version.
+    """Convert an evaluation to its JSON form.
 
-    With what each query reached and found, so that `wavrag.evaluate.comparison` can pair it and a
-    report can show it.
+    It includes the values and hits of every query, for paired comparisons
+    (`wavrag.evaluate.comparison`) and for the HTML report.
 
     Args:
-        task: what was asked of what.
-        systems: as measured.
-        cpu_price: of an hour of one processor; None leaves money out.
+        task: task of the evaluation.
+        systems: measured systems.
+        cpu_price: price of an hour of one CPU core; None omits prices.
     """
-    shown = {found.entry for system in systems for each in system.found.values() for found in each}
-    shown |= {id for judged in task.qrels.values() for id, score in judged.items() if score > 0}
+    shown_ids = {hit.id for system in systems for hits in system.hits.values() for hit in hits}
+    shown_ids |= {id for query in task.qrels for id in _relevant_passages(task, query)}
     return {
         "task": task.name,
-        "queries": len(task.queries),
-        "entries": len(task.corpus),
+        "query_count": len(task.queries),
+        "corpus_count": len(task.corpus),
         "query_modality": task.query_modality,
         "corpus_modality": task.corpus_modality,
         "wavrag": version("wavrag"),
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
         "cpu_price_per_hour": cpu_price,
-        "systems": [_system_dict(task, system, cpu_price) for system in systems],
-        "asked": [
-            {
-                "id": id,
-                **_entry_dict(entry),
-                "expected": {one: score for one, score in task.qrels[id].items() if score > 0},
-            }
-            for id, entry in task.queries.items()
+        "systems": [_system_to_dict(task, system, cpu_price) for system in systems],
+        "queries": [
+            {"id": id, **_content_to_dict(query), "relevant": _relevant_passages(task, id)}
+            for id, query in task.queries.items()
         ],
-        "corpus": {id: _entry_dict(entry) for id, entry in task.corpus.items() if id in shown},
+        "corpus": {
+            id: _content_to_dict(passage)
+            for id, passage in task.corpus.items()
+            if id in shown_ids
+        },
     }
 
 
-def _system_dict(task: Task, system: System, cpu_price: float | None) -> dict[str, Any]:
-    latency = zip(PERCENTILES, system.latency(), strict=True)
-    errors = system.errors
+def format_report(task: Task, systems: Sequence[System], cpu_price: float | None = None) -> str:
+    """Format an evaluation as a text table, with intervals below the means and a legend."""
+    labels = [("embedder", "legs"), *((system.embedder, system.legs) for system in systems)]
+    widths = [max(map(len, column)) for column in zip(*labels, strict=True)]
+    head, *names = (
+        "  ".join(label.ljust(width) for label, width in zip(row, widths, strict=True))
+        for row in labels
+    )
+    lines = [
+        f"{task.name}: {_describe_task(task)}",
+        head + "".join(f"  {name:<{COLUMN_WIDTH}}" for name in METRICS) + "  s/query",
+    ]
+    for name, system in zip(names, systems, strict=True):
+        means = (f"{system.metrics[metric]:.3f}" for metric in METRICS)
+        intervals = ("[{:.3f} {:.3f}]".format(*system.ci95[metric]) for metric in METRICS)
+        seconds = f"{system.latency_percentiles()[50] / 1e3:.3f}"
+        lines += [
+            name + "".join(f"  {mean:<{COLUMN_WIDTH}}" for mean in means) + f"  {seconds}",
+            (" " * len(name) + "".join(f"  {i:<{COLUMN_WIDTH}}" for i in intervals)).rstrip(),
+        ]
+    # One line per embedder: its legs share one index and one search.
+    for system in {system.embedder: system for system in systems}.values():
+        lines += _describe_system(system, cpu_price)
+    lines += [
+        f"{system.embedder}, {system.legs}: {system.queries_without_hits:,} queries without hits"
+        for system in systems
+        if system.queries_without_hits
+    ]
+    return "\n".join([*lines, *_legend(task, systems)])
+
+
+def _relevant_passages(task: Task, query: str) -> dict[str, float]:
+    return {id: score for id, score in task.qrels[query].items() if score > 0}
+
+
+def _system_to_dict(task: Task, system: System, cpu_price: float | None) -> dict[str, Any]:
+    errors = system.word_errors
     return {
         "embedder": system.embedder,
         "revision": system.revision,
-        "gives_words": system.gives_words,
+        "transcribes": system.transcribes,
         "legs": system.legs,
         "metrics": {name: round(value, 4) for name, value in system.metrics.items()},
         "ci95": {name: [round(end, 4) for end in ends] for name, ends in system.ci95.items()},
-        "unanswered": system.unanswered,
-        **{f"query_ms_p{percentile}": round(ms, 1) for percentile, ms in latency},
-        "index_seconds": round(system.index_seconds, 2),
-        "passages": system.passages,
+        "queries_without_hits": system.queries_without_hits,
+        **{
+            f"query_ms_p{percentile}": round(milliseconds, 1)
+            for percentile, milliseconds in system.latency_percentiles().items()
+        },
+        "index_seconds": round(system.indexing.seconds, 2),
+        "indexed_passages": system.indexed_passages,
         "wer": None
         if errors is None
         else {
             "rate": round(errors.rate, 4),
             "ci95": [round(end, 4) for end in errors.ci95],
-            "wrong": errors.wrong,
+            "errors": errors.errors,
             "words": errors.words,
-            "clips": errors.clips,
+            "recordings": errors.recordings,
         },
-        "index_cost": _cost_dict(system.indexing, cpu_price),
-        "query_cost": _cost_dict(system.asking, cpu_price),
+        "index_cost": _cost_to_dict(system.indexing, cpu_price),
+        "query_cost": _cost_to_dict(system.querying, cpu_price),
         "values": {
             name: [round(value, 6) for value in values] for name, values in system.values.items()
         },
-        "words": [system.words[id] for id in task.queries],
-        "found": [[_found_dict(found) for found in system.found[id]] for id in task.queries],
+        "query_words": [system.query_words[id] for id in task.queries],
+        "hits": [[_hit_to_dict(hit) for hit in system.hits[id]] for id in task.queries],
     }
 
 
-def _cost_dict(cost: Cost, cpu_price: float | None) -> dict[str, Any]:
-    needed = cost.cpu_seconds_per_hour
-    money = None if cpu_price is None else cost.price_per_hour(cpu_price)
+def _cost_to_dict(cost: Cost, cpu_price: float | None) -> dict[str, Any]:
+    cpu_seconds = cost.cpu_seconds_per_hour
+    price = None if cpu_price is None else cost.price_per_hour(cpu_price)
     return {
         "cpu_seconds": round(cost.cpu_seconds, 2),
         "audio_seconds": round(cost.audio_seconds, 1),
-        "cpu_seconds_per_audio_hour": None if needed is None else round(needed, 1),
-        "price_per_audio_hour": None if money is None else round(money, 6),
+        "cpu_seconds_per_audio_hour": None if cpu_seconds is None else round(cpu_seconds, 1),
+        "price_per_audio_hour": None if price is None else round(price, 6),
     }
 
 
-def _entry_dict(entry: TaskContent) -> dict[str, Any]:
+def _content_to_dict(content: TaskContent) -> dict[str, Any]:
     fields = {
-        "title": entry.title,
-        "text": entry.text,
-        "said": entry.said,
-        "audio": entry.audio or "",
+        "title": content.title,
+        "text": content.text,
+        "reference_transcript": content.said,
+        "audio": content.audio or "",
     }
     return {name: value for name, value in fields.items() if value}
 
 
-def _found_dict(found: RetrievedHit) -> dict[str, Any]:
+def _hit_to_dict(hit: RetrievedHit) -> dict[str, Any]:
     fields: Mapping[str, Any] = {
-        "id": found.entry,
-        "score": round(found.score, 6),
-        "location": found.location,
-        "span": found.span,
-        "modality": found.modality,
-        "heard": found.heard,
+        "id": hit.id,
+        "score": round(hit.score, 6),
+        "location": hit.location,
+        "span": hit.span,
+        "modality": hit.modality,
+        "transcript": hit.transcript,
     }
     return {name: value for name, value in fields.items() if value not in (None, "")}
 
 
-def table(task: Task, systems: Sequence[System], cpu_price: float | None = None) -> str:
-    """A row for each system, with the ends of its intervals in the row below."""
-    names = [max(len(word) for word in words) for words in zip(*_names(systems), strict=True)]
-    lines = [f"{task.name}: {_sides(task)}"]
-    labels = zip(("embedder", "legs"), names, strict=True)
-    head = "  ".join(label.ljust(width) for label, width in labels)
-    lines.append(head + "".join(f"  {name:<{COLUMN}}" for name in METRICS) + "  s/query")
-    for system in systems:
-        pairs = zip((system.embedder, system.legs), names, strict=True)
-        row = "  ".join(label.ljust(width) for label, width in pairs)
-        means = (f"{system.metrics[name]:.3f}" for name in METRICS)
-        ends = ("[{:.3f} {:.3f}]".format(*system.ci95[name]) for name in METRICS)
-        seconds = f"{system.query_ms[0] / 1e3:.3f}"
-        lines.append(row + "".join(f"  {mean:<{COLUMN}}" for mean in means) + f"  {seconds}")
-        lines.append((" " * len(row) + "".join(f"  {end:<{COLUMN}}" for end in ends)).rstrip())
-    for system in {system.embedder: system for system in systems}.values():
-        lines += _about(system, cpu_price)
-    lines += [
-        f"{system.embedder}, {system.legs}: found nothing for {system.unanswered:,} of the queries"
-        for system in systems
-        if system.unanswered
-    ]
-    lines += _legend(task, systems)
-    return "\n".join(lines)
-
-
-def _about(system: System, cpu_price: float | None) -> list[str]:
-    """Lines on what is the same for all legs of an embedder."""
-    latency = " ".join(
-        f"p{p} {ms:.0f}" for p, ms in zip(PERCENTILES, system.latency(), strict=True)
-    )
+def _describe_system(system: System, cpu_price: float | None) -> list[str]:
+    """Describe what all legs of an embedder share: index, latency, word errors, cost."""
+    latency = " ".join(f"p{p} {ms:.0f}" for p, ms in system.latency_percentiles().items())
     lines = [
-        f"{system.embedder}: {system.passages:,} passages indexed in {system.index_seconds:.1f} s;"
-        f" ms a query: {latency}"
+        f"{system.embedder}: {system.indexed_passages:,} passages indexed in"
+        f" {system.indexing.seconds:.1f} s; ms per query: {latency}"
     ]
-    if (errors := system.errors) is not None:
+    if (errors := system.word_errors) is not None:
         lines.append(
-            f"{system.embedder}: {errors.rate:.1%} of {errors.words:,} words wrong"
-            f" [{errors.ci95[0]:.1%} {errors.ci95[1]:.1%}] in {errors.clips:,} recordings"
+            f"{system.embedder}: word error rate {errors.rate:.1%}"
+            f" [{errors.ci95[0]:.1%} {errors.ci95[1]:.1%}] over {errors.words:,} words in"
+            f" {errors.recordings:,} recordings"
         )
-    for what, cost in (("indexing", system.indexing), ("asking", system.asking)):
-        if (needed := cost.cpu_seconds_per_hour) is not None:
-            money = None if cpu_price is None else cost.price_per_hour(cpu_price)
+    for activity, cost in (("indexing", system.indexing), ("querying", system.querying)):
+        if (cpu_seconds := cost.cpu_seconds_per_hour) is not None:
+            price = None if cpu_price is None else cost.price_per_hour(cpu_price)
             lines.append(
-                f"{system.embedder}: {what} takes {needed:,.0f} CPU seconds an hour of sound"
-                + (f", {money:.4f} at {cpu_price:g} a CPU hour" if money is not None else "")
+                f"{system.embedder}: {activity} takes {cpu_seconds:,.0f} CPU seconds per hour of"
+                " audio" + (f", {price:.4f} at {cpu_price:g} a CPU hour" if price is not None else "")
             )
     return lines
 
 
 def _legend(task: Task, systems: Sequence[System]) -> list[str]:
     lines = [
-        f"In brackets {CONFIDENCE:.0%} bootstrap intervals over queries. s/query: median of"
-        " embedding and searching both legs."
+        f"In brackets: {CONFIDENCE:.0%} bootstrap intervals over queries. s/query: median time of"
+        " embedding and of searching both legs."
     ]
     if any(system.legs == "lexical" for system in systems):
-        spoken = any(entry.audio for side in (task.corpus, task.queries) for entry in side.values())
-        heard = "; of recordings, the words that the embedder recognised" if spoken else ""
-        lines.append(f"dense: vectors alone. lexical: BM25 over words alone{heard}. fused: both.")
-        deaf = {system.embedder for system in systems if spoken and not system.gives_words}
-        lines += [f"{name} recognises no words of recordings." for name in sorted(deaf)]
+        contents = [*task.corpus.values(), *task.queries.values()]
+        has_audio = any(content.audio for content in contents)
+        speech = "; for recordings, over the recognised words" if has_audio else ""
+        lines.append(f"dense: vectors alone. lexical: BM25 over words alone{speech}. fused: both.")
+        wordless = {s.embedder for s in systems if has_audio and not s.transcribes}
+        lines += [f"{name} recognises no words of recordings." for name in sorted(wordless)]
     return lines
 
 
-def _names(systems: Sequence[System]) -> list[tuple[str, str]]:
-    return [("embedder", "legs"), *((system.embedder, system.legs) for system in systems)]
-
-
-def _sides(task: Task) -> str:
-    sides = (
+def _describe_task(task: Task) -> str:
+    counts = (
         (len(task.queries), "queries", task.query_modality),
-        (len(task.corpus), "entries", task.corpus_modality),
+        (len(task.corpus), "passages", task.corpus_modality),
     )
     return ", ".join(
         f"{count:,} {noun}{f' ({modality} only)' if modality else ''}"
-        for count, noun, modality in sides
+        for count, noun, modality in counts
     )

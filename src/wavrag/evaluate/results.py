@@ -1,4 +1,4 @@
-"""Result files of `wavrag eval`, `wavrag answers` and `python -m experiments`, read back."""
+"""Result files of `wavrag eval`, `wavrag answers` and `python -m experiments`."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import Any, Literal, TypeAlias
 from wavrag.errors import InputError
 
 Kind: TypeAlias = Literal["eval", "answers", "experiment"]
-Figures: TypeAlias = Mapping[str, Any]  # one JSON document, or a task's part of one
+Figures: TypeAlias = Mapping[str, Any]  # a JSON document of results, or an object inside it
 
 
 def read_figures(path: str | os.PathLike[str]) -> Figures:
-    """A file of figures, checked to be one.
+    """Read a result file and check its kind.
 
     Raises:
-        InputError: it cannot be read, or is of no kind that is known.
+        InputError: the file cannot be read, or is not a known kind of result file.
     """
     try:
         figures = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as JSON ({error})") from error
     if not isinstance(figures, dict):
-        raise InputError(f"{path}: is no object: name a file that --json wrote")
-    kind_of(figures, path)
+        raise InputError(f"{path}: is not a JSON object: name a file written by --json")
+    detect_kind(figures, path)
     return figures
 
 
-def kind_of(figures: Figures, path: str | os.PathLike[str] = "") -> Kind:
-    """What wrote the figures.
+def detect_kind(figures: Figures, path: str | os.PathLike[str] = "") -> Kind:
+    """Tell which command wrote the results.
 
     Raises:
-        InputError: nothing that is known.
+        InputError: it is none of the known commands.
     """
     if "experiment" in figures and isinstance(figures.get("tables"), list):
         return "experiment"
@@ -43,54 +43,63 @@ def kind_of(figures: Figures, path: str | os.PathLike[str] = "") -> Kind:
     if isinstance(figures.get("systems"), list) or isinstance(figures.get("tasks"), list):
         return "eval"
     raise InputError(
-        f"{path}: holds no figures that are known: name a file written by `wavrag eval --json`,"
+        f"{path}: is not a known result file: name a file written by `wavrag eval --json` or"
         " `wavrag answers --json`, or the results.json of an experiment"
     )
 
 
-def evaluations(path: str | os.PathLike[str]) -> list[Figures]:
-    """The tasks of a file of `wavrag eval`, each in the shape of `report_dict`.
+def read_evaluations(path: str | os.PathLike[str]) -> list[Figures]:
+    """Read the tasks of a result file of `wavrag eval`, each in the form of `report_to_dict`.
 
     Raises:
-        InputError: it is no such file, or holds no values of single queries.
+        InputError: it is another kind of file, or lacks the values of single queries.
     """
     figures = read_figures(path)
-    if kind_of(figures, path) != "eval":
+    if detect_kind(figures, path) != "eval":
         raise InputError(
-            f"{path}: holds no evaluation: name a file that `wavrag eval --json` wrote"
+            f"{path}: is not an evaluation: name a file written by `wavrag eval --json`"
         )
-    return tasks_of(figures, path)
+    return list_tasks(figures, path)
 
 
-def tasks_of(figures: Figures, path: str | os.PathLike[str]) -> list[Figures]:
-    """Each task of the figures of `wavrag eval`.
+def list_tasks(figures: Figures, path: str | os.PathLike[str]) -> list[Figures]:
+    """List the tasks in the results of `wavrag eval` and check their lengths.
 
     Raises:
-        InputError: they hold no values of single queries, or are damaged.
+        InputError: values of single queries are missing or damaged.
     """
     tasks: Sequence[Figures] = figures.get("tasks", [figures])
     for task in tasks:
         try:
             for system in task["systems"]:
                 lengths = {len(values) for values in system["values"].values()}
-                lengths |= {len(system["found"]), len(system["words"]), len(task["asked"])}
+                lengths |= {len(system["hits"]), len(system["query_words"]), len(task["queries"])}
                 if len(lengths) != 1:
-                    raise InputError(f"{path}: is damaged: its systems differ in their queries")
+                    raise InputError(
+                        f"{path}: is damaged: its systems have different numbers of queries"
+                    )
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{path}: holds no values of single queries ({error}): measure again with this"
+                f"{path}: has no values of single queries ({error}): measure again with this"
                 " version and --json"
             ) from error
     return list(tasks)
 
 
-def name_of(system: Figures) -> str:
-    """An embedder with its legs."""
+def system_name(system: Figures) -> str:
+    """Name a system by its embedder and legs."""
     return f"{system['embedder']}, {system['legs']}"
 
 
-def task_of(figures: Figures) -> str:
-    """A task with what is used of it."""
-    sides = (("queries", figures["query_modality"]), ("entries", figures["corpus_modality"]))
-    used = [f"{noun}: {modality} only" for noun, modality in sides if modality]
-    return f"{figures['task']} ({', '.join(used)})" if used else str(figures["task"])
+def task_name(task: Figures) -> str:
+    """Name a task, with the modalities to which it is restricted."""
+    restrictions = (("queries", task["query_modality"]), ("corpus", task["corpus_modality"]))
+    labels = [f"{noun}: {modality} only" for noun, modality in restrictions if modality]
+    return f"{task['task']} ({', '.join(labels)})" if labels else str(task["task"])
+
+
+def query_text(query: Figures) -> str:
+    """Return the words of a query, spoken or written; empty if they are unknown."""
+    return str(
+        query.get("reference_transcript") or query.get("text") or query.get("title") or ""
+    )

@@ -1,14 +1,14 @@
-"""A task through the product: the real knowledge base, asked what each leg finds.
+"""Evaluation of retrieval: a task through the real knowledge base, measured for each leg.
 
-Every figure is that of `KnowledgeBase.retrieve` as users call it; the legs are the lists that its
-fusion was given.
+The measurements are those of `KnowledgeBase.retrieve` as users call it. The legs are the ranked
+lists that its fusion merges.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -18,49 +18,47 @@ from wavrag.data import Task, TaskContent
 from wavrag.embed import Embedder, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate.cost import Cost
-from wavrag.evaluate.metrics import (
-    DEPTH,
-    confidence_intervals,
-    evaluate_run,
-    mean,
-    rank_ids,
-)
+from wavrag.evaluate.metrics import DEPTH, confidence_intervals, evaluate_run, mean, rank_ids
 from wavrag.evaluate.system import LEGS, Legs, RetrievedHit, System
-from wavrag.evaluate.wer import WordErrors, word_errors
+from wavrag.evaluate.wer import WordErrors, count_word_errors
 from wavrag.kb import CANDIDATES, IngestOptions, KnowledgeBase, ProgressSink
 from wavrag.search import reciprocal_rank_fusion
 from wavrag.store import LanceStore
 from wavrag.types import Document, Float32, Hit, Leg, Query, ScoredPassage
 
-QuerySink: TypeAlias = Callable[[int, int], None]  # queries done, of how many
+QuerySink: TypeAlias = Callable[[int, int], None]  # number of queries done, total
 
-KEPT = 5  # entries of each query that are kept for reports
-UNTITLED = " "  # keeps a recording without a title from being given its file's name as one
-SECOND_PART = "\taudio"  # after the id of an entry that is two documents; ids have no tabs
-
-
-@dataclass(frozen=True, slots=True)
-class _Runs:
-    """What every query found, for each choice of legs, and what it took."""
-
-    ranked: Mapping[Legs, dict[str, list[str]]]
-    found: Mapping[Legs, dict[str, list[RetrievedHit]]]
-    words: dict[str, str | None]
-    milliseconds: list[float]
-    cost: Cost
+REPORTED_HITS = 5  # hits of each query in reports
+BLANK_TITLE = " "  # an empty title would be replaced by the name of the recording's file
+AUDIO_SUFFIX = "\taudio"  # id of the second document of a passage; ids of tasks contain no tabs
 
 
-class _Observed(LanceStore):
-    """The store of the product, which also keeps what its last search found."""
+@dataclass(slots=True)
+class _QueryResults:
+    """Rankings of all queries for each choice of legs, with words, latencies and cost."""
 
-    last: Mapping[Leg, list[ScoredPassage]]
+    rankings: dict[Legs, dict[str, list[str]]] = field(
+        default_factory=lambda: {leg: {} for leg in LEGS}
+    )
+    hits: dict[Legs, dict[str, list[RetrievedHit]]] = field(
+        default_factory=lambda: {leg: {} for leg in LEGS}
+    )
+    words: dict[str, str | None] = field(default_factory=dict)
+    latencies_ms: list[float] = field(default_factory=list)
+    cost: Cost = field(default_factory=Cost)
+
+
+class _LegStore(LanceStore):
+    """Store of the product that also keeps the legs of its last search."""
+
+    last_legs: Mapping[Leg, list[ScoredPassage]]
 
     def search(
         self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
     ) -> Mapping[Leg, list[ScoredPassage]]:
         """See `Store.search`."""
-        self.last = super().search(vector, text, k, where)
-        return self.last
+        self.last_legs = super().search(vector, text, k, where)
+        return self.last_legs
 
 
 def evaluate_embedder(
@@ -71,194 +69,220 @@ def evaluate_embedder(
     on_index: ProgressSink | None = None,
     on_query: QuerySink | None = None,
 ) -> list[System]:
-    """Index the corpus in a temporary folder, ask every query, and measure.
+    """Index the corpus of a task in a temporary folder, run every query, and measure.
 
     Args:
-        task: as loaded.
-        embedder: one, or the name of one.
-        legs: which figures to give; one run yields all.
-        on_index: told how indexing goes.
-        on_query: told how asking goes.
+        task: from `load_task`.
+        embedder: embedder, or its name.
+        legs: systems to return; all of them come from the same searches.
+        on_index: progress callback of indexing.
+        on_query: progress callback of the queries.
 
     Returns:
         One system for each of `legs`, in their order.
 
     Raises:
-        InputError: the embedder cannot hear and the task has sound, or a recording of the task
-            cannot be decoded.
+        InputError: the task contains a modality that the embedder does not support, or a recording
+            that cannot be decoded.
         EmbedderError: there is no embedder of that name.
+
+    Example:
+        >>> from wavrag.data import load_task
+        >>> (system,) = evaluate_embedder(
+        ...     load_task("tasks/mine"), "cascade", ["fused"]
+        ... )  # doctest: +SKIP
+        >>> system.metrics["recall@10"]  # doctest: +SKIP
+        0.95
     """
     if isinstance(embedder, str):
         embedder = load_embedder(embedder)
     check_modalities(task, embedder)
-    owner = documents_of(task)
+    documents = build_documents(task)
+    corpus_ids = {document: corpus_id for document, (_, corpus_id) in documents.items()}
     with tempfile.TemporaryDirectory(prefix="wavrag-eval-") as folder:
-        store = _Observed(Path(folder) / "store", embedder.spec.dim)
+        store = _LegStore(Path(folder) / "store", embedder.spec.dim)
         with KnowledgeBase(Path(folder), embedder, store, IngestOptions()) as kb:
-            kb.retrieve(_query(next(iter(task.queries.values()))))  # loads weights
-            indexing = Cost()
-            with indexing.measured():
-                report = kb.add([document for document, _ in owner.values()], on_progress=on_index)
-            indexing.audio_seconds = report.audio_seconds
-            if report.skipped:
-                source, reason = report.skipped[0]
-                raise InputError(
-                    f"{len(report.skipped)} of the corpus cannot be indexed, first {source}:"
-                    f" {reason.removeprefix(f'{source}: ')}"
-                )
-            entry_of = {document: entry for document, (_, entry) in owner.items()}
-            runs = _ask(task, kb, store, entry_of, on_query)
-            passages = kb.count()
+            # Loads the weights, which belong to neither of the measured costs.
+            kb.retrieve(_build_query(next(iter(task.queries.values()))))
+            indexing = _index(kb, [document for document, _ in documents.values()], on_index)
+            results = _run_queries(task, kb, store, corpus_ids, on_query)
+            indexed_passages = kb.count()
     systems = []
     for leg in legs:
-        values = evaluate_run(runs.ranked[leg], task.qrels)
+        values = evaluate_run(results.rankings[leg], task.qrels)
         systems.append(
             System(
                 embedder=embedder.spec.name,
                 revision=embedder.spec.revision,
-                gives_words=embedder.spec.transcribes,
+                transcribes=embedder.spec.transcribes,
                 legs=leg,
-                metrics={name: mean(each) for name, each in values.items()},
+                metrics={name: mean(numbers) for name, numbers in values.items()},
                 ci95=confidence_intervals(values),
                 values=values,
-                unanswered=sum(not ranked for ranked in runs.ranked[leg].values()),
-                found=runs.found[leg],
-                words=runs.words,
-                milliseconds=runs.milliseconds,
+                queries_without_hits=sum(not ids for ids in results.rankings[leg].values()),
+                hits=results.hits[leg],
+                query_words=results.words,
+                latencies_ms=results.latencies_ms,
                 indexing=indexing,
-                asking=runs.cost,
-                passages=passages,
-                errors=_errors(task, runs.words) if embedder.spec.transcribes else None,
+                querying=results.cost,
+                indexed_passages=indexed_passages,
+                word_errors=_measure_word_errors(task, results.words)
+                if embedder.spec.transcribes
+                else None,
             )
         )
     return systems
 
 
 def check_modalities(task: Task, embedder: Embedder) -> None:
-    """Refuse a task with parts that the embedder cannot take.
+    """Refuse a task with a modality that the embedder does not support.
 
     Raises:
-        InputError: names the first such part, and the option that leaves it out.
+        InputError: names the first such query or passage, and the option that leaves it out.
     """
     spec = embedder.spec
-    for side, entries in (("query", task.queries), ("corpus", task.corpus)):
-        for entry in entries.values():
-            if entry.audio is not None and "audio" not in spec.modalities:
+    for option, contents in (("query", task.queries), ("corpus", task.corpus)):
+        for content in contents.values():
+            if content.audio is not None and "audio" not in spec.modalities:
                 raise InputError(
-                    f"{entry.where}: {entry.id!r} has sound, and {spec.name} embeds text only: use"
-                    + (f" --{side}-modality text, or" if entry.words else "")
-                    + " an embedder that hears"
+                    f"{content.where}: {content.id!r} has audio, and {spec.name} embeds text only:"
+                    + (f" use --{option}-modality text, or" if content.words else " use")
+                    + " an embedder of audio"
                 )
-            if entry.words and "text" not in spec.modalities:
+            if content.words and "text" not in spec.modalities:
                 raise InputError(
-                    f"{entry.where}: {entry.id!r} has text, and {spec.name} embeds sound only: use"
-                    + (f" --{side}-modality audio, or" if entry.audio else "")
-                    + " an embedder that reads"
+                    f"{content.where}: {content.id!r} has text, and {spec.name} embeds audio only:"
+                    + (f" use --{option}-modality audio, or" if content.audio else " use")
+                    + " an embedder of text"
                 )
 
 
-def documents_of(task: Task) -> dict[str, tuple[Document, str]]:
-    """By document id, the documents that stand for the corpus, each with the id of its entry.
+def build_documents(task: Task) -> dict[str, tuple[Document, str]]:
+    """Build the documents of a corpus, each with the id of its corpus passage, by document id.
 
-    An entry of text and sound is two documents, and is as good as the better one.
+    A passage with text and audio becomes two documents; its rank is that of the better one.
     """
     documents: dict[str, tuple[Document, str]] = {}
-    for entry in task.corpus.values():
-        has_text = bool(entry.text) or (entry.audio is None and bool(entry.title))
+    for passage in task.corpus.values():
+        has_text = bool(passage.text) or (passage.audio is None and bool(passage.title))
         if has_text:
-            title = entry.title if entry.text else ""
-            documents[entry.id] = Document(entry.id, text=entry.words, title=title), entry.id
-        if entry.audio is not None:
-            id = entry.id + SECOND_PART if has_text else entry.id
-            document = Document(id, path=entry.audio, title=entry.title or UNTITLED)
-            documents[id] = document, entry.id
+            title = passage.title if passage.text else ""
+            document = Document(passage.id, text=passage.words, title=title)
+            documents[passage.id] = document, passage.id
+        if passage.audio is not None:
+            id = passage.id + AUDIO_SUFFIX if has_text else passage.id
+            document = Document(id, path=passage.audio, title=passage.title or BLANK_TITLE)
+            documents[id] = document, passage.id
     return documents
 
 
 def best_passages(
-    scored: Sequence[ScoredPassage] | Sequence[Hit], entry_of: Mapping[str, str], query: str
+    hits: Sequence[ScoredPassage] | Sequence[Hit], corpus_ids: Mapping[str, str], query: str
 ) -> dict[str, ScoredPassage | Hit]:
-    """Entries with their best passage, best first, ties by id, without the query's own.
+    """Rank corpus passages by their best indexed passage, ties by id.
 
     Args:
-        scored: passages with their scores, in any order.
-        entry_of: the entry of each document id.
-        query: id of the query.
+        hits: indexed passages with their scores, in any order.
+        corpus_ids: id of the corpus passage of each document id.
+        query: id of the query; a corpus passage with the same id is removed, so that recordings
+            can be queries and corpus at once.
+
+    Returns:
+        The best hit of each corpus id, best first.
     """
     best: dict[str, ScoredPassage | Hit] = {}
-    for hit in scored:
-        entry = entry_of[hit.passage.document_id]
-        known = best.get(entry)
-        if known is None or (-hit.score, hit.passage.id) < (-known.score, known.passage.id):
-            best[entry] = hit
+    for hit in hits:
+        corpus_id = corpus_ids[hit.passage.document_id]
+        leader = best.get(corpus_id)
+        if leader is None or (-hit.score, hit.passage.id) < (-leader.score, leader.passage.id):
+            best[corpus_id] = hit
     best.pop(query, None)
-    return {entry: best[entry] for entry in rank_ids({id: hit.score for id, hit in best.items()})}
+    return {id: best[id] for id in rank_ids({id: hit.score for id, hit in best.items()})}
 
 
-def _ask(
+def _index(
+    kb: KnowledgeBase, documents: Sequence[Document], on_index: ProgressSink | None
+) -> Cost:
+    cost = Cost()
+    with cost.measure():
+        report = kb.add(documents, on_progress=on_index)
+    cost.audio_seconds = report.audio_seconds
+    if report.skipped:
+        source, reason = report.skipped[0]
+        raise InputError(
+            f"{len(report.skipped)} passages of the corpus cannot be indexed, first {source}:"
+            f" {reason.removeprefix(f'{source}: ')}"
+        )
+    return cost
+
+
+def _run_queries(
     task: Task,
     kb: KnowledgeBase,
-    store: _Observed,
-    entry_of: Mapping[str, str],
+    store: _LegStore,
+    corpus_ids: Mapping[str, str],
     on_query: QuerySink | None,
-) -> _Runs:
-    ranked: dict[Legs, dict[str, list[str]]] = {leg: {} for leg in LEGS}
-    found: dict[Legs, dict[str, list[RetrievedHit]]] = {leg: {} for leg in LEGS}
-    words: dict[str, str | None] = {}
-    milliseconds, cost = [], Cost()
-    kb.retrieve(_query(next(iter(task.queries.values()))))  # the new index; is not counted
-    for number, (id, entry) in enumerate(task.queries.items()):
+) -> _QueryResults:
+    results = _QueryResults()
+    # The first search of a new index opens its files: it is not measured.
+    kb.retrieve(_build_query(next(iter(task.queries.values()))))
+    for number, (id, content) in enumerate(task.queries.items()):
         if on_query is not None:
             on_query(number, len(task.queries))
-        query = _query(entry)
-        with cost.measured():
+        query = _build_query(content)
+        with results.cost.measure():
             retrieval = kb.retrieve(query)
-        cost.audio_seconds += query.clip.duration if query.clip is not None else 0.0
-        milliseconds.append(sum(retrieval.timings.values()))
-        words[id] = retrieval.words
-        legs, k, short = store.last, CANDIDATES, list(LEGS)
+        results.cost.audio_seconds += query.clip.duration if query.clip is not None else 0.0
+        results.latencies_ms.append(sum(retrieval.timings.values()))
+        results.words[id] = retrieval.words
+        legs, k, short = store.last_legs, CANDIDATES, list(LEGS)
         while short:
             for leg in short:
-                best = best_passages(_list_of(leg, legs), entry_of, id)
-                ranked[leg][id] = list(best)
-                found[leg][id] = [_found(one, hit) for one, hit in islice(best.items(), KEPT)]
+                best = best_passages(_ranking(leg, legs), corpus_ids, id)
+                results.rankings[leg][id] = list(best)
+                results.hits[leg][id] = [
+                    _build_hit(corpus_id, hit)
+                    for corpus_id, hit in islice(best.items(), REPORTED_HITS)
+                ]
             full = any(len(scored) >= k for scored in legs.values())
-            short = [leg for leg in short if full and len(ranked[leg][id]) < DEPTH]
+            short = [leg for leg in short if full and len(results.rankings[leg][id]) < DEPTH]
             if short:
-                # A few long documents took all places.
+                # A few long documents may fill a leg with their passages: search deeper.
                 k *= 2
                 legs = store.search(retrieval.vector, retrieval.words, k)
-    return _Runs(ranked, found, words, milliseconds, cost)
+    return results
 
 
-def _found(entry: str, hit: ScoredPassage | Hit) -> RetrievedHit:
+def _build_hit(corpus_id: str, hit: ScoredPassage | Hit) -> RetrievedHit:
     passage = hit.passage
     if passage.modality == "audio":
-        start, end, heard = passage.start, passage.end, passage.text
+        start, end, transcript = passage.start, passage.end, passage.text
     else:
-        start, end, heard = passage.char_start, passage.char_end, None
+        start, end, transcript = passage.char_start, passage.char_end, None
     span = (float(start), float(end)) if start is not None and end is not None else None
-    return RetrievedHit(entry, hit.score, passage.location, span, passage.modality, heard)
+    return RetrievedHit(
+        corpus_id, hit.score, passage.location, span, passage.modality, transcript
+    )
 
 
-def _errors(task: Task, words: Mapping[str, str | None]) -> WordErrors | None:
-    """Of queries that are nothing but recordings, and whose words are known."""
-    known = [
-        entry
-        for entry in task.queries.values()
-        if entry.audio is not None and not entry.words and entry.said
+def _measure_word_errors(task: Task, words: Mapping[str, str | None]) -> WordErrors | None:
+    """Count the word errors in queries of audio alone with a reference transcript."""
+    queries = [
+        query
+        for query in task.queries.values()
+        if query.audio is not None and not query.words and query.said
     ]
-    if not known:
+    if not queries:
         return None
-    return word_errors([one.said for one in known], [words[one.id] or "" for one in known])
+    return count_word_errors(
+        [query.said for query in queries], [words[query.id] or "" for query in queries]
+    )
 
 
-def _list_of(
-    leg: Legs, legs: Mapping[Leg, list[ScoredPassage]]
-) -> Sequence[ScoredPassage] | Sequence[Hit]:
+def _ranking(leg: Legs, legs: Mapping[Leg, list[ScoredPassage]]) -> Sequence[ScoredPassage] | Sequence[Hit]:
     return reciprocal_rank_fusion(legs) if leg == "fused" else legs.get(leg, [])
 
 
-def _query(entry: TaskContent) -> Query:
-    clip = audio.load(entry.audio) if entry.audio is not None else None
-    return Query(text=entry.words or None, clip=clip)
+def _build_query(content: TaskContent) -> Query:
+    clip = audio.load(content.audio) if content.audio is not None else None
+    return Query(text=content.words or None, clip=clip)

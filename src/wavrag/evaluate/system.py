@@ -1,4 +1,4 @@
-"""What was measured of one embedder on one task: plain data."""
+"""Measurements of one embedder on one task, as plain data."""
 
 from __future__ import annotations
 
@@ -19,76 +19,69 @@ PERCENTILES = (50, 90, 95, 99)
 
 @dataclass(frozen=True, slots=True)
 class RetrievedHit:
-    """An entry that a query found, by its best passage.
+    """A corpus passage retrieved for a query, represented by its best indexed passage.
+
+    A long text or recording of the corpus is indexed as several passages.
 
     Attributes:
-        entry: its id.
-        score: of the passage: a cosine, a BM25 score, or a fused one.
-        location: of the passage in it, for people.
-        span: of the passage, in seconds of a recording or characters of a text; None for the whole.
-        modality: whether the passage is of a recording or of a text.
-        heard: words that were recognised in the passage of a recording; None for a text, or where
-            the embedder gives no words.
+        id: id of the corpus passage.
+        score: score of the indexed passage: a cosine, a BM25 score, or a fused score.
+        location: readable location of the indexed passage in its source.
+        span: span of the indexed passage, in seconds of a recording or characters of a text; None
+            for the whole source.
+        modality: modality of the indexed passage.
+        transcript: recognised words of a recording; None for a text, or if the embedder does not
+            recognise words.
     """
 
-    entry: str
+    id: str
     score: float
     location: str = ""
     span: tuple[float, float] | None = None
     modality: Modality = "text"
-    heard: str | None = None
+    transcript: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What one embedder reached on one task with one choice of legs.
+    """Results of one embedder and one choice of legs on one task.
 
     Attributes:
-        embedder: its name.
-        revision: of its vectors.
-        gives_words: whether it recognises words, which is what `lexical` knows of recordings.
-        legs: `dense` and `lexical` are one leg alone, `fused` is what users get.
+        embedder: name of the embedder.
+        revision: revision of its vectors.
+        transcribes: True if it recognises words; only then has `lexical` words of recordings.
+        legs: `dense` or `lexical` for one leg alone, or `fused` for the ranking that users get.
         metrics: means over queries.
-        ci95: ends of the bootstrap interval of each mean.
-        values: of each metric, one a query, in the order of the task's.
-        unanswered: queries for which nothing was found.
-        found: the best entries of each query, best first.
-        words: of each query, as typed or recognised; None where there are none.
-        milliseconds: of each query, embedding and searching, after decoding; the same for all legs,
-            as one search asks both.
-        indexing: from documents to an index that can be searched, weights loaded before.
-        asking: embedding and searching, over all queries.
-        passages: that the corpus was cut into.
-        errors: of the words recognised in queries; None where none are recognised or known.
+        ci95: lower and upper end of the bootstrap interval of each mean.
+        values: one value per query for each metric, in the order of the task's queries.
+        queries_without_hits: number of queries without a hit.
+        hits: best corpus passages of each query id, best first.
+        query_words: words of each query id, typed or recognised; None if unknown.
+        latencies_ms: embedding and search time of each query in milliseconds, without decoding;
+            the same for all legs, which share one search.
+        indexing: cost of indexing the corpus, with weights already loaded.
+        querying: cost of embedding and searching, over all queries.
+        indexed_passages: number of passages that the corpus was split into.
+        word_errors: word errors in spoken queries; None without recognised words or references.
     """
 
     embedder: str
     revision: str
-    gives_words: bool
+    transcribes: bool
     legs: Legs
     metrics: Mapping[str, float]
     ci95: Mapping[str, tuple[float, float]]
     values: Mapping[str, Sequence[float]]
-    unanswered: int
-    found: Mapping[str, Sequence[RetrievedHit]]
-    words: Mapping[str, str | None]
-    milliseconds: Sequence[float]
+    queries_without_hits: int
+    hits: Mapping[str, Sequence[RetrievedHit]]
+    query_words: Mapping[str, str | None]
+    latencies_ms: Sequence[float]
     indexing: Cost
-    asking: Cost
-    passages: int
-    errors: WordErrors | None = None
+    querying: Cost
+    indexed_passages: int
+    word_errors: WordErrors | None = None
 
-    @property
-    def query_ms(self) -> tuple[float, float]:
-        """p50 and p95 of `milliseconds`."""
-        p50, _, p95, _ = self.latency()
-        return p50, p95
-
-    @property
-    def index_seconds(self) -> float:
-        """From documents to an index that can be searched."""
-        return self.indexing.seconds
-
-    def latency(self) -> tuple[float, ...]:
-        """`PERCENTILES` of `milliseconds`."""
-        return tuple(float(ms) for ms in np.percentile(self.milliseconds, PERCENTILES))
+    def latency_percentiles(self) -> dict[int, float]:
+        """Compute `PERCENTILES` of `latencies_ms`."""
+        latencies = np.percentile(self.latencies_ms, PERCENTILES)
+        return dict(zip(PERCENTILES, map(float, latencies), strict=True))

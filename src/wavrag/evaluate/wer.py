@@ -1,7 +1,7 @@
-"""How many words a recogniser gets wrong.
+"""Word error rate of a recogniser.
 
-Source: the word error rate as NIST scores it: substitutions, deletions and insertions of the
-shortest way from what was said to what was heard, over the words that were said.
+Source: the NIST definition: substitutions, deletions and insertions of the shortest edit from
+reference to hypothesis, divided by the number of reference words.
 """
 
 from __future__ import annotations
@@ -14,35 +14,41 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavrag.errors import InputError
-from wavrag.evaluate.metrics import CONFIDENCE, RESAMPLES, SEED, resampled_means
+from wavrag.evaluate.metrics import CONFIDENCE, resample_means
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 @dataclass(frozen=True, slots=True)
 class WordErrors:
-    """Errors over a set of recordings.
+    """Word errors over a set of recordings.
 
     Attributes:
-        wrong: words substituted, left out or added.
-        words: that were said.
-        ci95: ends of the bootstrap interval of the rate, over recordings.
-        clips: recordings whose words are known.
+        errors: words substituted, deleted or inserted.
+        words: reference words.
+        ci95: lower and upper end of the bootstrap interval of the rate, over recordings.
+        recordings: number of recordings with a reference transcript.
     """
 
-    wrong: int
+    errors: int
     words: int
     ci95: tuple[float, float]
-    clips: int
+    recordings: int
 
     @property
     def rate(self) -> float:
-        """Errors a word said; above 1 where more words were added than said."""
-        return self.wrong / self.words
+        """Errors per reference word; insertions can raise it above 1."""
+        return self.errors / self.words
 
 
-def edits(a: Sequence[object], b: Sequence[object]) -> int:
-    """Levenshtein distance: of letters for the character error rate, of words for the word one."""
+def edit_distance(a: Sequence[object], b: Sequence[object]) -> int:
+    """Compute the Levenshtein distance of two sequences, such as characters or words.
+
+    Example:
+        >>> edit_distance("kitten", "sitting")
+        3
+    """
+    # One row of the table of distances; `diagonal` is the cell to the upper left.
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, start=1):
         diagonal, row[0] = row[0], i
@@ -52,32 +58,35 @@ def edits(a: Sequence[object], b: Sequence[object]) -> int:
 
 
 def spoken_words(text: str) -> list[str]:
-    """Words as they are compared: lower case, without punctuation, `it's` one word.
+    """Split a text into lower-case words without punctuation; `it's` is one word.
 
-    Numbers stay as they are written: `1969` is not `nineteen sixty nine`.
+    Numbers stay as written: `1969` differs from `nineteen sixty nine`.
     """
     plain = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
     return _WORD.findall(plain)
 
 
-def word_errors(said: Sequence[str], heard: Sequence[str]) -> WordErrors:
-    """The errors of all recordings together; longer ones weigh more.
+def count_word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> WordErrors:
+    """Count the word errors of all recordings together, so that long recordings weigh more.
 
     Args:
-        said: the words of each recording.
-        heard: what was recognised in each, in the same order.
+        references: correct transcript of each recording.
+        hypotheses: recognised transcript of each recording, in the same order.
 
     Raises:
-        InputError: nothing was said in any.
+        InputError: all references are empty.
     """
     pairs = [
-        (spoken_words(one), spoken_words(other)) for one, other in zip(said, heard, strict=True)
+        (spoken_words(reference), spoken_words(hypothesis))
+        for reference, hypothesis in zip(references, hypotheses, strict=True)
     ]
-    counts = np.array([(edits(a, b), len(a)) for a, b in pairs], np.float64).reshape(-1, 2).T
-    wrong, words = counts.sum(1)
+    counts = np.array([(edit_distance(a, b), len(a)) for a, b in pairs], np.float64)
+    counts = counts.reshape(-1, 2).T
+    errors, words = counts.sum(1)
     if not words:
-        raise InputError("no recording has words that are known: there is nothing to get wrong")
-    resampled = resampled_means(counts, resamples=RESAMPLES, seed=SEED)
+        raise InputError("no recording has a reference transcript: there is nothing to get wrong")
+    means = resample_means(counts)
     tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(resampled[0] / np.maximum(resampled[1], 1e-12), [tail, 100 - tail])
-    return WordErrors(int(wrong), int(words), (float(low), float(high)), len(pairs))
+    # A sample may draw only recordings without reference words: avoid a division by zero.
+    low, high = np.percentile(means[0] / np.maximum(means[1], 1e-12), [tail, 100 - tail])
+    return WordErrors(int(errors), int(words), (float(low), float(high)), len(pairs))
