@@ -22,7 +22,7 @@ import numpy as np
 
 from wavrag import load_embedder
 from wavrag.errors import WavRAGError
-from wavrag.evaluate.wer import edits
+from wavrag.evaluate.wer import edit_distance
 from wavrag.speech import ENGINES, Engine, Style, best_engine, speak
 from wavrag.text import read, sentences
 from wavrag.types import EmbedInput
@@ -64,7 +64,7 @@ def texts(count: int) -> list[str]:
 
 def word_error(said: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
     """Percent of words, with an interval."""
-    wrong = np.array([edits(words(b), words(a)) for a, b in zip(said, heard, strict=True)])
+    wrong = np.array([edit_distance(words(b), words(a)) for a, b in zip(said, heard, strict=True)])
     length = np.array([len(words(text)) for text in said])
     drawn = np.random.default_rng(0).integers(len(said), size=(2_000, len(said)))
     low, high = np.percentile(wrong[drawn].sum(1) / length[drawn].sum(1), (2.5, 97.5))

@@ -50,7 +50,7 @@ from wavrag.embed import (
     load_session,
     word_spans,
 )
-from wavrag.evaluate import UNTITLED, Legs, paired_bootstrap
+from wavrag.evaluate import BLANK_TITLE, Legs, paired_bootstrap
 from wavrag.speech import NEUTRAL, load_engine
 from wavrag.types import Clip, Document, EmbedInput, Float32, Query, Role
 
@@ -215,7 +215,7 @@ def _tasks(context: Context) -> dict[str, _Task]:
     found: Qrels = {row["id"]: {texts[row["text"]]: 1.0} for row in read}
     engine = load_engine(TWIN_ENGINE)
     twins = [
-        Document(id, clip=engine.speak(text, TWIN_VOICE, NEUTRAL), title=UNTITLED)
+        Document(id, clip=engine.speak(text, TWIN_VOICE, NEUTRAL), title=BLANK_TITLE)
         for text, id in texts.items()
     ]
     return {

@@ -123,7 +123,7 @@ def _recordings(
 
 def _measured(work: Callable[[], Any]) -> dict[str, float]:
     cost, joules = Cost(), _joules()
-    with cost.measured():
+    with cost.measure():
         work()
     after = _joules()
     found = {"seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds}

@@ -31,7 +31,7 @@ from experiments.calibration import calibrate, index_scales, own_scales
 from experiments.vectors import Vectors
 from wavrag.audio import SAMPLE_RATE, load, write_wav
 from wavrag.errors import InputError
-from wavrag.evaluate import SECOND_PART, UNTITLED
+from wavrag.evaluate import AUDIO_SUFFIX, BLANK_TITLE
 from wavrag.kb import IngestOptions, Unit, passages_of
 from wavrag.search import reciprocal_rank_fusion
 from wavrag.speech import NEUTRAL, load_engine
@@ -154,7 +154,7 @@ def _base(
 ) -> Base:
     texts = [Document(fact["id"], text=fact["context"]) for fact in facts]
     sounds = [
-        Document(fact["id"] + SECOND_PART, path=str(path), title=UNTITLED)
+        Document(fact["id"] + AUDIO_SUFFIX, path=str(path), title=BLANK_TITLE)
         for fact, path in zip(facts, recordings, strict=True)
     ]
     vectors = Vectors(context, name)
@@ -288,7 +288,7 @@ class _Mixture:
 
 def fact_of(passage: Passage) -> str:
     """Id of the fact that a passage, written or spoken, is of."""
-    return passage.document_id.removesuffix(SECOND_PART)
+    return passage.document_id.removesuffix(AUDIO_SUFFIX)
 
 
 def _values(outcomes: Row, method: str, share: float, depth: int = 1) -> list[float]:
@@ -463,12 +463,6 @@ def _draw_mixing(path: Path, outcomes: Mapping[tuple[str, str], Row]) -> None:
             panel.set_ylim(0, 1)
         handles, labels = axes[0].get_legend_handles_labels()
         axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=2)
-
-
-def _recordings_first(found: Row, method: str, share: float) -> float:
-    """Percent of the first entries that are recordings."""
-    each = [first for draws in found[method][f"{share:g}"] for _, first, _ in draws]
-    return 100 * each.count("audio") / len(each)
 
 
 def _draw_first(path: Path, outcomes: Mapping[tuple[str, str], Row]) -> None:

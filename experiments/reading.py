@@ -20,7 +20,7 @@ from typing import Any
 from experiments.base import Context
 from wavrag import config
 from wavrag.errors import InputError
-from wavrag.evaluate import MARKS, GoldQuestion, contains, exact_match, token_f1
+from wavrag.evaluate import CITATION_MARKS, GoldQuestion, contains, exact_match, token_f1
 from wavrag.generate import GenerateOptions, Generator, Message, Stream, chat, declines
 from wavrag.kb import KnowledgeBase
 from wavrag.search import drop_overlapping
@@ -215,7 +215,7 @@ def generator_name(context: Context) -> str:
 
 def scores(text: str, question: GoldQuestion) -> dict[str, float]:
     """Exact match, F1 and whether a gold answer is in the text; 0 for one that declines."""
-    said = "" if declines(text) else MARKS.sub("", text).strip()
+    said = "" if declines(text) else CITATION_MARKS.sub("", text).strip()
     if not said:
         return dict.fromkeys(SCORES, 0.0)
     gold = question.answers

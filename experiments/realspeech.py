@@ -32,7 +32,7 @@ from experiments.base import (
 from experiments.plots import bars, drawing
 from wavrag.audio import SAMPLE_RATE, load
 from wavrag.data import Qrels
-from wavrag.evaluate import LEGS, evaluate_run, mean, paired_bootstrap, word_errors
+from wavrag.evaluate import LEGS, count_word_errors, evaluate_run, mean, paired_bootstrap
 from wavrag.speech import NEUTRAL, Engine, load_engine
 from wavrag.types import Clip, Document, Query
 
@@ -157,7 +157,9 @@ def _reading(
     found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], texts: Mapping[str, str]
 ) -> _Reading:
     qrels: Qrels = {row["id"]: {texts[row["text"]]: 1.0} for row in rows}
-    errors = word_errors([row["text"] for row in rows], [found["heard"][r["id"]] for r in rows])
+    errors = count_word_errors(
+        [row["text"] for row in rows], [found["heard"][r["id"]] for r in rows]
+    )
     fused, dense = (evaluate_run(found["ranked"][leg], qrels)[METRIC] for leg in ("fused", "dense"))
     return _Reading(fused, dense, errors.rate, errors.ci95)
 

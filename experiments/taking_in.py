@@ -18,7 +18,7 @@ from experiments.recording import ENGINE, QUESTION_VOICE, Fact
 from wavrag.audio import SAMPLE_RATE, load
 from wavrag.embed import load_recogniser, unit_rows
 from wavrag.errors import WavRAGError
-from wavrag.evaluate import LEGS, UNTITLED
+from wavrag.evaluate import BLANK_TITLE, LEGS
 from wavrag.speech import NEUTRAL, load_engine
 from wavrag.types import Document, EmbedInput, Float32, Hit, Query
 
@@ -70,7 +70,7 @@ def child() -> None:
     documents = (
         _transcripts(path)
         if way == "chunks"
-        else [Document(path.name, path=str(path), title=UNTITLED)]
+        else [Document(path.name, path=str(path), title=BLANK_TITLE)]
     )
     with Asked(embedder, documents) as asked:
         records = list(asked.kb.scan())
@@ -137,7 +137,7 @@ def _transcripts(path: Path) -> list[Document]:
         if words:
             documents.append(
                 Document(
-                    f"{start:07.1f}", text=words, title=UNTITLED,
+                    f"{start:07.1f}", text=words, title=BLANK_TITLE,
                     metadata={"start": start, "end": start + clip.duration},
                 )
             )  # fmt: skip

@@ -157,7 +157,7 @@ def test_a_task_of_sound_on_either_side_runs(folder: Path, out: Path) -> None:
     task, _ = made("slue-sqa-5", folder, out, TaskOptions("train", "AT2AT"))
     (system,) = evaluate_embedder(task, "fake", ["fused"])
     assert system.metrics["recall@10"] == 1
-    assert system.unanswered == 0
+    assert system.queries_without_hits == 0
 
 
 def test_descriptions_to_sounds_and_back(folder: Path, out: Path) -> None:

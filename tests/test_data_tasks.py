@@ -13,7 +13,7 @@ from wavrag.data.tasks import load_task
 from wavrag.embed import FakeEmbedder, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate import evaluate_embedder
-from wavrag.evaluate.retrieval import best_passages, check_modalities, documents_of
+from wavrag.evaluate.retrieval import best_passages, build_documents, check_modalities
 from wavrag.types import Passage, ScoredPassage
 
 RATE = 16_000
@@ -157,15 +157,15 @@ def test_a_modality_that_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_sound_for_an_embedder_that_does_not_hear_is_refused_before_work(tmp_path: Path) -> None:
     folder = make_task(tmp_path, queries=QUERIES[2:3], qrels=[("q-both", "both", 1)])
-    with pytest.raises(InputError, match=r"'q-both' has sound, .* use --query-modality text, or"):
+    with pytest.raises(InputError, match=r"'q-both' has audio, .* use --query-modality text, or"):
         check_modalities(load_task(folder), load_embedder("minilm"))
     task = load_task(folder, query_modality="text")
-    with pytest.raises(InputError, match=r"'low' has sound, .* use an embedder that hears"):
+    with pytest.raises(InputError, match=r"'low' has audio, .* use an audio embedder"):
         evaluate_embedder(task, "minilm")
 
 
 def test_an_entry_of_text_and_sound_is_two_documents(tmp_path: Path) -> None:
-    documents = documents_of(load_task(make_task(tmp_path)))
+    documents = build_documents(load_task(make_task(tmp_path)))
     assert list(documents) == ["tea", "sea", "low", "both", "both\taudio"]
     assert [entry for _, entry in documents.values()][-2:] == ["both", "both"]
 
@@ -193,9 +193,9 @@ def test_the_whole_way_with_every_leg(tmp_path: Path) -> None:
     assert by_leg["fused"].metrics["recall@10"] == 1
     # The fake embedder recognises no words: a tone alone has nothing for the lexical leg.
     assert by_leg["lexical"].metrics["recall@10"] == pytest.approx(2 / 3)
-    assert by_leg["lexical"].unanswered == 1
-    assert by_leg["dense"].unanswered == 0
-    assert by_leg["dense"].passages == 5
+    assert by_leg["lexical"].queries_without_hits == 1
+    assert by_leg["dense"].queries_without_hits == 0
+    assert by_leg["dense"].indexed_passages == 5
     low, high = by_leg["lexical"].ci95["recall@10"]
     assert low <= 2 / 3 <= high
     assert indexed[-1].documents == 5
@@ -221,14 +221,16 @@ def test_a_long_document_does_not_take_the_places_of_others(tmp_path: Path) -> N
     queries = [{"_id": "q", "text": "the comet passed in the year"}]
     folder = make_task(tmp_path, corpus, queries, [("q", "short", 1)])
     systems = evaluate_embedder(load_task(folder), FakeEmbedder())
-    assert systems[0].passages > 100
+    assert systems[0].indexed_passages > 100
     assert [system.metrics["recall@10"] for system in systems] == [1, 1, 1]
 
 
 def test_a_recording_that_cannot_be_decoded_ends_the_run(tmp_path: Path) -> None:
     folder = make_task(tmp_path)
     (folder / "sounds" / "low.wav").write_bytes(np.zeros(500, np.uint8).tobytes())
-    with pytest.raises(InputError, match=r"1 of the corpus cannot be indexed, first .*low.wav"):
+    with pytest.raises(
+        InputError, match=r"1 of the passages in the corpus cannot be indexed, first .*low.wav"
+    ):
         evaluate_embedder(load_task(folder), FakeEmbedder())
 
 

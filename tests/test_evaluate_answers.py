@@ -18,11 +18,11 @@ from wavrag.cli.output import UsageError
 from wavrag.errors import InputError, WavRAGError
 from wavrag.evaluate.answers import (
     GoldQuestion,
-    answers_dict,
-    answers_table,
+    answers_to_dict,
     contains,
     evaluate_answers,
     exact_match,
+    format_answers,
     load_questions,
     normalise,
     score,
@@ -145,11 +145,11 @@ def test_a_report_over_a_knowledge_base(tmp_path: Path) -> None:
     low, high = report.figures["exact_match"].ci95
     assert low == 0
     assert high == 1
-    figures = answers_dict(report)
+    figures = answers_to_dict(report)
     assert (figures["generator"], figures["paths"]) == ("fake", 1)
     assert (figures["answerable"], figures["unanswerable"]) == (2, 1)
     assert figures["figures"]["abstention"]["mean"] == 0.6667
-    table = answers_table(report)
+    table = format_answers(report)
     assert table.startswith("fake: 2 answerable questions, 1 others\n")
     assert "exact_match          0.500  [0.000 1.000]      2" in table
 
@@ -180,14 +180,14 @@ def test_questions_are_read_up_to_a_limit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([], "holds no question"),
-        ([[]], "line 1: is no object"),
+        ([], "contains no questions"),
+        ([[]], "line 1: is not a JSON object"),
         ([{"id": 1, "question": "?"}], "id is 1"),
         ([{"id": "1", "question": " "}], "question is ' '"),
         ([{"id": "1", "question": "?", "answers": "x"}], "answers is 'x'"),
         ([{"id": "1", "question": "?", "answerable": 1}], "answerable is 1"),
         ([{"id": "1", "question": "?"}], "neither answers nor passages"),
-        ([{"id": "1", "question": "?", "answers": ["x"]}] * 2, "line 2: id '1' was given before"),
+        ([{"id": "1", "question": "?", "answers": ["x"]}] * 2, "line 2: duplicate id '1'"),
     ],
 )
 def test_malformed_questions_name_their_line(

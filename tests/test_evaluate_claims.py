@@ -7,7 +7,7 @@ import pytest
 from scripted_server import Refuses, Says, serving
 from wavrag.errors import GenerationError
 from wavrag.evaluate.answers import GoldQuestion, evaluate_answers
-from wavrag.evaluate.claims import judge_answer, verdict
+from wavrag.evaluate.claims import judge_answer, parse_verdict
 from wavrag.generate import load_generator
 from wavrag.generate.base import Generator
 from wavrag.types import Answer, Citation, Passage
@@ -45,7 +45,7 @@ def test_claims_are_split_and_judged(judge: Generator, monkeypatch: pytest.Monke
         ("The bridge is red.", False),
     ]
     assert found.precision == pytest.approx(2 / 3)
-    assert (found.judge, found.unjudged) == ("openai:judge", 0)
+    assert found.judge == "openai:judge"
     split, first, *_ = (body["messages"][-1]["content"] for body in server.requests)
     assert "Text: The steel bridge opened in 1932, and it is red." in split, "without marks"
     assert first.count("made of {steel}") == 1, "a passage once, whatever is in it"
@@ -65,8 +65,8 @@ def test_a_verdict_that_cannot_be_read_is_in_no_figure(
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         found = judge_answer(ANSWER, judge)
     assert [claim.supported for claim in found.claims] == [True, None, None]
-    assert (found.precision, found.unjudged) == (1.0, 2)
-    assert found.claims[1].said == "Perhaps."
+    assert found.precision == 1.0
+    assert found.claims[1].reply == "Perhaps."
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_what_was_not_said_has_no_claims_and_what_cites_nothing_no_support(
     ],
 )
 def test_verdicts(said: str, expected: bool | None) -> None:
-    assert verdict(said) is expected
+    assert parse_verdict(said) is expected
 
 
 def test_claims_are_a_figure_of_answers(judge: Generator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def test_table_and_file(task: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     arguments = ["--embedder", "fake", "--legs", "fused", "--legs", "dense", "--legs", "fused"]
     assert main(["eval", str(task), *arguments, "--json", str(target)]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("little: 3 queries, 4 entries\n")
+    assert out.startswith("little: 3 queries, 4 passages\n")
     assert all(name in out for name in [*METRICS, "s/query", "fake", "[1.000 1.000]"])
     systems = json.loads(target.read_text(encoding="utf-8"))["systems"]
     assert [system["legs"] for system in systems] == ["fused", "dense"]
@@ -57,7 +57,7 @@ def test_several_embedders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     names = ["--embedder", "cascade", "--embedder", "minilm", "--embedder", "cascade"]
     assert main(["eval", str(folder), *names, "--legs", "fused"]) == 1
     captured = capsys.readouterr()
-    assert "'q0' has sound, and minilm embeds text only: use --query-modality text" in captured.err
+    assert "'q0' has audio, and minilm embeds text only: use --query-modality text" in captured.err
     assert captured.out == ""
     arguments = ["--legs", "fused", "--query-modality", "text", "--json", "-"]
     assert main(["eval", str(folder), *names, *arguments]) == 0

@@ -9,8 +9,8 @@ import pytest
 from test_data_tasks import make_task
 from wavrag.cli import main
 from wavrag.errors import InputError
-from wavrag.evaluate.comparison import compare_results, comparison_table
-from wavrag.evaluate.results import evaluations, read_figures
+from wavrag.evaluate.comparison import compare_results, format_comparison
+from wavrag.evaluate.results import read_evaluations, read_figures
 
 NAMES = ("recall@1", "recall@5", "recall@10", "ndcg@10", "mrr@10")
 
@@ -24,24 +24,24 @@ def figures(systems: dict[str, list[float]], ids: str = "abc", task: str = "litt
         "systems": [
             {
                 "embedder": name, "legs": "fused", "values": dict.fromkeys(NAMES, values),
-                "found": [[]] * len(ids), "words": [""] * len(ids),
+                "hits": [[]] * len(ids), "query_words": [""] * len(ids),
             }
             for name, values in systems.items()
         ],
-        "asked": [{"id": id, "said": f"say {id}"} for id in ids],
+        "queries": [{"id": id, "reference_transcript": f"say {id}"} for id in ids],
     }  # fmt: skip
 
 
 def test_two_systems_of_one_run_by_hand() -> None:
     (one,) = compare_results([figures({"x": [0, 0, 1], "y": [1, 0.5, 1]})])
     assert (one.a, one.b, one.queries) == ("x, fused", "y, fused", 3)
-    row = next(row for row in one.rows if row.metric == "ndcg@10")
+    row = next(row for row in one.metrics if row.metric == "ndcg@10")
     # Means 1/3 and 5/6. Two queries differ, by 1 and .5: of the 4 ways of swapping, those with
     # both of one sign are as far: p = 2/4.
     assert (row.a, row.b) == pytest.approx((1 / 3, 5 / 6))
     assert row.test.difference == pytest.approx(0.5)
     assert row.test.p == row.p_holm == 0.5
-    assert [(change.query, change.a, change.b) for change in one.changed] == [
+    assert [(change.query, change.a, change.b) for change in one.changes] == [
         ("a", 0, 1),
         ("b", 0, 0.5),
     ]
@@ -52,8 +52,8 @@ def test_queries_are_paired_by_id() -> None:
     first, second = figures({"x": [0.1, 0.2, 0.3]}), figures({"x": [0.3, 0.2, 0.9]}, "cbd")
     (one,) = compare_results([first], [second], names=("old.json", "new.json"))
     assert (one.a, one.b) == ("old.json: x, fused", "new.json: x, fused")
-    assert (one.queries, one.left_out, one.changed) == (2, 2, ())
-    assert "2 queries that only one" in comparison_table([one])
+    assert (one.queries, one.unpaired, one.changes) == (2, 2, ())
+    assert "2 queries that only one" in format_comparison([one])
 
 
 def test_systems_of_other_names_are_paired_by_their_legs() -> None:
@@ -65,7 +65,10 @@ def test_systems_of_other_names_are_paired_by_their_legs() -> None:
         ("x, fused", "z, fused"),
     ]
     # p of the two are 1/4 and 1; the smaller is doubled by Holm's correction.
-    assert [row.p_holm for one in found for row in one.rows if row.metric == "mrr@10"] == [0.5, 1]
+    assert [row.p_holm for one in found for row in one.metrics if row.metric == "mrr@10"] == [
+        0.5,
+        1,
+    ]
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
@@ -76,7 +79,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
         compare_results([one], [figures({"x": [0, 0, 0]}, task="other")])
     with pytest.raises(InputError, match="no query in common"):
         compare_results([one], [figures({"x": [0, 0, 0]}, "def")])
-    with pytest.raises(InputError, match="no metric is called 'map'"):
+    with pytest.raises(InputError, match="unknown metric 'map'"):
         compare_results([one], [one], metric="map")
 
 
@@ -84,17 +87,17 @@ def test_what_cannot_be_compared_is_refused() -> None:
     ("text", "message"),
     [
         ("{", "cannot be read as JSON"),
-        ("[]", "is no object"),
-        ('{"a": 1}', "holds no figures that are known"),
-        ('{"generator": "x", "figures": {}}', "holds no evaluation"),
+        ("[]", "is not a JSON object"),
+        ('{"a": 1}', "is not a known result file"),
+        ('{"generator": "x", "figures": {}}', "is not an evaluation"),
         ('{"task": "t", "systems": [{"embedder": "x"}]}', "no values of single queries"),
-        (json.dumps(figures({"x": [0, 0]})), "its systems differ in their queries"),
+        (json.dumps(figures({"x": [0, 0]})), "its systems have different numbers of queries"),
     ],
 )
 def test_other_files_are_refused(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(InputError, match=message):
-        evaluations(tmp_path / "x.json")
+        read_evaluations(tmp_path / "x.json")
 
 
 def test_from_measuring_to_comparing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,14 +108,14 @@ def test_from_measuring_to_comparing(tmp_path: Path, capsys: pytest.CaptureFixtu
     out = capsys.readouterr().out
     assert "one: 3 queries" in out
     assert "two: 3 queries" in out
-    assert "lexical: BM25 over words alone; of recordings, the words" in out
+    assert "lexical: BM25 over words alone; for recordings, over the recognised words" in out
     assert "fake recognises no words of recordings" in out
     assert "at 0.04 a CPU hour" in out
     (task, _) = read_figures(tmp_path / "a.json")["tasks"]
-    assert [asked["id"] for asked in task["asked"]] == ["q-tea", "q-low", "q-both"]
+    assert [query["id"] for query in task["queries"]] == ["q-tea", "q-low", "q-both"]
     dense = task["systems"][0]
-    assert dense["found"][1][0]["id"] == "low"
-    assert dense["found"][1][0]["span"] == [0, 1]
+    assert dense["hits"][1][0]["id"] == "low"
+    assert dense["hits"][1][0]["span"] == [0, 1]
     assert all(len(values) == 3 for values in dense["values"].values())
     assert dense["query_cost"]["audio_seconds"] == 2
     assert dense["query_ms_p50"] <= dense["query_ms_p90"] <= dense["query_ms_p99"]
@@ -143,6 +146,6 @@ def test_words_that_are_known_give_a_word_error_rate(tmp_path: Path) -> None:
     queries = [{"_id": "q", "audio": "sounds/low.wav", "said": "A low tone."}]
     task = load_task(make_task(tmp_path, queries=queries, qrels=[("q", "tea", 1)]))
     (system,) = evaluate_embedder(task, Cascade(Says()), ["fused"])
-    assert system.errors is not None
-    assert (system.errors.wrong, system.errors.words) == (1, 3)
-    assert system.words == {"q": "a low tone here"}
+    assert system.word_errors is not None
+    assert (system.word_errors.errors, system.word_errors.words) == (1, 3)
+    assert system.query_words == {"q": "a low tone here"}

@@ -72,7 +72,7 @@ def test_a_query_that_found_nothing_counts_as_0() -> None:
 @pytest.mark.parametrize(
     ("run", "qrels", "message"),
     [
-        ({}, {"q": {"a": 0}}, "'q' has no relevant entry"),
+        ({}, {"q": {"a": 0}}, "'q' has no relevant passage"),
         ({"q": ["a", "a"]}, {"q": {"a": 1}}, "'q' ranks an id twice"),
     ],
 )

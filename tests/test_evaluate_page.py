@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from test_data_tasks import CORPUS, QUERIES, make_task
 from wavrag.cli import main
 from wavrag.errors import InputError
-from wavrag.evaluate.page import PageOptions, report_page
+from wavrag.evaluate.page import PageOptions, render_report
 from wavrag.evaluate.results import read_figures
 
 CHROMIUM = shutil.which("chromium")
@@ -36,16 +37,16 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def page_of(path: Path, **options: Any) -> str:
-    return report_page({str(path): read_figures(path)}, PageOptions(**options)).html
+    return render_report({str(path): read_figures(path)}, PageOptions(**options)).html
 
 
 def test_failures_are_shown_with_their_sound(results: Path) -> None:
     page = page_of(results)
-    assert html.escape(HOSTILE) in page
+    assert escape(HOSTILE) in page
     assert HOSTILE not in page
     assert "fake, dense: 2 queries below 1" in page
     assert page.count("<audio ") >= 3
-    sounds = json.loads(re.search(r'id="sounds">(.*?)</script>', page)[1])
+    sounds = json.loads(re.search(r'id="recordings">(.*?)</script>', page)[1])
     assert all(uri.startswith("data:audio/mpeg;base64,") for uri in sounds.values())
     keys = set(map(html.unescape, re.findall(r'data-key="(.*?)"', page)))
     assert keys == set(sounds)
@@ -53,10 +54,10 @@ def test_failures_are_shown_with_their_sound(results: Path) -> None:
 
 
 def test_what_does_not_fit_is_said(results: Path) -> None:
-    page = report_page({str(results): read_figures(results)}, PageOptions(audio_bytes=10))
+    page = render_report({str(results): read_figures(results)}, PageOptions(audio_bytes=10))
     assert "<audio " not in page.html
     assert "the recording is left out, as the page would be too large" in page.html
-    assert "recordings are not in the page" in page.remarks[0]
+    assert "recordings are not in the page" in page.notes[0]
 
 
 def test_the_worst_are_as_many_as_asked(results: Path) -> None:
@@ -81,7 +82,7 @@ def test_answers_and_experiments_have_sections(tmp_path: Path) -> None:
         "figures": {"curves": "plot.png", "gone": "gone.png"},
         "findings": ["They cross at 3.2 dB."], "left_out": ["whisper"],
     }  # fmt: skip
-    page = report_page({"a.json": answers, str(tmp_path / "results.json"): experiment}).html
+    page = render_report({"a.json": answers, str(tmp_path / "results.json"): experiment}).html
     for part in ("0.500", "0.200 to 0.800", "They cross at 3.2 dB.", "n = 7", "whisper", "0.250"):
         assert part in page
     assert "data:image/png;base64," in page
@@ -91,7 +92,7 @@ def test_answers_and_experiments_have_sections(tmp_path: Path) -> None:
 
 def test_damaged_figures_are_named() -> None:
     with pytest.raises(InputError, match=r"x\.json: is damaged"):
-        report_page({"x.json": {"experiment": "noise", "tables": [], "question": "?"}})
+        render_report({"x.json": {"experiment": "noise", "tables": [], "question": "?"}})
 
 
 def test_the_command_writes_the_page(

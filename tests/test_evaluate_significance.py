@@ -84,10 +84,13 @@ def test_p_is_never_0() -> None:
     assert found.p == 1 / 10_001
 
 
-def test_p_of_the_null_hypothesis_is_below_a_level_as_often_as_it_says() -> None:
+def test_p_of_the_null_hypothesis_is_below_a_level_as_often_as_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wavrag.evaluate.significance.DRAWS", 400)
     generator = np.random.default_rng(0)
     rows = [generator.random((2, 40)) for _ in range(200)]
-    ps = [paired_randomisation(*row.tolist(), draws=400).p for row in rows]
+    ps = [paired_randomisation(*row.tolist()).p for row in rows]
     # 200 tests at the level .1: 20 expected, standard deviation sqrt(18) = 4.2.
     assert abs(sum(p <= 0.1 for p in ps) - 20) < 13
 

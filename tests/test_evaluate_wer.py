@@ -4,13 +4,13 @@ import pytest
 
 from wavrag.errors import InputError
 from wavrag.evaluate.cost import Cost
-from wavrag.evaluate.wer import edits, spoken_words, word_errors
+from wavrag.evaluate.wer import count_word_errors, edit_distance, spoken_words
 
 
 def test_edits_are_counted() -> None:
-    assert edits("kitten", "sitting") == 3
-    assert edits("a b c".split(), "a c".split()) == 1
-    assert edits("", "abc") == 3
+    assert edit_distance("kitten", "sitting") == 3
+    assert edit_distance("a b c".split(), "a c".split()) == 1
+    assert edit_distance("", "abc") == 3
 
 
 def test_words_are_compared_without_case_and_punctuation() -> None:
@@ -22,22 +22,22 @@ def test_words_are_compared_without_case_and_punctuation() -> None:
 def test_errors_by_hand() -> None:
     # the cat sat / a cat sat down: one substituted, one added: 2 of 3.
     # go home / (nothing): two left out: 2 of 2. Together 4 of 5, not the mean of 2/3 and 1.
-    found = word_errors(["The cat sat.", "Go home"], ["a cat sat down", ""])
-    assert (found.wrong, found.words, found.clips) == (4, 5, 2)
+    found = count_word_errors(["The cat sat.", "Go home"], ["a cat sat down", ""])
+    assert (found.errors, found.words, found.recordings) == (4, 5, 2)
     assert found.rate == 0.8
     # Resampled, both are drawn once, or one of them twice.
     assert found.ci95 == pytest.approx((2 / 3, 1.0))
 
 
 def test_more_words_than_were_said_can_be_wrong() -> None:
-    assert word_errors(["yes"], ["oh yes it is"]).rate == 3.0
+    assert count_word_errors(["yes"], ["oh yes it is"]).rate == 3.0
 
 
 def test_without_words_there_is_no_rate() -> None:
     with pytest.raises(InputError, match="nothing to get wrong"):
-        word_errors(["..."], ["noise"])
+        count_word_errors(["..."], ["noise"])
     with pytest.raises(InputError, match="nothing to get wrong"):
-        word_errors([], [])
+        count_word_errors([], [])
 
 
 def test_cost_by_hand() -> None:
@@ -54,8 +54,8 @@ def test_work_is_added_up_even_when_it_fails(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("wavrag.evaluate.cost.perf_counter", lambda: next(wall))
     monkeypatch.setattr("wavrag.evaluate.cost.process_time", lambda: next(cpu))
     cost = Cost()
-    with cost.measured():
+    with cost.measure():
         pass
-    with pytest.raises(KeyError), cost.measured():
+    with pytest.raises(KeyError), cost.measure():
         raise KeyError
     assert (cost.seconds, cost.cpu_seconds) == (2 + 5, 3 + 1)

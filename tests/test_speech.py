@@ -16,7 +16,7 @@ from wavrag.data import voices
 from wavrag.demo import DATA
 from wavrag.embed.base import Embedder
 from wavrag.errors import InputError, SpeechError, WavRAGError
-from wavrag.evaluate.wer import edits
+from wavrag.evaluate.wer import edit_distance
 from wavrag.speech import (
     ENGINES,
     Engine,
@@ -421,7 +421,7 @@ def test_a_recogniser_gets_the_words_back(cascade: Embedder, tmp_path: Path) -> 
         clips.append(load(spoken.path, SAMPLE_RATE))
     heard = cascade.embed_with_texts([EmbedInput(clip=clip) for clip in clips], "passage").texts
     said = [words(spoken_text(text)) for text in sentences]
-    wrong = sum(edits(words(a or ""), b) for a, b in zip(heard, said, strict=True))
+    wrong = sum(edit_distance(words(a or ""), b) for a, b in zip(heard, said, strict=True))
     assert wrong / sum(map(len, said)) < 0.3
 
 

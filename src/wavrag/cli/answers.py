@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def answers(arguments: argparse.Namespace) -> int:
     """Ask every question, and print and write how good the answers are."""
-    from wavrag.evaluate import answers_dict, answers_table, evaluate_answers, load_questions
+    from wavrag.evaluate import answers_to_dict, evaluate_answers, format_answers, load_questions
     from wavrag.generate import load_generator
     from wavrag.rag import WavRAG
 
@@ -77,7 +77,7 @@ def answers(arguments: argparse.Namespace) -> int:
             judge=judge,
             on_question=bar,
         )
-    figures = answers_dict(report)
+    figures = answers_to_dict(report)
     if judge is not None:
         figures["judge"] = judge.name
     if target is not None:
@@ -85,7 +85,7 @@ def answers(arguments: argparse.Namespace) -> int:
     if quiet:
         print_json(figures)
     else:
-        print(answers_table(report))
+        print(format_answers(report))
     return 0
 
 

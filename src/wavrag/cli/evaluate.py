@@ -27,7 +27,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     """Measure each embedder on each task, and print and write the figures."""
     from wavrag.data import load_task
     from wavrag.embed import load_embedder
-    from wavrag.evaluate import LEGS, check_modalities, report_dict, table
+    from wavrag.evaluate import LEGS, check_modalities, format_report, report_to_dict
 
     if arguments.cpu_price is not None and arguments.cpu_price < 0:
         raise UsageError(f"--cpu-price is {arguments.cpu_price:g}: give a price from 0")
@@ -53,11 +53,11 @@ def evaluate(arguments: argparse.Namespace) -> int:
             for embedder in embedders
             for system in _measure(task, embedder, legs, quiet=quiet)
         ]
-        measured.append(report_dict(task, systems, arguments.cpu_price))
+        measured.append(report_to_dict(task, systems, arguments.cpu_price))
         if target is not None:
             write_figures(target, _document(measured))  # what is measured is kept
         if not quiet:
-            print(table(task, systems, arguments.cpu_price))
+            print(format_report(task, systems, arguments.cpu_price))
     if quiet:
         print_json(_document(measured))
     return 0
@@ -68,11 +68,11 @@ def _measure(task: Task, embedder: Embedder, legs: list[Any], *, quiet: bool) ->
 
     if not quiet:
         note(
-            f"{task.name}, {embedder.spec.name}: {len(task.corpus):,} entries,"
+            f"{task.name}, {embedder.spec.name}: {len(task.corpus):,} passages,"
             f" {len(task.queries):,} queries"
         )
-    with ProgressBar(quiet) as bar, Bar("asking", "queries", quiet) as asked:
-        return evaluate_embedder(task, embedder, legs, on_index=bar, on_query=asked)
+    with ProgressBar(quiet) as index_bar, Bar("querying", "queries", quiet) as query_bar:
+        return evaluate_embedder(task, embedder, legs, on_index=index_bar, on_query=query_bar)
 
 
 def _document(measured: list[dict[str, Any]]) -> dict[str, Any]:
@@ -82,35 +82,40 @@ def _document(measured: list[dict[str, Any]]) -> dict[str, Any]:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Print how far two runs, or the systems of one, are apart."""
-    from wavrag.evaluate import compare_results, comparison_list, comparison_table, evaluations
+    from wavrag.evaluate import (
+        compare_results,
+        comparisons_to_list,
+        format_comparison,
+        read_evaluations,
+    )
 
     if arguments.changed < 0:
         raise UsageError(f"--changed is {arguments.changed}: give a number from 0")
     if len(arguments.results) > 2:
         raise UsageError(f"{len(arguments.results)} files cannot be compared: give one or two")
     target = _target(arguments.json)
-    runs = [evaluations(path) for path in arguments.results]
+    runs = [read_evaluations(path) for path in arguments.results]
     names = [Path(path).name for path in arguments.results]
     comparisons = compare_results(
         runs[0],
         runs[1] if len(runs) == 2 else None,
         metric=arguments.metric,
-        changed=arguments.changed,
+        max_changes=arguments.changed,
         names=(names[0], names[-1]) if names[0] != names[-1] else ("A", "B"),
     )
-    figures = {"metric": arguments.metric, "comparisons": comparison_list(comparisons)}
+    figures = {"metric": arguments.metric, "comparisons": comparisons_to_list(comparisons)}
     if target is not None:
         write_figures(target, figures)
     if arguments.json == "-":
         print_json(figures)
     else:
-        print(comparison_table(comparisons, arguments.metric))
+        print(format_comparison(comparisons, arguments.metric))
     return 0
 
 
 def report(arguments: argparse.Namespace) -> int:
     """Write one page of any set of results."""
-    from wavrag.evaluate import PageOptions, read_figures, report_page, write_page
+    from wavrag.evaluate import PageOptions, read_figures, render_report, write_report
 
     for name in ("worst", "audio_mb"):
         if getattr(arguments, name) < 0:
@@ -120,10 +125,10 @@ def report(arguments: argparse.Namespace) -> int:
     check_target(target, "--out")
     results = {path: read_figures(path) for path in dict.fromkeys(arguments.results)}
     options = PageOptions(worst=arguments.worst, audio_bytes=int(arguments.audio_mb * 1e6))
-    page = report_page(results, options)
-    write_page(target, page.html)
-    for remark in page.remarks:
-        note(remark)
+    page = render_report(results, options)
+    write_report(target, page.html)
+    for message in page.notes:
+        note(message)
     print(f"{target}: {counted(len(results), 'file')} of results, {page.size / 1e6:.1f} MB")
     return 0
 

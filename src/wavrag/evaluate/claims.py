@@ -111,7 +111,9 @@ def split_claims(text: str, judge: Generator, options: GenerateOptions) -> list[
     Raises:
         GenerationError: the reply of the judge is not a list.
     """
-    reply = _prompt(judge, SPLIT_PROMPT.format(text=text), replace(options, max_tokens=SPLIT_TOKENS))
+    reply = _prompt(
+        judge, SPLIT_PROMPT.format(text=text), replace(options, max_tokens=SPLIT_TOKENS)
+    )
     claims = list(dict.fromkeys(_BULLET.findall(reply)))
     if not claims:
         raise GenerationError(

@@ -273,8 +273,7 @@ def _adjust_p_values(comparisons: Sequence[Comparison]) -> list[Comparison]:
         replace(
             comparison,
             metrics=tuple(
-                replace(row, p_holm=adjusted[row.metric][str(number)])
-                for row in comparison.metrics
+                replace(row, p_holm=adjusted[row.metric][str(number)]) for row in comparison.metrics
             ),
         )
         for number, comparison in enumerate(comparisons)

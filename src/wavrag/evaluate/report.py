@@ -44,9 +44,7 @@ def report_to_dict(
             for id, query in task.queries.items()
         ],
         "corpus": {
-            id: _content_to_dict(passage)
-            for id, passage in task.corpus.items()
-            if id in shown_ids
+            id: _content_to_dict(passage) for id, passage in task.corpus.items() if id in shown_ids
         },
     }
 
@@ -172,7 +170,8 @@ def _describe_system(system: System, cpu_price: float | None) -> list[str]:
             price = None if cpu_price is None else cost.price_per_hour(cpu_price)
             lines.append(
                 f"{system.embedder}: {activity} takes {cpu_seconds:,.0f} CPU seconds per hour of"
-                " audio" + (f", {price:.4f} at {cpu_price:g} a CPU hour" if price is not None else "")
+                " audio"
+                + (f", {price:.4f} at {cpu_price:g} a CPU hour" if price is not None else "")
             )
     return lines
 

@@ -147,13 +147,13 @@ def check_modalities(task: Task, embedder: Embedder) -> None:
                 raise InputError(
                     f"{content.where}: {content.id!r} has audio, and {spec.name} embeds text only:"
                     + (f" use --{option}-modality text, or" if content.words else " use")
-                    + " an embedder of audio"
+                    + " an audio embedder"
                 )
             if content.words and "text" not in spec.modalities:
                 raise InputError(
                     f"{content.where}: {content.id!r} has text, and {spec.name} embeds audio only:"
                     + (f" use --{option}-modality audio, or" if content.audio else " use")
-                    + " an embedder of text"
+                    + " a text embedder"
                 )
 
 
@@ -200,9 +200,7 @@ def best_passages(
     return {id: best[id] for id in rank_ids({id: hit.score for id, hit in best.items()})}
 
 
-def _index(
-    kb: KnowledgeBase, documents: Sequence[Document], on_index: ProgressSink | None
-) -> Cost:
+def _index(kb: KnowledgeBase, documents: Sequence[Document], on_index: ProgressSink | None) -> Cost:
     cost = Cost()
     with cost.measure():
         report = kb.add(documents, on_progress=on_index)
@@ -210,8 +208,8 @@ def _index(
     if report.skipped:
         source, reason = report.skipped[0]
         raise InputError(
-            f"{len(report.skipped)} passages of the corpus cannot be indexed, first {source}:"
-            f" {reason.removeprefix(f'{source}: ')}"
+            f"{len(report.skipped)} of the passages in the corpus cannot be indexed, first"
+            f" {source}: {reason.removeprefix(f'{source}: ')}"
         )
     return cost
 
@@ -260,9 +258,7 @@ def _build_hit(corpus_id: str, hit: ScoredPassage | Hit) -> RetrievedHit:
     else:
         start, end, transcript = passage.char_start, passage.char_end, None
     span = (float(start), float(end)) if start is not None and end is not None else None
-    return RetrievedHit(
-        corpus_id, hit.score, passage.location, span, passage.modality, transcript
-    )
+    return RetrievedHit(corpus_id, hit.score, passage.location, span, passage.modality, transcript)
 
 
 def _measure_word_errors(task: Task, words: Mapping[str, str | None]) -> WordErrors | None:
@@ -279,7 +275,9 @@ def _measure_word_errors(task: Task, words: Mapping[str, str | None]) -> WordErr
     )
 
 
-def _ranking(leg: Legs, legs: Mapping[Leg, list[ScoredPassage]]) -> Sequence[ScoredPassage] | Sequence[Hit]:
+def _ranking(
+    leg: Legs, legs: Mapping[Leg, list[ScoredPassage]]
+) -> Sequence[ScoredPassage] | Sequence[Hit]:
     return reciprocal_rank_fusion(legs) if leg == "fused" else legs.get(leg, [])
 
 

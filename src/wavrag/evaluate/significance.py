@@ -5,7 +5,6 @@ Pure functions of numbers; random draws have a fixed seed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wavrag.embed import BLANK
-from wavrag.evaluate import edits
+from wavrag.evaluate import edit_distance
 from wavrag.train.mini.device import half
 from wavrag.train.mini.frames import Example, Frames, batches
 from wavrag.train.mini.letters import CLASSES, collapse, numbers
@@ -162,9 +162,9 @@ def error_rates(
         for row, example in enumerate(batch):
             text = collapse(best[row, : example.frames].tolist())
             count = totals.setdefault(example.group, [0, 0, 0, 0])
-            count[0] += edits(text, example.text)
+            count[0] += edit_distance(text, example.text)
             count[1] += len(example.text)
-            count[2] += edits(text.split(), example.text.split())
+            count[2] += edit_distance(text.split(), example.text.split())
             count[3] += len(example.text.split())
     head.train()
     rates = {}
