@@ -1,4 +1,5 @@
 import itertools
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +22,8 @@ def silence(seconds: float) -> Float32:
     return np.zeros(round(seconds * RATE), np.float32)
 
 
-def cut(*parts: Float32, **options: float) -> list[Clip]:
-    return list(audio.windows(parts, options=audio.WindowOptions(**options)))
+def cut(*parts: Float32) -> list[Clip]:
+    return list(audio.windows(parts))
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +59,18 @@ def test_passages_do_not_overlap_where_there_are_pauses(speech: Float32) -> None
     assert all(a.end <= b.start + 1e-6 for a, b in itertools.pairwise(clips))
 
 
-def test_speech_without_a_pause_is_cut_with_overlap(speech: Float32) -> None:
+def test_speech_without_a_pause_is_cut_with_overlap(
+    speech: Float32, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Pauses shorter than any real one would have to be 30 s long to count here.
-    clips = cut(speech, max_seconds=8, target_seconds=8, pause_seconds=30, clear_pause_seconds=30)
+    for name, seconds in (
+        ("MAX_SECONDS", 8),
+        ("TARGET_SECONDS", 8),
+        ("PAUSE_SECONDS", 30),
+        ("CLEAR_PAUSE_SECONDS", 30),
+    ):
+        monkeypatch.setattr(sys.modules["wavrag.audio.windows"], name, seconds)
+    clips = cut(speech)
     inner = [b for a, b in itertools.pairwise(clips) if b.start < a.end - 0.5]
     assert inner
     assert all(clip.duration <= 8.1 for clip in clips)

@@ -9,7 +9,7 @@ from wavrag.audio.prosody import Prosody, measure_prosody
 from wavrag.audio.resampling import SAMPLE_RATE, resample
 from wavrag.audio.source import AUDIO_SUFFIXES, open_audio
 from wavrag.audio.vad import VAD_FRAME, voice_detector
-from wavrag.audio.windows import WindowOptions, windows
+from wavrag.audio.windows import windows
 from wavrag.audio.write import wav_bytes, write_wav
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "Augmentation",
     "Mixer",
     "Prosody",
-    "WindowOptions",
     "add_noise",
     "describe_clip",
     "describe_sound",

@@ -26,11 +26,9 @@ class IngestOptions:
     """How documents become passages.
 
     Attributes:
-        windows: how recordings are cut.
         split: how texts are cut.
     """
 
-    windows: audio.WindowOptions = field(default_factory=audio.WindowOptions)
     split: text.SplitOptions = field(default_factory=text.SplitOptions)
 
 
@@ -215,7 +213,7 @@ def _audio_units(
         )
     title = document.title or Path(source).stem
     base = Passage(document.id, 0, source=source, title=title, metadata=document.metadata)
-    for ordinal, clip in enumerate(audio.windows(blocks, sample_rate, options.windows, source)):
+    for ordinal, clip in enumerate(audio.windows(blocks, sample_rate, source)):
         passage = replace(
             base,
             ordinal=ordinal,

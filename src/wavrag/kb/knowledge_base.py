@@ -185,7 +185,7 @@ class KnowledgeBase(Closing):
         clip = audio.resample(query.clip, spec.sampling_rate)
         if spec.max_audio_seconds is None or clip.duration <= spec.max_audio_seconds:
             return [EmbedInput(query.text, clip)]
-        windows = audio.windows([clip.samples], clip.sample_rate, self._options.windows)
+        windows = audio.windows([clip.samples], clip.sample_rate)
         return [EmbedInput(query.text, window) for window in windows]
 
     # Reading and listening to what was found

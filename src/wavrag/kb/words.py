@@ -66,9 +66,7 @@ class Words:
     def recognise(self, clip: Clip) -> str:
         """Like `of`, and nothing of it is kept."""
         heard = audio.resample(clip, SAMPLE_RATE)
-        pieces = audio.windows(
-            [heard.samples], heard.sample_rate, audio.WindowOptions(overlap_seconds=0.0)
-        )
+        pieces = audio.windows([heard.samples], heard.sample_rate, overlap_seconds=0.0)
         said = (self._recogniser.transcribe(piece) for piece in pieces if piece.speech)
         return " ".join(filter(None, said))
 
