@@ -463,11 +463,20 @@ def ask(kb: Path, *arguments: str) -> int:
     [
         (["--paths", "3"], "extractive does not reason.*--generator local.*openai:MODEL"),
         (["--think"], "extractive does not reason"),
-        (["--generator", "fake", "--paths", "0"], "0 paths: sample at least 1"),
-        (["--generator", "fake", "--budget", "3"], "--budget bears on paths: give --paths N"),
-        (["--generator", "fake", "--concurrency", "3"], "--concurrency bears on paths"),
-        (["--generator", "fake", "--temperature", "-1"], "--temperature -1: give 0 or more"),
-        (["--generator", "fake", "--prices", "-1", "1"], "--prices -1 1: give 0 or more"),
+        (["--generator", "fake", "--paths", "0"], "--paths: 0 is not a whole number of at least 1"),
+        (
+            ["--generator", "fake", "--budget", "3"],
+            "--budget applies to reasoning paths: add --paths N",
+        ),
+        (["--generator", "fake", "--concurrency", "3"], "--concurrency applies to reasoning paths"),
+        (
+            ["--generator", "fake", "--temperature", "-1"],
+            "--temperature: -1 is not a number",
+        ),
+        (
+            ["--generator", "fake", "--prices", "-1", "1"],
+            "--prices: -1 is not a number",
+        ),
     ],
 )
 def test_wrong_usage_of_the_command(

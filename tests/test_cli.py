@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,7 +20,7 @@ from pypdf import PdfWriter
 
 from audio_files import tone, write
 from wavrag import KnowledgeBase
-from wavrag.cli import main
+from wavrag.cli import CommandParser, build_parser, main
 from wavrag.cli.index import ProgressBar
 from wavrag.demo import DATA
 from wavrag.generate import FakeGenerator
@@ -61,18 +62,71 @@ def out_json(capsys: pytest.CaptureFixture[str]) -> Any:
 
 
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (["--help"], ["index", "--help"], ["kb", "export", "--help"]):
+    for arguments in (["--version"], ["--help"], ["index", "--help"], ["kb", "export", "--help"]):
         with pytest.raises(SystemExit) as ended:
             main(arguments)
         assert ended.value.code == 0
     assert "usage: wavrag" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["index"], ["search", "-k", "many", "x"]])
+def list_parsers(parser: CommandParser) -> list[CommandParser]:
+    return [parser, *(p for sub in parser.subparsers() for p in list_parsers(sub))]
+
+
+@pytest.mark.parametrize("parser", list_parsers(build_parser()), ids=lambda parser: parser.prog)
+def test_help_ends_with_examples_that_parse(parser: CommandParser) -> None:
+    _, _, text = parser.format_help().rpartition("examples:\n")
+    examples = [shlex.split(line.partition(" > ")[0]) for line in text.splitlines()]
+    assert 2 <= len(examples) <= 4
+    for program, *arguments in examples:
+        assert program == "wavrag"
+        called = build_parser().parse_args(arguments).prog
+        assert called.startswith(parser.prog)
+
+
+@pytest.mark.parametrize("command", [[], ["kb"], ["eval"], ["train"]])
+def test_a_bare_group_prints_its_help(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith(f"usage: {' '.join(['wavrag', *command])} ")
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["serch", "x"], "wavrag: there is no command serch: did you mean search?\nSee `wavrag -"),
+        (["kb", "infos"], "wavrag kb: there is no command infos: did you mean info?"),
+        (["eval", "compre", "a", "b"], "there is no command compre: did you mean compare?"),
+        (["train", "minni"], "wavrag train: there is no command minni: did you mean mini?"),
+        (["zzz"], "wavrag: there is no command zzz\n"),
+        (["ask", "--generater", "local"], "no option --generater: did you mean --generator?"),
+        (["mine", "a.jsonl", "--otu=b.jsonl"], "no option --otu: did you mean --out?"),
+        (["doctor", "now"], "wavrag doctor: unexpected arguments: now"),
+        (["index"], "wavrag index: the following arguments are required: PATH"),
+    ],
+)
+def test_a_mistyped_word_gets_a_suggestion(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_task_folder_may_be_called_like_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "compares").mkdir()
+    for folder in ("./compare", "compares"):
+        assert build_parser().parse_args(["eval", folder, "--embedder", "x"]).task == [folder]
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["index"], ["search", "-k", "many", "x"]])
 def test_wrong_usage_is_2(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    assert ended.value.code == 2
+    assert main(arguments) == 2
 
 
 @pytest.mark.parametrize(

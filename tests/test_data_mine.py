@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from audio_files import tone, write
-from wavrag.cli import main
-from wavrag.cli.parser import build_parser
+from wavrag.cli import build_parser, main
 from wavrag.data import mining
 from wavrag.data.mining import Mined, MineOptions, mine_negatives, read_entries, select
 from wavrag.data.records import Content, TrainingRecord, read_records, write_records

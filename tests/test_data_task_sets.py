@@ -446,7 +446,7 @@ def test_the_command_mixes(
     [
         (["squtr", "--ratio", "0.5"], "--ratio is only for mixed"),
         (["mixed", "--split", "test"], "--split is not for mixed"),
-        (["squtr", "--limit", "0"], "--limit 0: give it a number above 0"),
+        (["squtr", "--limit", "0"], "--limit: 0 is not a whole number of at least 1"),
     ],
 )
 def test_options_that_make_no_sense(

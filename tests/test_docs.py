@@ -15,7 +15,7 @@ def test_the_command_line_page_is_what_help_prints(monkeypatch: pytest.MonkeyPat
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     import cli_help
 
-    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == cli_help.page(), (
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == cli_help.render_page(), (
         "run tools/cli_help.py"
     )
 
@@ -46,7 +46,7 @@ def test_the_python_of_the_readme_runs(number: int, tmp_path: Path) -> None:
 
 
 def test_the_commands_of_the_readme_parse() -> None:
-    from wavrag.cli.parser import build_parser, grouped
+    from wavrag.cli import build_parser
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     lines = [
@@ -57,7 +57,7 @@ def test_the_commands_of_the_readme_parse() -> None:
     commands = [line.partition("#")[0] for line in lines if line.startswith("wavrag ")]
     assert commands
     for command in commands:
-        build_parser().parse_args(grouped(shlex.split(command)[1:]))
+        build_parser().parse_args(shlex.split(command)[1:])
 
 
 def test_every_relative_link_leads_somewhere() -> None:

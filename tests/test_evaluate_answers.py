@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -13,9 +12,8 @@ import pytest
 
 from wavrag import Document, KnowledgeBase, WavRAG
 from wavrag.answer.grounding import check
-from wavrag.cli.answers import add_arguments, answers
-from wavrag.cli.output import UsageError
-from wavrag.errors import InputError, WavRAGError
+from wavrag.cli import main
+from wavrag.errors import InputError
 from wavrag.evaluate.answers import (
     GoldQuestion,
     answers_to_dict,
@@ -207,9 +205,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def run(*arguments: object) -> int:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    return answers(parser.parse_args([str(one) for one in arguments]))
+    return main(["answers", *map(str, arguments)])
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,20 +234,24 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "message"),
+    ("arguments", "code", "message"),
     [
-        (["--limit", "0"], UsageError, "--limit is 0"),
-        (["--paths", "0"], UsageError, "--paths is 0"),
-        (["--json", "/nowhere/at/all.json"], InputError, "there is no folder"),
-        (["--kb", "/nowhere"], WavRAGError, "no knowledge base"),
+        (["--limit", "0"], 2, "--limit: 0 is not a whole number of at least 1"),
+        (["--paths", "0"], 2, "--paths: 0 is not a whole number of at least 1"),
+        (["--json", "/nowhere/at/all.json"], 1, "there is no folder"),
+        (["--kb", "/nowhere"], 1, "no knowledge base"),
     ],
 )
 def test_what_cannot_be_done(
-    arguments: list[str], error: type[Exception], message: str, tmp_path: Path
+    arguments: list[str],
+    code: int,
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = write(tmp_path / "q.jsonl", {"id": "1", "question": "?", "answers": ["x"]})
-    with pytest.raises(error, match=message):
-        run(path, *arguments)
+    assert run(path, *arguments) == code
+    assert message in capsys.readouterr().err
 
 
 def test_questions_from_collected_data(tmp_path: Path) -> None:

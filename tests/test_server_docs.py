@@ -12,7 +12,7 @@ import pytest
 
 from audio_files import tone, write
 from serving import filled, serving
-from wavrag.cli.parser import build_parser
+from wavrag.cli import build_parser
 
 PAGE = (Path(__file__).parent.parent / "docs" / "server.md").read_text(encoding="utf-8")
 ADDRESS = "http://127.0.0.1:8321"

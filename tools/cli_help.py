@@ -7,43 +7,42 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
-from wavrag.cli.parser import build_parser
+from wavrag.cli import CommandParser, build_parser
 
 TARGET = Path(__file__).parent.parent / "docs" / "cli.md"
+WIDTH = 92  # columns
 HEAD = """# The command line
 
-Every command with its options, as `--help` prints them; `tools/cli_help.py` writes this page.
+The help text of every command, as `--help` prints it. `tools/cli_help.py` generates this page.
 
-- `--json` prints one JSON document on standard output and nothing else; what is for people goes to
-  standard error.
-- Exit codes: 0 done; 1 failed, or something was skipped (the message says what and what to do);
-  2 wrong usage.
-- Environment: `WAVRAG_KB` names the knowledge base (default `.wavrag`), `WAVRAG_THREADS` the number
-  of threads that models use. `OPENAI_BASE_URL` and `OPENAI_API_KEY` are for `--generator
-  openai:MODEL`.
+- `--json` prints a single JSON document to standard output and nothing else. Notes and progress go
+  to standard error.
+- Exit codes: 0, done; 1, failed, or some input was skipped (the message gives the reason and the
+  remedy); 2, wrong usage.
+- Environment: `WAVRAG_KB` is the knowledge base folder (default: `.wavrag`), `WAVRAG_THREADS` the
+  number of threads for models (default: the processors of the process). `OPENAI_BASE_URL` and
+  `OPENAI_API_KEY` apply to `--generator openai:MODEL`.
 """
 
 
-def commands(parser: Any) -> list[Any]:
-    """The parser and those of its commands, in order."""
-    found = [parser]
-    for action in parser._subparsers._group_actions if parser._subparsers else ():
-        for sub in action.choices.values():
-            found += commands(sub)
-    return found
+def list_parsers(parser: CommandParser) -> list[CommandParser]:
+    """The parser and those of all its subcommands, in the order of the help text."""
+    parsers = [parser]
+    for subparser in parser.subparsers():
+        parsers += list_parsers(subparser)
+    return parsers
 
 
-def page() -> str:
+def render_page() -> str:
     """The text of docs/cli.md."""
-    os.environ["COLUMNS"] = "92"
+    os.environ["COLUMNS"] = str(WIDTH)
     sections = (
         f"## {parser.prog}\n\n```text\n{parser.format_help().rstrip()}\n```\n"
-        for parser in commands(build_parser())
+        for parser in list_parsers(build_parser())
     )
     return "\n".join([HEAD, *sections])
 
 
 if __name__ == "__main__":
-    TARGET.write_text(page(), encoding="utf-8")
+    TARGET.write_text(render_page(), encoding="utf-8")

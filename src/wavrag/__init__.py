@@ -7,7 +7,6 @@ store and no numerical library.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -51,6 +50,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        # Most programs never ask for it, and importlib.metadata is half the time of the import.
+        from importlib.metadata import version
+
         return version("wavrag")
     if name in _HOMES:
         return getattr(import_module(f"wavrag.{_HOMES[name]}"), name)

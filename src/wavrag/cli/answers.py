@@ -1,4 +1,4 @@
-"""`wavrag answers`."""
+"""`wavrag answers`: measures answers to questions with known answers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wavrag.cli.output import (
-    GENERATOR_HELP,
-    Bar,
-    UsageError,
-    check_target,
-    print_json,
-    write_figures,
-)
+from wavrag.cli.command import Command
+from wavrag.cli.options import add_generator, add_json_file, add_kb, whole_number
+from wavrag.cli.output import Bar, check_target, print_json, write_figures
 
 if TYPE_CHECKING:
     from wavrag.rag import WavRAG
@@ -23,30 +18,31 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the command."""
-    parser.add_argument("questions", metavar="QUESTIONS.jsonl", help="questions with gold answers")
+    """Declare the options of `wavrag answers`."""
     parser.add_argument(
-        "--kb", metavar="DIR", help="knowledge base (default: $WAVRAG_KB, or .wavrag)"
+        "questions", metavar="QUESTIONS.jsonl", help="questions with their known answers"
     )
+    add_generator(parser)
     parser.add_argument(
-        "--generator",
-        metavar="SPEC",
-        help=GENERATOR_HELP,
-    )
-    parser.add_argument(
-        "--paths", type=int, default=1, metavar="N", help="reasoning paths to sample (1)"
+        "--paths",
+        type=whole_number(1),
+        default=1,
+        metavar="N",
+        help="reasoning paths per question (default: %(default)s)",
     )
     parser.add_argument(
         "--judge",
         metavar="SPEC",
-        help="generator that judges the claims of answers against what they cite (default: none)",
+        help="generator that checks each claim against its cited passages (default: none)",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
     parser.add_argument(
-        "--json",
-        metavar="FILE",
-        help="write the figures as one JSON document; - prints it, and nothing else",
+        "--limit",
+        type=whole_number(1),
+        metavar="N",
+        help="use only the first N questions (default: all)",
     )
+    add_kb(parser)
+    add_json_file(parser)
 
 
 def answers(arguments: argparse.Namespace) -> int:
@@ -55,10 +51,6 @@ def answers(arguments: argparse.Namespace) -> int:
     from wavrag.generate import load_generator
     from wavrag.rag import WavRAG
 
-    for name in ("paths", "limit"):
-        value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise UsageError(f"--{name} is {value}: give a number from 1")
     target = None if arguments.json in (None, "-") else Path(arguments.json)
     if target is not None:
         check_target(target)
@@ -96,3 +88,16 @@ def _asking(rag: WavRAG, paths: int) -> Callable[[str], Answer]:
     from wavrag.answer import ReasoningOptions
 
     return partial(rag.ask, reasoning=ReasoningOptions(paths=paths))
+
+
+COMMAND = Command(
+    "answers",
+    "measure answers to questions with known answers",
+    answers,
+    add_arguments,
+    (
+        "wavrag answers questions.jsonl --kb my-kb --json answers.json",
+        "wavrag answers questions.jsonl --kb my-kb --generator local --paths 5 --limit 100",
+        "wavrag answers questions.jsonl --generator openai:gpt-4o-mini --judge openai:gpt-4o",
+    ),
+)

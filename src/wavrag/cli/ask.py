@@ -1,52 +1,94 @@
-"""`wavrag search` and `wavrag ask`."""
+"""`wavrag ask`: answers a typed or spoken question, with citations."""
 
 from __future__ import annotations
 
 import argparse
-import io
-import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wavrag.audio import SAMPLE_RATE
+from wavrag.cli.command import Command, UsageError
 from wavrag.cli.history import add_turn, read_history
-from wavrag.cli.output import (
-    UsageError,
-    counted,
-    note,
-    print_citations,
-    print_hits,
-    print_json,
+from wavrag.cli.options import (
+    VOICE_HELP,
+    add_generator,
+    add_json,
+    add_kb,
+    number,
+    whole_number,
 )
+from wavrag.cli.output import counted, note, print_citations, print_json
+from wavrag.cli.search import add_query_arguments, read_query
 from wavrag.errors import InputError
-from wavrag.types import Answer, Query, ReasoningPath
 
 if TYPE_CHECKING:
     from wavrag.answer import ReasoningOptions
     from wavrag.generate import GenerateOptions
+    from wavrag.types import Answer, Query, ReasoningPath
 
 
-def search(arguments: argparse.Namespace) -> int:
-    """Find passages; an empty result is not a failure."""
-    from wavrag.kb import KnowledgeBase
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `wavrag ask`."""
+    add_query_arguments(parser, "question")
+    add_generator(parser)
+    add_kb(parser)
+    add_json(parser)
+    parser.add_argument(
+        "--history",
+        metavar="FILE.jsonl",
+        help="continue the conversation in this file, and append the new turn to it",
+    )
+    _add_generation_arguments(parser.add_argument_group("generation"))
+    _add_speech_arguments(parser.add_argument_group("spoken answer"))
 
-    if arguments.k < 1:
-        raise UsageError(f"-k {arguments.k}: ask for at least 1 hit")
-    query = read_query(arguments)
-    with KnowledgeBase.open(arguments.kb, create=False) as kb:
-        found = kb.retrieve(query, arguments.k)
-    if arguments.json:
-        from wavrag.shapes import SearchShape
 
-        print_json({"audio": arguments.audio, **SearchShape.dump(found)})
-        return 0
-    if arguments.audio and found.words:
-        note(f"heard: {found.words}")
-    if not found.hits:
-        note("nothing found")
-    print_hits(found.hits)
-    return 0
+def _add_generation_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--think", action="store_true", help="let the model reason before it answers"
+    )
+    group.add_argument(
+        "--paths",
+        type=whole_number(1),
+        metavar="N",
+        help="sample N answers, or with --think N reasoning paths, and keep the most consistent",
+    )
+    group.add_argument(
+        "--temperature",
+        type=number(0),
+        metavar="T",
+        help="sampling temperature (default: 0.7 with --paths above 1, otherwise 0)",
+    )
+    group.add_argument(
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        help="time limit for all paths; later ones are dropped (default: none)",
+    )
+    group.add_argument(
+        "--concurrency",
+        type=int,
+        metavar="N",
+        help="number of paths sampled at the same time (default: all)",
+    )
+    group.add_argument(
+        "--prices",
+        type=number(0),
+        nargs=2,
+        metavar=("IN", "OUT"),
+        help="prices of a million input and output tokens; --json then includes the cost",
+    )
+
+
+def _add_speech_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--speak", metavar="OUT.wav", help="also write the spoken answer to a WAV file"
+    )
+    group.add_argument("--voice", metavar="ENGINE[:VOICE]", help=VOICE_HELP)
+    group.add_argument(
+        "--follow",
+        choices=["question", "source"],
+        help="match pitch, pace and loudness of the spoken question or of the cited recording",
+    )
 
 
 def ask(arguments: argparse.Namespace) -> int:
@@ -56,7 +98,7 @@ def ask(arguments: argparse.Namespace) -> int:
 
     reasoning = read_reasoning(arguments)
     if arguments.speak is None and (arguments.voice or arguments.follow):
-        raise UsageError("--voice and --follow bear on a spoken answer: give --speak OUT.wav, too")
+        raise UsageError("--voice and --follow apply to a spoken answer: add --speak OUT.wav")
     query = read_query(arguments)
     talk = None if arguments.history is None else Path(arguments.history)
     history = [] if talk is None else read_history(talk)
@@ -122,6 +164,7 @@ def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[
     """The answer into the file that --speak names; what was said by what."""
     if arguments.speak is None:
         return None
+    from wavrag.audio import SAMPLE_RATE
     from wavrag.kb import clip_of
     from wavrag.speech import write_answer
 
@@ -167,13 +210,10 @@ def read_options(arguments: argparse.Namespace) -> GenerateOptions:
     """
     from wavrag.generate import GenerateOptions
 
-    temperature, prices = arguments.temperature, arguments.prices
-    if temperature is not None and temperature < 0:
-        raise UsageError(f"--temperature {temperature:g}: give 0 or more")
-    if prices is not None and min(prices) < 0:
-        raise UsageError(f"--prices {prices[0]:g} {prices[1]:g}: give 0 or more")
+    prices = arguments.prices
     return GenerateOptions(
-        temperature=temperature or 0.0, prices=(prices[0], prices[1]) if prices else None
+        temperature=arguments.temperature or 0.0,
+        prices=(prices[0], prices[1]) if prices else None,
     )
 
 
@@ -188,7 +228,7 @@ def read_reasoning(arguments: argparse.Namespace) -> ReasoningOptions | None:
     if arguments.paths is None and not arguments.think:
         for option in ("budget", "concurrency"):
             if getattr(arguments, option) is not None:
-                raise UsageError(f"--{option} bears on paths: give --paths N, or --think, too")
+                raise UsageError(f"--{option} applies to reasoning paths: add --paths N or --think")
         return None
     given = {name: getattr(arguments, name) for name in ("temperature", "budget", "concurrency")}
     try:
@@ -201,22 +241,15 @@ def read_reasoning(arguments: argparse.Namespace) -> ReasoningOptions | None:
         raise UsageError(str(error)) from error
 
 
-def read_query(arguments: argparse.Namespace) -> Query:
-    """The question that the options name: words, a recording, or both.
-
-    Raises:
-        UsageError: there is neither.
-        AudioError: the recording cannot be read.
-    """
-    text = " ".join(arguments.text).strip() or None
-    if arguments.audio is None:
-        if text is None:
-            raise UsageError("there is no question: give TEXT, or --audio FILE, or both")
-        return Query(text=text, where=arguments.where)
-    from wavrag import audio
-
-    if arguments.audio == "-":
-        clip = audio.load(io.BytesIO(sys.stdin.buffer.read()))
-    else:
-        clip = audio.load(arguments.audio)
-    return Query(text=text, clip=clip, where=arguments.where)
+COMMAND = Command(
+    "ask",
+    "answer a typed or spoken question, with citations",
+    ask,
+    add_arguments,
+    (
+        'wavrag ask "When does the ferry leave?"',
+        "wavrag ask --audio question.wav --speak answer.wav",
+        'wavrag ask --generator local --think --paths 5 "When does the ferry leave?"',
+        'wavrag ask --history talk.jsonl "And who founded it?"',
+    ),
+)

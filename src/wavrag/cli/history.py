@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wavrag.errors import InputError
-from wavrag.types import Turn
+
+if TYPE_CHECKING:
+    from wavrag.types import Turn
 
 
 def read_history(path: Path) -> list[Turn]:
@@ -41,6 +44,8 @@ def add_turn(path: Path, turn: Turn) -> None:
 
 
 def _turn(line: str, where: str) -> Turn:
+    from wavrag.types import Turn
+
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:

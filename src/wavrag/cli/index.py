@@ -1,4 +1,4 @@
-"""`wavrag index`."""
+"""`wavrag index`: adds files and folders to the knowledge base."""
 
 from __future__ import annotations
 
@@ -8,12 +8,36 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wavrag.cli.output import UsageError, counted, duration, note, print_json, short_path
+from wavrag.cli.command import Command, UsageError
+from wavrag.cli.options import EMBEDDER_HELP, add_json, add_kb, add_list
+from wavrag.cli.output import counted, duration, note, print_json, short_path
 from wavrag.errors import WavRAGError
-from wavrag.types import Scalar
 
 if TYPE_CHECKING:
     from wavrag.kb import AddReport, Progress
+    from wavrag.types import Scalar
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `wavrag index`."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="file or folder to add")
+    add_list(
+        parser, "--glob", "PATTERN", "add only files that match, such as '*.mp3'; may be repeated"
+    )
+    add_list(
+        parser,
+        "--meta",
+        "KEY=VALUE",
+        "attach metadata to every file, for filters with --where; may be repeated",
+    )
+    parser.add_argument(
+        "--prune",
+        action="store_true",
+        help="remove documents whose files no longer exist in the given folders",
+    )
+    parser.add_argument("--embedder", metavar="NAME", help=EMBEDDER_HELP)
+    add_kb(parser)
+    add_json(parser)
 
 
 def index(arguments: argparse.Namespace) -> int:
@@ -120,3 +144,17 @@ class ProgressBar:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+COMMAND = Command(
+    "index",
+    "add files and folders to the knowledge base",
+    index,
+    add_arguments,
+    (
+        "wavrag index talks/ notes/ report.pdf",
+        "wavrag index calls/ --glob '*.mp3' --meta year=2024 --meta speaker=Ada --prune",
+        "wavrag index talks/ --kb talks-kb --embedder http://gpu-box:8000",
+    ),
+    details="Files that did not change since the last run are skipped.",
+)

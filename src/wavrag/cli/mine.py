@@ -1,4 +1,4 @@
-"""`wavrag mine`."""
+"""`wavrag mine`: finds hard negatives for training records."""
 
 from __future__ import annotations
 
@@ -6,9 +6,77 @@ import argparse
 import math
 from pathlib import Path
 
+from wavrag.cli.command import Command
+from wavrag.cli.options import add_json, add_seed
 from wavrag.cli.output import Bar, counted, note, print_json, short_path
 from wavrag.config import DEFAULT_EMBEDDER
 from wavrag.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `wavrag mine`."""
+    parser.add_argument("records", metavar="RECORDS.jsonl", help="training records to read")
+    parser.add_argument(
+        "--out", required=True, metavar="FILE.jsonl", help="file to write the records to"
+    )
+    parser.add_argument(
+        "--corpus",
+        metavar="FILE.jsonl",
+        help="further candidates, one per line (default: only those of the records)",
+    )
+    parser.add_argument(
+        "--embedder",
+        default=DEFAULT_EMBEDDER,
+        metavar="NAME",
+        help="embedder that scores the candidates (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--negatives",
+        type=int,
+        default=7,
+        metavar="N",
+        help="maximum number of negatives per record (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--range-min",
+        type=int,
+        default=0,
+        metavar="RANK",
+        help="skip this many of the best candidates (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--range-max",
+        type=int,
+        metavar="RANK",
+        help="last rank considered (default: no limit; with random sampling 10 per negative)",
+    )
+    parser.add_argument(
+        "--margin",
+        type=float,
+        default=0.05,
+        metavar="SHARE",
+        help="a negative scores at least this share below the positive (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--absolute-margin",
+        type=float,
+        metavar="SCORE",
+        help="the same as a difference of scores (default: none)",
+    )
+    parser.add_argument(
+        "--max-score",
+        type=float,
+        metavar="SCORE",
+        help="highest score of a negative (default: no limit)",
+    )
+    parser.add_argument(
+        "--sampling",
+        choices=["top", "random"],
+        default="top",
+        help="take the best remaining candidates or sample from them (default: %(default)s)",
+    )
+    add_seed(parser)
+    add_json(parser)
 
 
 def mine(arguments: argparse.Namespace) -> int:
@@ -37,7 +105,7 @@ def mine(arguments: argparse.Namespace) -> int:
     if not records:
         raise InputError(f"{arguments.records} holds no record")
     corpus = read_entries(arguments.corpus, skip) if arguments.corpus else ()
-    embedder = load_embedder(arguments.embedder or DEFAULT_EMBEDDER)
+    embedder = load_embedder(arguments.embedder)
     with Bar("embedding", "entries", quiet=arguments.json) as bar:
         mined = mine_negatives(records, embedder, corpus, options, note=skip, on_progress=bar)
     out = Path(arguments.out)
@@ -72,3 +140,16 @@ def mine(arguments: argparse.Namespace) -> int:
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 4)
+
+
+COMMAND = Command(
+    "mine",
+    "find hard negatives for training records",
+    mine,
+    add_arguments,
+    (
+        "wavrag mine records.jsonl --out mined.jsonl",
+        "wavrag mine records.jsonl --out mined.jsonl --corpus corpus.jsonl --negatives 2",
+        "wavrag mine records.jsonl --out mined.jsonl --sampling random --range-min 10 --seed 1",
+    ),
+)

@@ -11,20 +11,12 @@ from collections.abc import Iterable
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wavrag.errors import InputError, WavRAGError
-from wavrag.types import Citation, Hit, Passage
+from wavrag.errors import InputError
 
-GENERATOR_HELP = (
-    "extractive (default), local, local:FILE.gguf, openai:MODEL, openai:MODEL+audio or"
-    " qwen2-audio:FOLDER; map-reduce: before one that writes"
-)
-"""Of the option `--generator`."""
-
-
-class UsageError(WavRAGError):
-    """The command was called with options that make no sense; the exit code is 2."""
+if TYPE_CHECKING:
+    from wavrag.types import Citation, Hit, Passage
 
 
 def print_json(value: Any) -> None:

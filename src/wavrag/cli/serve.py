@@ -1,4 +1,4 @@
-"""`wavrag serve`."""
+"""`wavrag serve`: serves the knowledge base over HTTP."""
 
 from __future__ import annotations
 
@@ -6,60 +6,65 @@ import argparse
 import os
 from pathlib import Path
 
-from wavrag.cli.output import GENERATOR_HELP, UsageError, note
+from wavrag.cli.command import Command, UsageError
+from wavrag.cli.options import (
+    EMBEDDER_HELP,
+    VOICE_HELP,
+    add_generator,
+    add_kb,
+    add_list,
+    whole_number,
+)
+from wavrag.cli.output import note
 from wavrag.errors import InputError
 
 TOKEN = "WAVRAG_TOKEN"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+    """Declare the options of `wavrag serve`."""
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to serve on (default: 127.0.0.1, this machine only); any other needs tokens",
-    )
-    parser.add_argument("--port", type=int, default=8321, metavar="N", help="(default: 8321)")
-    parser.add_argument(
-        "--generator",
-        metavar="SPEC",
-        help=GENERATOR_HELP,
+        metavar="ADDRESS",
+        help="address to listen on; any but a loopback address requires tokens"
+        " (default: %(default)s)",
     )
     parser.add_argument(
-        "--embedder", metavar="NAME", help="for a new knowledge base (default: cascade)"
+        "--port",
+        type=int,
+        default=8321,
+        metavar="N",
+        help="port to listen on; 0 picks a free one (default: %(default)s)",
     )
-    parser.add_argument(
-        "--voice", metavar="ENGINE", help="what speaks (default: the best that is here)"
-    )
+    add_generator(parser)
+    parser.add_argument("--embedder", metavar="NAME", help=EMBEDDER_HELP)
+    parser.add_argument("--voice", metavar="ENGINE", help=VOICE_HELP)
     parser.add_argument(
         "--token",
         metavar="FILE",
-        help="file of the tokens that are accepted, one a line (default: $WAVRAG_TOKEN)",
+        help="file of accepted bearer tokens, one per line (default: $WAVRAG_TOKEN)",
     )
-    parser.add_argument(
+    add_list(
+        parser,
         "--allow-host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="name by which the server may be addressed, beside localhost; may be repeated",
+        "NAME",
+        "host name accepted in requests beside localhost; may be repeated",
     )
-    parser.add_argument(
+    add_list(
+        parser,
         "--allow-origin",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="other server whose web pages may call this one; may be repeated",
+        "URL",
+        "other origin whose web pages may call the server (CORS); may be repeated",
     )
     parser.add_argument(
         "--max-upload",
-        type=int,
+        type=whole_number(1),
         default=2048,
         metavar="MB",
-        help="largest upload (default: 2048)",
+        help="maximum size of an upload (default: %(default)s)",
     )
-    parser.add_argument(
-        "--kb", metavar="DIR", help="knowledge base (default: $WAVRAG_KB, or .wavrag)"
-    )
+    add_kb(parser)
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -67,8 +72,8 @@ def serve(arguments: argparse.Namespace) -> int:
     from wavrag.rag import WavRAG
     from wavrag.server import ServerOptions, check_host, serve
 
-    if not 0 <= arguments.port < 1 << 16 or arguments.max_upload < 1:
-        raise UsageError("--port is from 0 to 65535, and --max-upload at least 1")
+    if not 0 <= arguments.port < 1 << 16:
+        raise UsageError(f"--port: {arguments.port} is not a port: give a number from 0 to 65535")
     options = ServerOptions(
         tokens=frozenset(read_tokens(arguments.token)),
         hosts=tuple(arguments.allow_host),
@@ -101,3 +106,16 @@ def read_tokens(path: str | None) -> list[str]:
     if not tokens:
         raise InputError(f"--token {path} holds no token: write one a line")
     return tokens
+
+
+COMMAND = Command(
+    "serve",
+    "serve the knowledge base over HTTP, with a web page",
+    serve,
+    add_arguments,
+    (
+        "wavrag serve",
+        "wavrag serve --kb my-kb --generator local --voice flite",
+        "wavrag serve --host 0.0.0.0 --token tokens.txt --allow-host search.example.org",
+    ),
+)

@@ -1,4 +1,4 @@
-"""`wavrag synth`."""
+"""`wavrag synth`: turns texts of training records into synthetic speech."""
 
 from __future__ import annotations
 
@@ -9,21 +9,72 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wavrag.cli.output import Bar, UsageError, counted, note, print_json, short_path
+from wavrag.cli.command import Command
+from wavrag.cli.options import add_json, add_list, add_seed, whole_number
+from wavrag.cli.output import Bar, counted, note, print_json, short_path
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
     from wavrag.data import Speaker, TrainingRecord
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `wavrag synth`."""
+    parser.add_argument(
+        "records",
+        metavar="RECORDS",
+        help="training records (.jsonl), or questions (.txt), one per line",
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="output folder for the records and their clips"
+    )
+    parser.add_argument(
+        "--part",
+        choices=["query", "positives", "all"],
+        default="query",
+        help="texts of a record to speak (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--engine",
+        action="append",
+        metavar="NAME",
+        help="speech engine: flite (default), espeak, festival, kokoro, piper or openai; if"
+        " repeated, one is drawn for each text",
+    )
+    add_list(
+        parser,
+        "--voice",
+        "NAME",
+        "voice to draw from; may be repeated (default: all voices of the engines)",
+    )
+    parser.add_argument("--kokoro", metavar="DIR", help="folder of the Kokoro model")
+    add_list(parser, "--piper", "MODEL.onnx", "voice file for the engine piper; may be repeated")
+    parser.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="address for the engine openai (default: $OPENAI_BASE_URL, or OpenAI's server)",
+    )
+    parser.add_argument("--model", metavar="NAME", help="model for the engine openai")
+    parser.add_argument(
+        "--threads",
+        type=whole_number(1),
+        metavar="N",
+        help="texts spoken at the same time (default: $WAVRAG_THREADS, or all processors)",
+    )
+    parser.add_argument(
+        "--limit",
+        type=whole_number(1),
+        metavar="N",
+        help="use only the first N records (default: all)",
+    )
+    add_seed(parser)
+    add_json(parser)
+
+
 def synth(arguments: argparse.Namespace) -> int:
     """Speak the texts of a file of records; 1 if anything was left out."""
     from wavrag.data import SpeakOptions, speak_records
 
-    for option in ("limit", "threads"):
-        number = getattr(arguments, option)
-        if number is not None and number < 1:
-            raise UsageError(f"--{option} {number}: give it a number above 0")
     broken: list[str] = []
     records = list(islice(_records(arguments.records, broken), arguments.limit))
     if not arguments.json:
@@ -87,3 +138,16 @@ def _engines(arguments: argparse.Namespace) -> list[Speaker]:
     if endpoint and own:
         endpoint = replace(endpoint, voices=own)
     return [*local, load_engine("openai", endpoint=endpoint)]
+
+
+COMMAND = Command(
+    "synth",
+    "turn texts of training records into synthetic speech",
+    synth,
+    add_arguments,
+    (
+        "wavrag synth questions.txt --out spoken --limit 1000",
+        "wavrag synth records.jsonl --out spoken --part positives --engine flite --engine espeak",
+        "wavrag synth records.jsonl --out spoken --engine openai --model gpt-4o-mini-tts",
+    ),
+)

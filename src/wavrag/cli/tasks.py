@@ -1,4 +1,4 @@
-"""`wavrag tasks`."""
+"""`wavrag tasks`: converts published data sets to retrieval tasks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wavrag.cli.output import Bar, UsageError, note, print_json, short_path
+from wavrag.cli.command import Command, UsageError
+from wavrag.cli.options import add_json, add_seed, whole_number
+from wavrag.cli.output import Bar, note, print_json, short_path
 
 if TYPE_CHECKING:
     from wavrag.data import Speaker
@@ -19,50 +21,56 @@ NAMES = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the command."""
+    """Declare the options of `wavrag tasks`."""
     parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     parser.add_argument(
         "--from",
         dest="folder",
         required=True,
         metavar="DIR",
-        help="data set as it is published, unpacked; for mixed, a task whose entries are texts",
+        help="the unpacked data set; for mixed, a task whose corpus is text",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the task")
-    parser.add_argument("--split", metavar="NAME", help="part of the set (default: its test)")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the new task")
+    parser.add_argument(
+        "--split", metavar="NAME", help="split of the data set (default: its test split)"
+    )
     parser.add_argument(
         "--direction",
         metavar="A2B",
-        help="what asks and what is found, of T, S and AT, such as S2T (default: as published)",
+        help="modalities of queries and corpus, each T (text), S (speech) or AT (audio and text),"
+        " such as S2T (default: as published)",
     )
-    parser.add_argument("--limit", type=int, metavar="N", help="draw N queries (default: all)")
+    parser.add_argument(
+        "--limit",
+        type=whole_number(1),
+        metavar="N",
+        help="sample N queries (default: all)",
+    )
     parser.add_argument(
         "--passages",
-        type=int,
+        type=whole_number(1),
         metavar="N",
-        help="keep N entries: those judged for the queries, and others drawn (default: all)",
+        help="keep N passages: those judged for the queries, and a random sample of the others"
+        " (default: all)",
     )
-    parser.add_argument(
-        "--ratio", type=float, metavar="R", help="mixed: share that is recordings (0.5)"
+    mixed = parser.add_argument_group("options of mixed")
+    mixed.add_argument(
+        "--ratio", type=float, metavar="R", help="share of passages to speak (default: 0.5)"
     )
-    parser.add_argument(
+    mixed.add_argument(
         "--engine",
         action="append",
         metavar="NAME",
-        help="mixed: flite (default), espeak, festival, kokoro; if repeated, one is drawn for each"
-        " entry",
+        help="speech engine: flite (default), espeak, festival or kokoro; if repeated, one is drawn"
+        " for each passage",
     )
-    parser.add_argument("--kokoro", metavar="DIR", help="mixed: folder of the Kokoro model")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of every draw (0)")
-    parser.add_argument("--json", action="store_true", help="print one JSON document, no more")
+    mixed.add_argument("--kokoro", metavar="DIR", help="folder of the Kokoro model")
+    add_seed(parser)
+    add_json(parser)
 
 
 def tasks(arguments: argparse.Namespace) -> int:
     """Make the folder of a task, and tell what was left out of it."""
-    for option in ("limit", "passages"):
-        number = getattr(arguments, option)
-        if number is not None and number < 1:
-            raise UsageError(f"--{option} {number}: give it a number above 0")
     mixed = arguments.name == MIXED
     others = ("split", "direction") if mixed else ("ratio", "engine", "kokoro")
     for option in others:
@@ -115,3 +123,16 @@ def _engines(arguments: argparse.Namespace) -> list[Speaker]:
     kokoro = Path(arguments.kokoro) if arguments.kokoro else None
     names = dict.fromkeys(arguments.engine or ["flite"])
     return [load_engine(name, kokoro) for name in names]
+
+
+COMMAND = Command(
+    "tasks",
+    "convert a published data set to a retrieval task",
+    tasks,
+    add_arguments,
+    (
+        "wavrag tasks squtr --from SQuTR/source_data/en/fiqa --split snr-0 --out tasks/fiqa-0db",
+        "wavrag tasks svq --from svq --split en_us:clean --passages 20000 --out tasks/svq",
+        "wavrag tasks mixed --from tasks/squad --out tasks/mixed --ratio 0.5 --engine flite",
+    ),
+)

@@ -10,16 +10,81 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from wavrag.cli.output import UsageError, note, print_json
+from wavrag.cli.command import Command
+from wavrag.cli.options import add_json, add_list, add_seed, number, whole_number
+from wavrag.cli.output import note, print_json
 from wavrag.errors import InputError, MissingExtraError
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `wavrag train`."""
+    parser.add_argument(
+        "--recipe",
+        required=True,
+        metavar="NAME",
+        help="paper-qwen2-audio, tiny, or a .toml file",
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="run folder; an interrupted run resumes"
+    )
+    add_list(
+        parser,
+        "--set",
+        "KEY=VALUE",
+        "override a value of the recipe, such as loss.temperature=0.02; may be repeated",
+    )
+    parser.add_argument(
+        "--push", metavar="ORG/NAME", help="upload the trained model to the Hugging Face Hub"
+    )
+    add_json(parser)
+
+
+def add_mini_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `wavrag train mini`."""
+    parser.add_argument("--data", required=True, metavar="DIR", help="folder of training data")
+    parser.add_argument(
+        "--work",
+        required=True,
+        metavar="DIR",
+        help="work folder for features, stages and the model; needs gigabytes",
+    )
+    parser.add_argument(
+        "--engine",
+        action="append",
+        metavar="NAME:CLIPS",
+        help="speech engine and number of texts to speak: flite, espeak, festival or kokoro; may be"
+        " repeated (default: flite:6000 and espeak:3000)",
+    )
+    parser.add_argument("--kokoro", metavar="DIR", help="folder of the Kokoro model")
+    parser.add_argument(
+        "--epochs",
+        type=whole_number(1),
+        default=10,
+        metavar="N",
+        help="CTC training epochs (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=number(0),
+        metavar="M",
+        help="stop CTC training after M minutes (default: no limit)",
+    )
+    parser.add_argument(
+        "--start",
+        metavar="FILE",
+        help="heads.npz of an earlier run to initialise from (default: none)",
+    )
+    parser.add_argument(
+        "--task",
+        action="append",
+        metavar="DIR",
+        help="retrieval task to measure the finished model on; may be repeated",
+    )
+    add_seed(parser)
 
 
 def recipe(arguments: argparse.Namespace) -> int:
     """Run a contrastive recipe, from its last checkpoint if it was cut off."""
-    if arguments.recipe is None:
-        raise UsageError("name a recipe with --recipe (or `wavrag train mini`)")
-    if arguments.out is None:
-        raise UsageError("name a folder for the run with --out")
     needed = ("torch", "sentence_transformers", "peft", "accelerate", "datasets")
     if any(find_spec(name) is None for name in needed):
         raise MissingExtraError(f"recipe {arguments.recipe}", "train")
@@ -115,3 +180,29 @@ class _Bar:
         """End the bar of the present stage."""
         if self._bar is not None:
             self._bar.close()  # type: ignore[attr-defined]
+
+
+MINI = Command(
+    "mini",
+    "train WavRetriever-mini stage by stage; a later call resumes",
+    mini,
+    add_mini_arguments,
+    (
+        "wavrag train mini --data DATA_DIR --work WORK_DIR",
+        "wavrag train mini --data DATA_DIR --work WORK_DIR --epochs 40 --minutes 60",
+        "wavrag train mini --data DATA_DIR --work WORK_DIR --engine flite:6000 --task tasks/qed",
+    ),
+)
+
+COMMAND = Command(
+    "train",
+    "train a retriever for speech",
+    recipe,
+    add_recipe_arguments,
+    (
+        "wavrag train --recipe tiny --out runs/tiny",
+        "wavrag train --recipe paper-qwen2-audio --out runs/paper --set optim.batch=16",
+        "wavrag train mini --data DATA_DIR --work WORK_DIR",
+    ),
+    subcommands={"commands": (MINI,)},
+)

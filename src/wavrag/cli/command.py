@@ -1,0 +1,192 @@
+"""Commands as data, and the parser that finds and parses them.
+
+argparse cannot have both `wavrag eval TASK_DIR` and `wavrag eval compare`. Here a parser looks for
+a subcommand in the first argument, and argparse parses the options of the command found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NoReturn
+
+from wavrag.errors import WavRAGError
+
+HELP_WIDTH = 80
+
+
+class UsageError(WavRAGError):
+    """An argument is missing, unknown or contradicts another. The exit code is 2.
+
+    Attributes:
+        prog: the command called, such as `wavrag kb list`; empty if not known yet.
+    """
+
+    def __init__(self, message: str, prog: str = "") -> None:
+        super().__init__(message)
+        self.prog = prog
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command with its options and subcommands.
+
+    Attributes:
+        name: word that calls the command.
+        summary: its purpose in one line, in lower case and without a full stop.
+        run: takes the parsed arguments and returns the exit code; None prints the help text.
+        add_arguments: declares the options.
+        examples: complete command lines for the end of the help text.
+        details: further paragraph of the help text.
+        subcommands: commands below this one, by the heading they are listed under.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[argparse.Namespace], int] | None = None
+    add_arguments: Callable[[argparse.ArgumentParser], None] | None = None
+    examples: tuple[str, ...] = ()
+    details: str = ""
+    subcommands: Mapping[str, Sequence[Command]] = field(default_factory=dict)
+
+    def subcommands_by_name(self) -> dict[str, Command]:
+        """All subcommands, in the order of the help text."""
+        return {each.name: each for section in self.subcommands.values() for each in section}
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of a command and its subcommands.
+
+    Args:
+        command: the command.
+        prog: the words that call it, such as `wavrag kb list`.
+    """
+
+    def __init__(self, command: Command, prog: str) -> None:
+        super().__init__(
+            prog=prog,
+            usage=None if command.run else f"{prog} COMMAND ...",
+            description=_description(command),
+            epilog="\n  ".join(["examples:", *command.examples]) if command.examples else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.command = command
+        if command.add_arguments is not None:
+            command.add_arguments(self)
+        self.set_defaults(run=command.run or self._run_help, prog=prog)
+
+    def subparsers(self) -> list[CommandParser]:
+        """The parsers of the subcommands, in the order of the help text."""
+        return [
+            CommandParser(command, f"{self.prog} {name}")
+            for name, command in self.command.subcommands_by_name().items()
+        ]
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the arguments of the command, or of the subcommand that comes first in them."""
+        arguments = list(args or ())
+        subcommands = self.command.subcommands_by_name()
+        if subcommands:
+            if not arguments:
+                return argparse.Namespace(run=self._run_help, prog=self.prog), []
+            name = arguments[0]
+            if name in subcommands:
+                subparser = CommandParser(subcommands[name], f"{self.prog} {name}")
+                return subparser.parse_known_args(arguments[1:], namespace)
+            self._check_subcommand(name, list(subcommands))
+        self._check_options(arguments)
+        namespace, extras = super().parse_known_args(arguments, namespace)
+        if extras:
+            self.error(f"unexpected arguments: {' '.join(extras)}")
+        return namespace, []
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a `UsageError`, where argparse would end the process."""
+        raise UsageError(message.removeprefix("argument "), self.prog)
+
+    def _check_subcommand(self, name: str, candidates: list[str]) -> None:
+        """Refuse a mistyped subcommand; `eval` takes the path of a task in the same position."""
+        if name.startswith("-"):
+            return
+        positionals = any(not action.option_strings for action in self._actions)
+        path = Path(name).name != name or Path(name).exists()
+        hint = _suggestion(name, candidates)
+        if not positionals or (hint and not path):
+            self.error(f"there is no command {name}{hint}")
+
+    def _check_options(self, arguments: list[str]) -> None:
+        """Refuse unknown options before argparse does.
+
+        argparse reports missing arguments first: for `--otu FILE` it would only say that `--out` is
+        required.
+        """
+        options = list(self._option_string_actions)
+        for argument in arguments:
+            name = argument.partition("=")[0]
+            if argument == "--":
+                return
+            # argparse takes a word with a space for a positional argument, despite leading dashes.
+            if not name.startswith("--") or " " in argument:
+                continue
+            if not any(option.startswith(name) for option in options):
+                self.error(f"there is no option {name}{_suggestion(name, options)}")
+
+    def _run_help(self, _: argparse.Namespace) -> int:
+        self.print_help()
+        return 0
+
+
+def run_command(root: Command, argv: Sequence[str] | None = None) -> int:
+    """Run the command that a list of arguments calls, and report its errors.
+
+    Args:
+        root: the program.
+        argv: arguments without the name of the program; None for those of the process.
+
+    Returns:
+        The exit code. 0: done. 1: failed, interrupted, or some input was skipped. 2: wrong usage.
+    """
+    prog = root.name
+    try:
+        parser = CommandParser(root, root.name)
+        arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
+        prog = arguments.prog
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except UsageError as error:
+        prog = error.prog or prog
+        print(f"{prog}: {error}\nSee `{prog} --help`.", file=sys.stderr)
+        return 2
+    except WavRAGError as error:
+        print(f"{root.name}: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"{root.name}: interrupted; what was stored stays stored", file=sys.stderr)
+    except BrokenPipeError:
+        # The reader has closed the pipe. Without this the interpreter flushes to it at exit and
+        # prints a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def _description(command: Command) -> str:
+    """The summary as a sentence, the details, and the list of subcommands."""
+    summary = f"{command.summary[0].upper()}{command.summary[1:]}."
+    paragraphs = [textwrap.fill(each, HELP_WIDTH) for each in (summary, command.details) if each]
+    width = max(map(len, command.subcommands_by_name()), default=0) + 2
+    for heading, commands in command.subcommands.items():
+        lines = [f"  {each.name:<{width}}{each.summary}" for each in commands]
+        paragraphs.append("\n".join([f"{heading}:", *lines]))
+    return "\n\n".join(paragraphs)
+
+
+def _suggestion(word: str, candidates: Sequence[str]) -> str:
+    """`: did you mean X?` for a mistyped word; empty if no candidate is similar."""
+    matches = get_close_matches(word, candidates, n=1)
+    return f": did you mean {matches[0]}?" if matches else ""
