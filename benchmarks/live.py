@@ -40,6 +40,7 @@ from wavrag.audio import SAMPLE_RATE, VAD_FRAME, load, voice_detector
 from wavrag.generate import FakeGenerator
 from wavrag.kb import find_files
 from wavrag.live import Event, Hits, LiveOptions, LiveTurn, PartialHits, Scheduler
+from wavrag.live.options import LEAD_MS, TAIL_MS
 from wavrag.live.voice import VoiceTrack, frames_of
 
 CHUNK = 320  # samples, 20 ms
@@ -55,7 +56,7 @@ class Turns:
 
     Attributes:
         beyond: ms from the last voiced sample to the hits, less the silence.
-        ahead: whether the hits had been computed when the turn ended.
+        precomputed: whether the hits were ready when the turn ended.
         early: ms before the last voiced sample at which partial hits first had the first hit.
         early_first: the same for partial hits that had it first.
         searches: ahead of the end, those that were told.
@@ -63,7 +64,7 @@ class Turns:
     """
 
     beyond: list[float] = field(default_factory=list)
-    ahead: list[bool] = field(default_factory=list)
+    precomputed: list[bool] = field(default_factory=list)
     early: list[float] = field(default_factory=list)
     early_first: list[float] = field(default_factory=list)
     searches: list[int] = field(default_factory=list)
@@ -147,9 +148,9 @@ def measured(seen: Sequence[tuple[float, Event]], clock: Clock, count: int) -> T
     turns = Turns()
     committed = [(now, event) for now, event in seen if isinstance(event, Hits)]
     for now, hits in committed:
-        last_voiced = clock.of((hits.span.end_ms - OPTIONS.tail_ms) * SAMPLE_RATE / 1e3)
+        last_voiced = clock.of((hits.span.end_ms - TAIL_MS) * SAMPLE_RATE / 1e3)
         turns.beyond.append(1e3 * (now - last_voiced) - OPTIONS.silence_ms)
-        turns.ahead.append(hits.ahead)
+        turns.precomputed.append(hits.precomputed)
         partials = [
             (then, event)
             for then, event in seen
@@ -171,14 +172,14 @@ def measured(seen: Sequence[tuple[float, Event]], clock: Clock, count: int) -> T
 def speak_plainly(kb: KnowledgeBase, speech: np.ndarray, start: float) -> Turns:
     """The same speaker where the utterance is recognised and searched once it has ended."""
     turns, clock = Turns(), Clock(start)
-    track, begun = VoiceTrack(OPTIONS.threshold, OPTIONS.onset_ms), None
-    silence, tail = frames_of(OPTIONS.silence_ms), round(OPTIONS.tail_ms * SAMPLE_RATE / 1e3)
-    lead = round(OPTIONS.lead_ms * SAMPLE_RATE / 1e3)
+    track, begun = VoiceTrack(), None
+    silence, tail = frames_of(OPTIONS.silence_ms), round(TAIL_MS * SAMPLE_RATE / 1e3)
+    lead = round(LEAD_MS * SAMPLE_RATE / 1e3)
     with voice_detector() as detector:
         for at in range(0, len(speech) - CHUNK, CHUNK):
             clock.wait(at + CHUNK)
             while track.end + VAD_FRAME <= at + CHUNK:
-                track.hear(detector.probability(speech[track.end : track.end + VAD_FRAME]))
+                track.add(detector.probability(speech[track.end : track.end + VAD_FRAME]))
                 if begun is None:
                     begun = track.onset()
                 elif track.pause >= silence:
@@ -187,7 +188,7 @@ def speak_plainly(kb: KnowledgeBase, speech: np.ndarray, start: float) -> Turns:
                     kb.retrieve(Query(clip=Clip(utterance, SAMPLE_RATE)), OPTIONS.k)
                     late = time.perf_counter() - clock.of(track.last_voiced)
                     turns.beyond.append(1e3 * late - OPTIONS.silence_ms)
-                    track, begun = VoiceTrack(0.5, OPTIONS.onset_ms, track.end), None
+                    track, begun = VoiceTrack(track.end), None
     return turns
 
 
@@ -231,7 +232,7 @@ def run(
             thread.join()
     together = Turns()
     for one in results:
-        for name in ("beyond", "ahead", "early", "early_first", "searches"):
+        for name in ("beyond", "precomputed", "early", "early_first", "searches"):
             getattr(together, name).extend(getattr(one, name))
         together.lost += one.lost
     return together
@@ -245,13 +246,13 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 def figures(turns: Turns) -> dict[str, Any]:
     """Of one way with so many speakers."""
     said: dict[str, Any] = {"turns": len(turns.beyond), "beyond_ms": percentiles(turns.beyond)}
-    if not turns.ahead:
+    if not turns.precomputed:
         return said
     count = len(turns.beyond)
     early = {"p10": 10, "p50": 50, "p90": 90}
     said |= {
         "lost": turns.lost,
-        "ahead": round(sum(turns.ahead) / count, 3),
+        "precomputed": round(sum(turns.precomputed) / count, 3),
         "searches_per_turn": round(sum(turns.searches) / count, 1),
         "in_partials": round(len(turns.early) / count, 3),
         "first_in_partials": round(len(turns.early_first) / count, 3),

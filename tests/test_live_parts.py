@@ -19,7 +19,7 @@ from wavrag.errors import InputError
 from wavrag.generate import FakeGenerator
 from wavrag.kb import find_files
 from wavrag.live import (
-    Answered,
+    CompleteAnswer,
     Hits,
     LiveOptions,
     LiveTurn,
@@ -28,7 +28,7 @@ from wavrag.live import (
     TurnEnded,
     event_dict,
 )
-from wavrag.live.aio import AsyncLiveTurn
+from wavrag.live.async_turn import AsyncLiveTurn
 from wavrag.live.intake import Intake, SampleBuffer
 from wavrag.live.stability import StabilityTrack, rank_biased_overlap
 from wavrag.types import Float32
@@ -157,7 +157,7 @@ def test_committed_hits_are_those_of_the_plain_way(rag: WavRAG, name: str) -> No
     (hits,) = [event for event in events if isinstance(event, Hits)]
     start, end = (round(ms * RATE / 1e3) for ms in (hits.span.start_ms, hits.span.end_ms))
     assert list(hits.hits) == rag.search(Clip(sound[start:end], RATE), 10)
-    (answered,) = [event for event in events if isinstance(event, Answered)]
+    (answered,) = [event for event in events if isinstance(event, CompleteAnswer)]
     assert answered.answer.hits == rag.ask(Clip(sound[start:end], RATE)).hits
     assert json.loads(json.dumps([event_dict(event) for event in events]))
 
@@ -171,15 +171,18 @@ def test_filters_and_k_pass_through(rag: WavRAG) -> None:
     assert {hit.passage.modality for hit in hits.hits} == {"text"}
 
 
-def test_an_early_answer_is_kept_if_the_hits_stay(rag: WavRAG) -> None:
-    options = LiveOptions(early_answers=1, early_stability=0.0)
+def test_an_early_answer_is_kept_if_the_hits_stay(
+    rag: WavRAG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wavrag.live.outcome.EARLY_STABILITY", 0.0)
+    options = LiveOptions(early_answers=1)
     sound = spoken("peace-lily.opus")
     with Scheduler(0) as scheduler, LiveTurn(rag, options, scheduler=scheduler) as turn:
         for at in range(0, len(sound), 512):
             turn.push(sound[at : at + 512])
             scheduler.step()
         events = list(turn.events())
-    answered = [event for event in events if isinstance(event, Answered)]
+    answered = [event for event in events if isinstance(event, CompleteAnswer)]
     settled = [event for event in events if isinstance(event, PartialHits) and event.settled]
     assert settled
     assert [event.early for event in answered] == [len(settled) == 1]
@@ -188,7 +191,7 @@ def test_an_early_answer_is_kept_if_the_hits_stay(rag: WavRAG) -> None:
 def test_a_conversation_is_remembered(rag: WavRAG) -> None:
     with Scheduler(0) as scheduler, LiveTurn(rag, scheduler=scheduler) as turn:
         turn.push(spoken("peace-lily.opus"))
-        (answered,) = [event for event in turn.events() if isinstance(event, Answered)]
+        (answered,) = [event for event in turn.events() if isinstance(event, CompleteAnswer)]
         assert turn.history == [answered.answer.turn]
 
 

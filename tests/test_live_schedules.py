@@ -22,8 +22,8 @@ from wavrag.generate import FakeGenerator
 from wavrag.kb.ingest import IngestOptions
 from wavrag.live import (
     AnswerDelta,
-    Answered,
     Cancelled,
+    CompleteAnswer,
     Event,
     Failed,
     Hits,
@@ -58,6 +58,13 @@ class CountingGenerator(FakeGenerator):
     def stream(self, messages, options):  # type: ignore[no-untyped-def]
         self.asked += 1
         return super().stream(messages, options)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def early_answers_at_any_stability() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wavrag.live.outcome.EARLY_STABILITY", 0.0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +124,7 @@ def check(events: list[Event], closed: bool) -> Counter[str]:
         assert kinds[SpeechStarted] <= 1
         assert kinds[TurnEnded] <= 1
         assert kinds[Hits] <= 1
-        cancelled = [event.what for event in mine if isinstance(event, Cancelled)]
+        cancelled = [event.stage for event in mine if isinstance(event, Cancelled)]
         assert len(cancelled) <= 1
         # Every turn has one result, or was given up before it had one.
         given_up = "turn" in cancelled
@@ -125,15 +132,15 @@ def check(events: list[Event], closed: bool) -> Counter[str]:
         if kinds[TurnEnded]:
             assert not given_up or closed
         # The answer comes once after the hits, whole or cancelled, and nothing after it.
-        assert kinds[Answered] + len(cancelled) <= 1
+        assert kinds[CompleteAnswer] + len(cancelled) <= 1
         order = [type(event) for event in mine]
         if Hits in order:
             after = order[order.index(Hits) + 1 :]
             assert not {PartialHits, TurnEnded, SpeechStarted} & set(after)
             assert AnswerDelta not in order[: order.index(Hits)]
             assert order.index(TurnEnded) < order.index(Hits)
-        if Answered in order or Cancelled in order:
-            assert order[-1] in (Answered, Cancelled)
+        if CompleteAnswer in order or Cancelled in order:
+            assert order[-1] in (CompleteAnswer, Cancelled)
         tally.update(kind.__name__ for kind in kinds.elements())
     return tally
 
@@ -153,7 +160,6 @@ def test_every_turn_has_exactly_one_result(
     options = LiveOptions(
         mode=mode,  # type: ignore[arg-type]
         early_answers=early,
-        early_stability=0.0,
         barge_in=barge_in,
     )
     with Scheduler(0) as scheduler:
@@ -210,7 +216,7 @@ def test_a_thousand_turns_leave_nothing_behind(kb: KnowledgeBase) -> None:
                 with LiveTurn(rag, scheduler=scheduler, voice=loudness) as turn:
                     for _ in range(10):
                         turn.push(sound)
-                        done += sum(isinstance(event, Answered) for event in turn.events())
+                        done += sum(isinstance(event, CompleteAnswer) for event in turn.events())
         return done
 
     threads = set(threading.enumerate())

@@ -12,8 +12,8 @@ from wavrag.errors import AudioError, FilterError, InputError
 from wavrag.generate import FakeGenerator
 from wavrag.live import (
     AnswerDelta,
-    Answered,
     Cancelled,
+    CompleteAnswer,
     Event,
     Hits,
     LiveOptions,
@@ -88,10 +88,14 @@ def test_a_turn_is_found_searched_and_answered(rag: WavRAG, scheduler: Scheduler
     assert found.count("hits") == found.count("turn_ended") == found.count("answer") == 1
     assert found[-1] == "answer"
     assert "partial_hits" in found[: found.index("turn_ended")]
-    ended, hits, answered = only(events, TurnEnded), only(events, Hits), only(events, Answered)
+    ended, hits, answered = (
+        only(events, TurnEnded),
+        only(events, Hits),
+        only(events, CompleteAnswer),
+    )
     assert ended.reason == "silence"
     assert ended.span == hits.span
-    assert hits.ahead
+    assert hits.precomputed
     # Voice from 1.0 to 3.0 s, in frames of 32 ms; 192 ms before it and 128 ms after it are kept.
     assert (hits.span.start_ms, hits.span.end_ms) == (992 - 192, 3008 + 128)
     deltas = [event.text for event in events if isinstance(event, AnswerDelta)]
@@ -117,7 +121,7 @@ def test_push_to_talk_ends_when_told(rag: WavRAG, scheduler: Scheduler) -> None:
     with LiveTurn(rag, options, scheduler=scheduler, voice=loudness) as turn:
         assert play(turn, scheduler, voice(1)) == []
         turn.begin()
-        with pytest.raises(InputError, match="turn 1 is being spoken"):
+        with pytest.raises(InputError, match="turn 1 is in progress"):
             turn.begin()
         events = play(turn, scheduler, quiet(1), voice(1), quiet(2))
         assert isinstance(events[0], SpeechStarted)
@@ -127,8 +131,8 @@ def test_push_to_talk_ends_when_told(rag: WavRAG, scheduler: Scheduler) -> None:
         ended, hits = turn.take()
         assert isinstance(ended, TurnEnded)
         assert isinstance(hits, Hits)
-        assert ended.reason == "asked"
-        assert hits.ahead
+        assert ended.reason == "requested"
+        assert hits.precomputed
         assert [kinds([event]) for event in turn.events()][-1] == ["answer"]
 
 
@@ -146,7 +150,7 @@ def test_sound_without_a_voice_can_be_asked_with(rag: WavRAG, scheduler: Schedul
         (cancelled,) = turn.take()
     assert list(hits.hits) == rag.search(Clip(hum, RATE))
     assert isinstance(cancelled, Cancelled)
-    assert (cancelled.what, cancelled.reason) == ("turn", "nothing heard")
+    assert (cancelled.stage, cancelled.reason) == ("turn", "nothing heard")
 
 
 def test_new_speech_cancels_an_answer(rag: WavRAG, scheduler: Scheduler) -> None:
@@ -160,7 +164,7 @@ def test_new_speech_cancels_an_answer(rag: WavRAG, scheduler: Scheduler) -> None
         turn.push(voice(0.5))
         cancelled, started = turn.take()
         assert isinstance(cancelled, Cancelled)
-        assert (cancelled.turn, cancelled.what, cancelled.reason) == (1, "answer", "barge-in")
+        assert (cancelled.turn, cancelled.stage, cancelled.reason) == (1, "answer", "barge-in")
         assert isinstance(started, SpeechStarted)
         while scheduler.step():
             pass
@@ -174,7 +178,8 @@ def test_new_speech_cancels_an_answer(rag: WavRAG, scheduler: Scheduler) -> None
         ({"sample_rate": 4_000}, "sample_rate is 4000"),
         ({"sample_rate": 384_000}, "sample_rate is 384000"),
         ({"silence_ms": float("nan")}, "silence_ms is nan"),
-        ({"tail_ms": 700.0}, "tail_ms is 700"),
+        ({"silence_ms": 100.0}, "silence_ms is 100"),
+        ({"max_seconds": 0.0}, "max_seconds is 0"),
         ({"mode": "telepathy"}, "mode is 'telepathy'"),
         ({"k": 0}, "k is 0"),
     ],

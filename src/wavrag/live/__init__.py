@@ -1,10 +1,10 @@
-"""Voice turns while they happen: hits during speech, one committed result at its end."""
+"""Voice turns in real time: hits during speech, and one committed result when the turn ends."""
 
-from wavrag.live.aio import AsyncLiveTurn
+from wavrag.live.async_turn import AsyncLiveTurn
 from wavrag.live.events import (
     AnswerDelta,
-    Answered,
     Cancelled,
+    CompleteAnswer,
     Event,
     Failed,
     Hits,
@@ -20,9 +20,9 @@ from wavrag.live.turn import LiveTurn
 
 __all__ = [
     "AnswerDelta",
-    "Answered",
     "AsyncLiveTurn",
     "Cancelled",
+    "CompleteAnswer",
     "Event",
     "Failed",
     "Hits",

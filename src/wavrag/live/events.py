@@ -1,11 +1,11 @@
-"""What happens in a voice turn, in order, and its shape in JSON.
+"""Events of a voice turn and their JSON form.
 
-Every event has the number of its turn, from 1, and `at_ms`: milliseconds from the turn's start to
-the event. A turn starts with its first voiced sample, or when `begin` was called. Places in the
-sound (`Span`) are milliseconds of sound since the first sample that was pushed.
+Every event has the number of its turn, from 1, and `at_ms`: milliseconds since the turn started.
+A turn starts with its first voiced sample, or with `begin`. Positions in the audio (`Span`) are
+milliseconds of audio since the first sample that was pushed.
 
-`hits` comes exactly once for each `turn_ended`, unless `failed` or the closing of the turn takes
-its place.
+Each `turn_ended` is followed by exactly one `hits`, or by `failed` if the search failed, unless
+the turn is closed first.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any, Literal, TypeAlias
 
 from wavrag.types import Answer, Hit
 
-EndReason: TypeAlias = Literal["silence", "asked", "longest", "finished"]
+EndReason: TypeAlias = Literal["silence", "requested", "max duration", "finished"]
 CancelReason: TypeAlias = Literal["too short", "nothing heard", "barge-in", "interrupted", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of the pushed sound, in milliseconds since its first sample."""
+    """A span of the pushed audio, in milliseconds since its first sample."""
 
     start_ms: float
     end_ms: float
@@ -30,12 +30,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeechStarted:
-    """Somebody speaks.
+    """Speech has begun.
 
     Attributes:
-        turn: its number.
-        at_ms: that it took to be sure.
-        from_ms: place of the first voiced sample in the sound.
+        turn: number of the turn.
+        at_ms: milliseconds from the first voiced sample until speech was detected.
+        from_ms: position of the first voiced sample in the audio.
     """
 
     turn: int
@@ -45,19 +45,19 @@ class SpeechStarted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PartialHits:
-    """What was found for the speech so far.
+    """Hits for the speech so far.
 
     Attributes:
-        turn: its number.
-        at_ms: since the turn started.
+        turn: number of the turn.
+        at_ms: milliseconds since the turn started.
         hits: best first.
-        words: as recognised; None where the embedder gives none.
-        span: of the sound that was searched with.
-        settled: a pause has begun and all speech is in `span`: if nobody speaks on, these are the
-            hits of the turn.
-        stability: from 0 to 1, `overlap` times how long the first hit has stood.
-        overlap: rank-biased overlap with the hits before; 0 for the first.
-        first_ms: of sound for which the first hit has been first.
+        words: transcript of the speech; None if the embedder gives none.
+        span: the audio of the query.
+        settled: True in a pause, if `span` contains all speech so far. Unless speech resumes,
+            these hits become the result of the turn.
+        stability: from 0 to 1: `overlap` times how long the first hit has stayed first.
+        overlap: rank-biased overlap with the previous hits; 0 for the first.
+        first_ms: milliseconds of audio for which the first hit has been first.
         timings: milliseconds: `wait` for a processor, `embed`, `search`.
     """
 
@@ -75,14 +75,14 @@ class PartialHits:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TurnEnded:
-    """The turn is over.
+    """The turn has ended.
 
     Attributes:
-        turn: its number.
-        at_ms: since the turn started.
-        reason: `silence`, `asked` by `end`, `longest` turn reached, `finished` sound.
-        span: the utterance, of which the hits will be.
-        after_speech_ms: since the last voiced sample.
+        turn: number of the turn.
+        at_ms: milliseconds since the turn started.
+        reason: `silence`, `requested` by `end`, `max duration`, or `finished` audio.
+        span: the utterance, which is the query of the committed hits.
+        after_speech_ms: milliseconds since the last voiced sample.
     """
 
     turn: int
@@ -97,14 +97,15 @@ class Hits:
     """The committed result of the turn.
 
     Attributes:
-        turn: its number.
-        at_ms: since the turn started.
-        hits: best first; those of a search with the sound of `span`.
-        words: as recognised; None where the embedder gives none.
+        turn: number of the turn.
+        at_ms: milliseconds since the turn started.
+        hits: best first, retrieved with the audio of `span`.
+        words: transcript of the utterance; None if the embedder gives none.
         span: the utterance.
-        after_speech_ms: since the last voiced sample; the silence that ended the turn is in it.
-        after_end_ms: since the turn ended.
-        ahead: it had been computed when the turn ended.
+        after_speech_ms: milliseconds since the last voiced sample, including the silence that
+            ended the turn.
+        after_end_ms: milliseconds since the turn ended.
+        precomputed: the result was ready when the turn ended.
         timings: milliseconds: `wait` for a processor, `embed`, `search`.
     """
 
@@ -115,18 +116,18 @@ class Hits:
     span: Span
     after_speech_ms: float
     after_end_ms: float
-    ahead: bool
+    precomputed: bool
     timings: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnswerDelta:
-    """The next piece of the answer.
+    """The next text of the answer.
 
     Attributes:
-        turn: its number.
-        at_ms: since the turn started.
-        text: of the piece.
+        turn: number of the turn.
+        at_ms: milliseconds since the turn started.
+        text: to append to the answer so far.
     """
 
     turn: int
@@ -135,14 +136,14 @@ class AnswerDelta:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answered:
-    """The whole answer with its citations.
+class CompleteAnswer:
+    """The complete answer with its citations.
 
     Attributes:
-        turn: its number.
-        at_ms: since the turn started.
-        answer: as `WavRAG.ask` gives it.
-        early: it was begun before the turn ended.
+        turn: number of the turn.
+        at_ms: milliseconds since the turn started.
+        answer: the same as from `WavRAG.ask`.
+        early: generation started before the turn ended.
     """
 
     turn: int
@@ -153,40 +154,47 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cancelled:
-    """Nothing more comes of it.
+    """The turn or its answer was cancelled.
 
     Attributes:
-        turn: its number.
-        at_ms: since the turn started.
-        what: the `turn` before its hits, or its `answer`.
-        reason: why.
+        turn: number of the turn.
+        at_ms: milliseconds since the turn started.
+        stage: `turn` before the hits, `answer` after them.
+        reason: cause of the cancellation.
     """
 
     turn: int
     at_ms: float
-    what: Literal["turn", "answer"]
+    stage: Literal["turn", "answer"]
     reason: CancelReason
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Failed:
-    """Something could not be done.
+    """The search or the answer failed.
 
     Attributes:
-        turn: its number.
-        at_ms: since the turn started.
-        what: the `hits` or the `answer`.
-        message: what was wrong and what to do.
+        turn: number of the turn.
+        at_ms: milliseconds since the turn started.
+        stage: `hits` or `answer`.
+        message: the error and its remedy.
     """
 
     turn: int
     at_ms: float
-    what: Literal["hits", "answer"]
+    stage: Literal["hits", "answer"]
     message: str
 
 
 Event: TypeAlias = (
-    SpeechStarted | PartialHits | TurnEnded | Hits | AnswerDelta | Answered | Cancelled | Failed
+    SpeechStarted
+    | PartialHits
+    | TurnEnded
+    | Hits
+    | AnswerDelta
+    | CompleteAnswer
+    | Cancelled
+    | Failed
 )
 
 NAMES: dict[type[Any], str] = {
@@ -195,14 +203,14 @@ NAMES: dict[type[Any], str] = {
     TurnEnded: "turn_ended",
     Hits: "hits",
     AnswerDelta: "answer_delta",
-    Answered: "answer",
+    CompleteAnswer: "answer",
     Cancelled: "cancelled",
     Failed: "failed",
 }
 
 
 def event_dict(event: Event) -> dict[str, Any]:
-    """An event in JSON: its name under `event`, then its fields; times to a tenth of a ms."""
+    """JSON form of an event: its name under `event`, then its fields; times to 0.1 ms."""
     fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
     return {
         "event": NAMES[type(event)],

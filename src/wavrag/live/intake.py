@@ -1,4 +1,4 @@
-"""Chunks as a microphone or a socket sends them, to mono samples at 16 kHz."""
+"""Convert chunks from a microphone or a socket to mono samples at 16 kHz."""
 
 from __future__ import annotations
 
@@ -12,31 +12,34 @@ from wavrag.types import Float32
 
 Chunk: TypeAlias = bytes | bytearray | memoryview | np.ndarray[Any, np.dtype[Any]]
 
-LOUDEST = 2.0  # samples beyond are no sound in [-1, 1], whatever overshoot a filter left
+LOUDEST = 2.0  # resampling filters overshoot full scale a little; beyond 2 it is a wrong scale
 
 
 class Intake:
-    """Takes chunks of one format, of any length, and gives the same sound at 16 kHz.
+    """Converts chunks of one format and any length.
 
-    A chunk that is refused leaves everything as it was.
+    A rejected chunk leaves the state unchanged.
     """
 
     def __init__(self, sample_rate: int, channels: int) -> None:
-        """Take chunks of a rate in Hz and of one or two channels."""
+        """Accept chunks of a sample rate in Hz, with one or two channels."""
         self._sample_rate = sample_rate
         self._channels = channels
         self._mixer: Mixer | None = None
 
     def push(self, chunk: Chunk) -> Float32:
-        """The samples that a chunk makes known, shape = (n_samples,); none for an empty chunk.
+        """Convert a chunk; the resampling filter holds back a few samples until the next one.
 
         Args:
             chunk: bytes are 16-bit PCM, little-endian; an array holds int16 or float samples in
-                [-1, 1], shape = (n,), or (n, 2) for two channels. Bytes and flat arrays of two
-                channels alternate between them.
+                [-1, 1], shape = (n,), or (n, 2) for two channels. Two channels are interleaved
+                in bytes and in flat arrays.
+
+        Returns:
+            Samples at 16 kHz, shape = (n_samples,); empty for an empty chunk.
 
         Raises:
-            AudioError: it is not such a chunk; the message says what to send.
+            AudioError: the chunk has another format; the message says which one to send.
         """
         samples = self._samples(chunk)
         if not len(samples):
@@ -51,22 +54,22 @@ class Intake:
         if self._mixer is None:
             self._mixer = Mixer(frame, SAMPLE_RATE, live=True)
         self._mixer.push(frame)
-        return _joined(list(self._mixer.pull()))
+        return _join_blocks(list(self._mixer.pull()))
 
     def finish(self) -> Float32:
-        """The last samples, which the filter held back, shape = (n_samples,)."""
+        """Flush the resampling filter: the last samples, shape = (n_samples,)."""
         mixer, self._mixer = self._mixer, None
-        return _joined(list(mixer.finish())) if mixer else np.empty(0, np.float32)
+        return _join_blocks(list(mixer.finish())) if mixer else np.empty(0, np.float32)
 
     def _samples(self, chunk: Chunk) -> Float32:
         """Float samples of a chunk, shape = (n, channels)."""
         if isinstance(chunk, np.ndarray):
-            values = self._shaped(chunk)
+            values = self._reshape(chunk)
         else:
             size = memoryview(chunk).nbytes
             if size % (2 * self._channels):
                 raise AudioError(
-                    f"a chunk of {size} bytes is no whole number of 16-bit samples in"
+                    f"a chunk of {size} bytes is not a whole number of 16-bit samples in"
                     f" {self._channels} channel(s): send whole samples"
                 )
             values = np.frombuffer(chunk, "<i2").reshape(-1, self._channels)
@@ -82,7 +85,8 @@ class Intake:
             )
         return np.clip(floats, -1.0, 1.0)
 
-    def _shaped(self, chunk: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+    def _reshape(self, chunk: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+        """An array as shape = (n, channels)."""
         if chunk.dtype != np.int16 and chunk.dtype.kind != "f":
             raise AudioError(f"a chunk has samples of type {chunk.dtype}: send int16 or float32")
         if chunk.ndim == 2 and chunk.shape[1] == self._channels:
@@ -94,50 +98,52 @@ class Intake:
             )
         if len(chunk) % self._channels:
             raise AudioError(
-                f"a chunk of {len(chunk)} samples cannot be shared by {self._channels} channels:"
+                f"a chunk of {len(chunk)} samples cannot be split into {self._channels} channels:"
                 " send whole frames"
             )
         return chunk.reshape(-1, self._channels)
 
 
 class SampleBuffer:
-    """The samples that are still needed of a stream that goes on."""
+    """A growing stream of samples; the beginning can be dropped."""
 
     def __init__(self) -> None:
-        self._base = 0
+        self._start = 0
         self._end = 0
-        self._room = np.empty(SAMPLE_RATE, np.float32)
+        self._array = np.empty(SAMPLE_RATE, np.float32)
 
     @property
     def end(self) -> int:
-        """Samples since the beginning of the stream."""
+        """Number of samples since the beginning of the stream."""
         return self._end
 
     def append(self, samples: Float32) -> None:
-        """Add what comes next."""
-        kept = self._end - self._base
-        need = kept + len(samples)
-        if need > len(self._room):
-            room = np.empty(2 * need, np.float32)
-            room[:kept] = self._room[:kept]
-            self._room = room
-        self._room[kept:need] = samples
+        """Add the next samples."""
+        size = self._end - self._start
+        new_size = size + len(samples)
+        if new_size > len(self._array):
+            # Doubling makes the cost of copying constant for each sample.
+            array = np.empty(2 * new_size, np.float32)
+            array[:size] = self._array[:size]
+            self._array = array
+        self._array[size:new_size] = samples
         self._end += len(samples)
 
     def cut(self, start: int, end: int) -> Float32:
-        """A copy of the samples of a span, which must be there."""
-        assert self._base <= start <= end <= self._end
-        return self._room[start - self._base : end - self._base].copy()
+        """Copy the samples of a span, which must not have been dropped."""
+        assert self._start <= start <= end <= self._end
+        return self._array[start - self._start : end - self._start].copy()
 
     def drop_before(self, start: int) -> None:
-        """Forget what comes before a sample."""
-        gone = min(start, self._end) - self._base
-        if gone > SAMPLE_RATE:
-            self._room = self._room[gone:].copy()
-            self._base += gone
+        """Allow the samples before a position to be freed."""
+        surplus = min(start, self._end) - self._start
+        # Freeing copies the remainder, so it waits until at least a second can go.
+        if surplus > SAMPLE_RATE:
+            self._array = self._array[surplus:].copy()
+            self._start += surplus
 
 
-def _joined(blocks: list[Float32]) -> Float32:
+def _join_blocks(blocks: list[Float32]) -> Float32:
     if len(blocks) == 1:
         return blocks[0]
     return np.concatenate(blocks) if blocks else np.empty(0, np.float32)

@@ -1,7 +1,6 @@
-"""What comes of turns: their searches reported, one result committed, one answer written.
+"""The outcome of turns: partial hits, one committed result, one answer.
 
-All of it happens under the lock of the `LiveTurn` whose turns they are, except the retrieval and
-the writing themselves.
+All methods run under the lock of the `LiveTurn`; only retrieval and generation run outside it.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from dataclasses import dataclass, field, replace
 
 from wavrag.answer import CANDIDATES
 from wavrag.audio import SAMPLE_RATE
-from wavrag.live.answering import Answering, Written
+from wavrag.live.answer_job import AnswerJob, AnswerOutput
 from wavrag.live.events import (
     AnswerDelta,
-    Answered,
     Cancelled,
     CancelReason,
+    CompleteAnswer,
     EndReason,
     Event,
     Failed,
@@ -27,54 +26,55 @@ from wavrag.live.events import (
     Span,
     TurnEnded,
 )
-from wavrag.live.options import LiveOptions
+from wavrag.live.options import EARLY_STABILITY, LiveOptions
 from wavrag.live.scheduler import Scheduler
-from wavrag.live.searches import Search, Searches, failure
+from wavrag.live.searches import Search, Searches, error_message
 from wavrag.live.stability import StabilityTrack
 from wavrag.live.voice import VoiceTrack
 from wavrag.rag import WavRAG
 from wavrag.types import Answer, Turn
 
-REMEMBERED = 16  # turns of the conversation; what of them is used, `AnswerOptions.history` says
+HISTORY_TURNS = 16  # memory bound; `AnswerOptions.history` decides how many a prompt uses
 
 
 @dataclass(eq=False)
 class TurnState:
-    """One turn, from its first voice to the end of its answer.
+    """State of a turn, from its first voiced sample to the end of its answer.
 
     Attributes:
         number: from 1.
         start: first sample of the utterance.
         origin: second of its first voiced sample, or of `begin`.
-        spoken_at: second of its last voiced sample.
-        searches: that it asked for.
-        started: a voice has been heard for long enough.
-        ended_at: second at which it ended; None while it is spoken.
-        committing: the search whose hits will be those of the turn, until they are.
-        answering: its answer, from the beginning to the end of the writing.
-        early: answers that were begun before its end.
-        muted: nobody wants its answer.
+        speech_time: second of its last voiced sample.
+        searches: its searches.
+        started: True after enough voice for `speech_started`.
+        steadiness: stability of its partial hits.
+        end_time: second at which it ended; None during speech.
+        final_search: the search to commit; None before the end and after the commit.
+        answer_job: its answer; None before it starts.
+        early_count: answers started before the end of the turn.
+        muted: its answer is no longer needed.
     """
 
     number: int
     start: int
     origin: float
-    spoken_at: float
+    speech_time: float
     searches: Searches
     started: bool
     steadiness: StabilityTrack = field(default_factory=StabilityTrack)
-    ended_at: float | None = None
-    committing: Search | None = None
-    answering: Answering | None = None
-    early: int = 0
+    end_time: float | None = None
+    final_search: Search | None = None
+    answer_job: AnswerJob | None = None
+    early_count: int = 0
     muted: bool = False
 
 
 class Outcomes:
-    """Of the turns of one speaker.
+    """Searches, commits and answers the turns of a speaker.
 
     Attributes:
-        tails: turns that have ended, and of which something is still to come.
+        open_turns: turns after their end, with events still to come.
         history: the conversation so far.
     """
 
@@ -86,17 +86,17 @@ class Outcomes:
         *,
         clock: Callable[[], float],
         lock: threading.Condition,
-        tell: Callable[[Event | None], None],
+        emit: Callable[[Event | None], None],
     ) -> None:
-        """Report to `tell`: an event, or None when a tail has ended without one."""
-        self.tails: list[TurnState] = []
+        """Report events to `emit`, and None if a turn is over without a last event."""
+        self.open_turns: list[TurnState] = []
         self.history: list[Turn] = []
         self._rag = rag
         self._options = options
         self._scheduler = scheduler
         self._clock = clock
         self._lock = lock
-        self._tell = tell
+        self._emit = emit
 
     def at_ms(self, turn: TurnState) -> float:
         """Milliseconds since the turn started."""
@@ -112,101 +112,101 @@ class Outcomes:
         query = replace(search.query, where=self._options.where)
         try:
             retrieval = self._rag.kb.retrieve(query, max(CANDIDATES, self._options.k))
-        except Exception as error:  # noqa: BLE001 - told as an event
-            search.error = failure(error)
+        except Exception as error:  # noqa: BLE001 - reported as an event
+            search.error = error_message(error)
         else:
             search.retrieval = retrieval
         with self._lock:
             turn.searches.end(search, self._clock())
-            if turn.committing is search:
+            if turn.final_search is search:
                 self._commit(turn)
-            elif turn.ended_at is None and search.error is None and not turn.searches.stopped:
+            elif turn.end_time is None and search.error is None and not turn.searches.stopped:
                 self._report(turn, search, track)
             elif search.error is not None:
-                turn.searches.stop()  # the search that is committed will tell why
+                # The final search reports the error, so that the turn fails exactly once.
+                turn.searches.stop()
 
     def _report(self, turn: TurnState, search: Search, track: VoiceTrack) -> None:
-        """Tell what was found for the speech so far."""
+        """Emit the hits for the speech so far."""
         assert search.retrieval is not None
         assert track.last_voiced is not None
-        if search is not turn.searches.done:
-            return  # a later one was faster
+        if search is not turn.searches.latest:
+            return  # a search with more audio was faster
         retrieval = search.retrieval
-        settled = search.end == turn.searches.settled_end(track.last_voiced)
+        settled = search.end == turn.searches.utterance_end(track.last_voiced)
         hits = retrieval.hits[: self._options.k]
         steadiness = turn.steadiness.add([hit.passage.id for hit in hits], _ms(search.end))
-        if self._options.partials:
-            self._tell(
-                PartialHits(
-                    turn.number,
-                    self.at_ms(turn),
-                    hits,
-                    retrieval.words,
-                    span_of(search.start, search.end),
-                    settled,
-                    steadiness.stability,
-                    steadiness.overlap,
-                    steadiness.first_ms,
-                    search.timings,
-                )
+        self._emit(
+            PartialHits(
+                turn.number,
+                self.at_ms(turn),
+                hits,
+                retrieval.words,
+                span_of(search.start, search.end),
+                settled,
+                steadiness.stability,
+                steadiness.overlap,
+                steadiness.first_ms,
+                search.timings,
             )
-        if settled and steadiness.stability >= self._options.early_stability:
+        )
+        if settled and steadiness.stability >= EARLY_STABILITY:
             self._answer_early(turn, search)
 
     # The end
 
     def end(self, turn: TurnState, end: int, reason: EndReason) -> None:
-        """The turn is over: its utterance ends before that sample."""
+        """End a turn at a sample position and commit its search."""
         now = self._clock()
-        turn.ended_at = now
+        turn.end_time = now
         span = span_of(turn.start, end)
-        spoken = 1e3 * (now - turn.spoken_at)
-        self.tails.append(turn)
-        self._tell(TurnEnded(turn.number, self.at_ms(turn), reason, span, spoken))
-        turn.committing = turn.searches.commit(end, now)
-        if turn.committing.ended is not None:
+        after_speech_ms = 1e3 * (now - turn.speech_time)
+        self.open_turns.append(turn)
+        self._emit(TurnEnded(turn.number, self.at_ms(turn), reason, span, after_speech_ms))
+        turn.final_search = turn.searches.commit(end, now)
+        if turn.final_search.end_time is not None:
             self._commit(turn)
 
     def cancel(self, turn: TurnState, reason: CancelReason) -> None:
-        """Nothing will come of a turn that has no hits yet."""
+        """Cancel a turn before its hits."""
         turn.searches.stop()
-        turn.committing = None
-        if turn.answering is not None:
-            turn.answering.cancel()
-        self._leave(turn)
-        self._tell(Cancelled(turn.number, self.at_ms(turn), "turn", reason))
+        turn.final_search = None
+        if turn.answer_job is not None:
+            turn.answer_job.cancel()
+        self._close_turn(turn)
+        self._emit(Cancelled(turn.number, self.at_ms(turn), "turn", reason))
 
     def mute(self, reason: CancelReason) -> None:
-        """Nobody wants the answers of the turns that have ended; their hits still come."""
-        for turn in list(self.tails):
+        """Cancel the answers of all turns after their end; their hits still come."""
+        for turn in list(self.open_turns):
             turn.muted = True
-            if turn.committing is None and turn.answering is not None:
-                turn.answering.cancel()
-                self._leave(turn)
-                self._tell(Cancelled(turn.number, self.at_ms(turn), "answer", reason))
+            if turn.final_search is None and turn.answer_job is not None:
+                turn.answer_job.cancel()
+                self._close_turn(turn)
+                self._emit(Cancelled(turn.number, self.at_ms(turn), "answer", reason))
 
     def _commit(self, turn: TurnState) -> None:
-        """Tell the result of the turn, once, and have it answered."""
-        search, turn.committing = turn.committing, None
+        """Emit the result of the turn, once, and start its answer."""
+        search, turn.final_search = turn.final_search, None
         assert search is not None
-        assert turn.ended_at is not None
+        assert turn.end_time is not None
         if search.retrieval is None:
-            if turn.answering is not None:
-                turn.answering.cancel()
-            self._leave(turn)
-            self._tell(Failed(turn.number, self.at_ms(turn), "hits", search.error or ""))
+            if turn.answer_job is not None:
+                turn.answer_job.cancel()
+            self._close_turn(turn)
+            self._emit(Failed(turn.number, self.at_ms(turn), "hits", search.error or ""))
             return
         now = self._clock()
-        self._tell(
+        self._emit(
             Hits(
                 turn.number,
                 self.at_ms(turn),
                 search.retrieval.hits[: self._options.k],
                 search.retrieval.words,
                 span_of(search.start, search.end),
-                1e3 * (now - turn.spoken_at),
-                1e3 * (now - turn.ended_at),
-                search.ended is not None and search.ended <= turn.ended_at,
+                1e3 * (now - turn.speech_time),
+                1e3 * (now - turn.end_time),
+                search.end_time is not None and search.end_time <= turn.end_time,
                 search.timings,
             )
         )
@@ -215,73 +215,71 @@ class Outcomes:
     # Answering
 
     def _answer_early(self, turn: TurnState, search: Search) -> None:
-        """Begin an answer that is told if the turn ends with the same hits and words."""
-        key = _key(search)
-        if not self._options.answer or (turn.answering and turn.answering.key == key):
+        """Start an answer on hold, for the case that the turn ends with these hits."""
+        key = _answer_key(search)
+        if not self._options.answer or (turn.answer_job and turn.answer_job.key == key):
             return
-        if turn.early < self._options.early_answers:
-            if turn.answering is not None:
-                turn.answering.cancel()
-            turn.early += 1
-            turn.answering = self._begin(turn, search, early=True)
+        if turn.early_count < self._options.early_answers:
+            if turn.answer_job is not None:
+                turn.answer_job.cancel()
+            turn.early_count += 1
+            turn.answer_job = self._start_answer(turn, search, early=True)
 
     def _answer(self, turn: TurnState, search: Search) -> None:
-        """Tell the early answer if it is of these hits, or begin one."""
-        early = turn.answering
-        if early is not None and (turn.muted or early.key != _key(search)):
+        """Release the early answer if its hits were committed; otherwise start an answer."""
+        early = turn.answer_job
+        if early is not None and (turn.muted or early.key != _answer_key(search)):
             early.cancel()
-            turn.answering = early = None
+            turn.answer_job = early = None
         if turn.muted or not self._options.answer:
-            self._leave(turn)
-            self._tell(None)
+            self._close_turn(turn)
+            self._emit(None)
             return
         if early is None:
-            turn.answering = self._begin(turn, search, early=False)
+            turn.answer_job = self._start_answer(turn, search, early=False)
             return
-        early.held = False
-        for written in early.waiting:
-            self._write(turn, early, written)
+        early.on_hold = False
+        for output in early.buffer:
+            self._emit_answer(turn, early, output)
 
-    def _begin(self, turn: TurnState, search: Search, early: bool) -> Answering:
+    def _start_answer(self, turn: TurnState, search: Search, early: bool) -> AnswerJob:
         stream = self._rag.stream(
             search.query,
             self._options.where,
             options=self._options.generate,
-            reasoning=self._options.reasoning,
             history=self.history,
             retrieval=search.retrieval,
         )
 
-        def tell(answering: Answering, written: Written) -> None:
+        def emit(job: AnswerJob, output: AnswerOutput) -> None:
             with self._lock:
-                if answering.held:
-                    answering.waiting.append(written)
-                elif not answering.cancelled:
-                    self._write(turn, answering, written)
+                if job.on_hold:
+                    job.buffer.append(output)
+                elif not job.cancelled:
+                    self._emit_answer(turn, job, output)
 
-        return Answering(
-            stream, tell, self._scheduler, key=_key(search), early=early, now=self._clock()
-        )
+        key, now = _answer_key(search), self._clock()
+        return AnswerJob(stream, emit, self._scheduler, key=key, early=early, now=now)
 
-    def _write(self, turn: TurnState, answering: Answering, written: Written) -> None:
-        at = self.at_ms(turn)
-        if isinstance(written, str):
-            self._tell(AnswerDelta(turn.number, at, written))
+    def _emit_answer(self, turn: TurnState, job: AnswerJob, output: AnswerOutput) -> None:
+        at_ms = self.at_ms(turn)
+        if isinstance(output, str):
+            self._emit(AnswerDelta(turn.number, at_ms, output))
             return
-        self._leave(turn)
-        if isinstance(written, Answer):
-            self.history = [*self.history, written.turn][-REMEMBERED:]
-            self._tell(Answered(turn.number, at, written, answering.early))
+        self._close_turn(turn)
+        if isinstance(output, Answer):
+            self.history = [*self.history, output.turn][-HISTORY_TURNS:]
+            self._emit(CompleteAnswer(turn.number, at_ms, output, job.early))
         else:
-            self._tell(Failed(turn.number, at, "answer", failure(written)))
+            self._emit(Failed(turn.number, at_ms, "answer", error_message(output)))
 
-    def _leave(self, turn: TurnState) -> None:
-        if turn in self.tails:
-            self.tails.remove(turn)
+    def _close_turn(self, turn: TurnState) -> None:
+        if turn in self.open_turns:
+            self.open_turns.remove(turn)
 
 
 def span_of(start: int, end: int) -> Span:
-    """Samples as a span."""
+    """Sample positions as a span."""
     return Span(_ms(start), _ms(end))
 
 
@@ -289,9 +287,9 @@ def _ms(samples: int) -> float:
     return 1e3 * samples / SAMPLE_RATE
 
 
-def _key(search: Search) -> object:
-    """What an answer rests on: the hits and the words, or the sound where there are no words."""
+def _answer_key(search: Search) -> object:
+    """The input of an answer: hits and transcript, or the span where there is no transcript."""
     assert search.retrieval is not None
     words = search.retrieval.words
-    heard = " ".join(re.findall(r"\w+", words.casefold())) if words else (search.start, search.end)
-    return [hit.passage.id for hit in search.retrieval.hits[:CANDIDATES]], heard
+    question = re.findall(r"\w+", words.casefold()) if words else (search.start, search.end)
+    return [hit.passage.id for hit in search.retrieval.hits[:CANDIDATES]], question

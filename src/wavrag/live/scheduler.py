@@ -1,9 +1,9 @@
-"""Who computes next, when several speakers share a few processors.
+"""Run searches and answers of several speakers on a few threads, most urgent first.
 
-What a listener waits for, or will wait for when the silence has passed, goes through
-the front lane, earliest need first. Searches with half a question go through the back lane, on
-threads of low priority, so that they never hold up the front lane and take what it leaves. Answers
-have a lane of their own: one may wait long for a server.
+Three lanes. The front lane runs searches with a deadline: the final search of a turn, which the
+user waits for. The back lane runs partial searches on threads of low priority, so they never delay
+the front lane and use idle processor time only. The answer lane runs generation, because an answer
+may wait for a server for a long time.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from wavrag.closing import Closing
 
 Lane: TypeAlias = Literal["front", "back", "answer"]
 
-BACK_NICENESS = 10  # Linux: about a tenth of the processor time of a thread at 0 beside it
-ANSWERS = 32  # that are written at a time; the others wait
+BACK_NICENESS = 10  # Linux: about a tenth of the processor time of a competing thread at 0
+ANSWERS = 32  # answers generated at the same time
 
 
 @dataclass(eq=False)
 class SearchJob:
-    """A piece of work that waits or runs.
+    """A unit of work.
 
     Attributes:
-        work: what to do; it must not raise.
+        work: function to call; it must not raise.
         lane: see `Scheduler`.
-        due: second at which it is needed, by the clock of those who submit; smaller comes first.
+        due: deadline in seconds by the caller's clock; the earliest runs first.
+        order: number of the job, which breaks ties.
     """
 
     work: Callable[[], None]
@@ -43,22 +44,22 @@ class SearchJob:
 
 
 class Scheduler(Closing):
-    """Runs jobs on a few threads, the most urgent first. One serves a whole process.
+    """Runs jobs on a few threads, most urgent first. Share one in a process.
 
-    Threads start with the first job. With `workers=0` there are none, and `step` runs a job on the
-    caller's thread.
+    Threads start with the first job. With `workers=0` there are no threads, and `step` runs a job
+    on the caller's thread.
     """
 
     def __init__(self, workers: int | None = None) -> None:
-        """Make one.
+        """Create the pools.
 
         Args:
-            workers: threads of the front lane; the processors there are by default. The back lane
-                has one less, and at least one.
+            workers: threads of the front lane (default: number of processors). The back lane has
+                one less, but at least one.
         """
         self.workers = config.threads() if workers is None else workers
         self._lock = threading.Lock()
-        self._waiting: list[SearchJob] = []
+        self._queue: list[SearchJob] = []
         self._order = 0
         self._closed = False
         self._pools: dict[Lane, ThreadPoolExecutor] = {}
@@ -66,37 +67,40 @@ class Scheduler(Closing):
             self._pools = {
                 "front": ThreadPoolExecutor(self.workers, "wavrag-live"),
                 "back": ThreadPoolExecutor(
-                    max(1, self.workers - 1), "wavrag-live-back", initializer=_step_back
+                    max(1, self.workers - 1), "wavrag-live-back", initializer=_lower_priority
                 ),
                 "answer": ThreadPoolExecutor(ANSWERS, "wavrag-live-answer"),
             }
 
     def submit(self, work: Callable[[], None], lane: Lane, due: float) -> SearchJob:
-        """Have work done; after `close` it never is.
+        """Queue a job; after `close` it never runs.
 
         Args:
-            work: what to do; it must not raise.
-            lane: `front` for what is waited for, `back` for what may help, `answer` for answers.
-            due: second at which it is needed; smaller comes first in its lane.
+            work: function to call; it must not raise.
+            lane: `front` for searches with a deadline, `back` for partial searches, `answer` for
+                generation.
+            due: deadline in seconds; the earliest runs first in its lane.
         """
         with self._lock:
             self._order += 1
             job = SearchJob(work, lane, due, self._order)
             if not self._closed:
-                self._waiting.append(job)
+                self._queue.append(job)
                 if self._pools:
+                    # The pool's own queue is first in, first out. It only gets a token, and the
+                    # thread then picks the most urgent job, so `hasten` works on queued jobs.
                     self._pools[lane].submit(self._run_next, lane)
         return job
 
     def hasten(self, job: SearchJob, due: float) -> None:
-        """Let a job of the front lane that waits be needed earlier."""
+        """Give a queued job an earlier deadline."""
         job.due = due
 
     def cancel(self, job: SearchJob) -> bool:
-        """Take back a job; False if it runs already or is done."""
+        """Remove a job from the queue; False if it is running or done."""
         with self._lock:
-            if job in self._waiting:
-                self._waiting.remove(job)
+            if job in self._queue:
+                self._queue.remove(job)
                 return True
             return False
 
@@ -105,26 +109,27 @@ class Scheduler(Closing):
         return any(self._run_next(lane) for lane in ("front", "back", "answer"))
 
     def close(self) -> None:
-        """Take back what waits, and wait for what runs."""
+        """Clear the queue and wait for running jobs."""
         with self._lock:
             self._closed = True
-            self._waiting.clear()
+            self._queue.clear()
         for pool in self._pools.values():
             pool.shutdown()
 
     def _run_next(self, lane: Lane) -> bool:
         with self._lock:
-            mine = [job for job in self._waiting if job.lane == lane]
-            if not mine:
+            jobs = [job for job in self._queue if job.lane == lane]
+            if not jobs:
                 return False
-            job = min(mine, key=lambda job: (job.due, job.order))
-            self._waiting.remove(job)
+            job = min(jobs, key=lambda job: (job.due, job.order))
+            self._queue.remove(job)
         job.work()
         return True
 
 
-def _step_back() -> None:
-    """Let the system prefer other threads to this one, where it can tell threads apart."""
+def _lower_priority() -> None:
+    """Lower the priority of this thread, on systems with priorities for threads."""
+    # On Linux a nice value belongs to a thread; elsewhere this would slow down the whole process.
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACK_NICENESS)

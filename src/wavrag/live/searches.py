@@ -1,6 +1,6 @@
-"""The searches of one turn: ahead of its end while that pays, and the one that is committed.
+"""The searches of a turn: partial ones during speech, and the final one.
 
-Everything here happens under the lock of the turn that owns it, except the retrieval itself.
+All methods are called under the lock of the turn; only retrieval itself runs outside it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import WavRAGError
 from wavrag.kb import Retrieval
 from wavrag.live.intake import SampleBuffer
-from wavrag.live.options import LiveOptions
+from wavrag.live.options import FIRST_PARTIAL_MS, MAX_SEARCH_RATE, PARTIAL_CPU_SHARE, TAIL_MS
 from wavrag.live.scheduler import Scheduler, SearchJob
 from wavrag.live.voice import FRAME_MS, VoiceTrack
 from wavrag.types import Clip, Float32, Query
@@ -21,175 +21,177 @@ from wavrag.types import Clip, Float32, Query
 
 @dataclass(eq=False)
 class Search:
-    """One search with the sound from `start` to `end`, in samples of the stream.
+    """A search with the audio from `start` to `end`, in samples of the stream.
 
     Attributes:
         start: first sample.
-        end: after the last sample; a partial search takes what there is when it begins.
-        asked: second at which it was asked for.
-        samples: what is searched with; None until a partial search begins.
-        job: in the scheduler.
-        began: second at which a processor was free for it; None while it waits.
-        ended: second at which it was done; None before.
-        retrieval: what it found; None before and if it failed.
-        error: why it failed.
+        end: position after the last sample; a partial search sets it when it starts.
+        request_time: second of the request.
+        samples: audio of the query; None until a partial search starts.
+        job: its job in the scheduler.
+        start_time: second at which a processor was free; None while the search is queued.
+        end_time: second at which the search ended; None before.
+        retrieval: the result; None before the end and after a failure.
+        error: message of the failure.
     """
 
     start: int
     end: int
-    asked: float
+    request_time: float
     samples: Float32 | None = None
     job: SearchJob | None = None
-    began: float | None = None
-    ended: float | None = None
+    start_time: float | None = None
+    end_time: float | None = None
     retrieval: Retrieval | None = None
     error: str | None = None
 
     @property
     def query(self) -> Query:
-        """What is searched with."""
+        """The audio as a query."""
         assert self.samples is not None
         return Query(clip=Clip(self.samples, SAMPLE_RATE))
 
     @property
     def timings(self) -> dict[str, float]:
         """Milliseconds of each stage."""
-        wait = 1e3 * ((self.began or self.asked) - self.asked)
+        wait = 1e3 * ((self.start_time or self.request_time) - self.request_time)
         return {"wait": wait, **(self.retrieval.timings if self.retrieval else {})}
 
 
 @dataclass(eq=False)
 class Searches:
-    """What a turn has asked for so far.
+    """Decides when a turn searches.
 
     Attributes:
-        buffer: the stream.
-        scheduler: that runs searches.
-        options: how often.
+        buffer: samples of the stream.
+        scheduler: runs the searches.
         start: first sample of the turn.
-        run: retrieves for a search and reports it; called on a thread of the scheduler.
-        done: the last search that ended well.
-        stopped: nothing more is searched ahead of the end.
+        run: retrieves for a search and reports the result, on a thread of the scheduler.
+        latest: the successful search with the most audio.
+        stopped: no further searches before the end of the turn.
     """
 
     buffer: SampleBuffer
     scheduler: Scheduler
-    options: LiveOptions
     start: int
     run: Callable[[Search], None]
-    done: Search | None = None
+    latest: Search | None = None
     stopped: bool = False
-    _partial: Search | None = None
-    _settled: Search | None = None
-    _asked: deque[float] = field(default_factory=deque)
-    _cost: float = 0.0  # seconds that the last search took
+    _partial_search: Search | None = None
+    _pause_search: Search | None = None
+    _request_times: deque[float] = field(default_factory=deque)
+    _cost: float = 0.0  # seconds of the previous search
 
-    def listen(self, track: VoiceTrack, now: float, end_due: float) -> None:
-        """Ask for what pays after another frame.
+    def schedule(self, track: VoiceTrack, now: float, turn_end: float) -> None:
+        """Start a search after a frame, if one is due.
 
         Args:
-            track: of the voice up to now.
-            now: second.
-            end_due: second at which the turn will end if nobody speaks on.
+            track: voice activity up to now.
+            now: current second.
+            turn_end: second at which the turn ends unless speech resumes.
         """
         if self.stopped or track.last_voiced is None:
             return
         if track.pause == 0:
-            self._drop_settled()
-            if self.options.partials:
-                self._ask_partial(track, now)
+            self._drop_pause_search()
+            self._request_partial(track, now)
             return
-        end = self.settled_end(track.last_voiced)
-        if track.end < end or self._has(end) or not self._within_rate(now, spare=0):
+        # In a pause: search with the utterance so far, because it may be complete.
+        end = self.utterance_end(track.last_voiced)
+        if track.end < end or self._covers(end) or not self._within_rate(now, reserve=0):
             return
-        self._drop_partial()
-        self._drop_settled()
-        self._settled = self._submit(end, now, end_due)
-        self._asked.append(now)
+        self._drop_partial_search()
+        self._drop_pause_search()
+        self._pause_search = self._submit(end, now, turn_end)
+        self._request_times.append(now)
 
-    def settled_end(self, last_voiced: int) -> int:
-        """Where an utterance ends whose last voiced sample is before that one."""
-        return last_voiced + round(self.options.tail_ms * SAMPLE_RATE / 1e3)
+    def utterance_end(self, last_voiced: int) -> int:
+        """End of an utterance by the position after its last voiced frame."""
+        return last_voiced + round(TAIL_MS * SAMPLE_RATE / 1e3)
 
     def commit(self, end: int, now: float) -> Search:
-        """The search of the whole utterance: done, under way, or asked for now."""
+        """The search with the whole utterance: finished, running, or started now."""
         self.stopped = True
-        self._drop_partial()
-        if self.done is not None and self.done.end == end:
-            self._drop_settled()
-            return self.done
-        if self._settled is not None and self._settled.end == end:
-            assert self._settled.job is not None
-            self.scheduler.hasten(self._settled.job, now)
-            return self._settled
-        self._drop_settled()
+        self._drop_partial_search()
+        if self.latest is not None and self.latest.end == end:
+            self._drop_pause_search()
+            return self.latest
+        if self._pause_search is not None and self._pause_search.end == end:
+            assert self._pause_search.job is not None
+            self.scheduler.hasten(self._pause_search.job, now)
+            return self._pause_search
+        self._drop_pause_search()
         return self._submit(end, now, now)
 
     def stop(self) -> None:
-        """Ask for nothing more, and take back what has not begun."""
+        """Start no further searches and cancel queued ones."""
         self.stopped = True
-        self._drop_partial()
-        self._drop_settled()
+        self._drop_partial_search()
+        self._drop_pause_search()
 
-    def begin(self, search: Search, now: float, heard: int) -> bool:
-        """A processor is free for a search; False if it is not wanted any more."""
+    def begin(self, search: Search, now: float, audio_end: int) -> bool:
+        """Prepare a search when a processor is free; False if it is no longer needed."""
         if search.samples is None:
             if self.stopped:
                 return False
-            search.end = heard
-            search.samples = self.buffer.cut(search.start, heard)
-        search.began = now
+            # A partial search takes the newest audio, not that of the time of its request.
+            search.end = audio_end
+            search.samples = self.buffer.cut(search.start, audio_end)
+        search.start_time = now
         return True
 
     def end(self, search: Search, now: float) -> None:
-        """A search is done."""
-        search.ended = now
-        self._cost = now - (search.began or now)
-        if search is self._partial:
-            self._partial = None
-        if search is self._settled:
-            self._settled = None
-        if search.error is None and (self.done is None or search.end >= self.done.end):
-            self.done = search
+        """Record the end of a search."""
+        search.end_time = now
+        self._cost = now - (search.start_time or now)
+        if search is self._partial_search:
+            self._partial_search = None
+        if search is self._pause_search:
+            self._pause_search = None
+        if search.error is None and (self.latest is None or search.end >= self.latest.end):
+            self.latest = search
 
-    def _ask_partial(self, track: VoiceTrack, now: float) -> None:
-        if self._partial is not None:
+    def _request_partial(self, track: VoiceTrack, now: float) -> None:
+        if self._partial_search is not None:
             return
-        if track.voiced_frames * FRAME_MS < self.options.first_partial_ms:
+        if track.voiced_frames * FRAME_MS < FIRST_PARTIAL_MS:
             return
-        if self._asked and now - self._asked[-1] < self._cost / self.options.share:
+        # Searches cost more as the utterance grows or the machine is busy, and become rarer then.
+        pause = self._cost / PARTIAL_CPU_SHARE
+        if self._request_times and now - self._request_times[-1] < pause:
             return
-        if self._within_rate(now, spare=1):
+        if self._within_rate(now, reserve=1):
             search = Search(self.start, self.start, now)
-            self._partial = search
-            self._asked.append(now)
+            self._partial_search = search
+            self._request_times.append(now)
             search.job = self.scheduler.submit(lambda: self.run(search), "back", now)
 
-    def _within_rate(self, now: float, spare: int) -> bool:
-        while self._asked and now - self._asked[0] >= 1.0:
-            self._asked.popleft()
-        return len(self._asked) < max(1, self.options.max_rate - spare)
+    def _within_rate(self, now: float, reserve: int) -> bool:
+        while self._request_times and now - self._request_times[0] >= 1.0:
+            self._request_times.popleft()
+        return len(self._request_times) < MAX_SEARCH_RATE - reserve
 
-    def _has(self, end: int) -> bool:
-        """Whether a search up to there is done or under way."""
-        return any(one is not None and one.end == end for one in (self.done, self._settled))
+    def _covers(self, end: int) -> bool:
+        """True if a search up to that position is finished or running."""
+        searches = (self.latest, self._pause_search)
+        return any(search is not None and search.end == end for search in searches)
 
     def _submit(self, end: int, now: float, due: float) -> Search:
         search = Search(self.start, end, now, self.buffer.cut(self.start, end))
         search.job = self.scheduler.submit(lambda: self.run(search), "front", due)
         return search
 
-    def _drop_partial(self) -> None:
-        if self._partial is not None and self._partial.job is not None:
-            self.scheduler.cancel(self._partial.job)
-            self._partial = None
+    def _drop_partial_search(self) -> None:
+        if self._partial_search is not None and self._partial_search.job is not None:
+            self.scheduler.cancel(self._partial_search.job)
+            self._partial_search = None
 
-    def _drop_settled(self) -> None:
-        if self._settled is not None and self._settled.job is not None:
-            self.scheduler.cancel(self._settled.job)
-            self._settled = None
+    def _drop_pause_search(self) -> None:
+        if self._pause_search is not None and self._pause_search.job is not None:
+            self.scheduler.cancel(self._pause_search.job)
+            self._pause_search = None
 
 
-def failure(error: Exception) -> str:
-    """What to tell of an error: its message, with its kind if it is none of ours."""
+def error_message(error: Exception) -> str:
+    """Message of an error, with its class unless it is one of WavRAG's."""
     return str(error) if isinstance(error, WavRAGError) else f"{type(error).__name__}: {error}"

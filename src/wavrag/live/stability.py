@@ -1,22 +1,23 @@
-"""How much the hits still change while one speaks."""
+"""Measure how much the hits still change during speech."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PERSISTENCE = 0.9  # of a reader who goes from one hit to the next: the first ten weigh 86 %
-STEADY_MS = 800.0  # of sound for which the first hit must have stood to count in full
+PERSISTENCE = 0.9  # of rank-biased overlap: the first ten ranks carry 86 % of the weight
+STEADY_MS = 800.0  # audio for which the first hit must stay first to count in full
 
 
 @dataclass(frozen=True, slots=True)
 class Steadiness:
-    """How steady one list is against the one before it.
+    """Stability of a ranking against the previous one.
 
     Attributes:
-        stability: `overlap` times how long the first hit has stood, both from 0 to 1.
-        overlap: rank-biased overlap with the list before; 0 for the first.
-        first_ms: of sound for which the first hit has been first.
+        stability: `overlap` times the share of `STEADY_MS` that the first hit has stayed first,
+            from 0 to 1.
+        overlap: rank-biased overlap with the previous ranking; 0 for the first ranking.
+        first_ms: milliseconds of audio for which the first hit has been first.
     """
 
     stability: float
@@ -25,23 +26,23 @@ class Steadiness:
 
 
 class StabilityTrack:
-    """The lists of one turn, in order of how much sound they were found with."""
+    """Compares the rankings of a turn, in order of the audio they were retrieved with."""
 
     def __init__(self) -> None:
         self._ids: Sequence[str] | None = None
         self._since_ms = 0.0
 
     def add(self, ids: Sequence[str], end_ms: float) -> Steadiness:
-        """Take in the next list.
+        """Add the next ranking.
 
         Args:
-            ids: of the passages, best first.
-            end_ms: place in the sound up to which it was searched with.
+            ids: passage ids, best first.
+            end_ms: position in the audio at which the query ended.
         """
-        before = self._ids
-        if before is None or list(before[:1]) != list(ids[:1]):
+        previous = self._ids
+        if previous is None or list(previous[:1]) != list(ids[:1]):
             self._since_ms = end_ms
-        overlap = 0.0 if before is None else rank_biased_overlap(before, ids)
+        overlap = 0.0 if previous is None else rank_biased_overlap(previous, ids)
         self._ids = ids
         first_ms = end_ms - self._since_ms if ids else 0.0
         return Steadiness(overlap * min(1.0, first_ms / STEADY_MS), overlap, first_ms)
@@ -50,14 +51,14 @@ class StabilityTrack:
 def rank_biased_overlap(
     first: Sequence[str], second: Sequence[str], persistence: float = PERSISTENCE
 ) -> float:
-    """How alike two rankings are, from 0 to 1; what is unseen below them is extrapolated.
+    """Similarity of two rankings from 0 to 1, extrapolated beyond their ends.
 
     Source: Webber, Moffat and Zobel, A Similarity Measure for Indefinite Rankings (ACM TOIS 28,
     2010), equation 32.
 
     Args:
         first: distinct ids, best first.
-        second: the same; it may be of another length.
+        second: distinct ids, best first; its length may differ.
         persistence: probability of looking at the next rank.
     """
     short, long = sorted((first, second), key=len)
@@ -65,7 +66,7 @@ def rank_biased_overlap(
         return 1.0
     if not short:
         return 0.0
-    p, s, n = persistence, len(short), len(long)
+    p, s, n = persistence, len(short), len(long)  # the symbols of the paper
     seen_short: set[str] = set()
     seen_long: set[str] = set()
     shared_short, total = 0, 0.0

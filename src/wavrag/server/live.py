@@ -39,9 +39,12 @@ class Start(Strict):
     sample_rate: int = SAMPLE_RATE
     channels: int = 1
     silence_ms: float = 576.0
+    max_seconds: float = 30.0
     k: int = Field(8, ge=1, le=MOST_HITS)
     where: Words | None = None
     answer: bool = True
+    barge_in: bool = True
+    early_answers: int = 0
     max_tokens: int = Field(256, ge=1, le=MOST_TOKENS)
     history: list[Said] = Field(default_factory=list, max_length=MOST_TURNS)
 
@@ -56,9 +59,12 @@ class Start(Strict):
             sample_rate=self.sample_rate,
             channels=self.channels,
             silence_ms=self.silence_ms,
+            max_seconds=self.max_seconds,
             k=self.k,
             where=self.where,
             answer=self.answer,
+            barge_in=self.barge_in,
+            early_answers=self.early_answers,
             generate=GenerateOptions(max_tokens=self.max_tokens),
         )
 

@@ -163,11 +163,11 @@ function heard(event) {
     case "turn_ended":
       // When the last sound was, by this clock; the way from the server is the only error.
       turn.silentAt = performance.now() - event.after_speech_ms;
-      turn.times = event.reason === "asked" && talk.releasedAt
+      turn.times = event.reason === "requested" && talk.releasedAt
         ? { mode: "push-to-talk", waited: talk.releasedAt - turn.silentAt }
         : { mode: "hands-free", waited: event.after_speech_ms };
       turn.setQuestion(turn.words || "…", false);
-      if (event.reason === "longest") {
+      if (event.reason === "max duration") {
         talk.finish();
         tell("That was the longest that a turn may be.");
       }
@@ -187,7 +187,7 @@ function heard(event) {
       answered(turn, event.answer);
       break;
     case "cancelled":
-      if (event.what === "answer") turn.stopped();
+      if (event.stage === "answer") turn.stopped();
       else removeTurn(turn);
       if (event.reason === "nothing heard" || event.reason === "too short") {
         if (talk.mode !== "hands-free") tell("Nothing was heard. Hold the microphone while you speak, then let go.");

@@ -1,7 +1,7 @@
-"""The same for programs on an event loop: `async for event in AsyncLiveTurn(...)`.
+"""`LiveTurn` for asyncio: `async for event in AsyncLiveTurn(...)`.
 
-Nothing here waits on the loop: models run on the scheduler's threads. Pushing a chunk costs the
-loop about a quarter of a millisecond for each 32 ms of sound, for voice activity.
+The event loop never waits: models run on the scheduler's threads. Pushing a chunk takes about a
+quarter of a millisecond for each 32 ms of audio, for voice activity detection.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from wavrag.types import Turn
 
 
 class AsyncLiveTurn:
-    """A `LiveTurn` whose events are awaited. Make and use it on one loop.
+    """A `LiveTurn` with awaitable events. Create and use it on the same event loop.
 
-    async with AsyncLiveTurn(rag, scheduler=scheduler) as turn:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(push_all(turn))
-            async for event in turn:
-                await socket.send_json(event_dict(event))
+    Example::
+
+        async with AsyncLiveTurn(rag, scheduler=scheduler) as turn:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(push_all(turn))
+                async for event in turn:
+                    await socket.send_json(event_dict(event))
     """
 
     def __init__(
@@ -38,20 +40,27 @@ class AsyncLiveTurn:
         *,
         scheduler: Scheduler,
         history: Sequence[Turn] = (),
-        **others: Any,
+        **keywords: Any,
     ) -> None:
-        """Listen with a knowledge base; see `LiveTurn`, which also takes the others.
+        """Listen to a speaker and search a knowledge base.
+
+        Args:
+            rag: see `LiveTurn`.
+            options: see `LiveTurn`.
+            scheduler: shared by all speakers of the process.
+            history: see `LiveTurn`.
+            keywords: further arguments of `LiveTurn`.
 
         Raises:
-            InputError: the scheduler has no threads, so that the loop would have to wait.
+            InputError: the scheduler has no threads, so the event loop would block.
         """
         if not scheduler.workers:
             raise InputError("an event loop needs a scheduler with threads: Scheduler()")
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
-        self._ended = False
+        self._stopped = False
         self.turn = LiveTurn(
-            rag, options, scheduler=scheduler, history=history, on_ready=self._wake, **others
+            rag, options, scheduler=scheduler, history=history, on_ready=self._wake, **keywords
         )
 
     def push(self, chunk: Chunk) -> None:
@@ -71,26 +80,27 @@ class AsyncLiveTurn:
         self.turn.interrupt()
 
     def finish(self) -> None:
-        """There is no more sound; iteration ends when all that comes of it has been told."""
+        """Signal the end of the audio; iteration ends after the last event."""
         self.turn.finish()
-        self._ended = True
+        self._stopped = True
         self._ready.set()
 
     async def close(self) -> None:
-        """Cancel all there is, and wait for the threads that work for it."""
-        self._ended = True
+        """Cancel all work and wait for its threads."""
+        self._stopped = True
         await asyncio.to_thread(self.turn.close)
         self._ready.set()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
-        """The events, until the sound is finished and all has come of it, or this is closed."""
+        """Yield events until the audio is finished and processed, or until `close`."""
         while True:
+            # Cleared before `take`, so that an event between the two sets it again.
             self._ready.clear()
-            ended = self._ended and self.turn.idle
+            last = self._stopped and self.turn.idle
             events = self.turn.take()
             for event in events:
                 yield event
-            if ended:
+            if last:
                 return
             if not events:
                 await self._ready.wait()
@@ -102,5 +112,5 @@ class AsyncLiveTurn:
         await self.close()
 
     def _wake(self) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+        with suppress(RuntimeError):  # the loop is closed, so nobody awaits events
             self._loop.call_soon_threadsafe(self._ready.set)
