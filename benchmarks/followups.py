@@ -23,7 +23,7 @@ from wavrag import KnowledgeBase, Query
 from wavrag.answer.history import leans, resolve
 from wavrag.kb import find_files
 from wavrag.speech import best_engine, speak
-from wavrag.types import Turn
+from wavrag.types import HistoryTurn
 
 # First question, follow-up, the document that answers both; another question and its document.
 CONVERSATIONS = (
@@ -61,20 +61,20 @@ CONVERSATIONS = (
      "rye-bread-recipe.md", "What tools should a cyclist carry?", "bicycle-repair.md"),
 )  # fmt: skip
 
-Search = Callable[[str, list[Turn]], str]  # the words that are searched for
+Search = Callable[[str, list[HistoryTurn]], str]  # the words that are searched for
 
 
-def alone(question: str, history: list[Turn]) -> str:
+def alone(question: str, history: list[HistoryTurn]) -> str:
     """Without the history."""
     return question
 
 
-def with_history(question: str, history: list[Turn]) -> str:
+def with_history(question: str, history: list[HistoryTurn]) -> str:
     """As `WavRAG.ask` does it."""
     return resolve(question, history) or question
 
 
-def joined(question: str, history: list[Turn]) -> str:
+def joined(question: str, history: list[HistoryTurn]) -> str:
     """Every question after the one before."""
     return f"{history[-1].question} {question}"
 
@@ -111,7 +111,7 @@ def main() -> None:
                 found = [
                     [
                         Path(hit.passage.source).name == conversation[answer]
-                        for hit in kb.search(search(turn[place], [Turn(turn[0], "")]), 3)
+                        for hit in kb.search(search(turn[place], [HistoryTurn(turn[0], "")]), 3)
                     ]
                     for conversation, turn in zip(CONVERSATIONS, asked, strict=True)
                 ]

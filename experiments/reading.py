@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from collections.abc import Generator as Pieces
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -21,10 +21,18 @@ from experiments.base import Context
 from wavrag import config
 from wavrag.errors import InputError
 from wavrag.evaluate import CITATION_MARKS, GoldQuestion, contains, exact_match, token_f1
-from wavrag.generate import GenerateOptions, Generator, Message, Stream, chat, declines
+from wavrag.generate import (
+    GenerateOptions,
+    Generator,
+    GeneratorSpec,
+    Message,
+    Stream,
+    chat,
+    declines,
+)
 from wavrag.kb import KnowledgeBase
 from wavrag.search import drop_overlapping
-from wavrag.types import Document, Hit, Modality, Passage, Usage
+from wavrag.types import Document, Hit, Passage, Usage
 
 EMBEDDER = "minilm"  # which finds the passages; questions and passages are texts
 CANDIDATES = 20  # passages that are found for a question
@@ -65,7 +73,7 @@ class Call:
     ms: float
 
 
-class Remembering:
+class Remembering(Generator):
     """A generator that is asked the same only once, and tells what each call took.
 
     Strategies that ask the same are compared on the same answers, at the cost of one. It has no
@@ -78,19 +86,9 @@ class Remembering:
         self.calls: list[Call] = []
 
     @property
-    def name(self) -> str:
-        """That of the generator."""
-        return self._generator.name
-
-    @property
-    def modalities(self) -> frozenset[Modality]:
-        """Those of the generator."""
-        return self._generator.modalities
-
-    @property
-    def reasons(self) -> bool:
-        """Whether the generator follows instructions."""
-        return bool(getattr(self._generator, "reasons", False))
+    def spec(self) -> GeneratorSpec:
+        """Capabilities of the generator, without batches."""
+        return replace(self._generator.spec, parallel=1)
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
         """The answer in one piece; what it took is added to `calls`, as it was the first time."""
@@ -103,9 +101,7 @@ class Remembering:
 
     def close(self) -> None:
         """Release the generator's model, if it holds one."""
-        release = getattr(self._generator, "close", None)
-        if release is not None:
-            release()
+        self._generator.close()
 
     def forget(self) -> None:
         """Ask everything anew."""
@@ -181,7 +177,7 @@ def answer_all(
     free: SimpleQueue[Remembering] = SimpleQueue()
     for model in models:
         free.put(model)
-    about = {**about, "generator": models[0].name}
+    about = {**about, "generator": models[0].spec.name}
 
     def one(number: int) -> Any:
         model = free.get()

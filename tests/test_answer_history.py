@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from wavrag.answer.history import HistoryOptions, bounded, leans, resolve
 from wavrag.errors import InputError
-from wavrag.types import Turn
+from wavrag.types import HistoryTurn
 
-FERRY = Turn("When does the ferry to Gull Island leave?", "At nine [1].")
+FERRY = HistoryTurn("When does the ferry to Gull Island leave?", "At nine [1].")
 
 
 @pytest.mark.parametrize(
@@ -48,33 +48,43 @@ def test_what_stands_alone(question: str) -> None:
 
 
 def test_a_follow_up_is_searched_with_the_latest_question_that_stood_alone() -> None:
-    turns = [Turn("Who baked the rye bread?", "Ada."), FERRY, Turn("And in winter?", "At ten.")]
+    turns = [
+        HistoryTurn("Who baked the rye bread?", "Ada."),
+        FERRY,
+        HistoryTurn("And in winter?", "At ten."),
+    ]
     wanted = "When does the ferry to Gull Island leave? How long does it take?"
     assert resolve(" How long does it take? ", turns) == wanted
     assert resolve("How long does it take?", turns[2:]) == "And in winter? How long does it take?"
     assert resolve("How long does it take?", []) is None
-    assert resolve("How long does it take?", [Turn(" ", "x")]) is None
+    assert resolve("How long does it take?", [HistoryTurn(" ", "x")]) is None
     assert resolve("Who keeps the lighthouse at night?", turns) is None
 
 
 def test_history_is_bounded_and_loses_its_marks() -> None:
-    turns = [Turn(f"q{n}", f"a{n} [1][2].") for n in range(9)]
-    assert bounded(turns, HistoryOptions(turns=2)) == [Turn("q7", "a7."), Turn("q8", "a8.")]
+    turns = [HistoryTurn(f"q{n}", f"a{n} [1][2].") for n in range(9)]
+    assert bounded(turns, HistoryOptions(turns=2)) == [
+        HistoryTurn("q7", "a7."),
+        HistoryTurn("q8", "a8."),
+    ]
     assert bounded(turns, HistoryOptions(turns=0)) == []
-    assert bounded(turns, HistoryOptions(max_chars=11)) == [Turn("q7", "a7."), Turn("q8", "a8.")]
-    long = Turn("q", "word " * 100)
-    assert bounded([FERRY, long], HistoryOptions(max_chars=13)) == [Turn("q", "word word")]
+    assert bounded(turns, HistoryOptions(max_chars=11)) == [
+        HistoryTurn("q7", "a7."),
+        HistoryTurn("q8", "a8."),
+    ]
+    long = HistoryTurn("q", "word " * 100)
+    assert bounded([FERRY, long], HistoryOptions(max_chars=13)) == [HistoryTurn("q", "word word")]
     for wrong in ({"turns": -1}, {"max_chars": 0}):
         with pytest.raises(InputError):
             HistoryOptions(**wrong)
 
 
 @given(
-    st.lists(st.builds(Turn, st.text(max_size=30), st.text(max_size=60)), max_size=8),
+    st.lists(st.builds(HistoryTurn, st.text(max_size=30), st.text(max_size=60)), max_size=8),
     st.integers(0, 5),
     st.integers(1, 120),
 )
-def test_no_more_is_told_than_allowed(turns: list[Turn], most: int, chars: int) -> None:
+def test_no_more_is_told_than_allowed(turns: list[HistoryTurn], most: int, chars: int) -> None:
     kept = bounded(turns, HistoryOptions(most, chars))
     assert len(kept) <= most
     assert sum(len(turn.question) + len(turn.answer) for turn in kept) <= chars

@@ -24,15 +24,21 @@ from wavrag.embed import EmbedResult, FakeEmbedder
 from wavrag.embed.fake import SPEC
 from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.errors import GenerationError
-from wavrag.generate import FakeGenerator, GenerateOptions, Generator, Message
+from wavrag.generate import (
+    AudioBudget,
+    FakeGenerator,
+    GenerateOptions,
+    Generator,
+    GeneratorSpec,
+    Message,
+)
 from wavrag.generate.base import TextPart
 from wavrag.generate.extractive import ExtractiveGenerator
-from wavrag.generate.hearing import HearingOptions
 from wavrag.generate.map_reduce import MapReduceGenerator
 from wavrag.generate.prompts import chat, question_of
 from wavrag.kb import find_files
 from wavrag.kb.words import FILE, Words
-from wavrag.types import EmbedInput, Role, Turn
+from wavrag.types import EmbedInput, HistoryTurn, Role
 
 DEMO = Path(__file__).parent.parent / "src" / "wavrag" / "demo" / "data"
 RATE = 16_000
@@ -59,7 +65,7 @@ class Says(FakeGenerator):
 class Reads(Says):
     """The same for one that reads only."""
 
-    modalities = frozenset({"text"})  # type: ignore[assignment]
+    spec = GeneratorSpec("reads")
 
 
 class HearsWords(FakeEmbedder):
@@ -101,8 +107,8 @@ def test_weak_retrieval_asks_no_generator(kb: KnowledgeBase) -> None:
     stream = WavRAG(kb, generator, gate).stream("volcanoes of the south")
     assert list(stream) == [NOTHING_FOUND]
     answer = stream.answer
-    assert answer.abstained is not None
-    assert (answer.abstained.reason, answer.found, answer.hits) == ("weak retrieval", False, ())
+    assert answer.abstention is not None
+    assert (answer.abstention.reason, answer.found, answer.hits) == ("weak retrieval", False, ())
     assert answer.withheld == ""
     assert not generator.asked
 
@@ -115,12 +121,12 @@ def test_what_nothing_supports_is_withheld(kb: KnowledgeBase) -> None:
     answer = stream.answer
     assert (answer.text, answer.found, answer.citations) == (NOTHING_FOUND, False, ())
     assert answer.withheld == "Ferries sink each Tuesday [1]."
-    assert answer.abstained is not None
-    assert answer.abstained.reason == "nothing supported"
-    assert answer.abstained.detail == "0 of 1 sentences are supported by what they cite"
+    assert answer.abstention is not None
+    assert answer.abstention.reason == "nothing supported"
+    assert answer.abstention.detail == "0 of 1 sentences are supported by what they cite"
     assert answer.hits
     assert answer.support == ()
-    assert answer.turn == Turn("when does the ferry go", "")
+    assert answer.history_turn == HistoryTurn("when does the ferry go", "")
 
 
 def test_a_sentence_without_support_is_told_apart(kb: KnowledgeBase) -> None:
@@ -129,8 +135,8 @@ def test_a_sentence_without_support_is_told_apart(kb: KnowledgeBase) -> None:
     assert answer.text == text
     assert answer.found
     assert [one.supported for one in answer.support] == [True, False]
-    assert answer.abstained is None
-    assert answer.given == ("words",) * len(answer.hits)
+    assert answer.abstention is None
+    assert answer.source_forms == ("words",) * len(answer.hits)
 
 
 def test_what_the_embedder_was_measured_for_is_the_gate() -> None:
@@ -145,10 +151,10 @@ def test_what_the_embedder_was_measured_for_is_the_gate() -> None:
 def test_a_follow_up_is_searched_for_with_what_it_leans_on(kb: KnowledgeBase) -> None:
     generator = Reads("It is 4 euros [1].")
     rag = WavRAG(kb, generator, OPEN)
-    history = [Turn("When does the ferry to Gull Island leave?", "At nine [1].")]
+    history = [HistoryTurn("When does the ferry to Gull Island leave?", "At nine [1].")]
     answer = rag.ask("and what is a ticket?", history=history)
     assert answer.question == "and what is a ticket?"
-    assert answer.searched == "When does the ferry to Gull Island leave? and what is a ticket?"
+    assert answer.search_query == "When does the ferry to Gull Island leave? and what is a ticket?"
     assert answer.hits[0].passage.document_id == "ferry"
     # A model reads the turns and the question as it was asked.
     assert question_of(generator.asked[-1]).text == "and what is a ticket?"
@@ -156,13 +162,13 @@ def test_a_follow_up_is_searched_for_with_what_it_leans_on(kb: KnowledgeBase) ->
     assert "Gull Island leave?" in generator.prompt
 
     other = rag.ask("When does the museum open its doors?", history=history)
-    assert other.searched is None
+    assert other.search_query is None
     assert other.hits[0].passage.document_id == "museum"
-    assert rag.ask("and what is a ticket?").searched is None
+    assert rag.ask("and what is a ticket?").search_query is None
 
 
 def test_a_follow_up_is_quoted_by_its_own_words(kb: KnowledgeBase) -> None:
-    history = [Turn("When does the ferry to Gull Island leave?", "At nine [1].")]
+    history = [HistoryTurn("When does the ferry to Gull Island leave?", "At nine [1].")]
     answer = WavRAG(kb, ExtractiveGenerator(), OPEN).ask("what is a ticket there?", history=history)
     assert "A ticket is 4 euros. [1]" in answer.text
 
@@ -172,10 +178,12 @@ def test_a_spoken_follow_up_is_resolved_by_its_words(tmp_path: Path) -> None:
     with texts(tmp_path, HearsWords("and what is a ticket there")) as kb:
         rag = WavRAG(kb, Reads("4 euros [1]."), OPEN)
         asked = Query(clip=clip)
-        assert rag.ask(asked).searched is None
-        answer = rag.ask(asked, history=[Turn("When does the ferry to Gull Island leave?", "")])
-    assert answer.searched is not None
-    assert answer.searched.endswith("leave? and what is a ticket there")
+        assert rag.ask(asked).search_query is None
+        answer = rag.ask(
+            asked, history=[HistoryTurn("When does the ferry to Gull Island leave?", "")]
+        )
+    assert answer.search_query is not None
+    assert answer.search_query.endswith("leave? and what is a ticket there")
     assert answer.hits[0].passage.document_id == "ferry"
 
 
@@ -203,7 +211,7 @@ def test_words_are_recognised_when_they_are_to_be_read_and_kept(
         assert (
             '[1] recording "spare-key", 0:00.1-0:02.7, speech, 2.6 s, of usual' in generator.prompt
         )
-        assert answer.given == ("words",)
+        assert answer.source_forms == ("words",)
         assert kb.search("spare key")[0].passage.text is None  # what is found stays as it was
         assert (kb.directory / FILE).exists()
 
@@ -225,7 +233,7 @@ def test_a_recording_that_is_gone_is_still_named(
         generator = Reads("I don't know.")
         with caplog.at_level(logging.WARNING):
             answer = WavRAG(kb, generator, OPEN).ask("spare key")
-    assert answer.given == ("nothing",)
+    assert answer.source_forms == ("nothing",)
     assert "(sound without words)" in generator.prompt
     assert "no such file" in caplog.text
 
@@ -270,7 +278,7 @@ def test_sound_without_a_voice_is_called_so(tmp_path: Path) -> None:
         generator = Reads("It hums [1].")
         answer = WavRAG(kb, generator, OPEN).ask("what hums")
     assert "sound without speech, " in generator.prompt
-    assert answer.given == ("nothing",) * len(answer.hits)
+    assert answer.source_forms == ("nothing",) * len(answer.hits)
 
 
 @pytest.mark.parametrize("embedder", ["fake", "cascade"])
@@ -323,8 +331,7 @@ def test_a_knowledge_base_without_measurements_is_measured_when_it_is_asked(
 class Hears(Says):
     """Hears clips of up to 12 s, one of them."""
 
-    modalities = frozenset({"text", "audio"})  # type: ignore[assignment]
-    hearing = HearingOptions(max_clip_seconds=12.0, max_clips=1)
+    spec = GeneratorSpec("hears", audio_budget=AudioBudget(max_clip_seconds=12.0, max_clips=1))
 
     @property
     def sounds(self) -> list[float]:
@@ -347,7 +354,9 @@ def test_what_is_not_heard_is_read(tmp_path: Path, recording: Path) -> None:
         generator = Hears("It is a spare key [1].")
         wide = replace(OPEN, context=ContextOptions(max_gap=2.0, max_gap_agreed=2.0, min_score=0.0))
         answer = WavRAG(kb, generator, wide).ask("spare key gulls note")
-        modes = dict(zip([h.passage.document_id for h in answer.hits], answer.given, strict=True))
+        modes = dict(
+            zip([h.passage.document_id for h in answer.hits], answer.source_forms, strict=True)
+        )
         assert modes.pop("note") == "words"
         # One clip goes in: that of the better of the two recordings.
         first = next(h.passage.document_id for h in answer.hits if h.passage.document_id in modes)
@@ -358,7 +367,7 @@ def test_what_is_not_heard_is_read(tmp_path: Path, recording: Path) -> None:
         spoken = Clip(tone(300, 2, RATE), RATE)
         answer = WavRAG(kb, generator, OPEN).ask(Query("spare key gulls", clip=spoken))
         assert generator.sounds == [2.0]  # the question comes first
-        assert "sound" not in answer.given
+        assert "sound" not in answer.source_forms
 
 
 def test_a_question_too_long_to_be_heard_is_read(tmp_path: Path, recording: Path) -> None:

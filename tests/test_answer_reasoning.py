@@ -30,7 +30,7 @@ from wavrag.generate import (
     QuestionPart,
     render,
 )
-from wavrag.generate.base import Stop
+from wavrag.generate.base import StopSignal
 from wavrag.generate.openai import OpenAIGenerator, OpenAIOptions
 from wavrag.shapes import AnswerShape
 from wavrag.testing.generator import supported
@@ -422,8 +422,8 @@ def test_prompts_hold_the_sources_the_question_and_the_marker() -> None:
 
 def test_what_stops_before_the_start_samples_nothing() -> None:
     generator = Paths(RIGHT.text)
-    stop = Stop()
-    stop.ask()
+    stop = StopSignal()
+    stop.set()
     with pytest.raises(GenerationError, match="stopped"):
         reason(generator, supported(), GenerateOptions(), ReasoningOptions(), stop=stop)
 
@@ -574,13 +574,13 @@ def test_the_paths_of_a_real_model_are_repeatable_one_by_one_or_in_a_batch(
 
 @needs_local
 def test_the_paths_of_a_real_model_can_be_stopped(smollm: Generator) -> None:
-    stop = Stop()
+    stop = StopSignal()
 
     def long() -> None:
         how = ReasoningOptions(paths=5, max_tokens=300, adaptive=False)
         reason(smollm, supported(), GenerateOptions(), how, stop=stop)
 
-    timer = threading.Timer(0.5, stop.ask)
+    timer = threading.Timer(0.5, stop.set)
     timer.start()
     with pytest.raises(GenerationError, match="stopped"):
         long()

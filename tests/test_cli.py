@@ -570,7 +570,7 @@ def test_a_conversation_goes_on_in_its_file(
     capsys.readouterr()
     assert main([*common, "--json", "How do I keep it?"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer["searched"] == "How long does the dark rye loaf bake? How do I keep it?"
+    assert answer["search_query"] == "How long does the dark rye loaf bake? How do I keep it?"
     assert answer["hits"][0]["source"].endswith("rye-bread-recipe.md")
     turns = [json.loads(line) for line in talk.read_text(encoding="utf-8").splitlines()]
     assert [turn["question"] for turn in turns] == [

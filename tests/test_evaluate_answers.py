@@ -121,7 +121,7 @@ def test_a_report_over_a_knowledge_base(tmp_path: Path) -> None:
     with WavRAG(KnowledgeBase.open(tmp_path, embedder="fake"), Oracle()) as rag:
         rag.add(Document("ferry", text="The ferry leaves at nine."))
         report = evaluate_answers(
-            rag.ask, QUESTIONS, generator=rag.generator.name,
+            rag.ask, QUESTIONS, generator=rag.generator.spec.name,
             on_question=lambda done, total: asked.append((done, total)),
         )  # fmt: skip
     assert asked == [(0, 3), (1, 3), (2, 3)]

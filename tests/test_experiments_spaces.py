@@ -21,7 +21,14 @@ from experiments.reading import Remembering, gold_answers, scores
 from experiments.vectors import decode, encode
 from wavrag import audio
 from wavrag.evaluate.answers import GoldQuestion
-from wavrag.generate import FakeGenerator, GenerateOptions, QuestionPart, answer_messages
+from wavrag.generate import (
+    FakeGenerator,
+    GenerateOptions,
+    Generator,
+    GeneratorSpec,
+    QuestionPart,
+    answer_messages,
+)
 from wavrag.types import Clip, Hit, Passage
 
 needs_model = pytest.mark.skipif(
@@ -107,13 +114,12 @@ def test_scales_of_an_index_leave_out_passages_of_one_document() -> None:
 
 
 @dataclass
-class Counting:
+class Counting(Generator):
     """A generator that counts how often it is asked."""
 
     inner: FakeGenerator = field(default_factory=FakeGenerator)
     asked: int = 0
-    name = "counting"
-    modalities = frozenset({"text"})
+    spec = GeneratorSpec("counting")
 
     def stream(self, messages: Any, options: GenerateOptions) -> Iterator[str]:
         self.asked += 1
@@ -122,7 +128,7 @@ class Counting:
 
 def test_the_same_is_asked_once_and_paid_each_time() -> None:
     counting = Counting()
-    model = Remembering(counting)  # type: ignore[arg-type]
+    model = Remembering(counting)
     hits = [Hit(Passage("a.md", 0, "The key lies under the pot."), 1, 1.0, {"dense": 0.9})]
     messages = answer_messages(QuestionPart("Where is the key?"), hits)
     first = "".join(model.stream(messages, GenerateOptions()))

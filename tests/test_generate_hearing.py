@@ -35,12 +35,11 @@ from wavrag.generate.base import SourcePart, Stream, TextPart
 from wavrag.generate.extractive import ExtractiveGenerator
 from wavrag.generate.hearing import (
     KNOWN,
-    HearingOptions,
-    as_given,
+    AudioBudget,
     as_heard,
     contents,
-    hearing_of,
-    known_hearing,
+    fit_audio,
+    known_budget,
     seconds_heard,
 )
 from wavrag.generate.map_reduce import MapReduceGenerator
@@ -95,7 +94,7 @@ def test_a_clip_that_fits_is_heard_and_one_that_does_not_is_read() -> None:
         (recording(None, facts="?"), silent(31)),
         (Passage("t.md", 0, "A text."), None),
     )
-    given = as_given(messages, HearingOptions())
+    given = fit_audio(messages, AudioBudget())
     assert given.question == "sound"
     assert given.sources == {1: "sound", 2: "words", 3: "nothing", 4: "words"}
     assert (given.seconds, given.tokens) == (13.0, 325)  # 3 + 10 s, 25 tokens each
@@ -104,11 +103,11 @@ def test_a_clip_that_fits_is_heard_and_one_that_does_not_is_read() -> None:
 
 
 def test_the_question_comes_first_and_then_the_rank_wherever_they_stand() -> None:
-    options = HearingOptions(max_seconds=25.0)
+    options = AudioBudget(max_seconds=25.0)
     sources = [(recording(f"words {number}"), silent(10)) for number in range(3)]
     for last_first in (False, True):
         messages = asked(QuestionPart(None, silent(10)), *sources, last_first=last_first)
-        given = as_given(messages, options)
+        given = fit_audio(messages, options)
         assert given.question == "sound"
         assert given.sources == {1: "sound", 2: "words", 3: "words"}
 
@@ -116,38 +115,38 @@ def test_the_question_comes_first_and_then_the_rank_wherever_they_stand() -> Non
 @pytest.mark.parametrize(
     ("options", "heard"),
     [
-        (HearingOptions(max_tokens=500), 2),  # of 250 tokens each
-        (HearingOptions(max_tokens=499), 1),
-        (HearingOptions(max_clips=1), 1),
-        (HearingOptions(tokens_per_second=12.5, padded_seconds=30.0, max_tokens=1124), 2),  # 375
-        (HearingOptions(max_seconds=30.0), 3),
+        (AudioBudget(max_tokens=500), 2),  # of 250 tokens each
+        (AudioBudget(max_tokens=499), 1),
+        (AudioBudget(max_clips=1), 1),
+        (AudioBudget(tokens_per_second=12.5, padded_seconds=30.0, max_tokens=1124), 2),  # 375
+        (AudioBudget(max_seconds=30.0), 3),
     ],
 )
-def test_every_budget_counts(options: HearingOptions, heard: int) -> None:
+def test_every_budget_counts(options: AudioBudget, heard: int) -> None:
     sources = [(recording("words"), silent(10)) for _ in range(3)]
-    given = as_given(asked(QuestionPart("When?"), *sources), options)
+    given = fit_audio(asked(QuestionPart("When?"), *sources), options)
     assert list(given.sources.values()).count("sound") == heard
 
 
 def test_a_recording_without_words_goes_in_with_its_caption() -> None:
     captioned = recording(None, caption="rain on a [1] roof")
-    for options in (None, HearingOptions(max_seconds=1.0)):
+    for options in (None, AudioBudget(max_seconds=1.0)):
         messages = asked(QuestionPart("What is it?"), (captioned, silent(10)))
-        given = as_given(messages, options)
+        given = fit_audio(messages, options)
         assert given.sources == {1: "caption"}
         assert "caption: rain on a (1) roof" in render(given.messages[-1].parts)
-    assert as_given(messages, HearingOptions()).sources == {1: "sound"}
+    assert fit_audio(messages, AudioBudget()).sources == {1: "sound"}
     spoken = recording("The words.", caption="rain")
-    assert as_given(asked(QuestionPart("?"), (spoken, None)), None).sources == {1: "words"}
+    assert fit_audio(asked(QuestionPart("?"), (spoken, None)), None).sources == {1: "words"}
     text = Passage("t.md", 0, None, metadata={"caption": "no"})
-    assert as_given(asked(QuestionPart("?"), (text, None)), None).sources == {1: "nothing"}
+    assert fit_audio(asked(QuestionPart("?"), (text, None)), None).sources == {1: "nothing"}
 
 
 def test_a_generator_that_reads_is_given_words() -> None:
     messages = asked(
         QuestionPart(None, silent(1)), (recording("words"), silent(1)), (recording(None), None)
     )
-    given = as_given(messages, None)
+    given = fit_audio(messages, None)
     assert given.sources == {1: "words", 2: "nothing"}
     assert given.question == "nothing"  # which `render` refuses
     assert (given.seconds, given.tokens) == (0.0, 0)
@@ -155,20 +154,20 @@ def test_a_generator_that_reads_is_given_words() -> None:
 
 
 def test_a_question_that_fits_not_is_read_or_refused() -> None:
-    given = as_given(asked(QuestionPart("When?", silent(40))), HearingOptions())
+    given = fit_audio(asked(QuestionPart("When?", silent(40))), AudioBudget())
     assert given.question == "words"
     with pytest.raises(GenerationError, match=r"40\.0 s without words.*up to 30 s a clip"):
-        as_given(asked(QuestionPart(None, silent(40))), HearingOptions())
+        fit_audio(asked(QuestionPart(None, silent(40))), AudioBudget())
 
 
 def test_words_that_were_recognised_are_left_out_beside_the_sound() -> None:
     clip = silent(2)
     messages = asked(QuestionPart("who is this? hoo iss this", clip))
     for typed, words in (("who is this?", "Question: who is this?"), (None, "Question:")):
-        given = as_given(messages, HearingOptions(), Query(typed, clip))
+        given = fit_audio(messages, AudioBudget(), Query(typed, clip))
         texts = [part for part in contents(given.messages[-1].parts) if isinstance(part, str)]
         assert texts[-1].endswith(words)
-    unheard = as_given(messages, HearingOptions(max_seconds=1.0), Query(None, clip))
+    unheard = fit_audio(messages, AudioBudget(max_seconds=1.0), Query(None, clip))
     (words_only,) = contents(unheard.messages[-1].parts)
     assert isinstance(words_only, str)
     assert words_only.endswith("hoo iss this")
@@ -179,7 +178,7 @@ def test_earlier_questions_are_heard_after_the_last() -> None:
     messages = [earlier, Message("assistant", (TextPart("Yes."),)), *asked(
         QuestionPart("last", silent(9)), (recording("words"), silent(7))
     )]  # fmt: skip
-    given = as_given(messages, HearingOptions(max_seconds=18.0))
+    given = fit_audio(messages, AudioBudget(max_seconds=18.0))
     assert given.question == "sound"
     assert given.sources == {1: "sound"}  # 9 + 7 s; the 10 s of the earlier question find no room
     first = given.messages[0].parts[0]
@@ -194,7 +193,7 @@ lengths = st.integers(1, 4_000)  # samples at 100 Hz: up to 40 s
     question=st.one_of(st.none(), lengths),
     sources=st.lists(st.tuples(lengths, st.booleans()), max_size=7),
     options=st.builds(
-        HearingOptions,
+        AudioBudget,
         max_clip_seconds=st.floats(0.1, 40),
         max_seconds=st.floats(0.1, 200),
         max_tokens=st.integers(1, 3_000),
@@ -207,7 +206,7 @@ lengths = st.integers(1, 4_000)  # samples at 100 Hz: up to 40 s
 def test_never_more_than_allowed_and_nothing_cut(
     question: int | None,
     sources: list[tuple[int, bool]],
-    options: HearingOptions,
+    options: AudioBudget,
     last_first: bool,
 ) -> None:
     clip = None if question is None else silent(question / 100)
@@ -216,7 +215,7 @@ def test_never_more_than_allowed_and_nothing_cut(
         for at, (length, words) in enumerate(sources)
     ]
     messages = asked(QuestionPart("When?", clip), *found, last_first=last_first)
-    given = as_given(messages, options)
+    given = fit_audio(messages, options)
     parts = [part for message in given.messages for part in message.parts]
     heard = {
         part.number: part.clip
@@ -239,7 +238,7 @@ def test_never_more_than_allowed_and_nothing_cut(
         assert mode == ("sound" if number in heard else "words" if words else "nothing")
     # The question has the first claim, and a source gives way only where it does not fit.
     if clip is not None:
-        alone = as_given(asked(QuestionPart("When?", clip)), options)
+        alone = fit_audio(asked(QuestionPart("When?", clip)), options)
         assert given.question == alone.question
     before = [clip] if given.question == "sound" and clip is not None else []
     for number, (_, sound) in enumerate(found, start=1):
@@ -253,27 +252,27 @@ def test_never_more_than_allowed_and_nothing_cut(
         )
         assert fits == (number in heard)
         before += [sound] if fits else []
-    again = as_given(given.messages, options)
+    again = fit_audio(given.messages, options)
     assert (again.sources, again.question) == (given.sources, given.question)
 
 
 def test_budgets_that_allow_nothing_are_refused() -> None:
     for wrong in ({"max_seconds": 0.0}, {"max_clips": 0}, {"max_tokens": 0}):
-        with pytest.raises(InputError, match="HearingOptions"):
-            HearingOptions(**wrong)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="AudioBudget"):
+            AudioBudget(**wrong)  # type: ignore[arg-type]
 
 
 # Who hears
 
 
 def test_models_that_are_known_to_hear() -> None:
-    assert known_hearing("gpt-4o-audio-preview") is KNOWN["gpt-4o-audio*"]
-    assert known_hearing("gpt-audio-1.5") is KNOWN["gpt-audio*"]
-    assert known_hearing("Qwen/Qwen2-Audio-7B-Instruct") is KNOWN["qwen2-audio*"]
-    assert known_hearing("Qwen/Qwen2.5-Omni-7B") is KNOWN["qwen2.5-omni*"]
-    assert known_hearing("qwen3.5-omni-plus") is KNOWN["qwen3*-omni*"]
+    assert known_budget("gpt-4o-audio-preview") is KNOWN["gpt-4o-audio*"]
+    assert known_budget("gpt-audio-1.5") is KNOWN["gpt-audio*"]
+    assert known_budget("Qwen/Qwen2-Audio-7B-Instruct") is KNOWN["qwen2-audio*"]
+    assert known_budget("Qwen/Qwen2.5-Omni-7B") is KNOWN["qwen2.5-omni*"]
+    assert known_budget("qwen3.5-omni-plus") is KNOWN["qwen3*-omni*"]
     for reads in ("gpt-4o", "gpt-4o-mini", "qwen3-30b", "my-gpt-audio", "omni"):
-        assert known_hearing(reads) is None
+        assert known_budget(reads) is None
     for budget in KNOWN.values():  # a clip as long as is allowed has room among all
         assert budget.max_clip_seconds <= budget.max_seconds
         assert budget.tokens(budget.max_seconds) <= budget.max_tokens
@@ -283,7 +282,7 @@ def test_the_page_has_the_table_of_budgets() -> None:
     page = (Path(__file__).parent.parent / "docs" / "hearing.md").read_text("utf-8")
     for name, one in [
         *((f"`{key}`", one) for key, one in KNOWN.items()),
-        ("others", HearingOptions()),
+        ("others", AudioBudget()),
     ]:
         cells = (
             one.max_clip_seconds,
@@ -301,25 +300,25 @@ def test_a_spec_says_whether_a_model_hears(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     for spec, heard in (
         ("openai:gpt-4o-mini", None),
-        ("openai:gpt-4o-mini+audio", HearingOptions()),
+        ("openai:gpt-4o-mini+audio", AudioBudget()),
         ("openai:gpt-audio", KNOWN["gpt-audio*"]),
         ("openai:gpt-audio+audio", KNOWN["gpt-audio*"]),
         ("openai:gpt-audio+text", None),
     ):
         generator = load_generator(spec)
-        assert generator.name == spec
-        assert hearing_of(generator) == heard
-        assert ("audio" in generator.modalities) == (heard is not None)
+        assert generator.spec.name == spec
+        assert generator.spec.audio_budget == heard
+        assert ("audio" in generator.spec.modalities) == (heard is not None)
     with pytest.raises(GenerationError, match="lacks the name of a model"):
         load_generator("openai:+audio")
-    own = HearingOptions(max_clips=1)
-    assert hearing_of(OpenAIGenerator("m", hearing=own)) is own
-    assert hearing_of(MapReduceGenerator(OpenAIGenerator("m", hearing=own))) is own
+    own = AudioBudget(max_clips=1)
+    assert OpenAIGenerator("m", audio_budget=own).spec.audio_budget is own
+    assert MapReduceGenerator(OpenAIGenerator("m", audio_budget=own)).spec.audio_budget is own
 
 
-def test_generators_that_do_not_say_how_much_they_hear() -> None:
-    assert hearing_of(FakeGenerator()) == HearingOptions()
-    assert hearing_of(ExtractiveGenerator()) is None
+def test_the_fake_hears_and_the_extractive_generator_does_not() -> None:
+    assert FakeGenerator().spec.audio_budget == AudioBudget()
+    assert ExtractiveGenerator().spec.audio_budget is None
 
 
 # Sound as it is sent
@@ -350,7 +349,7 @@ def test_what_cannot_be_heard_is_an_error_that_names_it(samples: Any, wrong: str
     as_question = asked(QuestionPart(None, broken))
     as_source = asked(QuestionPart("?"), (recording("words"), broken))
     for messages, name in ((as_question, "the question"), (as_source, r"source \[1\]")):
-        given = as_given(messages, HearingOptions())
+        given = fit_audio(messages, AudioBudget())
         with pytest.raises(AudioError, match=rf"{name}: has .*{wrong}"):
             contents(given.messages[-1].parts)
 
@@ -433,7 +432,7 @@ def test_each_sound_stands_after_the_line_that_names_it(server: Scripted) -> Non
 
 @needs_openai
 def test_what_does_not_fit_is_sent_in_words(server: Scripted) -> None:
-    generator = OpenAIGenerator("m", ONCE, HearingOptions(max_seconds=2.0))
+    generator = OpenAIGenerator("m", ONCE, AudioBudget(max_seconds=2.0))
     messages = asked(
         QuestionPart("When?", sounding(seconds=1.5)),
         (recording("The ferry leaves at nine."), sounding(seconds=1.0)),

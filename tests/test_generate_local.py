@@ -99,7 +99,7 @@ def test_it_loads_again_after_it_was_closed(smollm: LocalGenerator) -> None:
 
 def test_another_model_is_named_by_its_path() -> None:
     spec = f"local:{default_model()}"
-    assert load_generator(spec).name == spec
+    assert load_generator(spec).spec.name == spec
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:

@@ -134,8 +134,8 @@ def test_everything_else_in_the_messages_stays() -> None:
 def test_name_modalities_close_and_a_missing_question() -> None:
     inner = Scripted({})
     generator = MapReduceGenerator(inner)
-    assert generator.name == "map-reduce:fake"
-    assert generator.modalities == inner.modalities
+    assert generator.spec.name == "map-reduce:fake"
+    assert generator.spec.modalities == inner.spec.modalities
     generator.close()
     assert inner.closed
     MapReduceGenerator(FakeGenerator()).close()

@@ -113,7 +113,7 @@ def test_the_answer_comes_in_pieces_and_within_its_limits(
 ) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", server)
     generator = load_generator("openai:smollm2")
-    assert generator.name == "openai:smollm2"
+    assert generator.spec.name == "openai:smollm2"
     options = GenerateOptions(max_tokens=24, seed=3)
     pieces = list(generator.stream(supported(), options))
     assert 5 < len(pieces) <= 24

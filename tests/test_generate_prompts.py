@@ -22,7 +22,7 @@ from wavrag.generate.prompts import (
     question_of,
     second_best_last,
 )
-from wavrag.types import Clip, Hit, Passage, Turn
+from wavrag.types import Clip, HistoryTurn, Hit, Passage
 
 CLIP = Clip(np.zeros(16, np.float32), 16_000)
 
@@ -80,7 +80,7 @@ def test_labels(fields: dict[str, object], expected: str) -> None:
 
 
 def test_earlier_turns_stand_before_the_question() -> None:
-    turns = [Turn("Where is it?", "By the quay."), Turn("And the other?", "")]
+    turns = [HistoryTurn("Where is it?", "By the quay."), HistoryTurn("And the other?", "")]
     messages = answer_messages(QuestionPart("When?"), HITS[:1], history=turns)
     assert [message.role for message in messages] == [
         "system", "user", "assistant", "user", "assistant", "user",

@@ -18,14 +18,15 @@ from audio_files import tone  # noqa: E402
 from wavrag.audio import write_wav  # noqa: E402
 from wavrag.errors import GenerationError  # noqa: E402
 from wavrag.generate import (  # noqa: E402
+    AudioBudget,
     GenerateOptions,
     Message,
     QuestionPart,
     answer_messages,
     load_generator,
 )
-from wavrag.generate.base import Ended, Stream  # noqa: E402
-from wavrag.generate.hearing import HearingOptions, as_given, hearing_of  # noqa: E402
+from wavrag.generate.base import AnswerEnd, Stream  # noqa: E402
+from wavrag.generate.hearing import QWEN2_AUDIO, fit_audio  # noqa: E402
 from wavrag.generate.qwen2_audio import Qwen2AudioGenerator, Qwen2AudioOptions  # noqa: E402
 from wavrag.generate.qwen2_network import Network, _chosen  # noqa: E402
 from wavrag.rag import WavRAG  # noqa: E402
@@ -35,7 +36,7 @@ from wavrag.types import Clip, Document, Hit, Passage, Usage  # noqa: E402
 
 RATE = 16_000
 TONES = {"low": Clip(tone(200, 0.4, RATE), RATE), "high": Clip(tone(3_000, 0.4, RATE), RATE)}
-SHORT = HearingOptions(max_clip_seconds=SECONDS)
+SHORT = AudioBudget(max_clip_seconds=SECONDS)
 GREEDY = GenerateOptions(max_tokens=12)
 WARM = GenerateOptions(max_tokens=12, temperature=1.5, seed=7)
 
@@ -103,7 +104,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
 
 @pytest.fixture(scope="module")
 def generator(folder: Path) -> Qwen2AudioGenerator:
-    return Qwen2AudioGenerator(folder, hearing=SHORT)
+    return Qwen2AudioGenerator(folder, audio_budget=SHORT)
 
 
 def say(
@@ -141,7 +142,7 @@ def test_it_hears_the_source_and_the_question(
 def test_it_writes_what_transformers_own_loop_writes(generator: Qwen2AudioGenerator) -> None:
     network = generator._loaded()
     for messages in (asked(TONES["high"], TONES["low"]), asked("What is it?", "words", None)):
-        prompt = network.read(as_given(messages, SHORT).messages)
+        prompt = network.read(fit_audio(messages, SHORT).messages)
         whole = network._model.generate(
             **prompt,
             max_new_tokens=12,
@@ -157,7 +158,7 @@ def test_a_sound_takes_the_tokens_that_the_budget_counts(generator: Qwen2AudioGe
     audio = network._model.config.audio_token_id
     for seconds in (0.05, 0.4, 0.777, 1.0, 2.0):
         clip = Clip(tone(300, seconds, RATE), RATE)
-        given = as_given(asked(clip), SHORT)
+        given = fit_audio(asked(clip), SHORT)
         read = int((network.read(given.messages)["input_ids"] == audio).sum())
         assert given.tokens - 1 <= read <= given.tokens
     assert SHORT.tokens(2.0) == 50
@@ -170,9 +171,9 @@ def test_clips_of_other_rates_are_heard(rate: int, generator: Qwen2AudioGenerato
 
 
 def test_a_source_that_does_not_fit_is_read(folder: Path) -> None:
-    generator = Qwen2AudioGenerator(folder, hearing=HearingOptions(max_seconds=0.5))
+    generator = Qwen2AudioGenerator(folder, audio_budget=AudioBudget(max_seconds=0.5))
     network = generator._loaded()
-    given = as_given(asked(TONES["low"], TONES["high"]), hearing_of(generator))
+    given = fit_audio(asked(TONES["low"], TONES["high"]), generator.spec.audio_budget)
     assert (given.question, given.sources) == ("sound", {1: "nothing"})
     audio = network._model.config.audio_token_id
     assert int((network.read(given.messages)["input_ids"] == audio).sum()) == given.tokens
@@ -202,7 +203,7 @@ def test_a_batch_writes_what_each_seed_writes_alone(folder: Path) -> None:
     written = dict.fromkeys(range(5), "")
     usage: list[Usage | None] = []
     for index, piece in generator.stream_many(messages, WARM, 5):
-        if isinstance(piece, Ended):
+        if isinstance(piece, AnswerEnd):
             usage.append(piece.usage)
         else:
             written[index] += piece
@@ -229,7 +230,7 @@ def test_a_stop_string_ends_the_answer_before_it(generator: Qwen2AudioGenerator)
 
 
 def test_no_token_is_computed_after_the_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    generator = Qwen2AudioGenerator(folder, hearing=SHORT)
+    generator = Qwen2AudioGenerator(folder, audio_budget=SHORT)
     network = generator._loaded()
     begun, go_on = threading.Event(), threading.Event()
     steps = []
@@ -260,7 +261,7 @@ def test_marks_of_the_model_in_a_source_are_no_marks(generator: Qwen2AudioGenera
     token = network._processor.tokenizer.convert_tokens_to_ids
 
     def counts(words: str) -> list[int]:
-        ids = network.read(as_given(asked(TONES["low"], words), SHORT).messages)["input_ids"]
+        ids = network.read(fit_audio(asked(TONES["low"], words), SHORT).messages)["input_ids"]
         marks = ("<|im_start|>", "<|im_end|>", "<|AUDIO|>")
         return [int((ids == token(mark)).sum()) for mark in marks]
 
@@ -285,9 +286,9 @@ def test_sources_without_room_are_left_out(
 def test_the_registry_loads_it_by_its_folder(folder: Path) -> None:
     generator = load_generator(f"qwen2-audio:{folder}")
     assert isinstance(generator, Qwen2AudioGenerator)
-    assert generator.name == f"qwen2-audio:{folder}"
-    assert generator.modalities == {"text", "audio"}
-    assert hearing_of(generator) == generator.hearing
+    assert generator.spec.name == f"qwen2-audio:{folder}"
+    assert generator.spec.modalities == {"text", "audio"}
+    assert generator.spec.audio_budget == QWEN2_AUDIO
     assert say(generator, asked(TONES["low"], TONES["high"])) == "high low"
     generator.close()
     assert say(generator, asked(TONES["low"], TONES["high"])) == "high low"
@@ -322,10 +323,10 @@ def test_a_model_without_its_writing_head(tmp_path: Path) -> None:
 
 def test_a_spoken_question_over_recordings_from_end_to_end(folder: Path, tmp_path: Path) -> None:
     write_wav(tmp_path / "low.wav", TONES["low"])
-    generator = Qwen2AudioGenerator(folder, hearing=SHORT)
+    generator = Qwen2AudioGenerator(folder, audio_budget=SHORT)
     with WavRAG.open(tmp_path / "kb", embedder="fake", generator=generator) as rag:
         rag.add(Document("low", path=str(tmp_path / "low.wav")))
         answer = rag.ask(TONES["high"])
-    assert answer.generator == generator.name
+    assert answer.generator == generator.spec.name
     assert answer.text
     assert answer.usage["generate"]["in"] > 20

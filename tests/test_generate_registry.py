@@ -41,7 +41,7 @@ def test_the_fake_names_the_span_of_a_recording_without_words() -> None:
 
 @pytest.mark.parametrize("spec", ["extractive", "fake"])
 def test_a_generator_answers_to_the_name_it_was_loaded_by(spec: str) -> None:
-    assert load_generator(spec).name == spec
+    assert load_generator(spec).spec.name == spec
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_an_unknown_name_lists_what_there_is(spec: str) -> None:
 
 
 def test_each_source_may_be_read_alone_by_what_writes() -> None:
-    assert load_generator("map-reduce:fake").name == "map-reduce:fake"
+    assert load_generator("map-reduce:fake").spec.name == "map-reduce:fake"
     with pytest.raises(GenerationError, match="takes one that writes"):
         load_generator("map-reduce:extractive")
     with pytest.raises(GenerationError, match="no generator is called 'x'"):

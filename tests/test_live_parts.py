@@ -192,7 +192,7 @@ def test_a_conversation_is_remembered(rag: WavRAG) -> None:
     with Scheduler(0) as scheduler, LiveTurn(rag, scheduler=scheduler) as turn:
         turn.push(spoken("peace-lily.opus"))
         (answered,) = [event for event in turn.events() if isinstance(event, CompleteAnswer)]
-        assert turn.history == [answered.answer.turn]
+        assert turn.history == [answered.answer.history_turn]
 
 
 # On an event loop

@@ -18,7 +18,7 @@ from serving import BEES, FERRY, OPTIONS, client, filled, serving
 from wavrag import WavRAG
 from wavrag.audio import load
 from wavrag.errors import StoreError
-from wavrag.generate.base import Stream
+from wavrag.generate import Generator, GeneratorSpec, Stream
 from wavrag.rag import WavRAG as Rag
 from wavrag.server.run import listening
 from wavrag.server.shapes import DocumentTextShape
@@ -111,7 +111,9 @@ def test_an_answer_whole_and_in_events(http: httpx.Client) -> None:
     names, data = zip(*events_of(reply.text), strict=True)
     assert names == ("hits", *["delta"] * (len(names) - 2), "answer")
     assert len(names) > 5
-    given = [{key: value for key, value in hit.items() if key != "given"} for hit in whole["hits"]]
+    given = [
+        {key: value for key, value in hit.items() if key != "source_form"} for hit in whole["hits"]
+    ]
     assert data[0]["hits"] == given
     assert "".join(piece["text"] for piece in data[1:-1]) == whole["answer"]
     assert {**data[-1], "timings_ms": 0} == {**whole, "timings_ms": 0}
@@ -251,11 +253,10 @@ def test_two_clients_at_once(url: str) -> None:
     assert failures == []
 
 
-class Endless:
+class Endless(Generator):
     """Writes until it is closed, and tells when it was."""
 
-    name = "endless"
-    modalities = frozenset({"text"})
+    spec = GeneratorSpec("endless")
 
     def __init__(self) -> None:
         self.ended = threading.Event()

@@ -112,7 +112,7 @@ class HitShape(PassageShape):
 class GivenHitShape(HitShape):
     """A hit, and the form in which the generator received it."""
 
-    given: SourceForm
+    source_form: SourceForm
 
 
 class CitationShape(PassageShape):
@@ -178,10 +178,10 @@ class AnswerShape(Shape):
     """An answer with its citations, hits, checks and timings."""
 
     question: str | None
-    searched: str | None
+    search_query: str | None
     answer: str = Field(validation_alias="text")
     found: bool
-    abstained: AbstentionShape | None
+    abstention: AbstentionShape | None
     withheld: str
     citations: list[CitationShape]
     support: list[SupportShape]
@@ -201,8 +201,8 @@ class AnswerShape(Shape):
         """Values of the fields; each hit takes the form in which it was given."""
         values = super().read(source)
         values["hits"] = [
-            {**HitShape.read(hit), "given": form}
-            for hit, form in zip(source.hits, source.given, strict=True)
+            {**HitShape.read(hit), "source_form": form}
+            for hit, form in zip(source.hits, source.source_forms, strict=True)
         ]
         return values
 

@@ -275,7 +275,7 @@ class Abstention:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class HistoryTurn:
     """A question of a conversation and what was answered.
 
     Attributes:
@@ -295,13 +295,13 @@ class Answer:
         text: the answer, with citation marks such as `[1]`.
         found: False when nothing in the knowledge base supports an answer.
         question: the question in words: as typed, or as the embedder recognised it, if it did.
-        searched: the words that were searched for, where a follow-up leant on earlier turns.
+        search_query: the words that were searched for, where a follow-up leant on earlier turns.
         citations: one for every mark in the text that names a source.
         hits: what the generator was given to answer from, best first.
-        given: for each hit how it was given: its `sound`, its `words`, a `caption`, or `nothing`
-            but its name.
+        source_forms: the form in which the generator got each hit: its `sound`, its `words`, a
+            `caption`, or `nothing` but its name.
         support: for each sentence of the text, whether what it cites says it.
-        abstained: why nothing was answered, where that was decided for the generator.
+        abstention: why nothing was answered, where that was decided for the generator.
         withheld: what the generator had written, where nothing that it cites supports it.
         generator: name of the generator that wrote it.
         paths: reasoning paths that were sampled; empty when there was only the answer itself.
@@ -318,12 +318,12 @@ class Answer:
     text: str
     found: bool
     question: str | None = None
-    searched: str | None = None
+    search_query: str | None = None
     citations: tuple[Citation, ...] = ()
     hits: tuple[Hit, ...] = ()
-    given: tuple[SourceForm, ...] = ()
+    source_forms: tuple[SourceForm, ...] = ()
     support: tuple[Support, ...] = ()
-    abstained: Abstention | None = None
+    abstention: Abstention | None = None
     withheld: str = ""
     generator: str = ""
     paths: tuple[ReasoningPath, ...] = ()
@@ -336,9 +336,9 @@ class Answer:
     cost: float | None = None
 
     @property
-    def turn(self) -> Turn:
+    def history_turn(self) -> HistoryTurn:
         """What a later question of the same conversation needs to know of this one."""
-        return Turn(self.question or "", self.text if self.found else "")
+        return HistoryTurn(self.question or "", self.text if self.found else "")
 
 
 def format_seconds(seconds: float) -> str:

@@ -12,7 +12,7 @@ from wavrag.answer.grounding import (
 from wavrag.answer.history import HistoryOptions
 from wavrag.answer.options import AnswerOptions
 from wavrag.answer.pipeline import CANDIDATES, NOTHING_FOUND, AnswerPipeline, AnswerRequest
-from wavrag.answer.reasoning import ReasoningOptions, reason, reasons
+from wavrag.answer.reasoning import ReasoningOptions, reason
 from wavrag.answer.sampling import PathSink
 from wavrag.answer.stream import AnswerStream, RetrievalResult
 from wavrag.answer.votes import normalise as normalise_answer
@@ -38,6 +38,5 @@ __all__ = [
     "mark_unsupported",
     "normalise_answer",
     "reason",
-    "reasons",
     "should_abstain",
 ]

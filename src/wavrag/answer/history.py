@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from wavrag.errors import InputError
 from wavrag.text import FUNCTION_WORDS
-from wavrag.types import Turn
+from wavrag.types import HistoryTurn
 
 # What points at something said before: "it", "there", "that one".
 _POINTS = re.compile(
@@ -59,13 +59,15 @@ class HistoryOptions:
             raise InputError(f"{self.max_chars} characters of history: allow at least 1")
 
 
-def bounded(history: Sequence[Turn], options: HistoryOptions | None = None) -> list[Turn]:
+def bounded(
+    history: Sequence[HistoryTurn], options: HistoryOptions | None = None
+) -> list[HistoryTurn]:
     """The latest turns that fit, the oldest first; their answers without citation marks.
 
     The marks name sources of their own time, and would be taken for those of the next answer.
     """
     options = options or HistoryOptions()
-    kept: list[Turn] = []
+    kept: list[HistoryTurn] = []
     room = options.max_chars
     for turn in reversed(history[max(0, len(history) - options.turns) :] if options.turns else []):
         answer = _MARKS.sub("", turn.answer)
@@ -101,7 +103,7 @@ def _meaning(text: str) -> int:
     return sum(word not in FUNCTION_WORDS for word in _WORD.findall(_HOW.sub(" ", text)))
 
 
-def resolve(question: str, history: Sequence[Turn]) -> str | None:
+def resolve(question: str, history: Sequence[HistoryTurn]) -> str | None:
     """The question with what it leans on: the latest question that stood alone.
 
     Args:

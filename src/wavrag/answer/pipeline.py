@@ -22,22 +22,21 @@ from wavrag.answer.stream import RetrievalResult
 from wavrag.errors import GenerationError
 from wavrag.generate import (
     GenerateOptions,
-    GivenMessages,
+    GeneratorInput,
     Message,
     QuestionPart,
-    Stop,
+    StopSignal,
     Stream,
     answer_messages,
-    as_given,
     attribute,
     declines,
-    hearing_of,
+    fit_audio,
     parse_citations,
     sources_of,
 )
 from wavrag.kb import KnowledgeBase, Retrieval
 from wavrag.search import drop_overlapping
-from wavrag.types import Abstention, Answer, Hit, Query, Turn, Usage
+from wavrag.types import Abstention, Answer, HistoryTurn, Hit, Query, Usage
 
 NOTHING_FOUND = "Nothing in the knowledge base answers this."
 CANDIDATES = 20  # hits among which those that a generator is given are chosen
@@ -50,9 +49,9 @@ class AnswerRequest:
     query: Query
     options: GenerateOptions
     reasoning: ReasoningOptions | None
-    history: Sequence[Turn]
+    history: Sequence[HistoryTurn]
     on_path: PathSink | None
-    stop: Stop
+    stop: StopSignal
     retrieval: Retrieval | None = None  # of the query, where that has been done
 
 
@@ -80,7 +79,7 @@ class _Made:
     usage: dict[str, Usage] = field(default_factory=dict)
     reasoned: Reasoned | None = None
     abstained: Abstention | None = None
-    given: GivenMessages | None = None
+    given: GeneratorInput | None = None
 
 
 class AnswerPipeline:
@@ -93,8 +92,8 @@ class AnswerPipeline:
         self._generator = generator
         self._options = options
         self._abstain = options.abstain_for(kb.embedder.spec.name)
-        self._hearing = hearing_of(generator)
-        self._quotes = bool(getattr(generator, "quotes", False))
+        self._hearing = generator.spec.audio_budget
+        self._quotes = generator.spec.quotes
 
     def pieces(self, asked: AnswerRequest) -> Generator[str | RetrievalResult | Answer, None, None]:
         """What is found, the pieces of the answer as they are written, and then the answer.
@@ -113,11 +112,11 @@ class AnswerPipeline:
                 write = self._reason if asked.reasoning else self._write
                 yield from write(made.given.messages, asked, made)
         except GenerationError as error:
-            if asked.stop.asked:
+            if asked.stop.is_set:
                 return
             error.hits = hits
             raise
-        if asked.stop.asked:
+        if asked.stop.is_set:
             return
         if not made.text.strip():
             yield NOTHING_FOUND
@@ -152,7 +151,7 @@ class AnswerPipeline:
 
     def _give(
         self, asked: AnswerRequest, found: _Found, hits: Sequence[Hit], made: _Made
-    ) -> GivenMessages:
+    ) -> GeneratorInput:
         """What the generator is given: sound as far as it hears, and words for the rest."""
         started = time.perf_counter()
         hears = self._hearing is not None
@@ -165,11 +164,11 @@ class AnswerPipeline:
         question = QuestionPart(found.words, asked.query.clip)
         history = bounded(asked.history, self._options.history)
 
-        def given(hits: Sequence[Hit]) -> GivenMessages:
+        def given(hits: Sequence[Hit]) -> GeneratorInput:
             messages = answer_messages(
                 question, hits, clips, facts=audio.descriptions, history=history
             )
-            return as_given(messages, self._hearing, asked.query)
+            return fit_audio(messages, self._hearing, asked.query)
 
         first = given(hits)
         if self._options.recognise:
@@ -184,7 +183,7 @@ class AnswerPipeline:
         """The answer as the generator writes it."""
         started = time.perf_counter()
         pieces = Stream.of(self._generator.stream(messages, asked.options))
-        with asked.stop.tells(pieces.close), closing(pieces):
+        with asked.stop.notify(pieces.close), closing(pieces):
             for piece in pieces:
                 if not made.text:
                     made.timings["first_piece"] = 1e3 * (time.perf_counter() - started)
@@ -230,14 +229,14 @@ class AnswerPipeline:
             text=NOTHING_FOUND if withheld or not cited.text else cited.text,
             found=answers and not withheld,
             question=found.words,
-            searched=found.searched,
+            search_query=found.searched,
             citations=() if withheld else cited.citations,
             hits=tuple(part.hit for part in parts),
-            given=tuple(modes[part.number] for part in parts),
+            source_forms=tuple(modes[part.number] for part in parts),
             support=() if withheld else support,
-            abstained=abstained,
+            abstention=abstained,
             withheld=cited.text if withheld else "",
-            generator=self._generator.name,
+            generator=self._generator.spec.name,
             paths=reasoned.paths if reasoned else (),
             chosen=reasoned.chosen if reasoned else None,
             chosen_by=reasoned.chosen_by if reasoned else None,

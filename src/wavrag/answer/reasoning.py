@@ -22,7 +22,7 @@ from wavrag.generate import (
     GenerateOptions,
     Generator,
     Message,
-    Stop,
+    StopSignal,
     TextPart,
     question_of,
 )
@@ -105,18 +105,13 @@ class Reasoned:
     usage: Mapping[str, Usage]
 
 
-def reasons(generator: Generator) -> bool:
-    """Whether a generator follows instructions, so that it can think and choose."""
-    return bool(getattr(generator, "reasons", False))
-
-
 def reason(
     generator: Generator,
     messages: Sequence[Message],
     options: GenerateOptions,
     how: ReasoningOptions,
     *,
-    stop: Stop | None = None,
+    stop: StopSignal | None = None,
     on_path: PathSink | None = None,
 ) -> Reasoned:
     """Sample paths and choose one.
@@ -137,12 +132,12 @@ def reason(
         InputError: the generator cannot reason.
         GenerationError: no path finished, or somebody asked to stop.
     """
-    if not reasons(generator):
+    if not generator.spec.follows_instructions:
         raise InputError(
-            f"the generator {generator.name!r} cannot reason: use local, local:FILE.gguf,"
+            f"the generator {generator.spec.name!r} cannot reason: use local, local:FILE.gguf,"
             " openai:MODEL or qwen2-audio:FOLDER"
         )
-    stop = stop or Stop()
+    stop = stop or StopSignal()
     started = time.perf_counter()
     deadline = None if how.budget is None else started + how.budget
     written = replace(
@@ -220,7 +215,7 @@ def _choice(
     messages: Sequence[Message],
     options: GenerateOptions,
     deadline: float | None,
-    stop: Stop,
+    stop: StopSignal,
 ) -> ReasoningPath:
     """What the model writes when it is asked to choose; not finished if it failed."""
     greedy = replace(options, temperature=0.0, max_tokens=CHOICE_TOKENS, stop=())
@@ -233,7 +228,7 @@ def _choice(
 def _none_finished(
     generator: Generator, how: ReasoningOptions, paths: Sequence[ReasoningPath]
 ) -> str:
-    where = getattr(generator, "endpoint", generator.name)
+    where = generator.spec.endpoint or generator.spec.name
     reasons = list(dict.fromkeys(path.error for path in paths if path.error != STOPPED))
     if not reasons:
         return (

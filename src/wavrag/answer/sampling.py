@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from wavrag.answer import votes
 from wavrag.errors import GenerationError, WavRAGError
-from wavrag.generate import Ended, GenerateOptions, Generator, Message, Stop, Stream
+from wavrag.generate import AnswerEnd, GenerateOptions, Generator, Message, StopSignal, Stream
 from wavrag.types import ReasoningPath
 
 PathSink = Callable[[int, ReasoningPath], None]  # told of each path, by its index, when it ends
@@ -64,22 +64,21 @@ class Sampling:
         self._adaptive = adaptive
         self._answer_of = answer_of
         self._drafts = [_Draft() for _ in range(paths)]
-        self._events: SimpleQueue[tuple[int, str | Ended | Exception] | None] = SimpleQueue()
+        self._events: SimpleQueue[tuple[int, str | AnswerEnd | Exception] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._open: list[Stream[Any]] = []
         self._over = False
         at_once = min(at_once or paths, paths)
-        self._many = getattr(generator, "stream_many", None) if at_once > 1 else None
-        size = min(at_once, getattr(generator, "parallel", 1)) if self._many else 1
+        size = min(at_once, generator.spec.parallel)
         starts = range(0, paths, size)
         self._jobs = [range(start, min(start + size, paths)) for start in starts]
         # Batches of one prompt follow each other; requests to a server run side by side.
-        self._threads = 1 if self._many else at_once
+        self._threads = 1 if size > 1 else at_once
         # A batch begins when the end of the one before it has been weighed.
         self._permits = threading.Semaphore(self._threads)
         self.failed = 0
 
-    def run(self, deadline: float | None, stop: Stop, on_path: PathSink | None = None) -> End:
+    def run(self, deadline: float | None, stop: StopSignal, on_path: PathSink | None = None) -> End:
         """Sample until all paths have ended (`all`), or are `decided`, or `time` is up.
 
         Raises:
@@ -90,7 +89,7 @@ class Sampling:
             for number in range(self._threads)
         ]
         try:
-            with stop.tells(lambda: self._events.put(None)):
+            with stop.notify(lambda: self._events.put(None)):
                 for thread in threads:
                     thread.start()
                 return self._read(deadline, on_path)
@@ -140,7 +139,7 @@ class Sampling:
                 return "decided"
         return "all"
 
-    def _ended(self, draft: _Draft, end: Ended | Exception) -> ReasoningPath:
+    def _ended(self, draft: _Draft, end: AnswerEnd | Exception) -> ReasoningPath:
         took = milliseconds_since(draft.started)
         if isinstance(end, Exception):
             return ReasoningPath(draft.text, "", False, str(end), took)
@@ -162,15 +161,15 @@ class Sampling:
             try:
                 for at, piece in self._pieces(job):
                     self._events.put((job[at], piece))
-                    if isinstance(piece, Ended):
+                    if isinstance(piece, AnswerEnd):
                         ended.add(at)
-                lost: Exception = GenerationError(f"{self._generator.name} broke off")
+                lost: Exception = GenerationError(f"{self._generator.spec.name} broke off")
             except Exception as error:  # noqa: BLE001 - raised, or kept, by the thread that waits
                 lost = error
             for at, index in enumerate(job):
                 if at not in ended:
                     self._events.put((index, lost))
-            self._events.put((-1, Ended()))
+            self._events.put((-1, AnswerEnd()))
 
     def _next(self) -> range | None:
         self._permits.acquire()
@@ -182,12 +181,14 @@ class Sampling:
                 self._drafts[index].started = time.perf_counter()
             return job
 
-    def _pieces(self, job: range) -> Iterator[tuple[int, str | Ended]]:
+    def _pieces(self, job: range) -> Iterator[tuple[int, str | AnswerEnd]]:
         """What is written for a batch of paths, by their position in it."""
         seed = (self._options.seed or 0) + job.start
         options = replace(self._options, seed=seed)
-        if self._many is not None and len(job) > 1:
-            with self._opened(self._many(self._messages, options, len(job))) as batch:
+        if len(job) > 1:
+            with self._opened(
+                self._generator.stream_many(self._messages, options, len(job))
+            ) as batch:
                 yield from batch
             return
         with self._opened(self._generator.stream(self._messages, options)) as pieces:
@@ -195,7 +196,7 @@ class Sampling:
                 yield 0, piece
                 if self._over:
                     return
-            yield 0, Ended(pieces.usage)
+            yield 0, AnswerEnd(pieces.usage)
 
     @contextmanager
     def _opened(self, pieces: Iterator[Any]) -> Iterator[Stream[Any]]:

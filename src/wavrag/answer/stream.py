@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from wavrag.errors import GenerationError
-from wavrag.generate import Stop
+from wavrag.generate import StopSignal
 from wavrag.types import Answer, Hit
 
 
@@ -34,18 +34,18 @@ class AnswerStream:
     """
 
     def __init__(
-        self, pieces: Generator[str | RetrievalResult | Answer, None, None], stop: Stop
+        self, pieces: Generator[str | RetrievalResult | Answer, None, None], stop: StopSignal
     ) -> None:
         self._pieces = pieces
         self._stop = stop
-        self._found: RetrievalResult | None = None
+        self._retrieval: RetrievalResult | None = None
         self._answer: Answer | None = None
 
     def __iter__(self) -> Iterator[str]:
         for piece in self._pieces:
             match piece:
                 case RetrievalResult():
-                    self._found = piece
+                    self._retrieval = piece
                 case Answer():
                     self._answer = piece
                 case _:
@@ -57,25 +57,25 @@ class AnswerStream:
         A thread that waits for a piece finds the stream ended. What was asked of a server is
         cancelled there.
         """
-        self._stop.ask()
+        self._stop.set()
         try:
             self._pieces.close()
         except ValueError:
             return  # another thread is in it, and ends it
 
     @property
-    def found(self) -> RetrievalResult:
+    def retrieval(self) -> RetrievalResult:
         """What the answer is to rest on; searches now if nothing of the stream was read before.
 
         Raises:
             GenerationError: the stream was closed before.
         """
-        if self._found is None:
+        if self._retrieval is None:
             first = next(self._pieces, None)
             if not isinstance(first, RetrievalResult):
                 raise GenerationError("the stream was closed before anything was found: ask again")
-            self._found = first
-        return self._found
+            self._retrieval = first
+        return self._retrieval
 
     @property
     def answer(self) -> Answer:

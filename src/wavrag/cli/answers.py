@@ -64,14 +64,14 @@ def answers(arguments: argparse.Namespace) -> int:
         report = evaluate_answers(
             _asking(rag, arguments.paths),
             questions,
-            generator=rag.generator.name,
+            generator=rag.generator.spec.name,
             paths=arguments.paths,
             judge=judge,
             on_question=bar,
         )
     figures = answers_to_dict(report)
     if judge is not None:
-        figures["judge"] = judge.name
+        figures["judge"] = judge.spec.name
     if target is not None:
         write_figures(target, figures)
     if quiet:

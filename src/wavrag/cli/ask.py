@@ -93,7 +93,6 @@ def _add_speech_arguments(group: argparse._ArgumentGroup) -> None:
 
 def ask(arguments: argparse.Namespace) -> int:
     """Answer; 0 too when the honest answer is that nothing was found."""
-    from wavrag.answer import reasons
     from wavrag.rag import WavRAG
 
     reasoning = read_reasoning(arguments)
@@ -103,10 +102,10 @@ def ask(arguments: argparse.Namespace) -> int:
     talk = None if arguments.history is None else Path(arguments.history)
     history = [] if talk is None else read_history(talk)
     with WavRAG.open(arguments.kb, generator=arguments.generator, create=False) as rag:
-        if reasoning is not None and not reasons(rag.generator):
+        if reasoning is not None and not rag.generator.spec.follows_instructions:
             raise UsageError(
-                f"the generator {rag.generator.name} does not reason, and --paths and --think need"
-                " one that does: --generator local, local:FILE.gguf, openai:MODEL or"
+                f"the generator {rag.generator.spec.name} does not reason, and --paths and --think"
+                " need one that does: --generator local, local:FILE.gguf, openai:MODEL or"
                 " qwen2-audio:FOLDER"
             )
         stream = rag.stream(
@@ -126,7 +125,7 @@ def ask(arguments: argparse.Namespace) -> int:
         finally:
             stream.close()
     if talk is not None:
-        add_turn(talk, answer.turn)
+        add_turn(talk, answer.history_turn)
     if not arguments.json:
         print("\n")
         _print_answer(answer, written, heard=bool(arguments.audio))
@@ -145,15 +144,15 @@ def _print_answer(answer: Answer, written: str, *, heard: bool) -> None:
     from wavrag.answer import mark_unsupported
 
     text = mark_unsupported(answer.text, answer.support)
-    if answer.withheld and answer.abstained is not None:
-        print(f"{text} What was written is withheld: {answer.abstained.detail}.\n")
+    if answer.withheld and answer.abstention is not None:
+        print(f"{text} What was written is withheld: {answer.abstention.detail}.\n")
     elif text != written.strip():
         # Marks were added, or dropped because they named no source; or a sentence has no support.
         print(f"With citations: {text}\n")
     if heard and answer.question:
         note(f"heard: {answer.question}")
-    if answer.searched:
-        note(f"searched for: {answer.searched}")
+    if answer.search_query:
+        note(f"searched for: {answer.search_query}")
     if answer.chosen is not None and len(answer.paths) > 1:
         saved = f"; {counted(answer.saved, 'path')} saved" if answer.saved else ""
         note(f"path {answer.chosen + 1} of {len(answer.paths)}, by {answer.chosen_by}{saved}")

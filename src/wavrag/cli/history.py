@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
-    from wavrag.types import Turn
+    from wavrag.types import HistoryTurn
 
 
-def read_history(path: Path) -> list[Turn]:
+def read_history(path: Path) -> list[HistoryTurn]:
     """The turns of a conversation, the oldest first; none where the file is not there yet.
 
     Raises:
@@ -30,7 +30,7 @@ def read_history(path: Path) -> list[Turn]:
     return [_turn(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]
 
 
-def add_turn(path: Path, turn: Turn) -> None:
+def add_turn(path: Path, turn: HistoryTurn) -> None:
     """Add a turn to a conversation.
 
     Raises:
@@ -43,8 +43,8 @@ def add_turn(path: Path, turn: Turn) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _turn(line: str, where: str) -> Turn:
-    from wavrag.types import Turn
+def _turn(line: str, where: str) -> HistoryTurn:
+    from wavrag.types import HistoryTurn
 
     try:
         fields = json.loads(line)
@@ -56,4 +56,4 @@ def _turn(line: str, where: str) -> Turn:
         or not all(isinstance(value, str) for value in fields.values())
     ):
         raise InputError(f"{where}: is no turn: give strings as question and answer")
-    return Turn(**fields)
+    return HistoryTurn(**fields)

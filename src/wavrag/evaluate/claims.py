@@ -91,18 +91,18 @@ def judge_answer(
     """
     text = " ".join(_MARKS.sub("", answer.text).split())
     if not answer.found or not text:
-        return ClaimReport((), judge.name)
+        return ClaimReport((), judge.spec.name)
     options = options or GenerateOptions()
     seed = options.seed or 0
     claims = split_claims(text, judge, replace(options, seed=seed))
     passages = list(dict.fromkeys(citation.passage.text or "" for citation in answer.citations))
     if not any(passages):
-        return ClaimReport(tuple(Claim(claim, False, "") for claim in claims), judge.name)
+        return ClaimReport(tuple(Claim(claim, False, "") for claim in claims), judge.spec.name)
     verdicts = [
         judge_claim(claim, passages, judge, replace(options, seed=seed + number))
         for number, claim in enumerate(claims, start=1)
     ]
-    return ClaimReport(tuple(verdicts), judge.name)
+    return ClaimReport(tuple(verdicts), judge.spec.name)
 
 
 def split_claims(text: str, judge: Generator, options: GenerateOptions) -> list[str]:
@@ -117,8 +117,8 @@ def split_claims(text: str, judge: Generator, options: GenerateOptions) -> list[
     claims = list(dict.fromkeys(_BULLET.findall(reply)))
     if not claims:
         raise GenerationError(
-            f"the judge {judge.name} wrote no list of claims but {reply[:120]!r}: use a model that"
-            " follows instructions"
+            f"the judge {judge.spec.name} wrote no list of claims but {reply[:120]!r}: use a model"
+            " that follows instructions"
         )
     return claims
 

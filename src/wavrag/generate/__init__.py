@@ -1,21 +1,23 @@
 """Messages to answers: the generator seam, prompts, citations, and the generators."""
 
 from wavrag.generate.base import (
-    Ended,
+    AnswerEnd,
+    AudioBudget,
     GenerateOptions,
     Generator,
+    GeneratorSpec,
     Message,
     Part,
     QuestionPart,
     SourcePart,
-    Stop,
+    StopSignal,
     Stream,
     TextPart,
 )
 from wavrag.generate.citations import CitedText, attribute, parse_citations
 from wavrag.generate.extractive import ExtractiveGenerator, ExtractiveOptions
 from wavrag.generate.fake import FakeGenerator
-from wavrag.generate.hearing import GivenMessages, as_given, hearing_of
+from wavrag.generate.hearing import GeneratorInput, fit_audio
 from wavrag.generate.local import LocalGenerator, LocalOptions
 from wavrag.generate.map_reduce import MapReduceGenerator
 from wavrag.generate.prompts import (
@@ -34,14 +36,16 @@ from wavrag.generate.words import content_words
 __all__ = [
     "INSTRUCTION",
     "NO_ANSWER",
+    "AnswerEnd",
+    "AudioBudget",
     "CitedText",
-    "Ended",
     "ExtractiveGenerator",
     "ExtractiveOptions",
     "FakeGenerator",
     "GenerateOptions",
     "Generator",
-    "GivenMessages",
+    "GeneratorInput",
+    "GeneratorSpec",
     "LocalGenerator",
     "LocalOptions",
     "MapReduceGenerator",
@@ -49,16 +53,15 @@ __all__ = [
     "Part",
     "QuestionPart",
     "SourcePart",
-    "Stop",
+    "StopSignal",
     "Stream",
     "TextPart",
     "answer_messages",
-    "as_given",
     "attribute",
     "chat",
     "content_words",
     "declines",
-    "hearing_of",
+    "fit_audio",
     "load_generator",
     "parse_citations",
     "question_of",

@@ -1,33 +1,35 @@
-"""The generator seam: messages in, text out as a stream.
+"""The generator seam: messages in, a stream of text out.
 
-A message is made of parts. Sources stay structured until a generator renders them, so that one
-that quotes can quote, one that reads can read, and one that hears can listen.
+A message consists of parts. Sources stay structured until a generator renders them: an extractive
+generator quotes their sentences, a language model reads them, a model that hears gets their audio.
 """
 
 from __future__ import annotations
 
+import math
 import threading
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from wavrag.errors import GenerationError
+from wavrag.errors import GenerationError, InputError
 from wavrag.types import Clip, Hit, Modality, Usage
 
-Written_co = TypeVar("Written_co", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """Instructions or other words, given to the model as they are."""
+    """Instructions or other text, passed to the model unchanged."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QuestionPart:
-    """What is asked: words, the recording of them, or both."""
+    """A question as text, as a clip, or as both."""
 
     text: str | None
     clip: Clip | None = None
@@ -35,13 +37,13 @@ class QuestionPart:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourcePart:
-    """A retrieved passage under the number by which an answer cites it, from 1.
+    """A retrieved passage under its citation number.
 
     Attributes:
-        number: that the answer cites it by.
-        hit: the passage.
-        clip: its sound, for generators that hear.
-        facts: what was measured of its sound, in words; empty for text.
+        number: citation number, from 1.
+        hit: the retrieved passage.
+        clip: its audio, for generators that hear.
+        facts: measurements of its audio in words (duration, level, speech); empty for text.
     """
 
     number: int
@@ -55,7 +57,7 @@ Part: TypeAlias = TextPart | QuestionPart | SourcePart
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of the conversation."""
+    """One message of a chat."""
 
     role: Literal["system", "user", "assistant"]
     parts: tuple[Part, ...]
@@ -63,14 +65,15 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class GenerateOptions:
-    """How to write.
+    """Decoding options.
 
     Attributes:
-        max_tokens: longest answer.
-        temperature: 0 is greedy.
-        seed: for sampling, where the model takes one.
+        max_tokens: maximum length of an answer.
+        temperature: sampling temperature; 0 is greedy decoding.
+        seed: random seed of the sampling, for models that accept one.
         stop: strings that end the answer.
-        prices: of a million tokens that are read and written; None leaves the cost out.
+        prices: price of a million input tokens and of a million output tokens; None leaves the
+            cost out.
     """
 
     max_tokens: int = 256
@@ -79,29 +82,90 @@ class GenerateOptions:
     stop: tuple[str, ...] = ()
     prices: tuple[float, float] | None = None
 
-    def cost(self, usage: Iterable[Usage]) -> float | None:
-        """What the tokens cost, in the currency of the prices; None without prices."""
+    def cost(self, usages: Iterable[Usage]) -> float | None:
+        """Total cost of the tokens, in the currency of the prices; None without prices."""
         if self.prices is None:
             return None
-        read, written = self.prices
-        return sum(one.input * read + one.output * written for one in usage) / 1e6
+        input_price, output_price = self.prices
+        return sum(u.input * input_price + u.output * output_price for u in usages) / 1e6
 
 
-class Stream(Generic[Written_co]):
-    """What a model writes, piece by piece.
+@dataclass(frozen=True, slots=True)
+class AudioBudget:
+    """Limits on the audio in one request to a model that hears.
 
     Attributes:
-        usage: tokens that it took, known when the stream has ended; None if nothing tells them.
+        max_clip_seconds: maximum duration of a clip.
+        max_seconds: maximum total duration of all clips.
+        max_tokens: maximum number of audio tokens.
+        tokens_per_second: audio tokens per second of a clip.
+        padded_seconds: the model pads clips to a multiple of this duration; 0 for no padding.
+        max_clips: maximum number of clips.
     """
 
-    def __init__(
-        self, pieces: Iterator[Written_co], abort: Callable[[], object] | None = None
-    ) -> None:
+    max_clip_seconds: float = 30.0
+    max_seconds: float = 120.0
+    max_tokens: int = 3_000
+    tokens_per_second: float = 25.0
+    padded_seconds: float = 0.0
+    max_clips: int = 8
+
+    def __post_init__(self) -> None:
+        if min(self.max_clip_seconds, self.max_seconds, self.tokens_per_second) <= 0:
+            raise InputError(f"{self}: give seconds and tokens a second more than 0")
+        if min(self.max_tokens, self.max_clips) < 1 or self.padded_seconds < 0:
+            raise InputError(f"{self}: allow at least 1 clip and 1 token, padded to 0 s or more")
+
+    def tokens(self, seconds: float) -> int:
+        """Audio tokens of a clip of this duration."""
+        if self.padded_seconds:
+            seconds = math.ceil(seconds / self.padded_seconds) * self.padded_seconds
+        # Rounded first: 0.28 s x 25 tokens/s is 7.000000000000001 in floating point.
+        return math.ceil(round(seconds * self.tokens_per_second, 6))
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorSpec:
+    """Identity and capabilities of a generator.
+
+    Attributes:
+        name: its name in `load_generator`.
+        follows_instructions: True for a language model that can be asked to reason step by step
+            and to choose among answers.
+        quotes: True for a generator that ranks and quotes sentences itself and writes no text of
+            its own.
+        parallel: number of answers to one prompt that `stream_many` computes in one batch.
+        audio_budget: limits on the audio that it is given; None for a generator that reads text
+            only.
+        endpoint: address of the server in error messages; empty for a model in this process.
+    """
+
+    name: str
+    follows_instructions: bool = True
+    quotes: bool = False
+    parallel: int = 1
+    audio_budget: AudioBudget | None = None
+    endpoint: str = ""
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """`text`, and `audio` for a generator that hears."""
+        return frozenset({"text"} if self.audio_budget is None else {"text", "audio"})
+
+
+class Stream(Generic[T_co]):
+    """Output of a generator, piece by piece.
+
+    Attributes:
+        usage: token counts, known after the last piece; None if the generator does not report them.
+    """
+
+    def __init__(self, pieces: Iterator[T_co], abort: Callable[[], object] | None = None) -> None:
         """Wrap an iterator.
 
         Args:
-            pieces: what is written; a `Usage` that a Python generator returns is kept.
-            abort: wakes a thread that waits for the next piece; called by any thread.
+            pieces: the output; a `Usage` returned by a Python generator becomes `usage`.
+            abort: unblocks a thread that waits for the next piece; any thread may call it.
         """
         self.usage: Usage | None = None
         self._pieces = pieces
@@ -109,14 +173,14 @@ class Stream(Generic[Written_co]):
         self._closed = False
 
     @classmethod
-    def of(cls, pieces: Iterator[Written_co]) -> Stream[Written_co]:
-        """The stream itself, or one of what any other iterator gives."""
+    def of(cls, pieces: Iterator[T_co]) -> Stream[T_co]:
+        """Wrap an iterator, unless it is a `Stream` already."""
         return pieces if isinstance(pieces, Stream) else Stream(iter(pieces))
 
-    def __iter__(self) -> Iterator[Written_co]:
+    def __iter__(self) -> Iterator[T_co]:
         return self
 
-    def __next__(self) -> Written_co:
+    def __next__(self) -> T_co:
         if self._closed:
             raise StopIteration
         try:
@@ -126,53 +190,54 @@ class Stream(Generic[Written_co]):
                 self.usage = end.value
             raise
         except GenerationError:
+            # A connection that `close` has cut fails in the reading thread: that is the end.
             if self._closed:
                 raise StopIteration from None
             raise
 
     def close(self) -> None:
-        """End the work, from any thread; a thread that waits for a piece finds the stream ended."""
+        """Stop the generation, from any thread; a thread that waits for a piece reaches the end."""
         self._closed = True
         if self._abort is not None:
             self._abort()
-        close = getattr(self._pieces, "close", None)
+        close = getattr(self._pieces, "close", None)  # Python generators have it, iterators do not
         if close is not None:
             try:
                 close()
             except ValueError:
-                return  # another thread is in it, and ends it
+                return  # the generator is running in another thread, which will end it
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """The end of one of several answers that are written at a time."""
+class AnswerEnd:
+    """Marks the end of one of several answers in the output of `stream_many`."""
 
     usage: Usage | None = None
 
 
-class Stop:
-    """A request to stop that any thread may make, and that reaches who listens."""
+class StopSignal:
+    """A request to stop. Any thread may set it; listeners are called at once."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], object]] = []
-        self.asked = False
+        self.is_set = False
 
-    def ask(self) -> None:
-        """Ask to stop."""
+    def set(self) -> None:
+        """Request the stop."""
         with self._lock:
-            self.asked = True
+            self.is_set = True
             listeners = list(self._listeners)
         for listener in listeners:
             listener()
 
     @contextmanager
-    def tells(self, listener: Callable[[], object]) -> Iterator[None]:
-        """Call a function when somebody asks to stop while the block runs, or did before."""
+    def notify(self, listener: Callable[[], object]) -> Iterator[None]:
+        """Call a function if the signal is set before or while the block runs."""
         with self._lock:
             self._listeners.append(listener)
-            asked = self.asked
-        if asked:
+            is_set = self.is_set
+        if is_set:
             listener()
         try:
             yield
@@ -183,37 +248,51 @@ class Stop:
 
 @runtime_checkable
 class Generator(Protocol):
-    """Writes answers.
+    """Writes answers. A subclass defines `spec` and `stream`; the rest has defaults.
 
-    A generator may have more, which is used where it is there:
-
-    - `reasons`, True if it follows instructions, so that it can be asked to think and to choose;
-    - `quotes`, True if it writes nothing of its own, and ranks what it is given itself;
-    - `parallel` and `stream_many(messages, options, count)`: a stream of `(index, piece)`, where
-      the last of an index is `Ended`: `count` answers to messages that are read once, at most
-      `parallel`; their seeds follow `options.seed`;
-    - `hearing`, a `HearingOptions` that says how much sound it is given, if it hears;
-    - `endpoint`, what an error calls it by;
-    - `close()`, which frees its model.
+    Example:
+        >>> class Echo(Generator):
+        ...     spec = GeneratorSpec("echo", follows_instructions=False)
+        ...     def stream(self, messages, options):
+        ...         yield from (f"{s.hit.passage.text} [{s.number}]" for s in sources_of(messages))
     """
 
     @property
-    def name(self) -> str:
-        """As `load_generator` takes it."""
+    @abstractmethod
+    def spec(self) -> GeneratorSpec:
+        """Identity and capabilities."""
         ...
 
-    @property
-    def modalities(self) -> frozenset[Modality]:
-        """`audio` is in it if it hears clips."""
-        ...
-
+    @abstractmethod
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
-        """Pieces of the answer as they are written; joined they are the answer.
+        """Generate one answer as a stream of text pieces.
 
-        An empty stream says that the sources do not support an answer. A `Stream` tells the tokens
-        too, and can be closed by any thread.
+        An empty stream means that the sources do not support an answer. Return a `Stream` to
+        report token counts and to let any thread stop the generation.
 
         Raises:
-            GenerationError: the model could not be reached or failed.
+            GenerationError: the model failed or could not be reached.
         """
         ...
+
+    def stream_many(
+        self, messages: Sequence[Message], options: GenerateOptions, count: int
+    ) -> Iterator[tuple[int, str | AnswerEnd]]:
+        """Generate several answers to one prompt as `(index, piece)`, each with an `AnswerEnd`.
+
+        The seed of an answer is `options.seed` plus its index. By default, answers are generated
+        one after the other; a generator with `spec.parallel` above 1 computes them in batches.
+
+        Raises:
+            GenerationError: as for `stream`.
+        """
+        for index in range(count):
+            seed = None if options.seed is None else options.seed + index
+            pieces = Stream.of(self.stream(messages, replace(options, seed=seed)))
+            for piece in pieces:
+                yield index, piece
+            yield index, AnswerEnd(pieces.usage)
+
+    def close(self) -> None:
+        """Free the model; the default does nothing."""
+        return

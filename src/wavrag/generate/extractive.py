@@ -10,11 +10,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wavrag.generate.base import GenerateOptions, Message, SourcePart
+from wavrag.generate.base import GenerateOptions, Generator, GeneratorSpec, Message, SourcePart
 from wavrag.generate.prompts import location_of, question_of, sources_of, title_of, without_marks
 from wavrag.generate.words import content_words
 from wavrag.text import sentences
-from wavrag.types import Hit, Modality
+from wavrag.types import Hit
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def suffices(candidate: Candidate, options: ExtractiveOptions) -> bool:
     return candidate.evidence >= (options.threshold if by_words else options.min_dense)
 
 
-class ExtractiveGenerator:
+class ExtractiveGenerator(Generator):
     """Quotes the best sentences; an empty stream says that none is good enough.
 
     Quotes are whole: `GenerateOptions` does not bear on them.
@@ -102,20 +102,10 @@ class ExtractiveGenerator:
         options: what is quoted, and when.
     """
 
-    quotes = True
+    spec = GeneratorSpec("extractive", follows_instructions=False, quotes=True)
 
     def __init__(self, options: ExtractiveOptions | None = None) -> None:
         self._options = options or ExtractiveOptions()
-
-    @property
-    def name(self) -> str:
-        """As `load_generator` takes it."""
-        return "extractive"
-
-    @property
-    def modalities(self) -> frozenset[Modality]:
-        """Text only: clips are ranked by their hits, not heard."""
-        return frozenset({"text"})
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
         """The quotes one by one, each followed by its mark."""

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from wavrag.generate.base import GenerateOptions, Message, Stream
+from wavrag.generate import base
+from wavrag.generate.base import AudioBudget, GenerateOptions, GeneratorSpec, Message, Stream
 from wavrag.generate.prompts import question_of, sources_of
 from wavrag.text import sentences
-from wavrag.types import Modality, Usage
+from wavrag.types import Usage
 
 
-class FakeGenerator:
+class FakeGenerator(base.Generator):
     """Answers with the first sentence of the first source and its mark, word by word.
 
     A token is a word: it reads those of the sources, and tells both counts.
     """
 
-    reasons = True
-
-    @property
-    def name(self) -> str:
-        """As `load_generator` takes it."""
-        return "fake"
-
-    @property
-    def modalities(self) -> frozenset[Modality]:
-        """It takes sources of both kinds, and reads only their words."""
-        return frozenset({"text", "audio"})
+    # It accepts clips, so that tests of everything above the seam can pass some.
+    spec = GeneratorSpec("fake", audio_budget=AudioBudget())
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
         """At most `options.max_tokens` words; nothing if there is no source."""

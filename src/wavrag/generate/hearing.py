@@ -16,47 +16,13 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from wavrag.audio import SAMPLE_RATE, resample
-from wavrag.errors import GenerationError, InputError
-from wavrag.generate.base import Generator, Message, Part, QuestionPart, SourcePart, TextPart
+from wavrag.errors import GenerationError
+from wavrag.generate.base import AudioBudget, Message, Part, QuestionPart, SourcePart, TextPart
 from wavrag.generate.prompts import label, render
 from wavrag.types import Clip, Query, SourceForm
 
 SHORTEST = 0.2  # seconds; a shorter clip ends in silence, as encoders need a few frames
 CAPTION = "caption"  # key of a recording's metadata that says in words what can be heard in it
-
-
-@dataclass(frozen=True, slots=True)
-class HearingOptions:
-    """How much sound a model is given.
-
-    Attributes:
-        max_clip_seconds: longest clip.
-        max_seconds: longest sound of all clips together.
-        max_tokens: most tokens of sound.
-        tokens_per_second: tokens that a second of sound takes.
-        padded_seconds: a clip takes the tokens of a multiple of so many seconds; 0 for those of its
-            own length.
-        max_clips: most clips.
-    """
-
-    max_clip_seconds: float = 30.0
-    max_seconds: float = 120.0
-    max_tokens: int = 3_000
-    tokens_per_second: float = 25.0
-    padded_seconds: float = 0.0
-    max_clips: int = 8
-
-    def __post_init__(self) -> None:
-        if min(self.max_clip_seconds, self.max_seconds, self.tokens_per_second) <= 0:
-            raise InputError(f"{self}: give seconds and tokens a second more than 0")
-        if min(self.max_tokens, self.max_clips) < 1 or self.padded_seconds < 0:
-            raise InputError(f"{self}: allow at least 1 clip and 1 token, padded to 0 s or more")
-
-    def tokens(self, seconds: float) -> int:
-        """Tokens that a clip of that length takes."""
-        if self.padded_seconds:
-            seconds = math.ceil(seconds / self.padded_seconds) * self.padded_seconds
-        return math.ceil(round(seconds * self.tokens_per_second, 6))
 
 
 # Rates and lengths are those that the named pages state. Sums (`max_seconds`, `max_tokens`) are
@@ -65,24 +31,24 @@ class HearingOptions:
 # OpenAI: 1 token for 100 ms of sound that a user sends
 #   (https://developers.openai.com/api/docs/guides/realtime-costs); a context of 128,000
 #   (https://developers.openai.com/api/docs/models/gpt-4o-audio-preview). No longest clip is stated.
-_GPT_AUDIO = HearingOptions(300.0, 300.0, 3_000, 10.0)
+_GPT_AUDIO = AudioBudget(300.0, 300.0, 3_000, 10.0)
 # Qwen2-Audio: a frame for every 40 ms (https://arxiv.org/abs/2407.10759, section 2), 30 s at a time
 #   (`chunk_length` of its preprocessor_config.json), a context of 8,192
 #   (`max_position_embeddings` of https://huggingface.co/Qwen/Qwen2-Audio-7B-Instruct, config.json).
-QWEN2_AUDIO = HearingOptions(30.0, 120.0, 3_000, 25.0)
+QWEN2_AUDIO = AudioBudget(30.0, 120.0, 3_000, 25.0)
 # Qwen2.5-Omni: as Qwen2-Audio a frame for every 40 ms (`position_id_per_seconds` of transformers'
 #   processing_qwen2_5_omni.py); its extractor takes 300 s; a hosted one reads 30,720 tokens
 #   (https://help.aliyun.com/document_detail/2975501.html).
-_QWEN25_OMNI = HearingOptions(300.0, 300.0, 7_500, 25.0)
+_QWEN25_OMNI = AudioBudget(300.0, 300.0, 7_500, 25.0)
 # Qwen3-Omni: 13 tokens for every 100 frames of 10 ms, nothing truncated
 #   (`_get_feat_extract_output_lengths` of transformers' processing_qwen3_omni_moe.py).
-_QWEN3_OMNI = HearingOptions(300.0, 300.0, 3_900, 13.0)
+_QWEN3_OMNI = AudioBudget(300.0, 300.0, 3_900, 13.0)
 # Voxtral: 12.5 frames a second, up to 40 minutes in a context of 32,768
 #   (https://arxiv.org/abs/2507.13264); a clip is padded to a multiple of 30 s
 #   (`pad_to_multiple_of` of transformers' processing_voxtral.py).
-_VOXTRAL = HearingOptions(300.0, 300.0, 6_000, 12.5, padded_seconds=30.0)
+_VOXTRAL = AudioBudget(300.0, 300.0, 6_000, 12.5, padded_seconds=30.0)
 
-KNOWN: Mapping[str, HearingOptions] = {
+KNOWN: Mapping[str, AudioBudget] = {
     "gpt-4o-audio*": _GPT_AUDIO,
     "gpt-4o-mini-audio*": _GPT_AUDIO,
     "gpt-audio*": _GPT_AUDIO,
@@ -95,7 +61,7 @@ KNOWN: Mapping[str, HearingOptions] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GivenMessages:
+class GeneratorInput:
     """Messages as a generator is given them.
 
     Attributes:
@@ -114,7 +80,7 @@ class GivenMessages:
     tokens: int
 
 
-def known_hearing(model: str) -> HearingOptions | None:
+def known_budget(model: str) -> AudioBudget | None:
     """The budget of a model that is known to hear, by its name; None for any other.
 
     Args:
@@ -124,21 +90,9 @@ def known_hearing(model: str) -> HearingOptions | None:
     return next((budget for pattern, budget in KNOWN.items() if fnmatchcase(name, pattern)), None)
 
 
-def hearing_of(generator: Generator) -> HearingOptions | None:
-    """How much sound a generator is given; None if it only reads.
-
-    It is the generator's `hearing`, or the defaults for one with `audio` in its modalities that
-    does not say.
-    """
-    if "audio" not in generator.modalities:
-        return None
-    told: HearingOptions | None = getattr(generator, "hearing", None)
-    return told or HearingOptions()
-
-
-def as_given(
-    messages: Sequence[Message], options: HearingOptions | None, query: Query | None = None
-) -> GivenMessages:
+def fit_audio(
+    messages: Sequence[Message], options: AudioBudget | None, query: Query | None = None
+) -> GeneratorInput:
     """Decide what goes in as sound, and how everything else is given.
 
     A source whose clip fits goes in as sound, without its words. One whose clip does not fit, or
@@ -173,7 +127,7 @@ def as_given(
                 case TextPart():
                     parts.append(part)
         given.append(Message(message.role, tuple(parts)))
-    return GivenMessages(given, sources, question, sound.seconds, sound.tokens)
+    return GeneratorInput(given, sources, question, sound.seconds, sound.tokens)
 
 
 def contents(parts: Sequence[Part]) -> list[str | Clip]:
@@ -183,7 +137,7 @@ def contents(parts: Sequence[Part]) -> list[str | Clip]:
     follow each other are one string, as `render` joins them.
 
     Args:
-        parts: of which `as_given` has left only the clips that go in.
+        parts: of which `fit_audio` has left only the clips that go in.
 
     Raises:
         AudioError: a clip has no samples, or samples that are not finite.
@@ -230,7 +184,7 @@ class _Fitting:
     tokens: int
 
 
-def _fitting(messages: Sequence[Message], options: HearingOptions) -> _Fitting:
+def _fitting(messages: Sequence[Message], options: AudioBudget) -> _Fitting:
     """The clips that fit, one after the other: questions, the last first, then sources."""
     asked: list[tuple[tuple[int, int], Clip]] = []
     found: list[tuple[int, tuple[int, int], Clip]] = []
@@ -258,7 +212,7 @@ def _fitting(messages: Sequence[Message], options: HearingOptions) -> _Fitting:
 
 
 def _question(
-    part: QuestionPart, heard: bool, options: HearingOptions | None, query: Query | None
+    part: QuestionPart, heard: bool, options: AudioBudget | None, query: Query | None
 ) -> tuple[QuestionPart, SourceForm]:
     if heard:
         same = query is not None and query.clip is part.clip
@@ -276,7 +230,7 @@ def _question(
 
 
 def _source(
-    part: SourcePart, heard: bool, options: HearingOptions | None
+    part: SourcePart, heard: bool, options: AudioBudget | None
 ) -> tuple[SourcePart, SourceForm]:
     if heard:
         return part, "sound"

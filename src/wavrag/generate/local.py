@@ -23,10 +23,11 @@ from urllib.parse import urlsplit
 
 from wavrag import config
 from wavrag.errors import GenerationError, MissingExtraError
-from wavrag.generate.base import Ended, GenerateOptions, Message, Stream
+from wavrag.generate import base
+from wavrag.generate.base import AnswerEnd, GenerateOptions, GeneratorSpec, Message, Stream
 from wavrag.generate.fitting import fit
 from wavrag.generate.prompts import chat
-from wavrag.types import Modality, Usage
+from wavrag.types import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class LocalOptions:
     threads: int | None = None
 
 
-class LocalGenerator:
+class LocalGenerator(base.Generator):
     """Writes answers with a GGUF model, by default SmolLM2-135M-Instruct.
 
     The model is loaded at the first answer and kept until `close`. Answers that are asked for at
@@ -60,28 +61,22 @@ class LocalGenerator:
         GenerationError: there is no such file.
     """
 
-    reasons = True
-
     def __init__(self, path: str | None = None, options: LocalOptions | None = None) -> None:
         if importlib.util.find_spec("xllamacpp") is None:
             raise MissingExtraError("the generator 'local'", "local")
-        self._name = f"local:{path}" if path else "local"
         self._path = Path(path).expanduser() if path else default_model()
         if not self._path.is_file():
             raise GenerationError(f"{self._path}: there is no such file: give a GGUF model")
         self._options = options or LocalOptions()
+        name = f"local:{path}" if path else "local"
+        self._spec = GeneratorSpec(name, parallel=self._options.parallel)
         self._lock = threading.Lock()
         self._server: _Server | None = None
 
     @property
-    def name(self) -> str:
-        """As `load_generator` takes it."""
-        return self._name
-
-    @property
-    def modalities(self) -> frozenset[Modality]:
-        """Text only."""
-        return frozenset({"text"})
+    def spec(self) -> GeneratorSpec:
+        """Identity and capabilities."""
+        return self._spec
 
     def load(self) -> None:
         """Read the model now rather than at the first answer.
@@ -95,11 +90,6 @@ class LocalGenerator:
         """Free the model; a later answer loads it again."""
         with self._lock:
             self._server = None
-
-    @property
-    def parallel(self) -> int:
-        """Answers that `stream_many` writes at a time."""
-        return self._options.parallel
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
         """The answer, token by token; closing the stream stops the model.
@@ -115,8 +105,8 @@ class LocalGenerator:
 
     def stream_many(
         self, messages: Sequence[Message], options: GenerateOptions, count: int
-    ) -> Stream[tuple[int, str | Ended]]:
-        """Several answers in one batch, as `(index, piece)`; the last of an index is `Ended`.
+    ) -> Stream[tuple[int, str | AnswerEnd]]:
+        """Several answers in one batch, as `(index, piece)`; the last of an index is `AnswerEnd`.
 
         The prompt is read once, and counted with the answer that ends first. Where the context has
         no room for all answers, those that find room are written first, and then the prompt is read
@@ -133,7 +123,7 @@ class LocalGenerator:
     ) -> Generator[str, None, Usage | None]:
         usage = None
         for _, piece in self._written(messages, options, 1, wire):
-            if isinstance(piece, Ended):
+            if isinstance(piece, AnswerEnd):
                 usage = piece.usage
             else:
                 yield piece
@@ -141,14 +131,14 @@ class LocalGenerator:
 
     def _written(
         self, messages: Sequence[Message], options: GenerateOptions, count: int, wire: _Wire
-    ) -> Iterator[tuple[int, str | Ended]]:
+    ) -> Iterator[tuple[int, str | AnswerEnd]]:
         server = self._loaded()
         kept, tokens = fit(
             messages,
             lambda some: server.count(chat(some)),
             room=options.max_tokens,
             context=server.context,
-            name=self.name,
+            name=self.spec.name,
         )
         at_once = max(1, (server.context - tokens) // max(options.max_tokens, 1))
         for start in range(0, count, at_once):
@@ -212,7 +202,9 @@ class _Server:
         request = {"content": prompt, "add_special": True, "parse_special": True}
         return len(self._ask("POST", "/tokenize", request)["tokens"])
 
-    def complete(self, request: dict[str, Any], wire: _Wire) -> Iterator[tuple[int, str | Ended]]:
+    def complete(
+        self, request: dict[str, Any], wire: _Wire
+    ) -> Iterator[tuple[int, str | AnswerEnd]]:
         """Pieces of chat completions, from the server-sent events that carry them."""
         body = {**request, "stream": True}
         unread = True  # the prompt, which the completions share
@@ -231,7 +223,7 @@ class _Server:
                         told = event.get("timings", {})
                         read = told.get("prompt_n", 0) + told.get("cache_n", 0) if unread else 0
                         unread = False
-                        yield choice["index"], Ended(Usage(read, told.get("predicted_n", 0)))
+                        yield choice["index"], AnswerEnd(Usage(read, told.get("predicted_n", 0)))
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         with self._request(method, path, body) as response:

@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 from wavrag.generate.base import (
     GenerateOptions,
     Generator,
+    GeneratorSpec,
     Message,
     SourcePart,
-    Stop,
+    StopSignal,
     Stream,
 )
 from wavrag.generate.citations import attribute, parse_citations
-from wavrag.generate.hearing import HearingOptions, hearing_of
 from wavrag.generate.prompts import declines, question_of, sources_of
 from wavrag.text import sentences
-from wavrag.types import Modality, Usage
+from wavrag.types import Usage
 
 PREFIX = "map-reduce:"
 
@@ -41,7 +41,7 @@ class Partial:
     text: str
 
 
-class MapReduceGenerator:
+class MapReduceGenerator(Generator):
     """Asks a generator about each source alone, and then about what it answered.
 
     Sources from which nothing was answered are left out; if one answered, its answer stands. The
@@ -55,24 +55,10 @@ class MapReduceGenerator:
         self._generator = generator
 
     @property
-    def name(self) -> str:
-        """That of the generator, with `map-reduce:` before it, as `load_generator` takes it."""
-        return f"{PREFIX}{self._generator.name}"
-
-    @property
-    def modalities(self) -> frozenset[Modality]:
-        """Those of the generator."""
-        return self._generator.modalities
-
-    @property
-    def hearing(self) -> HearingOptions | None:
-        """How much sound the generator is given; None if it only reads."""
-        return hearing_of(self._generator)
-
-    @property
-    def endpoint(self) -> str:
-        """What an error calls it by."""
-        return str(getattr(self._generator, "endpoint", self.name))
+    def spec(self) -> GeneratorSpec:
+        """Capabilities of the generator, without batches."""
+        spec = self._generator.spec
+        return replace(spec, name=f"{PREFIX}{spec.name}", follows_instructions=False, parallel=1)
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
         """The answer in one piece, every statement with the mark of a passage that gave it.
@@ -92,9 +78,7 @@ class MapReduceGenerator:
 
     def close(self) -> None:
         """Release the generator's model, if it holds one."""
-        close = getattr(self._generator, "close", None)
-        if close is not None:
-            close()
+        self._generator.close()
 
 
 class _Calls:
@@ -108,12 +92,12 @@ class _Calls:
         self.usage: Usage | None = None
         self._generator = generator
         self._options = options
-        self._stop = Stop()
+        self._stop = StopSignal()
 
     def write(self, messages: Sequence[Message]) -> str:
         """All that the generator writes; what it has written when it is cancelled."""
         pieces = Stream.of(self._generator.stream(messages, self._options))
-        with self._stop.tells(pieces.close), closing(pieces):
+        with self._stop.notify(pieces.close), closing(pieces):
             text = "".join(pieces).strip()
         if pieces.usage is not None:
             before = self.usage or Usage(0, 0)
@@ -125,11 +109,11 @@ class _Calls:
     @property
     def cancelled(self) -> bool:
         """Whether nothing more is to be written."""
-        return self._stop.asked
+        return self._stop.is_set
 
     def cancel(self) -> None:
         """End the call that is under way, and make no more."""
-        self._stop.ask()
+        self._stop.set()
 
 
 def _pieces(messages: Sequence[Message], calls: _Calls) -> Pieces[str, None, Usage | None]:

@@ -18,10 +18,11 @@ from typing import Any
 
 from wavrag.audio import wav_bytes
 from wavrag.errors import GenerationError, MissingExtraError
-from wavrag.generate.base import GenerateOptions, Message, Stream
-from wavrag.generate.hearing import HearingOptions, as_given, contents, known_hearing
+from wavrag.generate import base
+from wavrag.generate.base import AudioBudget, GenerateOptions, GeneratorSpec, Message, Stream
+from wavrag.generate.hearing import contents, fit_audio, known_budget
 from wavrag.generate.prompts import chat
-from wavrag.types import Clip, Modality, Usage
+from wavrag.types import Clip, Usage
 
 HEARS, READS = "+audio", "+text"  # after a model's name
 _DATA_URI_HOST = "dashscope"  # Alibaba's, which takes sound as a URI
@@ -42,27 +43,25 @@ class OpenAIOptions:
     retries: int = 2
 
 
-class OpenAIGenerator:
+class OpenAIGenerator(base.Generator):
     """Writes answers through chat completions.
 
     Args:
         model: as the endpoint calls it. With `+audio` after it it is given sound, and with `+text`
             words only; otherwise a model that is known to hear is given sound.
         options: how the endpoint is called.
-        hearing: how much sound a model that hears is given; None for what is known of the model.
+        audio_budget: limits on the audio for a model that hears; by default those of its family.
 
     Raises:
         MissingExtraError: the SDK is not installed.
         GenerationError: there is no key.
     """
 
-    reasons = True
-
     def __init__(
         self,
         model: str,
         options: OpenAIOptions | None = None,
-        hearing: HearingOptions | None = None,
+        audio_budget: AudioBudget | None = None,
     ) -> None:
         if importlib.util.find_spec("openai") is None:
             raise MissingExtraError(f"the generator 'openai:{model}'", "openai")
@@ -71,30 +70,21 @@ class OpenAIGenerator:
                 f"the generator 'openai:{model}' needs a key: set OPENAI_API_KEY (to any word for"
                 " a server that asks for none), and OPENAI_BASE_URL for a server of your own"
             )
-        self._spec = model
+        self._name = f"openai:{model}"
         self._model = model.removesuffix(HEARS).removesuffix(READS)
         if not self._model:
             raise GenerationError(f"the generator 'openai:{model}' lacks the name of a model")
         self._options = options or OpenAIOptions()
-        budget = hearing or known_hearing(self._model)
+        budget = audio_budget or known_budget(self._model)
         if model.endswith(HEARS):
-            budget = budget or HearingOptions()
-        self.hearing = None if model.endswith(READS) else budget
+            budget = budget or AudioBudget()
+        self._audio_budget = None if model.endswith(READS) else budget
 
     @property
-    def name(self) -> str:
-        """As `load_generator` takes it."""
-        return f"openai:{self._spec}"
-
-    @property
-    def modalities(self) -> frozenset[Modality]:
-        """Text, and audio for a model that hears."""
-        return frozenset({"text"} if self.hearing is None else {"text", "audio"})
-
-    @property
-    def endpoint(self) -> str:
-        """Address that is called."""
-        return os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+    def spec(self) -> GeneratorSpec:
+        """Identity and capabilities; the endpoint is read from the environment on every call."""
+        endpoint = os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+        return GeneratorSpec(self._name, audio_budget=self._audio_budget, endpoint=endpoint)
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
         """The answer as the endpoint sends it; closing the stream closes the connection.
@@ -116,12 +106,12 @@ class OpenAIGenerator:
             yield piece
         if not written and call.reason not in (None, "stop"):
             raise GenerationError(
-                f"{self.endpoint}/: {self._model} wrote nothing ({call.reason}): allow more"
+                f"{self.spec.endpoint}/: {self._model} wrote nothing ({call.reason}): allow more"
                 " tokens, or ask another model"
             )
         if written and call.reason is None:
             raise GenerationError(
-                f"{self.endpoint}/: it broke off in the middle of the answer: ask again"
+                f"{self.spec.endpoint}/: it broke off in the middle of the answer: ask again"
             )
         return call.usage
 
@@ -146,7 +136,7 @@ class OpenAIGenerator:
             raise GenerationError(self._explain(error)) from error
         except (ValueError, TypeError, AttributeError) as error:  # events of another shape
             raise GenerationError(
-                f"{self.endpoint}/: it sends what is no chat completion: correct OPENAI_BASE_URL,"
+                f"{self.spec.endpoint}/: it sends no chat completion: correct OPENAI_BASE_URL,"
                 f" or use another server ({error})"
             ) from error
 
@@ -161,7 +151,7 @@ class OpenAIGenerator:
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        if self.hearing is not None:
+        if self._audio_budget is not None:
             request["modalities"] = ["text"]  # of the answer; some models would speak it, too
         if options.seed is not None:
             request["seed"] = options.seed
@@ -171,12 +161,12 @@ class OpenAIGenerator:
 
     def _chat(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         """The messages, with sound in them for a model that hears."""
-        if self.hearing is None:
+        if self._audio_budget is None:
             return chat(messages)
         # Alibaba's server wants a URI where others want its data alone.
-        before = "data:;base64," if _DATA_URI_HOST in self.endpoint else ""
+        before = "data:;base64," if _DATA_URI_HOST in self.spec.endpoint else ""
         made: list[dict[str, Any]] = []
-        for message in as_given(messages, self.hearing).messages:
+        for message in fit_audio(messages, self._audio_budget).messages:
             parts = contents(message.parts)
             match parts:
                 case [str() as words]:
@@ -189,7 +179,7 @@ class OpenAIGenerator:
     def _explain(self, error: Exception) -> str:
         import openai
 
-        url = f"{self.endpoint}/"
+        url = f"{self.spec.endpoint}/"
         match error:
             case openai.APITimeoutError():
                 remedy = "it did not answer in time: ask again, or use a faster model"
@@ -206,7 +196,7 @@ class OpenAIGenerator:
                 remedy = "it allows no more requests: wait, or raise the limit of the account"
             case openai.APIStatusError():
                 remedy = f"it refuses the request with status {error.status_code}"
-                if self.hearing is not None:
+                if self._audio_budget is not None:
                     remedy += (
                         f", perhaps for the sound in it, or because there is none: openai:"
                         f"{self._model}{READS} is given words only"

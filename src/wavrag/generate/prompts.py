@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from wavrag.errors import GenerationError
 from wavrag.generate.base import Message, Part, QuestionPart, SourcePart, TextPart
-from wavrag.types import Clip, Hit, Passage, Turn
+from wavrag.types import Clip, HistoryTurn, Hit, Passage
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def answer_messages(
     clips: Sequence[Clip | None] | None = None,
     *,
     facts: Sequence[str] | None = None,
-    history: Sequence[Turn] = (),
+    history: Sequence[HistoryTurn] = (),
 ) -> list[Message]:
     """What to send to a generator: earlier turns, the sources, the instruction and the question.
 

@@ -11,11 +11,19 @@ from pathlib import Path
 from typing import Literal
 
 from wavrag.errors import GenerationError, MissingExtraError
-from wavrag.generate.base import Ended, GenerateOptions, Message, Stream
+from wavrag.generate import base
+from wavrag.generate.base import (
+    AnswerEnd,
+    AudioBudget,
+    GenerateOptions,
+    GeneratorSpec,
+    Message,
+    Stream,
+)
 from wavrag.generate.fitting import fit
-from wavrag.generate.hearing import QWEN2_AUDIO, HearingOptions, as_given
+from wavrag.generate.hearing import QWEN2_AUDIO, fit_audio
 from wavrag.generate.qwen2_network import Network
-from wavrag.types import Modality, Usage
+from wavrag.types import Usage
 
 PREFIX = "qwen2-audio:"
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
@@ -36,7 +44,7 @@ class Qwen2AudioOptions:
     parallel: int = 8
 
 
-class Qwen2AudioGenerator:
+class Qwen2AudioGenerator(base.Generator):
     """Writes answers with a Qwen2-Audio, which is given sound.
 
     The weights are read at the first answer and kept until `close`. Sampling goes by temperature
@@ -45,20 +53,18 @@ class Qwen2AudioGenerator:
     Args:
         place: folder, or ORG/NAME on the hub.
         options: how to run it.
-        hearing: how much sound it is given.
+        audio_budget: limits on the audio that it is given.
 
     Raises:
         MissingExtraError: transformers or torch is not installed.
         GenerationError: there is no such folder.
     """
 
-    reasons = True
-
     def __init__(
         self,
         place: str | Path,
         options: Qwen2AudioOptions | None = None,
-        hearing: HearingOptions = QWEN2_AUDIO,
+        audio_budget: AudioBudget = QWEN2_AUDIO,
     ) -> None:
         if not all(map(importlib.util.find_spec, ("torch", "transformers"))):
             raise MissingExtraError(f"the generator '{PREFIX}{place}'", "models")
@@ -68,27 +74,18 @@ class Qwen2AudioGenerator:
                 f"{folder}: there is no such folder: give one with a Qwen2-Audio, or ORG/NAME of"
                 " one on the hub"
             )
-        self.hearing = hearing
-        self._name = f"{PREFIX}{place}"
         self._place = str(folder) if folder.is_dir() else str(place)
         self._options = options or Qwen2AudioOptions()
+        self._spec = GeneratorSpec(
+            f"{PREFIX}{place}", parallel=self._options.parallel, audio_budget=audio_budget
+        )
         self._lock = threading.Lock()
         self._network: Network | None = None
 
     @property
-    def name(self) -> str:
-        """As `load_generator` takes it."""
-        return self._name
-
-    @property
-    def modalities(self) -> frozenset[Modality]:
-        """Text and audio."""
-        return frozenset({"text", "audio"})
-
-    @property
-    def parallel(self) -> int:
-        """Answers that `stream_many` writes at a time."""
-        return self._options.parallel
+    def spec(self) -> GeneratorSpec:
+        """Identity and capabilities."""
+        return self._spec
 
     def load(self) -> None:
         """Read the weights now rather than at the first answer.
@@ -118,8 +115,8 @@ class Qwen2AudioGenerator:
 
     def stream_many(
         self, messages: Sequence[Message], options: GenerateOptions, count: int
-    ) -> Stream[tuple[int, str | Ended]]:
-        """Several answers in batches, as `(index, piece)`; the last of an index is `Ended`.
+    ) -> Stream[tuple[int, str | AnswerEnd]]:
+        """Several answers in batches, as `(index, piece)`; the last of an index is `AnswerEnd`.
 
         The prompt is read, and its sound heard, once a batch, and counted with the answer that ends
         first. The seed of an answer is `options.seed` plus its index.
@@ -136,7 +133,7 @@ class Qwen2AudioGenerator:
     ) -> Generator[str, None, Usage | None]:
         usage = None
         for _, piece in self._written(messages, options, 1, stop):
-            if isinstance(piece, Ended):
+            if isinstance(piece, AnswerEnd):
                 usage = piece.usage
             else:
                 yield piece
@@ -148,19 +145,20 @@ class Qwen2AudioGenerator:
         options: GenerateOptions,
         count: int,
         stop: threading.Event,
-    ) -> Iterator[tuple[int, str | Ended]]:
+    ) -> Iterator[tuple[int, str | AnswerEnd]]:
         network = self._loaded()
-        given = as_given(messages, self.hearing).messages
+        given = fit_audio(messages, self.spec.audio_budget).messages
         kept, _ = fit(
             given,
             lambda some: int(network.read(some)["input_ids"].shape[1]),
             room=options.max_tokens,
             context=network.context,
-            name=self.name,
+            name=self.spec.name,
         )
         prompt = network.read(kept)
-        for start in range(0, count, self.parallel):
-            indices = range(start, min(start + self.parallel, count))
+        batch = self.spec.parallel
+        for start in range(0, count, batch):
+            indices = range(start, min(start + batch, count))
             yield from network.write(prompt, options, indices, stop)
 
     def _loaded(self) -> Network:

@@ -13,7 +13,7 @@ from typing import Any
 
 from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import GenerationError
-from wavrag.generate.base import Ended, GenerateOptions, Message
+from wavrag.generate.base import AnswerEnd, GenerateOptions, Message
 from wavrag.generate.hearing import contents
 from wavrag.generate.pieces import Pieces
 from wavrag.types import Clip, Usage
@@ -100,8 +100,8 @@ class Network:
 
     def write(
         self, prompt: Any, options: GenerateOptions, indices: Sequence[int], stop: threading.Event
-    ) -> Iterator[tuple[int, str | Ended]]:
-        """Answers to one prompt, each a token at a time; the last of an index is `Ended`.
+    ) -> Iterator[tuple[int, str | AnswerEnd]]:
+        """Answers to one prompt, each a token at a time; the last of an index is `AnswerEnd`.
 
         Args:
             prompt: as `read` gives it.
@@ -125,7 +125,7 @@ class Network:
                 if piece := answer.take(token):
                     yield answer.index, piece
                 if answer.ended:
-                    yield answer.index, Ended(Usage(unread, answer.written))
+                    yield answer.index, AnswerEnd(Usage(unread, answer.written))
                     unread = 0
                 if stop.is_set():
                     return
@@ -165,7 +165,7 @@ class Network:
             raise GenerationError(
                 f"{clip.source}: it lasts {clip.duration:.1f} s, and {self._place} hears"
                 f" {self._hears / SAMPLE_RATE:g} s at a time: allow no longer max_clip_seconds"
-                " in its HearingOptions"
+                " in its AudioBudget"
             )
         return clip
 

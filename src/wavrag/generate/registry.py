@@ -69,7 +69,7 @@ def _map_reduce(spec: str) -> Generator:
     from wavrag.generate.map_reduce import MapReduceGenerator
 
     generator = load_generator(spec)
-    if getattr(generator, "quotes", False):
+    if generator.spec.quotes:
         raise GenerationError(
             f"the generator {spec!r} quotes, and weighs its sources together: map-reduce takes one"
             " that writes, such as map-reduce:local"

@@ -18,7 +18,7 @@ from wavrag.live.options import LiveOptions
 from wavrag.live.scheduler import Scheduler
 from wavrag.live.turn import LiveTurn
 from wavrag.rag import WavRAG
-from wavrag.types import Turn
+from wavrag.types import HistoryTurn
 
 
 class AsyncLiveTurn:
@@ -39,7 +39,7 @@ class AsyncLiveTurn:
         options: LiveOptions | None = None,
         *,
         scheduler: Scheduler,
-        history: Sequence[Turn] = (),
+        history: Sequence[HistoryTurn] = (),
         **keywords: Any,
     ) -> None:
         """Listen to a speaker and search a knowledge base.

@@ -32,7 +32,7 @@ from wavrag.live.searches import Search, Searches, error_message
 from wavrag.live.stability import StabilityTrack
 from wavrag.live.voice import VoiceTrack
 from wavrag.rag import WavRAG
-from wavrag.types import Answer, Turn
+from wavrag.types import Answer, HistoryTurn
 
 HISTORY_TURNS = 16  # memory bound; `AnswerOptions.history` decides how many a prompt uses
 
@@ -90,7 +90,7 @@ class Outcomes:
     ) -> None:
         """Report events to `emit`, and None if a turn is over without a last event."""
         self.open_turns: list[TurnState] = []
-        self.history: list[Turn] = []
+        self.history: list[HistoryTurn] = []
         self._rag = rag
         self._options = options
         self._scheduler = scheduler
@@ -268,7 +268,7 @@ class Outcomes:
             return
         self._close_turn(turn)
         if isinstance(output, Answer):
-            self.history = [*self.history, output.turn][-HISTORY_TURNS:]
+            self.history = [*self.history, output.history_turn][-HISTORY_TURNS:]
             self._emit(CompleteAnswer(turn.number, at_ms, output, job.early))
         else:
             self._emit(Failed(turn.number, at_ms, "answer", error_message(output)))

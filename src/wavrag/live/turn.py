@@ -21,7 +21,7 @@ from wavrag.live.scheduler import Scheduler
 from wavrag.live.searches import Search, Searches
 from wavrag.live.voice import VoiceTrack, frames_of
 from wavrag.rag import WavRAG
-from wavrag.types import Float32, Turn
+from wavrag.types import Float32, HistoryTurn
 
 VoiceDetector: TypeAlias = Callable[[Float32], float]  # 512 samples at 16 kHz -> P(speech)
 
@@ -48,7 +48,7 @@ class LiveTurn(Closing):
         options: LiveOptions | None = None,
         *,
         scheduler: Scheduler | None = None,
-        history: Sequence[Turn] = (),
+        history: Sequence[HistoryTurn] = (),
         on_ready: Callable[[], None] | None = None,
         voice: VoiceDetector | None = None,
         clock: Callable[[], float] = time.perf_counter,
@@ -190,7 +190,7 @@ class LiveTurn(Closing):
             return self._turn is None and not self._outcomes.open_turns
 
     @property
-    def history(self) -> list[Turn]:
+    def history(self) -> list[HistoryTurn]:
         """The conversation so far."""
         with self._changed:
             return list(self._outcomes.history)

@@ -22,10 +22,10 @@ from wavrag.answer import (
 )
 from wavrag.closing import Closing
 from wavrag.embed import Embedder
-from wavrag.generate import GenerateOptions, Stop, load_generator
+from wavrag.generate import GenerateOptions, StopSignal, load_generator
 from wavrag.kb import AddReport, KnowledgeBase, ProgressSink, Retrieval, find_files
 from wavrag.rag.question import Question, as_query
-from wavrag.types import Answer, Document, Hit, Metadata, Turn
+from wavrag.types import Answer, Document, HistoryTurn, Hit, Metadata
 
 
 class WavRAG(Closing):
@@ -113,7 +113,7 @@ class WavRAG(Closing):
         options: GenerateOptions | None = None,
         reasoning: ReasoningOptions | None = None,
         on_path: PathSink | None = None,
-        history: Sequence[Turn] = (),
+        history: Sequence[HistoryTurn] = (),
     ) -> Answer:
         """Answer a question from the knowledge base, with citations.
 
@@ -147,7 +147,7 @@ class WavRAG(Closing):
         options: GenerateOptions | None = None,
         reasoning: ReasoningOptions | None = None,
         on_path: PathSink | None = None,
-        history: Sequence[Turn] = (),
+        history: Sequence[HistoryTurn] = (),
         retrieval: Retrieval | None = None,
     ) -> AnswerStream:
         """Like `ask`, with the answer in pieces as it is written; in one piece after reasoning.
@@ -168,7 +168,7 @@ class WavRAG(Closing):
             reasoning,
             tuple(history),
             on_path,
-            Stop(),
+            StopSignal(),
             retrieval,
         )
         answering = AnswerPipeline(self.kb, self.generator, self.options)
@@ -177,6 +177,4 @@ class WavRAG(Closing):
     def close(self) -> None:
         """Release what is held, the generator's model too."""
         self.kb.close()
-        close = getattr(self.generator, "close", None)
-        if close is not None:
-            close()
+        self.generator.close()

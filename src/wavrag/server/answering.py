@@ -54,7 +54,7 @@ async def written(room: Room, begin: Callable[[], AnswerStream]) -> AsyncGenerat
 
         def work() -> None:
             try:
-                put(stream.found)
+                put(stream.retrieval)
                 for piece in stream:
                     put(piece)
                 put(stream.answer)

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from wavrag.answer import RetrievalResult, reasons
+from wavrag.answer import RetrievalResult
 from wavrag.errors import InputError, WavRAGError
 from wavrag.server.answering import Event, EventStream, sse, until_gone, whole, written
 from wavrag.server.bodies import (
@@ -77,9 +77,10 @@ async def ask(request: Request, room: Shared) -> Response:
     """An answer with citations; closing the connection ends the writing."""
     asked, query = await read_question(request, AskRequest)
     reasoning = asked.reasoning()
-    if reasoning is not None and not reasons(room.rag.generator):
+    if reasoning is not None and not room.rag.generator.spec.follows_instructions:
         raise InputError(
-            f"the generator {room.rag.generator.name} does not reason: leave think and paths out"
+            f"the generator {room.rag.generator.spec.name} does not reason: leave think and paths"
+            " out"
         )
     begin = partial(
         room.rag.stream,

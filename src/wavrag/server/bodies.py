@@ -18,7 +18,7 @@ from wavrag.generate import GenerateOptions
 from wavrag.server.problems import RequestError
 from wavrag.server.receive import received
 from wavrag.server.room import Room, room_of
-from wavrag.types import Clip, Query, Turn
+from wavrag.types import Clip, HistoryTurn, Query
 
 LONGEST_TEXT = 20_000  # characters of a question
 LONGEST_IN_URL = 1_500  # characters: two of them, escaped, fit in the 64 KiB of a request's head
@@ -42,9 +42,9 @@ class Said(Strict):
     question: Words = Field(description="in words")
     answer: Words = Field("", description="its text; empty if nothing was found")
 
-    def turn(self) -> Turn:
+    def turn(self) -> HistoryTurn:
         """As generators and the search take it."""
-        return Turn(self.question, self.answer)
+        return HistoryTurn(self.question, self.answer)
 
 
 class InputAudio(BaseModel):

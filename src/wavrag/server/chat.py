@@ -27,7 +27,7 @@ from wavrag.server.problems import RequestError, message_of, problem, status_of
 from wavrag.server.room import Room, room_of
 from wavrag.server.shapes import CompletionShape, problems
 from wavrag.shapes import AnswerShape
-from wavrag.types import Answer, Query, Turn
+from wavrag.types import Answer, HistoryTurn, Query
 
 MOST_MESSAGES = 200
 
@@ -132,18 +132,18 @@ async def _query(body: ChatRequest, room: Room) -> Query:
     return Query(text, clip, body.where)
 
 
-def _history(messages: Sequence[ChatMessage]) -> list[Turn]:
+def _history(messages: Sequence[ChatMessage]) -> list[HistoryTurn]:
     """What was asked and answered before; instructions and words without a question are left out.
 
     A turn that was asked in sound alone has no words, and is left out, too.
     """
-    turns: list[Turn] = []
+    turns: list[HistoryTurn] = []
     asked: str | None = None
     for message in messages:
         if message.role == "user":
             asked = message.words.strip() or None
         elif message.role == "assistant" and asked is not None:
-            turns.append(Turn(asked, message.words))
+            turns.append(HistoryTurn(asked, message.words))
             asked = None
     return turns
 

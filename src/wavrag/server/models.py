@@ -23,7 +23,7 @@ async def models(room: Annotated[Room, Depends(room_of)]) -> Response:
     """Names for `/v1/chat/completions`, `/v1/embeddings` and, where there is a voice, speech."""
     spec = room.rag.kb.embedder.spec
     listed = [
-        _entry(CHAT, root=room.rag.generator.name),
+        _entry(CHAT, root=room.rag.generator.spec.name),
         _entry(spec.name, root=spec.revision, modalities=sorted(spec.modalities), dim=spec.dim),
     ]
     voice = room.voice

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from wavrag.generate import (
-    Ended,
+    AnswerEnd,
     GenerateOptions,
     Generator,
     Message,
@@ -55,11 +55,11 @@ class GeneratorConformance:
 
     def test_satisfies_the_protocol(self, generator: Generator) -> None:
         assert isinstance(generator, Generator)
-        assert generator.name
+        assert generator.spec.name
 
     def test_modalities_are_known_and_hold_text(self, generator: Generator) -> None:
-        assert "text" in generator.modalities
-        assert generator.modalities <= {"text", "audio"}
+        assert "text" in generator.spec.modalities
+        assert generator.spec.modalities <= {"text", "audio"}
 
     def test_a_supported_question_is_answered_in_strings(
         self, generator: Generator, messages: list[Message]
@@ -72,7 +72,7 @@ class GeneratorConformance:
         self, generator: Generator, messages: list[Message]
     ) -> None:
         if not self.cites:
-            pytest.skip(f"{generator.name} cannot be relied on for citation marks")
+            pytest.skip(f"{generator.spec.name} cannot be relied on for citation marks")
         sources = sources_of(messages)
         cited = parse_citations("".join(generator.stream(messages, OPTIONS)), sources)
         assert cited.invented == 0
@@ -121,7 +121,7 @@ class GeneratorConformance:
         before, written, told = stream.usage, list(stream), stream.usage
         assert before is None
         if told is None:
-            pytest.skip(f"{generator.name} tells no tokens")
+            pytest.skip(f"{generator.spec.name} tells no tokens")
         assert told.input > 0
         assert 0 < told.output <= OPTIONS.max_tokens
         assert len(written) <= told.output
@@ -129,14 +129,11 @@ class GeneratorConformance:
     def test_a_batch_writes_what_single_streams_write(
         self, generator: Generator, messages: list[Message]
     ) -> None:
-        many = getattr(generator, "stream_many", None)
-        if many is None:
-            pytest.skip(f"{generator.name} writes one answer at a time")
         written: dict[int, str] = {}
         ended: list[int] = []
-        for index, piece in many(messages, OPTIONS, 2):
+        for index, piece in generator.stream_many(messages, OPTIONS, 2):
             assert index not in ended
-            if isinstance(piece, Ended):
+            if isinstance(piece, AnswerEnd):
                 ended.append(index)
             else:
                 written[index] = written.get(index, "") + piece

@@ -11,7 +11,7 @@ const named = (passage) => [passage.title, locationOf(passage)].filter(Boolean).
 /** What to do when there is no answer. */
 function nothing(answer, isEmpty) {
   if (isEmpty) return ["Your library is empty. ", h("a", { href: "#library" }, "Add files"), ", then ask again."];
-  if (answer.hits.length || answer.abstained) return ["Your files do not answer this. Try other words, or add a file about it."];
+  if (answer.hits.length || answer.abstention) return ["Your files do not answer this. Try other words, or add a file about it."];
   return ["Nothing was found. Try other words, or ask in everything."];
 }
 
