@@ -22,9 +22,8 @@ import numpy as np
 
 from wavrag import load_embedder
 from wavrag.errors import WavRAGError
-from wavrag.evaluate.wer import edit_distance
 from wavrag.speech import ENGINES, Engine, Style, best_engine, speak
-from wavrag.text import read, sentences
+from wavrag.text import edit_distance, read, sentences
 from wavrag.types import EmbedInput
 
 STYLES = {

@@ -296,8 +296,8 @@ def _spoken_squad(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     sound = folder / "Spoken-SQuAD_audio" / "train_wav"
     for name, value in {"0_0_0": 3, "0_0_1": 5, "0_1_0": 7, "0_1_2": 8, "0_2_0": 9}.items():
         wav(sound / f"{name}.wav", value, frames=2)
-    first = Content(audio=wav_bytes([3, 3, 5, 5]), said="The lake is deep. It is long.")
-    last = Content(audio=wav_bytes([9, 9]), said="The shore is steep.")
+    first = Content(audio=wav_bytes([3, 3, 5, 5]), transcript="The lake is deep. It is long.")
+    last = Content(audio=wav_bytes([9, 9]), transcript="The shore is steep.")
     records = [
         TrainingRecord(
             f"spoken-squad/{id}", Content(text=question), (passage,), source="spoken-squad"
@@ -337,7 +337,7 @@ def _heysquad(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     records = [
         TrainingRecord(
             f"heysquad/{id}",
-            Content(audio=wav_bytes([value]), said=f"Question {id}?"),
+            Content(audio=wav_bytes([value]), transcript=f"Question {id}?"),
             words("The lake is deep."),
             source="heysquad",
         )
@@ -385,8 +385,8 @@ def _slue(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
         "answer_spans",
     )
     rows = [
-        [id, f'"{id}?', f"{id} asked", "s", "Über uns_0", "D.", said, "t", "[]"]
-        for id, said in (("squad-1", "über uns"), ("nq-2", "über uns"), ("trec-3", ""))
+        [id, f'"{id}?', f"{id} asked", "s", "Über uns_0", "D.", transcript, "t", "[]"]
+        for id, transcript in (("squad-1", "über uns"), ("nq-2", "über uns"), ("trec-3", ""))
     ]
     # No quoting: a double quote is a character as any other.
     path = put(
@@ -395,13 +395,13 @@ def _slue(folder: Path) -> tuple[list[TrainingRecord], list[str]]:
     )
     document = wav(folder / "fine-tune" / "document" / "Über uns_0.wav")
     records = []
-    for id, said in (("squad-1", "über uns"), ("trec-3", "D.")):
+    for id, transcript in (("squad-1", "über uns"), ("trec-3", "D.")):
         question = wav(folder / "fine-tune" / "question" / f"{id}.wav")
         records.append(
             TrainingRecord(
                 f"slue-sqa-5/{id}",
-                Content(audio=question, said=f"{id} asked"),
-                (Content(audio=document, said=said),),
+                Content(audio=question, transcript=f"{id} asked"),
+                (Content(audio=document, transcript=transcript),),
                 source="slue-sqa-5",
             )
         )

@@ -28,10 +28,10 @@ from dataset_fixtures import (
 from wavrag.audio import load
 from wavrag.data.datasets import (
     DATASETS,
-    from_datasets,
     noise_files,
     noise_stream,
     read_dataset,
+    read_dataset_rows,
     store_sounds,
 )
 from wavrag.data.records import Content, TrainingRecord, read_records, write_records
@@ -57,7 +57,7 @@ def test_every_data_set_has_a_miniature() -> None:
 def test_it_is_read_and_what_is_broken_is_told(mini: Miniature, folder: Path) -> None:
     records, notes = mini.write(folder)
     told: list[str] = []
-    assert list(read_dataset(mini.name, folder, note=told.append)) == records
+    assert list(read_dataset(mini.name, folder, on_note=told.append)) == records
     assert told == notes
     assert {record.direction for record in records} == set(mini.directions)
     assert {record.source for record in records} == {mini.name}
@@ -127,7 +127,7 @@ def test_records_of_files_go_into_a_file_of_records(name: str, folder: Path) -> 
     mini = next(mini for mini in MINIATURES if mini.name == name)
     records, _ = mini.write(folder)
     path = folder / "records.jsonl"
-    write_records(path, read_dataset(name, folder, note=lambda message: None))
+    write_records(path, read_dataset(name, folder, on_note=lambda message: None))
     assert list(read_records(path)) == records
 
 
@@ -137,7 +137,7 @@ def test_sound_in_memory_is_stored_once_for_a_file_of_records(folder: Path) -> N
     write_records(path, store_sounds(records, sounds))
     first, second, third = (record.positives[0] for record in read_records(path))
     assert first == second != third
-    assert first.said == "The lake is deep. It is long."
+    assert first.transcript == "The lake is deep. It is long."
     assert Path(str(first.audio)).read_bytes() == records[0].positives[0].audio
     assert sorted(file.suffix for file in sounds.rglob("*.*")) == [".wav", ".wav"]
     assert load(str(third.audio)).samples.size == 2
@@ -150,7 +150,7 @@ def test_squad_2_leaves_out_what_has_no_answer(folder: Path) -> None:
     first["is_impossible"] = False
     path = put_json(folder / "dev-v2.0.json", document)
     told: list[str] = []
-    records = list(read_dataset("squad", folder, split="dev", note=told.append))
+    records = list(read_dataset("squad", folder, split="dev", on_note=told.append))
     assert [record.id for record in records] == ["squad/q1", "squad/q3"]
     assert told == [f"{path}: questions without an answer: 1 left out"]
 
@@ -163,7 +163,7 @@ def test_a_broken_article_or_paragraph_does_not_move_the_numbers(folder: Path) -
     path = put_json(folder / "spoken_test-v1.1.json", document)
     wav(folder / "dev_wav" / "1_2_0.wav", 4, frames=3)
     told: list[str] = []
-    (record,) = read_dataset("spoken-squad", folder, split="test", note=told.append)
+    (record,) = read_dataset("spoken-squad", folder, split="test", on_note=told.append)
     assert record.positives[0].audio == wav_bytes([4, 4, 4])
     assert told == [
         f"{path}: record 1 (Empty): no key 'paragraphs'",
@@ -174,7 +174,7 @@ def test_a_broken_article_or_paragraph_does_not_move_the_numbers(folder: Path) -
 def test_spoken_squad_without_recordings_is_the_recognised_text(folder: Path) -> None:
     put_json(folder / "spoken_test-v1.1_WER54.json", squad_document())
     told: list[str] = []
-    records = list(read_dataset("spoken-squad", folder, split="test-wer54", note=told.append))
+    records = list(read_dataset("spoken-squad", folder, split="test-wer54", on_note=told.append))
     assert records[0] == TrainingRecord(
         "spoken-squad/q1",
         Content(text="How deep?"),
@@ -194,7 +194,7 @@ def test_a_passage_without_a_first_sentence_breaks_only_its_questions(
     if content is not None:
         broken.write_bytes(content)
     told: list[str] = []
-    records = list(read_dataset("spoken-squad", folder, split="test", note=told.append))
+    records = list(read_dataset("spoken-squad", folder, split="test", on_note=told.append))
     assert [record.id for record in records] == ["spoken-squad/q3"]
     assert f"question q1: {broken} cannot be read: " in told[0]
 
@@ -205,7 +205,7 @@ def test_sentences_of_different_rates_are_not_joined(folder: Path) -> None:
     wav(folder / "dev_wav" / "0_0_1.wav", rate=8_000)
     wav(folder / "dev_wav" / "0_2_0.wav")
     told: list[str] = []
-    records = list(read_dataset("spoken-squad", folder, split="test", note=told.append))
+    records = list(read_dataset("spoken-squad", folder, split="test", on_note=told.append))
     assert [record.id for record in records] == ["spoken-squad/q3"]
     assert "0_0_1.wav has another rate or number of channels than" in told[0]
 
@@ -258,7 +258,7 @@ def test_triples_of_ms_marco_give_negatives(folder: Path) -> None:
     triples = [f"5\t0\t{number}" for number in range(1, count)] + ["5\t1\t2", "6\t3\t4"]
     put(folder / "qidpidtriples.train.full.2.tsv", "\n".join(triples) + "\n")
     told: list[str] = []
-    five, six = read_dataset("msmarco", folder, note=told.append)
+    five, six = read_dataset("msmarco", folder, on_note=told.append)
     assert five.positives == words("passage 0", "passage 1")
     # Passages 2 to 19 are negatives, 1 is a positive; the first sixteen are taken.
     assert five.negatives == words(*(f"passage {number}" for number in range(2, 18)))
@@ -271,7 +271,7 @@ def test_passages_that_are_judged_not_relevant_are_no_positives(folder: Path) ->
     put(folder / "queries.dev.tsv", "5\tfive\n6\tsix\n")
     path = put(folder / "qrels.dev.small.tsv", "5\t0\t0\t0\n5\t0\t1\t1\n6\t0\t1\t0\n")
     told: list[str] = []
-    (record,) = read_dataset("msmarco", folder, split="dev", note=told.append)
+    (record,) = read_dataset("msmarco", folder, split="dev", on_note=told.append)
     assert record.positives == words("B")
     assert told == [f"{path}: queries without a relevant passage: 1 left out"]
 
@@ -280,7 +280,7 @@ def test_a_json_document_that_breaks_off_gives_what_is_whole(folder: Path) -> No
     path = put_json(folder / "hotpot_train_v1.1.json", hotpotqa_rows())
     path.write_text(path.read_text("utf-8")[:-20], encoding="utf-8")
     told: list[str] = []
-    records = list(read_dataset("hotpotqa", folder, note=told.append))
+    records = list(read_dataset("hotpotqa", folder, on_note=told.append))
     assert records == hotpotqa_records()[:1]
     assert told[-1].startswith(f"{path}: cannot be read after record 2: ")
 
@@ -313,7 +313,7 @@ def test_names_that_lead_out_of_the_folder_are_not_followed(folder: Path) -> Non
 def test_a_table_of_another_kind_is_told(folder: Path) -> None:
     path = put(folder / "train.csv", "id,caption\n1,A\n")
     with pytest.raises(InputError) as error:
-        list(read_dataset("audiocaps", folder, note=print))
+        list(read_dataset("audiocaps", folder, on_note=print))
     assert str(error.value) == f"{path}:1: no column 'audiocap_id': is it another file?"
 
 
@@ -323,7 +323,7 @@ def test_bytes_that_are_not_utf_8_break_only_their_line(folder: Path) -> None:
     path = folder / "eli5-dev-kilt.jsonl"
     path.write_bytes(b"\n".join(lines))
     told: list[str] = []
-    assert len(list(read_dataset("eli5", folder, split="dev", note=told.append))) == 2
+    assert len(list(read_dataset("eli5", folder, split="dev", on_note=told.append))) == 2
     assert told == [f"{path}:2: not UTF-8"]
 
 
@@ -334,7 +334,7 @@ def test_an_open_quote_does_not_swallow_a_table(folder: Path) -> None:
     whole.insert(1, '1\t1\t0\t"Open\tquote\t1\n')
     path = put(folder / "quora_duplicate_questions.tsv", header + "".join(whole))
     told: list[str] = []
-    records = list(read_dataset("quora", folder, note=told.append))
+    records = list(read_dataset("quora", folder, on_note=told.append))
     assert records[-1].id == "quora/9999"
     assert told == [f"{path}:3: field larger than field limit (131072)"]
 
@@ -358,7 +358,7 @@ def test_values_of_another_type_break_only_their_record(name: str, row: Any, fol
     }[name]
     put_json(folder / document, {under: [row, row]} if under else [row, row])
     told: list[str] = []
-    assert list(read_dataset(name, folder, note=told.append)) == []
+    assert list(read_dataset(name, folder, on_note=told.append)) == []
     assert told
 
 
@@ -369,7 +369,9 @@ def test_rows_of_the_datasets_library() -> None:
         for answers in ({"text": ["a"], "answer_start": [0]}, {"text": [], "answer_start": []})
     ]
     told: list[str] = []
-    records = list(from_datasets("squad", datasets.Dataset.from_list(rows), note=told.append))
+    records = list(
+        read_dataset_rows("squad", datasets.Dataset.from_list(rows), on_note=told.append)
+    )
     assert records == [TrainingRecord("squad/q1", Content(text="Q?"), words("C"), source="squad")]
     assert told == ["squad: rows without an answer: 1 left out"]
 
@@ -392,13 +394,13 @@ def test_sound_of_the_datasets_library_stays_encoded(folder: Path) -> None:
         table = table.cast_column(column, datasets.Audio())
     expected = TrainingRecord(
         "slue-sqa-5/nq-1",
-        Content(audio=asked, said="who"),
-        (Content(audio=answered, said="He."),),
+        Content(audio=asked, transcript="who"),
+        (Content(audio=answered, transcript="He."),),
         source="slue-sqa-5",
     )
-    assert list(from_datasets("slue-sqa-5", table)) == [expected]
-    assert list(from_datasets("slue-sqa-5", table.to_iterable_dataset())) == [expected]
-    assert list(from_datasets("slue-sqa-5", rows)) == [expected]
+    assert list(read_dataset_rows("slue-sqa-5", table)) == [expected]
+    assert list(read_dataset_rows("slue-sqa-5", table.to_iterable_dataset())) == [expected]
+    assert list(read_dataset_rows("slue-sqa-5", rows)) == [expected]
 
 
 def test_rows_that_differ_from_the_files() -> None:
@@ -418,11 +420,11 @@ def test_rows_that_differ_from_the_files() -> None:
         for row in hotpotqa_rows()
     ]
     told: list[str] = []
-    assert list(from_datasets("hotpotqa", hotpot, note=told.append)) == hotpotqa_records()
+    assert list(read_dataset_rows("hotpotqa", hotpot, on_note=told.append)) == hotpotqa_records()
     assert told == ["hotpotqa: row 2: a supporting paragraph is not in the context"]
 
     pair = {"questions": {"id": [1, 2], "text": ["Why?", "For what?"]}, "is_duplicate": True}
-    assert list(from_datasets("quora", [pair, pair | {"is_duplicate": False}])) == [
+    assert list(read_dataset_rows("quora", [pair, pair | {"is_duplicate": False}])) == [
         TrainingRecord("quora/1-2", Content(text="Why?"), words("For what?"), source="quora")
     ]
 
@@ -433,7 +435,7 @@ def test_rows_that_differ_from_the_files() -> None:
         "answer": {"value": "Suvorov", "aliases": []},
         "entity_pages": {"title": ["River"], "wiki_context": [f"River\n{long}"]},
     }
-    assert list(from_datasets("triviaqa", [trivia])) == [
+    assert list(read_dataset_rows("triviaqa", [trivia])) == [
         TrainingRecord(
             "triviaqa/tc_1", Content(text="Who?"), words(f"River\n{long.strip()}"), (), "triviaqa"
         )
@@ -442,7 +444,7 @@ def test_rows_that_differ_from_the_files() -> None:
 
 def test_sets_that_have_no_rows_say_how_they_are_read() -> None:
     with pytest.raises(InputError, match="clotho is read from its files, with `read_dataset`"):
-        from_datasets("clotho", [])
+        read_dataset_rows("clotho", [])
 
 
 def test_musan_gives_its_files_by_kind(folder: Path) -> None:

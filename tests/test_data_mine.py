@@ -13,7 +13,7 @@ import pytest
 from audio_files import tone, write
 from wavrag.cli import build_parser, main
 from wavrag.data import mining
-from wavrag.data.mining import Mined, MineOptions, mine_negatives, read_entries, select
+from wavrag.data.mining import MineOptions, MiningResult, mine_negatives, read_corpus, select
 from wavrag.data.records import Content, TrainingRecord, read_records, write_records
 from wavrag.embed import Embedder, EmbedderSpec, FakeEmbedder
 from wavrag.errors import InputError
@@ -251,9 +251,9 @@ def record(
     return TrainingRecord(name, entry(query), tuple(map(entry, positives)), tuple(map(entry, not_)))
 
 
-def negatives(mined: Mined) -> dict[str, set[str | None]]:
+def negatives(mined: MiningResult) -> dict[str, set[str | None]]:
     return {
-        record.id: {entry.text or entry.said for entry in record.negatives}
+        record.id: {entry.text or entry.transcript for entry in record.negatives}
         for record in mined.records
     }
 
@@ -264,10 +264,14 @@ def test_positives_of_the_same_query_and_their_doubles_are_no_negatives(tmp_path
     records = [
         record("1", "who", "ada", "grace"),
         record("2", "Who ", "edsger"),  # the same question
-        record("3", Content(audio=spoken, said="who"), "barbara"),  # and in sound
+        record("3", Content(audio=spoken, transcript="who"), "barbara"),  # and in sound
         record("4", "when", "in 1843"),
     ]
-    corpus = [Content(text="ADA"), Content(audio=heard, said="Grace"), Content(text="in  1843")]
+    corpus = [
+        Content(text="ADA"),
+        Content(audio=heard, transcript="Grace"),
+        Content(text="in  1843"),
+    ]
     mined = mine_negatives(records, FakeEmbedder(), corpus, ANY)
     everybody = {"ada", "grace", "edsger", "barbara", "ADA", "Grace"}
     found = negatives(mined)
@@ -278,11 +282,11 @@ def test_positives_of_the_same_query_and_their_doubles_are_no_negatives(tmp_path
 
 def test_a_recording_that_is_written_down_once_is_known_everywhere(tmp_path: Path) -> None:
     sound = Content(audio=str(write(tmp_path / "a.wav", tone(440, 0.5, 16_000)[None], 16_000)))
-    said = replace(sound, said="who")
-    for first, second in ((said, sound), (sound, said)):
+    transcript = replace(sound, transcript="who")
+    for first, second in ((transcript, sound), (sound, transcript)):
         records = [
             record("1", first, "ada"), record("2", second, "grace"), record("3", "who", "barbara"),
-            record("4", "which", said),
+            record("4", "which", transcript),
         ]  # fmt: skip
         found = negatives(mine_negatives(records, FakeEmbedder(), [Content(text="WHO")], ANY))
         assert found["1"] == found["2"] == found["3"] == {"who", "WHO"}
@@ -340,10 +344,10 @@ def test_an_embedder_that_only_reads_is_given_the_words(tmp_path: Path) -> None:
     )
     notes: list[str] = []
     records = [
-        TrainingRecord("known", replace(query, said="who"), (Content(text="ada"),)),
+        TrainingRecord("known", replace(query, transcript="who"), (Content(text="ada"),)),
         TrainingRecord("unknown", other, (Content(text="x"),)),
     ]
-    mined = mine_negatives(records, model, (), ANY, note=notes.append)
+    mined = mine_negatives(records, model, (), ANY, on_note=notes.append)
     assert negatives(mined) == {"known": {"x"}, "unknown": set()}
     assert notes == [
         "record 'unknown': query: is sound without known words, and table only reads: use an"
@@ -366,7 +370,7 @@ def test_what_cannot_be_embedded_is_told_and_left_out(tmp_path: Path) -> None:
     ]
     notes: list[str] = []
     mined = mine_negatives(
-        records, FakeEmbedder(), [gone, Content(text="six")], ANY, note=notes.append
+        records, FakeEmbedder(), [gone, Content(text="six")], ANY, on_note=notes.append
     )
     texts = {"one", "drei", "four", "fuenf", "six"}
     assert negatives(mined) == {
@@ -430,13 +434,13 @@ def test_entries_are_read_from_lines(tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl"
     path.write_text('{"text": "a"}\n{"audio": "a/b.wav", "start": 1}\n{"txt": "c"}\n[\n')
     notes: list[str] = []
-    first, second = read_entries(path, notes.append)
+    first, second = read_corpus(path, notes.append)
     assert first == Content(text="a")
     assert second == Content(audio=str(tmp_path / "a/b.wav"), start=1)
     assert [note.split(": ")[0] for note in notes] == [f"{path}:3", f"{path}:4"]
     assert "unknown key 'txt'" in notes[0]
     with pytest.raises(InputError, match=r"corpus\.jsonl:3"):
-        list(read_entries(path))
+        list(read_corpus(path))
 
 
 # The command

@@ -18,13 +18,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+import wavrag.data
 from audio_files import frequency, tone
 from wavrag import audio
 from wavrag.cli import main
-from wavrag.data import voices as engines
 from wavrag.data.records import Content, TrainingRecord, read_records, write_records
-from wavrag.data.speak import SpeakOptions, Spoken, read_questions, speak_records
-from wavrag.data.voices import RESERVED, Endpoint, OpenAISpeech, Piper, load_engine, reserved
+from wavrag.data.speak import SpeakOptions, SpeakResult, read_questions, speak_records
+from wavrag.data.voices import (
+    RESERVED_VOICES,
+    Endpoint,
+    OpenAISpeech,
+    PiperSpeaker,
+    is_reserved_voice,
+    load_speaker,
+)
 from wavrag.errors import AudioError, InputError, MissingExtraError
 from wavrag.types import Clip
 
@@ -60,7 +67,7 @@ class Siren:
 
 def speak(
     folder: Path, engine: Siren | None = None, records: Any = RECORDS, **options: Any
-) -> Spoken:
+) -> SpeakResult:
     return speak_records(records, [engine or Siren()], folder, SpeakOptions(**options))
 
 
@@ -73,12 +80,12 @@ def clips(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_spoken_query_keeps_its_words_aside_and_the_rest_as_it_was(tmp_path: Path) -> None:
-    assert speak(tmp_path / "out") == Spoken(8, 8, 0, ())
+    assert speak(tmp_path / "out") == SpeakResult(8, 8, 0, ())
     shutil.move(tmp_path / "out", tmp_path / "moved")  # paths are relative
     records = written(tmp_path / "moved")
     assert [record.id for record in records] == [record.id for record in RECORDS]
     for before, after in zip(RECORDS, records, strict=True):
-        assert (after.query.text, after.query.said) == (None, before.query.text)
+        assert (after.query.text, after.query.transcript) == (None, before.query.text)
         assert (after.positives, after.negatives) == (before.positives, before.negatives)
         clip = audio.load(str(after.query.audio))
         assert 0.05 <= clip.duration <= 0.1
@@ -125,10 +132,10 @@ def test_an_entry_that_has_sound_stays_as_it_is(tmp_path: Path) -> None:
 def test_nothing_is_spoken_twice(tmp_path: Path) -> None:
     doubled = [*RECORDS, TrainingRecord("again", RECORDS[0].query, (Content(text="other"),))]
     engine = Siren()
-    assert speak(tmp_path, engine, doubled) == Spoken(9, 8, 0, ())
+    assert speak(tmp_path, engine, doubled) == SpeakResult(9, 8, 0, ())
     assert max(Counter(engine.said).values()) == 1
     first = clips(tmp_path)
-    assert speak(tmp_path, engine, doubled, threads=3) == Spoken(9, 0, 8, ())
+    assert speak(tmp_path, engine, doubled, threads=3) == SpeakResult(9, 0, 8, ())
     assert len(engine.said) == 8
     # Other draws, and another engine revision, are other clips.
     assert speak(tmp_path, engine, doubled, seed=1).spoken == 8
@@ -151,7 +158,7 @@ def test_killed_halfway_the_next_run_goes_on(tmp_path: Path) -> None:
     kept = len(clips(tmp_path / "cut"))
     assert 5 <= kept < 8
     engine = Siren()
-    assert speak(tmp_path / "cut", engine) == Spoken(8, 8 - kept, kept, ())
+    assert speak(tmp_path / "cut", engine) == SpeakResult(8, 8 - kept, kept, ())
     assert len(engine.said) == 8 - kept
     speak(tmp_path / "whole")
     assert clips(tmp_path / "cut") == clips(tmp_path / "whole")
@@ -181,7 +188,8 @@ RUN = """if True:
 
 
 def test_two_runs_into_one_folder(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     runs = [
         subprocess.Popen(
             [sys.executable, "-c", RUN, str(tmp_path)],
@@ -312,12 +320,12 @@ def test_an_engine_without_the_voices_named(tmp_path: Path) -> None:
 
 
 def test_every_reserved_voice_is_known_within_a_name() -> None:
-    for voice in RESERVED:
-        assert reserved(voice)
-        assert reserved(f"en_US-{voice}-medium#3")
-        assert reserved(f"af_bella+{voice}")
+    for voice in RESERVED_VOICES:
+        assert is_reserved_voice(voice)
+        assert is_reserved_voice(f"en_US-{voice}-medium#3")
+        assert is_reserved_voice(f"af_bella+{voice}")
     for voice in ("slt", "af_bella", "en-us+Gene", "en_US-lessac-medium", "alloy", "joey"):
-        assert not reserved(voice)
+        assert not is_reserved_voice(voice)
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
@@ -395,7 +403,7 @@ def piper_voice(folder: Path, name: str = "en_US-tiny-low", **config: Any) -> Pa
 def test_piper_speaks(tmp_path: Path) -> None:
     if shutil.which("piper") is None:
         pytest.skip("piper is not installed here")
-    engine = load_engine("piper", piper=[piper_voice(tmp_path)])
+    engine = load_speaker("piper", piper=[piper_voice(tmp_path)])
     assert engine.voices == ("en_US-tiny-low",)
     spoken = [
         engine.speak("-n is no option,\nit is read.", "en_US-tiny-low", np.random.default_rng(seed))
@@ -422,7 +430,7 @@ def test_the_command_line_of_piper(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     audio.write_wav(tmp_path / "tone.wav", Clip(tone(500, 0.2, 22_050), 22_050))
     monkeypatch.setenv("PATH", str(program.parent))
     model = piper_voice(tmp_path, "en_GB-many-low", num_speakers=3)
-    engine = load_engine("piper", piper=[model])
+    engine = load_speaker("piper", piper=[model])
     assert engine.voices == tuple(f"en_GB-many-low#{number}" for number in range(3))
     clip = engine.speak("two\nlines", "en_GB-many-low#2", np.random.default_rng(0))
     assert clip.sample_rate == 16_000
@@ -436,24 +444,24 @@ def test_the_command_line_of_piper(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_piper_voices_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"name its file with --piper"):
-        load_engine("piper")
+        load_speaker("piper")
     with pytest.raises(InputError, match=r"there is no .*gone\.onnx"):
-        Piper([tmp_path / "gone.onnx"])
+        PiperSpeaker([tmp_path / "gone.onnx"])
     for model in (
         piper_voice(tmp_path, "en_US-joe-low"),
         piper_voice(tmp_path, "x", dataset="joe"),
     ):
         with pytest.raises(InputError, match="held back for evaluation"):
-            Piper([model])
+            PiperSpeaker([model])
     model = piper_voice(tmp_path, "bad")
     with pytest.raises(InputError, match="two Piper voices are called bad"):
-        Piper([model, model])
-    revision = Piper([model]).revision
+        PiperSpeaker([model, model])
+    revision = PiperSpeaker([model]).revision
     model.write_bytes(model.read_bytes() + b"\0")
-    assert Piper([model]).revision != revision
+    assert PiperSpeaker([model]).revision != revision
     (tmp_path / "bad.onnx.json").write_text("[")
     with pytest.raises(InputError, match=r"bad\.onnx\.json is no configuration"):
-        Piper([model])
+        PiperSpeaker([model])
 
 
 # A service with OpenAI's interface
@@ -609,14 +617,14 @@ def test_no_service() -> None:
 
 def test_a_service_needs_the_sdk_a_key_and_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="--model"):
-        load_engine("openai")
+        load_speaker("openai")
     if importlib.util.find_spec("openai") is not None:
         monkeypatch.delenv("OPENAI_API_KEY")
         with pytest.raises(InputError, match="set OPENAI_API_KEY"):
-            load_engine("openai", endpoint=Endpoint("tts-1"))
+            load_speaker("openai", endpoint=Endpoint("tts-1"))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'wavrag\[openai\]'"):
-        load_engine("openai", endpoint=Endpoint("tts-1"))
+        load_speaker("openai", endpoint=Endpoint("tts-1"))
 
 
 # The command
@@ -626,7 +634,7 @@ def test_a_service_needs_the_sdk_a_key_and_a_model(monkeypatch: pytest.MonkeyPat
 def siren(monkeypatch: pytest.MonkeyPatch) -> Siren:
     """The engine that the command loads by any name."""
     engine = Siren(unable=["question 3"])
-    monkeypatch.setattr(engines, "load_engine", lambda name, *_, **__: engine)
+    monkeypatch.setattr(wavrag.data, "load_speaker", lambda name, *_, **__: engine)
     return engine
 
 
@@ -714,7 +722,7 @@ def test_the_command_with_a_service(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert sorted(request["input"] for request in service.asked) == ["When?", "Who?"]
     assert {request["voice"] for request in service.asked} == {"ballad"}
     assert "3 records, 2 clips spoken" in capsys.readouterr().out
-    assert [record.query.said for record in written(out)] == ["Who?", "When?", "Who?"]
+    assert [record.query.transcript for record in written(out)] == ["Who?", "When?", "Who?"]
 
 
 @pytest.mark.parametrize(("name", "program"), [("flite", "flite"), ("espeak", "espeak-ng")])

@@ -14,9 +14,9 @@ from dataset_fixtures import MINIATURES, put, put_json, put_parquet, squad_docum
 from task_set_fixtures import put_lines, squtr, svq
 from wavrag.cli import main
 from wavrag.cli.tasks import NAMES
-from wavrag.data.task_sets import TASK_SETS, MixOptions, TaskOptions, make_task, mix
+from wavrag.data.task_sets import TASK_SETS, MixOptions, TaskOptions, make_mixed_task, make_task
 from wavrag.data.tasks import Task, load_task
-from wavrag.data.voices import load_engine
+from wavrag.data.voices import load_speaker
 from wavrag.errors import InputError
 from wavrag.evaluate import evaluate_embedder
 
@@ -45,7 +45,7 @@ def made(
 ) -> tuple[Task, list[str]]:
     """The task as it is loaded, and what was told."""
     told: list[str] = []
-    queries, entries = make_task(name, folder, out, options, note=told.append)
+    queries, entries = make_task(name, folder, out, options, on_note=told.append)
     task = load_task(out)
     assert (queries, entries) == (len(task.queries), len(task.corpus))
     return task, told
@@ -256,10 +256,10 @@ def test_svq_in_one_environment_and_in_words(folder: Path, out: Path) -> None:
     task, _ = made("svq", folder, out, TaskOptions("fi_fi", "T2T"))
     assert list(task.queries) == ["utt_3"]
     with pytest.raises(InputError, match=r"no audio/utts_en_us_clean.parquet in .*ArrayRecord"):
-        make_task("svq", folder, out, note=print)
+        make_task("svq", folder, out, on_note=print)
     (folder / "utt_index.jsonl").unlink()
     with pytest.raises(InputError, match=r"has no utt_index\.jsonl and no audio/\*\.parquet"):
-        make_task("svq", folder, out, note=print)
+        make_task("svq", folder, out, on_note=print)
 
 
 def test_svq_as_parquet(folder: Path, out: Path) -> None:
@@ -333,7 +333,7 @@ def test_what_cannot_be_made_is_told(folder: Path, out: Path) -> None:
 
 # Mixtures
 
-FAKE = [load_engine("fake")]
+FAKE = [load_speaker("fake")]
 
 
 @pytest.fixture
@@ -354,7 +354,7 @@ def texts(folder: Path) -> Task:
 def test_the_ratio_holds_among_facts_and_distractors(
     ratio: float, right: int, others: int, texts: Task, out: Path
 ) -> None:
-    assert mix(texts, out, FAKE, MixOptions(ratio)) == (12, 20)
+    assert make_mixed_task(texts, out, FAKE, MixOptions(ratio)) == (12, 20)
     task = load_task(out)
     relevant = {id for judged in task.qrels.values() for id in judged}
     heard = {id for id, entry in task.corpus.items() if entry.audio is not None}
@@ -372,14 +372,14 @@ def test_the_ratio_holds_among_facts_and_distractors(
 
 def test_a_mixture_is_the_same_again_and_its_recordings_are_reused(texts: Task, out: Path) -> None:
     options = MixOptions(0.5, limit=6, passages=10, seed=3)
-    assert mix(texts, out, FAKE, options) == (6, 10)
+    assert make_mixed_task(texts, out, FAKE, options) == (6, 10)
     before = {path: path.stat().st_mtime_ns for path in out.glob("spoken/audio/*/*.wav")}
     files = ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv")
     first = [(out / name).read_bytes() for name in files]
-    assert mix(texts, out, FAKE, options) == (6, 10)
+    assert make_mixed_task(texts, out, FAKE, options) == (6, 10)
     assert [(out / name).read_bytes() for name in files] == first
     assert {path: path.stat().st_mtime_ns for path in out.glob("spoken/audio/*/*.wav")} == before
-    mix(texts, out, FAKE, MixOptions(0.5, 6, 10, seed=4))
+    make_mixed_task(texts, out, FAKE, MixOptions(0.5, 6, 10, seed=4))
     assert [(out / name).read_bytes() for name in files] != first
 
 
@@ -391,24 +391,24 @@ def test_a_recording_that_is_there_is_used(folder: Path, out: Path) -> None:
     )
     put_lines(folder / "queries.jsonl", [{"_id": "q", "text": "a"}])
     put(folder / "qrels" / "test.tsv", "query-id\tcorpus-id\tscore\nq\ta\t1\n")
-    mix(load_task(folder), out, FAKE, MixOptions(1.0))
+    make_mixed_task(load_task(folder), out, FAKE, MixOptions(1.0))
     task = load_task(out)
     assert task.corpus["a"].audio == own
     assert Path(str(task.corpus["b"].audio)).is_relative_to(out / "spoken")
-    mix(load_task(folder), out, FAKE, MixOptions(0.0))
+    make_mixed_task(load_task(folder), out, FAKE, MixOptions(0.0))
     assert [entry.text for entry in load_task(out).corpus.values()] == ["Words of a.", "Of b."]
 
 
 def test_what_cannot_be_mixed_is_told(texts: Task, folder: Path, out: Path) -> None:
     with pytest.raises(InputError, match=r"a ratio of 1\.5: give one from 0 to 1"):
-        mix(texts, out, FAKE, MixOptions(1.5))
+        make_mixed_task(texts, out, FAKE, MixOptions(1.5))
     put_lines(folder / "corpus.jsonl", [{"_id": f"p{n}", "text": f"{n}."} for n in range(12)])
     with pytest.raises(InputError, match="no text could be spoken; record 'p0'"):
-        mix(load_task(folder), out, FAKE, MixOptions(1.0))
+        make_mixed_task(load_task(folder), out, FAKE, MixOptions(1.0))
     wav(folder / "own.wav")
     put_lines(folder / "corpus.jsonl", [{"_id": f"p{n}", "audio": "own.wav"} for n in range(12)])
     with pytest.raises(InputError, match="has no words, and a ratio below 1 needs them"):
-        mix(load_task(folder), out, FAKE, MixOptions(0.0))
+        make_mixed_task(load_task(folder), out, FAKE, MixOptions(0.0))
 
 
 # The command

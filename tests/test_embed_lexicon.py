@@ -47,7 +47,7 @@ def brute(log_posteriors: Float32, word: str) -> float:
     symbols = [0, *(LETTER_INDEX[letter] for letter in sorted(set(word)))]
     total = 0.0
     for path in product(symbols, repeat=len(frames)):
-        if letters.collapse(path) == word:
+        if letters.collapse_classes(path) == word:
             total += float(
                 np.prod([blank[at] if s == 0 else frames[at, s] for at, s in enumerate(path)])
             )

@@ -143,7 +143,7 @@ def test_words_that_are_known_give_a_word_error_rate(tmp_path: Path) -> None:
         def transcribe(self, clip: Any) -> str:
             return "a low tone here"
 
-    queries = [{"_id": "q", "audio": "sounds/low.wav", "said": "A low tone."}]
+    queries = [{"_id": "q", "audio": "sounds/low.wav", "transcript": "A low tone."}]
     task = load_task(make_task(tmp_path, queries=queries, qrels=[("q", "tea", 1)]))
     (system,) = evaluate_embedder(task, Cascade(Says()), ["fused"])
     assert system.word_errors is not None

@@ -24,7 +24,7 @@ HOSTILE = "<script>alert('x')</script>\"&"
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run in which recordings are asked, found and missed."""
     folder = tmp_path_factory.mktemp("page")
-    queries = [*QUERIES[:3], {"_id": HOSTILE, "audio": "sounds/low.wav", "said": HOSTILE}]
+    queries = [*QUERIES[:3], {"_id": HOSTILE, "audio": "sounds/low.wav", "transcript": HOSTILE}]
     task = make_task(
         folder / "task",
         [*CORPUS, {"_id": "evil", "title": HOSTILE, "text": HOSTILE}],

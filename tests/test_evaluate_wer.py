@@ -4,7 +4,8 @@ import pytest
 
 from wavrag.errors import InputError
 from wavrag.evaluate.cost import Cost
-from wavrag.evaluate.wer import count_word_errors, edit_distance, spoken_words
+from wavrag.evaluate.wer import count_word_errors, spoken_words
+from wavrag.text import edit_distance
 
 
 def test_edits_are_counted() -> None:

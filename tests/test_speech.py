@@ -16,7 +16,6 @@ from wavrag.data import voices
 from wavrag.demo import DATA
 from wavrag.embed.base import Embedder
 from wavrag.errors import InputError, SpeechError, WavRAGError
-from wavrag.evaluate.wer import edit_distance
 from wavrag.speech import (
     ENGINES,
     Engine,
@@ -34,6 +33,7 @@ from wavrag.speech.answers import PAUSE, spoken_sentences
 from wavrag.speech.base import NEUTRAL, louder
 from wavrag.speech.kokoro import Kokoro
 from wavrag.speech.style import Limits, own_prosody
+from wavrag.text import edit_distance
 from wavrag.types import Clip, EmbedInput, Float32
 
 VARIABLES = ("PIPER", "KOKORO", "SPEECH_URL", "SPEECH_MODEL", "SPEECH_VOICE")
@@ -465,7 +465,7 @@ def test_what_training_draws_reaches_the_program(
         (bare / name).write_text(script)
 
     def given(name: str, voice: str, seed: int) -> list[str]:
-        voices.load_engine(name).speak("Say it.", voice, np.random.default_rng(seed))
+        voices.load_speaker(name).speak("Say it.", voice, np.random.default_rng(seed))
         arguments: list[str] = json.loads((tmp_path / "given.json").read_text())
         return arguments
 
@@ -543,10 +543,10 @@ def test_kokoro_mixes_voices_and_takes_an_accent(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("kokoro")
 def test_training_speaks_with_no_voice_of_the_evaluation(tmp_path: Path) -> None:
-    engine = voices.load_engine("kokoro", tmp_path)
+    engine = voices.load_speaker("kokoro", tmp_path)
     assert list(engine.voices) == ["af_heart", "bm_george", "zf_xiaoyi"]
     assert "af_nova" in Kokoro(tmp_path).voices, "answers may"
-    assert isinstance(engine, voices.Kokoro)
+    assert isinstance(engine, voices.KokoroSpeaker)
     drawn = [engine.style("zf_xiaoyi", np.random.default_rng(seed)) for seed in range(60)]
     mixed = [style for style in drawn if "+" in (style.voice or "")]
     assert 10 < len(mixed) < 32

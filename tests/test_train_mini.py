@@ -14,10 +14,10 @@ from letter_frames import letter_frames
 from test_train_synth import Whistle
 from test_train_texts import collected
 from wavrag import audio
-from wavrag.data import voices
 from wavrag.data.captions import CLASSES, held_out_captions, training_captions
 from wavrag.embed.moonshine import moonshine_folder
 from wavrag.errors import InputError, WavRAGError
+from wavrag.evaluate import evaluate_embedder
 from wavrag.train.mini import recipe
 from wavrag.train.mini.ctc import CTCOptions, SpeechHead, error_rates, train_ctc
 from wavrag.train.mini.export import SpeechNetwork, export, parity
@@ -207,7 +207,7 @@ def data(tmp_path: Path) -> Path:
 def test_the_whole_recipe_runs_and_is_resumed(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(voices, "load_engine", lambda name, kokoro: Siren())
+    monkeypatch.setattr(recipe, "load_speaker", lambda name, kokoro: Siren())
     task = tmp_path / "task"
     (task / "qrels").mkdir(parents=True)
     wav = str(data / "speech/0.wav")
@@ -220,7 +220,7 @@ def test_the_whole_recipe_runs_and_is_resumed(
         reader=ReaderOptions(steps=2, batch=4),
     )  # fmt: skip
     log: list[dict[str, object]] = []
-    recipe.run(options, log.append, lambda stage, done, total: None)
+    recipe.train_mini(options, log.append, lambda stage, done, total: None, evaluate)
     model = tmp_path / "work" / "model"
     assert {path.name for path in model.iterdir()} >= {"model.onnx", "lexicon.txt", "heads.npz"}
     for stage in recipe.STAGES:
@@ -230,7 +230,7 @@ def test_the_whole_recipe_runs_and_is_resumed(
     assert record["result"]["task"]["fused"]["recall@1"] in (0, 1)
 
     log.clear()
-    recipe.run(options, log.append, lambda stage, done, total: None)
+    recipe.train_mini(options, log.append, lambda stage, done, total: None, evaluate)
     assert [line["already"] for line in log] == ["done"] * len(recipe.STAGES)
 
     # From the heads that were written, the first epoch starts where the last one ended.
@@ -239,6 +239,11 @@ def test_the_whole_recipe_runs_and_is_resumed(
     trained = torch.load(tmp_path / "work" / "speech.pt", weights_only=True)
     for name, value in started.state_dict().items():
         assert torch.allclose(value, trained[name], atol=2e-3), name
+
+
+def evaluate(task: Any, embedder: Any) -> dict[str, dict[str, float]]:
+    systems = evaluate_embedder(task, embedder)
+    return {system.legs: dict(system.metrics) for system in systems}
 
 
 class Siren(Whistle):
@@ -251,6 +256,6 @@ class Siren(Whistle):
 
 def test_a_missing_data_folder_and_missing_heads_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--data"):
-        recipe.run(MiniOptions(tmp_path / "no", tmp_path), print, lambda *_: None)
+        recipe.train_mini(MiniOptions(tmp_path / "no", tmp_path), print, lambda *_: None)
     with pytest.raises(InputError, match=r"heads\.npz"):
         recipe.read_head(tmp_path / "no.npz", "speech")

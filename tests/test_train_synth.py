@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from audio_files import tone
-from wavrag.data.voices import RESERVED, load_engine
+from wavrag.data.voices import RESERVED_VOICES, load_speaker
 from wavrag.errors import AudioError, InputError
 from wavrag.train.mini.synth import read_set, synthesise
 from wavrag.train.mini.texts import Text
@@ -63,9 +63,9 @@ def test_killed_halfway_it_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
 
 def test_voices_of_the_evaluation_are_refused(tmp_path: Path) -> None:
     class Impostor(Whistle):
-        voices = ("high", sorted(RESERVED)[0])
+        voices = ("high", sorted(RESERVED_VOICES)[0])
 
-    with pytest.raises(InputError, match=sorted(RESERVED)[0]):
+    with pytest.raises(InputError, match=sorted(RESERVED_VOICES)[0]):
         synthesise(TEXTS, Impostor(), tmp_path, seed=0, limit=1)
 
 
@@ -74,7 +74,7 @@ def test_voices_of_the_evaluation_are_refused(tmp_path: Path) -> None:
 )
 def test_an_engine_that_cannot_be_had_is_named(name: str, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
-        load_engine(name)
+        load_speaker(name)
 
 
 def test_an_engine_that_is_not_installed_says_what_to_install(
@@ -82,7 +82,7 @@ def test_an_engine_that_is_not_installed_says_what_to_install(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(InputError, match=r"flite.*install it"):
-        load_engine("flite")
+        load_speaker("flite")
 
 
 @pytest.mark.parametrize("name", ["flite", "espeak", "festival"])
@@ -90,8 +90,8 @@ def test_installed_engines_speak(name: str, tmp_path: Path) -> None:
     program = {"flite": "flite", "espeak": "espeak-ng", "festival": "text2wave"}[name]
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not installed here")
-    clip = load_engine(name).speak(
-        "-n is not an option; it's read.", load_engine(name).voices[0], np.random.default_rng(0)
+    clip = load_speaker(name).speak(
+        "-n is not an option; it's read.", load_speaker(name).voices[0], np.random.default_rng(0)
     )
     assert clip.sample_rate == 16_000
     assert 0.8 < len(clip.samples) / 16_000 < 8

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from wavrag.errors import InputError
-from wavrag.train.mini.letters import collapse, numbers, spell
+from wavrag.train.mini.letters import collapse_classes, numbers, spell_text
 from wavrag.train.mini.texts import gather
 
 
@@ -87,10 +87,10 @@ def test_a_data_folder_without_its_files_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_text_is_spelled_or_refused(text: str, spelled: str | None) -> None:
-    assert spell(text) == spelled
+    assert spell_text(text) == spelled
 
 
 def test_letters_are_collapsed_as_ctc_does() -> None:
     b, o, k = numbers("bok")
-    assert collapse([0, b, b, 0, o, 0, o, o, k, 0]) == "book"
-    assert collapse([]) == ""
+    assert collapse_classes([0, b, b, 0, o, 0, o, o, k, 0]) == "book"
+    assert collapse_classes([]) == ""

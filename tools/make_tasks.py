@@ -105,7 +105,8 @@ def recordings(options: Options, name: str) -> Made:
     asked = dict.fromkeys(id for _, id in made.qrels)
     return Made(
         corpus=[
-            {"_id": row["_id"], "audio": row["audio"], "said": row["said"]} for row in made.queries
+            {"_id": row["_id"], "audio": row["audio"], "transcript": row["transcript"]}
+            for row in made.queries
         ],
         queries=[{"_id": id, "text": texts[id]} for id in asked],
         qrels=[(text, recording) for recording, text in made.qrels],
@@ -134,7 +135,7 @@ def squad_recordings(options: Options) -> Made:
         if not path.exists():
             sentences = re.split(r"(?<=[.!?]) +", row["context"])
             write_wav(path, kokoro.read(sentences, READING_VOICES[number % 4]))
-        corpus.append({"_id": row["id"], "audio": str(path), "said": row["context"]})
+        corpus.append({"_id": row["id"], "audio": str(path), "transcript": row["context"]})
     known = {row["_id"] for row in corpus}
     kept = [row for row in rows if row["positive"] in known]
     return Made(
@@ -168,7 +169,7 @@ class ReadingVoices:
 def spoken_query(options: Options, row: Row) -> Row:
     """A query of a recording, and of its words if they are asked for."""
     words = {"text": row["text"]} if options.words else {}
-    return {"_id": row["id"], "audio": row["audio"], "said": row["text"], **words}
+    return {"_id": row["id"], "audio": row["audio"], "transcript": row["text"], **words}
 
 
 def squad_spoken_small(options: Options) -> Made:

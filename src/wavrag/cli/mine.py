@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def mine(arguments: argparse.Namespace) -> int:
     """Append hard negatives to the records of a file; 1 if anything was skipped."""
-    from wavrag.data import MineOptions, mine_negatives, read_entries, read_records, write_records
+    from wavrag.data import MineOptions, mine_negatives, read_corpus, read_records, write_records
     from wavrag.embed import load_embedder
 
     options = MineOptions(
@@ -104,10 +104,10 @@ def mine(arguments: argparse.Namespace) -> int:
     records = list(read_records(arguments.records, skip))
     if not records:
         raise InputError(f"{arguments.records} holds no record")
-    corpus = read_entries(arguments.corpus, skip) if arguments.corpus else ()
+    corpus = read_corpus(arguments.corpus, skip) if arguments.corpus else ()
     embedder = load_embedder(arguments.embedder)
     with Bar("embedding", "entries", quiet=arguments.json) as bar:
-        mined = mine_negatives(records, embedder, corpus, options, note=skip, on_progress=bar)
+        mined = mine_negatives(records, embedder, corpus, options, on_note=skip, on_progress=bar)
     out = Path(arguments.out)
     write_records(out, mined.records)
     if arguments.json:

@@ -121,12 +121,12 @@ def _records(path: str, broken: list[str]) -> Iterator[TrainingRecord]:
 
 def _engines(arguments: argparse.Namespace) -> list[Speaker]:
     """The engines that were named; those of a service are told the voices that no other has."""
-    from wavrag.data import Endpoint, load_engine
+    from wavrag.data import Endpoint, load_speaker
 
     names = list(dict.fromkeys(arguments.engine or ["flite"]))
     kokoro = Path(arguments.kokoro) if arguments.kokoro else None
     local = [
-        load_engine(name, kokoro, list(map(Path, arguments.piper)))
+        load_speaker(name, kokoro, list(map(Path, arguments.piper)))
         for name in names
         if name != "openai"
     ]
@@ -137,7 +137,7 @@ def _engines(arguments: argparse.Namespace) -> list[Speaker]:
     own = tuple(voice for voice in arguments.voice if voice not in taken)
     if endpoint and own:
         endpoint = replace(endpoint, voices=own)
-    return [*local, load_engine("openai", endpoint=endpoint)]
+    return [*local, load_speaker("openai", endpoint=endpoint)]
 
 
 COMMAND = Command(

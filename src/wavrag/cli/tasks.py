@@ -103,26 +103,26 @@ def _published(arguments: argparse.Namespace, skip: NoteCallback) -> tuple[int, 
     options = TaskOptions(
         arguments.split, arguments.direction, arguments.limit, arguments.passages, arguments.seed
     )
-    return make_task(arguments.name, arguments.folder, arguments.out, options, note=skip)
+    return make_task(arguments.name, arguments.folder, arguments.out, options, on_note=skip)
 
 
 def _mixed(arguments: argparse.Namespace) -> tuple[int, int]:
-    from wavrag.data import MixOptions, load_task, mix
+    from wavrag.data import MixOptions, load_task, make_mixed_task
 
     ratio = 0.5 if arguments.ratio is None else arguments.ratio
     options = MixOptions(ratio, arguments.limit, arguments.passages, arguments.seed)
     with Bar("speaking", "texts", quiet=arguments.json) as bar:
-        return mix(
+        return make_mixed_task(
             load_task(arguments.folder), Path(arguments.out), _engines(arguments), options, bar
         )
 
 
 def _engines(arguments: argparse.Namespace) -> list[Speaker]:
-    from wavrag.data import load_engine
+    from wavrag.data import load_speaker
 
     kokoro = Path(arguments.kokoro) if arguments.kokoro else None
     names = dict.fromkeys(arguments.engine or ["flite"])
-    return [load_engine(name, kokoro) for name in names]
+    return [load_speaker(name, kokoro) for name in names]
 
 
 COMMAND = Command(

@@ -9,11 +9,16 @@ import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
 from wavrag.cli.options import add_json, add_list, add_seed, number, whole_number
 from wavrag.cli.output import note, print_json
 from wavrag.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from wavrag.data import Task
+    from wavrag.embed import Embedder
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,22 +96,22 @@ def recipe(arguments: argparse.Namespace) -> int:
     from wavrag.train.contrastive import load_recipe
 
     options = load_recipe(arguments.recipe, arguments.set)
-    from wavrag.train.contrastive import train
+    from wavrag.train.contrastive import train_retriever
 
     bar = _Bar(quiet=arguments.json)
     say = (lambda message: None) if arguments.json else note
-    result = train(
+    result = train_retriever(
         options,
         Path(arguments.out),
-        note=note,
+        on_note=note,
         log=lambda line: say(json.dumps(line)),
         on_progress=lambda done, total: bar("train", done, total),
     )
     bar.close()
     if arguments.push:
-        from wavrag.train.contrastive import push
+        from wavrag.train.contrastive import push_model
 
-        push(Path(arguments.out), arguments.push)
+        push_model(Path(arguments.out), arguments.push)
     if arguments.json:
         print_json(result)
     else:
@@ -119,7 +124,7 @@ def mini(arguments: argparse.Namespace) -> int:
     missing = [name for name in ("torch", "onnx", "transformers") if find_spec(name) is None]
     if missing:
         raise InputError(f"training needs {' and '.join(missing)}: pip install 'wavrag[train]'")
-    from wavrag.train.mini import ENGINES, MiniOptions, run
+    from wavrag.train.mini import ENGINES, MiniOptions, train_mini
 
     options = MiniOptions(
         data=Path(arguments.data),
@@ -143,10 +148,17 @@ def mini(arguments: argparse.Namespace) -> int:
         sounds=replace(options.sounds, seed=arguments.seed),
     )
     bar = _Bar()
-    run(options, lambda line: note(json.dumps(line)), bar)
+    train_mini(options, lambda line: note(json.dumps(line)), bar, _evaluate)
     bar.close()
     print(options.work / "model")
     return 0
+
+
+def _evaluate(task: Task, embedder: Embedder) -> dict[str, dict[str, float]]:
+    from wavrag.evaluate import evaluate_embedder
+
+    systems = evaluate_embedder(task, embedder)
+    return {system.legs: dict(system.metrics) for system in systems}
 
 
 def _engine(given: str) -> tuple[str, int]:

@@ -6,17 +6,17 @@ loads retrieval tasks and `task_sets` makes them, `speak` and `mine` extend reco
 
 from wavrag.data.captions import held_out_captions, training_captions
 from wavrag.data.datasets import read_dataset, store_sounds
-from wavrag.data.mining import MineOptions, mine_negatives, read_entries
-from wavrag.data.prefetch import ahead
-from wavrag.data.records import Content, TrainingRecord, read_records, reject, write_records
+from wavrag.data.mining import MineOptions, mine_negatives, read_corpus
+from wavrag.data.prefetch import prefetch_map
+from wavrag.data.records import Content, TrainingRecord, read_records, skip_or_raise, write_records
 from wavrag.data.rows import read_rows, write_json
 from wavrag.data.speak import SpeakOptions, read_questions, speak_records
-from wavrag.data.task_sets import MixOptions, TaskOptions, make_task, mix
+from wavrag.data.task_sets import MixOptions, TaskOptions, make_mixed_task, make_task
 from wavrag.data.tasks import Judgements, Qrels, Task, TaskContent, load_task
-from wavrag.data.voices import RESERVED, Endpoint, Speaker, load_engine
+from wavrag.data.voices import RESERVED_VOICES, Endpoint, Speaker, load_speaker
 
 __all__ = [
-    "RESERVED",
+    "RESERVED_VOICES",
     "Content",
     "Endpoint",
     "Judgements",
@@ -29,19 +29,19 @@ __all__ = [
     "TaskContent",
     "TaskOptions",
     "TrainingRecord",
-    "ahead",
     "held_out_captions",
-    "load_engine",
+    "load_speaker",
     "load_task",
+    "make_mixed_task",
     "make_task",
     "mine_negatives",
-    "mix",
+    "prefetch_map",
+    "read_corpus",
     "read_dataset",
-    "read_entries",
     "read_questions",
     "read_records",
     "read_rows",
-    "reject",
+    "skip_or_raise",
     "speak_records",
     "store_sounds",
     "training_captions",

@@ -22,7 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wavrag.audio import load
-from wavrag.data.records import Content, TrainingRecord, numbered_lines, record_of, reject
+from wavrag.data.records import (
+    Content,
+    TrainingRecord,
+    parse_record,
+    read_numbered_lines,
+    skip_or_raise,
+)
 from wavrag.embed import Embedder, EmbedderSpec, check_inputs
 from wavrag.errors import EmbedderError, InputError
 from wavrag.types import EmbedInput, Float32, NoteCallback, Role
@@ -81,7 +87,7 @@ class MineOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Mined:
+class MiningResult:
     """What `mine` found.
 
     Attributes:
@@ -161,9 +167,9 @@ def mine_negatives(
     corpus: Iterable[Content] = (),
     options: MineOptions | None = None,
     *,
-    note: NoteCallback | None = None,
+    on_note: NoteCallback | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Mined:
+) -> MiningResult:
     """Append hard negatives to records.
 
     Never a negative: a positive of any record with the same query, what has the words or the sound
@@ -174,15 +180,15 @@ def mine_negatives(
         embedder: what scores; one that reads only is given the words said in a recording.
         corpus: further candidates.
         options: what counts as a hard negative.
-        note: told of entries that cannot be embedded, which are left out; without it, they are an
-            error.
+        on_note: called with a message for every content that cannot be embedded and is skipped;
+            without it, the first one is an error.
         on_progress: told how many distinct entries of how many are embedded.
 
     Raises:
-        InputError: an entry cannot be embedded and there is no `note`.
+        InputError: an entry cannot be embedded and there is no `on_note`.
     """
     options = options or MineOptions()
-    queries, candidates = _Pool(note), _Pool(note)
+    queries, candidates = _Pool(on_note), _Pool(on_note)
     asked = [queries.add(record.query, f"record {record.id!r}: query") for record in records]
     asks = [queries.key(record.query, at) for record, at in zip(records, asked, strict=True)]
     answers: dict[str, set[int]] = defaultdict(set)
@@ -238,7 +244,7 @@ def _compare(
     entries: Sequence[Content],
     *,
     options: MineOptions,
-) -> Mined:
+) -> MiningResult:
     """Score queries against all candidates, a block of queries at a time, and select."""
     mined, added = list(records), 0
     short = len(records) - len(tasks)
@@ -259,7 +265,7 @@ def _compare(
             short += len(new) < options.negatives
             positive += float(row[task.positives].min())
             negative += float(row[found].sum())
-    return Mined(
+    return MiningResult(
         tuple(mined),
         added,
         short,
@@ -268,21 +274,21 @@ def _compare(
     )
 
 
-def read_entries(
-    path: str | os.PathLike[str], note: NoteCallback | None = None
+def read_corpus(
+    path: str | os.PathLike[str], on_note: NoteCallback | None = None
 ) -> Iterator[Content]:
     """Stream a file of JSON Lines, an entry a line; relative paths are taken from its folder.
 
     Raises:
-        InputError: the file cannot be read, or a line is broken and there is no `note`.
+        InputError: the file cannot be read, or a line is broken and there is no `on_note`.
     """
     folder = Path(path).parent
-    for number, line in numbered_lines(path):
+    for number, line in read_numbered_lines(path):
         try:
             row = json.loads(line)
-            entry = record_of({"id": "entry", "query": row, "positives": [row]}).query
+            entry = parse_record({"id": "entry", "query": row, "positives": [row]}).query
         except (ValueError, InputError) as error:
-            reject(f"{path}:{number}: {error}", note)
+            skip_or_raise(f"{path}:{number}: {error}", on_note)
             continue
         if isinstance(entry.audio, str):
             entry = replace(entry, audio=str(folder / entry.audio))
@@ -293,7 +299,7 @@ def read_entries(
 class _Pool:
     """Distinct entries, and where each content and each wording is among them."""
 
-    note: NoteCallback | None
+    on_note: NoteCallback | None
     entries: list[Content] = field(default_factory=list)
     owners: list[str] = field(default_factory=list)
     _at: dict[str, int] = field(default_factory=dict)
@@ -305,14 +311,16 @@ class _Pool:
         try:
             content = self._content(entry)
         except OSError as error:
-            reject(f"{owner}: {entry.audio!r} cannot be read: {error.strerror}", self.note)
+            skip_or_raise(
+                f"{owner}: {entry.audio!r} cannot be read: {error.strerror}", self.on_note
+            )
             return None
         at = self._at.setdefault(content, len(self.entries))
         if at == len(self.entries):
             self.entries.append(entry)
             self.owners.append(owner)
         elif _words(entry) and not _words(self.entries[at]):
-            self.entries[at] = replace(self.entries[at], said=entry.said)
+            self.entries[at] = replace(self.entries[at], transcript=entry.transcript)
         else:
             return at
         if words := _words(entry):
@@ -356,7 +364,7 @@ def _folded(text: str | None) -> str:
 
 
 def _words(entry: Content) -> str:
-    return _folded(entry.text or entry.said)
+    return _folded(entry.text or entry.transcript)
 
 
 def _vectors(
@@ -371,7 +379,9 @@ def _vectors(
                 items.append(_item(pool.entries[at], embedder.spec))
                 places.append(at)
             except (InputError, EmbedderError) as error:
-                reject(f"{pool.owners[at]}: {str(error).removeprefix('item 0 ')}", pool.note)
+                skip_or_raise(
+                    f"{pool.owners[at]}: {str(error).removeprefix('item 0 ')}", pool.on_note
+                )
         if items:
             vectors[places] = embedder.embed(items, role)
         on_progress(min(start + BATCH, len(vectors)))
@@ -386,7 +396,7 @@ def _item(entry: Content, spec: EmbedderSpec) -> EmbedInput:
         EmbedderError: the embedder cannot take it.
     """
     if entry.audio is None or spec.sampling_rate is None:
-        item = EmbedInput(entry.text or entry.said)
+        item = EmbedInput(entry.text or entry.transcript)
         if item.text is None:
             raise EmbedderError(
                 f"is sound without known words, and {spec.name} only reads: use an embedder that"

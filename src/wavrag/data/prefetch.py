@@ -12,7 +12,9 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def ahead(pool: Executor, function: Callable[[A], B], items: Iterable[A], most: int) -> Iterator[B]:
+def prefetch_map(
+    pool: Executor, function: Callable[[A], B], items: Iterable[A], most: int
+) -> Iterator[B]:
     """Like `pool.map`, in order, but at most `most` results wait to be taken."""
     rest = iter(items)
     waiting = deque(pool.submit(function, item) for item in islice(rest, most))

@@ -20,7 +20,7 @@ from typing import Any
 from wavrag.errors import InputError
 from wavrag.types import NoteCallback
 
-_ENTRY_KEYS = ("text", "audio", "start", "end", "said")
+_ENTRY_KEYS = ("text", "audio", "start", "end", "transcript")
 _RECORD_KEYS = ("id", "query", "positives", "negatives", "source")
 
 
@@ -40,7 +40,7 @@ class Content:
     audio: str | bytes | None = None
     start: float | None = None
     end: float | None = None
-    said: str | None = None
+    transcript: str | None = None
 
     @property
     def kind(self) -> str:
@@ -73,24 +73,24 @@ class TrainingRecord:
 
 
 def read_records(
-    path: str | os.PathLike[str], note: NoteCallback | None = None
+    path: str | os.PathLike[str], on_note: NoteCallback | None = None
 ) -> Iterator[TrainingRecord]:
     """Stream the records of a file; relative paths of recordings are taken from its folder.
 
     Args:
         path: file of JSON Lines.
-        note: told of every broken line by file and line, which is then left out; without it, a
+        on_note: told of every broken line by file and line, which is then left out; without it, a
             broken line is an error.
 
     Raises:
-        InputError: the file cannot be read, or a line is broken and there is no `note`.
+        InputError: the file cannot be read, or a line is broken and there is no `on_note`.
     """
     folder = Path(path).parent
-    for number, line in numbered_lines(path):
+    for number, line in read_numbered_lines(path):
         try:
-            yield _located(record_of(json.loads(line)), folder)
+            yield _located(parse_record(json.loads(line)), folder)
         except (ValueError, InputError) as error:
-            reject(f"{path}:{number}: {error}", note)
+            skip_or_raise(f"{path}:{number}: {error}", on_note)
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[TrainingRecord]) -> int:
@@ -110,7 +110,7 @@ def write_records(path: str | os.PathLike[str], records: Iterable[TrainingRecord
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished.open("w", encoding="utf-8") as lines:
             for record in records:
-                line = json.dumps(row_of(record, path.parent), ensure_ascii=False)
+                line = json.dumps(serialize_record(record, path.parent), ensure_ascii=False)
                 lines.write(line + "\n")
                 count += 1
         os.replace(unfinished, path)
@@ -119,7 +119,7 @@ def write_records(path: str | os.PathLike[str], records: Iterable[TrainingRecord
     return count
 
 
-def record_of(row: Any) -> TrainingRecord:
+def parse_record(row: Any) -> TrainingRecord:
     """The record of an object of a file.
 
     Raises:
@@ -142,7 +142,7 @@ def record_of(row: Any) -> TrainingRecord:
     )
 
 
-def row_of(record: TrainingRecord, folder: Path) -> dict[str, Any]:
+def serialize_record(record: TrainingRecord, folder: Path) -> dict[str, Any]:
     """The object that stands for a record in a file of that folder."""
     row: dict[str, Any] = {
         "id": record.id,
@@ -154,7 +154,7 @@ def row_of(record: TrainingRecord, folder: Path) -> dict[str, Any]:
     return row | ({"source": record.source} if record.source else {})
 
 
-def numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
+def read_numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     """The lines of a text file that are not blank, with their numbers, from 1.
 
     Raises:
@@ -169,14 +169,14 @@ def numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
         raise InputError(f"{path} cannot be read: {error}") from error
 
 
-def reject(message: str, note: NoteCallback | None) -> None:
-    """Tell `note` of something that is left out; without one, raise it."""
-    if note is None:
+def skip_or_raise(message: str, on_note: NoteCallback | None) -> None:
+    """Tell `on_note` of something that is left out; without one, raise it."""
+    if on_note is None:
         raise InputError(message)
-    note(message)
+    on_note(message)
 
 
-def map_entries(record: TrainingRecord, change: Callable[[Content], Content]) -> TrainingRecord:
+def map_contents(record: TrainingRecord, change: Callable[[Content], Content]) -> TrainingRecord:
     """A record with every entry changed."""
     return replace(
         record,
@@ -196,7 +196,7 @@ def _check(row: Any, known: tuple[str, ...], what: str) -> None:
 
 def _entry(row: Any, what: str) -> Content:
     _check(row, _ENTRY_KEYS, what)
-    for key in ("text", "audio", "said"):
+    for key in ("text", "audio", "transcript"):
         if not isinstance(row.get(key), str | None):
             raise InputError(f"{what}: `{key}` is no string")
     for key in ("start", "end"):
@@ -225,4 +225,4 @@ def _located(record: TrainingRecord, folder: Path) -> TrainingRecord:
             return replace(entry, audio=str(folder / entry.audio))
         return entry
 
-    return map_entries(record, locate)
+    return map_contents(record, locate)

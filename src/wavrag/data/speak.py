@@ -27,9 +27,9 @@ from filelock import FileLock
 
 from wavrag import config
 from wavrag.audio import write_wav
-from wavrag.data.prefetch import ahead
-from wavrag.data.records import Content, TrainingRecord, numbered_lines, write_records
-from wavrag.data.voices import Speaker, reserved
+from wavrag.data.prefetch import prefetch_map
+from wavrag.data.records import Content, TrainingRecord, read_numbered_lines, write_records
+from wavrag.data.voices import Speaker, is_reserved_voice
 from wavrag.errors import AudioError, InputError
 from wavrag.speech import UNSPEAKABLE, reason
 
@@ -57,7 +57,7 @@ class SpeakOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class SpeakResult:
     """What `speak_records` did.
 
     Attributes:
@@ -102,7 +102,7 @@ def read_questions(path: str | os.PathLike[str]) -> Iterator[TrainingRecord]:
         InputError: it cannot be read, or is not UTF-8.
     """
     name = Path(path).stem
-    for number, line in numbered_lines(path):
+    for number, line in read_numbered_lines(path):
         entry = Content(text=line.strip())
         yield TrainingRecord(f"{name}/{number}", entry, (entry,), source=name)
 
@@ -113,7 +113,7 @@ def speak_records(
     folder: Path,
     options: SpeakOptions | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Spoken:
+) -> SpeakResult:
     """Speak texts of records, and write the records with the sound in their place.
 
     A record of which a text cannot be spoken is left out. An entry that has sound stays as it is.
@@ -151,7 +151,7 @@ def speak_records(
     if failures and not written:
         raise InputError(f"no text could be spoken; record {failures[0][0]!r}: {failures[0][1]}")
     _write(folder, written, [task for text, task in tasks.items() if text not in failed])
-    return Spoken(len(written), made, len(tasks) - made - len(failed), tuple(failures))
+    return SpeakResult(len(written), made, len(tasks) - made - len(failed), tuple(failures))
 
 
 def _texts(record: TrainingRecord, part: Part) -> list[str]:
@@ -169,7 +169,7 @@ def _sounding(
     def change(entry: Content) -> Content:
         if entry.audio is not None or entry.text is None:
             return entry
-        return replace(entry, text=None, audio=str(tasks[entry.text].path), said=entry.text)
+        return replace(entry, text=None, audio=str(tasks[entry.text].path), transcript=entry.text)
 
     return replace(
         record,
@@ -186,7 +186,9 @@ def _check_voices(
     engines: Sequence[Speaker], voices: Sequence[Sequence[str]], wanted: Sequence[str]
 ) -> None:
     """Refuse voices that are held back, and engines and voices that do not meet."""
-    held_back = sorted(filter(reserved, {*wanted, *(name for names in voices for name in names)}))
+    held_back = sorted(
+        filter(is_reserved_voice, {*wanted, *(name for names in voices for name in names)})
+    )
     if held_back:
         raise InputError(f"voices held back for evaluation: {', '.join(held_back)}")
     for voice in wanted:
@@ -222,7 +224,7 @@ def _speak(
     made, failed = 0, {}
     threads = threads or config.threads()
     with ThreadPoolExecutor(threads) as pool:
-        results = zip(tasks, ahead(pool, _make, tasks, 4 * threads), strict=True)
+        results = zip(tasks, prefetch_map(pool, _make, tasks, 4 * threads), strict=True)
         try:
             for done, (task, (new, reason)) in enumerate(results, start=1):
                 made += new

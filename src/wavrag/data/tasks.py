@@ -6,10 +6,10 @@ A task is a folder:
     queries.jsonl    a line a query: the same keys
     qrels/test.tsv   a header line, then query id, corpus id and score, separated by tabs
 
-`audio` is a path relative to the folder. `said` may hold the words that are spoken in it; they are
-never embedded, and say what a recogniser gets wrong. Other keys are ignored, and so are queries
-without a relevant entry, as BEIR does with those of its other splits. An entry of a query's own id
-is never a hit for it, so that clips can be both queries and corpus.
+`audio` is a path relative to the folder. `transcript` may hold the words spoken in the recording;
+it is never embedded and serves to compute the word error rate. Other keys are ignored. Queries
+without a relevant corpus entry are skipped, as BEIR does for the queries of other splits. A corpus
+entry with the id of the query is never a hit, so clips can be both queries and corpus.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TaskContent:
     text: str = ""
     audio: str | None = None
     where: str = ""
-    said: str = ""
+    transcript: str = ""
 
     @property
     def words(self) -> str:
@@ -155,11 +155,13 @@ def _entries(path: Path) -> dict[str, TaskContent]:
 
 
 def _entry(fields: dict[str, Any], where: str, folder: Path) -> TaskContent:
-    for key in ("_id", "title", "text", "audio", "said"):
+    for key in ("_id", "title", "text", "audio", "transcript"):
         value = fields.get(key)
         if value is not None and not isinstance(value, str):
             raise InputError(f"{where}: {key} is {value!r}: give a string")
-    id, title, text, said = (fields.get(key) or "" for key in ("_id", "title", "text", "said"))
+    id, title, text, transcript = (
+        fields.get(key) or "" for key in ("_id", "title", "text", "transcript")
+    )
     if not id or set(id) & set("\t\r\n"):
         raise InputError(f"{where}: _id is {id!r}: give one without tabs and line breaks")
     audio = None
@@ -169,7 +171,7 @@ def _entry(fields: dict[str, Any], where: str, folder: Path) -> TaskContent:
             raise InputError(
                 f"{where}: audio {given!r} is not there ({audio}): give a path relative to {folder}"
             )
-    entry = TaskContent(id, title.strip(), text.strip(), audio, where, said.strip())
+    entry = TaskContent(id, title.strip(), text.strip(), audio, where, transcript.strip())
     if not entry.words and audio is None:
         raise InputError(
             f"{where}: {id!r} has no title, text or audio: give it one, or remove the line and its"

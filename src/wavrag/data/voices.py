@@ -14,9 +14,16 @@ from wavrag.speech import Endpoint, Engine, Espeak, Kokoro, Piper, Service, Styl
 from wavrag.speech import load_engine as load_speech_engine
 from wavrag.types import Clip
 
-__all__ = ["RESERVED", "Drawn", "Endpoint", "Speaker", "load_engine", "reserved"]
+__all__ = [
+    "RESERVED_VOICES",
+    "Endpoint",
+    "RandomStyleSpeaker",
+    "Speaker",
+    "is_reserved_voice",
+    "load_speaker",
+]
 
-RESERVED = frozenset(
+RESERVED_VOICES = frozenset(
     "af_nova am_onyx bf_alice bm_daniel af_sky am_puck bf_lily bm_fable joe"
     " af_kore am_echo bm_lewis".split()  # these three ask the demo's questions
 )
@@ -51,7 +58,7 @@ class Speaker(Protocol):
         ...
 
 
-def load_engine(
+def load_speaker(
     name: str,
     kokoro: Path | None = None,
     piper: Sequence[Path] = (),
@@ -77,15 +84,15 @@ def load_engine(
         case "espeak":
             return EspeakSpeaker(engine)
         case _:
-            return Drawn(engine)
+            return RandomStyleSpeaker(engine)
 
 
-def reserved(voice: str) -> bool:
+def is_reserved_voice(voice: str) -> bool:
     """Whether only evaluation may use a voice; a name such as `en_US-joe-medium` holds one."""
-    return not RESERVED.isdisjoint(re.split(r"[^a-z_]+", voice.lower()))
+    return not RESERVED_VOICES.isdisjoint(re.split(r"[^a-z_]+", voice.lower()))
 
 
-class Drawn:
+class RandomStyleSpeaker:
     """An engine whose pace varies by a fifth."""
 
     stretch = (0.85, 1.2)  # factors of duration
@@ -109,13 +116,13 @@ class Drawn:
         return Style(rate=1 / rng.uniform(*self.stretch))
 
 
-class FliteSpeaker(Drawn):
+class FliteSpeaker(RandomStyleSpeaker):
     """Flite, a little faster at most than the others."""
 
     stretch = (0.82, 1.2)
 
 
-class EspeakSpeaker(Drawn):
+class EspeakSpeaker(RandomStyleSpeaker):
     """espeak-ng, whose pitch varies too."""
 
     def style(self, voice: str, rng: np.random.Generator) -> Style:
@@ -125,7 +132,7 @@ class EspeakSpeaker(Drawn):
         return Style(pace / program.words_per_minute, (pitch - 50) / program.steps_per_semitone)
 
 
-class PiperSpeaker(Drawn):
+class PiperSpeaker(RandomStyleSpeaker):
     """Piper's voices.
 
     Raises:
@@ -136,12 +143,12 @@ class PiperSpeaker(Drawn):
     def __init__(self, models: Sequence[Path]) -> None:
         for model in models:
             names = (model.stem, str(voice_settings(model).get("dataset") or ""))
-            if any(map(reserved, names)):
+            if any(map(is_reserved_voice, names)):
                 raise InputError(f"Piper voice {model} is held back for evaluation")
         super().__init__(Piper(models))
 
 
-class KokoroSpeaker(Drawn):
+class KokoroSpeaker(RandomStyleSpeaker):
     """KokoroSpeaker: a third of the clips are in a mix of two voices.
 
     The words of a voice for another language are looked up in either accent.
@@ -149,7 +156,7 @@ class KokoroSpeaker(Drawn):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(Kokoro(folder))
-        self.voices = [voice for voice in self.voices if voice not in RESERVED]
+        self.voices = [voice for voice in self.voices if voice not in RESERVED_VOICES]
         self._english = [voice for voice in self.voices if voice[0] in "ab"]
 
     def style(self, voice: str, rng: np.random.Generator) -> Style:
@@ -163,7 +170,7 @@ class KokoroSpeaker(Drawn):
         return Style(rate=rng.uniform(0.85, 1.3), voice=f"{mix}@{accent}")
 
 
-class OpenAISpeech(Drawn):
+class OpenAISpeech(RandomStyleSpeaker):
     """A service, whose pace varies by a fifth where the model lets it.
 
     Raises:

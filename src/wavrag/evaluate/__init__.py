@@ -26,7 +26,7 @@ from wavrag.evaluate.retrieval import (
 )
 from wavrag.evaluate.significance import Difference, holm, paired_bootstrap, paired_randomisation
 from wavrag.evaluate.system import LEGS, Legs, System
-from wavrag.evaluate.wer import WordErrors, count_word_errors, edit_distance
+from wavrag.evaluate.wer import WordErrors, count_word_errors
 
 __all__ = [
     "AUDIO_SUFFIX",
@@ -50,7 +50,6 @@ __all__ = [
     "confidence_intervals",
     "contains",
     "count_word_errors",
-    "edit_distance",
     "evaluate_answers",
     "evaluate_embedder",
     "evaluate_run",

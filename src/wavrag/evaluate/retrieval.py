@@ -266,12 +266,12 @@ def _measure_word_errors(task: Task, words: Mapping[str, str | None]) -> WordErr
     queries = [
         query
         for query in task.queries.values()
-        if query.audio is not None and not query.words and query.said
+        if query.audio is not None and not query.words and query.transcript
     ]
     if not queries:
         return None
     return count_word_errors(
-        [query.said for query in queries], [words[query.id] or "" for query in queries]
+        [query.transcript for query in queries], [words[query.id] or "" for query in queries]
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from wavrag.errors import InputError
 from wavrag.evaluate.metrics import CONFIDENCE, resample_means
+from wavrag.text import edit_distance
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
@@ -39,22 +40,6 @@ class WordErrors:
     def rate(self) -> float:
         """Errors per reference word; insertions can raise it above 1."""
         return self.errors / self.words
-
-
-def edit_distance(a: Sequence[object], b: Sequence[object]) -> int:
-    """Compute the Levenshtein distance of two sequences, such as characters or words.
-
-    Example:
-        >>> edit_distance("kitten", "sitting")
-        3
-    """
-    # One row of the table of distances; `diagonal` is the cell to the upper left.
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, start=1):
-        diagonal, row[0] = row[0], i
-        for j, y in enumerate(b, start=1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (x != y))
-    return row[-1]
 
 
 def spoken_words(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Texts: reading documents, finding sentences, cutting into passages. Knows no model."""
 
+from wavrag.text.distance import edit_distance
 from wavrag.text.document import Block, ParsedText
 from wavrag.text.function_words import FUNCTION_WORDS
 from wavrag.text.html import declared_encoding
@@ -17,6 +18,7 @@ __all__ = [
     "TextPassage",
     "declared_encoding",
     "decode",
+    "edit_distance",
     "parse",
     "read",
     "sentences",

@@ -10,15 +10,15 @@ Nothing is downloaded here, and no data set is held in memory. Where a record ho
 """
 
 from wavrag.data.datasets.noise import noise_files, noise_stream
-from wavrag.data.datasets.registry import DATASETS, Dataset, from_datasets, read_dataset
+from wavrag.data.datasets.registry import DATASETS, Dataset, read_dataset, read_dataset_rows
 from wavrag.data.datasets.store import store_sounds
 
 __all__ = [
     "DATASETS",
     "Dataset",
-    "from_datasets",
     "noise_files",
     "noise_stream",
     "read_dataset",
+    "read_dataset_rows",
     "store_sounds",
 ]

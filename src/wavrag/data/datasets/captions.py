@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wavrag.data.datasets.files import AudioFolder, made, table, text, wanted
+from wavrag.data.datasets.files import AudioFolder, get_text, map_rows, read_table, require_file
 from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
 from wavrag.types import NoteCallback
@@ -28,7 +28,9 @@ class _Described:
     clip: str = ""
 
 
-def audiocaps(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
+def read_audiocaps(
+    folder: Path, split: str, on_note: NoteCallback | None
+) -> Iterator[TrainingRecord]:
     """AudioCaps: one description a sound to train on, five in the other splits.
 
     Those five stand in scattered lines, so the lines of such a split, at most 5,000, are gathered
@@ -36,25 +38,27 @@ def audiocaps(folder: Path, split: str, note: NoteCallback | None) -> Iterator[T
     cut to its ten seconds.
     """
     part = {"train": "train", "dev": "val", "test": "test"}[split]
-    path = wanted(folder, f"{part}.csv", f"dataset/{part}.csv")
+    path = require_file(folder, f"{part}.csv", f"dataset/{part}.csv")
     sounds = AudioFolder(folder, part)
 
     def make(row: dict[str, str]) -> _Described:
-        id, video = text(row, "audiocap_id"), text(row, "youtube_id")
-        audio = sounds.find(id, video, f"Y{video}", f"{video}_{text(row, 'start_time')}")
-        return _Described(id, audio, (text(row, "caption"),), f"{video}_{row['start_time']}")
+        id, video = get_text(row, "audiocap_id"), get_text(row, "youtube_id")
+        audio = sounds.find(id, video, f"Y{video}", f"{video}_{get_text(row, 'start_time')}")
+        return _Described(id, audio, (get_text(row, "caption"),), f"{video}_{row['start_time']}")
 
     columns = ("audiocap_id", "youtube_id", "start_time", "caption")
-    lines = made(table(path, note, columns), make, note)
+    lines = map_rows(read_table(path, on_note, columns), make, on_note)
     return _records("audiocaps", lines if split == "train" else _together(lines))
 
 
-def musiccaps(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
+def read_musiccaps(
+    folder: Path, split: str, on_note: NoteCallback | None
+) -> Iterator[TrainingRecord]:
     """MusicCaps; the list of aspects is a second description. The test is AudioSet's evaluation.
 
     A clip is the file `YTID`, `YTID_START` or `[YTID]-[START-END]`, cut to its ten seconds.
     """
-    path = wanted(folder, "musiccaps-public.csv")
+    path = require_file(folder, "musiccaps-public.csv")
     sounds = AudioFolder(folder, split)
     test = split == "test"
 
@@ -65,28 +69,32 @@ def musiccaps(folder: Path, split: str, note: NoteCallback | None) -> Iterator[T
         return row if (flag == "true") == test else None
 
     def make(row: dict[str, str]) -> _Described:
-        id, start, end = text(row, "ytid"), text(row, "start_s"), text(row, "end_s")
+        id, start, end = get_text(row, "ytid"), get_text(row, "start_s"), get_text(row, "end_s")
         audio = sounds.find(id, f"{id}_{start}", f"[{id}]-[{start}-{end}]")
-        return _Described(f"{id}-{start}", audio, (text(row, "caption"), _aspects(row)))
+        return _Described(f"{id}-{start}", audio, (get_text(row, "caption"), _aspects(row)))
 
     columns = ("ytid", "start_s", "end_s", "aspect_list", "caption", "is_audioset_eval")
-    rows = made(table(path, note, columns), chosen, note, f"{path}: clips of the other split")
-    return _records("musiccaps", made(rows, make, note))
+    rows = map_rows(
+        read_table(path, on_note, columns), chosen, on_note, f"{path}: clips of the other split"
+    )
+    return _records("musiccaps", map_rows(rows, make, on_note))
 
 
-def clotho(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
+def read_clotho(folder: Path, split: str, on_note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """Clotho; five descriptions a sound. The metadata beside it is not needed."""
     part = {"train": "development", "dev": "validation", "test": "evaluation"}[split]
-    path = wanted(folder, f"clotho_captions_{part}.csv")
+    path = require_file(folder, f"clotho_captions_{part}.csv")
     sounds = AudioFolder(folder, part, f"clotho_audio_{part}")
     captions = tuple(f"caption_{number}" for number in range(1, 6))
 
     def make(row: dict[str, str]) -> _Described:
-        name = text(row, "file_name")
+        name = get_text(row, "file_name")
         audio = sounds.find(*dict.fromkeys((row["file_name"], name)))  # some start with a space
-        return _Described(name, audio, tuple(text(row, key) for key in captions))
+        return _Described(name, audio, tuple(get_text(row, key) for key in captions))
 
-    return _records("clotho", made(table(path, note, ("file_name", *captions)), make, note))
+    return _records(
+        "clotho", map_rows(read_table(path, on_note, ("file_name", *captions)), make, on_note)
+    )
 
 
 def _aspects(row: dict[str, str]) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from wavrag.audio import AUDIO_SUFFIXES
-from wavrag.data.records import reject
+from wavrag.data.records import skip_or_raise
 from wavrag.errors import InputError, MissingExtraError
 from wavrag.types import NoteCallback
 
@@ -27,7 +27,7 @@ _ID_KEYS = ("id", "_id", "QuestionId", "title")
 _SUFFIXES = ("", ".wav", *sorted(AUDIO_SUFFIXES - {".wav"}))
 
 
-def existing(folder: Path, name: str) -> Path | None:
+def find_file(folder: Path, name: str) -> Path | None:
     """The file of that name, whichever way its accents are encoded; None if there is none."""
     for form in dict.fromkeys(
         (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))
@@ -38,14 +38,14 @@ def existing(folder: Path, name: str) -> Path | None:
     return None
 
 
-def wanted(folder: Path, *names: str) -> Path:
+def require_file(folder: Path, *names: str) -> Path:
     """The first of these files that the folder holds.
 
     Raises:
         InputError: it holds none of them.
     """
     for name in names:
-        path = existing(folder, name)
+        path = find_file(folder, name)
         if path is not None:
             return path
     raise InputError(f"{folder} has no {' or '.join(names)}")
@@ -72,13 +72,13 @@ class AudioFolder:
                 if Path(stem).name != stem:
                     continue
                 for suffix in _SUFFIXES:
-                    path = existing(place, stem + suffix)
+                    path = find_file(place, stem + suffix)
                     if path is not None:
                         return str(path)
         raise InputError(f"no sound file {' or '.join(stems)} (.wav, .flac, …) in {self._folder}")
 
 
-def json_lines(path: Path, note: NoteCallback | None) -> Iterator[tuple[str, Any]]:
+def read_json_lines(path: Path, on_note: NoteCallback | None) -> Iterator[tuple[str, Any]]:
     """The values of a JSON Lines file."""
     with _opened(path) as lines:
         for number, line in enumerate(lines, start=1):
@@ -86,12 +86,14 @@ def json_lines(path: Path, note: NoteCallback | None) -> Iterator[tuple[str, Any
                 try:
                     row = json.loads(_utf8(line))
                 except ValueError as error:
-                    reject(f"{path}:{number}: {error}", note)
+                    skip_or_raise(f"{path}:{number}: {error}", on_note)
                 else:
                     yield f"{path}:{number}", row
 
 
-def json_items(path: Path, under: str, note: NoteCallback | None) -> Iterator[tuple[str, Any]]:
+def read_json_items(
+    path: Path, under: str, on_note: NoteCallback | None
+) -> Iterator[tuple[str, Any]]:
     """The elements of one array of a JSON document, parsed one by one.
 
     Where the document stops being JSON, what is left of it is rejected.
@@ -99,7 +101,7 @@ def json_items(path: Path, under: str, note: NoteCallback | None) -> Iterator[tu
     Args:
         path: the document.
         under: key of the array; empty if the document is the array.
-        note: see `wavrag.data.records.reject`.
+        on_note: see `wavrag.data.records.reject`.
     """
     try:
         import ijson
@@ -115,16 +117,16 @@ def json_items(path: Path, under: str, note: NoteCallback | None) -> Iterator[tu
                 yield f"{path}: record {number}{name}", item
     except (OSError, ValueError, ijson.JSONError) as error:
         reason = " ".join(str(error).split())
-        reject(f"{path}: cannot be read after record {number}: {reason}", note)
+        skip_or_raise(f"{path}: cannot be read after record {number}: {reason}", on_note)
     else:
         if number == 0:
             where = f"under {under!r}" if under else "in it"
-            reject(f"{path}: no records {where}: is it another file?", note)
+            skip_or_raise(f"{path}: no records {where}: is it another file?", on_note)
 
 
-def table(
+def read_table(
     path: Path,
-    note: NoteCallback | None,
+    on_note: NoteCallback | None,
     columns: Sequence[str],
     *,
     delimiter: str = ",",
@@ -135,7 +137,7 @@ def table(
 
     Args:
         path: the file.
-        note: see `wavrag.data.records.reject`.
+        on_note: see `wavrag.data.records.reject`.
         columns: those that the header must name; without a header, the names of all, in order.
         delimiter: between fields.
         quoted: whether fields may stand in double quotes, and then go over lines.
@@ -167,14 +169,14 @@ def table(
             except StopIteration:
                 break
             except (csv.Error, ValueError) as error:
-                reject(f"{place}: {error}", note)
+                skip_or_raise(f"{place}: {error}", on_note)
                 continue
             if row:
                 yield place, dict(zip(names, row, strict=True))
 
 
-def parquet(
-    path: Path, columns: Sequence[str], note: NoteCallback | None
+def read_parquet(
+    path: Path, columns: Sequence[str], on_note: NoteCallback | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a Parquet file, a few of them in memory at a time.
 
@@ -198,13 +200,13 @@ def parquet(
         reason = " ".join(str(error).split())
         if number == 0:
             raise InputError(f"{path} cannot be read: {reason}") from error
-        reject(f"{path}: cannot be read after row {number}: {reason}", note)
+        skip_or_raise(f"{path}: cannot be read after row {number}: {reason}", on_note)
 
 
-def made(
+def map_rows(
     rows: Iterable[tuple[str, T]],
     make: Callable[[T], U | None],
-    note: NoteCallback | None,
+    on_note: NoteCallback | None,
     left_out: str = "",
 ) -> Iterator[tuple[str, U]]:
     """What `make` makes of each row; a row that it refuses is rejected by its place.
@@ -213,43 +215,45 @@ def made(
         rows: rows and their places.
         make: raises InputError, OSError, TypeError or ValueError for a broken row; returns None
             for a whole row that the data set does not train on.
-        note: see `wavrag.data.records.reject`.
-        left_out: what those rows are; their number is told to `note` at the end.
+        on_note: see `wavrag.data.records.reject`.
+        left_out: what those rows are; their number is told to `on_note` at the end.
     """
     count = 0
     for place, row in rows:
         try:
             result = make(row)
         except (InputError, OSError, TypeError, ValueError) as error:
-            reject(f"{place}: {error}", note)
+            skip_or_raise(f"{place}: {error}", on_note)
             continue
         if result is None:
             count += 1
         else:
             yield place, result
-    if count and note is not None:
-        note(f"{left_out}: {count} left out")
+    if count and on_note is not None:
+        on_note(f"{left_out}: {count} left out")
 
 
-def only(rows: Iterable[tuple[str, T]]) -> Iterator[T]:
+def drop_locations(rows: Iterable[tuple[str, T]]) -> Iterator[T]:
     """The rows without their places."""
     return (row for _, row in rows)
 
 
-def runs(rows: Iterable[tuple[str, T]], key: Callable[[T], Any]) -> Iterator[tuple[str, list[T]]]:
+def group_adjacent(
+    rows: Iterable[tuple[str, T]], key: Callable[[T], Any]
+) -> Iterator[tuple[str, list[T]]]:
     """Neighbouring rows of one key together, at the place of the first."""
     for _, run in groupby(rows, key=lambda placed: key(placed[1])):
         placed = list(run)
         yield placed[0][0], [row for _, row in placed]
 
 
-def text(row: Any, key: str) -> str:
+def get_text(row: Any, key: str) -> str:
     """A text that a row must have, without the space around it.
 
     Raises:
         InputError: it has none.
     """
-    value = field(row, key)
+    value = get_field(row, key)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value.strip():
@@ -257,19 +261,19 @@ def text(row: Any, key: str) -> str:
     return value.strip()
 
 
-def many(row: Any, key: str) -> list[Any]:
+def get_list(row: Any, key: str) -> list[Any]:
     """A list that a row must have.
 
     Raises:
         InputError: it has none.
     """
-    value = field(row, key)
+    value = get_field(row, key)
     if not isinstance(value, list):
         raise InputError(f"{key!r} is no list")
     return value
 
 
-def field(row: Any, key: str) -> Any:
+def get_field(row: Any, key: str) -> Any:
     """A value that a row must have.
 
     Raises:

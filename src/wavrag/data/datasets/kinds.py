@@ -16,14 +16,14 @@ from typing import Any
 
 from wavrag.data.datasets.files import (
     AudioFolder,
-    field,
-    json_items,
-    made,
-    only,
-    runs,
-    table,
-    text,
-    wanted,
+    drop_locations,
+    get_field,
+    get_text,
+    group_adjacent,
+    map_rows,
+    read_json_items,
+    read_table,
+    require_file,
 )
 from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
@@ -66,13 +66,15 @@ def pairs(sounds: Iterable[Sound], source: str, question: str) -> Iterator[Train
         last[sound.kind] = sound
 
 
-def vggsound(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
+def read_vggsound(
+    folder: Path, split: str, on_note: NoteCallback | None
+) -> Iterator[TrainingRecord]:
     """VGGSound: the kind and the caption are the label.
 
     A clip is the file `YOUTUBE_ID_SSSSSS` with the second in six digits, or `YOUTUBE_ID_SECOND`, or
     `YOUTUBE_ID`, cut to its ten seconds.
     """
-    path = wanted(folder, "vggsound.csv")
+    path = require_file(folder, "vggsound.csv")
     found = AudioFolder(folder, split)
 
     def chosen(row: dict[str, str]) -> dict[str, str] | None:
@@ -81,14 +83,14 @@ def vggsound(folder: Path, split: str, note: NoteCallback | None) -> Iterator[Tr
         return row if row["split"] == split else None
 
     def make(row: dict[str, str]) -> Sound:
-        id, second, label = text(row, "id"), int(row["start"]), text(row, "label")
+        id, second, label = get_text(row, "id"), int(row["start"]), get_text(row, "label")
         audio = found.find(f"{id}_{second:06d}", f"{id}_{second}", id)
         return Sound(f"{id}-{second}", label, label, audio)
 
     columns = ("id", "start", "label", "split")
-    rows = table(path, note, columns, header=False)
-    own = made(rows, chosen, note, f"{path}: clips of the other split")
-    return pairs(only(made(own, make, note)), "vggsound", "What makes this sound?")
+    rows = read_table(path, on_note, columns, header=False)
+    own = map_rows(rows, chosen, on_note, f"{path}: clips of the other split")
+    return pairs(drop_locations(map_rows(own, make, on_note)), "vggsound", "What makes this sound?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,8 @@ class _Event:
     end: float
 
 
-def audioset_strong(
-    folder: Path, split: str, note: NoteCallback | None
+def read_audioset_strong(
+    folder: Path, split: str, on_note: NoteCallback | None
 ) -> Iterator[TrainingRecord]:
     """AudioSet with strong labels: of each label in a clip, the longest event.
 
@@ -108,16 +110,16 @@ def audioset_strong(
     cut to its ten seconds. Neighbouring lines are of one clip.
     """
     part = {"train": "train", "test": "eval"}[split]
-    path = wanted(folder, f"audioset_{part}_strong.tsv")
-    names = wanted(folder, "mid_to_display_name.tsv")
-    return _events(path, names, AudioFolder(folder, part), note)
+    path = require_file(folder, f"audioset_{part}_strong.tsv")
+    names = require_file(folder, "mid_to_display_name.tsv")
+    return _events(path, names, AudioFolder(folder, part), on_note)
 
 
 def _events(
-    path: Path, names: Path, found: AudioFolder, note: NoteCallback | None
+    path: Path, names: Path, found: AudioFolder, on_note: NoteCallback | None
 ) -> Iterator[TrainingRecord]:
-    rows = table(names, note, ("mid", "name"), delimiter="\t", quoted=False, header=False)
-    display = {row["mid"]: row["name"] for row in only(rows)}
+    rows = read_table(names, on_note, ("mid", "name"), delimiter="\t", quoted=False, header=False)
+    display = {row["mid"]: row["name"] for row in drop_locations(rows)}
 
     def event(row: dict[str, str]) -> _Event:
         label = display.get(row["label"])
@@ -126,7 +128,7 @@ def _events(
         start, end = float(row["start_time_seconds"]), float(row["end_time_seconds"])
         if not 0 <= start < end:
             raise InputError(f"an event from {start} to {end} s")
-        return _Event(text(row, "segment_id"), label, start, end)
+        return _Event(get_text(row, "segment_id"), label, start, end)
 
     def sounds(events: list[_Event]) -> list[Sound]:
         segment = events[0].segment
@@ -141,33 +143,37 @@ def _events(
         ]
 
     columns = ("segment_id", "start_time_seconds", "end_time_seconds", "label")
-    lines = made(table(path, note, columns, delimiter="\t", quoted=False), event, note)
-    clips = made(runs(lines, lambda line: line.segment), sounds, note)
-    every = (sound for clip in only(clips) for sound in clip)
+    lines = map_rows(
+        read_table(path, on_note, columns, delimiter="\t", quoted=False), event, on_note
+    )
+    clips = map_rows(group_adjacent(lines, lambda line: line.segment), sounds, on_note)
+    every = (sound for clip in drop_locations(clips) for sound in clip)
     return pairs(every, "audioset-strong", "What makes this sound?")
 
 
-def xeno_canto(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
+def read_xeno_canto(
+    folder: Path, split: str, on_note: NoteCallback | None
+) -> Iterator[TrainingRecord]:
     """Xeno-canto: pages of the API, version 2 or 3, as `*.json`; the kind is the species.
 
     The caption is the common name, the species and the type of call. A recording is the file that
     `file-name` names, or `XCID` or `ID`. Recordings of unknown species are left out.
     """
-    pages = sorted(folder.glob("*.json")) or [wanted(folder, "page1.json")]
+    pages = sorted(folder.glob("*.json")) or [require_file(folder, "page1.json")]
     make = partial(_call, found=AudioFolder(folder))
-    rows = (row for page in pages for row in json_items(page, "recordings", note))
-    calls = made(rows, make, note, f"{folder}: recordings of unknown species")
-    return pairs(only(calls), "xeno-canto", "Which species is heard?")
+    rows = (row for page in pages for row in read_json_items(page, "recordings", on_note))
+    calls = map_rows(rows, make, on_note, f"{folder}: recordings of unknown species")
+    return pairs(drop_locations(calls), "xeno-canto", "Which species is heard?")
 
 
 def _call(row: Any, found: AudioFolder) -> Sound | None:
-    id, genus = text(row, "id"), text(row, "gen")
+    id, genus = get_text(row, "id"), get_text(row, "gen")
     if genus == "Mystery":
         return None
-    species = f"{genus} {text(row, 'sp')}"
-    common = str(field(row, "en")).strip()
+    species = f"{genus} {get_text(row, 'sp')}"
+    common = str(get_field(row, "en")).strip()
     caption = f"{common} ({species})" if common else species
-    call = str(field(row, "type")).strip()
+    call = str(get_field(row, "type")).strip()
     given = str(row.get("file-name") or "")
     audio = found.find(*filter(None, (given, f"XC{id}", id)))
     return Sound(id, species, f"{caption}: {call}" if call else caption, audio)

@@ -10,8 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from wavrag.closing import Closing
-from wavrag.data.datasets.files import made, only, runs, table, wanted
-from wavrag.data.records import Content, TrainingRecord, reject
+from wavrag.data.datasets.files import (
+    drop_locations,
+    group_adjacent,
+    map_rows,
+    read_table,
+    require_file,
+)
+from wavrag.data.records import Content, TrainingRecord, skip_or_raise
 from wavrag.errors import InputError
 from wavrag.types import NoteCallback
 
@@ -22,15 +28,15 @@ NEGATIVES = 16
 class LineIndex(Closing):
     """Where each line of a file of `NUMBER<tab>TEXT` starts: 16 bytes of memory a line."""
 
-    def __init__(self, path: Path, note: NoteCallback | None = None) -> None:
+    def __init__(self, path: Path, on_note: NoteCallback | None = None) -> None:
         """Read the file once.
 
         Args:
             path: the file.
-            note: told of every line that is not of that form; without it, one is an error.
+            on_note: told of every line that is not of that form; without it, one is an error.
 
         Raises:
-            InputError: the file cannot be read, or a line is broken and there is no `note`.
+            InputError: the file cannot be read, or a line is broken and there is no `on_note`.
         """
         numbers, starts, position = array("q"), array("q"), 0
         try:
@@ -41,7 +47,7 @@ class LineIndex(Closing):
                         numbers.append(int(head))
                         starts.append(position)
                     else:
-                        reject(f"{path}:{count}: not a number, a tab and a text", note)
+                        skip_or_raise(f"{path}:{count}: not a number, a tab and a text", on_note)
                     position += len(line)
             self._file = path.open("rb")
         except OSError as error:
@@ -75,20 +81,22 @@ class LineIndex(Closing):
         return line.partition("\t")[2].strip()
 
 
-def msmarco(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
+def read_msmarco(
+    folder: Path, split: str, on_note: NoteCallback | None
+) -> Iterator[TrainingRecord]:
     """MS MARCO passages: positives of a query are its judged passages.
 
     Neighbouring lines of a query make one record. Where the triples of ids are there, they are read
     in place of the judgements and give negatives, the first 16 of a query.
     """
-    collection = wanted(folder, "collection.tsv")
-    queries = wanted(folder, f"queries.{split}.tsv")
+    collection = require_file(folder, "collection.tsv")
+    queries = require_file(folder, f"queries.{split}.tsv")
     triples = folder / f"qidpidtriples.{split}.full.2.tsv"
     if triples.is_file():
-        return _records(collection, queries, triples, ("query", "positive", "negative"), note)
-    judged = wanted(folder, f"qrels.{split}.tsv", f"qrels.{split}.small.tsv")
+        return _records(collection, queries, triples, ("query", "positive", "negative"), on_note)
+    judged = require_file(folder, f"qrels.{split}.tsv", f"qrels.{split}.small.tsv")
     columns = ("query", "iteration", "positive", "relevance")
-    return _records(collection, queries, judged, columns, note)
+    return _records(collection, queries, judged, columns, on_note)
 
 
 def _records(
@@ -96,14 +104,16 @@ def _records(
     queries: Path,
     judged: Path,
     columns: tuple[str, ...],
-    note: NoteCallback | None,
+    on_note: NoteCallback | None,
 ) -> Iterator[TrainingRecord]:
-    with LineIndex(collection, note) as passages, LineIndex(queries, note) as questions:
-        rows = table(judged, note, columns, delimiter="\t", quoted=False, header=False)
-        numbered = made(rows, _numbers, note)
-        asked = runs(numbered, lambda row: row["query"])
+    with LineIndex(collection, on_note) as passages, LineIndex(queries, on_note) as questions:
+        rows = read_table(judged, on_note, columns, delimiter="\t", quoted=False, header=False)
+        numbered = map_rows(rows, _numbers, on_note)
+        asked = group_adjacent(numbered, lambda row: row["query"])
         make = partial(_record, passages=passages, questions=questions)
-        yield from only(made(asked, make, note, f"{judged}: queries without a relevant passage"))
+        yield from drop_locations(
+            map_rows(asked, make, on_note, f"{judged}: queries without a relevant passage")
+        )
 
 
 def _numbers(row: dict[str, str]) -> dict[str, int]:

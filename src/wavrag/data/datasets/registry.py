@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from wavrag.data.datasets import captions, kinds, msmarco, questions, speech, squad
-from wavrag.data.datasets.files import made, only
+from wavrag.data.datasets.files import drop_locations, map_rows
 from wavrag.data.records import TrainingRecord
 from wavrag.errors import InputError
 from wavrag.types import NoteCallback
@@ -52,8 +52,8 @@ _ALL = (
         "CC BY-SA 4.0",
         "https://hotpotqa.github.io",
         "`hotpot_train_v1.1.json`; for `dev`, `hotpot_dev_distractor_v1.json`",
-        questions.hotpotqa,
-        questions.hotpotqa_row,
+        questions.read_hotpotqa,
+        questions.parse_hotpotqa_row,
     ),
     Dataset(
         "quora",
@@ -62,8 +62,8 @@ _ALL = (
         "terms of service of Quora",
         "https://quoradata.quora.com/First-Quora-Dataset-Release-Question-Pairs",
         "`quora_duplicate_questions.tsv`",
-        questions.quora,
-        questions.quora_row,
+        questions.read_quora,
+        questions.parse_quora_row,
     ),
     Dataset(
         "eli5",
@@ -72,8 +72,8 @@ _ALL = (
         "KILT: MIT; the texts: terms of Reddit",
         "https://github.com/facebookresearch/KILT",
         "`eli5-train-kilt.jsonl` or `eli5-dev-kilt.jsonl`, the JSON Lines of KILT",
-        questions.eli5,
-        questions.eli5_record,
+        questions.read_eli5,
+        questions.parse_eli5,
     ),
     Dataset(
         "triviaqa",
@@ -83,8 +83,8 @@ _ALL = (
         "https://nlp.cs.washington.edu/triviaqa/",
         "`qa/wikipedia-train.json` or `unfiltered-web-train.json` (`-dev` for `dev`), and "
         "`evidence/wikipedia/`",
-        questions.triviaqa,
-        questions.triviaqa_row,
+        questions.read_triviaqa,
+        questions.parse_triviaqa_row,
     ),
     Dataset(
         "squad",
@@ -93,8 +93,8 @@ _ALL = (
         "CC BY-SA 4.0",
         "https://rajpurkar.github.io/SQuAD-explorer/",
         "`train-v1.1.json` or `train-v2.0.json` (`dev-…` for `dev`)",
-        squad.squad,
-        squad.squad_row,
+        squad.read_squad,
+        squad.parse_squad_row,
     ),
     Dataset(
         "msmarco",
@@ -104,7 +104,7 @@ _ALL = (
         "https://microsoft.github.io/msmarco/",
         "`collection.tsv`, `queries.train.tsv` and `qrels.train.tsv` (`.dev` for `dev`); for "
         "negatives `qidpidtriples.train.full.2.tsv`",
-        msmarco.msmarco,
+        msmarco.read_msmarco,
     ),
     Dataset(
         "slue-sqa-5",
@@ -114,8 +114,8 @@ _ALL = (
         "https://asappresearch.github.io/slue-toolkit/",
         "`slue-sqa5_fine-tune.tsv`, `fine-tune/question/*.wav` and `fine-tune/document/*.wav` "
         "(`dev`, `test` or `verified-test` for those)",
-        speech.slue_sqa5,
-        speech.slue_sqa5_row,
+        speech.read_slue_sqa5,
+        speech.parse_slue_sqa5_row,
     ),
     Dataset(
         "spoken-squad",
@@ -125,7 +125,7 @@ _ALL = (
         "https://github.com/Chia-Hsuan-Lee/Spoken-SQuAD",
         "`spoken_train-v1.1.json` and `train_wav/*.wav`; for the tests `spoken_test-v1.1.json`, "
         "`spoken_test-v1.1_WER44.json` or `spoken_test-v1.1_WER54.json`, and `dev_wav/*.wav`",
-        squad.spoken_squad,
+        squad.read_spoken_squad,
     ),
     Dataset(
         "heysquad",
@@ -134,7 +134,7 @@ _ALL = (
         "CC BY 4.0; SQuAD: CC BY-SA 4.0",
         "https://huggingface.co/datasets/yijingwu/HeySQuAD_human",
         "`data/train-*.parquet`; for `dev`, `data/validation-*.parquet`",
-        squad.heysquad,
+        squad.read_heysquad,
     ),
     Dataset(
         "audiocaps",
@@ -143,7 +143,7 @@ _ALL = (
         "MIT, for academic use by its readme; sounds: terms of YouTube",
         "https://audiocaps.github.io",
         "`train.csv`, `val.csv` or `test.csv`, and the clips in `audio/`",
-        captions.audiocaps,
+        captions.read_audiocaps,
     ),
     Dataset(
         "musiccaps",
@@ -152,7 +152,7 @@ _ALL = (
         "captions CC BY-SA 4.0; sounds: terms of YouTube",
         "https://arxiv.org/abs/2301.11325",
         "`musiccaps-public.csv` and the clips in `audio/`",
-        captions.musiccaps,
+        captions.read_musiccaps,
     ),
     Dataset(
         "clotho",
@@ -162,7 +162,7 @@ _ALL = (
         "https://github.com/audio-captioning/clotho-dataset",
         "`clotho_captions_development.csv` and `development/*.wav` (`validation` for `dev`, "
         "`evaluation` for `test`)",
-        captions.clotho,
+        captions.read_clotho,
     ),
     Dataset(
         "voxceleb",
@@ -171,7 +171,7 @@ _ALL = (
         "CC BY 4.0; videos: terms of YouTube",
         "https://www.robots.ox.ac.uk/~vgg/data/voxceleb/",
         "`vox1_meta.csv` and `wav/PERSON/VIDEO/NNNNN.wav`",
-        speech.voxceleb,
+        speech.read_voxceleb,
     ),
     Dataset(
         "xeno-canto",
@@ -180,7 +180,7 @@ _ALL = (
         "Creative Commons, each recording its own",
         "https://xeno-canto.org/explore/api",
         "pages of the API, version 2 or 3, as `*.json`, and the recordings as `audio/*.mp3`",
-        kinds.xeno_canto,
+        kinds.read_xeno_canto,
     ),
     Dataset(
         "audioset-strong",
@@ -190,7 +190,7 @@ _ALL = (
         "https://research.google.com/audioset/download_strong.html",
         "`audioset_train_strong.tsv` (`audioset_eval_strong.tsv` for `test`), "
         "`mid_to_display_name.tsv` and the clips in `audio/`",
-        kinds.audioset_strong,
+        kinds.read_audioset_strong,
     ),
     Dataset(
         "vggsound",
@@ -199,7 +199,7 @@ _ALL = (
         "labels CC BY 4.0; sounds: terms of YouTube",
         "https://www.robots.ox.ac.uk/~vgg/data/vggsound/",
         "`vggsound.csv` and the clips in `audio/`",
-        kinds.vggsound,
+        kinds.read_vggsound,
     ),
 )
 
@@ -212,7 +212,7 @@ def read_dataset(
     folder: str | os.PathLike[str],
     *,
     split: str = "train",
-    note: NoteCallback | None = None,
+    on_note: NoteCallback | None = None,
 ) -> Iterator[TrainingRecord]:
     """Stream the records of a data set, in the order of its files.
 
@@ -220,12 +220,12 @@ def read_dataset(
         name: one of `DATASETS`.
         folder: where it was unpacked; `DATASETS[name].layout` says what it must hold.
         split: one of `DATASETS[name].splits`.
-        note: told of each broken record, `FILE:LINE: what is wrong`, which is then left out, and of
-            how many rows the data set has no use for; without it, a broken record is an error.
+        on_note: called with `FILE:LINE: reason` for every malformed record, which is skipped, and
+            with the number of unused rows; without it, the first malformed record is an error.
 
     Raises:
         InputError: the name or the split is unknown or a file is missing, all before the first
-            record; or a record is broken and there is no `note`.
+            record; or a record is broken and there is no `on_note`.
         MissingExtraError: the set is a JSON document and the extra `train` is not installed.
     """
     dataset = _named(name)
@@ -235,15 +235,15 @@ def read_dataset(
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: name the one that {name} was unpacked in")
     try:
-        return dataset.read(folder, split, note)
+        return dataset.read(folder, split, on_note)
     except InputError as error:
         raise InputError(
             f"{error}: the folder of {name} must hold {dataset.layout}; get it at {dataset.page}"
         ) from error
 
 
-def from_datasets(
-    name: str, rows: Iterable[Any], *, note: NoteCallback | None = None
+def read_dataset_rows(
+    name: str, rows: Iterable[Any], *, on_note: NoteCallback | None = None
 ) -> Iterator[TrainingRecord]:
     """Records of rows as the `datasets` library publishes them.
 
@@ -253,18 +253,18 @@ def from_datasets(
     Args:
         name: one of `DATASETS`.
         rows: dictionaries, or a `Dataset` or `IterableDataset`; sound stays encoded.
-        note: see `read_dataset`.
+        on_note: see `read_dataset`.
 
     Raises:
         InputError: the name is unknown, or the set is not read in this way; or a row is broken and
-            there is no `note`.
+            there is no `on_note`.
     """
     make = _named(name).row
     if make is None:
         known = ", ".join(each.name for each in _ALL if each.row is not None)
         raise InputError(f"{name} is read from its files, with `read_dataset`: rows give {known}")
     numbered = ((f"{name}: row {n}", row) for n, row in enumerate(_encoded(rows), start=1))
-    return only(made(numbered, make, note, f"{name}: rows without an answer"))
+    return drop_locations(map_rows(numbered, make, on_note, f"{name}: rows without an answer"))
 
 
 def _named(name: str) -> Dataset:

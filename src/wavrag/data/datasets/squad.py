@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from wavrag.data.datasets.files import (
-    field,
-    json_items,
-    made,
-    many,
-    only,
-    parquet,
-    text,
-    wanted,
+    drop_locations,
+    get_field,
+    get_list,
+    get_text,
+    map_rows,
+    read_json_items,
+    read_parquet,
+    require_file,
 )
-from wavrag.data.records import Content, TrainingRecord, reject
+from wavrag.data.records import Content, TrainingRecord, skip_or_raise
 from wavrag.errors import InputError
 from wavrag.types import NoteCallback
 
@@ -47,25 +47,27 @@ class _Question:
     answered: bool
 
 
-def squad(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
+def read_squad(folder: Path, split: str, on_note: NoteCallback | None) -> Iterator[TrainingRecord]:
     """SQuAD: a question and the passage that answers it.
 
     Questions of version 2.0 that their passage does not answer are left out.
     """
-    path = wanted(folder, f"{split}-v1.1.json", f"{split}-v2.0.json")
+    path = require_file(folder, f"{split}-v1.1.json", f"{split}-v2.0.json")
     left_out = f"{path}: questions without an answer"
-    return only(made(_questions(path, note), _squad_record, note, left_out))
+    return drop_locations(map_rows(_questions(path, on_note), _squad_record, on_note, left_out))
 
 
-def squad_row(row: Any) -> TrainingRecord | None:
+def parse_squad_row(row: Any) -> TrainingRecord | None:
     """The record of a row as the `datasets` library has it; None if it has no answer."""
-    if not many(field(row, "answers"), "text"):
+    if not get_list(get_field(row, "answers"), "text"):
         return None
-    query, passage = Content(text=text(row, "question")), Content(text=text(row, "context"))
-    return TrainingRecord(f"squad/{text(row, 'id')}", query, (passage,), source="squad")
+    query, passage = Content(text=get_text(row, "question")), Content(text=get_text(row, "context"))
+    return TrainingRecord(f"squad/{get_text(row, 'id')}", query, (passage,), source="squad")
 
 
-def spoken_squad(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
+def read_spoken_squad(
+    folder: Path, split: str, on_note: NoteCallback | None
+) -> Iterator[TrainingRecord]:
     """Spoken-SQuAD: a written question and the recording of the passage that answers it.
 
     A passage is recorded in a file a sentence, `ARTICLE_PARAGRAPH_SENTENCE.wav`, all counted from 0
@@ -77,7 +79,7 @@ def spoken_squad(folder: Path, split: str, note: NoteCallback | None) -> Iterato
     looked for where those of `test` are.
     """
     name, sound = _SPOKEN[split]
-    path = wanted(folder, name)
+    path = require_file(folder, name)
     places = [folder / sound, folder / "Spoken-SQuAD_audio" / sound]
     recordings = next((place for place in places if place.is_dir()), None)
     passage = _Passages(recordings).entry if recordings else _recognised
@@ -88,10 +90,12 @@ def spoken_squad(folder: Path, split: str, note: NoteCallback | None) -> Iterato
             f"spoken-squad/{asked.id}", query, (passage(asked),), source="spoken-squad"
         )
 
-    return only(made(_questions(path, note), make, note))
+    return drop_locations(map_rows(_questions(path, on_note), make, on_note))
 
 
-def heysquad(folder: Path, split: str, note: NoteCallback | None) -> Iterator[TrainingRecord]:
+def read_heysquad(
+    folder: Path, split: str, on_note: NoteCallback | None
+) -> Iterator[TrainingRecord]:
     """HeySQuAD: a question of SQuAD asked by a person, and the passage that answers it.
 
     The Parquet files of the hub, `data/train-*.parquet` or `data/validation-*.parquet`, with the
@@ -102,19 +106,21 @@ def heysquad(folder: Path, split: str, note: NoteCallback | None) -> Iterator[Tr
     if not paths:
         raise InputError(f"{folder} has no data/{part}-*.parquet")
     columns = ("audio", "question", "context", "id", "answers", "is_impossible")
-    rows = (row for path in paths for row in parquet(path, columns, note))
-    return only(made(rows, _asked_aloud, note, f"{folder}: questions without an answer"))
+    rows = (row for path in paths for row in read_parquet(path, columns, on_note))
+    return drop_locations(
+        map_rows(rows, _asked_aloud, on_note, f"{folder}: questions without an answer")
+    )
 
 
 def _asked_aloud(row: dict[str, Any]) -> TrainingRecord | None:
     if row["is_impossible"] or not row["answers"]:
         return None
-    sound = field(row["audio"], "bytes")
+    sound = get_field(row["audio"], "bytes")
     if not sound:
         raise InputError("audio is empty")
-    query = Content(audio=sound, said=text(row, "question"))
-    passage = Content(text=text(row, "context"))
-    return TrainingRecord(f"heysquad/{text(row, 'id')}", query, (passage,), source="heysquad")
+    query = Content(audio=sound, transcript=get_text(row, "question"))
+    passage = Content(text=get_text(row, "context"))
+    return TrainingRecord(f"heysquad/{get_text(row, 'id')}", query, (passage,), source="heysquad")
 
 
 def _squad_record(asked: _Question) -> TrainingRecord | None:
@@ -150,7 +156,7 @@ class _Passages:
                 self._folder / f"{stem}_{sentence}.wav"
                 for sentence in range(self._sentences.get(place, 0) + 1)
             ]
-            self._last = place, Content(audio=_joined(paths), said=asked.passage)
+            self._last = place, Content(audio=_joined(paths), transcript=asked.passage)
         return self._last[1]
 
 
@@ -180,16 +186,16 @@ def _joined(paths: list[Path]) -> bytes:
     return joined.getvalue()
 
 
-def _questions(path: Path, note: NoteCallback | None) -> Iterator[tuple[str, _Question]]:
-    return made(_asked(path, note), _question, note)
+def _questions(path: Path, on_note: NoteCallback | None) -> Iterator[tuple[str, _Question]]:
+    return map_rows(_asked(path, on_note), _question, on_note)
 
 
-def _asked(path: Path, note: NoteCallback | None) -> Iterator[tuple[str, _Asked]]:
+def _asked(path: Path, on_note: NoteCallback | None) -> Iterator[tuple[str, _Asked]]:
     """The questions of a file; a paragraph or an article that is broken is rejected as a whole."""
-    for article, (place, row) in enumerate(json_items(path, "data", note)):
-        for paragraph, passage in enumerate(_listed(place, row, "paragraphs", note)):
+    for article, (place, row) in enumerate(read_json_items(path, "data", on_note)):
+        for paragraph, passage in enumerate(_listed(place, row, "paragraphs", on_note)):
             within = f"{place}, paragraph {paragraph + 1}"
-            for number, qa in enumerate(_listed(within, passage, "qas", note), start=1):
+            for number, qa in enumerate(_listed(within, passage, "qas", on_note), start=1):
                 known = qa.get("id") if isinstance(qa, dict) else None
                 yield f"{within}, question {known or number}", (passage, qa, article, paragraph)
 
@@ -197,18 +203,18 @@ def _asked(path: Path, note: NoteCallback | None) -> Iterator[tuple[str, _Asked]
 def _question(asked: _Asked) -> _Question:
     passage, qa, article, paragraph = asked
     return _Question(
-        text(qa, "id"),
-        text(qa, "question"),
-        text(passage, "context"),
+        get_text(qa, "id"),
+        get_text(qa, "question"),
+        get_text(passage, "context"),
         article,
         paragraph,
-        bool(many(qa, "answers")) and not qa.get("is_impossible", False),
+        bool(get_list(qa, "answers")) and not qa.get("is_impossible", False),
     )
 
 
-def _listed(place: str, row: Any, key: str, note: NoteCallback | None) -> list[Any]:
+def _listed(place: str, row: Any, key: str, on_note: NoteCallback | None) -> list[Any]:
     try:
-        return many(row, key)
+        return get_list(row, key)
     except InputError as error:
-        reject(f"{place}: {error}", note)
+        skip_or_raise(f"{place}: {error}", on_note)
         return []

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from wavrag.data.records import Content, TrainingRecord, map_entries
+from wavrag.data.records import Content, TrainingRecord, map_contents
 from wavrag.errors import InputError
 
 _SIGNATURES = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3"}
@@ -32,7 +32,7 @@ def store_sounds(
             return entry
         return replace(entry, audio=str(store_sound(entry.audio, folder)))
 
-    return (map_entries(record, stored) for record in records)
+    return (map_contents(record, stored) for record in records)
 
 
 def store_sound(sound: bytes, folder: Path) -> Path:

@@ -53,8 +53,8 @@ class TaskOptions:
     seed: int = 0
 
 
-def drawn(
-    source: TaskSource, options: TaskOptions, sounds: Path, note: NoteCallback | None
+def draw_task(
+    source: TaskSource, options: TaskOptions, sounds: Path, on_note: NoteCallback | None
 ) -> TaskRows:
     """The rows of the task that is drawn from a source.
 
@@ -62,7 +62,7 @@ def drawn(
         source: all of it.
         options: how much of it.
         sounds: folder for what is sound in memory.
-        note: told of judgements that name no entry of the corpus, which are left out.
+        on_note: told of judgements that name no entry of the corpus, which are left out.
 
     Raises:
         InputError: no query has a relevant entry, or `passages` are too few for the queries.
@@ -73,8 +73,8 @@ def drawn(
         for query, scores in source.qrels.items()
     }
     usable = [query for query, scores in judged.items() if max(scores.values(), default=0) > 0]
-    if note is not None and (lost := len(judged) - len(usable)):
-        note(f"queries without a relevant entry in the corpus: {lost:,} left out")
+    if on_note is not None and (lost := len(judged) - len(usable)):
+        on_note(f"queries without a relevant entry in the corpus: {lost:,} left out")
     if not usable:
         raise InputError("no query has a relevant entry in the corpus: is it the right folder?")
     chosen = dict.fromkeys(sample(usable, options.limit, options.seed))

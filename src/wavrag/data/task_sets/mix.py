@@ -11,7 +11,7 @@ from typing import Any
 from wavrag.data.records import Content, TrainingRecord, read_records
 from wavrag.data.speak import SpeakOptions, speak_records
 from wavrag.data.task_files import Row, TaskRows, write_task
-from wavrag.data.task_sets.draw import TaskOptions, TaskSource, drawn, sample
+from wavrag.data.task_sets.draw import TaskOptions, TaskSource, draw_task, sample
 from wavrag.data.tasks import Task, TaskContent
 from wavrag.data.voices import Speaker
 from wavrag.errors import InputError
@@ -36,7 +36,7 @@ class MixOptions:
     threads: int | None = None
 
 
-def mix(
+def make_mixed_task(
     task: Task,
     out: Path,
     engines: Sequence[Speaker],
@@ -68,24 +68,24 @@ def mix(
     if not 0 <= options.ratio <= 1:
         raise InputError(f"a ratio of {options.ratio:g}: give one from 0 to 1")
     draw = TaskOptions(limit=options.limit, passages=options.passages, seed=options.seed)
-    rows = drawn(_source(task), draw, out, None)
-    corpus, qrels = [row["_id"] for row in rows.corpus], list(rows.qrels)
+    drawn_rows = draw_task(_source(task), draw, out, None)
+    corpus, qrels = [row["_id"] for row in drawn_rows.corpus], list(drawn_rows.qrels)
     spoken = _chosen(corpus, {id for _, id, score in qrels if score > 0}, options)
     audio, silent = _parts(task, spoken)
     if silent:
         audio |= _speak(silent, out / "spoken", engines, options, on_progress)
-    made = TaskRows(
+    rows = TaskRows(
         corpus=[
             {"_id": id, "audio": audio[id]}
             if id in spoken
             else {"_id": id, "text": task.corpus[id].words}
             for id in corpus
         ],
-        queries=rows.queries,
+        queries=drawn_rows.queries,
         qrels=qrels,
         provenance=_provenance(task, engines, options, len(spoken), len(corpus)),
     )
-    return write_task(out, made)
+    return write_task(out, rows)
 
 
 def _source(task: Task) -> TaskSource:

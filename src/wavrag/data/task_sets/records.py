@@ -66,7 +66,7 @@ def _pairs(read: Read, asks: str, found: str, turned: bool) -> Iterator[tuple[st
 
 
 def _part(entry: Content, kind: str, id: str) -> Row:
-    words = entry.text or entry.said
+    words = entry.text or entry.transcript
     if "T" in kind and not words:
         raise InputError(f"{id}: is a recording without words: choose another --direction")
     if kind != "T" and entry.audio is None:

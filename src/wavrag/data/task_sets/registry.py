@@ -13,12 +13,12 @@ from types import MappingProxyType
 from wavrag.data.datasets import DATASETS, read_dataset
 from wavrag.data.records import TrainingRecord
 from wavrag.data.task_files import write_task
-from wavrag.data.task_sets.draw import TaskOptions, TaskSource, drawn
+from wavrag.data.task_sets.draw import TaskOptions, TaskSource, draw_task
 from wavrag.data.task_sets.records import from_records
 from wavrag.data.task_sets.squtr import SPLITS as SQUTR_SPLITS
-from wavrag.data.task_sets.squtr import squtr
+from wavrag.data.task_sets.squtr import load_squtr
 from wavrag.data.task_sets.svq import SPLITS as SVQ_SPLITS
-from wavrag.data.task_sets.svq import svq
+from wavrag.data.task_sets.svq import load_svq
 from wavrag.errors import InputError
 from wavrag.types import NoteCallback
 
@@ -47,10 +47,10 @@ class TaskSet:
 
 
 def _of_records(
-    name: str, folder: Path, split: str, direction: str, note: NoteCallback | None
+    name: str, folder: Path, split: str, direction: str, on_note: NoteCallback | None
 ) -> TaskSource:
     def read() -> Iterator[TrainingRecord]:
-        return read_dataset(name, folder, split=split, note=note)
+        return read_dataset(name, folder, split=split, on_note=on_note)
 
     return from_records(read, direction, turned=name in _CAPTIONED and direction == "S2T")
 
@@ -74,7 +74,7 @@ _ALL = (
         "https://huggingface.co/datasets/SLLMCommunity/SQuTR",
         "one set's `corpus.jsonl`, `queries_with_audio_clean.jsonl`, `audio_clean/` and "
         "`qrels/test.jsonl` (`noise_snr_20`, `noise_snr_10` or `noise_snr_0` for `clean`)",
-        squtr,
+        load_squtr,
     ),
     TaskSet(
         "svq",
@@ -84,7 +84,7 @@ _ALL = (
         "https://huggingface.co/datasets/google/svq",
         "`passage_retrieval_in_lang.jsonl`, `passage_retrieval_in_lang_index.jsonl`, "
         "`utt_index.jsonl` and `audio/*.parquet`",
-        svq,
+        load_svq,
     ),
     _trained("spoken-squad", ("T2S", "T2T", "T2AT"), ("test", "test-wer44", "test-wer54", "train")),
     _trained("heysquad", ("S2T", "T2T", "AT2T"), ("dev", "train")),
@@ -108,7 +108,7 @@ def make_task(
     out: str | os.PathLike[str],
     options: TaskOptions | None = None,
     *,
-    note: NoteCallback | None = None,
+    on_note: NoteCallback | None = None,
 ) -> tuple[int, int]:
     """Make the folder of a task from a data set as it is published.
 
@@ -120,7 +120,7 @@ def make_task(
         folder: where the data set was unpacked; `TASK_SETS[name].layout` says what it must hold.
         out: folder of the task.
         options: split, direction and draw.
-        note: told of each broken record, which is then left out; without it, one is an error.
+        on_note: told of each broken record, which is then left out; without it, one is an error.
 
     Returns:
         How many queries and how many entries.
@@ -140,28 +140,28 @@ def make_task(
     out = Path(out)
     if out.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{out} lies within {folder}, which is only read: name another folder")
-    note = _once(note) if note is not None else None
+    on_note = _once(on_note) if on_note is not None else None
     try:
-        source = known.source(folder, split, direction, note)
+        source = known.source(folder, split, direction, on_note)
     except InputError as error:
         raise InputError(
             f"{error} (the folder of {name} must hold {known.layout}; get it at {known.page})"
         ) from error
-    rows = drawn(source, options, out / "sounds", note)
+    rows = draw_task(source, options, out / "sounds", on_note)
     options = replace(options, split=split, direction=direction)
     origin = {"dataset": name, "page": known.page, "licence": known.licence}
     provenance = origin | asdict(options) | {"wavrag": version("wavrag")}
     return write_task(out, replace(rows, provenance=provenance))
 
 
-def _once(note: NoteCallback) -> NoteCallback:
+def _once(on_note: NoteCallback) -> NoteCallback:
     """Tell the same only once: the files are read several times."""
     told: set[str] = set()
 
     def tell(message: str) -> None:
         if message not in told:
             told.add(message)
-            note(message)
+            on_note(message)
 
     return tell
 

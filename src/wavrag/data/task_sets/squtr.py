@@ -16,7 +16,16 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from wavrag.data.datasets.files import existing, field, json_lines, made, only, table, text, wanted
+from wavrag.data.datasets.files import (
+    drop_locations,
+    find_file,
+    get_field,
+    get_text,
+    map_rows,
+    read_json_lines,
+    read_table,
+    require_file,
+)
 from wavrag.data.task_files import Row
 from wavrag.data.task_sets.draw import TaskSource
 from wavrag.errors import InputError
@@ -30,56 +39,66 @@ SPLITS = {
 }
 
 
-def squtr(folder: Path, split: str, direction: str, note: NoteCallback | None) -> TaskSource:
+def load_squtr(
+    folder: Path, split: str, direction: str, on_note: NoteCallback | None
+) -> TaskSource:
     """One of the six sets, at one level of noise."""
     condition = SPLITS[split]
-    passages = wanted(folder, "corpus.jsonl")
-    listed = wanted(folder, f"queries_with_audio_{condition}.jsonl")
-    judged = wanted(folder, "qrels/test.jsonl", "qrels/test.tsv")
+    passages = require_file(folder, "corpus.jsonl")
+    listed = require_file(folder, f"queries_with_audio_{condition}.jsonl")
+    judged = require_file(folder, "qrels/test.jsonl", "qrels/test.tsv")
     asks = direction.partition("2")[0]
 
     def entry(row: Any) -> Row | None:
         words = {key: str(row.get(key) or "").strip() for key in ("title", "text")}
-        return {"_id": text(row, "_id")} | words if any(words.values()) else None
+        return {"_id": get_text(row, "_id")} | words if any(words.values()) else None
 
     def query(row: Any) -> Row:
-        made: Row = {"_id": text(row, "_id")}
+        query_row: Row = {"_id": get_text(row, "_id")}
         if "T" in asks:
-            made["text"] = text(row, "text")
+            query_row["text"] = get_text(row, "text")
         if "S" in asks or "A" in asks:
-            name = text(row, "audio")
-            recording = existing(folder / f"audio_{condition}", Path(name).name)
+            name = get_text(row, "audio")
+            recording = find_file(folder / f"audio_{condition}", Path(name).name)
             if recording is None:
                 raise InputError(f"no sound file audio_{condition}/{name} in {folder}")
-            made["audio"] = str(recording)
-        return made
+            query_row["audio"] = str(recording)
+        return query_row
 
     def corpus() -> Iterator[Row]:
-        return only(made(json_lines(passages, note), entry, note, f"{passages}: empty entries"))
+        return drop_locations(
+            map_rows(
+                read_json_lines(passages, on_note), entry, on_note, f"{passages}: empty entries"
+            )
+        )
 
     def queries(chosen: Collection[str]) -> Iterator[Row]:
         lines = (
             (place, row)
-            for place, row in json_lines(listed, note)
+            for place, row in read_json_lines(listed, on_note)
             if not isinstance(row, dict) or str(row.get("_id")) in chosen
         )
-        return only(made(lines, query, note))
+        return drop_locations(map_rows(lines, query, on_note))
 
-    return TaskSource(corpus, queries, _qrels(judged, note))
+    return TaskSource(corpus, queries, _qrels(judged, on_note))
 
 
-def _qrels(path: Path, note: NoteCallback | None) -> dict[str, dict[str, float]]:
+def _qrels(path: Path, on_note: NoteCallback | None) -> dict[str, dict[str, float]]:
     columns = ("query-id", "corpus-id", "score")
     rows = (
-        json_lines(path, note)
+        read_json_lines(path, on_note)
         if path.suffix == ".jsonl"
-        else table(path, note, columns, delimiter="\t", quoted=False)
+        else read_table(path, on_note, columns, delimiter="\t", quoted=False)
     )
 
     def judgement(row: Any) -> tuple[str, str, float]:
-        return text(row, columns[0]), text(row, columns[1]), float(field(row, columns[2]))
+        return (
+            get_text(row, columns[0]),
+            get_text(row, columns[1]),
+            float(get_field(row, columns[2])),
+        )
 
     qrels: dict[str, dict[str, float]] = {}
-    for query, id, score in only(made(rows, judgement, note)):
+    for query, id, score in drop_locations(map_rows(rows, judgement, on_note)):
         qrels.setdefault(query, {})[id] = score
     return qrels

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from wavrag.data.datasets.files import (
-    existing,
-    field,
-    json_lines,
-    made,
-    only,
-    parquet,
-    text,
-    wanted,
+    drop_locations,
+    find_file,
+    get_field,
+    get_text,
+    map_rows,
+    read_json_lines,
+    read_parquet,
+    require_file,
 )
 from wavrag.data.task_files import Row
 from wavrag.data.task_sets.draw import TaskSource
@@ -47,34 +47,36 @@ SPLITS = tuple(
 )
 
 
-def svq(folder: Path, split: str, direction: str, note: NoteCallback | None) -> TaskSource:
+def load_svq(folder: Path, split: str, direction: str, on_note: NoteCallback | None) -> TaskSource:
     """The questions of a locale, in all environments or, as `en_us:clean`, in one."""
     locale, _, environment = split.partition(":")
-    asked = wanted(folder, f"{TASK}.jsonl", f"{TASK}.parquet")
-    passages = wanted(folder, f"{TASK}_index.jsonl", f"{TASK}_index.parquet")
+    asked = require_file(folder, f"{TASK}.jsonl", f"{TASK}.parquet")
+    passages = require_file(folder, f"{TASK}_index.jsonl", f"{TASK}_index.parquet")
     asks = direction.partition("2")[0]
 
     def question(row: Any) -> tuple[bool, tuple[str, str, str]]:
-        own = text(row, "locale") == locale
-        own = own and environment in ("", text(row, "environment"))
-        return own, (text(row, "utt_id"), text(row, "text"), text(row, "passage_id"))
+        own = get_text(row, "locale") == locale
+        own = own and environment in ("", get_text(row, "environment"))
+        return own, (get_text(row, "utt_id"), get_text(row, "text"), get_text(row, "passage_id"))
 
-    rows = only(made(_rows(asked, note, _ASKED), question, note))
+    rows = drop_locations(map_rows(_rows(asked, on_note, _ASKED), question, on_note))
     questions = {id: (words, passage) for own, (id, words, passage) in rows if own}
 
     def entry(row: Any) -> Row:
         title = str(row.get("title") or "").strip()
-        return {"_id": text(row, "id"), "title": title, "text": text(row, "context")}
+        return {"_id": get_text(row, "id"), "title": title, "text": get_text(row, "context")}
 
     def corpus() -> Iterator[Row]:
-        return only(made(_rows(passages, note, ("id", "title", "context")), entry, note))
+        return drop_locations(
+            map_rows(_rows(passages, on_note, ("id", "title", "context")), entry, on_note)
+        )
 
     def queries(chosen: Collection[str]) -> Iterator[Row]:
         words = {id: {"text": questions[id][0]} if "T" in asks else {} for id in chosen}
         if asks == "T":
             yield from ({"_id": id} | row for id, row in words.items())
             return
-        for id, sound in _recordings(folder, chosen, note):
+        for id, sound in _recordings(folder, chosen, on_note):
             yield {"_id": id, "audio": sound} | words[id]
 
     return TaskSource(
@@ -86,20 +88,24 @@ _ASKED = ("utt_id", "locale", "environment", "text", "passage_id")
 
 
 def _rows(
-    path: Path, note: NoteCallback | None, columns: tuple[str, ...]
+    path: Path, on_note: NoteCallback | None, columns: tuple[str, ...]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    return parquet(path, columns, note) if path.suffix == ".parquet" else json_lines(path, note)
+    return (
+        read_parquet(path, columns, on_note)
+        if path.suffix == ".parquet"
+        else read_json_lines(path, on_note)
+    )
 
 
 def _recordings(
-    folder: Path, chosen: Collection[str], note: NoteCallback | None
+    folder: Path, chosen: Collection[str], on_note: NoteCallback | None
 ) -> Iterator[tuple[str, bytes]]:
     """Id and sound of the utterances, file by file.
 
     Raises:
         InputError: one is not in the folder.
     """
-    places = _places(folder, note)
+    places = _places(folder, on_note)
     files: dict[str, dict[int, str]] = {}
     for id in chosen:
         if id not in places:
@@ -107,10 +113,10 @@ def _recordings(
         file, _, number = places[id].rpartition(":")
         files.setdefault(file, {})[int(number)] = id
     for name, ids in files.items():
-        path = existing(folder, f"{name}.parquet")
+        path = find_file(folder, f"{name}.parquet")
         if path is None:
             raise InputError(f"no {name}.parquet in {folder}: files of ArrayRecord are not read")
-        for at, (place, row) in enumerate(parquet(path, ("waveform",), note)):
+        for at, (place, row) in enumerate(read_parquet(path, ("waveform",), on_note)):
             if at in ids:
                 yield ids[at], _sound(row, place)
 
@@ -118,23 +124,23 @@ def _recordings(
 def _sound(row: Mapping[str, Any], place: str) -> bytes:
     """The waveform, stored as it is or as the hub's library stores sound."""
     value = row["waveform"]
-    sound = value if isinstance(value, bytes) else field(value, "bytes")
+    sound = value if isinstance(value, bytes) else get_field(value, "bytes")
     if not isinstance(sound, bytes) or not sound:
         raise InputError(f"{place}: waveform holds no sound file")
     return sound
 
 
-def _places(folder: Path, note: NoteCallback | None) -> dict[str, str]:
+def _places(folder: Path, on_note: NoteCallback | None) -> dict[str, str]:
     """File and row of every utterance, such as `audio/utts_en_us_clean:12`."""
-    index = existing(folder, "utt_index.jsonl")
+    index = find_file(folder, "utt_index.jsonl")
     if index is not None:
-        rows = only(json_lines(index, note))
-        return {text(row, "utt_id"): text(row, "index") for row in rows}
+        rows = drop_locations(read_json_lines(index, on_note))
+        return {get_text(row, "utt_id"): get_text(row, "index") for row in rows}
     paths = sorted((folder / "audio").glob("*.parquet"))
     if not paths:
         raise InputError(f"{folder} has no utt_index.jsonl and no audio/*.parquet")
     return {
-        text(row, "utt_id"): f"audio/{path.stem}:{number}"
+        get_text(row, "utt_id"): f"audio/{path.stem}:{number}"
         for path in paths
-        for number, (_, row) in enumerate(parquet(path, ("utt_id",), note))
+        for number, (_, row) in enumerate(read_parquet(path, ("utt_id",), on_note))
     }

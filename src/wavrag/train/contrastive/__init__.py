@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from wavrag.train.contrastive.options import load_recipe
 
 if TYPE_CHECKING:
-    from wavrag.train.contrastive.run import push, train
+    from wavrag.train.contrastive.run import push_model, train_retriever
 
-__all__ = ["load_recipe", "push", "train"]
+__all__ = ["load_recipe", "push_model", "train_retriever"]
 
 
 def __getattr__(name: str) -> Any:
     # Torch takes seconds to import; reading a recipe does not need it.
-    if name in {"push", "train"}:
+    if name in {"push_model", "train_retriever"}:
         from wavrag.train.contrastive import run
 
         return getattr(run, name)

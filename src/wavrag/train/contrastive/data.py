@@ -19,30 +19,37 @@ from typing import Any
 import numpy as np
 
 from wavrag.audio import AUDIO_SUFFIXES, SAMPLE_RATE, Augmentation, load, open_audio
-from wavrag.data import Content, TrainingRecord, read_dataset, read_records, reject, store_sounds
+from wavrag.data import (
+    Content,
+    TrainingRecord,
+    read_dataset,
+    read_records,
+    skip_or_raise,
+    store_sounds,
+)
 from wavrag.embed import audio_inputs, token_spans
 from wavrag.errors import AudioError, InputError
 from wavrag.train.contrastive.options import AugmentOptions, ModelOptions, Recipe
 from wavrag.types import NoteCallback
 
 
-def gather(recipe: Recipe, note: NoteCallback | None) -> Iterator[tuple[str, TrainingRecord]]:
+def gather(recipe: Recipe, on_note: NoteCallback | None) -> Iterator[tuple[str, TrainingRecord]]:
     """Stream the records of all sources, each with the direction whose share it counts to.
 
     Raises:
-        InputError: a source is missing, or a record is broken and there is no `note`.
+        InputError: a source is missing, or a record is broken and there is no `on_note`.
     """
     for source in recipe.data:
         path = Path(recipe.root) / source.path
         if source.dataset:
-            records = read_dataset(source.dataset, path, split=source.split, note=note)
+            records = read_dataset(source.dataset, path, split=source.split, on_note=on_note)
         else:
-            records = read_records(path / "records.jsonl" if path.is_dir() else path, note)
+            records = read_records(path / "records.jsonl" if path.is_dir() else path, on_note)
         for record in islice(records, source.limit or None):
             yield source.direction or record.direction, record
 
 
-def write_rows(recipe: Recipe, folder: Path, note: NoteCallback | None) -> dict[str, Path]:
+def write_rows(recipe: Recipe, folder: Path, on_note: NoteCallback | None) -> dict[str, Path]:
     """Write a file of rows for every direction there is, and return them by direction.
 
     A row has the columns `query`, `positive` and, where the recipe asks for hard negatives and
@@ -51,12 +58,12 @@ def write_rows(recipe: Recipe, folder: Path, note: NoteCallback | None) -> dict[
     recording that cannot be opened or is too long is left out.
 
     Raises:
-        InputError: no records are left, or a recording is bad and there is no `note`.
+        InputError: no records are left, or a recording is bad and there is no `on_note`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Any] = {}
     try:
-        for direction, record in gather(recipe, note):
+        for direction, record in gather(recipe, on_note):
             if recipe.weights and direction not in recipe.weights:
                 raise InputError(
                     f"record {record.id!r} is of direction {direction}, which has no weight: name"
@@ -67,7 +74,7 @@ def write_rows(recipe: Recipe, folder: Path, note: NoteCallback | None) -> dict[
                 for entry in (stored.query, stored.positives[0], *stored.negatives):
                     _check(entry, recipe.model)
             except AudioError as error:
-                reject(f"record {record.id!r} is left out: {error}", note)
+                skip_or_raise(f"record {record.id!r} is left out: {error}", on_note)
                 continue
             wanted = recipe.loss.hard_negatives
             with_negatives = 0 < wanted <= len(stored.negatives)

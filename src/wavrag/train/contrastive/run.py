@@ -42,11 +42,11 @@ from wavrag.types import NoteCallback
 PACKAGES = ("wavrag", "torch", "transformers", "sentence-transformers", "peft", "datasets")
 
 
-def train(
+def train_retriever(
     recipe: Recipe,
     out: Path,
     *,
-    note: NoteCallback,
+    on_note: NoteCallback,
     log: Callable[[Mapping[str, Any]], None] = lambda line: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def train(
     Args:
         recipe: what to do.
         out: folder for everything that is made.
-        note: told of every record that is left out.
+        on_note: told of every record that is left out.
         log: called with losses.
         on_progress: called with steps done and steps in all.
 
@@ -83,7 +83,7 @@ def train(
     )
     before = fingerprint(model)
     trained = prepare_for_training(model, recipe.lora)
-    rows = write_rows(recipe, out / "data", note)
+    rows = write_rows(recipe, out / "data", on_note)
     data = DatasetDict(
         {
             name: Dataset.from_json(str(path), cache_dir=str(out / "data" / "cache"))
@@ -128,7 +128,7 @@ def train(
     return result
 
 
-def push(out: Path, repository: str) -> None:
+def push_model(out: Path, repository: str) -> None:
     """Upload the trained model to a hub.
 
     Raises:

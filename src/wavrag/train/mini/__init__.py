@@ -1,5 +1,5 @@
 """Training of WavRetriever-mini, stage by stage; `recipe` runs the stages in order."""
 
-from wavrag.train.mini.recipe import ENGINES, MiniOptions, run
+from wavrag.train.mini.recipe import ENGINES, MiniOptions, train_mini
 
-__all__ = ["ENGINES", "MiniOptions", "run"]
+__all__ = ["ENGINES", "MiniOptions", "train_mini"]

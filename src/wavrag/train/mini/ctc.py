@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wavrag.embed import BLANK
-from wavrag.evaluate import edit_distance
+from wavrag.text import edit_distance
 from wavrag.train.mini.device import half
 from wavrag.train.mini.frames import Example, Frames, batches
-from wavrag.train.mini.letters import CLASSES, collapse, numbers
+from wavrag.train.mini.letters import CLASSES, collapse_classes, numbers
 from wavrag.train.mini.moonshine import WIDTH, Layer, run_layers
 
 ROBOTS = ("flite", "espeak", "festival")  # sets of voices far from human ones
@@ -160,7 +160,7 @@ def error_rates(
         with torch.inference_mode(), half(device):
             best = head(padded.to(device), counts.to(device)).argmax(-1).cpu()
         for row, example in enumerate(batch):
-            text = collapse(best[row, : example.frames].tolist())
+            text = collapse_classes(best[row, : example.frames].tolist())
             count = totals.setdefault(example.group, [0, 0, 0, 0])
             count[0] += edit_distance(text, example.text)
             count[1] += len(example.text)

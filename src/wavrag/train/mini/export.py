@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wavrag.train.mini.ctc import SpeechHead
-from wavrag.train.mini.letters import collapse
+from wavrag.train.mini.letters import collapse_classes
 from wavrag.train.mini.moonshine import Encoder, Stem, run_layers
 from wavrag.train.mini.sounds import DEPTH, SoundHead
 from wavrag.types import Float32
@@ -134,7 +134,10 @@ def parity(network: SpeechNetwork, target: Path, clips: Sequence[Float32]) -> di
         with torch.inference_mode():
             letters, sound = network(torch.from_numpy(clip)[None])
         read, heard = session.run(None, {"samples": clip[None]})
-        same.append(collapse(letters.argmax(-1).tolist()) == collapse(read.argmax(-1).tolist()))
+        same.append(
+            collapse_classes(letters.argmax(-1).tolist())
+            == collapse_classes(read.argmax(-1).tolist())
+        )
         full = letters.numpy()
         divergences.append(float((np.exp(full) * (full - read)).sum(-1).mean()))
         cosines.append(float(np.dot(sound.numpy(), heard)))

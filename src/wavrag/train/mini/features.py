@@ -19,7 +19,7 @@ import torch
 
 from wavrag import config
 from wavrag.audio import SAMPLE_RATE, Augmentation, load
-from wavrag.data import ahead, read_rows
+from wavrag.data import prefetch_map, read_rows
 from wavrag.errors import AudioError
 from wavrag.train.mini.device import half
 from wavrag.train.mini.moonshine import Encoder, frames_of
@@ -136,7 +136,7 @@ def cache_frames(
         stored.open("wb") as data,
         ThreadPoolExecutor(config.threads()) as pool,
     ):
-        for clips in _chunks(ahead(pool, prepared, order, CHUNK), CHUNK):
+        for clips in _chunks(prefetch_map(pool, prepared, order, CHUNK), CHUNK):
             todo = sorted((made for clip in clips for made in clip), key=lambda one: len(one[2]))
             for batch in _grouped(todo):
                 for (source, variant, samples), frames in zip(

@@ -16,7 +16,7 @@ import torch
 
 from wavrag.data import read_rows
 from wavrag.errors import WavRAGError
-from wavrag.train.mini.letters import spell
+from wavrag.train.mini.letters import spell_text
 from wavrag.train.mini.moonshine import WIDTH
 
 FRAMES_PER_LETTER = 1.15  # fewer leave the alignment no room: a bad cut or a wrong transcript
@@ -59,7 +59,7 @@ class Frames:
         for index in sorted(folder.glob("*.jsonl")):
             stored = np.memmap(index.with_suffix(".f16"), np.float16, "r").reshape(-1, WIDTH)
             for row in read_rows(index):
-                text = spell(row["text"])
+                text = spell_text(row["text"])
                 end = row["offset"] + row["frames"]
                 if (
                     text is None

@@ -13,7 +13,7 @@ _DROPPED = re.compile(r"[.,?!;:\"()`]")
 _QUOTES = re.compile(r"(?<![a-z0-9])'|'(?![a-z0-9])")
 
 
-def spell(text: str) -> str | None:
+def spell_text(text: str) -> str | None:
     """A text in the head's letters: lower case, no punctuation; None if it has other symbols.
 
     A sign that is read aloud as a word (`%`, `$`, `&`) has no spelling here, nor have letters
@@ -29,7 +29,7 @@ def numbers(spelled: str) -> list[int]:
     return [LETTER_INDEX[letter] for letter in spelled]
 
 
-def collapse(classes: Sequence[int]) -> str:
+def collapse_classes(classes: Sequence[int]) -> str:
     """The text of the best class of every frame: repeats joined, blanks dropped.
 
     Source: Graves et al., "Connectionist Temporal Classification", ICML 2006.

@@ -32,16 +32,15 @@ import torch
 
 from wavrag import config
 from wavrag.audio import Augmentation
-from wavrag.data import load_engine, load_task, write_json
-from wavrag.embed import Lexicon, moonshine_folder
+from wavrag.data import Task, load_speaker, load_task, write_json
+from wavrag.embed import Embedder, Lexicon, moonshine_folder
 from wavrag.errors import InputError
-from wavrag.evaluate import evaluate_embedder
 from wavrag.train.mini import features, synth, texts
 from wavrag.train.mini.ctc import CTCOptions, SpeechHead, train_ctc
 from wavrag.train.mini.device import best_device
 from wavrag.train.mini.export import SpeechNetwork, export, parity
 from wavrag.train.mini.frames import Example, Frames
-from wavrag.train.mini.letters import spell
+from wavrag.train.mini.letters import spell_text
 from wavrag.train.mini.moonshine import Encoder, load_encoder
 from wavrag.train.mini.reader import ReaderOptions, Reading, hear_all, train_reader
 from wavrag.train.mini.sounds import (
@@ -61,6 +60,7 @@ HELD_OUT_SHARE = 60  # one synthetic text in so many, likewise
 LONGEST_WORD = 20  # letters of a word in the word list
 
 Log = Callable[[dict[str, object]], None]
+Evaluate = Callable[[Task, Embedder], Mapping[str, Mapping[str, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +79,33 @@ class MiniOptions:
     sounds: SoundOptions = field(default_factory=SoundOptions)
 
 
-def run(options: MiniOptions, log: Log, on_progress: Callable[[str, int, int], None]) -> None:
+def train_mini(
+    options: MiniOptions,
+    log: Log,
+    on_progress: Callable[[str, int, int], None],
+    evaluate: Evaluate | None = None,
+) -> None:
     """Run the stages that are not done.
 
     Args:
         options: data, folders, sizes.
         log: called with every line of progress that is worth keeping.
         on_progress: called with a stage, how much of it is done, and of how much.
+        evaluate: called with each of `options.tasks` and the trained embedder; returns metrics by
+            name for each leg.
+
+    Raises:
+        InputError: the data folder is missing, or there are tasks and no `evaluate`.
     """
     if not options.data.is_dir():
         raise InputError(f"{options.data} is no folder: name the data with --data")
+    if options.tasks and evaluate is None:
+        raise InputError("tasks need an `evaluate` function: pass one, or name no tasks")
     options.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads())
-    work = {
+    work: dict[str, Callable[[MiniOptions, Log, Step], dict[str, Any]]] = {
         "synth": _synth, "features": _features, "speech": _speech, "reader": _reader,
-        "sounds": _sounds, "export": _export, "evaluate": _evaluate,
+        "sounds": _sounds, "export": _export, "evaluate": partial(_evaluate, evaluate),
     }  # fmt: skip
     for stage in STAGES:
         record = options.work / f"{stage}.json"
@@ -141,7 +153,7 @@ def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     spoken = {}
     chosen = list(texts.gather(options.data, seed=options.seed))
     for number, (name, clips) in enumerate(options.engines.items()):
-        engine = load_engine(name, options.kokoro)
+        engine = load_speaker(name, options.kokoro)
         # Each engine starts at another place, so that together they cover more words.
         at = number * len(chosen) // len(options.engines)
         counts = synth.synthesise(
@@ -313,14 +325,17 @@ def read_head(path: Path, name: str) -> dict[str, torch.Tensor]:
         }
 
 
-def _evaluate(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
+def _evaluate(
+    evaluate: Evaluate | None, options: MiniOptions, log: Log, step: Step
+) -> dict[str, Any]:
     from wavrag.embed import WavRetrieverMini
 
     embedder = WavRetrieverMini(weights=options.work / "model")
     results: dict[str, Any] = {}
     for number, folder in enumerate(options.tasks):
-        systems = evaluate_embedder(load_task(folder), embedder)
-        results[folder.name] = {system.legs: dict(system.metrics) for system in systems}
+        if evaluate is not None:
+            metrics = evaluate(load_task(folder), embedder)
+            results[folder.name] = {legs: dict(values) for legs, values in metrics.items()}
         log({"task": folder.name, **results[folder.name]})
         step(number + 1, len(options.tasks))
     return results
@@ -333,7 +348,9 @@ def word_list(spoken: Any) -> str:
     """
     counts: Counter[str] = Counter()
     for text in spoken:
-        counts.update(word for word in (spell(text) or "").split() if len(word) <= LONGEST_WORD)
+        counts.update(
+            word for word in (spell_text(text) or "").split() if len(word) <= LONGEST_WORD
+        )
     kept = (
         (word, count)
         for word, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))

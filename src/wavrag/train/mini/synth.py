@@ -17,7 +17,7 @@ import numpy as np
 
 from wavrag import config
 from wavrag.audio import SAMPLE_RATE
-from wavrag.data import RESERVED, Speaker, ahead
+from wavrag.data import RESERVED_VOICES, Speaker, prefetch_map
 from wavrag.errors import InputError
 from wavrag.speech import UNSPEAKABLE
 from wavrag.train.mini.texts import Text
@@ -68,7 +68,7 @@ def synthesise(
     Raises:
         InputError: the engine names a voice that is held back for evaluation.
     """
-    reserved = RESERVED.intersection(engine.voices)
+    reserved = RESERVED_VOICES.intersection(engine.voices)
     if reserved:
         raise InputError(f"voices held back for evaluation: {', '.join(sorted(reserved))}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,9 @@ def synthesise(
         lines.flush()
         todo = list(enumerate(texts))[len(rows) : limit]
         with ThreadPoolExecutor(threads or config.threads()) as pool:
-            for (_, text), (voice, samples) in zip(todo, ahead(pool, say, todo, 16), strict=True):
+            for (_, text), (voice, samples) in zip(
+                todo, prefetch_map(pool, say, todo, 16), strict=True
+            ):
                 row = {"text": text.text, "source": text.source, "voice": voice}
                 row |= {"offset": offset, "samples": 0 if samples is None else len(samples)}
                 if samples is not None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from wavrag.data import read_rows
 from wavrag.text import sentences
-from wavrag.train.mini.letters import spell
+from wavrag.train.mini.letters import spell_text
 
 FEWEST, MOST = 3, 26  # words of a text
 _EVALUATION = (
@@ -54,7 +54,7 @@ def gather(data: Path, seed: int) -> list[Text]:
     kept = []
     for text in _training(data):
         key = _key(text.text)
-        if FEWEST <= len(key.split()) <= MOST and spell(text.text) and key not in seen:
+        if FEWEST <= len(key.split()) <= MOST and spell_text(text.text) and key not in seen:
             seen.add(key)
             kept.append(text)
     return [kept[at] for at in np.random.default_rng(seed).permutation(len(kept))]
