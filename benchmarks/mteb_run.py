@@ -31,8 +31,8 @@ from wavrag.evaluate.mteb_tasks import (
     FolderRetrieval,
     MixedCorpusRetrieval,
     SpokenQuestionRetrieval,
-    on_local_data,
-    retrieval_data,
+    build_retrieval_data,
+    use_local_data,
 )
 
 SEED = 0
@@ -64,13 +64,13 @@ def labelled(data: Path, name: str) -> Any:
 
 def classification(data: Path) -> Any:
     """ESC50: the class of a clip by a linear probe, cross-validated."""
-    return on_local_data(mteb.get_task("ESC50"), "ESC50 on ESC-10", labelled(data, "esc10"))
+    return use_local_data(mteb.get_task("ESC50"), "ESC50 on ESC-10", labelled(data, "esc10"))
 
 
 def clustering(data: Path) -> Any:
     """ESC50Clustering: classes from clusters."""
     task = mteb.get_task("ESC50Clustering")
-    return on_local_data(task, "ESC50Clustering on kitchen20", labelled(data, "kitchen20"))
+    return use_local_data(task, "ESC50Clustering on kitchen20", labelled(data, "kitchen20"))
 
 
 def pairs(data: Path) -> Any:
@@ -91,7 +91,7 @@ def pairs(data: Path) -> Any:
                 columns["label"].append(int(same))
     test = datasets.DatasetDict({"test": datasets.Dataset.from_dict(columns)})
     task = mteb.get_task("ESC50PairClassification")
-    return on_local_data(task, "ESC50PairClassification on kitchen20", test)
+    return use_local_data(task, "ESC50PairClassification on kitchen20", test)
 
 
 def reranking(data: Path) -> Any:
@@ -108,9 +108,9 @@ def reranking(data: Path) -> Any:
         if right:
             wrong = chance.sample(wrong, CANDIDATES)
             qrels[row["id"]] = dict.fromkeys(right, 1.0) | dict.fromkeys(wrong, 0.0)
-    made = retrieval_data(Task("esc10", entries, {id: entries[id] for id in qrels}, qrels))
+    made = build_retrieval_data(Task("esc10", entries, {id: entries[id] for id in qrels}, qrels))
     made["default"]["test"]["top_ranked"] = {id: list(judged) for id, judged in qrels.items()}
-    return on_local_data(
+    return use_local_data(
         mteb.get_task("ESC50AudioReranking"), "ESC50AudioReranking on ESC-10", made
     )
 
@@ -125,7 +125,9 @@ def transcripts(data: Path) -> Any:
     queries = {row["id"]: TaskContent(row["id"], audio=str(data / row["audio"])) for row in rows}
     made = Task("librispeech", corpus, queries, {id: {f"text-{id}": 1.0} for id in queries})
     task = mteb.get_task("LibriTTSA2TRetrieval.v2")
-    return on_local_data(task, "LibriTTSA2TRetrieval.v2 on LibriSpeech", retrieval_data(made))
+    return use_local_data(
+        task, "LibriTTSA2TRetrieval.v2 on LibriSpeech", build_retrieval_data(made)
+    )
 
 
 def passages(data: Path) -> Any:
@@ -137,7 +139,7 @@ def passages(data: Path) -> Any:
     corpus = {id: TaskContent(id, titles[text], text) for text, id in ids.items()}
     queries = {row["id"]: TaskContent(row["id"], text=row["question"]) for row in rows}
     made = Task("qed", corpus, queries, {row["id"]: {ids[row["paragraph"]]: 1.0} for row in rows})
-    return on_local_data(mteb.get_task("NQ"), "NQ on QED", retrieval_data(made))
+    return use_local_data(mteb.get_task("NQ"), "NQ on QED", build_retrieval_data(made))
 
 
 TASKS: dict[str, Callable[[Path], Any]] = {

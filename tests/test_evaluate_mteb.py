@@ -30,13 +30,13 @@ from wavrag.embed.base import unit_rows
 from wavrag.errors import EmbedderError, InputError, MissingExtraError
 from wavrag.evaluate import evaluate_run, mean
 from wavrag.evaluate.metrics import rank_ids
-from wavrag.evaluate.mteb_model import MTEBModel, clip_of
+from wavrag.evaluate.mteb_model import MTEBModel, load_cell
 from wavrag.evaluate.mteb_tasks import (
     FolderRetrieval,
     MixedCorpusRetrieval,
     SpokenQuestionRetrieval,
-    on_local_data,
-    retrieval_data,
+    build_retrieval_data,
+    use_local_data,
 )
 from wavrag.types import EmbedInput
 
@@ -80,7 +80,7 @@ def test_it_keeps_the_protocol_of_mteb() -> None:
 
 def test_another_revision_is_refused() -> None:
     assert MTEBModel("fake", "1").embedder.spec.revision == "1"
-    with pytest.raises(EmbedderError, match="fake has the revision '1', not '2'"):
+    with pytest.raises(EmbedderError, match="fake has revision '1', not '2'"):
         MTEBModel("fake", "2")
 
 
@@ -153,18 +153,18 @@ def test_sound_in_every_form(tmp_path: Path) -> None:
         {"array": clip.samples.astype(np.float64), "sampling_rate": RATE},
         Decoder({"array": clip.samples, "sampling_rate": RATE}),
     ):
-        found = clip_of(cell, RATE)
+        found = load_cell(cell, RATE)
         assert (found.samples.dtype, found.sample_rate) == (np.float32, RATE)
         np.testing.assert_allclose(found.samples, clip.samples, atol=1e-4)
-    half = clip_of({"array": clip.samples, "sampling_rate": RATE}, 8_000)
+    half = load_cell({"array": clip.samples, "sampling_rate": RATE}, 8_000)
     assert (half.sample_rate, len(half.samples)) == (8_000, RATE // 2)
     with pytest.raises(InputError, match="neither array, bytes nor path"):
-        clip_of({"path": None, "bytes": None}, RATE)
+        load_cell({"path": None, "bytes": None}, RATE)
 
 
 def test_rows_that_cannot_be_embedded_are_told(tmp_path: Path) -> None:
     path = sound(tmp_path / "low.wav", 200)
-    with pytest.raises(InputError, match="a row of the task has neither text nor sound"):
+    with pytest.raises(InputError, match="a row of the task has neither text nor audio"):
         encode([{"text": [""], "audio": [None]}])
     with pytest.raises(InputError, match="a batch has neither text nor audio, but id"):
         encode([{"id": ["1"]}])
@@ -321,10 +321,10 @@ def split(**columns: Any) -> Any:
 
 def test_audio_classification_and_clustering(tones: list[tuple[str, int]]) -> None:
     data = {"train": split(audio=[p for p, _ in tones], target=[k for _, k in tones])}
-    task = on_local_data(mteb.get_task("ESC50"), "ESC50 on tones", datasets.DatasetDict(data))
+    task = use_local_data(mteb.get_task("ESC50"), "ESC50 on tones", datasets.DatasetDict(data))
     assert type(task).__name__ == "ESC50Classification"
     assert scores_of(task)["accuracy"] == 1
-    clusters = on_local_data(
+    clusters = use_local_data(
         mteb.get_task("ESC50Clustering"), "ESC50Clustering on tones", datasets.DatasetDict(data)
     )
     assert scores_of(clusters)["v_measure"] > 0.5
@@ -339,7 +339,7 @@ def test_audio_pairs(tones: list[tuple[str, int]]) -> None:
         audio2=[b for _, (b, _) in pairs],
         label=[int(k == j) for (_, k), (_, j) in pairs],
     )
-    task = on_local_data(
+    task = use_local_data(
         mteb.get_task("ESC50PairClassification"), "pairs", datasets.DatasetDict({"test": data})
     )
     assert scores_of(task)["max_ap"] == pytest.approx(1)
@@ -353,18 +353,20 @@ def test_audio_reranking(tones: list[tuple[str, int]], tmp_path: Path) -> None:
         for m, (_, other) in enumerate(tones)
         if n != m
     ]
-    made = retrieval_data(load_task(make_task(tmp_path, entries, entries[:6], qrels)))
+    made = build_retrieval_data(load_task(make_task(tmp_path, entries, entries[:6], qrels)))
     test = made["default"]["test"]
     test["top_ranked"] = {q: list(judged)[:20] for q, judged in test["relevant_docs"].items()}
-    task = on_local_data(mteb.get_task("ESC50AudioReranking"), "reranking", made)
+    task = use_local_data(mteb.get_task("ESC50AudioReranking"), "reranking", made)
     found = scores_of(task)
     assert found["recall_at_1"] > 0
     assert found["precision_at_3"] == 1
 
 
 def test_text_retrieval(tmp_path: Path) -> None:
-    task = on_local_data(
-        mteb.get_task("NQ"), "NQ on made-up words", retrieval_data(graded(tmp_path / "graded"))
+    task = use_local_data(
+        mteb.get_task("NQ"),
+        "NQ on made-up words",
+        build_retrieval_data(graded(tmp_path / "graded")),
     )
     own = scores_of(FolderRetrieval(graded(tmp_path / "again")), MTEBModel("minilm"))
     assert scores_of(task, MTEBModel("minilm"))["ndcg_at_10"] == own["ndcg_at_10"]

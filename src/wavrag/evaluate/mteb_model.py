@@ -1,10 +1,10 @@
-"""Any embedder as a model of `mteb`, so that it runs the tasks of MTEB and MAEB.
+"""Adapter from embedders to models of `mteb`, for the tasks of MTEB and MAEB.
 
     import mteb
     mteb.evaluate(MTEBModel("wavretriever-mini"), mteb.get_tasks(["ESC50"]))
 
-Needs the extra `mteb`. Where a data set holds sound as paths or encoded, as a column of
-`Audio(decode=False)` does, it is decoded here, and `torchcodec` is not needed.
+Requires the extra `mteb`. Paths and encoded audio, as in a column of `Audio(decode=False)`, are
+decoded here, without `torchcodec`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ except ModuleNotFoundError:
 
 
 class MTEBModel:
-    """An encoder in the protocol of mteb (`mteb.models.EncoderProtocol`) around an embedder.
+    """An embedder behind the encoder protocol of mteb (`mteb.models.EncoderProtocol`).
 
-    A text and a sound in one row are one item. Sound that is longer than the embedder hears is cut
-    at pauses, and its vector is the mean of the pieces', as that of a long question is in a
-    knowledge base; the text goes with every piece.
+    Text and audio of a row are embedded together. Audio longer than the embedder's limit is cut at
+    pauses into windows, each embedded with the row's text; the row's vector is their mean. A
+    knowledge base treats long spoken queries in the same way.
     """
 
     def __init__(
@@ -45,27 +45,27 @@ class MTEBModel:
         device: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Wrap an embedder, or that of a name.
+        """Wrap an embedder.
 
         Args:
-            model_name: an embedder, or its name as `load_embedder` takes it.
-            revision: that it must have; None for any.
-            device: not used; embedders choose theirs.
-            kwargs: not used; mteb may pass more.
+            model_name: embedder, or its name for `load_embedder`.
+            revision: required revision; None accepts any.
+            device: ignored; embedders choose their device.
+            kwargs: ignored; mteb may pass more.
 
         Raises:
-            EmbedderError: there is none of that name, or it has another revision.
+            EmbedderError: there is no embedder of that name, or it has another revision.
         """
         self.embedder = load_embedder(model_name) if isinstance(model_name, str) else model_name
         spec = self.embedder.spec
         if revision not in (None, spec.revision):
             raise EmbedderError(
-                f"{spec.name} has the revision {spec.revision!r}, not {revision!r}: ask for it"
+                f"{spec.name} has revision {spec.revision!r}, not {revision!r}: request that one"
             )
 
     @property
     def mteb_model_meta(self) -> ModelMeta:
-        """What mteb wants to know of a model; what an embedder's spec does not say is None."""
+        """Metadata for mteb, from the embedder's spec; unknown fields are None."""
         spec = self.embedder.spec
         licence = spec.licence.lower()
         return ModelMeta(
@@ -102,19 +102,19 @@ class MTEBModel:
         """Embed the rows of a data loader.
 
         Args:
-            inputs: batches, each a mapping of `text` and `audio` to lists of a row's parts.
-            task_metadata: of the task; not used, as prompts belong to the embedder.
-            hf_split: not used.
-            hf_subset: not used.
-            prompt_type: `query` is embedded as a query, anything else as a passage.
-            kwargs: not used; the loader has made the batches already.
+            inputs: batches: mappings from `text` and `audio` to one value per row.
+            task_metadata: ignored: prompts belong to the embedder.
+            hf_split: ignored.
+            hf_subset: ignored.
+            prompt_type: `query` embeds queries; any other value embeds passages.
+            kwargs: ignored: the loader has already built the batches.
 
         Returns:
-            Unit rows, float32, shape = (n_rows, dim).
+            Unit vectors, float32, shape = (n_rows, dim).
 
         Raises:
-            EmbedderError: the embedder cannot take a part of a row.
-            InputError: a row has neither text nor sound.
+            EmbedderError: the embedder does not support the modality of a row.
+            InputError: a row has neither text nor audio.
             AudioError: a recording cannot be decoded.
         """
         role: Role = "query" if prompt_type == PromptType.query else "passage"
@@ -123,64 +123,67 @@ class MTEBModel:
         return np.concatenate(rows) if rows else np.empty((0, dim), np.float32)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Cosines of all pairs, shape = (n_rows1, n_rows2)."""
+        """Compute the cosine of every pair, shape = (n_rows1, n_rows2)."""
         return cos_sim(embeddings1, embeddings2)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Cosines of rows that stand at the same place, shape = (n_rows,)."""
+        """Compute the cosine of corresponding rows, shape = (n_rows,)."""
         return pairwise_cos_sim(embeddings1, embeddings2)
 
     def _embed(self, batch: Mapping[str, Any], role: Role) -> Float32:
-        if seen := {"image", "video"} & set(batch):
-            raise EmbedderError(f"{self.embedder.spec.name} embeds no {seen.pop()}: leave it out")
+        if unsupported := {"image", "video"} & set(batch):
+            modality = unsupported.pop()
+            raise EmbedderError(f"{self.embedder.spec.name} embeds no {modality}: leave it out")
         sizes = [len(batch[key]) for key in ("text", "audio") if key in batch]
         if not sizes:
             raise InputError(f"a batch has neither text nor audio, but {', '.join(batch)}")
         texts: Sequence[str | None] = batch.get("text") or [None] * sizes[0]
-        sounds: Sequence[Any] = batch.get("audio") or [None] * sizes[0]
-        pieces = [self._pieces(*parts) for parts in zip(texts, sounds, strict=True)]
-        vectors = self.embedder.embed([item for items in pieces for item in items], role)
-        ends = np.cumsum([len(items) for items in pieces])
-        means = [part.mean(0) for part in np.split(vectors, ends[:-1])]
+        cells: Sequence[Any] = batch.get("audio") or [None] * sizes[0]
+        # One call for the whole batch, windows of all rows together: batches are faster than rows.
+        inputs = [self._build_inputs(*row) for row in zip(texts, cells, strict=True)]
+        vectors = self.embedder.embed([item for row in inputs for item in row], role)
+        ends = np.cumsum([len(row) for row in inputs])
+        means = [rows.mean(0) for rows in np.split(vectors, ends[:-1])]
         return unit_rows(np.stack(means))
 
-    def _pieces(self, text: str | None, sound: Any) -> list[EmbedInput]:
-        """A row as the items that it is embedded as: one, but for long sound."""
+    def _build_inputs(self, text: str | None, cell: Any) -> list[EmbedInput]:
+        """Build the inputs of a row: one, or one per window of long audio."""
         text = text or None
-        if sound is None:
+        if cell is None:
             if text is None:
-                raise InputError("a row of the task has neither text nor sound: leave it out")
+                raise InputError("a row of the task has neither text nor audio: leave it out")
             return [EmbedInput(text)]
         spec = self.embedder.spec
         if spec.sampling_rate is None:
-            raise EmbedderError(f"{spec.name} embeds text only: use an embedder that hears")
-        clip = clip_of(sound, spec.sampling_rate)
+            raise EmbedderError(f"{spec.name} embeds text only: use an audio embedder")
+        clip = load_cell(cell, spec.sampling_rate)
         if spec.max_audio_seconds is None or clip.duration <= spec.max_audio_seconds:
             return [EmbedInput(text, clip)]
         windows = audio.windows([clip.samples], clip.sample_rate, source=clip.source)
         return [EmbedInput(text, window) for window in windows]
 
 
-def clip_of(sound: Any, sample_rate: int) -> Clip:
-    """A cell of a column of sound as a clip at a rate in Hz.
+def load_cell(cell: Any, sample_rate: int) -> Clip:
+    """Load a cell of an audio column as a clip.
 
     Args:
-        sound: the path of a file; or its `bytes` or `path`, as `Audio(decode=False)` gives them; or
-            `array` and `sampling_rate`, which a decoder of `datasets` answers to, too.
-        sample_rate: Hz of the result.
+        cell: path of a file; or a mapping with `bytes` or `path`, from `Audio(decode=False)`; or an
+            object with the keys `array` and `sampling_rate`, such as a decoder of `datasets`.
+        sample_rate: sample rate of the result in Hz.
 
     Raises:
         AudioError: the file cannot be decoded.
-        InputError: the cell holds none of these.
+        InputError: the cell is none of these.
     """
-    if isinstance(sound, str):
-        return audio.load(sound, sample_rate)
-    if isinstance(sound, Mapping) and "array" not in sound:
-        source = io.BytesIO(sound["bytes"]) if sound.get("bytes") else sound.get("path")
+    if isinstance(cell, str):
+        return audio.load(cell, sample_rate)
+    # A decoder of `datasets` supports `cell["array"]`, but is not a mapping.
+    if isinstance(cell, Mapping) and "array" not in cell:
+        source = io.BytesIO(cell["bytes"]) if cell.get("bytes") else cell.get("path")
         if source is None:
-            raise InputError(f"a cell of sound has neither array, bytes nor path: {list(sound)}")
+            raise InputError(f"an audio cell has neither array, bytes nor path: {list(cell)}")
         return audio.load(source, sample_rate)
-    samples = as_float32(np.asarray(sound["array"]))
-    if samples.ndim > 1:  # channels by samples
+    samples = as_float32(np.asarray(cell["array"]))
+    if samples.ndim > 1:  # shape = (channels, samples)
         samples = samples.mean(0)
-    return audio.resample(Clip(samples, int(sound["sampling_rate"])), sample_rate)
+    return audio.resample(Clip(samples, int(cell["sampling_rate"])), sample_rate)

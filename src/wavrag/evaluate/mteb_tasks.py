@@ -1,11 +1,11 @@
-"""Tasks in the form of `mteb`: spoken question to passage, mixed corpus, and tasks on local data.
+"""Tasks of WavRAG as tasks of `mteb`, and tasks of `mteb` on local data.
 
     task = MixedCorpusRetrieval(load_task("tasks/mixed"))
     mteb.evaluate(MTEBModel("cascade"), task, cache=None)
 
-mteb has neither of the first two. They are made of a task of WavRAG, and nothing asks a hub.
-`on_local_data` gives one of mteb's own tasks other data of the same columns. Needs the extra
-`mteb`.
+mteb has no task from spoken questions to passages and none over a mixed corpus; both are built from
+a task folder here, without access to a hub. `use_local_data` replaces the data of one of mteb's own
+tasks. Requires the extra `mteb`.
 """
 
 from __future__ import annotations
@@ -25,40 +25,48 @@ except ModuleNotFoundError:
     raise MissingExtraError("running the tasks of MTEB", "mteb") from None
 
 AnyTask = TypeVar("AnyTask", bound=AbsTask)
-LOCAL = {"path": "local", "revision": "local"}  # mteb wants both, and asks no hub for loaded data
+# mteb requires both fields, but does not contact a hub for data that is already loaded.
+LOCAL_DATASET = {"path": "local", "revision": "local"}
+MODALITIES = {"t": "text", "a": "audio"}  # by the letters of mteb's task categories
 
 
 class FolderRetrieval(AbsTaskRetrieval):  # type: ignore[misc]
-    """A retrieval task of WavRAG, of whatever modalities its two sides have.
+    """A retrieval task of WavRAG with queries and passages of any modality.
 
-    An entry of text and sound is one vector of both here, and two documents of which the better one
-    counts in `wavrag eval`. An entry of a query's own id is no hit in either.
+    A passage with text and audio has one joint vector here, but two documents in `wavrag eval`, of
+    which the better one counts. A passage with the id of the query is ignored in both.
     """
 
     ignore_identical_ids = True
-    about = "Retrieval task of a folder."
+    description = "Retrieval task from a folder."
 
     def __init__(self, task: Task, **kwargs: Any) -> None:
-        """Take over a task that was loaded.
+        """Take over a task.
 
         Args:
-            task: as `load_task` gives it.
-            kwargs: such as `seed`; see mteb.
+            task: from `load_task`.
+            kwargs: options of mteb, such as `seed`.
 
         Raises:
-            InputError: it is not of the kind that the class asks for, or a judgement is no whole
-                number, which mteb's metrics need.
+            InputError: the task does not suit the class, or a judgement is not a whole number, as
+                mteb's metrics require.
         """
-        asks, found = modalities(task.queries.values()), modalities(task.corpus.values())
-        self.check(task, asks, found)
+        query_letters = modality_letters(task.queries.values())
+        corpus_letters = modality_letters(task.corpus.values())
+        self.check(task, query_letters, corpus_letters)
+        text_only = query_letters == corpus_letters == "t"
         self.metadata = TaskMetadata(
             name=f"{type(self).__name__}-{task.name}",
-            description=self.about,
+            description=self.description,
             reference=None,
-            dataset=LOCAL,
-            type="Retrieval" if asks == found == "t" else "Any2AnyRetrieval",
-            category=f"{asks}2{found}",
-            modalities=[name for letter, name in _NAMES.items() if letter in asks + found],
+            dataset=LOCAL_DATASET,
+            type="Retrieval" if text_only else "Any2AnyRetrieval",
+            category=f"{query_letters}2{corpus_letters}",
+            modalities=[
+                name
+                for letter, name in MODALITIES.items()
+                if letter in query_letters + corpus_letters
+            ],
             eval_splits=["test"],
             eval_langs=["eng-Latn"],
             main_score="ndcg_at_10",
@@ -72,104 +80,104 @@ class FolderRetrieval(AbsTaskRetrieval):  # type: ignore[misc]
             bibtex_citation="",
         )
         super().__init__(**kwargs)
-        self.dataset = retrieval_data(task)
+        self.dataset = build_retrieval_data(task)
         self.data_loaded = True
 
-    def check(self, task: Task, asks: str, found: str) -> None:
-        """Refuse a task of another kind; this class takes all."""
+    def check(self, task: Task, query_letters: str, corpus_letters: str) -> None:
+        """Refuse an unsuitable task; this class accepts all."""
 
 
 class SpokenQuestionRetrieval(FolderRetrieval):
-    """A spoken question to the passages of text that answer it."""
+    """Retrieval of text passages for spoken questions."""
 
-    about = "Spoken question to text passage: find the passage that answers what is asked."
+    description = "Spoken question to text passage: find the passage with the answer."
 
-    def check(self, task: Task, asks: str, found: str) -> None:
-        """Refuse a task whose questions are not recordings, or whose passages are not texts."""
-        if (asks, found) != ("a", "t"):
+    def check(self, task: Task, query_letters: str, corpus_letters: str) -> None:
+        """Refuse a task with other queries than recordings, or other passages than texts."""
+        if (query_letters, corpus_letters) != ("a", "t"):
             raise InputError(
-                f"{task.name} is {asks}2{found}, not a2t: load it with query_modality='audio' and"
-                " corpus_modality='text'"
+                f"{task.name} is {query_letters}2{corpus_letters}, not a2t: load it with"
+                " query_modality='audio' and corpus_modality='text'"
             )
 
 
 class MixedCorpusRetrieval(FolderRetrieval):
-    """A corpus in which some entries are recordings and others texts: is the right one found?"""
+    """Retrieval over a corpus of recordings and texts."""
 
-    about = "Retrieval over one corpus of recordings and texts, in words, in speech, or in both."
+    description = "Retrieval over one corpus of recordings and texts, by text, speech, or both."
 
-    def check(self, task: Task, asks: str, found: str) -> None:
-        """Refuse a task whose entries are all of one kind."""
-        kinds = {entry.audio is None for entry in task.corpus.values()}
+    def check(self, task: Task, query_letters: str, corpus_letters: str) -> None:
+        """Refuse a task with a corpus of texts only, or of recordings only."""
+        kinds = {passage.audio is None for passage in task.corpus.values()}
         if len(kinds) < 2:
             raise InputError(
                 f"{task.name} has only {'texts' if True in kinds else 'recordings'} in its corpus:"
-                " make a mixed one with `wavrag tasks mixed`"
+                " make a mixed corpus with `wavrag tasks mixed`"
             )
 
 
-_NAMES = {"t": "text", "a": "audio"}
+def modality_letters(contents: Iterable[TaskContent]) -> str:
+    """Name the modalities as mteb does: `a` for audio, `t` for text, `at` for both."""
+    contents = list(contents)
+    has_audio = any(content.audio is not None for content in contents)
+    has_text = any(content.words for content in contents)
+    return ("a" if has_audio else "") + ("t" if has_text else "")
 
 
-def modalities(entries: Iterable[TaskContent]) -> str:
-    """`a` where there is sound, `t` where there are words, `at` for both, as mteb writes them."""
-    entries = list(entries)
-    heard = any(entry.audio is not None for entry in entries)
-    read = any(entry.words for entry in entries)
-    return ("a" if heard else "") + ("t" if read else "")
-
-
-def retrieval_data(task: Task) -> dict[str, dict[str, Any]]:
-    """A task as the `dataset` of mteb's retrieval tasks: one subset, `default`, and its `test`.
+def build_retrieval_data(task: Task) -> dict[str, dict[str, Any]]:
+    """Build the `dataset` of an mteb retrieval task: the split `test` of the subset `default`.
 
     Raises:
-        InputError: a judgement is no whole number.
+        InputError: a judgement is not a whole number.
     """
-    asks, found = modalities(task.queries.values()), modalities(task.corpus.values())
     test = {
-        "corpus": rows_of(task.corpus.values(), found),
-        "queries": rows_of(task.queries.values(), asks),
-        "relevant_docs": _whole(task.qrels),
+        "corpus": build_dataset(task.corpus.values()),
+        "queries": build_dataset(task.queries.values()),
+        "relevant_docs": _round_qrels(task.qrels),
         "top_ranked": None,
     }
     return {"default": {"test": test}}
 
 
-def rows_of(entries: Iterable[TaskContent], parts: str) -> Dataset:
-    """Entries as a data set of mteb; what an entry has not is empty. Sound is a path."""
-    entries = list(entries)
-    columns: dict[str, list[Any]] = {"id": [entry.id for entry in entries]}
+def build_dataset(contents: Iterable[TaskContent]) -> Dataset:
+    """Build a data set of mteb; audio is a path, and a missing modality of a row is empty."""
+    contents = list(contents)
+    letters = modality_letters(contents)
+    columns: dict[str, list[Any]] = {"id": [content.id for content in contents]}
     features: dict[str, Any] = {"id": Value("string")}
-    if "t" in parts:
-        columns["title"] = [entry.title if entry.text else "" for entry in entries]
-        columns["text"] = [entry.words for entry in entries]
+    if "t" in letters:
+        columns["title"] = [content.title if content.text else "" for content in contents]
+        columns["text"] = [content.words for content in contents]
         features |= {"title": Value("string"), "text": Value("string")}
-    if "a" in parts:
-        columns["audio"] = [entry.audio for entry in entries]
+    if "a" in letters:
+        columns["audio"] = [content.audio for content in contents]
         features["audio"] = Value("string")
     return Dataset.from_dict(columns, features=Features(features))
 
 
-def on_local_data(task: AnyTask, name: str, data: Any) -> AnyTask:
-    """One of mteb's tasks with data that is here in the place of that of its hub.
+def use_local_data(task: AnyTask, name: str, data: Any) -> AnyTask:
+    """Replace the data of one of mteb's tasks.
 
     Args:
-        task: as `mteb.get_task` gives it, not loaded yet.
-        name: under which results stand, so that they are not taken for those of the published data.
-        data: as the task's `dataset` is after loading: splits by name, or for retrieval what
-            `retrieval_data` gives.
+        task: from `mteb.get_task`, not loaded yet.
+        name: name of the task in results, to tell them apart from results on the published data.
+        data: the task's `dataset` after loading: splits by name, or for retrieval the result of
+            `build_retrieval_data`.
     """
-    task.metadata = task.metadata.model_copy(update={"name": name, "dataset": LOCAL})
+    task.metadata = task.metadata.model_copy(update={"name": name, "dataset": LOCAL_DATASET})
     task.dataset = data
     task.data_loaded = True
     return task
 
 
-def _whole(qrels: Qrels) -> dict[str, dict[str, int]]:
+def _round_qrels(qrels: Qrels) -> dict[str, dict[str, int]]:
     for query, judgements in qrels.items():
         for id, score in judgements.items():
             if score != int(score):
                 raise InputError(
                     f"{query!r} and {id!r} are judged {score}: mteb needs whole numbers"
                 )
-    return {query: {id: int(score) for id, score in one.items()} for query, one in qrels.items()}
+    return {
+        query: {id: int(score) for id, score in judgements.items()}
+        for query, judgements in qrels.items()
+    }
