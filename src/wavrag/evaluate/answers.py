@@ -153,6 +153,8 @@ def score(question: GoldQuestion, answer: Answer) -> dict[str, float]:
     at least one sentence.
     """
     answered = float(answer.found)
+    # Two figures, as they trade off: a generator that never abstains answers everything and is
+    # never silent, and one that always abstains is the reverse.
     values = {
         "abstention": float(answer.found == question.answerable),
         "answered" if question.answerable else "silent": (
@@ -214,6 +216,7 @@ def evaluate_answers(
         started = time.perf_counter()
         answer = ask(question.question)
         seconds = time.perf_counter() - started
+        # The judge runs outside the measured time, which is the generator's alone.
         scores = {**score(question, answer), "seconds": seconds}
         if judge is not None and (precision := judge_answer(answer, judge).precision) is not None:
             scores["claims"] = precision
@@ -303,13 +306,15 @@ def _f1(answer: Sequence[str], gold: Sequence[str]) -> float:
 
 
 def _is_document(document_id: str, gold: str) -> bool:
+    # Ids of files are absolute paths, and a file of questions must work on other machines. With the
+    # slash, `ferry.md` does not match `night-ferry.md`.
     return document_id == gold or document_id.replace(os.sep, "/").endswith(f"/{gold}")
 
 
 def _parse_question(line: str, where: str) -> GoldQuestion:
     try:
         fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # deep nesting exceeds the recursion limit
         raise InputError(f"{where}: is not JSON ({error}): write one object per line") from error
     if not isinstance(fields, dict):
         raise InputError(f"{where}: is not a JSON object")
@@ -321,7 +326,7 @@ def _parse_question(line: str, where: str) -> GoldQuestion:
         if not isinstance(value, list) or not all(isinstance(element, str) for element in value):
             raise InputError(f"{where}: {key} is {value!r}: give a list of strings")
     answerable = fields.get("answerable", True)
-    if not isinstance(answerable, bool):
+    if not isinstance(answerable, bool):  # the string "false" would count as true
         raise InputError(f"{where}: answerable is {answerable!r}: give true or false")
     if answerable and not fields.get("answers") and not fields.get("passages"):
         raise InputError(

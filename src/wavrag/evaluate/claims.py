@@ -21,6 +21,7 @@ not say. Write each fact on a line of its own that begins with "- ", and write n
 
 Text: {text}"""
 
+# The judge must compare the claim with the passages, not with its own knowledge of the world.
 JUDGE_PROMPT = """Passages:
 
 {passages}
@@ -33,6 +34,7 @@ one word: supported or unsupported."""
 _MARKS = re.compile(r"\s*\[\d+\]")
 # Models number or bullet their lists whatever the prompt says.
 _BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s+(\S.*?)\s*$", re.MULTILINE)
+# "unsupported" contains "supported": the optional first group tells them apart.
 _VERDICT = re.compile(r"\b(un|not\s+)?supported\b", re.IGNORECASE)
 SPLIT_TOKENS = 512  # maximum length of a list of claims
 JUDGE_TOKENS = 32  # maximum length of a verdict: one word, with room for a short sentence
@@ -95,9 +97,11 @@ def judge_answer(
     options = options or GenerateOptions()
     seed = options.seed or 0
     claims = split_claims(text, judge, replace(options, seed=seed))
+    # Several citations may quote the same passage: the judge reads it once.
     passages = list(dict.fromkeys(citation.passage.text or "" for citation in answer.citations))
     if not any(passages):
         return ClaimReport(tuple(Claim(claim, False, "") for claim in claims), judge.spec.name)
+    # A new seed for each claim: a run repeats exactly, but its verdicts are drawn independently.
     verdicts = [
         judge_claim(claim, passages, judge, replace(options, seed=seed + number))
         for number, claim in enumerate(claims, start=1)

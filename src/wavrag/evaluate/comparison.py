@@ -169,7 +169,7 @@ def comparisons_to_list(comparisons: Sequence[Comparison]) -> list[dict[str, Any
                     "b": round(row.b, 4),
                     "difference": round(row.test.difference, 4),
                     "ci95": [round(end, 4) for end in row.test.ci95],
-                    "p": round(row.test.p, 5),
+                    "p": round(row.test.p, 5),  # the smallest possible p is 1 / 10,001
                     "p_holm": round(row.p_holm, 5),
                 }
                 for row in comparison.metrics
@@ -192,7 +192,7 @@ def _pair_systems(
     pairs = []
     if second is None:
         for task in first:
-            baselines: dict[str, Figures] = {}
+            baselines: dict[str, Figures] = {}  # the first system with each choice of legs
             for system in task["systems"]:
                 baseline = baselines.setdefault(system["legs"], system)
                 if baseline is not system:
@@ -202,6 +202,7 @@ def _pair_systems(
         for candidate in second:
             if task_name(task) != task_name(candidate):
                 continue
+            # A renamed embedder has no counterpart by name, but still the same legs.
             common = {system_name(system) for system in task["systems"]}
             common &= {system_name(system) for system in candidate["systems"]}
             pairs += [
@@ -258,7 +259,7 @@ def _list_changes(
     changes = [
         QueryChange(id, text, value_a, value_b)
         for (id, text), value_a, value_b in zip(texts.items(), a, b, strict=True)
-        if value_a != value_b
+        if value_a != value_b  # exact: both files round to the same number of digits
     ]
     return sorted(changes, key=lambda change: (-abs(change.b - change.a), change.query))
 

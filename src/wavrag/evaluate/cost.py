@@ -25,6 +25,7 @@ class Cost:
     @contextmanager
     def measure(self) -> Iterator[None]:
         """Add the time of a `with` block, even if the block raises an error."""
+        # `process_time` includes all threads of this process, such as those of ONNX Runtime.
         started, started_cpu = perf_counter(), process_time()
         try:
             yield

@@ -29,22 +29,23 @@ CONFIDENCE = 0.95
 
 def rank_ids(scores: Mapping[str, float]) -> list[str]:
     """Sort ids by descending score; ties are broken by id."""
+    # Without the id, the order of ties would depend on the store, and differ from run to run.
     return sorted(scores, key=lambda id: (-scores[id], id))
 
 
-def recall(ranked: Sequence[str], judgements: Judgements, k: int) -> float:
+def recall(ranking: Sequence[str], judgements: Judgements, k: int) -> float:
     """Compute the share of the relevant passages among the first k.
 
     Args:
-        ranked: distinct passage ids, best first.
+        ranking: distinct passage ids, best first.
         judgements: at least one of them relevant.
         k: depth, from 1.
     """
     relevant = _relevant_ids(judgements)
-    return len(relevant.intersection(ranked[:k])) / len(relevant)
+    return len(relevant.intersection(ranking[:k])) / len(relevant)
 
 
-def ndcg(ranked: Sequence[str], judgements: Judgements, k: int) -> float:
+def ndcg(ranking: Sequence[str], judgements: Judgements, k: int) -> float:
     """Compute the normalised discounted cumulative gain of the first k, from 0 to 1.
 
     The gain of a passage is its judgement (Järvelin and Kekäläinen, TOIS 2002), its discount
@@ -52,17 +53,18 @@ def ndcg(ranked: Sequence[str], judgements: Judgements, k: int) -> float:
     and therefore BEIR, use the same definition.
     """
     ideal = sorted((judgements[id] for id in _relevant_ids(judgements)), reverse=True)
-    gains = [max(0.0, judgements.get(id, 0.0)) for id in ranked[:k]]
+    # Like trec_eval, treat negative judgements as not relevant.
+    gains = [max(0.0, judgements.get(id, 0.0)) for id in ranking[:k]]
     return _discounted_sum(gains) / _discounted_sum(ideal[:k])
 
 
-def reciprocal_rank(ranked: Sequence[str], judgements: Judgements, k: int) -> float:
+def reciprocal_rank(ranking: Sequence[str], judgements: Judgements, k: int) -> float:
     """Compute 1 / rank of the first relevant passage among the first k, or 0 if there is none.
 
     The mean over queries is MRR@k.
     """
     relevant = _relevant_ids(judgements)
-    return next((1 / rank for rank, id in enumerate(ranked[:k], 1) if id in relevant), 0.0)
+    return next((1 / rank for rank, id in enumerate(ranking[:k], 1) if id in relevant), 0.0)
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
@@ -109,6 +111,7 @@ def evaluate_run(
 
 def mean(values: Sequence[float]) -> float:
     """Compute the mean over queries, all with the same weight."""
+    # `fsum` is exact, so that the order of the queries cannot change the last digit.
     return math.fsum(values) / len(values)
 
 

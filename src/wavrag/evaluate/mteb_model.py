@@ -70,6 +70,7 @@ class MTEBModel:
         licence = spec.licence.lower()
         return ModelMeta(
             loader=None,
+            # mteb requires the form "organisation/model", and makes a folder of it for results.
             name=f"wavrag/{re.sub(r'[^A-Za-z0-9._-]+', '-', spec.name)}",
             revision=spec.revision,
             release_date=None,
@@ -78,6 +79,7 @@ class MTEBModel:
             memory_usage_mb=None,
             max_tokens=None,
             embed_dim=spec.dim,
+            # mteb validates licences against a fixed list.
             license=licence if licence in get_args(Licenses) else None,
             open_weights=None,
             public_training_code=None,
@@ -142,6 +144,7 @@ class MTEBModel:
         # One call for the whole batch, windows of all rows together: batches are faster than rows.
         inputs = [self._build_inputs(*row) for row in zip(texts, cells, strict=True)]
         vectors = self.embedder.embed([item for row in inputs for item in row], role)
+        # Back from windows to rows: mean vectors, normalised again.
         ends = np.cumsum([len(row) for row in inputs])
         means = [rows.mean(0) for rows in np.split(vectors, ends[:-1])]
         return unit_rows(np.stack(means))

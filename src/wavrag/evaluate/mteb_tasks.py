@@ -118,7 +118,7 @@ class MixedCorpusRetrieval(FolderRetrieval):
 
 def modality_letters(contents: Iterable[TaskContent]) -> str:
     """Name the modalities as mteb does: `a` for audio, `t` for text, `at` for both."""
-    contents = list(contents)
+    contents = list(contents)  # read twice below
     has_audio = any(content.audio is not None for content in contents)
     has_text = any(content.words for content in contents)
     return ("a" if has_audio else "") + ("t" if has_text else "")
@@ -146,6 +146,7 @@ def build_dataset(contents: Iterable[TaskContent]) -> Dataset:
     columns: dict[str, list[Any]] = {"id": [content.id for content in contents]}
     features: dict[str, Any] = {"id": Value("string")}
     if "t" in letters:
+        # `words` of a passage without text is its title, which would otherwise be embedded twice.
         columns["title"] = [content.title if content.text else "" for content in contents]
         columns["text"] = [content.words for content in contents]
         features |= {"title": Value("string"), "text": Value("string")}

@@ -28,7 +28,7 @@ from wavrag.evaluate.results import (
     task_name,
 )
 
-MAX_CHARACTERS = 600  # of a passage's text
+MAX_CHARACTERS = 600  # of a passage's text: about the length of a passage in the index
 TEMPLATES = Path(__file__).with_name("templates")
 IMAGE_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
@@ -110,7 +110,7 @@ def _render(sections: list[dict[str, Any]], recordings: PageAudio) -> str:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=StrictUndefined,  # a misspelt field is an error, not an empty cell
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -183,6 +183,7 @@ def _list_failures(
     """Collect the queries with the worst values of a system, worst first."""
     values = system["values"]
     rows = [row for row, value in enumerate(values[METRIC]) if value < 1]
+    # Ties by another metric and by id, so that equal results make equal pages.
     rows.sort(
         key=lambda row: (values[METRIC][row], values["mrr@10"][row], task["queries"][row]["id"])
     )
@@ -220,12 +221,14 @@ def _show_passage(
 ) -> dict[str, Any]:
     """Describe a corpus passage, or the span of it that a hit covers."""
     span = hit.get("span") if hit else None
+    # Without a hit, a passage is shown by its text if it has one.
     is_audio = hit["modality"] == "audio" if hit else not passage.get("text")
     text = passage.get("reference_transcript" if is_audio else "text", "")
     if not is_audio and span:
         text = text[int(span[0]) : int(span[1])]
     if len(text) > MAX_CHARACTERS:
         text = f"{text[:MAX_CHARACTERS]} \u2026"
+    # A hit in the text of a passage with both modalities needs no player.
     play = is_audio or not hit
     return {
         "id": id,

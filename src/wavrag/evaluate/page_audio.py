@@ -25,6 +25,7 @@ def encode_mp3(clip: Clip) -> bytes:
     with av.open(file, "w", format="mp3") as container:
         stream = container.add_stream("libmp3lame", rate=SAMPLE_RATE, layout="mono")
         stream.bit_rate = BIT_RATE
+        # Samples beyond [-1, 1] would wrap around in 16 bits. LAME takes planar samples (s16p).
         samples = (np.clip(clip.samples, -1, 1) * 32_767).astype(np.int16)
         frame = av.AudioFrame.from_ndarray(samples[None], format="s16p", layout="mono")
         frame.sample_rate, frame.time_base, frame.pts = SAMPLE_RATE, Fraction(1, SAMPLE_RATE), 0
@@ -75,7 +76,7 @@ class PageAudio:
             return "", self.skipped[key]
         if key not in self.uris:
             uri = "data:audio/mpeg;base64," + base64.b64encode(encode_mp3(clip)).decode()
-            if len(uri) > self._remaining:
+            if len(uri) > self._remaining:  # the base64 text is what fills the page
                 self.skipped[key] = "the recording is left out, as the page would be too large"
                 return "", self.skipped[key]
             self._remaining -= len(uri)

@@ -27,6 +27,7 @@ def report_to_dict(
         systems: measured systems.
         cpu_price: price of an hour of one CPU core; None omits prices.
     """
+    # A corpus may have millions of passages: write only those that a report shows.
     shown_ids = {hit.id for system in systems for hits in system.hits.values() for hit in hits}
     shown_ids |= {id for query in task.qrels for id in _relevant_passages(task, query)}
     return {
@@ -112,7 +113,9 @@ def _system_to_dict(task: Task, system: System, cpu_price: float | None) -> dict
         "index_cost": _cost_to_dict(system.indexing, cpu_price),
         "query_cost": _cost_to_dict(system.querying, cpu_price),
         "values": {
-            name: [round(value, 6) for value in values] for name, values in system.values.items()
+            # More digits than the means have: paired tests start from these values.
+            name: [round(value, 6) for value in values]
+            for name, values in system.values.items()
         },
         "query_words": [system.query_words[id] for id in task.queries],
         "hits": [[_hit_to_dict(hit) for hit in system.hits[id]] for id in task.queries],
@@ -149,6 +152,7 @@ def _hit_to_dict(hit: RetrievedHit) -> dict[str, Any]:
         "modality": hit.modality,
         "transcript": hit.transcript,
     }
+    # A score of 0 stays: absent fields are those without a value.
     return {name: value for name, value in fields.items() if value not in (None, "")}
 
 

@@ -36,6 +36,7 @@ def detect_kind(figures: Figures, path: str | os.PathLike[str] = "") -> Kind:
     Raises:
         InputError: it is none of the known commands.
     """
+    # Result files have no field for their kind: their keys tell them apart.
     if "experiment" in figures and isinstance(figures.get("tables"), list):
         return "experiment"
     if "generator" in figures and isinstance(figures.get("figures"), dict):
@@ -68,6 +69,7 @@ def list_tasks(figures: Figures, path: str | os.PathLike[str]) -> list[Figures]:
     Raises:
         InputError: values of single queries are missing or damaged.
     """
+    # A run of one task writes the task itself, and a run of several writes a list.
     tasks: Sequence[Figures] = figures.get("tasks", [figures])
     for task in tasks:
         try:

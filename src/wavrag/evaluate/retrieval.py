@@ -107,31 +107,12 @@ def evaluate_embedder(
             indexing = _index(kb, [document for document, _ in documents.values()], on_index)
             results = _run_queries(task, kb, store, corpus_ids, on_query)
             indexed_passages = kb.count()
-    systems = []
-    for leg in legs:
-        values = evaluate_run(results.rankings[leg], task.qrels)
-        systems.append(
-            System(
-                embedder=embedder.spec.name,
-                revision=embedder.spec.revision,
-                transcribes=embedder.spec.transcribes,
-                legs=leg,
-                metrics={name: mean(numbers) for name, numbers in values.items()},
-                ci95=confidence_intervals(values),
-                values=values,
-                queries_without_hits=sum(not ids for ids in results.rankings[leg].values()),
-                hits=results.hits[leg],
-                query_words=results.words,
-                latencies_ms=results.latencies_ms,
-                indexing=indexing,
-                querying=results.cost,
-                indexed_passages=indexed_passages,
-                word_errors=_measure_word_errors(task, results.words)
-                if embedder.spec.transcribes
-                else None,
-            )
+    return [
+        _build_system(
+            task, embedder, leg, results, indexing=indexing, indexed_passages=indexed_passages
         )
-    return systems
+        for leg in legs
+    ]
 
 
 def check_modalities(task: Task, embedder: Embedder) -> None:
@@ -164,6 +145,7 @@ def build_documents(task: Task) -> dict[str, tuple[Document, str]]:
     """
     documents: dict[str, tuple[Document, str]] = {}
     for passage in task.corpus.values():
+        # A passage of nothing but a title is a text; a title beside audio only goes with it.
         has_text = bool(passage.text) or (passage.audio is None and bool(passage.title))
         if has_text:
             title = passage.title if passage.text else ""
@@ -249,6 +231,37 @@ def _run_queries(
                 k *= 2
                 legs = store.search(retrieval.vector, retrieval.words, k)
     return results
+
+
+def _build_system(
+    task: Task,
+    embedder: Embedder,
+    leg: Legs,
+    results: _QueryResults,
+    *,
+    indexing: Cost,
+    indexed_passages: int,
+) -> System:
+    spec = embedder.spec
+    rankings = results.rankings[leg]
+    values = evaluate_run(rankings, task.qrels)
+    return System(
+        embedder=spec.name,
+        revision=spec.revision,
+        transcribes=spec.transcribes,
+        legs=leg,
+        metrics={name: mean(numbers) for name, numbers in values.items()},
+        ci95=confidence_intervals(values),
+        values=values,
+        queries_without_hits=sum(not ids for ids in rankings.values()),
+        hits=results.hits[leg],
+        query_words=results.words,
+        latencies_ms=results.latencies_ms,
+        indexing=indexing,
+        querying=results.cost,
+        indexed_passages=indexed_passages,
+        word_errors=_measure_word_errors(task, results.words) if spec.transcribes else None,
+    )
 
 
 def _build_hit(corpus_id: str, hit: ScoredPassage | Hit) -> RetrievedHit:

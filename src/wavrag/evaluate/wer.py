@@ -47,6 +47,7 @@ def spoken_words(text: str) -> list[str]:
 
     Numbers stay as written: `1969` differs from `nineteen sixty nine`.
     """
+    # NFKC maps full-width letters and ligatures of published transcripts to plain letters.
     plain = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
     return _WORD.findall(plain)
 
