@@ -290,7 +290,7 @@ def test_spoken_questions_find_passages(tmp_path: Path, cascade: Embedder) -> No
 
 def test_a_corpus_of_one_kind_is_not_mixed(tmp_path: Path) -> None:
     task = graded(tmp_path / "graded")
-    with pytest.raises(InputError, match=r"graded has only texts in its corpus: make a mixed corpus"):
+    with pytest.raises(InputError, match="graded has only texts in its corpus: make a mixed"):
         MixedCorpusRetrieval(task)
 
 
