@@ -23,7 +23,7 @@ from wavrag.data import Qrels
 from wavrag.embed import Embedder, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate import DEPTH, LEGS, Legs, best_passages, evaluate_run
-from wavrag.kb import IngestOptions, KnowledgeBase
+from wavrag.kb import KnowledgeBase
 from wavrag.types import Document, Hit, Query, ScoredPassage
 
 HITS = 200  # deep enough for the ten best of each leg alone
@@ -94,18 +94,15 @@ class Asked:
     Args:
         embedder: one, or the name of one.
         documents: to search.
-        options: how they are cut.
     """
 
     def __init__(
         self,
         embedder: Embedder | str,
         documents: Sequence[Document],
-        options: IngestOptions | None = None,
     ) -> None:
         self._named = embedder
         self._documents = documents
-        self._options = options or IngestOptions()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @cached_property
@@ -121,9 +118,7 @@ class Asked:
             InputError: a document cannot be indexed.
         """
         self._folder = tempfile.TemporaryDirectory(prefix="wavrag-experiment-")
-        kb = KnowledgeBase.open(
-            Path(self._folder.name), embedder=self.embedder, options=self._options
-        )
+        kb = KnowledgeBase.open(Path(self._folder.name), embedder=self.embedder)
         report = kb.add(self._documents)
         if report.skipped:
             source, reason = report.skipped[0]

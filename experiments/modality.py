@@ -32,7 +32,7 @@ from experiments.vectors import Vectors
 from wavrag.audio import SAMPLE_RATE, load, write_wav
 from wavrag.errors import InputError
 from wavrag.evaluate import AUDIO_SUFFIX, BLANK_TITLE
-from wavrag.kb import IngestOptions, Unit, passages_of
+from wavrag.kb import PendingPassage, split_document
 from wavrag.search import reciprocal_rank_fusion
 from wavrag.speech import NEUTRAL, load_engine
 from wavrag.store import bm25, query_words
@@ -172,19 +172,19 @@ def _base(
     )
 
 
-def _units(document: Document) -> Iterator[Unit]:
+def _units(document: Document) -> Iterator[PendingPassage]:
     def refuse(note: str) -> None:
         raise InputError(f"{document.id}: {note}: make it again")
 
-    return passages_of(document, SAMPLE_RATE, IngestOptions(), refuse)
+    return split_document(document, SAMPLE_RATE, refuse)
 
 
-def _item(unit: Unit) -> EmbedInput:
+def _item(unit: PendingPassage) -> EmbedInput:
     """What the knowledge base embeds, without a title that only one of the kinds has."""
     return (
         EmbedInput(text=unit.passage.text)
-        if unit.item.clip is None
-        else EmbedInput(clip=unit.item.clip)
+        if unit.embed_input.clip is None
+        else EmbedInput(clip=unit.embed_input.clip)
     )
 
 

@@ -37,7 +37,7 @@ from wavrag.generate.extractive import ExtractiveGenerator
 from wavrag.generate.map_reduce import MapReduceGenerator
 from wavrag.generate.prompts import chat, question_of
 from wavrag.kb import find_files
-from wavrag.kb.words import FILE, Words
+from wavrag.kb.transcripts import FILE, TranscriptCache
 from wavrag.types import EmbedInput, HistoryTurn, Role
 
 DEMO = Path(__file__).parent.parent / "src" / "wavrag" / "demo" / "data"
@@ -242,10 +242,10 @@ def test_kept_words_that_cannot_be_read_are_recognised_anew(
     tmp_path: Path, recording: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clip = load(recording)
-    words = Words(tmp_path)
+    words = TranscriptCache(tmp_path)
     (tmp_path / FILE).write_bytes(b"no database at all" * 100)
     with caplog.at_level(logging.WARNING):
-        assert "spare key" in words.of(clip).lower()
+        assert "spare key" in words.get(clip).lower()
     assert "cannot be read" in caplog.text
     assert "cannot be kept" in caplog.text
 
@@ -261,14 +261,14 @@ def test_words_belong_to_their_sound_and_their_recogniser(tmp_path: Path, record
             return f"word {self.said}"
 
     clip = load(recording)
-    words = Words(tmp_path, Counts("a"))
-    assert words.of(clip) == words.of(clip) == "word 1"
-    assert words.of(replace(clip, samples=0.9 * clip.samples)) == "word 2"
-    assert words.recognise(clip) == "word 3"
-    assert Words(tmp_path, Counts("a")).of(clip) == "word 1"
-    assert Words(tmp_path, Counts("b")).of(clip) == "word 1"
+    words = TranscriptCache(tmp_path, Counts("a"))
+    assert words.get(clip) == words.get(clip) == "word 1"
+    assert words.get(replace(clip, samples=0.9 * clip.samples)) == "word 2"
+    assert words.transcribe(clip) == "word 3"
+    assert TranscriptCache(tmp_path, Counts("a")).get(clip) == "word 1"
+    assert TranscriptCache(tmp_path, Counts("b")).get(clip) == "word 1"
     silence = Clip(np.zeros(RATE, np.float32), RATE)
-    assert words.of(silence) == ""
+    assert words.get(silence) == ""
 
 
 def test_sound_without_a_voice_is_called_so(tmp_path: Path) -> None:

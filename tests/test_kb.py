@@ -2,6 +2,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,11 @@ from wavrag import Clip, Document, KnowledgeBase, Query
 from wavrag.embed import FakeEmbedder
 from wavrag.embed.base import EmbedderSpec
 from wavrag.errors import EmbedderError, IndexMismatchError, InputError, StoreError
-from wavrag.kb import IngestOptions, Progress, find_files
+from wavrag.kb import Progress, find_files
 from wavrag.kb.manifest import FILE
 from wavrag.kb.prefetch import prefetch
 from wavrag.store import MemoryStore, StoredPassage
-from wavrag.text import SplitOptions
+from wavrag.text import SplitOptions, split
 from wavrag.types import EmbedInput, Float32, Role
 
 RATE = 16_000
@@ -168,13 +169,17 @@ def test_a_bad_document_does_not_take_its_neighbours_along(
     assert re.search(reason, report.skipped[0][1])
 
 
-def test_other_ways_of_cutting_are_a_change(tmp_path: Path) -> None:
+def test_another_way_of_splitting_is_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     documents = [Document("a", text="One sentence. " * 40)]
     with KnowledgeBase.open(tmp_path, embedder="fake") as kb:
         kb.add(documents)
         before = kb.count()
-    options = IngestOptions(split=SplitOptions(target_chars=50, max_chars=100, overlap_chars=10))
-    with KnowledgeBase.open(tmp_path, options=options) as kb:
+    options = SplitOptions(target_chars=50, max_chars=100, overlap_chars=10)
+    monkeypatch.setattr("wavrag.kb.passages.text.split", partial(split, options=options))
+    monkeypatch.setattr("wavrag.kb.passages.SPLIT_VERSION", "next")
+    with KnowledgeBase.open(tmp_path) as kb:
         assert kb.add(documents).updated == ["a"]
         assert kb.count() > before
 
@@ -190,7 +195,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_stored(tmp_path: Path) -> N
             super().upsert(records)
 
     store = Full(64)
-    kb = KnowledgeBase(tmp_path, FakeEmbedder(), store, IngestOptions())
+    kb = KnowledgeBase(tmp_path, FakeEmbedder(), store)
     documents = [Document(f"{n}", text=f"Number {n}.") for n in range(1_500)]
     with pytest.raises(StoreError, match="disk is full"):
         kb.add(documents)
@@ -374,13 +379,13 @@ def test_names_that_are_not_utf8_pipes_and_loops_are_no_danger(tmp_path: Path) -
 
 
 def test_reading_ahead_keeps_order_passes_errors_on_and_stops() -> None:
-    assert list(prefetch(iter(range(100)), ahead=3)) == list(range(100))
+    assert list(prefetch(iter(range(100)), size=3)) == list(range(100))
 
     def failing() -> Iterator[int]:
         yield 1
         raise ValueError("broken")
 
-    ahead = prefetch(failing(), ahead=3)
+    ahead = prefetch(failing(), size=3)
     assert next(ahead) == 1
     with pytest.raises(ValueError, match="broken"):
         next(ahead)
@@ -394,7 +399,7 @@ def test_reading_ahead_keeps_order_passes_errors_on_and_stops() -> None:
         finally:
             closed.set()
 
-    ahead = prefetch(endless(), ahead=3)
+    ahead = prefetch(endless(), size=3)
     next(ahead)
     ahead.close()
     assert closed.wait(5)

@@ -19,7 +19,6 @@ from wavrag import Document, KnowledgeBase, WavRAG
 from wavrag.embed import FakeEmbedder
 from wavrag.errors import InputError
 from wavrag.generate import FakeGenerator
-from wavrag.kb.ingest import IngestOptions
 from wavrag.live import (
     AnswerDelta,
     Cancelled,
@@ -73,7 +72,7 @@ def kb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KnowledgeBase]:
     embedder = FakeEmbedder()
     store = MemoryStore(embedder.spec.dim)
     folder = tmp_path_factory.mktemp("live")
-    with KnowledgeBase(folder, embedder, store, IngestOptions()) as kb:
+    with KnowledgeBase(folder, embedder, store) as kb:
         names = ["bees", "bells", "boats", "bread", "birds"]
         kb.add([Document(n, text=f"The {n} are here.") for n in names])
         yield kb

@@ -129,7 +129,7 @@ class AnswerPipeline:
         made.timings |= retrieval.timings
         words = retrieval.words
         if self._options.recognise and (asked.history or not self._hears(query)):
-            words = self._kb.words_of_query(query, words)
+            words = self._kb.transcribe_query(query, words)
         searched = resolve(words, asked.history) if words else None
         if searched:
             retrieval = self._kb.retrieve(Query(text=searched, where=query.where), CANDIDATES)

@@ -75,7 +75,7 @@ def _add_transcript(kb: KnowledgeBase, hit: Hit, clip: Clip | None) -> Hit:
     if hit.passage.modality == "text" or hit.passage.speech is False:
         return hit
     try:
-        transcript = kb.words_of(hit.passage, clip)
+        transcript = kb.transcribe(hit.passage, clip)
     except AudioError as error:
         logger.warning("a recording cannot be transcribed: %s", error)
         return hit
@@ -84,7 +84,7 @@ def _add_transcript(kb: KnowledgeBase, hit: Hit, clip: Clip | None) -> Hit:
 
 def _load_clip(kb: KnowledgeBase, passage: Passage) -> Clip | None:
     try:
-        return kb.clip_of(passage)
+        return kb.load_clip(passage)
     except AudioError as error:
         logger.warning("a recording cannot be read: %s", error)
         return None

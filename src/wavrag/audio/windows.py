@@ -15,7 +15,7 @@ from wavrag.audio.vad import VAD_FRAME, VoiceDetector, voice_detector
 from wavrag.types import Clip, Float32
 
 # Changing any constant below changes the passages of every recording: raise `SPLIT_VERSION` in
-# `wavrag.kb.ingest` along with it, so that existing knowledge bases index recordings again.
+# `wavrag.kb.passages` along with it, so that existing knowledge bases index recordings again.
 
 # Seconds. The packaged models take at most 30 s; shorter passages also make citations precise.
 MAX_SECONDS = 24.0

@@ -164,14 +164,14 @@ def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[
     if arguments.speak is None:
         return None
     from wavrag.audio import SAMPLE_RATE
-    from wavrag.kb import clip_of
+    from wavrag.kb import load_passage_clip
     from wavrag.speech import write_answer
 
     engine, _, voice = (arguments.voice or "").partition(":")
     source = None
     if arguments.follow == "source":
         cited = [one.passage for one in answer.citations if one.passage.modality == "audio"]
-        source = clip_of(cited[0], SAMPLE_RATE) if cited else None
+        source = load_passage_clip(cited[0], SAMPLE_RATE) if cited else None
     spoken = write_answer(
         answer.text,
         arguments.speak,

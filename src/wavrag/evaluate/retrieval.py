@@ -21,7 +21,7 @@ from wavrag.evaluate.cost import Cost
 from wavrag.evaluate.metrics import DEPTH, confidence_intervals, evaluate_run, mean, rank_ids
 from wavrag.evaluate.system import LEGS, Legs, RetrievedHit, System
 from wavrag.evaluate.wer import WordErrors, count_word_errors
-from wavrag.kb import CANDIDATES, IngestOptions, KnowledgeBase, ProgressSink
+from wavrag.kb import CANDIDATES, KnowledgeBase, ProgressCallback
 from wavrag.search import reciprocal_rank_fusion
 from wavrag.store import LanceStore
 from wavrag.types import Document, Float32, Hit, Leg, Query, ScoredPassage
@@ -66,7 +66,7 @@ def evaluate_embedder(
     embedder: Embedder | str,
     legs: Sequence[Legs] = LEGS,
     *,
-    on_index: ProgressSink | None = None,
+    on_index: ProgressCallback | None = None,
     on_query: QuerySink | None = None,
 ) -> list[System]:
     """Index the corpus of a task in a temporary folder, run every query, and measure.
@@ -101,7 +101,7 @@ def evaluate_embedder(
     corpus_ids = {document: corpus_id for document, (_, corpus_id) in documents.items()}
     with tempfile.TemporaryDirectory(prefix="wavrag-eval-") as folder:
         store = _LegStore(Path(folder) / "store", embedder.spec.dim)
-        with KnowledgeBase(Path(folder), embedder, store, IngestOptions()) as kb:
+        with KnowledgeBase(Path(folder), embedder, store) as kb:
             # Loads the weights, which belong to neither of the measured costs.
             kb.retrieve(_build_query(next(iter(task.queries.values()))))
             indexing = _index(kb, [document for document, _ in documents.values()], on_index)
@@ -182,7 +182,9 @@ def best_passages(
     return {id: best[id] for id in rank_ids({id: hit.score for id, hit in best.items()})}
 
 
-def _index(kb: KnowledgeBase, documents: Sequence[Document], on_index: ProgressSink | None) -> Cost:
+def _index(
+    kb: KnowledgeBase, documents: Sequence[Document], on_index: ProgressCallback | None
+) -> Cost:
     cost = Cost()
     with cost.measure():
         report = kb.add(documents, on_progress=on_index)

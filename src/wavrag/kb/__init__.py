@@ -1,20 +1,24 @@
-"""One folder that knows recordings and texts: `KnowledgeBase` = embedder + store + search."""
+"""The knowledge base: index documents into a folder on disk, and search them.
 
-from wavrag.kb.ingest import FileScan, IngestOptions, Unit, clip_of, find_files, passages_of
+`indexing.py` reads, embeds and stores documents; the store writes them to disk
+(`wavrag/store/lance.py`). `knowledge_base.py` is the public class over embedder, store and search.
+"""
+
+from wavrag.kb.files import FileScan, find_files
 from wavrag.kb.knowledge_base import CANDIDATES, KnowledgeBase, Retrieval
-from wavrag.kb.report import AddReport, Progress, ProgressSink
+from wavrag.kb.passages import PendingPassage, load_passage_clip, split_document
+from wavrag.kb.report import AddReport, Progress, ProgressCallback
 
 __all__ = [
     "CANDIDATES",
     "AddReport",
     "FileScan",
-    "IngestOptions",
     "KnowledgeBase",
+    "PendingPassage",
     "Progress",
-    "ProgressSink",
+    "ProgressCallback",
     "Retrieval",
-    "Unit",
-    "clip_of",
     "find_files",
-    "passages_of",
+    "load_passage_clip",
+    "split_document",
 ]

@@ -1,4 +1,4 @@
-"""`KnowledgeBase`: an embedder, a store and the search over both, in one folder."""
+"""`KnowledgeBase`: a folder of indexed documents, with its embedder, store and search."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from wavrag.closing import Closing
 from wavrag.embed import Embedder, load_embedder, unit_rows
 from wavrag.errors import InputError, StoreError
 from wavrag.kb import manifest
-from wavrag.kb.adding import add_documents
-from wavrag.kb.ingest import IngestOptions, clip_of
-from wavrag.kb.report import AddReport, ProgressSink
-from wavrag.kb.words import Words, with_voice
+from wavrag.kb.indexing import add_documents
+from wavrag.kb.passages import load_passage_clip
+from wavrag.kb.report import AddReport, ProgressCallback
+from wavrag.kb.transcripts import TranscriptCache, detect_speech
 from wavrag.search import reciprocal_rank_fusion
 from wavrag.store import LanceStore, Store, StoredDocument, StoredPassage
 from wavrag.types import Clip, Document, EmbedInput, Float32, Hit, Passage, Query
 
-CANDIDATES = 50  # that each leg gives to fusion, at least
-PASSAGES_AT_ONCE = 256  # of a document, read from the store
+CANDIDATES = 50  # hits of each leg before fusion, at least
+PASSAGES_AT_ONCE = 256  # passages of a document in one read of the store
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Retrieval:
-    """What one query found.
+    """Result of a query.
 
     Attributes:
         hits: best first.
-        words: the query's words, as typed or recognised; None if there are none.
+        words: text of the query, typed or recognised; None if there is none.
         vector: unit vector of the query, shape = (dim,).
         timings: milliseconds: `embed`, `search`.
     """
@@ -45,19 +45,23 @@ class Retrieval:
 
 
 class KnowledgeBase(Closing):
-    """Recordings and texts that can be searched by voice and text.
+    """Recordings and texts, searchable by voice and text.
 
-    Make one with `KnowledgeBase.open`. Several processes may use one folder at a time.
+    Several processes may use one folder at the same time.
+
+    Example:
+        >>> with KnowledgeBase.open("my-kb", embedder="fake") as kb:
+        ...     report = kb.add([Document("bees", text="Bees dance to show where flowers are.")])
+        ...     kb.search("where do bees dance")[0].passage.text
+        'Bees dance to show where flowers are.'
     """
 
-    def __init__(
-        self, directory: Path, embedder: Embedder, store: Store, options: IngestOptions
-    ) -> None:
+    def __init__(self, directory: Path, embedder: Embedder, store: Store) -> None:
+        """Combine a folder, an embedder and a store; `KnowledgeBase.open` is simpler."""
         self.directory = directory
         self.embedder = embedder
         self._store = store
-        self._options = options
-        self._words = Words(directory)
+        self._transcripts = TranscriptCache(directory)
 
     @classmethod
     def open(
@@ -66,115 +70,112 @@ class KnowledgeBase(Closing):
         *,
         embedder: Embedder | str | None = None,
         create: bool = True,
-        options: IngestOptions | None = None,
     ) -> Self:
-        """Open the knowledge base of a folder.
+        """Open the knowledge base in a folder.
 
         Args:
-            directory: its folder; `WAVRAG_KB` or `.wavrag` by default.
-            embedder: one, or the name of one; by default the one that made the knowledge base,
-                and `cascade` for a new one.
-            create: make one where there is none.
-            options: how documents are cut into passages.
+            directory: the folder (default: `WAVRAG_KB`, or `.wavrag`).
+            embedder: an embedder or its name (default: the embedder of the knowledge base;
+                `cascade` for a new one).
+            create: create a knowledge base if there is none.
 
         Raises:
-            StoreError: there is none and `create` is False, or the folder cannot be used.
-            IndexMismatchError: another embedder or format made it.
+            StoreError: there is none and `create` is False, or the folder is not usable.
+            IndexMismatchError: it has another embedder or format.
             EmbedderError: the embedder is unknown.
         """
         folder = Path(directory) if directory is not None else config.kb_directory()
-        found = manifest.read(folder)
-        if found is None and not create:
+        contents = manifest.read(folder)
+        if contents is None and not create:
             raise StoreError(
                 f"there is no knowledge base in {folder}: make one with"
                 " `wavrag index PATH`, or name another folder with --kb"
             )
         if embedder is None:
-            embedder = found.embedder_name if found else config.DEFAULT_EMBEDDER
+            embedder = contents.embedder_name if contents else config.DEFAULT_EMBEDDER
+        # The embedder comes first: an unknown name must not leave an empty folder behind.
         if isinstance(embedder, str):
             embedder = load_embedder(embedder)
-        if found is None:
-            found = manifest.create(folder, embedder.spec)
-        manifest.check_embedder(found, embedder.spec, folder)
-        store = LanceStore(folder / "store", embedder.spec.dim)
-        return cls(folder, embedder, store, options or IngestOptions())
+        if contents is None:
+            contents = manifest.create(folder, embedder.spec)
+        manifest.check_embedder(contents, embedder.spec, folder)
+        return cls(folder, embedder, LanceStore(folder / "store", embedder.spec.dim))
 
     # Adding and removing
 
     def add(
-        self, documents: Iterable[Document], *, on_progress: ProgressSink | None = None
+        self, documents: Iterable[Document], *, on_progress: ProgressCallback | None = None
     ) -> AddReport:
-        """Add documents, replace those that changed, leave those that did not.
+        """Add new documents, replace changed ones, and leave the others.
 
         A document that cannot be read is skipped, with the reason in the report. Documents are
-        stored whole, a few at a time; what `added` and `updated` list is on disk even if the
-        process is killed.
+        stored completely or not at all; those listed in `added` and `updated` are on disk even if
+        the process is killed later.
 
         Args:
-            documents: ids must differ from each other.
-            on_progress: called after each batch and each document.
+            documents: documents with distinct ids.
+            on_progress: called after each passage and each document.
 
         Raises:
-            StoreError: the disk is full or cannot be written; what was stored before stays.
-            EmbedderError: the embedder cannot work at all.
+            StoreError: the disk is full or not writable; earlier documents stay stored.
+            EmbedderError: the embedder fails.
         """
-        return add_documents(
-            list(documents), self.embedder, self._store, self._options, on_progress
-        )
+        return add_documents(list(documents), self.embedder, self._store, on_progress)
 
     def remove(self, document_ids: Sequence[str]) -> int:
-        """Remove documents; unknown ids are ignored. Returns how many passages went."""
+        """Remove documents and return the number of removed passages; unknown ids are ignored."""
         removed = self._store.delete(document_ids)
         if removed:
             self._store.optimize()
         return removed
 
     def prune(self, folders: Sequence[str | os.PathLike[str]]) -> list[str]:
-        """Remove documents whose files under the folders are gone; returns their ids.
+        """Remove the documents under these folders whose files were deleted; return their ids.
 
-        A folder that is not there is left alone: it may be a disk that is not mounted.
+        Missing folders are ignored, because they may be on a disk that is not mounted.
         """
         roots = [os.path.join(os.path.abspath(f), "") for f in folders if os.path.isdir(f)]
-        gone = [
+        stale = [
             document.id
             for document in self._store.documents()
-            if any(document.source.startswith(root) for root in roots) and _gone(document.source)
+            if any(document.source.startswith(root) for root in roots)
+            and _is_deleted(document.source)
         ]
-        if gone:
-            self.remove(gone)
-        return gone
+        if stale:
+            self.remove(stale)
+        return stale
 
     # Searching
 
     def search(self, query: Query | str, k: int = 10) -> list[Hit]:
-        """The best k passages for a question, best first."""
+        """Return the best k passages for a query, best first."""
         return list(self.retrieve(Query(text=query) if isinstance(query, str) else query, k).hits)
 
     def retrieve(self, query: Query, k: int = 10) -> Retrieval:
-        """Search, and say what the query was understood as and what it took.
+        """Search, and return the hits with the text and the vector of the query and timings.
 
         Args:
-            query: words, sound or both. Sound longer than the embedder hears is cut at pauses,
-                and its vector is the mean of the pieces'.
-            k: most hits.
+            query: text, audio or both. Audio beyond the limit of the embedder is split at pauses;
+                its vector is the mean over the windows.
+            k: number of hits.
 
         Raises:
             InputError: the query is empty.
-            FilterError: its filter cannot be understood.
+            FilterError: its filter cannot be parsed.
         """
-        started = time.perf_counter()
-        views = self.embedder.embed_with_texts(self._query_items(query), "query")
-        vector = unit_rows(views.vectors.mean(0, keepdims=True))[0]
-        heard = " ".join(words for words in views.texts if words) if query.clip else ""
-        words = " ".join(part for part in (query.text, heard) if part) or None
-        embedded = time.perf_counter()
+        start = time.perf_counter()
+        result = self.embedder.embed_with_texts(self._query_inputs(query), "query")
+        vector = unit_rows(result.vectors.mean(0, keepdims=True))[0]
+        transcript = " ".join(filter(None, result.texts)) if query.clip else ""
+        words = " ".join(filter(None, (query.text, transcript))) or None
+        search_start = time.perf_counter()
         legs = self._store.search(vector, words, max(CANDIDATES, k), query.where)
         hits = reciprocal_rank_fusion(legs)[:k]
-        done = time.perf_counter()
-        timings = {"embed": 1e3 * (embedded - started), "search": 1e3 * (done - embedded)}
+        end = time.perf_counter()
+        timings = {"embed": 1e3 * (search_start - start), "search": 1e3 * (end - search_start)}
         return Retrieval(tuple(hits), words, vector, timings)
 
-    def _query_items(self, query: Query) -> list[EmbedInput]:
+    def _query_inputs(self, query: Query) -> list[EmbedInput]:
         if query.clip is None:
             if not query.text or not query.text.strip():
                 raise InputError("the query is empty: give it words or a recording")
@@ -188,92 +189,94 @@ class KnowledgeBase(Closing):
         windows = audio.windows([clip.samples], clip.sample_rate)
         return [EmbedInput(query.text, window) for window in windows]
 
-    # Reading and listening to what was found
+    # Audio and transcripts of hits
 
-    def clip_of(self, passage: Passage) -> Clip:
-        """The sound of a recording's passage, which says whether there is a voice in it.
+    def load_clip(self, passage: Passage) -> Clip:
+        """Decode the audio of a recording's passage, with `speech` set.
 
         Raises:
-            AudioError: the recording is not there any more, or cannot be read.
+            AudioError: the recording was deleted or cannot be read.
         """
-        clip = clip_of(passage, self.embedder.spec.sampling_rate or SAMPLE_RATE)
+        clip = load_passage_clip(passage, self.embedder.spec.sampling_rate or SAMPLE_RATE)
         if passage.text or passage.speech is not None:
             return replace(clip, speech=bool(passage.text) or passage.speech)
-        return with_voice(clip)
+        # A knowledge base of an earlier version, without measurements.
+        return detect_speech(clip)
 
-    def words_of(self, passage: Passage, clip: Clip | None = None) -> str:
-        """The words of a passage as they can be read and quoted; empty if there are none.
+    def transcribe(self, passage: Passage, clip: Clip | None = None) -> str:
+        """Return text of a passage that can be quoted; empty if there is none.
 
-        Those of a recording are recognised now, where the embedder gave none, or none that are
-        good enough, and kept in the folder. The recogniser is English.
+        If the embedder gives no transcript, or one that is not accurate enough to quote, the
+        recording is transcribed now and the transcript kept in the folder. The recogniser is
+        English.
 
         Args:
-            passage: as it was found.
-            clip: its sound, where that has been read (`clip_of`).
+            passage: a retrieved passage.
+            clip: its audio, if it has been decoded (`load_clip`).
 
         Raises:
-            AudioError: the recording is not there any more, or cannot be read.
+            AudioError: the recording was deleted or cannot be read.
         """
-        if passage.modality == "text" or self._gives_quotable_words:
+        if passage.modality == "text" or self._has_quotable_transcripts:
             return passage.text or ""
-        return self._words.of(clip or clip_of(passage, SAMPLE_RATE))
+        return self._transcripts.get(clip or load_passage_clip(passage, SAMPLE_RATE))
 
-    def words_of_query(self, query: Query, words: str | None) -> str | None:
-        """The words of a question as they can be read: its text, and what is said in its clip.
+    def transcribe_query(self, query: Query, words: str | None) -> str | None:
+        """Return the text of a question, with an accurate transcript of its clip.
 
         Args:
             query: the question.
-            words: those that `retrieve` gave for it.
+            words: its text according to `retrieve`, returned if it is accurate.
         """
-        if query.clip is None or self._gives_quotable_words:
+        if query.clip is None or self._has_quotable_transcripts:
             return words
-        said = self._words.recognise(query.clip)
-        return " ".join(part for part in (query.text, said) if part) or None
+        transcript = self._transcripts.transcribe(query.clip)
+        return " ".join(filter(None, (query.text, transcript))) or None
 
     @property
-    def _gives_quotable_words(self) -> bool:
+    def _has_quotable_transcripts(self) -> bool:
         spec = self.embedder.spec
         return spec.transcribes and spec.quotable_transcripts
 
-    # Looking after it
+    # Maintenance
 
     def documents(self) -> list[StoredDocument]:
-        """Every document, in order of id."""
+        """Return all documents, ordered by id."""
         return self._store.documents()
 
     def passages(self, document_id: str) -> list[Passage]:
-        """The passages of a document in order; none if it is not there."""
-        found: list[Passage] = []
+        """Return the passages of a document in order; empty for an unknown id."""
+        passages: list[Passage] = []
         while True:
-            ordinals = range(len(found), len(found) + PASSAGES_AT_ONCE)
+            ordinals = range(len(passages), len(passages) + PASSAGES_AT_ONCE)
             batch = self._store.get([f"{document_id}#{ordinal}" for ordinal in ordinals])
-            found += batch
+            passages += batch
             if len(batch) < PASSAGES_AT_ONCE:
-                return found
+                return passages
 
     def head(self, document_id: str) -> Passage | None:
-        """The first passage of a document, which tells its source, title and metadata."""
+        """Return the first passage of a document, for its source, title and metadata."""
         return next(iter(self._store.get([f"{document_id}#0"])), None)
 
     def count(self) -> int:
-        """Passages."""
+        """Return the number of passages."""
         return self._store.count()
 
     def scan(self) -> Iterator[StoredPassage]:
-        """Every passage with its vector, in order of document and ordinal."""
+        """Yield all passages with their vectors, ordered by document and ordinal."""
         return self._store.scan()
 
     def verify(self) -> list[str]:
-        """Read everything back; one sentence for each defect, none when all is well."""
+        """Read everything back and return a sentence for each defect."""
         return self._store.verify()
 
     def close(self) -> None:
-        """Release what is held."""
+        """Close the store."""
         self._store.close()
 
 
-def _gone(path: str) -> bool:
-    """Whether a file is known not to be there; one that cannot be looked at may be."""
+def _is_deleted(path: str) -> bool:
+    """True if a file does not exist; False if that cannot be determined."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""`kb.json`: what a knowledge base remembers about itself, above all which embedder made it."""
+"""`kb.json`, the manifest of a knowledge base: its format and its embedder."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What `kb.json` holds.
+    """Content of `kb.json`.
 
     Attributes:
-        format: of the folder; another format is refused.
-        embedder: `name`, `revision` and `dim` of the embedder that made the vectors.
+        format: version of the folder's layout; other versions are rejected.
+        embedder: `name`, `revision` and `dim` of the embedder of the vectors.
         created: ISO 8601 time.
     """
 
@@ -33,15 +33,15 @@ class Manifest:
 
     @property
     def embedder_name(self) -> str:
-        """As `load_embedder` takes it."""
+        """Name for `load_embedder`."""
         return str(self.embedder["name"])
 
 
 def read(directory: Path) -> Manifest | None:
-    """The manifest of a knowledge base, None where there is none.
+    """Read the manifest of a knowledge base; None if there is none.
 
     Raises:
-        IndexMismatchError: it is of another format.
+        IndexMismatchError: the format is not supported.
         StoreError: it cannot be read.
     """
     path = directory / FILE
@@ -65,10 +65,10 @@ def read(directory: Path) -> Manifest | None:
 
 
 def create(directory: Path, spec: EmbedderSpec) -> Manifest:
-    """Write the manifest of a new knowledge base, unless another process was first.
+    """Write the manifest of a new knowledge base, unless another process has just done so.
 
     Raises:
-        StoreError: the folder cannot be made or written.
+        StoreError: the folder cannot be created or written.
     """
     manifest = Manifest(FORMAT, identity(spec), datetime.now(UTC).isoformat(timespec="seconds"))
     try:
@@ -79,6 +79,7 @@ def create(directory: Path, spec: EmbedderSpec) -> Manifest:
                 json.dump(asdict(manifest), file, indent=2)
                 file.flush()
                 os.fsync(file.fileno())
+            # `link` fails if the target exists; `rename` would replace the other process's file.
             os.link(scratch, directory / FILE)
         except FileExistsError:
             pass
@@ -86,30 +87,30 @@ def create(directory: Path, spec: EmbedderSpec) -> Manifest:
             os.unlink(scratch)
     except OSError as error:
         raise StoreError(
-            f"cannot make a knowledge base in {directory}: {error.strerror or error}. Choose"
+            f"cannot create a knowledge base in {directory}: {error.strerror or error}. Choose"
             " another folder with --kb"
         ) from error
-    written = read(directory)
-    if written is None:
-        raise StoreError(f"{directory / FILE} vanished while it was made: try again")
-    return written
+    stored_manifest = read(directory)
+    if stored_manifest is None:
+        raise StoreError(f"{directory / FILE} vanished while it was created: try again")
+    return stored_manifest
 
 
 def identity(spec: EmbedderSpec) -> dict[str, Any]:
-    """What makes two embedders' vectors comparable."""
+    """The fields of an embedder that must be equal for vectors to be comparable."""
     return {"name": spec.name, "revision": spec.revision, "dim": spec.dim}
 
 
 def check_embedder(manifest: Manifest, spec: EmbedderSpec, directory: Path) -> None:
-    """Refuse an embedder other than the one that made the knowledge base.
+    """Reject an embedder that did not create the knowledge base.
 
     Raises:
-        IndexMismatchError: it is another one.
+        IndexMismatchError: it is another embedder, or another revision.
     """
-    theirs, ours = manifest.embedder, identity(spec)
-    if theirs != ours:
+    stored, current = manifest.embedder, identity(spec)
+    if stored != current:
         raise IndexMismatchError(
-            f"{directory} was made with the embedder {theirs['name']} ({theirs['revision']}), not"
-            f" with {ours['name']} ({ours['revision']}). Open it without naming an embedder, or"
-            " index again into another folder (--kb)"
+            f"{directory} was made with the embedder {stored['name']} ({stored['revision']}), not"
+            f" with {current['name']} ({current['revision']}). Open it without naming an embedder,"
+            " or index again into another folder (--kb)"
         )

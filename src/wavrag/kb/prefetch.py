@@ -1,4 +1,4 @@
-"""Reading ahead on a second thread, so that files are decoded while models compute."""
+"""Run an iterator on a second thread, so that files are decoded while models compute."""
 
 from __future__ import annotations
 
@@ -10,48 +10,49 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class _End:
+class _EndOfStream:
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
-def prefetch(source: Iterator[T], ahead: int) -> Generator[T, None, None]:
-    """The items of an iterator, produced on a thread of its own.
+def prefetch(source: Iterator[T], size: int) -> Generator[T, None, None]:
+    """Yield the items of an iterator, produced on a second thread.
 
     Args:
-        source: run on the thread; closed there when the consumer stops early.
-        ahead: at most so many items wait.
+        source: consumed on the thread, and closed there if the consumer stops early.
+        size: maximum number of items in the queue.
     """
-    waiting: queue.Queue[T | _End] = queue.Queue(maxsize=ahead)
+    items: queue.Queue[T | _EndOfStream] = queue.Queue(maxsize=size)
     stop = threading.Event()
 
-    def put(item: T | _End) -> bool:
+    def put(item: T | _EndOfStream) -> bool:
+        # The timeout makes a producer with a full queue notice that its consumer has stopped.
         while not stop.is_set():
             try:
-                waiting.put(item, timeout=0.1)
+                items.put(item, timeout=0.1)
             except queue.Full:
                 continue
             return True
         return False
 
     def produce() -> None:
-        error: BaseException | None = None
+        failure: BaseException | None = None
         try:
             for item in source:
                 if not put(item):
                     break
-        except BaseException as raised:  # noqa: BLE001 - raised again for the consumer
-            error = raised
+        except BaseException as error:  # noqa: BLE001 - raised again on the consumer's thread
+            failure = error
         finally:
             close = getattr(source, "close", None)
             if close is not None:
                 close()
-        put(_End(error))
+        put(_EndOfStream(failure))
 
     thread = threading.Thread(target=produce, name="wavrag-read", daemon=True)
     thread.start()
     try:
-        while not isinstance(item := waiting.get(), _End):
+        while not isinstance(item := items.get(), _EndOfStream):
             yield item
         if item.error is not None:
             raise item.error

@@ -1,4 +1,4 @@
-"""What adding documents did while it happens and at the end."""
+"""Progress and result of indexing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands.
+    """Progress of an indexing run.
 
     Attributes:
-        documents: stored, unchanged or skipped so far, of `total`.
-        total: documents given.
-        passages: embedded so far.
-        audio_seconds: sum of the passages of recordings embedded so far.
-        current: source that is being read.
+        documents: number of documents stored, unchanged or skipped so far.
+        total: number of documents to index.
+        passages: number of passages embedded so far.
+        audio_seconds: total duration of the recorded passages embedded so far.
+        current: source of the document being read.
     """
 
     documents: int
@@ -26,23 +26,24 @@ class Progress:
     current: str
 
 
-ProgressSink: TypeAlias = Callable[[Progress], None]
+ProgressCallback: TypeAlias = Callable[[Progress], None]
 
 
 @dataclass(slots=True)
 class AddReport:
-    """What happened to each document; what is listed as added or updated is on disk.
+    """Result of indexing; `added` and `updated` documents are on disk.
 
     Attributes:
-        added: ids of documents that are new.
-        updated: ids of documents whose content or metadata changed.
-        unchanged: ids of documents that were there already.
-        removed: ids of documents that are gone from disk (only when pruning).
-        skipped: source and reason of what could not be added.
-        notes: source and remark of what was added with a reservation.
-        passages: stored in this run.
-        audio_seconds: length of the recordings stored in this run, up to their last passage.
-        seconds: that the run took.
+        added: ids of new documents.
+        updated: ids of documents with new content or metadata.
+        unchanged: ids of documents stored before.
+        removed: ids of documents whose files were deleted (only when pruning).
+        skipped: source of each document that cannot be indexed, and the reason.
+        notes: source of each document with a defect, and the remark.
+        passages: number of passages stored in this run.
+        audio_seconds: total duration of the recordings stored in this run, up to their last
+            passage.
+        seconds: duration of the run.
     """
 
     added: list[str] = field(default_factory=list)

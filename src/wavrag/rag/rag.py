@@ -23,7 +23,7 @@ from wavrag.answer import (
 from wavrag.closing import Closing
 from wavrag.embed import Embedder
 from wavrag.generate import GenerateOptions, StopSignal, load_generator
-from wavrag.kb import AddReport, KnowledgeBase, ProgressSink, Retrieval, find_files
+from wavrag.kb import AddReport, KnowledgeBase, ProgressCallback, Retrieval, find_files
 from wavrag.rag.question import Question, as_query
 from wavrag.types import Answer, Document, HistoryTurn, Hit, Metadata
 
@@ -81,7 +81,7 @@ class WavRAG(Closing):
         *things: str | os.PathLike[str] | Document,
         globs: Sequence[str] = (),
         metadata: Metadata | None = None,
-        on_progress: ProgressSink | None = None,
+        on_progress: ProgressCallback | None = None,
     ) -> AddReport:
         """Add files, folders and documents; what has not changed is left as it is.
 

@@ -1,0 +1,167 @@
+"""Read documents and split them into passages, ready for the embedder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wavrag import audio, text
+from wavrag.audio import SAMPLE_RATE
+from wavrag.errors import InputError
+from wavrag.kb.files import suffix
+from wavrag.types import Clip, Document, EmbedInput, Float32, NoteCallback, Passage
+
+# Part of every content hash: raising it makes the next `add` index all documents again. Raise it
+# whenever texts or recordings are split differently.
+SPLIT_VERSION = "2"
+HASH_BLOCK = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PendingPassage:
+    """A passage before embedding, with the input of the embedder."""
+
+    passage: Passage
+    embed_input: EmbedInput
+
+
+def check_document(document: Document) -> None:
+    """Reject a document before it is read.
+
+    Raises:
+        InputError: its metadata is not flat, or its clip is not mono floating point.
+    """
+    for key, value in document.metadata.items():
+        if not isinstance(key, str) or not isinstance(value, str | int | float | bool):
+            raise InputError(
+                f"document {document.id}: metadata {key!r} is {value!r}: give strings, numbers or"
+                " booleans under string keys"
+            )
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"document {document.id}: metadata {key!r} is {value}: leave it out")
+    clip = document.clip
+    if clip is not None and (clip.samples.ndim != 1 or clip.samples.dtype.kind != "f"):
+        raise InputError(
+            f"document {document.id}: its clip has samples of {clip.samples.dtype} and shape"
+            f" {clip.samples.shape}: give mono float32 samples in [-1, 1]"
+        )
+
+
+def content_hash(document: Document) -> str:
+    """Hex digest of everything that determines a document's passages.
+
+    Raises:
+        InputError: its file cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    settings = [SPLIT_VERSION, document.title, sorted(document.metadata.items())]
+    digest.update(json.dumps(settings).encode())
+    if document.path is not None:
+        try:
+            with open(document.path, "rb") as file:
+                while block := file.read(HASH_BLOCK):
+                    digest.update(block)
+        except OSError as error:
+            raise InputError(
+                f"{document.path}: {error.strerror or error}: make it readable or leave it out"
+            ) from error
+    if document.text is not None:
+        digest.update(document.text.encode("utf-8", "surrogatepass"))
+    if document.clip is not None:
+        digest.update(str(document.clip.sample_rate).encode())
+        digest.update(document.clip.samples.tobytes())
+    return digest.hexdigest()
+
+
+def split_document(
+    document: Document, sample_rate: int, on_note: NoteCallback
+) -> Iterator[PendingPassage]:
+    """Read a document and split it into passages.
+
+    Args:
+        document: with a text, a clip or a path.
+        sample_rate: Hz of the embedder's input.
+        on_note: called with remarks about defects that do not prevent reading, such as a
+            truncated file.
+
+    Raises:
+        InputError: it is empty or cannot be read.
+    """
+    if document.clip is not None:
+        clip = audio.resample(document.clip, sample_rate)
+        yield from _split_recording(document, [clip.samples], sample_rate)
+    elif document.text is not None:
+        yield from _split_text(document, text.parse(document.text, "txt"))
+    elif document.path is None:
+        raise InputError(f"document {document.id} is empty: give it a text, a clip or a path")
+    elif suffix(document.path) in audio.AUDIO_SUFFIXES:
+        # Blocks keep memory use independent of the length of the recording.
+        blocks = audio.stream(document.path, sample_rate, on_note=on_note)
+        yield from _split_recording(document, blocks, sample_rate)
+    else:
+        yield from _split_text(document, text.read(document.path, on_note=on_note))
+
+
+def _split_recording(
+    document: Document, blocks: Iterable[Float32], sample_rate: int
+) -> Iterator[PendingPassage]:
+    source = document.path or document.id
+    if sample_rate != SAMPLE_RATE:
+        raise InputError(
+            f"{source}: recordings are split at {SAMPLE_RATE} Hz, but the embedder needs"
+            f" {sample_rate} Hz: index recordings with another, such as cascade"
+        )
+    title = document.title or Path(source).stem
+    base = Passage(document.id, 0, source=source, title=title, metadata=document.metadata)
+    for ordinal, clip in enumerate(audio.windows(blocks, sample_rate, source)):
+        passage = replace(
+            base,
+            ordinal=ordinal,
+            start=round(clip.start, 3),
+            end=round(clip.end, 3),
+            speech=clip.speech,
+            level=audio.measure_level(clip.samples),
+        )
+        yield PendingPassage(passage, EmbedInput(text=readable(title), clip=clip))
+
+
+def _split_text(document: Document, parsed: text.ParsedText) -> Iterator[PendingPassage]:
+    title = document.title or parsed.title
+    base = Passage(
+        document.id,
+        0,
+        source=document.path or document.id,
+        title=title,
+        metadata=document.metadata,
+    )
+    for ordinal, span in enumerate(text.split(parsed)):
+        passage = replace(
+            base,
+            ordinal=ordinal,
+            text=span.text,
+            char_start=span.char_start,
+            char_end=span.char_end,
+            section=span.section,
+            page=span.page,
+        )
+        # Title and headings name the topic, which a passage's own words may never mention.
+        headings = dict.fromkeys(filter(None, (readable(title), span.section)))
+        yield PendingPassage(passage, EmbedInput(text=f"{': '.join(headings)}\n{span.text}"))
+
+
+def readable(title: str) -> str:
+    """A title as words: `board_meeting-03` becomes `board meeting 03`."""
+    return " ".join(title.replace("_", " ").replace("-", " ").split())
+
+
+def load_passage_clip(passage: Passage, sample_rate: int) -> Clip:
+    """Decode the audio of a recording's passage from its source.
+
+    Raises:
+        AudioError: the source cannot be read.
+    """
+    return audio.load(passage.source, sample_rate, passage.start or 0.0, passage.end)
