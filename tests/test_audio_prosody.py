@@ -77,7 +77,7 @@ def test_pitch_in_noise() -> None:
 def test_noise_has_no_voice() -> None:
     noise = (0.1 * np.random.default_rng(1).standard_normal(2 * RATE)).astype(np.float32)
     found = measure_prosody(Clip(noise, RATE))
-    assert found.voiced < 0.05
+    assert found.voiced_share < 0.05
     assert found.rate is None
     assert found.rms == pytest.approx(-20, abs=0.2)
 
@@ -85,7 +85,7 @@ def test_noise_has_no_voice() -> None:
 def test_silence_tells_nothing() -> None:
     found = measure_prosody(Clip(np.zeros(RATE, np.float32), RATE))
     assert (found.f0, found.f0_range, found.rate, found.rms, found.loudness) == (None,) * 5
-    assert (found.voiced, found.pauses, found.pause_seconds) == (0, 0, 0)
+    assert (found.voiced_share, found.pauses, found.pause_seconds) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 159, 161, 500])

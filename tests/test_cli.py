@@ -321,7 +321,7 @@ def test_index_summarises_what_it_skipped(
     captured = capsys.readouterr()
     assert "2 files added, 0 updated, 0 unchanged, 0 removed, 2 skipped" in captured.out
     assert "skipped: " in captured.err
-    assert "letter.wav: is not sound that can be decoded" in captured.err
+    assert "letter.wav: is not decodable audio" in captured.err
     assert "empty.md: " in captured.err
     assert "note: " in captured.err
     assert "cut.mp3: ends after 10" in captured.err

@@ -121,7 +121,7 @@ def test_bad_files_are_skipped_with_the_reason_and_the_rest_goes_on(
     reasons = {Path(source).name: reason for source, reason in report.skipped}
     assert set(reasons) == {"a-empty.txt", "letter.wav"}
     assert "empty" in reasons["a-empty.txt"]
-    assert "not sound that can be decoded" in reasons["letter.wav"]
+    assert "not decodable audio" in reasons["letter.wav"]
     assert len(report.added) == 3
 
 

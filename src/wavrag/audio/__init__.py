@@ -1,4 +1,4 @@
-"""Sound: decoding any format, resampling, cutting at pauses, writing. Knows no retrieval model."""
+"""Audio: decode any format, resample, detect speech, cut at pauses, encode. No retrieval models."""
 
 from wavrag.audio.augmentation import Augmentation, add_noise, reverberate
 from wavrag.audio.decode import load, stream

@@ -1,8 +1,8 @@
-"""Speech as rooms, lines and crowds change it: for training, and for evaluation under noise.
+"""Audio augmentation for training, and for evaluation under noise.
 
-The steps come in the order of the paper (arXiv 2502.14727, section 3.1: echo, noise, gain), after
-a change of speed and a room's reverberation and before a telephone's band. Everything is drawn
-from the generator that the caller gives: the same seed makes the same sound.
+The order of echo, noise and gain follows the paper (arXiv 2502.14727, section 3.1). Speed and
+reverberation come before them, the telephone band after them. All random numbers come from the
+caller's generator, so the same seed gives the same samples.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from wavrag.audio.resampling import resample
 from wavrag.types import Clip, Float32
 
 TELEPHONE_BAND = (300.0, 3_400.0)  # Hz
-MU = 255.0  # of the telephone's companding (ITU-T G.711)
-CEILING = 0.99  # peak above which the sound is turned down rather than clipped
+MU = 255.0  # mu-law companding of telephone lines (ITU-T G.711)
+# Peak amplitude. Louder results are scaled down: clipping would add distortion of its own.
+CEILING = 0.99
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How much of what; each step has a probability and a range to draw from.
+    """Probability (`*_share`) and uniform range of each augmentation step.
 
     Attributes:
-        speed: factors of speed, which change the pitch along.
-        reverberation: seconds until the room's echo has fallen by 60 dB.
+        speed: playback speed; it changes the pitch, too.
+        reverberation: reverberation time in seconds (decay by 60 dB).
         echo_delay: seconds.
-        echo_scale: amplitude of the echo against the sound.
-        snr: dB of the speech over the noise.
+        echo_scale: amplitude of the echo relative to the original.
+        snr: signal-to-noise ratio in dB.
         gain: dB.
     """
 
@@ -53,16 +54,20 @@ class Augmentation:
         rng: np.random.Generator,
         noises: Sequence[Float32] = (),
     ) -> Float32:
-        """A changed copy of a sound.
+        """Return an augmented copy of the samples.
 
         Args:
             samples: mono, float32, shape = (n,), n > 0.
             sample_rate: Hz.
-            rng: what everything is drawn from.
-            noises: sounds at the same rate, of which one is mixed in; none, and no noise is.
+            rng: source of all random numbers.
+            noises: noise recordings at the same sample rate; one of them is mixed in.
 
         Returns:
-            float32, between -1 and 1; longer or shorter than the sound where the speed changed.
+            float32 in [-1, 1]; a changed speed changes the length.
+
+        Example:
+            >>> rng = np.random.default_rng(0)
+            >>> augmented = Augmentation().apply(np.zeros(16_000, np.float32), 16_000, rng)
         """
         if rng.random() < self.speed_share:
             samples = change_speed(samples, sample_rate, rng.uniform(*self.speed))
@@ -79,12 +84,12 @@ class Augmentation:
         if rng.random() < self.telephone_share:
             samples = telephone(samples, sample_rate)
         peak = float(np.abs(samples).max())
-        changed = samples if peak <= CEILING else samples * (CEILING / peak)
-        return changed.astype(np.float32)
+        limited = samples if peak <= CEILING else samples * (CEILING / peak)
+        return limited.astype(np.float32)
 
 
 def change_speed(samples: Float32, sample_rate: int, factor: float) -> Float32:
-    """Play faster (above 1) or slower, pitch and all."""
+    """Change speed and pitch together; a factor above 1 is faster."""
     clip = Clip(samples, round(sample_rate * factor), "")
     return resample(clip, sample_rate).samples if clip.sample_rate != sample_rate else samples
 
@@ -96,14 +101,16 @@ def reverberate(
     rng: np.random.Generator,
     ratio: float | None = None,
 ) -> Float32:
-    """The sound in a room whose echo falls by 60 dB in so many seconds; its length stays.
+    """Add the reverberation of a random room; the length stays the same.
+
+    The impulse response is exponentially decaying white noise.
 
     Args:
         samples: shape = (n,).
         sample_rate: Hz.
-        seconds: until the echo has fallen by 60 dB.
-        rng: what the room is drawn from.
-        ratio: dB of the direct sound over the reverberation; drawn, between 2 and 14, if None.
+        seconds: reverberation time (decay by 60 dB).
+        rng: source of the impulse response.
+        ratio: direct-to-reverberant ratio in dB; random between 2 and 14 if None.
     """
     length = max(2, int(seconds * sample_rate))
     decay = 10 ** (-3 * np.arange(length) / length)
@@ -114,6 +121,7 @@ def reverberate(
         level, tail[0] = 10 ** (-ratio / 20), 0.0
     tail *= level / np.sqrt(np.sum(tail**2))
     tail[0] = 1.0
+    # A power of two that holds the linear convolution: a shorter FFT would wrap it around.
     size = 1 << (len(samples) + length - 1).bit_length()
     spectrum = np.fft.rfft(samples, size) * np.fft.rfft(tail, size)
     wet: Float32 = np.fft.irfft(spectrum, size)[: len(samples)].astype(np.float32)
@@ -121,17 +129,17 @@ def reverberate(
 
 
 def add_echo(samples: Float32, sample_rate: int, delay: float, scale: float) -> Float32:
-    """The sound with itself, `delay` seconds later and `scale` times as loud."""
-    later = min(int(delay * sample_rate), len(samples))
-    echoed = samples.copy()
-    echoed[later:] += np.float32(scale) * samples[: len(samples) - later]
-    return echoed
+    """Add one echo after `delay` seconds with `scale` times the amplitude."""
+    shift = min(int(delay * sample_rate), len(samples))
+    result = samples.copy()
+    result[shift:] += np.float32(scale) * samples[: len(samples) - shift]
+    return result
 
 
 def add_noise(samples: Float32, noise: Float32, snr: float) -> Float32:
-    """The sound and a noise of the same length, `snr` dB under it on the whole length.
+    """Add noise of the same length at a signal-to-noise ratio of `snr` dB over the whole length.
 
-    Silence on either side has no level to compare: the sound stays as it is.
+    If either is digital silence, the ratio is undefined and the samples are returned unchanged.
     """
     level, noise_level = float(np.mean(samples**2)), float(np.mean(noise**2))
     if level == 0 or noise_level == 0:
@@ -140,22 +148,22 @@ def add_noise(samples: Float32, noise: Float32, snr: float) -> Float32:
 
 
 def stretch(noise: Float32, length: int, rng: np.random.Generator) -> Float32:
-    """As much of a noise as wanted, from anywhere in it, repeated if it is shorter."""
-    at = int(rng.integers(max(1, len(noise) - length + 1)))
-    piece: Float32 = np.resize(noise[at : at + length], length)
-    return piece
+    """Return `length` samples of a noise from a random start, repeated if it is too short."""
+    start = int(rng.integers(max(1, len(noise) - length + 1)))
+    excerpt: Float32 = np.resize(noise[start : start + length], length)
+    return excerpt
 
 
 def telephone(samples: Float32, sample_rate: int) -> Float32:
-    """What is left after a telephone line: its band, and eight companded bits."""
+    """Simulate a telephone line: band-pass filter and 8-bit mu-law quantization."""
     low, high = TELEPHONE_BAND
     spectrum = np.fft.rfft(samples)
     frequencies = np.fft.rfftfreq(len(samples), 1 / sample_rate)
     spectrum[(frequencies < low) | (frequencies > high)] = 0
     band = np.fft.irfft(spectrum, len(samples))
     peak = np.abs(band).max() + 1e-9
-    companded = np.sign(band) * np.log1p(MU * np.abs(band) / peak) / np.log1p(MU)
-    rounded = np.round(companded * 127) / 127
-    line = np.sign(rounded) * np.expm1(np.abs(rounded) * np.log1p(MU)) / MU
-    heard: Float32 = (line * peak).astype(np.float32)
-    return heard
+    compressed = np.sign(band) * np.log1p(MU * np.abs(band) / peak) / np.log1p(MU)
+    quantized = np.round(compressed * 127) / 127
+    line = np.sign(quantized) * np.expm1(np.abs(quantized) * np.log1p(MU)) / MU
+    result: Float32 = (line * peak).astype(np.float32)
+    return result

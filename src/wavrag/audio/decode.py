@@ -1,4 +1,4 @@
-"""Recordings of any format to mono float32 samples, as a stream of constant memory."""
+"""Decode recordings of any format to mono float32 samples, as a stream in constant memory."""
 
 from __future__ import annotations
 
@@ -21,10 +21,16 @@ def load(
     end: float | None = None,
     on_note: NoteCallback | None = None,
 ) -> Clip:
-    """Decode a recording, or a span of it, into memory: `stream` in one piece.
+    """Decode a recording, or a span of it, into memory; arguments as for `stream`.
 
     Raises:
-        AudioError: it cannot be decoded, or has no sound there.
+        AudioError: the recording cannot be decoded, or has no audio in the span.
+
+    Example:
+        >>> from wavrag import audio
+        >>> clip = audio.load("talk.mp3", start=60.0, end=75.0)
+        >>> clip.sample_rate, round(clip.duration)
+        (16000, 15)
     """
     samples = np.concatenate(list(stream(file, sample_rate, start, end, on_note)))
     return Clip(samples, sample_rate, name_of(file), max(0.0, start))
@@ -39,61 +45,62 @@ def stream(
 ) -> Iterator[Float32]:
     """Decode a recording, or a span of it, block by block.
 
-    Channels are mixed so that equal channels keep their level, nothing clips, and the centre
-    channel is heard. Resampling is band-limited. Seconds are those that a player shows: where
-    timestamps leave a gap, silence fills it. What is damaged is left out and `on_note` is told.
+    The downmix keeps the level of equal channels, never clips, and includes the centre channel.
+    Resampling is band-limited. Times match those of a media player: gaps between timestamps are
+    filled with silence. Damaged frames are skipped and reported to `on_note`.
 
     Args:
         file: a path or a binary file; see `open_audio`.
-        sample_rate: Hz wanted.
-        start: second to begin at; it is sought where the format allows, and met within 50 ms.
-        end: second to stop at; None for the end of the recording.
-        on_note: called with one sentence for each kind of damage that was met.
+        sample_rate: sample rate of the result in Hz.
+        start: first second, accurate to 50 ms; formats with seeking skip to it directly.
+        end: last second; None for the end of the recording.
+        on_note: called with one sentence per kind of damage.
 
     Yields:
-        Mono samples in [-1, 1], about a second of them, shape = (n_samples,).
+        Mono samples in [-1, 1], about a second per block, shape = (n_samples,).
 
     Raises:
-        AudioError: on iteration: it cannot be decoded, has no sound there, or holds samples that
-            are not finite.
+        AudioError: during iteration, if the recording cannot be decoded, has no audio in the span,
+            or has samples that are not finite.
     """
     start = max(0.0, start)
-    wanted = math.inf if end is None else round((end - start) * sample_rate)
-    given = 0
+    limit = math.inf if end is None else round((end - start) * sample_rate)
+    count = 0  # samples so far
     for seek in (True, False):
         with open_audio(file) as source:
             decoder = Decoder(source, sample_rate)
             if seek and not decoder.seek(start):
-                continue  # the format cannot: decode from the beginning instead
+                continue  # no seeking in this format: decode from the beginning
             for block in decoder.blocks(start):
-                kept = block[: int(min(len(block), wanted - given))]
-                finite = np.isfinite(kept)
+                samples = block[: int(min(len(block), limit - count))]
+                finite = np.isfinite(samples)
                 if not finite.all():
-                    bad = start + (given + int(np.argmin(finite))) / sample_rate
+                    bad = start + (count + int(np.argmin(finite))) / sample_rate
                     raise AudioError(
                         f"{source.name}: has samples that are not numbers (NaN or infinity) at"
-                        f" about {bad:.1f} s: repair it or export it again"
+                        f" about {bad:.1f} s: export the recording again"
                     )
-                given += len(kept)
-                if len(kept):
-                    yield np.clip(kept, -1.0, 1.0)
-                if given >= wanted:
+                count += len(samples)
+                if len(samples):
+                    # Lossy codecs and the resampling filter overshoot full scale.
+                    yield np.clip(samples, -1.0, 1.0)
+                if count >= limit:
                     break
-            if not given:
-                raise _nothing(source.name, start, end, decoder)
-            for note in decoder.damage(whole=given < wanted):
+            if not count:
+                raise _empty_error(source.name, start, end, decoder)
+            for note in decoder.damage(to_end=count < limit):
                 if on_note is not None:
                     on_note(f"{source.name}: {note}")
             return
 
 
-def _nothing(name: str, start: float, end: float | None, decoder: Decoder) -> AudioError:
-    """The error for a recording of which no sample came out."""
+def _empty_error(name: str, start: float, end: float | None, decoder: Decoder) -> AudioError:
+    """Explain why a recording gave no samples."""
     if decoder.failure is not None:
         return undecodable(name, decoder.failure)
     if not decoder.position:
-        return AudioError(f"{name}: has 0 samples of sound: record it again or leave it out")
+        return AudioError(f"{name}: has 0 samples of audio: record it again or leave it out")
     span = f"from {start:g} s on" if end is None else f"from {start:g} to {end:g} s"
     return AudioError(
-        f"{name}: has no sound {span}: it ends at {decoder.position:.1f} s; ask for an earlier part"
+        f"{name}: has no audio {span}: it ends at {decoder.position:.1f} s; choose an earlier span"
     )

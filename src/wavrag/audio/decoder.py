@@ -1,4 +1,4 @@
-"""One open recording decoded along its own clock, around whatever is damaged in it."""
+"""Decode one open recording by its timestamps, skipping damaged packets and filling gaps."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from wavrag.types import Float32, format_seconds
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
-PREROLL = 0.5  # s decoded ahead of what is sought: decoders need some packets to settle
-SEEK_TOLERANCE = 0.02  # s that the first frame after a seek may be late
-GAP = 0.1  # s that timestamps may run ahead of the samples before silence fills it
-LONGEST_GAP = 3_600.0  # s; a longer jump is a broken timestamp and no gap
-NOTED_GAP = 0.25  # s of missing sound worth a note
-SHORTFALL = 0.5  # s that a recording may end before its declared duration
-FRAMES_AT_ONCE = 64  # frames mixed together, which saves calls
+PREROLL = 0.5  # s decoded before the seek target: decoders need a few packets to settle
+SEEK_TOLERANCE = 0.02  # s; the first frame after a seek may be this late
+GAP = 0.1  # s; smaller gaps between timestamps are jitter, larger ones are filled with silence
+LONGEST_GAP = 3_600.0  # s; a longer jump is a broken timestamp, not a gap
+REPORTABLE_GAP = 0.25  # s of missing audio worth a note
+SHORTFALL = 0.5  # s; encoders round the duration in the header, so a small shortfall is normal
+FRAMES_PER_PULL = 64  # fewer calls into FFmpeg's filter graph
 
 
 class Decoder:
-    """Decodes the sound of one open recording, once.
+    """Decodes the audio of one open recording, once.
 
     Attributes:
-        position: second that decoding has reached.
-        failure: the first error that decoding met; None if there was none.
+        position: current second of the recording.
+        failure: first decoding error, if any.
     """
 
     def __init__(self, source: AudioSource, sample_rate: int) -> None:
@@ -38,10 +38,10 @@ class Decoder:
         self._origin = source.origin
         self._source = source
         self._sample_rate = sample_rate
-        self._frames = self._decoded()
+        self._frames = self._decode()
 
     def seek(self, second: float) -> bool:
-        """Go to a little before a second; False if decoding must begin at the beginning instead."""
+        """Seek to shortly before a second; False if decoding has to start at the beginning."""
         import av
 
         goal = second - PREROLL
@@ -57,7 +57,8 @@ class Decoder:
         except (av.error.FFmpegError, OSError):
             return False
         first = next(self._frames, None)
-        self.failure = None  # decoders that start in the middle may refuse the first packets
+        # Decoders that start mid-stream may reject the first packets: no damage to report.
+        self.failure = None
         if first is None or first.time is None:
             return False
         self._frames = itertools.chain([first], self._frames)
@@ -65,39 +66,40 @@ class Decoder:
         return 0 <= self.position <= second + SEEK_TOLERANCE
 
     def blocks(self, start: float) -> Iterator[Float32]:
-        """Mono samples from a second on, as the recording has them, shape = (n_samples,)."""
+        """Yield mono samples from a second on, shape = (n_samples,)."""
         skip = round((start - self.position) * self._sample_rate)
         for block in self._mixed():
             if skip < len(block):
                 yield block[skip:]
             skip = max(0, skip - len(block))
 
-    def damage(self, whole: bool) -> Iterator[str]:
-        """What was wrong with what has been decoded, a sentence each.
+    def damage(self, to_end: bool) -> Iterator[str]:
+        """Describe the damage in the decoded span, one sentence per kind.
 
         Args:
-            whole: whether it was decoded to its end.
+            to_end: True if the recording was decoded to its end.
         """
-        declared = self._source.declared
-        cut = whole and declared is not None and self.position < declared - SHORTFALL
-        at_cut = cut and self._failed_at >= self.position - SHORTFALL
-        if self.failure is not None and not at_cut:
+        nominal = self._source.header_seconds
+        is_cut = to_end and nominal is not None and self.position < nominal - SHORTFALL
+        # A cut through the last packet also fails to decode: report the cut alone.
+        failed_at_cut = is_cut and self._failed_at >= self.position - SHORTFALL
+        if self.failure is not None and not failed_at_cut:
             yield (
-                f"damaged at {format_seconds(self._failed_at)} and perhaps later; what could be"
-                " decoded is used: replace it by a whole copy"
+                f"damaged at {format_seconds(self._failed_at)} and perhaps later; the decodable"
+                " audio is used: replace the file with an intact copy"
             )
         elif self._missing is not None:
             after, until = (format_seconds(second) for second in self._missing)
-            yield f"sound is missing from {after} to {until} and perhaps later: silence fills it"
-        if cut and declared is not None:
+            yield f"audio is missing from {after} to {until} and perhaps later: filled with silence"
+        if is_cut and nominal is not None:
             yield (
-                f"ends after {self.position:.1f} s of {declared:.1f} s: it was cut off, and what is"
-                " there is used: replace it by a whole copy"
+                f"ends after {self.position:.1f} s of {nominal:.1f} s: the file is truncated, and"
+                " the remaining audio is used: replace the file with an intact copy"
             )
 
     def _mixed(self) -> Iterator[Float32]:
         mixer: Mixer | None = None
-        waiting = 0
+        pending = 0  # frames in the mixer
         for frame in self._frames:
             if mixer is not None and not mixer.takes(frame):
                 yield from mixer.finish()
@@ -110,29 +112,29 @@ class Decoder:
                 yield from mixer.pull()
             self.position += gap + frame.samples / frame.sample_rate
             mixer.push(frame)
-            waiting += 1
-            if waiting == FRAMES_AT_ONCE:
-                waiting = 0
+            pending += 1
+            if pending == FRAMES_PER_PULL:
+                pending = 0
                 yield from mixer.pull()
         if mixer is not None:
             yield from mixer.finish()
 
     def _gap_before(self, frame: AudioFrame) -> float:
-        """Seconds of silence that a frame's timestamp asks for."""
+        """Return the seconds of silence between the last frame and this one."""
         if frame.time is None:
             return 0.0
         gap = frame.time - self._origin - self.position
         if abs(gap) <= GAP:
             return 0.0
         if not 0 < gap <= LONGEST_GAP:
-            self._origin += gap  # the clock was set anew: go on from here
+            self._origin += gap  # the timestamps restart: continue from here
             return 0.0
-        if self.position and gap >= NOTED_GAP and self._missing is None:
+        if self.position and gap >= REPORTABLE_GAP and self._missing is None:
             self._missing = (self.position, self.position + gap)
         return gap
 
-    def _decoded(self) -> Iterator[AudioFrame]:
-        """Frames in order; what does not decode is left out and remembered."""
+    def _decode(self) -> Iterator[AudioFrame]:
+        """Yield frames in order; skip undecodable packets and remember the first failure."""
         import av
 
         packets = self._source.container.demux(self._source.stream)

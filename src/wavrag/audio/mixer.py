@@ -1,4 +1,4 @@
-"""Decoded frames of any sample format, channel layout and rate to mono float32 at one rate."""
+"""Downmix and resample decoded frames of any format to mono float32 at one sample rate."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from wavrag.types import Float32
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
-# libswresample. The maximum of 1 scales the mixing weights so that no mix of full-scale channels
-# clips: both channels of stereo count half, the centre channel of 5.1 most. The filter is longer
-# than the default: what lies above the new Nyquist frequency folds back 30 to 90 dB weaker.
+# Options of libswresample. `rematrix_maxval=1.0` scales the mixing weights so that full-scale
+# channels cannot clip: each channel of stereo counts half, the centre of 5.1 counts most. The
+# filter is longer than the default, which attenuates aliasing by 30 to 90 dB more.
 RESAMPLE = "{rate}:rematrix_maxval=1.0:filter_size=64:cutoff=0.95"
 
 
 class Mixer:
-    """Mixes and resamples frames of one kind: the kind of the frame that it is made for.
+    """Downmixes and resamples frames of a single sample format, layout and rate.
 
     Attributes:
-        sample_rate: Hz of the frames that it takes.
+        sample_rate: sample rate of the input frames in Hz.
     """
 
     def __init__(self, like: AudioFrame, sample_rate: int, *, live: bool = False) -> None:
-        """Make one.
+        """Build the filter graph.
 
         Args:
-            like: a frame of the kind that it will be given.
-            sample_rate: Hz of what it gives.
-            live: give samples as soon as they are known, rather than in blocks of a second.
+            like: a frame with the format, layout and rate of the input.
+            sample_rate: sample rate of the result in Hz.
+            live: yield samples immediately instead of in blocks of a second.
         """
         from av.filter import Graph
 
@@ -47,7 +47,7 @@ class Mixer:
             )
         ]
         if self._channels > 2 and all(channel.name == "NONE" for channel in like.layout.channels):
-            # Nobody said which channel is which: the plain mean leaves none out.
+            # The channels have no names, so libswresample would drop some; take their mean.
             share = "+".join(f"{1 / self._channels}*c{n}" for n in range(self._channels))
             nodes.append(graph.add("pan", f"mono|c0={share}"))
         nodes += [
@@ -63,7 +63,7 @@ class Mixer:
         graph.configure()
 
     def takes(self, frame: AudioFrame) -> bool:
-        """Whether a frame is of this mixer's kind."""
+        """Return True if a frame has the format, layout and rate of this mixer."""
         return (
             frame.sample_rate == self.sample_rate
             and frame.format.name == self._format
@@ -72,26 +72,27 @@ class Mixer:
 
     def push(self, frame: AudioFrame) -> None:
         """Add a frame."""
-        frame.pts = None  # samples are counted, timestamps are dealt with before
+        frame.pts = None  # `Decoder` has resolved the timestamps; the graph must only count samples
         self._graph.push(frame)
 
     def silence(self, seconds: float) -> Iterator[AudioFrame]:
-        """Frames of silence of this mixer's kind, a second each; the last may be short."""
+        """Yield frames of silence in the input format, a second each; the last may be shorter."""
         from av.audio.frame import AudioFrame
 
-        left = round(seconds * self.sample_rate)
-        while left > 0:
-            samples = min(left, self.sample_rate)
+        remaining = round(seconds * self.sample_rate)
+        while remaining > 0:
+            samples = min(remaining, self.sample_rate)
             frame = AudioFrame(self._format, self._layout, samples)
             frame.sample_rate = self.sample_rate
+            # The only unsigned format, where silence is the middle of the range.
             zero = b"\x80" if self._format.startswith("u8") else b"\0"
             for plane in frame.planes:
                 plane.update(zero * plane.buffer_size)
             yield frame
-            left -= samples
+            remaining -= samples
 
     def pull(self) -> Iterator[Float32]:
-        """Blocks that are ready, of a second each unless live, shape = (n_samples,)."""
+        """Yield available blocks, of a second each unless live, shape = (n_samples,)."""
         import av
 
         while True:
@@ -102,6 +103,6 @@ class Mixer:
             yield np.asarray(frame.to_ndarray(), np.float32).reshape(-1)
 
     def finish(self) -> Iterator[Float32]:
-        """All that is left."""
+        """End the input and yield the remaining samples."""
         self._graph.push(None)
         yield from self.pull()

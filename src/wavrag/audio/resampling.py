@@ -1,4 +1,4 @@
-"""Another sample rate for sound that is in memory."""
+"""Resample clips in memory; defines the sample rate of speech models."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ SAMPLE_RATE = 16_000
 
 
 def resample(clip: Clip, sample_rate: int) -> Clip:
-    """The same sound at another rate, band-limited, by the resampler that files go through.
+    """Resample a clip, band-limited, with the same filter as decoded files.
 
     Args:
         clip: mono.
         sample_rate: Hz.
 
     Raises:
-        AudioError: the clip has no samples or hardly any, or samples that are not finite.
+        AudioError: the clip has no samples, too few, or samples that are not finite.
     """
     name = clip.source or "the clip"
     if not len(clip.samples):
-        raise AudioError(f"{name}: has 0 samples: give it sound")
+        raise AudioError(f"{name}: has 0 samples: pass a clip with audio")
     if not np.isfinite(clip.samples).all():
-        raise AudioError(f"{name}: has samples that are not numbers (NaN or infinity): repair it")
+        raise AudioError(
+            f"{name}: has samples that are not numbers (NaN or infinity): export it again"
+        )
     if clip.sample_rate == sample_rate:
         return clip
     from av.audio.frame import AudioFrame
@@ -42,6 +44,6 @@ def resample(clip: Clip, sample_rate: int) -> Clip:
     blocks = list(mixer.finish())
     if not blocks:
         raise AudioError(f"{name}: has {len(clip.samples)} samples, too few to resample")
-    # The filter overshoots where sound is cut off at full scale.
+    # The filter overshoots at abrupt ends near full scale (Gibbs phenomenon).
     samples = np.clip(np.concatenate(blocks), -1.0, 1.0)
     return replace(clip, samples=samples, sample_rate=sample_rate)

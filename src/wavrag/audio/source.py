@@ -1,4 +1,4 @@
-"""Opening recordings, and saying plainly what is wrong with one that cannot be opened."""
+"""Open recordings, and explain in the error message why one cannot be opened."""
 
 from __future__ import annotations
 
@@ -41,12 +41,14 @@ AUDIO_SUFFIXES = frozenset(
     }
 )
 
-# Formats that hold their own sound. A playlist is none: it would name files and addresses to open.
+# Formats that contain audio themselves. Playlists are excluded: FFmpeg would open the files and
+# URLs in them, which an upload must not make a server do.
 FORMATS = "aac,aiff,amr,asf,au,avi,caf,flac,matroska,mov,mp3,ogg,w64,wav,webm"
-SPOOL_BYTES = 16 << 20  # a pipe's content up to this size stays in memory
-IO_BYTES = 1 << 17  # read at once
-ENDLESS = 0x7FFF_F000  # WAV sizes from here on are what a writer to a pipe puts for "unknown"
-UNNAMED = "standard input"
+SPOOL_BYTES = 16 << 20  # piped input up to this size stays in memory, more goes to a file
+IO_BYTES = 1 << 17  # bytes per read
+# Encoders that write WAV to a pipe cannot know its size and write one of at least this many bytes.
+UNKNOWN_SIZE = 0x7FFF_F000
+DEFAULT_NAME = "standard input"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,12 +56,12 @@ class AudioSource:
     """An open recording.
 
     Attributes:
-        name: for messages.
+        name: name in error messages.
         container: demultiplexer.
-        stream: its sound.
+        stream: audio stream.
         origin: timestamp of second 0, in seconds.
-        duration: seconds of sound by the headers or by an estimate; None if unknown.
-        declared: seconds of sound that a header promises; None where only an estimate exists.
+        duration: seconds, from the headers or estimated; None if unknown.
+        header_seconds: seconds according to a header; None if there is only an estimate.
     """
 
     name: str
@@ -67,27 +69,27 @@ class AudioSource:
     stream: AudioStream
     origin: float
     duration: float | None
-    declared: float | None
+    header_seconds: float | None
 
 
 def name_of(file: AudioFile) -> str:
-    """How messages call it: its path, or `standard input` for a binary file without one."""
+    """Return the name for messages: the path, or `standard input` for a file without a path."""
     if isinstance(file, (str, os.PathLike)):
         return os.fspath(file)
     name = getattr(file, "name", None)
-    return name if isinstance(name, str) else UNNAMED
+    return name if isinstance(name, str) else DEFAULT_NAME
 
 
 @contextmanager
 def open_audio(file: AudioFile) -> Iterator[AudioSource]:
-    """Open a recording and find its sound; whatever was opened here is closed at the end.
+    """Open a recording and select its audio stream, as a context manager.
 
     Args:
-        file: a path, or a binary file; one that cannot seek, such as a pipe, is read to its end
-            first. A binary file is read from its beginning and stays open.
+        file: a path or a binary file. Binary files are read from the beginning and stay open;
+            those without seeking, such as pipes, are read to the end first.
 
     Raises:
-        AudioError: it cannot be read or holds no sound; the message names it and the remedy.
+        AudioError: the file cannot be read or contains no audio; the message names the remedy.
     """
     import av
 
@@ -106,15 +108,15 @@ def open_audio(file: AudioFile) -> Iterator[AudioSource]:
             raise undecodable(name, error) from error
         stream: Any = container.streams.best("audio")
         if stream is None:
-            raise AudioError(f"{name}: has no sound in it, only pictures or data: leave it out")
+            raise AudioError(f"{name}: has no audio stream, only pictures or data: leave it out")
         if stream.codec_context is None or not stream.rate:
             raise AudioError(
-                f"{name}: has sound that no decoder here knows: convert it to wav, flac or mp3"
+                f"{name}: has an audio codec without a decoder: convert it to wav, flac or mp3"
             )
         origin = 0.0 if container.start_time is None else container.start_time / 1e6
         duration = _duration(container, stream)
-        declared = _declared(container, stream, duration, head)
-        yield AudioSource(name, container, stream, origin, duration, declared)
+        header_seconds = _header_seconds(container, stream, duration, head)
+        yield AudioSource(name, container, stream, origin, duration, header_seconds)
 
 
 def _duration(container: InputContainer, stream: AudioStream) -> float | None:
@@ -123,36 +125,36 @@ def _duration(container: InputContainer, stream: AudioStream) -> float | None:
     return None if container.duration is None else container.duration / 1e6
 
 
-def _declared(
+def _header_seconds(
     container: InputContainer, stream: AudioStream, duration: float | None, head: bytes
 ) -> float | None:
-    """Seconds that a header promises.
+    """Return the duration according to a header, in seconds.
 
-    Durations of bare AAC, and of MP3 without the frame that counts the others, are guessed from
-    the bit rate. That of WAV is what the file has room for, so its size is taken from the header.
+    FFmpeg estimates the duration of raw AAC, and of MP3 without a Xing header, from the bit rate.
+    For WAV it reports the duration of the bytes present, so the size in the header decides.
     """
     kind = container.format.name
     if duration is None or kind == "aac" or (kind == "mp3" and not stream.start_time):
         return None
     if kind == "wav" and head.startswith(b"RIFF") and container.size > 0:
         (size,) = struct.unpack_from("<I", head, 4)
-        if 0 < size < ENDLESS:
+        if 0 < size < UNKNOWN_SIZE:
             missing: int = max(0, size + 8 - container.size)
             return duration * (1.0 + missing / container.size)
     return duration
 
 
 def undecodable(name: str, error: BaseException) -> AudioError:
-    """The error for content that no decoder makes sense of."""
+    """Return the error for a file that no decoder understands."""
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return AudioError(
-        f"{name}: is not sound that can be decoded ({reason}): check that it is whole, replace it,"
+        f"{name}: is not decodable audio ({reason}): check that the file is complete, replace it,"
         " or convert it to wav, flac or mp3"
     )
 
 
 def _binary(file: AudioFile, name: str, stack: ExitStack) -> IO[bytes]:
-    """A seekable binary file at its beginning."""
+    """Open a file, or buffer a stream without seeking, and return it at its beginning."""
     binary: IO[bytes]
     try:
         if isinstance(file, (str, os.PathLike)):
@@ -170,7 +172,7 @@ def _binary(file: AudioFile, name: str, stack: ExitStack) -> IO[bytes]:
     except FileNotFoundError as error:
         raise AudioError(f"{name}: no such file: check the path") from error
     except IsADirectoryError as error:
-        raise AudioError(f"{name}: is a folder, not a recording: name the files in it") from error
+        raise AudioError(f"{name}: is a folder, not a recording: pass the files in it") from error
     except PermissionError as error:
         raise AudioError(
             f"{name}: Permission denied: allow reading it (chmod) or leave it out"

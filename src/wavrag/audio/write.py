@@ -1,4 +1,4 @@
-"""Sound to files and bytes."""
+"""Write clips as WAV files, on disk or in memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wavrag.types import Clip
 
 
 def write_wav(path: str | os.PathLike[str], clip: Clip) -> None:
-    """Write a clip as a 16-bit WAV file; the path holds the whole file or what it held before.
+    """Write a clip as a 16-bit WAV file, atomically.
 
     Raises:
         AudioError: the file cannot be written.
@@ -34,9 +34,9 @@ def write_wav(path: str | os.PathLike[str], clip: Clip) -> None:
 
 
 def wav_bytes(clip: Clip) -> bytes:
-    """A clip as a 16-bit WAV file; samples that were 16-bit come out as they were.
+    """Return a clip as a 16-bit WAV file; samples from a 16-bit file are preserved exactly.
 
-    A sample of 1.0 becomes 32767, the largest that there is.
+    A sample of 1.0 becomes 32,767, the maximum.
     """
     samples = np.rint(clip.samples.astype(np.float64) * 32_768).clip(-32_768, 32_767).astype("<i2")
     file = io.BytesIO()
