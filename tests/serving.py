@@ -15,7 +15,7 @@ from wavrag.embed.fake import FakeEmbedder
 from wavrag.generate import FakeGenerator, Generator
 from wavrag.kb import find_files
 from wavrag.server import ServerOptions, create_app
-from wavrag.server.run import listening, uvicorn_server
+from wavrag.server.run import bind_socket, create_uvicorn_server
 
 OPTIONS = ServerOptions(voice="fake")
 FERRY = "The ferry leaves at nine in the morning. It carries dogs for free.\n"
@@ -26,15 +26,15 @@ BEES = "# Bees\n\nA honeybee flies three kilometres. It dances when it is home.\
 def serving(rag: WavRAG, options: ServerOptions = OPTIONS) -> Iterator[str]:
     """The address of a server, as long as the block runs."""
     app = create_app(rag, options)
-    app.state.room.take()
-    with listening("127.0.0.1", 0) as bound:
-        server = uvicorn_server(app)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    app.state.server.start()
+    with bind_socket("127.0.0.1", 0) as listener:
+        server = create_uvicorn_server(app)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             while not server.started and thread.is_alive():
                 time.sleep(0.005)
-            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()

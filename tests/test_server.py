@@ -20,8 +20,8 @@ from wavrag.audio import load
 from wavrag.errors import StoreError
 from wavrag.generate import Generator, GeneratorSpec, Stream
 from wavrag.rag import WavRAG as Rag
-from wavrag.server.run import listening
-from wavrag.server.shapes import DocumentTextShape
+from wavrag.server.run import bind_socket
+from wavrag.server.schemas import DocumentTextShape
 from wavrag.shapes import AnswerShape, CitationShape, DocumentShape, GivenHitShape, SearchShape
 
 
@@ -81,7 +81,7 @@ def test_search_in_words_and_in_sound(http: httpx.Client, recording: Path) -> No
         ({"text": "x", "k": 0}, 422, "k: "),
         ({"text": "x", "nonsense": 1}, 422, "nonsense"),
         ({"text": "x", "where": "("}, 400, "filter not understood"),
-        ({"audio": {"data": "%%%"}}, 400, "no base64"),
+        ({"audio": {"data": "%%%"}}, 400, "not valid base64"),
         ({"audio": {"data": "aGVsbG8="}}, 400, "the recording: is not sound"),
     ],
 )
@@ -97,7 +97,7 @@ def test_a_question_longer_than_the_limit(http: httpx.Client, tmp_path: Path) ->
     long = write(tmp_path / "long.ogg", tone(300, 130, 16_000)[None], 48_000 // 3)
     reply = http.post("/v1/search", files={"audio": ("long.ogg", long.read_bytes())})
     assert reply.status_code == 413
-    assert "more than 120 s" in reply.json()["error"]["message"]
+    assert "longer than 120 s" in reply.json()["error"]["message"]
 
 
 def test_an_answer_whole_and_in_events(http: httpx.Client) -> None:
@@ -309,7 +309,7 @@ def test_an_answer_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     from dataclasses import replace
 
     generator = Endless()
-    options = replace(OPTIONS, answer_seconds=0.3)
+    options = replace(OPTIONS, answer_timeout=0.3)
     with filled(tmp_path, generator) as rag, serving(rag, options) as url, client(url) as http:
         reply = http.post("/v1/ask", json={"text": "the ferry"})
         assert reply.status_code == 502
@@ -325,7 +325,10 @@ def test_a_knowledge_base_has_one_server(url: str, rag: Rag) -> None:
 
 
 def test_a_reply_does_not_wait_for_an_acknowledgement() -> None:
-    with listening("127.0.0.1", 0) as bound, socket.create_connection(bound.getsockname()):
-        accepted, _ = bound.accept()
+    with (
+        bind_socket("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+    ):
+        accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

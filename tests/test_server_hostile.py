@@ -17,7 +17,7 @@ from audio_files import tone, write
 from serving import OPTIONS, client, files_of, filled, serving
 from wavrag import WavRAG
 from wavrag.errors import InputError
-from wavrag.server import ServerOptions
+from wavrag.server import ServerOptions, limits
 from wavrag.server.run import serve
 
 LIMIT = 1 << 20
@@ -26,17 +26,14 @@ TOKEN = "correct-horse-battery"
 
 @pytest.fixture(scope="module")
 def url(rag: WavRAG) -> Iterator[str]:
-    options = replace(
-        OPTIONS,
-        max_upload_bytes=LIMIT,
-        max_request_bytes=LIMIT,
-        max_text_bytes=LIMIT // 2,
-        max_recording_seconds=2,
-        max_upload_files=3,
-        body_seconds=1,
-    )
-    with serving(rag, options) as address:
-        yield address
+    options = replace(OPTIONS, max_upload_bytes=LIMIT, max_recording_seconds=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "MAX_REQUEST_BYTES", LIMIT)
+        patch.setattr(limits, "MAX_TEXT_BYTES", LIMIT // 2)
+        patch.setattr(limits, "MAX_UPLOAD_FILES", 3)
+        patch.setattr(limits, "BODY_TIMEOUT", 1)
+        with serving(rag, options) as address:
+            yield address
 
 
 @pytest.fixture
@@ -243,7 +240,7 @@ def test_other_names_and_other_pages_are_refused(http: httpx.Client) -> None:
 
 def test_an_origin_may_be_allowed(tmp_path: Path) -> None:
     friend = "https://friend.example"
-    options = replace(OPTIONS, origins=(friend,), tokens=frozenset({TOKEN}))
+    options = replace(OPTIONS, allowed_origins=(friend,), tokens=frozenset({TOKEN}))
     with filled(tmp_path) as rag, serving(rag, options) as url, client(url) as http:
         asked = {"origin": friend, "access-control-request-method": "POST"}
         assert http.options("/v1/search", headers=asked).status_code == 200

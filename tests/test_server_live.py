@@ -73,9 +73,9 @@ def test_hands_free_hears_the_end(url: str) -> None:
     [
         (["{"], "JSON"),
         (['{"nonsense": 1}'], "nonsense"),
-        ([b"\x00\x00"], "say how to listen before it"),
-        (["{}", "no json"], "no JSON"),
-        (["{}", '{"type": "dance"}'], "'dance'"),
+        ([b"\x00\x00"], "send the options before it"),
+        (["{}", "no json"], "Invalid JSON"),
+        (["{}", '{"type": "dance"}'], "dance"),
         (['{"where": "("}'], "filter not understood"),
         (['{"sample_rate": 1}'], "1"),
     ],

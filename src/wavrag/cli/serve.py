@@ -13,6 +13,7 @@ from wavrag.cli.options import (
     add_generator,
     add_kb,
     add_list,
+    number,
     whole_number,
 )
 from wavrag.cli.output import note
@@ -64,6 +65,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MB",
         help="maximum size of an upload (default: %(default)s)",
     )
+    parser.add_argument(
+        "--max-recording",
+        type=number(0.01),
+        default=12.0,
+        metavar="HOURS",
+        help="maximum length of an uploaded recording (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--max-answers",
+        type=whole_number(1),
+        default=4,
+        metavar="N",
+        help="answers generated at a time; further requests wait (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--answer-timeout",
+        type=number(1),
+        default=300.0,
+        metavar="SECONDS",
+        help="time after which an unfinished answer is cancelled (default: %(default)g)",
+    )
     add_kb(parser)
 
 
@@ -76,9 +98,12 @@ def serve(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--port: {arguments.port} is not a port: give a number from 0 to 65535")
     options = ServerOptions(
         tokens=frozenset(read_tokens(arguments.token)),
-        hosts=tuple(arguments.allow_host),
-        origins=tuple(arguments.allow_origin),
+        allowed_hosts=tuple(arguments.allow_host),
+        allowed_origins=tuple(arguments.allow_origin),
         max_upload_bytes=arguments.max_upload << 20,
+        max_recording_seconds=arguments.max_recording * 3600,
+        max_concurrent_answers=arguments.max_answers,
+        answer_timeout=arguments.answer_timeout,
         voice=arguments.voice,
     )
     check_host(arguments.host, options)

@@ -1,6 +1,6 @@
-"""HTTP and WebSocket over a `WavRAG` that is given to it, and the web page.
+"""HTTP and WebSocket server over a `WavRAG`, with a web page.
 
-`create_app` makes the application, `wavrag.server.run.serve` serves it. Needs `wavrag[server]`.
+`create_app` creates the application, `serve` runs it. Needs `wavrag[server]`.
 """
 
 from importlib.util import find_spec

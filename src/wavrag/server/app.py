@@ -1,4 +1,4 @@
-"""The application: its rooms put together."""
+"""The ASGI application: routers, middleware, health checks and the web page."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from importlib.metadata import version
 from pathlib import Path
 
 from anyio import to_thread
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.cors import CORSMiddleware
 
 from wavrag.rag import WavRAG
 from wavrag.server import ask, chat, documents, embeddings, live, models, speech
-from wavrag.server.guard import Guard
-from wavrag.server.metrics import Measuring
+from wavrag.server.errors import add_error_handlers
+from wavrag.server.metrics import MetricsMiddleware
+from wavrag.server.middleware import SecurityMiddleware
 from wavrag.server.options import ServerOptions
-from wavrag.server.problems import add_handlers
-from wavrag.server.room import Room, room_of
+from wavrag.server.state import ServerState, State
 
-STATIC = Path(__file__).parent / "static"
+STATIC_FOLDER = Path(__file__).parent / "static"
 
 
 def create_app(
@@ -29,73 +29,74 @@ def create_app(
     options: ServerOptions | None = None,
     on_start: Callable[[], object] = lambda: None,
 ) -> FastAPI:
-    """An application that serves a `WavRAG`.
+    """Create an application that serves a `WavRAG`.
 
-    Its lifespan takes the knowledge base for itself, goes on with jobs that were promised before,
-    and at its end finishes the document that is being stored. The `WavRAG` stays open.
+    Its lifespan locks the knowledge base and resumes unfinished jobs; at shutdown it finishes the
+    document being stored. The `WavRAG` stays open.
+
+        app = create_app(WavRAG.open("my-kb"))
+        uvicorn.run(app, port=8321)
 
     Args:
-        rag: what answers.
-        options: limits and permissions.
-        on_start: called when everything is loaded.
+        rag: the `WavRAG` to serve.
+        options: access control and limits.
+        on_start: called once everything is loaded.
     """
     options = options or ServerOptions()
-    room = Room(rag, options)
+    state = ServerState(rag, options)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await to_thread.run_sync(room.take)
+        await to_thread.run_sync(state.start)
         on_start()
         try:
             yield
         finally:
-            await to_thread.run_sync(room.release)
+            await to_thread.run_sync(state.stop)
 
     app = FastAPI(
         title="WavRAG",
         version=version("wavrag"),
         summary="Ask with your voice, over recordings and documents.",
-        docs_url=None,  # they would load scripts from another host
+        docs_url=None,  # Swagger UI and ReDoc load scripts from a CDN, which the CSP forbids
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.room = room
-    add_handlers(app)
-    for part in (documents, ask, models, embeddings, chat, speech, live):
-        app.include_router(part.router)
-    _add_health(app)
-    # The page, at every path that nothing else serves.
-    app.mount("/", StaticFiles(directory=STATIC, html=True), name="page")
-    # The last one added is the first that a request meets.
-    if options.origins:
+    app.state.server = state
+    add_error_handlers(app)
+    for module in (documents, ask, models, embeddings, chat, speech, live):
+        app.include_router(module.router)
+    _add_health_routes(app)
+    # Mounted last, because it matches every path.
+    app.mount("/", StaticFiles(directory=STATIC_FOLDER, html=True), name="page")
+    # The last middleware added is the outermost: CORS headers must not skip the security checks.
+    if options.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=list(options.origins),
+            allow_origins=list(options.allowed_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["authorization", "content-type"],
         )
-    app.add_middleware(Guard, options=options)
-    app.add_middleware(Measuring, metrics=room.metrics)
+    app.add_middleware(SecurityMiddleware, options=options)
+    app.add_middleware(MetricsMiddleware, metrics=state.metrics)
     return app
 
 
-def _add_health(app: FastAPI) -> None:
+def _add_health_routes(app: FastAPI) -> None:
     @app.get("/healthz", tags=["health"])
     async def health() -> dict[str, str]:
-        """That the process answers."""
+        """Check that the process responds."""
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["health"], responses={503: {}})
-    async def ready(request: Request) -> Response:
-        """Whether models are loaded and the writer works."""
-        room = room_of(request)
-        is_ready = room.is_ready and room.writer.is_working
+    async def ready(state: State) -> Response:
+        """Check that the models are loaded and the worker is running."""
+        is_ready = state.is_ready and state.worker.is_alive
         return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
     @app.get("/metrics", tags=["health"], response_class=Response)
-    async def metrics(request: Request) -> Response:
-        """Figures for Prometheus."""
-        room = room_of(request)
-        room.metrics.jobs_waiting.set(room.writer.waiting())
-        room.metrics.passages.set(await room.compute("count", room.rag.kb.count))
-        return Response(room.metrics.text(), media_type="text/plain; version=0.0.4")
+    async def metrics(state: State) -> Response:
+        """Get metrics in Prometheus's text format."""
+        state.metrics.pending_jobs.set(state.worker.count_pending())
+        state.metrics.passages.set(await state.run_in_thread("count", state.rag.kb.count))
+        return Response(state.metrics.render(), media_type="text/plain; version=0.0.4")

@@ -5,113 +5,162 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from pydantic import BaseModel
 
+from wavrag import types
 from wavrag.answer import RetrievalResult
 from wavrag.errors import InputError, WavRAGError
-from wavrag.server.answering import Event, EventStream, sse, until_gone, whole, written
-from wavrag.server.bodies import (
-    LONGEST_IN_URL,
-    MOST_HITS,
+from wavrag.server.answer_events import (
+    AnswerEvent,
+    AnswerEventResponse,
+    collect_answer,
+    first_event,
+    run_while_connected,
+    stream_answer,
+)
+from wavrag.server.errors import ErrorShape, error_responses, exception_body
+from wavrag.server.limits import MAX_HITS, MAX_URL_CHARS
+from wavrag.server.requests import (
     AskRequest,
     SearchRequest,
-    question_body,
+    describe_question_body,
+    inline_schema,
     read_question,
 )
-from wavrag.server.problems import message_of, problem, status_of
-from wavrag.server.room import Room, room_of
-from wavrag.server.shapes import problems
+from wavrag.server.schemas import DeltaShape
+from wavrag.server.state import ServerState, State
 from wavrag.shapes import AnswerShape, RetrievalShape, SearchShape
-from wavrag.types import Answer
-from wavrag.types import Query as Asked
 
 router = APIRouter(prefix="/v1", tags=["search"])
-Shared = Annotated[Room, Depends(room_of)]
+
+# Server-sent events of an answer, in their order. The stream and its description both use this.
+ANSWER_EVENTS: dict[str, tuple[type[BaseModel], str]] = {
+    "hits": (RetrievalShape, "once"),
+    "delta": (DeltaShape, "for each part of the text"),
+    "answer": (AnswerShape, "once, at the end"),
+    "error": (ErrorShape, "instead of the rest, if generation fails"),
+}
 
 
-@router.get("/search", response_model=SearchShape, responses=problems())
-async def search_words(
-    room: Shared,
-    q: Annotated[str, Query(max_length=LONGEST_IN_URL, description="the question in words")],
-    k: Annotated[int, Query(ge=1, le=MOST_HITS, description="most hits")] = 10,
-    where: Annotated[str | None, Query(max_length=LONGEST_IN_URL, description="filter")] = None,
-) -> Response:
-    """Passages for words."""
-    return await _searched(room, Asked(q, None, where), k)
+@router.get(
+    "/search",
+    response_model=SearchShape,
+    response_model_exclude_unset=True,
+    responses=error_responses(),
+)
+async def search_text(
+    state: State,
+    q: Annotated[str, Query(max_length=MAX_URL_CHARS, description="query text")],
+    k: Annotated[int, Query(ge=1, le=MAX_HITS, description="maximum number of hits")] = 10,
+    where: Annotated[
+        str | None, Query(max_length=MAX_URL_CHARS, description="metadata filter")
+    ] = None,
+) -> SearchShape:
+    """Find passages for a text query."""
+    return await _search(state, types.Query(q, None, where), k)
 
 
 @router.post(
     "/search",
     response_model=SearchShape,
-    responses=problems(408, 415),
-    openapi_extra=question_body(SearchRequest),
+    response_model_exclude_unset=True,
+    responses=error_responses(408, 415),
+    openapi_extra=describe_question_body(SearchRequest),
 )
-async def search(request: Request, room: Shared) -> Response:
-    """Passages for words, a recording, or both."""
-    asked, query = await read_question(request, SearchRequest)
-    return await _searched(room, query, asked.k)
+async def search(request: Request, state: State) -> SearchShape:
+    """Find passages for a text, a recording, or both."""
+    body, query = await read_question(request, SearchRequest)
+    return await _search(state, query, body.k)
 
 
-async def _searched(room: Room, query: Asked, k: int) -> Response:
-    found = await room.compute("search", room.rag.kb.retrieve, query, k)
-    return JSONResponse(SearchShape.dump(found))
+async def _search(state: ServerState, query: types.Query, k: int) -> SearchShape:
+    result = await state.run_in_thread("search", state.rag.kb.retrieve, query, k)
+    return SearchShape.model_validate(result)
+
+
+def describe_answer_events() -> dict[str, Any]:
+    """The event stream of an answer in OpenAPI."""
+    names = ", ".join(f"`{name}` ({when})" for name, (_, when) in ANSWER_EVENTS.items())
+    events = [
+        {
+            "type": "object",
+            "required": ["event", "data"],
+            "properties": {
+                "event": {"const": name},
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": inline_schema(shape, "serialization"),
+                },
+            },
+        }
+        for name, (shape, _) in ANSWER_EVENTS.items()
+    ]
+    return {
+        "description": f"The answer. With `stream`, server-sent events instead: {names}.",
+        "content": {"text/event-stream": {"itemSchema": {"oneOf": events}}},
+    }
 
 
 @router.post(
     "/ask",
     response_model=AnswerShape,
-    responses={
-        **problems(408, 415, 502),
-        200: {
-            "description": "The answer; with `stream`, the events `found`, `delta` (often),"
-            " `answer`, or `error`",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
-        },
-    },
-    openapi_extra=question_body(AskRequest),
+    response_model_exclude_unset=True,
+    responses={**error_responses(408, 415, 502), 200: describe_answer_events()},
+    openapi_extra=describe_question_body(AskRequest),
 )
-async def ask(request: Request, room: Shared) -> Response:
-    """An answer with citations; closing the connection ends the writing."""
-    asked, query = await read_question(request, AskRequest)
-    reasoning = asked.reasoning()
-    if reasoning is not None and not room.rag.generator.spec.follows_instructions:
+async def ask(request: Request, state: State) -> Response | AnswerShape:
+    """Answer a question with citations; closing the connection cancels generation."""
+    body, query = await read_question(request, AskRequest)
+    reasoning = body.reasoning_options()
+    if reasoning is not None and not state.rag.generator.spec.follows_instructions:
         raise InputError(
-            f"the generator {room.rag.generator.spec.name} does not reason: leave think and paths"
-            " out"
+            f"the generator {state.rag.generator.spec.name} cannot reason: leave out think and"
+            " paths"
         )
-    begin = partial(
-        room.rag.stream,
+    start = partial(
+        state.rag.stream,
         query,
-        options=asked.generation(),
+        options=body.generate_options(),
         reasoning=reasoning,
-        history=[said.turn() for said in asked.history],
+        history=[turn.to_turn() for turn in body.history],
     )
-    events = written(room, begin)
-    if asked.stream or "text/event-stream" in request.headers.get("accept", ""):
-        first = await until_gone(request, anext(events))
-        return EventStream(_told(first, events))
-    return JSONResponse(AnswerShape.dump(await until_gone(request, whole(events))))
+    events = stream_answer(state, start)
+    if body.stream or "text/event-stream" in request.headers.get("accept", ""):
+        first = await run_while_connected(request, first_event(events))
+        return AnswerEventResponse(_encode_events(first, events))
+    answer = await run_while_connected(request, collect_answer(events))
+    return AnswerShape.model_validate(answer)
 
 
-async def _told(first: Event, events: AsyncGenerator[Event, None]) -> AsyncGenerator[bytes, None]:
-    """An answer as server-sent events."""
+async def _encode_events(
+    first: AnswerEvent, events: AsyncGenerator[AnswerEvent | None, None]
+) -> AsyncGenerator[bytes, None]:
     async with aclosing(events):
-        yield _event(first)
+        yield _encode_event(first)
         try:
             async for event in events:
-                yield _event(event)
+                yield KEEPALIVE_COMMENT if event is None else _encode_event(event)
         except WavRAGError as error:
-            yield sse(problem(status_of(error), message_of(error)), "error")
+            yield _encode("error", exception_body(error))
 
 
-def _event(event: Event) -> bytes:
+def _encode_event(event: AnswerEvent) -> bytes:
     match event:
         case RetrievalResult():
-            return sse(RetrievalShape.dump(event), "hits")
-        case Answer():
-            return sse(AnswerShape.dump(event), "answer")
+            return _encode("hits", event)
+        case str():
+            return _encode("delta", {"text": event})
         case _:
-            return sse({"text": event}, "delta")
+            return _encode("answer", event)
+
+
+def _encode(name: str, source: Any) -> bytes:
+    shape, _ = ANSWER_EVENTS[name]
+    data = shape.model_validate(source).model_dump_json(exclude_unset=True)
+    return format_sse_event(data_str=data, event=name)

@@ -1,87 +1,102 @@
-"""`/v1/chat/completions`: answers from the knowledge base behind OpenAI's interface.
+"""`/v1/chat/completions`: answers from the knowledge base in OpenAI's chat format.
 
-The last message asks, in words or sound; those before it are what was said. Citations, hits and
-timings are in the extension field `wavrag`.
+The last message is the question, as text or audio; the messages before it are the history.
+Citations, hits and timings are in the extension field `wavrag`.
 """
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import BaseModel, ConfigDict, Field
 
 from wavrag.errors import WavRAGError
 from wavrag.generate import GenerateOptions
-from wavrag.server.answering import Event, EventStream, sse, until_gone, whole, written
-from wavrag.server.bodies import MOST_TOKENS, Words, decoded, spoken
-from wavrag.server.embeddings import AudioPart, Part, TextInput
-from wavrag.server.models import CHAT, check_model
-from wavrag.server.problems import RequestError, message_of, problem, status_of
-from wavrag.server.room import Room, room_of
-from wavrag.server.shapes import CompletionShape, problems
+from wavrag.server.answer_events import (
+    AnswerEvent,
+    AnswerEventResponse,
+    collect_answer,
+    first_event,
+    run_while_connected,
+    stream_answer,
+)
+from wavrag.server.embeddings import AudioContent, ContentPart, TextContent
+from wavrag.server.errors import RequestError, error_responses, exception_body
+from wavrag.server.limits import MAX_ANSWER_TOKENS
+from wavrag.server.models import CHAT_MODEL, check_model
+from wavrag.server.requests import Text, decode_base64, decode_question
+from wavrag.server.schemas import (
+    ChatReplyShape,
+    ChoiceShape,
+    CompletionShape,
+    UsageShape,
+)
+from wavrag.server.state import ServerState, State
 from wavrag.shapes import AnswerShape
 from wavrag.types import Answer, HistoryTurn, Query
 
-MOST_MESSAGES = 200
+MAX_MESSAGES = 200
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
 
 class ChatMessage(BaseModel):
-    """One turn of a conversation."""
+    """A message of the conversation."""
 
     model_config = ConfigDict(extra="ignore")
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Words | list[Part]
+    content: Text | list[ContentPart]
 
     @property
-    def words(self) -> str:
-        """What is written in it."""
+    def text(self) -> str:
+        """The text of the message."""
         if isinstance(self.content, str):
             return self.content
-        return "\n".join(part.text for part in self.content if isinstance(part, TextInput))
+        return "\n".join(part.text for part in self.content if isinstance(part, TextContent))
 
     @property
-    def sounds(self) -> list[str]:
-        """Recordings in it, in base64."""
+    def recordings(self) -> list[str]:
+        """The recordings of the message, in base64."""
         if isinstance(self.content, str):
             return []
-        return [part.input_audio.data for part in self.content if isinstance(part, AudioPart)]
+        return [part.input_audio.data for part in self.content if isinstance(part, AudioContent)]
 
 
 class StreamOptions(BaseModel):
-    """What a stream tells beside the answer."""
+    """Options of a streamed completion."""
 
     include_usage: bool = False
 
 
 class ChatRequest(BaseModel):
-    """What `POST /v1/chat/completions` takes; keys that bear on nothing here are ignored."""
+    """Body of `POST /v1/chat/completions`; parameters without an effect here are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
     model: str
-    messages: list[ChatMessage] = Field(min_length=1, max_length=MOST_MESSAGES)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1, le=MOST_TOKENS)
-    max_completion_tokens: int | None = Field(None, ge=1, le=MOST_TOKENS)
+    max_tokens: int | None = Field(None, ge=1, le=MAX_ANSWER_TOKENS)
+    max_completion_tokens: int | None = Field(None, ge=1, le=MAX_ANSWER_TOKENS)
     temperature: float | None = Field(None, ge=0, le=2)
     seed: int | None = Field(None, ge=0, lt=2**31)
-    stop: Words | list[Words] | None = None
+    stop: Text | list[Text] | None = None
     n: Literal[1] | None = None
-    where: Words | None = Field(None, description="filter of passages; an extension")
+    where: Text | None = Field(None, description="metadata filter; an extension")
 
-    def generation(self) -> GenerateOptions:
-        """How to write."""
+    def generate_options(self) -> GenerateOptions:
+        """Options of the generator."""
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return GenerateOptions(
             max_tokens=self.max_completion_tokens or self.max_tokens or 256,
@@ -95,113 +110,131 @@ class ChatRequest(BaseModel):
     "/chat/completions",
     response_model=CompletionShape,
     responses={
-        **problems(404, 408, 502),
+        **error_responses(404, 408, 502),
         200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
     },
 )
-async def chat(
-    body: ChatRequest, request: Request, room: Annotated[Room, Depends(room_of)]
-) -> Response:
-    """An answer to the last message; closing the connection ends the writing."""
-    check_model(body.model, CHAT)
-    query = await _query(body, room)
-    begin = partial(
-        room.rag.stream, query, options=body.generation(), history=_history(body.messages[:-1])
+async def chat(body: ChatRequest, request: Request, state: State) -> Response:
+    """Answer the last message; closing the connection cancels generation."""
+    check_model(body.model, CHAT_MODEL)
+    query = await _read_query(body, state)
+    start = partial(
+        state.rag.stream,
+        query,
+        options=body.generate_options(),
+        history=_read_history(body.messages[:-1]),
     )
-    events = written(room, begin)
-    reply = _Reply(body)
+    events = stream_answer(state, start)
+    completion = _Completion(body)
     if body.stream:
-        first = await until_gone(request, anext(events))
-        return EventStream(reply.chunks(first, events))
-    return JSONResponse(reply.completion(await until_gone(request, whole(events))))
+        first = await run_while_connected(request, first_event(events))
+        return AnswerEventResponse(completion.encode_chunks(first, events))
+    answer = await run_while_connected(request, collect_answer(events))
+    return JSONResponse(completion.to_json(answer))
 
 
-async def _query(body: ChatRequest, room: Room) -> Query:
-    """The question that the last message asks."""
+async def _read_query(body: ChatRequest, state: ServerState) -> Query:
+    """The question in the last message."""
     last = body.messages[-1]
     if last.role != "user":
         raise RequestError(400, f"the last message is the {last.role}'s: end with the user's")
-    if len(last.sounds) > 1:
-        raise RequestError(400, "the question holds more than one recording: send one")
+    if len(last.recordings) > 1:
+        raise RequestError(400, "the question has more than one recording: send one")
     clip = None
-    if last.sounds:
-        clip = await room.compute("decode", spoken, decoded(last.sounds[0]), room)
-    text = last.words.strip() or None
+    if last.recordings:
+        data = decode_base64(last.recordings[0])
+        clip = await state.run_in_thread("decode", decode_question, data)
+    text = last.text.strip() or None
     if text is None and clip is None:
-        raise RequestError(400, "the question is empty: give it words or a recording")
+        raise RequestError(400, "the question is empty: give text or a recording")
     return Query(text, clip, body.where)
 
 
-def _history(messages: Sequence[ChatMessage]) -> list[HistoryTurn]:
-    """What was asked and answered before; instructions and words without a question are left out.
+def _read_history(messages: Sequence[ChatMessage]) -> list[HistoryTurn]:
+    """Pairs of question and answer.
 
-    A turn that was asked in sound alone has no words, and is left out, too.
+    Instructions, answers without a question and questions without text (audio only) are left out.
     """
     turns: list[HistoryTurn] = []
-    asked: str | None = None
+    question: str | None = None
     for message in messages:
         if message.role == "user":
-            asked = message.words.strip() or None
-        elif message.role == "assistant" and asked is not None:
-            turns.append(HistoryTurn(asked, message.words))
-            asked = None
+            question = message.text.strip() or None
+        elif message.role == "assistant" and question is not None:
+            turns.append(HistoryTurn(question, message.text))
+            question = None
     return turns
 
 
-class _Reply:
-    """What is sent back for a request."""
+class _Completion:
+    """Builds the reply to a request, as one object or as chunks."""
 
     def __init__(self, body: ChatRequest) -> None:
         self._id = f"chatcmpl-{secrets.token_hex(12)}"
         self._created = int(time.time())
         options = body.stream_options
-        self._with_usage = options is not None and options.include_usage
+        self._include_usage = options is not None and options.include_usage
 
-    def completion(self, answer: Answer) -> dict[str, Any]:
-        """The whole answer."""
-        message = {"role": "assistant", "content": answer.text, "refusal": None}
-        choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
-        head = self._head("chat.completion")
-        return {
-            **head,
-            "choices": [choice],
-            "usage": _usage(answer),
-            "wavrag": AnswerShape.dump(answer),
-        }
+    def to_json(self, answer: Answer) -> dict[str, Any]:
+        """The complete reply."""
+        completion = CompletionShape(
+            id=self._id,
+            created=self._created,
+            model=CHAT_MODEL,
+            choices=[ChoiceShape(message=ChatReplyShape(content=answer.text))],
+            usage=_count_usage(answer),
+            wavrag=AnswerShape.model_validate(answer),
+        )
+        # Defaults are part of OpenAI's format, but fields of `wavrag` that do not apply are not.
+        return {**completion.model_dump(), "wavrag": AnswerShape.dump(answer)}
 
-    async def chunks(
-        self, first: Event, events: AsyncGenerator[Event, None]
+    async def encode_chunks(
+        self, first: AnswerEvent, events: AsyncGenerator[AnswerEvent | None, None]
     ) -> AsyncGenerator[bytes, None]:
-        """The answer piece by piece; the last piece has the extension field."""
+        """The reply as server-sent events; the last chunk has the extension field."""
         async with aclosing(events):
-            yield self._chunk({"role": "assistant", "content": ""})
+            yield self._encode_choice({"role": "assistant", "content": ""})
             try:
                 if isinstance(first, str):
-                    yield self._chunk({"content": first})
+                    yield self._encode_choice({"content": first})
                 async for event in events:
-                    if isinstance(event, str):
-                        yield self._chunk({"content": event})
+                    if event is None:
+                        yield KEEPALIVE_COMMENT
+                    elif isinstance(event, str):
+                        yield self._encode_choice({"content": event})
                     elif isinstance(event, Answer):
-                        yield self._chunk({}, "stop", wavrag=AnswerShape.dump(event))
-                        if self._with_usage:
-                            yield self._data(choices=[], usage=_usage(event))
+                        yield self._encode_choice({}, "stop", wavrag=AnswerShape.dump(event))
+                        if self._include_usage:
+                            usage = _count_usage(event).model_dump()
+                            yield self._encode_chunk(choices=[], usage=usage)
             except WavRAGError as error:
-                yield sse(problem(status_of(error), message_of(error)))
-            yield sse("[DONE]")
+                yield _encode(exception_body(error))
+            yield format_sse_event(data_str="[DONE]")
 
-    def _chunk(self, delta: dict[str, Any], reason: str | None = None, **more: Any) -> bytes:
+    def _encode_choice(
+        self, delta: dict[str, Any], reason: str | None = None, **extension: Any
+    ) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
-        return self._data(choices=[choice], **more)
+        return self._encode_chunk(choices=[choice], **extension)
 
-    def _data(self, **more: Any) -> bytes:
-        return sse({**self._head("chat.completion.chunk"), **more})
+    def _encode_chunk(self, **fields: Any) -> bytes:
+        head = {
+            "id": self._id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": CHAT_MODEL,
+        }
+        return _encode({**head, **fields})
 
-    def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": self._id, "object": kind, "created": self._created, "model": CHAT}
+
+def _encode(data: dict[str, Any]) -> bytes:
+    return format_sse_event(data_str=json.dumps(data, ensure_ascii=False))
 
 
-def _usage(answer: Answer) -> dict[str, int]:
-    """Tokens of all stages; 0 where the generator reports none."""
-    read = sum(stage["in"] for stage in answer.usage.values())
-    wrote = sum(stage["out"] for stage in answer.usage.values())
-    return {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
+def _count_usage(answer: Answer) -> UsageShape:
+    """Tokens of all stages; 0 if the generator does not report them."""
+    prompt = sum(stage["in"] for stage in answer.usage.values())
+    completion = sum(stage["out"] for stage in answer.usage.values())
+    return UsageShape(
+        prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion
+    )

@@ -1,143 +1,140 @@
-"""`/v1/embeddings`: texts as OpenAI takes them, sound as vLLM does.
+"""`/v1/embeddings`: text in OpenAI's format, audio in vLLM's.
 
-Sound goes as an `input_audio` part: of a chat in `messages`, as `wavrag.embed.remote` sends it, or
-as an entry of `input`.
+Audio is an `input_audio` part: in `messages`, as `wavrag.embed.remote` sends it, or in `input`.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
-from fastapi import APIRouter, Depends
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from wavrag import audio
 from wavrag.embed import check_inputs
 from wavrag.errors import EmbedderError
-from wavrag.server.bodies import InputAudio, Words, decoded, spoken
+from wavrag.server.errors import RequestError, error_responses
+from wavrag.server.limits import MAX_EMBED_INPUTS
 from wavrag.server.models import check_model
-from wavrag.server.problems import RequestError
-from wavrag.server.room import Room, room_of
-from wavrag.server.shapes import EmbeddingsShape, problems
-from wavrag.types import EmbedInput, Float32
+from wavrag.server.requests import InputAudio, Text, decode_base64, decode_question
+from wavrag.server.schemas import EmbeddingShape, EmbeddingsShape, UsageShape
+from wavrag.server.state import ServerState, State
+from wavrag.types import EmbedInput, Float32, Role
 
-AT_ONCE = 32  # items that are embedded together
+BATCH_SIZE = 32  # inputs decoded and embedded together; bounds the audio held in memory
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
 
-class TextInput(BaseModel):
-    """Words of a message."""
+class TextContent(BaseModel):
+    """The text part of a message."""
 
     type: Literal["text"]
-    text: Words
+    text: Text
 
 
-class AudioPart(BaseModel):
-    """Sound of a message."""
+class AudioContent(BaseModel):
+    """The audio part of a message."""
 
     type: Literal["input_audio"]
     input_audio: InputAudio
 
 
-Part = Annotated[TextInput | AudioPart, Field(discriminator="type")]
+ContentPart = Annotated[TextContent | AudioContent, Field(discriminator="type")]
+InputParts: TypeAlias = Sequence[TextContent | AudioContent]
 
 
-class PartsMessage(BaseModel):
-    """A message that is embedded."""
+class EmbedMessage(BaseModel):
+    """A message to embed."""
 
     role: str = Field(max_length=32)
-    content: Words | list[Part]
+    content: Text | list[ContentPart]
 
 
 class EmbeddingsRequest(BaseModel):
-    """What `POST /v1/embeddings` takes: `input`, or one conversation in `messages`."""
+    """Body of `POST /v1/embeddings`: either `input`, or one message in `messages`."""
 
     model_config = ConfigDict(extra="ignore")
 
     model: str
-    input: Words | Annotated[list[Words | Part], Field(min_length=1)] | None = None
-    messages: Annotated[list[PartsMessage], Field(min_length=1, max_length=1)] | None = None
+    input: Text | Annotated[list[Text | ContentPart], Field(min_length=1)] | None = None
+    messages: Annotated[list[EmbedMessage], Field(min_length=1, max_length=1)] | None = None
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(None, description="only the model's own")
-    input_type: Literal["query", "passage"] = Field(
-        "passage", description="questions, or what they are to find"
-    )
+    dimensions: int | None = Field(None, description="must equal the model's, if given")
+    input_type: Role = Field("passage", description="embed as queries or as passages")
 
 
-@router.post("/embeddings", response_model=EmbeddingsShape, responses=problems(404, 408, 502))
-async def embeddings(body: EmbeddingsRequest, room: Annotated[Room, Depends(room_of)]) -> Response:
-    """Unit vectors of texts and sounds, as the knowledge base's embedder makes them."""
-    spec = room.rag.kb.embedder.spec
+@router.post("/embeddings", responses=error_responses(404, 408, 502))
+async def create_embeddings(body: EmbeddingsRequest, state: State) -> EmbeddingsShape:
+    """Embed texts and recordings into unit vectors of the knowledge base's embedder."""
+    spec = state.rag.kb.embedder.spec
     check_model(body.model, spec.name)
     if body.dimensions not in (None, spec.dim):
         raise RequestError(400, f"{spec.name} has {spec.dim} dimensions: leave dimensions out")
-    entries = _entries(body)
-    if len(entries) > room.options.max_inputs:
-        raise RequestError(413, f"more than {room.options.max_inputs} inputs: send fewer at a time")
-    vectors = await room.compute("embed", _embedded, room, entries, body.input_type)
-    as_base64 = body.encoding_format == "base64"
+    inputs = _read_inputs(body)
+    if len(inputs) > MAX_EMBED_INPUTS:
+        raise RequestError(413, f"there are more than {MAX_EMBED_INPUTS} inputs: send fewer")
+    vectors = await state.run_in_thread("embed", _embed, state, inputs, body.input_type)
     data = [
-        {
-            "object": "embedding",
-            "index": index,
-            "embedding": base64.b64encode(row.astype("<f4").tobytes()).decode()
-            if as_base64
-            else [float(value) for value in row],
-        }
-        for index, row in enumerate(vectors)
+        EmbeddingShape(index=index, embedding=_encode_vector(vector, body.encoding_format))
+        for index, vector in enumerate(vectors)
     ]
-    # Tokens are not counted: texts are cut into pieces by the embedder.
-    usage = {"prompt_tokens": 0, "total_tokens": 0}
-    return JSONResponse({"object": "list", "data": data, "model": spec.name, "usage": usage})
+    # The embedder splits long texts itself, so the number of tokens is not known here.
+    return EmbeddingsShape(data=data, model=spec.name, usage=UsageShape())
 
 
-Entry = Sequence[TextInput | AudioPart]
+def _encode_vector(vector: Float32, encoding: Literal["float", "base64"]) -> list[float] | str:
+    if encoding == "base64":
+        return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+    return [float(value) for value in vector]
 
 
-def _entries(body: EmbeddingsRequest) -> list[Entry]:
-    """The parts of each item that is embedded."""
+def _read_inputs(body: EmbeddingsRequest) -> list[InputParts]:
+    """The content parts of each input."""
     if (body.input is None) == (body.messages is None):
         raise RequestError(400, "give either input or messages")
     if body.messages is not None:
         content = body.messages[0].content
-        return [[_text(content)] if isinstance(content, str) else content]
+        return [[_text_content(content)] if isinstance(content, str) else content]
     assert body.input is not None
-    given = [body.input] if isinstance(body.input, str) else body.input
-    return [[_text(one) if isinstance(one, str) else one] for one in given]
+    inputs = [body.input] if isinstance(body.input, str) else body.input
+    return [[_text_content(part) if isinstance(part, str) else part] for part in inputs]
 
 
-def _text(words: str) -> TextInput:
-    return TextInput(type="text", text=words)
+def _text_content(text: str) -> TextContent:
+    return TextContent(type="text", text=text)
 
 
-def _embedded(room: Room, entries: list[Entry], role: Literal["query", "passage"]) -> Float32:
-    embedder = room.rag.kb.embedder
-    rows = []
-    for first in range(0, len(entries), AT_ONCE):
-        items = [_item(room, entry) for entry in entries[first : first + AT_ONCE]]
+def _embed(state: ServerState, inputs: list[InputParts], role: Role) -> Float32:
+    embedder = state.rag.kb.embedder
+    batches = []
+    for start in range(0, len(inputs), BATCH_SIZE):
+        batch = [
+            _decode_input(content, embedder.spec.sampling_rate)
+            for content in inputs[start : start + BATCH_SIZE]
+        ]
         try:
-            check_inputs(embedder.spec, items)
+            check_inputs(embedder.spec, batch)
         except EmbedderError as error:
+            # The client's fault here, unlike an embedder that fails at its work (502).
             raise RequestError(400, str(error)) from error
-        rows.append(embedder.embed(items, role))
-    return np.concatenate(rows)
+        batches.append(embedder.embed(batch, role))
+    return np.concatenate(batches)
 
 
-def _item(room: Room, entry: Entry) -> EmbedInput:
-    """What is embedded for the parts of a message."""
-    words = "\n".join(part.text for part in entry if isinstance(part, TextInput))
-    sounds = [part.input_audio for part in entry if isinstance(part, AudioPart)]
-    if not sounds:
-        if not words.strip():
-            raise RequestError(400, "an input is empty: give it words or sound")
-        return EmbedInput(words)
-    if len(sounds) > 1:
-        raise RequestError(400, "a message holds more than one recording: send one at a time")
-    rate = room.rag.kb.embedder.spec.sampling_rate
-    clip = spoken(decoded(sounds[0].data), room)
-    return EmbedInput(words.strip() or None, clip if rate is None else audio.resample(clip, rate))
+def _decode_input(content: InputParts, sample_rate: int | None) -> EmbedInput:
+    text = "\n".join(part.text for part in content if isinstance(part, TextContent))
+    recordings = [part.input_audio for part in content if isinstance(part, AudioContent)]
+    if not recordings:
+        if not text.strip():
+            raise RequestError(400, "an input is empty: give text or audio")
+        return EmbedInput(text)
+    if len(recordings) > 1:
+        raise RequestError(400, "a message has more than one recording: send one at a time")
+    clip = decode_question(decode_base64(recordings[0].data))
+    return EmbedInput(
+        text.strip() or None, clip if sample_rate is None else audio.resample(clip, sample_rate)
+    )

@@ -1,34 +1,36 @@
-"""Work on the knowledge base that was promised: one file a job, on disk before the promise."""
+"""Background jobs: one file a job, synced to disk before the request is acknowledged."""
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from pydantic import TypeAdapter
+
 from wavrag.errors import StoreError
+from wavrag.server.limits import MAX_ENDED_JOBS
 from wavrag.types import Scalar
 
-State: TypeAlias = Literal["queued", "running", "done", "failed"]
-ENDED: tuple[State, ...] = ("done", "failed")
+JobKind: TypeAlias = Literal["add", "remove"]
+JobState: TypeAlias = Literal["queued", "running", "done", "failed"]
 
 
 @dataclass(slots=True)
 class Upload:
-    """A file that waits to be indexed.
+    """An uploaded file to index.
 
     Attributes:
-        document_id: of the document that it becomes.
-        file: its name in the folder of uploads.
-        name: as its sender calls it.
-        title: of the document.
+        document_id: id of the document.
+        file: generated name in the uploads folder.
+        name: the client's name of the file.
+        title: title of the document.
         size: bytes.
-        metadata: of the document.
+        metadata: metadata of the document.
     """
 
     document_id: str
@@ -44,25 +46,25 @@ class IndexJob:
     """Files to index, or documents to remove.
 
     Attributes:
-        id: in the order of the promises.
-        kind: what is done.
-        created: ISO 8601 time of the promise.
+        id: sorts by time of submission.
+        kind: `add` or `remove`.
+        created: ISO 8601 time of submission.
         uploads: files to index.
         document_ids: documents to remove.
-        state: how far it is.
-        attempts: that were begun and not ended on purpose.
-        progress: counts while it runs, as `wavrag.kb.Progress` has them.
-        report: what became of each document, when it is done.
-        error: why it failed, or why it waits for another attempt.
-        ended: ISO 8601 time of its end.
+        state: `queued`, `running`, `done` or `failed`.
+        attempts: number of attempts, without those that a shutdown interrupted.
+        progress: counts of a running job, as in `wavrag.kb.Progress`.
+        report: outcome for each document of a finished job.
+        error: reason of the failure, or of the next attempt.
+        ended: ISO 8601 time of the end.
     """
 
     id: str
-    kind: Literal["add", "remove"]
+    kind: JobKind
     created: str
     uploads: list[Upload] = field(default_factory=list)
     document_ids: list[str] = field(default_factory=list)
-    state: State = "queued"
+    state: JobState = "queued"
     attempts: int = 0
     progress: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] | None = None
@@ -71,31 +73,15 @@ class IndexJob:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more happens to it."""
-        return self.state in ENDED
+        """True once the job is done or has failed for good."""
+        return self.state in ("done", "failed")
 
 
-def job_dict(job: IndexJob) -> dict[str, Any]:
-    """A job in JSON."""
-    return {
-        "id": job.id,
-        "kind": job.kind,
-        "state": job.state,
-        "created": job.created,
-        "ended": job.ended,
-        "documents": [
-            {"id": upload.document_id, "name": upload.name, "title": upload.title}
-            for upload in job.uploads
-        ]
-        or [{"id": document_id, "name": None, "title": None} for document_id in job.document_ids],
-        "progress": job.progress,
-        "report": job.report,
-        "error": job.error,
-    }
+_JOB: TypeAdapter[IndexJob] = TypeAdapter(IndexJob)
 
 
 def now() -> str:
-    """ISO 8601 time."""
+    """The current time in ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -103,30 +89,29 @@ class JobFolder:
     """Jobs by id, in memory and on disk.
 
     Raises:
-        StoreError: the folder cannot be used, or a job in it cannot be read.
+        StoreError: the folder is not usable, or a job file is damaged.
     """
 
-    def __init__(self, folder: Path, kept: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._kept = kept
         self._lock = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
-        for scratch in folder.glob(".*.new"):
+        for scratch in folder.glob(".*.new"):  # left by a killed process
             scratch.unlink()
-        self._jobs = {path.stem: _read(path) for path in sorted(folder.glob("*.json"))}
-        last = next(reversed(self._jobs), "0")
-        self._number = int(last.partition("-")[0])
+        self._jobs = {path.stem: _read_job(path) for path in sorted(folder.glob("*.json"))}
+        last_id = next(reversed(self._jobs), "0")
+        self._number = int(last_id.partition("-")[0])
 
     def create(
         self,
-        kind: Literal["add", "remove"],
+        kind: JobKind,
         uploads: list[Upload] | None = None,
         document_ids: list[str] | None = None,
     ) -> IndexJob:
-        """A new job; on disk when the call returns."""
+        """Create a job; its file is synced to disk when the call returns."""
         with self._lock:
             self._number += 1
-            # What cannot be guessed keeps others from asking for it.
+            # The random suffix keeps other clients from guessing the id.
             id = f"{self._number:010d}-{secrets.token_hex(8)}"
             job = IndexJob(id, kind, now(), uploads or [], document_ids or [])
             self._write(job)
@@ -134,20 +119,20 @@ class JobFolder:
         return job
 
     def save(self, job: IndexJob) -> None:
-        """Write a job's state down, and forget the oldest that ended."""
+        """Write a job's state to disk, and delete the oldest jobs that have ended."""
         with self._lock:
             self._write(job)
             ended = [other.id for other in self._jobs.values() if other.has_ended]
-            for id in ended[: max(0, len(ended) - self._kept)]:
+            for id in ended[: max(0, len(ended) - MAX_ENDED_JOBS)]:
                 del self._jobs[id]
                 self._path(id).unlink(missing_ok=True)
 
     def get(self, id: str) -> IndexJob | None:
-        """A job; None if there is none of that id, or no more."""
+        """A job; None if the id is unknown or the job was deleted."""
         return self._jobs.get(id)
 
     def all(self) -> list[IndexJob]:
-        """Every job, oldest first."""
+        """All jobs, oldest first."""
         with self._lock:
             return list(self._jobs.values())
 
@@ -158,10 +143,11 @@ class JobFolder:
         path = self._path(job.id)
         scratch = path.with_name(f".{path.name}.new")
         try:
-            with scratch.open("w", encoding="utf-8") as file:
-                json.dump(asdict(job), file)
+            with scratch.open("wb") as file:
+                file.write(_JOB.dump_json(job))
                 file.flush()
                 os.fsync(file.fileno())
+            # Renaming is atomic: after a crash the file is either the old or the new one.
             scratch.replace(path)
             sync_folder(self._folder)
         except OSError as error:
@@ -170,7 +156,7 @@ class JobFolder:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last through a loss of power."""
+    """Sync a folder's entries to disk; syncing a file alone does not save its name."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -178,12 +164,10 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _read(path: Path) -> IndexJob:
+def _read_job(path: Path) -> IndexJob:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        values["uploads"] = [Upload(**upload) for upload in values["uploads"]]
-        return IndexJob(**values)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return _JOB.validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise StoreError(
-            f"the job {path} cannot be read ({error}): move it away, and upload its documents again"
+            f"the job file {path} is damaged ({error}): move it away and upload its documents again"
         ) from error

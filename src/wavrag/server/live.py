@@ -1,16 +1,15 @@
 """`/v1/live`: voice turns over a WebSocket.
 
-The client's first message says how it will be listened to (`Start`, in JSON). From then on binary
-messages are 16-bit PCM, and JSON messages `{"type": "begin" | "end" | "interrupt" | "finish"}` are
-the calls of `LiveTurn`. What comes back is `{"event": "ready"}`, the events of `wavrag.live` and,
-before the server closes, `{"event": "error", "message": ...}`.
+The client's first message is `LiveStart` in JSON. After it, binary messages are 16-bit PCM, and
+JSON messages `{"type": "begin" | "end" | "interrupt" | "finish"}` call the methods of `LiveTurn`.
+The server sends `{"event": "ready"}`, then the events of `wavrag.live`, and
+`{"event": "error", "message": ...}` before it closes a faulty connection.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, WebSocket
 from pydantic import Field, ValidationError
@@ -20,39 +19,39 @@ from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError, WavRAGError
 from wavrag.generate import GenerateOptions
 from wavrag.live import AsyncLiveTurn, LiveOptions, event_dict
-from wavrag.server.bodies import MOST_HITS, MOST_TOKENS, MOST_TURNS, Said, Strict, Words
-from wavrag.server.guard import Tokens
-from wavrag.server.problems import RequestError
-from wavrag.server.room import Room
+from wavrag.server.errors import RequestError, validation_message
+from wavrag.server.limits import MAX_ANSWER_TOKENS, MAX_HISTORY_TURNS, MAX_HITS, START_TIMEOUT
+from wavrag.server.middleware import TokenSet
+from wavrag.server.requests import HistoryTurnBody, StrictBody, Text
+from wavrag.server.state import ServerState
 
-FIRST_MESSAGE = 10.0  # seconds in which a client says how it will be listened to
-REFUSED, FAULTY = 1008, 1007  # WebSocket close codes
+POLICY_VIOLATION, INVALID_DATA = 1008, 1007  # WebSocket close codes (RFC 6455, section 7.4.1)
 
 router = APIRouter()
 
 
-class Start(Strict):
+class LiveStart(StrictBody):
     """The first message of a client."""
 
-    token: str | None = Field(None, description="where the server wants one")
+    token: str | None = Field(None, description="bearer token, if the server requires one")
     mode: Literal["hands-free", "push-to-talk"] = "hands-free"
     sample_rate: int = SAMPLE_RATE
     channels: int = 1
     silence_ms: float = 576.0
     max_seconds: float = 30.0
-    k: int = Field(8, ge=1, le=MOST_HITS)
-    where: Words | None = None
+    k: int = Field(8, ge=1, le=MAX_HITS)
+    where: Text | None = None
     answer: bool = True
     barge_in: bool = True
     early_answers: int = 0
-    max_tokens: int = Field(256, ge=1, le=MOST_TOKENS)
-    history: list[Said] = Field(default_factory=list, max_length=MOST_TURNS)
+    max_tokens: int = Field(256, ge=1, le=MAX_ANSWER_TOKENS)
+    history: list[HistoryTurnBody] = Field(default_factory=list, max_length=MAX_HISTORY_TURNS)
 
-    def options(self) -> LiveOptions:
-        """How to listen.
+    def live_options(self) -> LiveOptions:
+        """Options of the live turn.
 
         Raises:
-            WavRAGError: so it cannot be listened.
+            WavRAGError: an option is not valid.
         """
         return LiveOptions(
             mode=self.mode,
@@ -69,105 +68,110 @@ class Start(Strict):
         )
 
 
+class LiveControl(StrictBody):
+    """A control message of a client."""
+
+    type: Literal["begin", "end", "interrupt", "finish"]
+
+
 @router.websocket("/v1/live")
 async def live(socket: WebSocket) -> None:
-    """Listen to one speaker until the connection ends."""
-    room: Room = socket.app.state.room
+    """Serve one speaker until the connection ends."""
+    state: ServerState = socket.app.state.server
     await socket.accept()
     try:
-        start = await _start(socket, Tokens(room.options.tokens))
+        start = await _receive_start(socket, TokenSet(state.options.tokens))
         turns = AsyncLiveTurn(
-            room.rag,
-            start.options(),
-            scheduler=room.scheduler,
-            history=[said.turn() for said in start.history],
+            state.rag,
+            start.live_options(),
+            scheduler=state.scheduler,
+            history=[turn.to_turn() for turn in start.history],
         )
         async with turns:
             await socket.send_json({"event": "ready"})
-            await _listen(socket, turns)
+            await _run_turns(socket, turns)
         await socket.close()
     except WebSocketDisconnect:
         return
     except RequestError as error:
-        await _refuse(socket, REFUSED, str(error.detail))
+        await _close_with_error(socket, POLICY_VIOLATION, str(error.detail))
     except WavRAGError as error:
-        await _refuse(socket, FAULTY, str(error))
+        await _close_with_error(socket, INVALID_DATA, str(error))
 
 
-async def _start(socket: WebSocket, tokens: Tokens) -> Start:
+async def _receive_start(socket: WebSocket, tokens: TokenSet) -> LiveStart:
     try:
-        async with asyncio.timeout(FIRST_MESSAGE):
-            start = Start.model_validate_json(await _text(socket))
+        async with asyncio.timeout(START_TIMEOUT):
+            message = await _receive(socket)
+            if isinstance(message, bytes):
+                raise InputError("the first message is audio: send the options before it, as JSON")
+            start = LiveStart.model_validate_json(message)
     except TimeoutError:
         raise RequestError(
-            408, f"no first message came within {FIRST_MESSAGE:g} s: say how to listen"
+            408, f"no message within {START_TIMEOUT:g} s: send the options first, as JSON"
         ) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{place or 'the first message'}: {first['msg']}") from error
-    if tokens and not tokens.accept(start.token or ""):
+        raise InputError(validation_message(error.errors(), "the first message")) from error
+    if tokens and not tokens.accepts(start.token or ""):
         raise RequestError(401, "a token is needed: send it as `token` in the first message")
     return start
 
 
-async def _text(socket: WebSocket) -> str:
+async def _receive(socket: WebSocket) -> str | bytes:
     message = await socket.receive()
     if message["type"] == "websocket.disconnect":
         raise WebSocketDisconnect(message.get("code", 1000))
-    text: str | None = message.get("text")
-    if text is None:
-        raise InputError("the first message is sound: say how to listen before it, in JSON")
-    return text
+    data: str | bytes | None = message.get("bytes")
+    return data if data is not None else message["text"]
 
 
-async def _listen(socket: WebSocket, turns: AsyncLiveTurn) -> None:
-    """Take in sound and tell events, until the client goes or has finished."""
-    hearing = asyncio.ensure_future(_hear(socket, turns))
-    telling = asyncio.ensure_future(_tell(socket, turns))
+async def _run_turns(socket: WebSocket, turns: AsyncLiveTurn) -> None:
+    """Receive audio and send events, until the client finishes or disconnects."""
+    receiver = asyncio.ensure_future(_receive_audio(socket, turns))
+    sender = asyncio.ensure_future(_send_events(socket, turns))
     try:
-        await asyncio.wait((hearing, telling), return_when=asyncio.FIRST_COMPLETED)
-        if hearing.done():
-            hearing.result()  # raises what ended it, if it was not `finish`
-            await telling
-        telling.result()
+        await asyncio.wait((receiver, sender), return_when=asyncio.FIRST_COMPLETED)
+        if receiver.done():
+            receiver.result()  # raises its error; returns after `finish`
+            await sender
+        sender.result()
     finally:
-        for task in (hearing, telling):
-            task.cancel()
-        await asyncio.gather(hearing, telling, return_exceptions=True)
+        receiver.cancel()
+        sender.cancel()
+        await asyncio.gather(receiver, sender, return_exceptions=True)
 
 
-async def _hear(socket: WebSocket, turns: AsyncLiveTurn) -> None:
-    calls = {"begin": turns.begin, "end": turns.end, "interrupt": turns.interrupt}
+async def _receive_audio(socket: WebSocket, turns: AsyncLiveTurn) -> None:
     while True:
-        message = await socket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", 1000))
-        sound: bytes | None = message.get("bytes")
-        if sound is not None:
-            turns.push(sound)
+        message = await _receive(socket)
+        if isinstance(message, bytes):
+            turns.push(message)
             continue
         try:
-            told: Any = json.loads(message["text"])
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"a message is no JSON ({error}): send an object") from error
-        kind = told.get("type") if isinstance(told, dict) else None
-        if kind == "finish":
-            turns.finish()
-            return
-        if not isinstance(kind, str) or kind not in calls:
-            raise InputError(f"a message has the type {str(kind)[:40]!r}: send one of {[*calls]}")
-        calls[kind]()
+            control = LiveControl.model_validate_json(message)
+        except ValidationError as error:
+            reason = validation_message(error.errors(), "a control message")
+            raise InputError(f"{reason}; received: {message[:60]}") from error
+        match control.type:
+            case "begin":
+                turns.begin()
+            case "end":
+                turns.end()
+            case "interrupt":
+                turns.interrupt()
+            case "finish":
+                turns.finish()
+                return
 
 
-async def _tell(socket: WebSocket, turns: AsyncLiveTurn) -> None:
+async def _send_events(socket: WebSocket, turns: AsyncLiveTurn) -> None:
     async for event in turns:
         await socket.send_json(event_dict(event))
 
 
-async def _refuse(socket: WebSocket, code: int, message: str) -> None:
+async def _close_with_error(socket: WebSocket, code: int, message: str) -> None:
     try:
         await socket.send_json({"event": "error", "message": message})
         await socket.close(code)
     except (RuntimeError, WebSocketDisconnect):
-        return  # it is gone already
+        return  # the client has disconnected

@@ -1,51 +1,49 @@
-"""`/v1/models`: what the OpenAI-compatible part serves, and under which names."""
+"""`/v1/models`: the models behind the OpenAI-compatible endpoints, and their names."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Depends
-from fastapi.responses import JSONResponse, Response
-
-from wavrag.server.problems import RequestError
-from wavrag.server.room import Room, room_of
-from wavrag.server.shapes import ModelsShape, problems
+from wavrag.server.errors import RequestError, error_responses
+from wavrag.server.schemas import ModelShape, ModelsShape
+from wavrag.server.state import State
 from wavrag.speech import Engine
 
-CHAT = "wavrag"  # name of the model that answers from the knowledge base
-OWNER = "wavrag"
+CHAT_MODEL = "wavrag"  # answers from the knowledge base, with any generator
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
 
-@router.get("/models", response_model=ModelsShape, responses=problems())
-async def models(room: Annotated[Room, Depends(room_of)]) -> Response:
-    """Names for `/v1/chat/completions`, `/v1/embeddings` and, where there is a voice, speech."""
-    spec = room.rag.kb.embedder.spec
-    listed = [
-        _entry(CHAT, root=room.rag.generator.spec.name),
-        _entry(spec.name, root=spec.revision, modalities=sorted(spec.modalities), dim=spec.dim),
+@router.get("/models", response_model_exclude_none=True, responses=error_responses())
+async def list_models(state: State) -> ModelsShape:
+    """List the models for chat, embeddings and, if an engine is installed, speech."""
+    spec = state.rag.kb.embedder.spec
+    models = [
+        ModelShape(id=CHAT_MODEL, root=state.rag.generator.spec.name),
+        ModelShape(
+            id=spec.name, root=spec.revision, modalities=sorted(spec.modalities), dim=spec.dim
+        ),
     ]
-    voice = room.voice
-    if voice is not None:
-        listed.append(_entry(speech_model(voice), root=voice.revision, voices=list(voice.voices)))
-    return JSONResponse({"object": "list", "data": listed})
+    engine = state.speech_engine
+    if engine is not None:
+        models.append(
+            ModelShape(
+                id=speech_model_name(engine), root=engine.revision, voices=list(engine.voices)
+            )
+        )
+    return ModelsShape(data=models)
 
 
-def speech_model(engine: Engine) -> str:
-    """The model's name of an engine; an embedder may have the engine's own."""
+def speech_model_name(engine: Engine) -> str:
+    """The model name of a speech engine; prefixed, because an embedder may have the same name."""
     return f"voice-{engine.name}"
 
 
-def _entry(id: str, **more: Any) -> dict[str, Any]:
-    return {"id": id, "object": "model", "created": 0, "owned_by": OWNER, **more}
-
-
-def check_model(given: str, wanted: str) -> None:
-    """Refuse another model than the one that is served.
+def check_model(name: str, expected: str) -> None:
+    """Reject a model name other than the expected one.
 
     Raises:
-        RequestError: it is another one.
+        RequestError: the names differ.
     """
-    if given != wanted:
-        raise RequestError(404, f"there is no model {given[:100]!r} here: ask for {wanted!r}")
+    if name != expected:
+        raise RequestError(404, f"there is no model {name[:100]!r} here: use {expected!r}")

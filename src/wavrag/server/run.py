@@ -1,4 +1,4 @@
-"""Serving an application with uvicorn, until it is told to end."""
+"""Runs an application with uvicorn until it is interrupted."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from wavrag.server.options import ServerOptions, is_loopback
 if TYPE_CHECKING:
     import uvicorn
 
-CONNECTIONS = 512  # at a time; beyond, requests are answered with 503
-SHUTDOWN = 5  # seconds that requests have to come to their end
+MAX_CONNECTIONS = 512  # open at a time; further requests get 503
+SHUTDOWN_TIMEOUT = 5  # seconds for running requests to end
+MAX_WEBSOCKET_MESSAGE = 1 << 20  # bytes: 32 s of 16-bit mono at 16 kHz
 
 
 def check_host(host: str, options: ServerOptions) -> None:
-    """Refuse to let others in without tokens.
+    """Refuse to serve other machines without tokens.
 
     Raises:
-        InputError: the host is no loopback address, and there are no tokens.
+        InputError: the host is not a loopback address, and there are no tokens.
     """
     if not is_loopback(host) and not options.tokens:
         raise InputError(
-            f"{host} can be reached from other machines, and everybody there could read and change"
+            f"{host} is reachable from other machines, and everybody there could read and change"
             " the knowledge base: give tokens (--token FILE, or $WAVRAG_TOKEN), or serve 127.0.0.1"
         )
 
@@ -45,64 +46,65 @@ def serve(
     """Serve until interrupted.
 
     Args:
-        rag: what answers.
+        rag: the `WavRAG` to serve.
         host: address of this machine.
-        port: 0 for any that is free.
-        options: limits and permissions.
-        on_start: told the address when requests are served.
+        port: TCP port; 0 for any free one.
+        options: access control and limits.
+        on_start: called with the URL once requests are served.
 
     Raises:
         InputError: see `check_host`.
         MissingExtraError: the extra is not installed.
-        WavRAGError: the knowledge base cannot be used, or is served already.
+        WavRAGError: the knowledge base is not usable, or another server has it open.
     """
     if find_spec("uvicorn") is None or find_spec("websockets") is None:
         raise MissingExtraError("the server", "server")
     check_host(host, options)
-    with listening(host, port) as bound:
+    with bind_socket(host, port) as listener:
         name = f"[{host}]" if ":" in host else host
-        app = create_app(rag, options, lambda: on_start(f"http://{name}:{bound.getsockname()[1]}/"))
-        # Now rather than when it starts: an error is to be told in its own words.
-        app.state.room.take()
+        url = f"http://{name}:{listener.getsockname()[1]}/"
+        app = create_app(rag, options, lambda: on_start(url))
+        # Started here and not by the lifespan, where uvicorn would turn an error into a traceback.
+        app.state.server.start()
         try:
-            # uvicorn ends well at Ctrl-C, and then passes the interrupt on.
+            # uvicorn shuts down gracefully at Ctrl-C, and raises the interrupt again afterwards.
             with suppress(KeyboardInterrupt):
-                uvicorn_server(app).run(sockets=[bound])
+                create_uvicorn_server(app).run(sockets=[listener])
         finally:
-            app.state.room.release()
+            app.state.server.stop()
 
 
-def uvicorn_server(app: FastAPI) -> uvicorn.Server:
-    """A server of an application, with the limits on connections that belong to it."""
+def create_uvicorn_server(app: FastAPI) -> uvicorn.Server:
+    """Create a uvicorn server with limits on connections."""
     import uvicorn
 
     config = uvicorn.Config(
         app,
         log_level="warning",
-        limit_concurrency=CONNECTIONS,
-        timeout_graceful_shutdown=SHUTDOWN,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
         server_header=False,
         proxy_headers=False,
         ws="websockets-sansio",
-        ws_max_size=1 << 20,
+        ws_max_size=MAX_WEBSOCKET_MESSAGE,
         lifespan="on",
     )
     return uvicorn.Server(config)
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens at an address.
+def bind_socket(host: str, port: int) -> socket.socket:
+    """Bind a listening socket.
 
     Raises:
-        InputError: there is no such address here, or the port is taken.
+        InputError: this machine does not have the address, or the port is in use.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        bound = socket.create_server((host, port), family=family, backlog=CONNECTIONS)
-        # Connections have this from the socket that listens; an event loop sets it only on sockets
-        # of its own making. Without it a reply in two pieces waits 40 ms for an acknowledgement.
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return bound
+        listener = socket.create_server((host, port), family=family, backlog=MAX_CONNECTIONS)
+        # Accepted connections inherit this option; asyncio sets it only on sockets that it creates
+        # itself. With Nagle's algorithm a reply in two packets waits 40 ms for a delayed ACK.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         reason = error.strerror or error
         raise InputError(

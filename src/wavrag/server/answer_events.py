@@ -1,0 +1,158 @@
+"""Answers as a stream of events, generated on a thread and cancelled with the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, suppress
+from threading import Thread
+from typing import TypeAlias, TypeVar
+
+import anyio
+from fastapi import Request
+from fastapi.sse import EventSourceResponse
+from starlette.types import Receive, Scope, Send
+
+from wavrag.answer import AnswerStream, RetrievalResult
+from wavrag.errors import GenerationError
+from wavrag.server.errors import RequestError
+from wavrag.server.limits import KEEP_ALIVE_SECONDS
+from wavrag.server.state import ServerState
+from wavrag.types import Answer
+
+T = TypeVar("T")
+
+AnswerEvent: TypeAlias = RetrievalResult | str | Answer
+CLIENT_CLOSED_REQUEST = 499  # nginx's status for it; shows in the metrics only
+
+
+async def stream_answer(
+    state: ServerState, start: Callable[[], AnswerStream]
+) -> AsyncGenerator[AnswerEvent | None, None]:
+    """Yield the retrieval result, the text deltas and the answer; None while nothing happens.
+
+    Closing the generator cancels generation, in a remote model as well.
+
+    Args:
+        state: state of the server; the answer waits for one of its slots.
+        start: starts the answer.
+
+    Raises:
+        WavRAGError: as `WavRAG.stream` does.
+        GenerationError: the answer took too long.
+    """
+    async with state.answer_slots:
+        loop = asyncio.get_running_loop()
+        queue: asyncio.Queue[AnswerEvent | BaseException] = asyncio.Queue()
+
+        def put(event: AnswerEvent | BaseException) -> None:
+            # RuntimeError: the event loop has stopped, so nobody reads the queue.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(queue.put_nowait, event)
+
+        stream = start()
+
+        def generate() -> None:
+            try:
+                put(stream.retrieval)
+                for delta in stream:
+                    put(delta)
+                put(stream.answer)
+            except BaseException as error:  # noqa: BLE001 - raised by the reader of the queue
+                put(error)
+
+        start_time = time.perf_counter()
+        deadline = loop.time() + state.options.answer_timeout
+        # A thread of its own: an answer runs for minutes and would use up the pool for searches.
+        thread = Thread(target=generate, name="wavrag-answer", daemon=True)
+        state.metrics.answers.inc()
+        thread.start()
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout_at(min(deadline, loop.time() + KEEP_ALIVE_SECONDS)):
+                        event = await queue.get()
+                except TimeoutError:
+                    if loop.time() < deadline:
+                        yield None
+                        continue
+                    raise GenerationError(
+                        f"the answer was not finished after {state.options.answer_timeout:g} s:"
+                        " lower max_tokens, use a faster model, or raise --answer-timeout"
+                    ) from None
+                if isinstance(event, BaseException):
+                    raise event
+                yield event
+                if isinstance(event, Answer):
+                    return
+        finally:
+            stream.close()
+            # Shielded: when the client disconnects this task is cancelled, and every await would
+            # raise at once, before the slot's thread has ended.
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(thread.join)
+            state.metrics.answers.dec()
+            state.metrics.observe_stage("answer", time.perf_counter() - start_time)
+
+
+async def first_event(events: AsyncGenerator[AnswerEvent | None, None]) -> AnswerEvent:
+    """Wait for the first event, so that an early error still has its own HTTP status."""
+    async for event in events:
+        if event is not None:
+            return event
+    raise GenerationError("the answer stream is empty: ask again")
+
+
+async def collect_answer(events: AsyncGenerator[AnswerEvent | None, None]) -> Answer:
+    """The answer at the end of its events."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Answer):
+                return event
+    raise GenerationError("the answer stream ended early: ask again")
+
+
+async def run_while_connected(request: Request, work: Awaitable[T]) -> T:
+    """Await work, and cancel it if the client disconnects.
+
+    Raises:
+        RequestError: the client disconnected.
+    """
+    task = asyncio.ensure_future(work)
+    disconnect = asyncio.ensure_future(_wait_for_disconnect(request.receive))
+    try:
+        await asyncio.wait((task, disconnect), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise RequestError(CLIENT_CLOSED_REQUEST, "the client disconnected")
+    finally:
+        task.cancel()
+        disconnect.cancel()
+        await asyncio.gather(task, disconnect, return_exceptions=True)
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class AnswerEventResponse(EventSourceResponse):
+    """Server-sent events that stop their source when the client disconnects.
+
+    Starlette cancels the stream on a disconnect, but leaves a generator suspended between two
+    events to the garbage collector; generation would go on until then.
+    """
+
+    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+        self._events = events
+        headers: Mapping[str, str] = {
+            "cache-control": "no-store",
+            "x-accel-buffering": "no",  # nginx would hold events back to fill its buffer
+        }
+        super().__init__(events, headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events."""
+        async with aclosing(self._events):
+            await super().__call__(scope, receive, send)

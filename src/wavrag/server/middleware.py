@@ -1,0 +1,184 @@
+"""ASGI middleware for access control, body limits and security headers.
+
+It runs before the application, so a rejected request is neither read nor stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from wavrag.server import limits
+from wavrag.server.errors import RequestError, error_body
+from wavrag.server.options import LOOPBACK, ServerOptions
+
+UPLOAD_PATH = "/v1/documents"
+_PROTECTED_PATHS = ("/v1/", "/metrics", "/openapi.json")
+_SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
+        " media-src 'self' blob:; font-src 'self'; connect-src 'self'; worker-src 'self';"
+        " manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "microphone=(self), camera=(), geolocation=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+class TokenSet:
+    """The accepted bearer tokens; false if there are none, and access is open."""
+
+    def __init__(self, tokens: Iterable[str]) -> None:
+        self._digests = [hashlib.sha256(token.encode()).digest() for token in tokens]
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def accepts(self, token: str) -> bool:
+        """True if the token is in the set.
+
+        It is compared with every token in constant time, so timing reveals nothing about them.
+        """
+        digest = hashlib.sha256(token.encode(errors="replace")).digest()
+        return sum(hmac.compare_digest(digest, accepted) for accepted in self._digests) > 0
+
+
+class SecurityMiddleware:
+    """Checks Host, Origin, token and body size, and adds security headers to replies."""
+
+    def __init__(self, app: ASGIApp, options: ServerOptions) -> None:
+        self._app = app
+        self._options = options
+        self._tokens = TokenSet(options.tokens)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve or reject a request."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        error = self._check_request(scope, Headers(scope=scope))
+        if scope["type"] == "websocket":
+            if error is None:
+                await self._app(scope, receive, send)
+                return
+            # ASGI: the connect event comes first; closing before accepting sends HTTP 403.
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": str(error.detail)})
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+                is_data = scope["path"].startswith("/v1/")
+                # Browsers revalidate the page's files, so that all come from the same version.
+                headers.setdefault("cache-control", "no-store" if is_data else "no-cache")
+            await send(message)
+
+        if error is not None:
+            body = error_body(error.status_code, str(error.detail))
+            response = JSONResponse(body, error.status_code, error.headers)
+            await response(scope, receive, send_with_headers)
+            return
+        await self._app(scope, self._limit_body(receive, self._max_bytes(scope)), send_with_headers)
+
+    def _check_request(self, scope: Scope, headers: Headers) -> RequestError | None:
+        """The reason to reject a request before reading its body; None to accept it."""
+        host = headers.get("host", "")
+        allowed_hosts = (*LOOPBACK, *self._options.allowed_hosts)
+        # Blocks DNS rebinding: a web page whose own name resolves to this machine is same-origin
+        # to the browser, but its Host header gives it away. A token blocks it as well, since the
+        # browser stores it for another origin.
+        if not self._options.tokens and _host_name(host) not in allowed_hosts:
+            return RequestError(
+                421, "the Host header is not allowed: allow the name with --allow-host"
+            )
+        origin = headers.get("origin")
+        # Blocks CSRF: CORS alone hides replies from other origins, but lets simple POSTs through.
+        if origin is not None and not self._is_allowed_origin(origin, host):
+            return RequestError(
+                403, "the Origin header is not allowed: allow the web page with --allow-origin"
+            )
+        if scope["type"] == "websocket":
+            # Browsers cannot set headers of a WebSocket, so `/v1/live` reads the token from the
+            # first message.
+            return None
+        return self._check_token(scope, headers) or self._check_length(scope, headers)
+
+    def _check_token(self, scope: Scope, headers: Headers) -> RequestError | None:
+        path: str = scope["path"]
+        # Browsers send CORS preflights without credentials.
+        is_preflight = scope["method"] == "OPTIONS" and "origin" in headers
+        if not self._tokens or is_preflight or not path.startswith(_PROTECTED_PATHS):
+            return None
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._tokens.accepts(token.strip()):
+            return None
+        return RequestError(
+            401,
+            "a token is needed: send it as `Authorization: Bearer TOKEN`",
+            {"www-authenticate": "Bearer"},
+        )
+
+    def _check_length(self, scope: Scope, headers: Headers) -> RequestError | None:
+        length, limit = headers.get("content-length", ""), self._max_bytes(scope)
+        return _too_large(limit) if length.isdecimal() and int(length) > limit else None
+
+    def _is_allowed_origin(self, origin: str, host: str) -> bool:
+        is_same_origin = urlsplit(origin).netloc.lower() == host.lower()
+        return is_same_origin or origin in self._options.allowed_origins
+
+    def _max_bytes(self, scope: Scope) -> int:
+        if scope["path"].rstrip("/") == UPLOAD_PATH:
+            return self._options.max_upload_bytes
+        return limits.MAX_REQUEST_BYTES
+
+    def _limit_body(self, receive: Receive, max_bytes: int) -> Receive:
+        """Wrap `receive` to reject a body that is too large or stalls."""
+        timeout = limits.BODY_TIMEOUT
+        received_bytes, is_complete = 0, False
+
+        async def receive_limited() -> Message:
+            nonlocal received_bytes, is_complete
+            if is_complete:
+                # No timeout any more: the next message is the disconnect, however late.
+                return await receive()
+            try:
+                async with asyncio.timeout(timeout):
+                    message = await receive()
+            except TimeoutError:
+                raise RequestError(
+                    408, f"the body stalled for {timeout:g} s: send it again"
+                ) from None
+            if message["type"] == "http.request":
+                received_bytes += len(message.get("body", b""))
+                is_complete = not message.get("more_body", False)
+                if received_bytes > max_bytes:
+                    raise _too_large(max_bytes)
+            return message
+
+        return receive_limited
+
+
+def _too_large(max_bytes: int) -> RequestError:
+    return RequestError(413, f"the body is larger than {max_bytes} bytes: send less at a time")
+
+
+def _host_name(host: str) -> str:
+    """The name in a Host header, without the port."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

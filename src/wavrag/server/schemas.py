@@ -1,0 +1,148 @@
+"""Replies of the server alone, as pydantic models; `wavrag.shapes` has those of results."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from wavrag.server.jobs import JobState
+from wavrag.shapes import (
+    AddReportShape,
+    AnswerShape,
+    DocumentShape,
+    PassageShape,
+    RemovalShape,
+    Shape,
+)
+
+
+class DeltaShape(BaseModel):
+    """The next part of an answer's text."""
+
+    text: str
+
+
+class DocumentsShape(BaseModel):
+    """A page of documents; `total` counts all that match the filters."""
+
+    documents: list[DocumentShape]
+    total: int
+
+
+class DocumentTextShape(DocumentShape):
+    """A document with its text; character offsets of its passages refer to `text`."""
+
+    text: str
+    contents: list[PassageShape]
+
+
+class JobDocumentShape(BaseModel):
+    """A document that a job adds or removes."""
+
+    id: str
+    name: str | None
+    title: str | None
+
+
+class JobShape(Shape):
+    """A background job."""
+
+    id: str
+    kind: Literal["add", "remove"]
+    state: JobState
+    created: str
+    ended: str | None
+    documents: list[JobDocumentShape]
+    progress: dict[str, int | float]
+    report: AddReportShape | RemovalShape | None
+    error: str | None
+
+    @classmethod
+    def read(cls, source: Any) -> dict[str, Any]:
+        """Values of the fields; documents come from uploads or from ids to remove."""
+        documents = [
+            {"id": upload.document_id, "name": upload.name, "title": upload.title}
+            for upload in source.uploads
+        ] or [{"id": id, "name": None, "title": None} for id in source.document_ids]
+        return {**super().read(source), "documents": documents}
+
+
+class JobsShape(BaseModel):
+    """Jobs, newest first."""
+
+    jobs: list[JobShape]
+
+
+class ModelShape(BaseModel):
+    """A model that the server offers."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "wavrag"
+    root: str
+    modalities: list[str] | None = None
+    dim: int | None = None
+    voices: list[str] | None = None
+
+
+class ModelsShape(BaseModel):
+    """The models that the server offers."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelShape]
+
+
+class UsageShape(BaseModel):
+    """Token counts; 0 if they are unknown."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+
+
+class EmbeddingShape(BaseModel):
+    """A vector: numbers, or base64 of little-endian float32."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str
+
+
+class EmbeddingsShape(BaseModel):
+    """Vectors in the order of the inputs."""
+
+    object: Literal["list"] = "list"
+    data: list[EmbeddingShape]
+    model: str
+    usage: UsageShape
+
+
+class ChatReplyShape(BaseModel):
+    """The assistant's message."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: str | None = None
+
+
+class ChoiceShape(BaseModel):
+    """The only choice of a completion."""
+
+    index: int = 0
+    message: ChatReplyShape
+    finish_reason: Literal["stop"] = "stop"
+    logprobs: None = None
+
+
+class CompletionShape(BaseModel):
+    """An answer in OpenAI's format; `wavrag` holds its citations, hits and timings."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[ChoiceShape]
+    usage: UsageShape
+    wavrag: AnswerShape

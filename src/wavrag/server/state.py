@@ -1,0 +1,150 @@
+"""Shared state of a server: the knowledge base, its folders, jobs, models and limits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, TypeAlias, TypeVar
+
+import anyio
+from anyio import to_thread
+from fastapi import Depends, Request
+from filelock import FileLock, Timeout
+
+from wavrag.errors import SpeechError, StoreError
+from wavrag.live import Scheduler
+from wavrag.rag import WavRAG
+from wavrag.server import limits
+from wavrag.server.jobs import IndexJob, JobFolder
+from wavrag.server.metrics import Metrics
+from wavrag.server.options import ServerOptions
+from wavrag.server.worker import JobWorker, is_generated_name
+from wavrag.speech import Engine, best_engine
+from wavrag.types import Query
+
+T = TypeVar("T")
+
+
+class ServerState:
+    """The state of one server.
+
+    Args:
+        rag: the `WavRAG` to serve; stays open when the server stops.
+        options: access control and limits.
+    """
+
+    def __init__(self, rag: WavRAG, options: ServerOptions) -> None:
+        self.rag = rag
+        self.options = options
+        self.metrics = Metrics()
+        self.is_ready = False
+        self.speech_engine: Engine | None = None
+        self._kb_folder = rag.kb.directory.absolute()
+        self.incoming_folder = self._kb_folder / "incoming"
+        self.uploads_folder = self._kb_folder / "uploads"
+        # Released by another thread than the one that acquires it, hence not thread-local.
+        self._lock = FileLock(self._kb_folder / "server.lock", timeout=0, thread_local=False)
+        self._worker: JobWorker | None = None
+        self._jobs: JobFolder | None = None
+        self._compute_limiter = anyio.CapacityLimiter(limits.CONCURRENT_COMPUTATIONS)
+        self._speech_limiter = anyio.CapacityLimiter(limits.CONCURRENT_SPEECH)
+        self.scheduler = Scheduler()  # shared by all live connections
+        self.answer_slots = asyncio.Semaphore(options.max_concurrent_answers)
+
+    def start(self) -> None:
+        """Lock the knowledge base, load the models and resume unfinished jobs; idempotent.
+
+        Raises:
+            StoreError: another server has the knowledge base open.
+        """
+        if self.is_ready:
+            return
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise StoreError(
+                f"another server serves {self._kb_folder}: stop it, or serve another folder (--kb)"
+            ) from error
+        try:
+            self.uploads_folder.mkdir(exist_ok=True)
+            self.incoming_folder.mkdir(exist_ok=True)
+            for path in self.incoming_folder.iterdir():  # left by a killed process
+                path.unlink()
+            self.speech_engine = _load_speech_engine(self.options.voice)
+            jobs = JobFolder(self._kb_folder / "jobs")
+            worker = JobWorker(
+                self.rag.kb, jobs, self.uploads_folder, self.options, self.metrics.count_job
+            )
+            # Loads the models now; the first user would wait for seconds.
+            self.rag.kb.retrieve(Query(text="warm"), 1)
+            load = getattr(self.rag.kb.embedder, "load", None)
+            if load is not None:
+                load()
+            worker.start()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._jobs, self._worker = jobs, worker
+        self.is_ready = True
+
+    def stop(self) -> None:
+        """Stop the worker and unlock the knowledge base."""
+        if self.is_ready:
+            self.is_ready = False
+            self.scheduler.close()
+            self.worker.stop()
+            self._lock.release()
+
+    @property
+    def jobs(self) -> JobFolder:
+        """The background jobs."""
+        assert self._jobs is not None, "the server was not started"
+        return self._jobs
+
+    @property
+    def worker(self) -> JobWorker:
+        """The worker of the background jobs."""
+        assert self._worker is not None, "the server was not started"
+        return self._worker
+
+    async def run_in_thread(self, stage: str, function: Callable[..., T], *arguments: object) -> T:
+        """Run a blocking function on a thread, once a slot is free, and record its time."""
+        start_time = time.perf_counter()
+        # Separate limits, so that long texts being spoken do not hold up searches.
+        limiter = self._speech_limiter if stage == "speak" else self._compute_limiter
+        result = await to_thread.run_sync(partial(function, *arguments), limiter=limiter)
+        self.metrics.observe_stage(stage, time.perf_counter() - start_time)
+        return result
+
+    async def wait_for_job(self, job: IndexJob, seconds: float) -> None:
+        """Wait for the end of a job, with a time limit."""
+        deadline = time.monotonic() + seconds
+        # Polls instead of waiting on a thread: many waiting clients would use up the thread pool.
+        while not job.has_ended and self.worker.is_alive and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+
+    def resolve_source(self, source: str) -> Path:
+        """The file of a document's source, even if the knowledge base has been moved."""
+        name = Path(source).name
+        if is_generated_name(name) and (self.uploads_folder / name).is_file():
+            return self.uploads_folder / name
+        return Path(source)
+
+
+def _load_speech_engine(name: str | None) -> Engine | None:
+    try:
+        return best_engine(name)
+    except SpeechError:
+        return None
+
+
+def get_state(request: Request) -> ServerState:
+    """The state of the application that serves a request."""
+    state: ServerState = request.app.state.server
+    return state
+
+
+State: TypeAlias = Annotated[ServerState, Depends(get_state)]
