@@ -119,6 +119,34 @@ def test_an_answer_whole_and_in_events(http: httpx.Client) -> None:
     assert {**data[-1], "timings_ms": 0} == {**whole, "timings_ms": 0}
 
 
+def test_the_description_has_the_events_of_an_answer(http: httpx.Client) -> None:
+    operation = http.get("/openapi.json").json()["paths"]["/v1/ask"]["post"]
+    described = operation["responses"]["200"]["content"]["text/event-stream"]["itemSchema"]["oneOf"]
+    schemas = {
+        event["properties"]["event"]["const"]: event["properties"]["data"]["contentSchema"]
+        for event in described
+    }
+    text = operation["responses"]["200"]["description"]
+    assert all(f"`{name}`" in text for name in schemas)
+    reply = http.post("/v1/ask", json={"text": "When does the ferry leave?", "stream": True})
+    events = events_of(reply.text)
+    assert {name for name, _ in events} == set(schemas) - {"error"}
+    for name, data in events:
+        assert set(schemas[name]["required"]) <= set(data) <= set(schemas[name]["properties"])
+
+
+def test_an_idle_stream_is_kept_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavrag.server.answer_events.KEEP_ALIVE_SECONDS", 0.05)
+    body = {"text": "the ferry", "stream": True}
+    with (
+        filled(tmp_path, Endless()) as rag,
+        serving(rag) as url,
+        client(url) as http,
+        http.stream("POST", "/v1/ask", json=body) as reply,
+    ):
+        assert next(line for line in reply.iter_lines() if line.startswith(":")) == ": ping"
+
+
 def test_replies_have_the_shape_that_is_described(http: httpx.Client) -> None:
     answer = http.post("/v1/ask", json={"text": "When does the ferry leave?"}).json()
     found = http.get("/v1/search?q=ferry").json()

@@ -117,7 +117,7 @@ def test_what_was_said_before_is_the_history(client: openai.OpenAI) -> None:
     )
     extension = reply.model_extra["wavrag"]  # type: ignore[index]
     assert extension["question"] == "And does it carry dogs?"
-    assert "ferry" in extension["searched"]
+    assert "ferry" in extension["search_query"]
 
 
 def test_a_chat_asks_in_sound(client: openai.OpenAI) -> None:
