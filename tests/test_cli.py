@@ -21,7 +21,7 @@ from pypdf import PdfWriter
 from audio_files import tone, write
 from wavrag import KnowledgeBase
 from wavrag.cli import CommandParser, build_parser, main
-from wavrag.cli.index import ProgressBar
+from wavrag.cli.progress import IndexBar
 from wavrag.demo import DATA
 from wavrag.generate import FakeGenerator
 from wavrag.kb import Progress
@@ -409,7 +409,7 @@ def test_the_progress_bar_moves_on_a_terminal_only(
 ) -> None:
     for terminal in (False, True):
         monkeypatch.setattr("sys.stderr.isatty", lambda terminal=terminal: terminal)
-        with ProgressBar(quiet=False) as bar:
+        with IndexBar(quiet=False) as bar:
             monkeypatch.setattr(bar, "INTERVAL", 0.0)
             for done in (1, 2):
                 bar(Progress(done, 4, 50 * done, 1_800.0 * done, "/a/talk.wav"))
@@ -417,7 +417,7 @@ def test_the_progress_bar_moves_on_a_terminal_only(
         assert bar.documents == 2
         assert ("2/4 files" in drawn and "1.00 h of audio" in drawn) is terminal
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    with ProgressBar(quiet=True) as bar:
+    with IndexBar(quiet=True) as bar:
         bar(Progress(1, 4, 50, 0.0, "/a/talk.wav"))
     assert capsys.readouterr().err == ""
 

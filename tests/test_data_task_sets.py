@@ -427,7 +427,7 @@ def test_the_command_makes_a_task(
     captured = capsys.readouterr()
     assert captured.err == ""
     figures = json.loads(captured.out)
-    assert (figures["queries"], figures["entries"]) == (2, 3)
+    assert (figures["queries"], figures["passages"]) == (2, 3)
     assert len(figures["left_out"]) == 1
 
 
@@ -436,7 +436,7 @@ def test_the_command_mixes(
 ) -> None:
     arguments = ["--engine", "fake", "--ratio", "0.25", "--limit", "8", "--passages", "12"]
     assert main(["tasks", "mixed", "--from", str(folder), "--out", str(out), *arguments]) == 0
-    assert capsys.readouterr().out.endswith("task: 8 queries, 12 entries\n")
+    assert capsys.readouterr().out.endswith("task: 8 queries, 12 passages\n")
     heard = [entry for entry in load_task(out).corpus.values() if entry.audio]
     assert len(heard) == 3
 

@@ -26,24 +26,25 @@ from wavrag.cli import (
 )
 from wavrag.cli.command import Command, CommandParser, UsageError, run_command
 from wavrag.cli.options import add_json_file, add_list, add_seed
-from wavrag.cli.output import Bar, check_target, note, print_json, short_path, write_figures
+from wavrag.cli.output import json_file, note, print_json, save_json, short_path
+from wavrag.cli.progress import StageBars
 
 __all__ = [
-    "Bar",
     "Command",
     "CommandParser",
+    "StageBars",
     "UsageError",
     "add_json_file",
     "add_list",
     "add_seed",
     "build_parser",
-    "check_target",
+    "json_file",
     "main",
     "note",
     "print_json",
     "run_command",
+    "save_json",
     "short_path",
-    "write_figures",
 ]
 
 

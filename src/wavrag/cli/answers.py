@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
 from wavrag.cli.options import add_generator, add_json_file, add_kb, whole_number
-from wavrag.cli.output import Bar, check_target, print_json, write_figures
+from wavrag.cli.output import json_file, print_json, save_json
+from wavrag.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
     from wavrag.rag import WavRAG
@@ -46,23 +46,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def answers(arguments: argparse.Namespace) -> int:
-    """Ask every question, and print and write how good the answers are."""
+    """Ask every question, then print or write the figures."""
     from wavrag.evaluate import answers_to_dict, evaluate_answers, format_answers, load_questions
     from wavrag.generate import load_generator
     from wavrag.rag import WavRAG
 
-    target = None if arguments.json in (None, "-") else Path(arguments.json)
-    if target is not None:
-        check_target(target)
+    target = json_file(arguments.json)
     questions = load_questions(arguments.questions, arguments.limit)
     quiet = arguments.json == "-"
     judge = load_generator(arguments.judge) if arguments.judge else None
     with (
         WavRAG.open(arguments.kb, generator=arguments.generator, create=False) as rag,
-        Bar("asking", "queries", quiet) as bar,
+        ProgressBar("asking", "questions", quiet) as bar,
     ):
         report = evaluate_answers(
-            _asking(rag, arguments.paths),
+            _ask_function(rag, arguments.paths),
             questions,
             generator=rag.generator.spec.name,
             paths=arguments.paths,
@@ -73,7 +71,7 @@ def answers(arguments: argparse.Namespace) -> int:
     if judge is not None:
         figures["judge"] = judge.spec.name
     if target is not None:
-        write_figures(target, figures)
+        save_json(target, figures)
     if quiet:
         print_json(figures)
     else:
@@ -81,8 +79,8 @@ def answers(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _asking(rag: WavRAG, paths: int) -> Callable[[str], Answer]:
-    """`rag.ask`, with so many paths of reasoning; one is the answer at once."""
+def _ask_function(rag: WavRAG, paths: int) -> Callable[[str], Answer]:
+    """`rag.ask` with a number of reasoning paths; with one path the generator answers directly."""
     if paths == 1:
         return rag.ask
     from wavrag.answer import ReasoningOptions

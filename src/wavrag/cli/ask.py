@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from wavrag.cli.options import (
     number,
     whole_number,
 )
-from wavrag.cli.output import counted, note, print_citations, print_json
+from wavrag.cli.output import format_count, note, print_citations, print_json
 from wavrag.cli.search import add_query_arguments, read_query
 from wavrag.errors import InputError
 
@@ -71,6 +72,18 @@ def _add_generation_arguments(group: argparse._ArgumentGroup) -> None:
         help="number of paths sampled at the same time (default: all)",
     )
     group.add_argument(
+        "--max-tokens",
+        type=whole_number(1),
+        metavar="N",
+        help="maximum length of the generated text (default: 256, with --paths or --think 512)",
+    )
+    group.add_argument(
+        "--seed",
+        type=int,
+        metavar="N",
+        help="random seed of the sampling, for models that accept one (default: none)",
+    )
+    group.add_argument(
         "--prices",
         type=number(0),
         nargs=2,
@@ -92,75 +105,76 @@ def _add_speech_arguments(group: argparse._ArgumentGroup) -> None:
 
 
 def ask(arguments: argparse.Namespace) -> int:
-    """Answer; 0 too when the honest answer is that nothing was found."""
+    """Print the answer; exit code 0 even if the knowledge base holds none."""
     from wavrag.rag import WavRAG
 
-    reasoning = read_reasoning(arguments)
+    reasoning = _reasoning_options(arguments)
     if arguments.speak is None and (arguments.voice or arguments.follow):
         raise UsageError("--voice and --follow apply to a spoken answer: add --speak OUT.wav")
     query = read_query(arguments)
-    talk = None if arguments.history is None else Path(arguments.history)
-    history = [] if talk is None else read_history(talk)
+    conversation = None if arguments.history is None else Path(arguments.history)
+    history = [] if conversation is None else read_history(conversation)
     with WavRAG.open(arguments.kb, generator=arguments.generator, create=False) as rag:
         if reasoning is not None and not rag.generator.spec.follows_instructions:
             raise UsageError(
-                f"the generator {rag.generator.spec.name} does not reason, and --paths and --think"
-                " need one that does: --generator local, local:FILE.gguf, openai:MODEL or"
+                f"the generator {rag.generator.spec.name} does not reason: for --paths and"
+                " --think use --generator local, local:FILE.gguf, openai:MODEL or"
                 " qwen2-audio:FOLDER"
             )
         stream = rag.stream(
             query,
-            options=read_options(arguments),
+            options=_generate_options(arguments),
             reasoning=reasoning,
             on_path=None if reasoning is None or arguments.json else _PathNotes(reasoning.paths),
             history=history,
         )
-        written = ""
+        streamed = ""
         try:
-            for piece in stream:
-                written += piece
+            for delta in stream:
+                streamed += delta
                 if not arguments.json:
-                    print(piece, end="", flush=True)
+                    print(delta, end="", flush=True)
             answer = stream.answer
         finally:
             stream.close()
-    if talk is not None:
-        add_turn(talk, answer.history_turn)
+    if conversation is not None:
+        add_turn(conversation, answer.history_turn)
     if not arguments.json:
         print("\n")
-        _print_answer(answer, written, heard=bool(arguments.audio))
-    said = _speak(answer, query, arguments)
+        _print_answer(answer, streamed, spoken=bool(arguments.audio))
+    speech = _speak(answer, query, arguments)
     if arguments.json:
         from wavrag.shapes import AnswerShape
 
-        print_json(AnswerShape.dump(answer) | ({"spoken": said} if said else {}))
-    elif said:
-        note(f"spoken by {said['engine']}: {said['path']}")
+        print_json(AnswerShape.dump(answer) | ({"spoken": speech} if speech else {}))
+    elif speech:
+        note(f"spoken by {speech['engine']}: {speech['path']}")
     return 0
 
 
-def _print_answer(answer: Answer, written: str, *, heard: bool) -> None:
-    """What there is to say of an answer whose pieces were printed."""
+def _print_answer(answer: Answer, streamed: str, *, spoken: bool) -> None:
+    """Print the final answer if it differs from the streamed text, then notes and citations."""
     from wavrag.answer import mark_unsupported
 
     text = mark_unsupported(answer.text, answer.support)
     if answer.withheld and answer.abstention is not None:
-        print(f"{text} What was written is withheld: {answer.abstention.detail}.\n")
-    elif text != written.strip():
-        # Marks were added, or dropped because they named no source; or a sentence has no support.
+        print(f"{text} The generated text is withheld: {answer.abstention.detail}.\n")
+    elif text != streamed.strip():
+        # Citation marks are checked once the text is complete: some were added, some were dropped
+        # because they named no source, or a sentence was marked as unsupported.
         print(f"With citations: {text}\n")
-    if heard and answer.question:
-        note(f"heard: {answer.question}")
+    if spoken and answer.question:
+        note(f"recognised: {answer.question}")
     if answer.search_query:
         note(f"searched for: {answer.search_query}")
     if answer.chosen is not None and len(answer.paths) > 1:
-        saved = f"; {counted(answer.saved, 'path')} saved" if answer.saved else ""
+        saved = f"; {format_count(answer.saved, 'path')} saved" if answer.saved else ""
         note(f"path {answer.chosen + 1} of {len(answer.paths)}, by {answer.chosen_by}{saved}")
     print_citations(answer.citations)
 
 
 def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[str, Any] | None:
-    """The answer into the file that --speak names; what was said by what."""
+    """Write the spoken answer to the file of --speak; None without that option."""
     if arguments.speak is None:
         return None
     from wavrag.audio import SAMPLE_RATE
@@ -170,9 +184,10 @@ def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[
     engine, _, voice = (arguments.voice or "").partition(":")
     source = None
     if arguments.follow == "source":
-        cited = [one.passage for one in answer.citations if one.passage.modality == "audio"]
-        source = load_passage_clip(cited[0], SAMPLE_RATE) if cited else None
-    spoken = write_answer(
+        passages = [citation.passage for citation in answer.citations]
+        recordings = [passage for passage in passages if passage.modality == "audio"]
+        source = load_passage_clip(recordings[0], SAMPLE_RATE) if recordings else None
+    speech = write_answer(
         answer.text,
         arguments.speak,
         engine=engine or None,
@@ -182,45 +197,42 @@ def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[
         source=source,
     )
     return {
-        "path": str(spoken.path),
-        "seconds": round(spoken.duration, 2),
-        "engine": spoken.engine,
-        "voice": spoken.voice,
+        "path": str(speech.path),
+        "seconds": round(speech.duration, 2),
+        "engine": speech.engine,
+        "voice": speech.voice,
     }
 
 
 class _PathNotes:
-    """A line for each path that ends."""
+    """Prints a note for each reasoning path that ends."""
 
     def __init__(self, paths: int) -> None:
         self._paths = paths
 
     def __call__(self, index: int, path: ReasoningPath) -> None:
-        what = path.answer if path.finished else f"failed: {path.error}"
-        line = textwrap.shorten(what, 160, placeholder=" …")
+        outcome = path.answer if path.finished else f"failed: {path.error}"
+        line = textwrap.shorten(outcome, 160, placeholder=" …")
         note(f"path {index + 1} of {self._paths}, {path.ms / 1e3:.1f} s: {line}")
 
 
-def read_options(arguments: argparse.Namespace) -> GenerateOptions:
-    """How to write, as the options say.
-
-    Raises:
-        UsageError: a number makes no sense.
-    """
+def _generate_options(arguments: argparse.Namespace) -> GenerateOptions:
     from wavrag.generate import GenerateOptions
 
     prices = arguments.prices
-    return GenerateOptions(
+    options = GenerateOptions(
         temperature=arguments.temperature or 0.0,
+        seed=arguments.seed,
         prices=(prices[0], prices[1]) if prices else None,
     )
+    return replace(options, max_tokens=arguments.max_tokens) if arguments.max_tokens else options
 
 
-def read_reasoning(arguments: argparse.Namespace) -> ReasoningOptions | None:
-    """How to reason, as the options say; None if neither --paths nor --think is among them.
+def _reasoning_options(arguments: argparse.Namespace) -> ReasoningOptions | None:
+    """The options of reasoning; None without --paths and --think.
 
     Raises:
-        UsageError: options that bear on paths stand alone, or a number makes no sense.
+        UsageError: an option for reasoning paths stands alone, or a value is out of range.
     """
     from wavrag.answer import ReasoningOptions
 
@@ -229,12 +241,14 @@ def read_reasoning(arguments: argparse.Namespace) -> ReasoningOptions | None:
             if getattr(arguments, option) is not None:
                 raise UsageError(f"--{option} applies to reasoning paths: add --paths N or --think")
         return None
-    given = {name: getattr(arguments, name) for name in ("temperature", "budget", "concurrency")}
+    names = ("temperature", "budget", "concurrency", "max_tokens")
+    values = {name: getattr(arguments, name) for name in names}
     try:
         return ReasoningOptions(
+            # --think alone is a single path that reasons before it answers.
             paths=1 if arguments.paths is None else arguments.paths,
             think=arguments.think,
-            **{name: value for name, value in given.items() if value is not None},
+            **{name: value for name, value in values.items() if value is not None},
         )
     except InputError as error:
         raise UsageError(str(error)) from error

@@ -1,4 +1,4 @@
-"""`wavrag demo`: the whole way from files to cited answers, on the packaged corpus."""
+"""`wavrag demo`: from files to cited answers on the packaged corpus."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
-from wavrag.cli.index import ProgressBar
 from wavrag.cli.options import add_json
-from wavrag.cli.output import counted, duration, note, print_citations, print_json, short_path
+from wavrag.cli.output import (
+    format_count,
+    format_duration,
+    note,
+    print_citations,
+    print_json,
+    short_path,
+)
+from wavrag.cli.progress import IndexBar
 from wavrag.errors import WavRAGError
 
 if TYPE_CHECKING:
@@ -31,10 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    """Index, ask a recorded question and a typed one, and say what to type next.
+    """Index the corpus, ask a spoken and a typed question, and print commands to try next.
 
     Raises:
-        WavRAGError: an answer has no citation, so that a broken installation does not look well.
+        WavRAGError: an answer has no citation; the installation is broken.
     """
     from wavrag.demo import DATA
     from wavrag.rag import WavRAG
@@ -44,13 +51,13 @@ def demo(arguments: argparse.Namespace) -> int:
     typed = questions["typed"]["text"]
     with WavRAG.open(arguments.kb) as rag:
         note(f"Indexing recordings and documents from {short_path(str(DATA / 'corpus'))} …")
-        with ProgressBar(quiet=arguments.json) as bar:
+        with IndexBar(quiet=arguments.json) as bar:
             report = rag.add(DATA / "corpus", on_progress=bar)
         indexed = len(report.added) + len(report.updated)
         note(
-            f"{counted(indexed, 'file')} indexed, {len(report.unchanged)} unchanged:"
-            f" {duration(report.audio_seconds)} of audio, {counted(report.passages, 'passage')},"
-            f" in {report.seconds:.1f} s"
+            f"{format_count(indexed, 'file')} indexed, {len(report.unchanged)} unchanged:"
+            f" {format_duration(report.audio_seconds)} of audio,"
+            f" {format_count(report.passages, 'passage')}, in {report.seconds:.1f} s"
         )
         for source, reason in report.skipped:
             note(f"skipped: {short_path(source)}: {reason}")
@@ -58,7 +65,7 @@ def demo(arguments: argparse.Namespace) -> int:
     for answer in (spoken_answer, typed_answer):
         if not answer.citations:
             raise WavRAGError(
-                "the demo found no answer: run `wavrag doctor` and report what it says"
+                "a demo answer has no citations: run `wavrag doctor` and report its output"
             )
     if arguments.json:
         from wavrag.shapes import AnswerShape
@@ -66,19 +73,20 @@ def demo(arguments: argparse.Namespace) -> int:
         answers = {"spoken": spoken_answer, "typed": typed_answer}
         print_json({name: AnswerShape.dump(answer) for name, answer in answers.items()})
         return 0
-    _show(f"Spoken question: {short_path(str(recording))}", spoken_answer)
-    print(f"  (heard as: {spoken_answer.question})")
-    _show(f"Typed question: {typed}", typed_answer)
-    _next_steps(arguments.kb, recording)
+    _print_answer(f"Spoken question: {short_path(str(recording))}", spoken_answer)
+    print(f"  (recognised as: {spoken_answer.question})")
+    _print_answer(f"Typed question: {typed}", typed_answer)
+    _print_next_steps(arguments.kb, recording)
     return 0
 
 
-def _show(title: str, answer: Answer) -> None:
+def _print_answer(title: str, answer: Answer) -> None:
     print(f"\n{title}\n\n{answer.text}\n")
     print_citations(answer.citations)
 
 
-def _next_steps(kb: str, recording: Path) -> None:
+def _print_next_steps(kb: str, recording: Path) -> None:
+    # In a virtual environment that is not activated, `wavrag` alone is not a command.
     wavrag = "wavrag" if shutil.which("wavrag") else short_path(sys.argv[0])
     print(f"""
 Next:

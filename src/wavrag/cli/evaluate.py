@@ -1,4 +1,4 @@
-"""`wavrag eval`, `wavrag eval compare` and `wavrag eval report`."""
+"""`wavrag eval`: measures retrieval, compares results, writes an HTML report."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavrag.cli.command import Command, UsageError
-from wavrag.cli.index import ProgressBar
 from wavrag.cli.options import add_json_file, number, whole_number
-from wavrag.cli.output import Bar, check_target, counted, note, print_json, write_figures
+from wavrag.cli.output import (
+    check_writable,
+    format_count,
+    json_file,
+    note,
+    print_json,
+    save_json,
+)
+from wavrag.cli.progress import IndexBar, ProgressBar
 
 if TYPE_CHECKING:
     from wavrag.data import Task
@@ -109,12 +116,12 @@ def add_report_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
-    """Measure each embedder on each task, and print and write the figures."""
+    """Measure each embedder on each task, then print or write the figures."""
     from wavrag.data import load_task
     from wavrag.embed import load_embedder
     from wavrag.evaluate import LEGS, check_modalities, format_report, report_to_dict
 
-    target = _target(arguments.json)
+    target = json_file(arguments.json)
     tasks = [
         load_task(
             folder,
@@ -126,23 +133,23 @@ def evaluate(arguments: argparse.Namespace) -> int:
     embedders = [load_embedder(name) for name in dict.fromkeys(arguments.embedder)]
     for task in tasks:
         for embedder in embedders:
-            check_modalities(task, embedder)  # all of them before hours go into the first
+            check_modalities(task, embedder)  # before hours go into the first pair
     quiet = arguments.json == "-"
     legs = list(dict.fromkeys(arguments.legs or LEGS))
-    measured = []
+    reports: list[dict[str, Any]] = []
     for task in tasks:
         systems = [
             system
             for embedder in embedders
             for system in _measure(task, embedder, legs, quiet=quiet)
         ]
-        measured.append(report_to_dict(task, systems, arguments.cpu_price))
+        reports.append(report_to_dict(task, systems, arguments.cpu_price))
         if target is not None:
-            write_figures(target, _document(measured))  # what is measured is kept
+            save_json(target, _document(reports))  # an interrupted run keeps the tasks done
         if not quiet:
             print(format_report(task, systems, arguments.cpu_price))
     if quiet:
-        print_json(_document(measured))
+        print_json(_document(reports))
     return 0
 
 
@@ -154,17 +161,17 @@ def _measure(task: Task, embedder: Embedder, legs: list[Any], *, quiet: bool) ->
             f"{task.name}, {embedder.spec.name}: {len(task.corpus):,} passages,"
             f" {len(task.queries):,} queries"
         )
-    with ProgressBar(quiet) as index_bar, Bar("querying", "queries", quiet) as query_bar:
+    with IndexBar(quiet) as index_bar, ProgressBar("querying", "queries", quiet) as query_bar:
         return evaluate_embedder(task, embedder, legs, on_index=index_bar, on_query=query_bar)
 
 
-def _document(measured: list[dict[str, Any]]) -> dict[str, Any]:
-    """One task as it is, several in a list."""
-    return measured[0] if len(measured) == 1 else {"tasks": measured}
+def _document(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """The report of a single task, or an object with the reports of several."""
+    return reports[0] if len(reports) == 1 else {"tasks": reports}
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Print how far two runs, or the systems of one, are apart."""
+    """Print the differences between two runs, or between the systems of one run."""
     from wavrag.evaluate import (
         compare_results,
         comparisons_to_list,
@@ -174,7 +181,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
     if len(arguments.results) > 2:
         raise UsageError(f"{len(arguments.results)} files cannot be compared: give one or two")
-    target = _target(arguments.json)
+    target = json_file(arguments.json)
     runs = [read_evaluations(path) for path in arguments.results]
     names = [Path(path).name for path in arguments.results]
     comparisons = compare_results(
@@ -186,7 +193,7 @@ def compare(arguments: argparse.Namespace) -> int:
     )
     figures = {"metric": arguments.metric, "comparisons": comparisons_to_list(comparisons)}
     if target is not None:
-        write_figures(target, figures)
+        save_json(target, figures)
     if arguments.json == "-":
         print_json(figures)
     else:
@@ -195,28 +202,19 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Write one page of any set of results."""
+    """Write an HTML page of any set of results."""
     from wavrag.evaluate import PageOptions, read_figures, render_report, write_report
 
     target = Path(arguments.out)
-    check_target(target, "--out")
+    check_writable(target, "--out")
     results = {path: read_figures(path) for path in dict.fromkeys(arguments.results)}
     options = PageOptions(worst=arguments.worst, audio_bytes=int(arguments.audio_mb * 1e6))
     page = render_report(results, options)
     write_report(target, page.html)
     for message in page.notes:
         note(message)
-    print(f"{target}: {counted(len(results), 'file')} of results, {page.size / 1e6:.1f} MB")
+    print(f"{target}: {format_count(len(results), 'file')} of results, {page.size / 1e6:.1f} MB")
     return 0
-
-
-def _target(given: str | None) -> Path | None:
-    """The file that figures are to be written to, checked."""
-    if given in (None, "-"):
-        return None
-    target = Path(str(given))
-    check_target(target)
-    return target
 
 
 COMPARE = Command(

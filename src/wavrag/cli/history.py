@@ -1,4 +1,4 @@
-"""A conversation in a file, a turn a line: `{"question": …, "answer": …}`."""
+"""Conversation files: JSON lines of history turns, `{"question": …, "answer": …}`."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ if TYPE_CHECKING:
 
 
 def read_history(path: Path) -> list[HistoryTurn]:
-    """The turns of a conversation, the oldest first; none where the file is not there yet.
+    """Read a conversation file, oldest turn first; a file that does not exist yet has no turns.
 
     Raises:
-        InputError: the file cannot be read, or a line is no turn; the message names the line.
+        InputError: the file cannot be read, or a line is malformed; the message names the line.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         if path.absolute().parent.is_dir():
             return []
-        raise InputError(f"{path}: there is no folder {path.parent}: make it first") from None
+        raise InputError(f"{path}: there is no folder {path.parent}: create it first") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}): name a file of JSON lines") from error
-    return [_turn(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]
+        raise InputError(f"{path}: cannot be read ({error}): name a JSON lines file") from error
+    return [
+        _parse_turn(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.strip()
+    ]
 
 
 def add_turn(path: Path, turn: HistoryTurn) -> None:
-    """Add a turn to a conversation.
+    """Append a turn to a conversation file.
 
     Raises:
         InputError: the file cannot be written.
@@ -43,17 +45,17 @@ def add_turn(path: Path, turn: HistoryTurn) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _turn(line: str, where: str) -> HistoryTurn:
+def _parse_turn(line: str, line_name: str) -> HistoryTurn:
     from wavrag.types import HistoryTurn
 
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where}: is not JSON ({error}): remove or correct it") from error
+        raise InputError(f"{line_name}: is not JSON ({error}): remove or correct it") from error
     if (
         not isinstance(fields, dict)
         or fields.keys() != {"question", "answer"}
         or not all(isinstance(value, str) for value in fields.values())
     ):
-        raise InputError(f"{where}: is no turn: give strings as question and answer")
+        raise InputError(f"{line_name}: is not a turn: write strings as question and answer")
     return HistoryTurn(**fields)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command, UsageError
 from wavrag.cli.options import EMBEDDER_HELP, add_json, add_kb, add_list
-from wavrag.cli.output import counted, duration, note, print_json, short_path
+from wavrag.cli.output import format_count, format_duration, note, print_json, short_path
+from wavrag.cli.progress import IndexBar
 from wavrag.errors import WavRAGError
 
 if TYPE_CHECKING:
-    from wavrag.kb import AddReport, Progress
+    from wavrag.kb import AddReport
     from wavrag.types import Scalar
 
 
@@ -41,61 +39,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def index(arguments: argparse.Namespace) -> int:
-    """Add files and folders; 1 if anything was skipped."""
+    """Add files and folders; exit code 1 if a file was skipped."""
     from wavrag.kb import KnowledgeBase, find_files
 
     metadata = dict(parse_meta(pair) for pair in arguments.meta)
-    found = find_files(arguments.paths, arguments.glob, metadata)
-    if found.skipped and not found.documents and not arguments.prune:
-        # A mistyped path makes no knowledge base.
-        for source, reason in found.skipped:
+    scan = find_files(arguments.paths, arguments.glob, metadata)
+    if scan.skipped and not scan.documents and not arguments.prune:
+        # Stop before a mistyped path creates an empty knowledge base.
+        for source, reason in scan.skipped:
             note(f"skipped: {short_path(source)}: {reason}")
         raise WavRAGError("there is nothing to index")
     with KnowledgeBase.open(arguments.kb, embedder=arguments.embedder) as kb:
-        with ProgressBar(quiet=arguments.json) as bar:
+        with IndexBar(quiet=arguments.json) as bar:
             try:
-                report = kb.add(found.documents, on_progress=bar)
+                report = kb.add(scan.documents, on_progress=bar)
             except (WavRAGError, KeyboardInterrupt):
-                note(f"stopped after {bar.documents} of {counted(len(found.documents), 'file')}")
+                note(
+                    f"stopped after {bar.documents} of {format_count(len(scan.documents), 'file')}"
+                )
                 raise
-        report.skipped[:0] = found.skipped
+        report.skipped[:0] = scan.skipped
         if arguments.prune:
             report.removed = kb.prune(arguments.paths)
-        where = short_path(str(kb.directory.absolute()))
+        folder = short_path(str(kb.directory.absolute()))
     if arguments.json:
         from wavrag.shapes import AddReportShape
 
-        print_json({"kb": where, **AddReportShape.dump(report)})
+        print_json({"kb": folder, **AddReportShape.dump(report)})
     else:
-        _summarise(report, where)
+        _print_summary(report, folder)
     return 1 if report.skipped else 0
 
 
-def _summarise(report: AddReport, where: str) -> None:
+def _print_summary(report: AddReport, folder: str) -> None:
     for source, remark in report.notes:
         note(f"note: {short_path(source)}: {remark.removeprefix(f'{source}: ')}")
     for source, reason in report.skipped:
         note(f"skipped: {short_path(source)}: {reason.removeprefix(f'{source}: ')}")
     print(
-        f"{where}: {counted(len(report.added), 'file')} added, {len(report.updated)} updated,"
+        f"{folder}: {format_count(len(report.added), 'file')} added, {len(report.updated)} updated,"
         f" {len(report.unchanged)} unchanged, {len(report.removed)} removed,"
         f" {len(report.skipped)} skipped"
     )
     print(
-        f"{counted(report.passages, 'passage')} stored, {duration(report.audio_seconds)} of audio,"
-        f" in {duration(report.seconds)}"
+        f"{format_count(report.passages, 'passage')} stored,"
+        f" {format_duration(report.audio_seconds)} of audio, in {format_duration(report.seconds)}"
     )
 
 
 def parse_meta(pair: str) -> tuple[str, Scalar]:
-    """`year=1999` as a key and a number, truth value or string.
+    """Parse `year=1999` into a key and a number, boolean or string.
 
     Raises:
-        UsageError: there is no `=` or no key.
+        UsageError: the `=` or the key is missing.
     """
     key, equals, value = pair.partition("=")
     if not equals or not key:
-        raise UsageError(f"--meta {pair!r} is not KEY=VALUE: write it like --meta speaker=Ada")
+        raise UsageError(f"--meta {pair!r} is not KEY=VALUE: an example is --meta speaker=Ada")
     if value in ("true", "false"):
         return key, value == "true"
     for kind in (int, float):
@@ -104,46 +104,6 @@ def parse_meta(pair: str) -> tuple[str, Scalar]:
         except ValueError:
             continue
     return key, value
-
-
-class ProgressBar:
-    """Files, hours of audio and passages a second, on standard error if that is a terminal."""
-
-    FORMAT = "{desc}: {n_fmt}/{total_fmt} files |{bar:20}| {elapsed}{postfix}"
-    INTERVAL = 0.1  # seconds between two drawings
-
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet or not sys.stderr.isatty()
-        self._drawn = 0.0
-        self.documents = 0  # stored, unchanged or skipped so far
-        self._bar: Any = None
-
-    def __enter__(self) -> ProgressBar:
-        if not self._quiet:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                desc="indexing", bar_format=self.FORMAT, dynamic_ncols=True, leave=False
-            )
-        return self
-
-    def __call__(self, progress: Progress) -> None:
-        """Show where the run stands."""
-        self.documents = progress.documents
-        bar, now = self._bar, time.monotonic()
-        if bar is None or now - self._drawn < self.INTERVAL:
-            return
-        self._drawn = now
-        bar.total, bar.n = progress.total, progress.documents
-        rate = progress.passages / max(bar.format_dict["elapsed"], 1e-3)
-        bar.set_postfix_str(
-            f"{progress.audio_seconds / 3_600:.2f} h of audio, {rate:.0f} passages/s,"
-            f" {Path(progress.current).name[:30]}"
-        )
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
 
 
 COMMAND = Command(

@@ -1,4 +1,4 @@
-"""`wavrag kb info|list|remove|verify|export`."""
+"""`wavrag kb`: inspects and maintains a knowledge base."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from wavrag.cli.command import Command
 from wavrag.cli.options import add_json, add_kb
-from wavrag.cli.output import counted, duration, note, print_json, short_path
+from wavrag.cli.output import format_count, format_duration, note, print_json, short_path
 from wavrag.errors import InputError, StoreError
 
 
@@ -44,15 +44,15 @@ def add_export_arguments(parser: argparse.ArgumentParser) -> None:
     add_kb(parser)
 
 
-def _open(arguments: argparse.Namespace) -> Any:
+def _open_kb(arguments: argparse.Namespace) -> Any:
     from wavrag.kb import KnowledgeBase
 
     return KnowledgeBase.open(arguments.kb, create=False)
 
 
 def info(arguments: argparse.Namespace) -> int:
-    """What the knowledge base holds."""
-    with _open(arguments) as kb:
+    """Print the embedder, the counts and the size on disk."""
+    with _open_kb(arguments) as kb:
         documents = kb.documents()
         spec = kb.embedder.spec
         directory = kb.directory
@@ -76,8 +76,8 @@ def info(arguments: argparse.Namespace) -> int:
     print(f"  embedder    {spec.name} ({spec.revision}, {spec.dim} dimensions)")
     texts = len(documents) - len(recordings)
     print(
-        f"  documents   {len(documents):,}: {counted(len(recordings), 'recording')}"
-        f" ({duration(facts['audio_seconds'])}), {counted(texts, 'text')}"
+        f"  documents   {len(documents):,}: {format_count(len(recordings), 'recording')}"
+        f" ({format_duration(facts['audio_seconds'])}), {format_count(texts, 'text')}"
     )
     print(f"  passages    {facts['passages']:,}")
     print(f"  on disk     {size / 1e6:.1f} MB")
@@ -85,8 +85,8 @@ def info(arguments: argparse.Namespace) -> int:
 
 
 def list_documents(arguments: argparse.Namespace) -> int:
-    """Every document."""
-    with _open(arguments) as kb:
+    """Print every document with its length and number of passages."""
+    with _open_kb(arguments) as kb:
         documents = kb.documents()
     if arguments.json:
         from wavrag.shapes import DocumentShape
@@ -94,35 +94,38 @@ def list_documents(arguments: argparse.Namespace) -> int:
         print_json([DocumentShape.dump(document) for document in documents])
         return 0
     for document in documents:
-        length = f"{duration(document.seconds):>9}" if document.modality == "audio" else " " * 9
-        passages = counted(document.passages, "passage")
+        length = (
+            f"{format_duration(document.seconds):>9}" if document.modality == "audio" else " " * 9
+        )
+        passages = format_count(document.passages, "passage")
         print(f"{document.modality:5}  {length}  {passages:>14}  {short_path(document.source)}")
     return 0
 
 
 def remove(arguments: argparse.Namespace) -> int:
-    """Remove documents by path, id or folder; 1 if one is not there."""
-    with _open(arguments) as kb:
+    """Remove documents by path, id or folder; exit code 1 if one is not in the knowledge base."""
+    with _open_kb(arguments) as kb:
         known = [document.id for document in kb.documents()]
         ids: list[str] = []
         for source in arguments.sources:
             path = os.path.abspath(source)
-            below = os.path.join(path, "")
-            named = [id for id in known if id in (source, path) or id.startswith(below)]
-            if not named:
+            # With a separator at its end, talks/ does not match talks-2024/a.mp3.
+            prefix = os.path.join(path, "")
+            matches = [id for id in known if id in (source, path) or id.startswith(prefix)]
+            if not matches:
                 raise InputError(f"{source} is not in the knowledge base: see `wavrag kb list`")
-            ids += named
+            ids += matches
         passages = kb.remove(list(dict.fromkeys(ids)))
     if arguments.json:
         print_json({"removed": ids, "passages": passages})
     else:
-        print(f"{counted(len(ids), 'document')} removed ({counted(passages, 'passage')})")
+        print(f"{format_count(len(ids), 'document')} removed ({format_count(passages, 'passage')})")
     return 0
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """Read everything back; 1 if there are defects."""
-    with _open(arguments) as kb:
+    """Read all data back; exit code 1 if there are defects."""
+    with _open_kb(arguments) as kb:
         defects = kb.verify()
         passages = kb.count()
     if arguments.json:
@@ -130,19 +133,19 @@ def verify(arguments: argparse.Namespace) -> int:
     else:
         for defect in defects:
             note(f"defect: {defect}")
-        print(f"{counted(passages, 'passage')} read, {counted(len(defects), 'defect')}")
+        print(f"{format_count(passages, 'passage')} read, {format_count(len(defects), 'defect')}")
     return 1 if defects else 0
 
 
 def export(arguments: argparse.Namespace) -> int:
-    """Write every passage as a line of JSON, and the vectors if asked."""
+    """Write every passage as a line of JSON, and the vectors if --vectors is given."""
     import numpy as np
 
     from wavrag.shapes import PassageShape
 
     vectors = []
     try:
-        with _open(arguments) as kb, _target(arguments.out) as file:
+        with _open_kb(arguments) as kb, _open_output(arguments.out) as file:
             dim = kb.embedder.spec.dim
             for record in kb.scan():
                 print(json.dumps(PassageShape.dump(record.passage), ensure_ascii=False), file=file)
@@ -152,15 +155,15 @@ def export(arguments: argparse.Namespace) -> int:
             with Path(arguments.vectors).open("wb") as file:
                 np.save(file, np.stack(vectors) if vectors else np.empty((0, dim), np.float32))
     except BrokenPipeError:
-        raise
+        raise  # an OSError that `run_command` handles: the reader of the pipe has enough
     except OSError as error:
         raise StoreError(f"cannot write {error.filename}: {error.strerror}") from error
     return 0
 
 
 @contextmanager
-def _target(path: str | None) -> Iterator[TextIO]:
-    """The file named, or standard output."""
+def _open_output(path: str | None) -> Iterator[TextIO]:
+    """Open the file, or use standard output for None."""
     if path is None:
         yield sys.stdout
         return

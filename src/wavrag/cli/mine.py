@@ -8,7 +8,8 @@ from pathlib import Path
 
 from wavrag.cli.command import Command
 from wavrag.cli.options import add_json, add_seed
-from wavrag.cli.output import Bar, counted, note, print_json, short_path
+from wavrag.cli.output import NoteLog, format_count, print_json, short_path
+from wavrag.cli.progress import ProgressBar
 from wavrag.config import DEFAULT_EMBEDDER
 from wavrag.errors import InputError
 
@@ -80,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def mine(arguments: argparse.Namespace) -> int:
-    """Append hard negatives to the records of a file; 1 if anything was skipped."""
+    """Add hard negatives to training records; exit code 1 if a line was skipped."""
     from wavrag.data import MineOptions, mine_negatives, read_corpus, read_records, write_records
     from wavrag.embed import load_embedder
 
@@ -94,20 +95,14 @@ def mine(arguments: argparse.Namespace) -> int:
         arguments.sampling,
         arguments.seed,
     )
-    skipped: list[str] = []
-
-    def skip(message: str) -> None:
-        skipped.append(message)
-        if not arguments.json:
-            note(f"skipped: {message}")
-
-    records = list(read_records(arguments.records, skip))
+    skipped = NoteLog("skipped", quiet=arguments.json)
+    records = list(read_records(arguments.records, skipped))
     if not records:
         raise InputError(f"{arguments.records} holds no record")
-    corpus = read_corpus(arguments.corpus, skip) if arguments.corpus else ()
+    corpus = read_corpus(arguments.corpus, skipped) if arguments.corpus else ()
     embedder = load_embedder(arguments.embedder)
-    with Bar("embedding", "entries", quiet=arguments.json) as bar:
-        mined = mine_negatives(records, embedder, corpus, options, on_note=skip, on_progress=bar)
+    with ProgressBar("embedding", "candidates", quiet=arguments.json) as bar:
+        mined = mine_negatives(records, embedder, corpus, options, on_note=skipped, on_progress=bar)
     out = Path(arguments.out)
     write_records(out, mined.records)
     if arguments.json:
@@ -119,26 +114,27 @@ def mine(arguments: argparse.Namespace) -> int:
                 "records": len(mined.records),
                 "added": mined.added,
                 "short": mined.short,
-                "positive_score": _number(mined.positive_score),
-                "negative_score": _number(mined.negative_score),
-                "skipped": skipped,
+                "positive_score": _round_score(mined.positive_score),
+                "negative_score": _round_score(mined.negative_score),
+                "skipped": skipped.messages,
             }
         )
     else:
         print(
-            f"{short_path(str(out))}: {counted(len(mined.records), 'record')},"
-            f" {counted(mined.added, 'negative')} added by {embedder.spec.name};"
-            f" {counted(mined.short, 'record')} short of {options.negatives}"
+            f"{short_path(str(out))}: {format_count(len(mined.records), 'record')},"
+            f" {format_count(mined.added, 'negative')} added by {embedder.spec.name};"
+            f" {format_count(mined.short, 'record')} short of {options.negatives}"
         )
         if mined.added:
             print(
                 f"mean score: {mined.positive_score:.3f} of positives,"
                 f" {mined.negative_score:.3f} of negatives"
             )
-    return 1 if skipped else 0
+    return 1 if skipped.messages else 0
 
 
-def _number(value: float) -> float | None:
+def _round_score(value: float) -> float | None:
+    # JSON has no NaN, the mean score of no negatives.
     return None if math.isnan(value) else round(value, 4)
 
 

@@ -45,30 +45,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def search(arguments: argparse.Namespace) -> int:
-    """Find passages; an empty result is not a failure."""
+    """Print the hits; an empty result is not a failure."""
     from wavrag.kb import KnowledgeBase
 
     query = read_query(arguments)
     with KnowledgeBase.open(arguments.kb, create=False) as kb:
-        found = kb.retrieve(query, arguments.k)
+        result = kb.retrieve(query, arguments.k)
     if arguments.json:
         from wavrag.shapes import SearchShape
 
-        print_json({"audio": arguments.audio, **SearchShape.dump(found)})
+        print_json({"audio": arguments.audio, **SearchShape.dump(result)})
         return 0
-    if arguments.audio and found.words:
-        note(f"heard: {found.words}")
-    if not found.hits:
-        note("nothing found")
-    print_hits(found.hits)
+    if arguments.audio and result.words:
+        note(f"recognised: {result.words}")
+    if not result.hits:
+        note("no hits")
+    print_hits(result.hits)
     return 0
 
 
 def read_query(arguments: argparse.Namespace) -> Query:
-    """The question that the options name: words, a recording, or both.
+    """Build the query from text, a recording, or both.
 
     Raises:
-        UsageError: there is neither.
+        UsageError: neither is given.
         AudioError: the recording cannot be read.
     """
     from wavrag import audio
@@ -77,7 +77,7 @@ def read_query(arguments: argparse.Namespace) -> Query:
     text = " ".join(arguments.text).strip() or None
     if arguments.audio is None:
         if text is None:
-            raise UsageError("there is no question: give TEXT, or --audio FILE, or both")
+            raise UsageError("there is no question: give TEXT, --audio FILE, or both")
         return Query(text=text, where=arguments.where)
     if arguments.audio == "-":
         clip = audio.load(io.BytesIO(sys.stdin.buffer.read()))

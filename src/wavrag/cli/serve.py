@@ -90,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Serve until interrupted."""
+    """Run the server until it is interrupted."""
     from wavrag.rag import WavRAG
     from wavrag.server import ServerOptions, check_host, serve
 
@@ -110,17 +110,19 @@ def serve(arguments: argparse.Namespace) -> int:
     with WavRAG.open(
         arguments.kb, embedder=arguments.embedder, generator=arguments.generator
     ) as rag:
-        serve(rag, arguments.host, arguments.port, options, on_start=lambda url: note(
-            f"serving {rag.kb.directory} at {url} (Ctrl-C ends it)"
-        ))  # fmt: skip
+
+        def on_start(url: str) -> None:
+            note(f"serving {rag.kb.directory} at {url} (press Ctrl-C to stop)")
+
+        serve(rag, arguments.host, arguments.port, options, on_start=on_start)
     return 0
 
 
 def read_tokens(path: str | None) -> list[str]:
-    """The tokens of a file, or of the environment.
+    """Read the bearer tokens from a file, or from WAVRAG_TOKEN for None.
 
     Raises:
-        InputError: the file cannot be read, or holds none.
+        InputError: the file cannot be read, or holds no token.
     """
     if path is None:
         return os.environ.get(TOKEN, "").split()
@@ -129,7 +131,7 @@ def read_tokens(path: str | None) -> list[str]:
     except (OSError, UnicodeError) as error:
         raise InputError(f"--token {path} cannot be read ({error}): name another file") from error
     if not tokens:
-        raise InputError(f"--token {path} holds no token: write one a line")
+        raise InputError(f"--token {path} holds no token: write one per line")
     return tokens
 
 

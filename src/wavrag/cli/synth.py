@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
 from wavrag.cli.options import add_json, add_list, add_seed, whole_number
-from wavrag.cli.output import Bar, counted, note, print_json, short_path
+from wavrag.cli.output import NoteLog, format_count, note, print_json, short_path
+from wavrag.cli.progress import ProgressBar
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
     from wavrag.data import Speaker, TrainingRecord
+    from wavrag.types import NoteCallback
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,55 +74,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def synth(arguments: argparse.Namespace) -> int:
-    """Speak the texts of a file of records; 1 if anything was left out."""
+    """Speak the texts of records; exit code 1 if a line was skipped or a text failed."""
     from wavrag.data import SpeakOptions, speak_records
 
-    broken: list[str] = []
-    records = list(islice(_records(arguments.records, broken), arguments.limit))
-    if not arguments.json:
-        for line in broken:
-            note(f"skipped: {line}")
+    skipped = NoteLog("skipped", quiet=arguments.json)
+    records = list(islice(_read_records(arguments.records, skipped), arguments.limit))
     if not records:
         raise InputError(f"{arguments.records} holds no record")
-    engines = _engines(arguments)
+    engines = _load_engines(arguments)
     options = SpeakOptions(
         arguments.part, tuple(arguments.voice), arguments.seed, arguments.threads
     )
     folder = Path(arguments.out)
-    with Bar("speaking", "texts", quiet=arguments.json) as bar:
-        done = speak_records(records, engines, folder, options, bar)
+    with ProgressBar("speaking", "texts", quiet=arguments.json) as bar:
+        report = speak_records(records, engines, folder, options, bar)
     if arguments.json:
         print_json(
             {
                 "out": str(folder / "records.jsonl"),
-                "records": done.records,
-                "spoken": done.spoken,
-                "reused": done.reused,
-                "failed": [{"id": name, "reason": reason} for name, reason in done.failures],
-                "skipped": broken,
+                "records": report.records,
+                "spoken": report.spoken,
+                "reused": report.reused,
+                "failed": [{"id": name, "reason": reason} for name, reason in report.failures],
+                "skipped": skipped.messages,
             }
         )
     else:
-        for name, reason in done.failures:
+        for name, reason in report.failures:
             note(f"failed: {name}: {reason}")
         print(
-            f"{short_path(str(folder / 'records.jsonl'))}: {counted(done.records, 'record')},"
-            f" {counted(done.spoken, 'clip')} spoken, {done.reused:,} reused,"
-            f" {counted(len(done.failures), 'record')} failed"
+            f"{short_path(str(folder / 'records.jsonl'))}:"
+            f" {format_count(report.records, 'record')},"
+            f" {format_count(report.spoken, 'clip')} spoken, {report.reused:,} reused,"
+            f" {format_count(len(report.failures), 'record')} failed"
         )
-    return 1 if done.failures or broken else 0
+    return 1 if report.failures or skipped.messages else 0
 
 
-def _records(path: str, broken: list[str]) -> Iterator[TrainingRecord]:
+def _read_records(path: str, on_note: NoteCallback) -> Iterator[TrainingRecord]:
     from wavrag.data import read_questions, read_records
 
     if path.lower().endswith(".txt"):
         return read_questions(path)
-    return read_records(path, broken.append)
+    return read_records(path, on_note)
 
 
-def _engines(arguments: argparse.Namespace) -> list[Speaker]:
-    """The engines that were named; those of a service are told the voices that no other has."""
+def _load_engines(arguments: argparse.Namespace) -> list[Speaker]:
+    """Load the engines of --engine."""
     from wavrag.data import Endpoint, load_speaker
 
     names = list(dict.fromkeys(arguments.engine or ["flite"]))
@@ -133,10 +133,11 @@ def _engines(arguments: argparse.Namespace) -> list[Speaker]:
     if "openai" not in names:
         return local
     endpoint = Endpoint(arguments.model, arguments.base_url) if arguments.model else None
-    taken = {voice for engine in local for voice in engine.voices}
-    own = tuple(voice for voice in arguments.voice if voice not in taken)
-    if endpoint and own:
-        endpoint = replace(endpoint, voices=own)
+    # A service cannot list its voices, so it gets those of --voice that no local engine has.
+    local_voices = {voice for engine in local for voice in engine.voices}
+    voices = tuple(voice for voice in arguments.voice if voice not in local_voices)
+    if endpoint and voices:
+        endpoint = replace(endpoint, voices=voices)
     return [*local, load_speaker("openai", endpoint=endpoint)]
 
 

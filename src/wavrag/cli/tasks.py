@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command, UsageError
 from wavrag.cli.options import add_json, add_seed, whole_number
-from wavrag.cli.output import Bar, note, print_json, short_path
+from wavrag.cli.output import NoteLog, format_count, print_json, short_path
+from wavrag.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
     from wavrag.data import Speaker
@@ -70,54 +71,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def tasks(arguments: argparse.Namespace) -> int:
-    """Make the folder of a task, and tell what was left out of it."""
+    """Write the folder of a task, and note rows that were left out."""
     mixed = arguments.name == MIXED
-    others = ("split", "direction") if mixed else ("ratio", "engine", "kokoro")
-    for option in others:
+    unused = ("split", "direction") if mixed else ("ratio", "engine", "kokoro")
+    for option in unused:
         if getattr(arguments, option) is not None:
             raise UsageError(
-                f"--{option} is {'not ' if mixed else 'only '}for {MIXED}: leave it out"
+                f"--{option} is {'not' if mixed else 'only'} for {MIXED}: leave it out"
             )
-    skipped: list[str] = []
-
-    def skip(message: str) -> None:
-        skipped.append(message)
-        if not arguments.json:
-            note(f"left out: {message}")
-
-    queries, entries = _mixed(arguments) if mixed else _published(arguments, skip)
+    left_out = NoteLog("left out", quiet=arguments.json)
+    queries, passages = _make_mixed(arguments) if mixed else _convert(arguments, left_out)
     out = Path(arguments.out)
     if arguments.json:
-        print_json({"out": str(out), "queries": queries, "entries": entries, "left_out": skipped})
+        print_json(
+            {
+                "out": str(out),
+                "queries": queries,
+                "passages": passages,
+                "left_out": left_out.messages,
+            }
+        )
     else:
         print(
             f"{short_path(str(out))}: {'1 query' if queries == 1 else f'{queries:,} queries'},"
-            f" {'1 entry' if entries == 1 else f'{entries:,} entries'}"
+            f" {format_count(passages, 'passage')}"
         )
     return 0
 
 
-def _published(arguments: argparse.Namespace, skip: NoteCallback) -> tuple[int, int]:
+def _convert(arguments: argparse.Namespace, on_note: NoteCallback) -> tuple[int, int]:
     from wavrag.data import TaskOptions, make_task
 
     options = TaskOptions(
         arguments.split, arguments.direction, arguments.limit, arguments.passages, arguments.seed
     )
-    return make_task(arguments.name, arguments.folder, arguments.out, options, on_note=skip)
+    return make_task(arguments.name, arguments.folder, arguments.out, options, on_note=on_note)
 
 
-def _mixed(arguments: argparse.Namespace) -> tuple[int, int]:
+def _make_mixed(arguments: argparse.Namespace) -> tuple[int, int]:
     from wavrag.data import MixOptions, load_task, make_mixed_task
 
     ratio = 0.5 if arguments.ratio is None else arguments.ratio
     options = MixOptions(ratio, arguments.limit, arguments.passages, arguments.seed)
-    with Bar("speaking", "texts", quiet=arguments.json) as bar:
+    with ProgressBar("speaking", "texts", quiet=arguments.json) as bar:
         return make_mixed_task(
-            load_task(arguments.folder), Path(arguments.out), _engines(arguments), options, bar
+            load_task(arguments.folder), Path(arguments.out), _load_engines(arguments), options, bar
         )
 
 
-def _engines(arguments: argparse.Namespace) -> list[Speaker]:
+def _load_engines(arguments: argparse.Namespace) -> list[Speaker]:
     from wavrag.data import load_speaker
 
     kokoro = Path(arguments.kokoro) if arguments.kokoro else None

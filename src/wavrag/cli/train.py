@@ -1,11 +1,10 @@
-"""`wavrag train`: a recipe of the package, or WavRetriever-mini stage by stage."""
+"""`wavrag train`: trains with a contrastive recipe, or WavRetriever-mini stage by stage."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from wavrag.cli.command import Command
 from wavrag.cli.options import add_json, add_list, add_seed, number, whole_number
 from wavrag.cli.output import note, print_json
+from wavrag.cli.progress import ProgressBar, StageBars
 from wavrag.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def add_mini_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def recipe(arguments: argparse.Namespace) -> int:
-    """Run a contrastive recipe, from its last checkpoint if it was cut off."""
+    """Run a contrastive recipe; an interrupted run resumes from its last checkpoint."""
     needed = ("torch", "sentence_transformers", "peft", "accelerate", "datasets")
     if any(find_spec(name) is None for name in needed):
         raise MissingExtraError(f"recipe {arguments.recipe}", "train")
@@ -98,16 +98,14 @@ def recipe(arguments: argparse.Namespace) -> int:
     options = load_recipe(arguments.recipe, arguments.set)
     from wavrag.train.contrastive import train_retriever
 
-    bar = _Bar(quiet=arguments.json)
-    say = (lambda message: None) if arguments.json else note
-    result = train_retriever(
-        options,
-        Path(arguments.out),
-        on_note=note,
-        log=lambda line: say(json.dumps(line)),
-        on_progress=lambda done, total: bar("train", done, total),
-    )
-    bar.close()
+    def log(line: object) -> None:
+        if not arguments.json:
+            note(json.dumps(line))
+
+    with ProgressBar("training", "steps", quiet=arguments.json) as bar:
+        result = train_retriever(
+            options, Path(arguments.out), on_note=note, log=log, on_progress=bar
+        )
     if arguments.push:
         from wavrag.train.contrastive import push_model
 
@@ -120,7 +118,7 @@ def recipe(arguments: argparse.Namespace) -> int:
 
 
 def mini(arguments: argparse.Namespace) -> int:
-    """Run the recipe of WavRetriever-mini as far as it is not done."""
+    """Run the stages of WavRetriever-mini that are not done yet."""
     missing = [name for name in ("torch", "onnx", "transformers") if find_spec(name) is None]
     if missing:
         raise InputError(f"training needs {' and '.join(missing)}: pip install 'wavrag[train]'")
@@ -129,7 +127,7 @@ def mini(arguments: argparse.Namespace) -> int:
     options = MiniOptions(
         data=Path(arguments.data),
         work=Path(arguments.work),
-        engines=dict(map(_engine, arguments.engine)) if arguments.engine else ENGINES,
+        engines=dict(map(_parse_engine, arguments.engine)) if arguments.engine else ENGINES,
         kokoro=Path(arguments.kokoro) if arguments.kokoro else None,
         start=Path(arguments.start) if arguments.start else None,
         tasks=tuple(map(Path, arguments.task or ())),
@@ -147,9 +145,8 @@ def mini(arguments: argparse.Namespace) -> int:
         reader=replace(options.reader, seed=arguments.seed),
         sounds=replace(options.sounds, seed=arguments.seed),
     )
-    bar = _Bar()
-    train_mini(options, lambda line: note(json.dumps(line)), bar, _evaluate)
-    bar.close()
+    with StageBars() as bars:
+        train_mini(options, lambda line: note(json.dumps(line)), bars, _evaluate)
     print(options.work / "model")
     return 0
 
@@ -161,37 +158,11 @@ def _evaluate(task: Task, embedder: Embedder) -> dict[str, dict[str, float]]:
     return {system.legs: dict(system.metrics) for system in systems}
 
 
-def _engine(given: str) -> tuple[str, int]:
-    name, _, clips = given.partition(":")
+def _parse_engine(value: str) -> tuple[str, int]:
+    name, _, clips = value.partition(":")
     if not clips.isdecimal():
-        raise InputError(f"--engine {given}: write NAME:CLIPS, such as flite:6000")
+        raise InputError(f"--engine {value}: write NAME:CLIPS, such as flite:6000")
     return name, int(clips)
-
-
-class _Bar:
-    """One progress bar a stage, on standard error if that is a terminal."""
-
-    def __init__(self, quiet: bool = False) -> None:
-        self._quiet = quiet or None  # None: quiet where standard error is no terminal
-        self._stage = ""
-        self._bar: object = None
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """Draw how far a stage is."""
-        from tqdm import tqdm
-
-        if stage != self._stage:
-            self.close()
-            self._stage = stage
-            self._bar = tqdm(total=total, desc=stage, file=sys.stderr, disable=self._quiet)
-        self._bar.total = total  # type: ignore[attr-defined]
-        self._bar.n = done  # type: ignore[attr-defined]
-        self._bar.refresh()  # type: ignore[attr-defined]
-
-    def close(self) -> None:
-        """End the bar of the present stage."""
-        if self._bar is not None:
-            self._bar.close()  # type: ignore[attr-defined]
 
 
 MINI = Command(

@@ -1,0 +1,122 @@
+"""Progress bars on standard error. They draw nothing unless that is a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wavrag.closing import Closing
+
+if TYPE_CHECKING:
+    from wavrag.kb import Progress
+
+
+class ProgressBar(Closing):
+    """A bar for a known number of steps; calling it with the steps done and the total moves it.
+
+    Args:
+        label: the activity, such as `speaking`.
+        noun: plural noun of the steps, such as `texts`.
+        quiet: True to draw nothing.
+
+    Example:
+        >>> with ProgressBar("speaking", "texts", quiet=True) as bar:
+        ...     bar(1, 2)
+        ...     bar(2, 2)
+    """
+
+    def __init__(self, label: str, noun: str, quiet: bool = False) -> None:
+        self._format = (
+            f"{label}: {{n_fmt}}/{{total_fmt}} {noun} |{{bar:20}}| {{elapsed}}<{{remaining}}"
+        )
+        self._quiet = quiet or not sys.stderr.isatty()
+        self._bar: Any = None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Draw the bar."""
+        if self._quiet:
+            return
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, bar_format=self._format, dynamic_ncols=True, leave=False)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class StageBars(Closing):
+    """A progress bar for each stage of a run.
+
+    Args:
+        quiet: True to draw nothing.
+    """
+
+    def __init__(self, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._stage = ""
+        self._bar: ProgressBar | None = None
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Draw the bar of a stage; a new stage removes the bar before it."""
+        if self._bar is None or stage != self._stage:
+            self.close()
+            self._stage, self._bar = stage, ProgressBar(stage, "done", self._quiet)
+        self._bar(done, total)
+
+    def close(self) -> None:
+        """Remove the bar of the current stage."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class IndexBar(Closing):
+    """A bar of the files indexed, with hours of audio and passages per second.
+
+    Args:
+        quiet: True to draw nothing.
+
+    Attributes:
+        documents: files stored, unchanged or skipped so far; counted even if nothing is drawn.
+    """
+
+    FORMAT = "{desc}: {n_fmt}/{total_fmt} files |{bar:20}| {elapsed}{postfix}"
+    # Text files arrive by the thousand per second; drawing each would slow indexing down.
+    INTERVAL = 0.1  # seconds between two redraws
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet or not sys.stderr.isatty()
+        self._drawn = 0.0
+        self._bar: Any = None
+        self.documents = 0
+
+    def __call__(self, progress: Progress) -> None:
+        """Draw the bar."""
+        self.documents = progress.documents
+        now = time.monotonic()
+        if self._quiet or now - self._drawn < self.INTERVAL:
+            return
+        self._drawn = now
+        if self._bar is None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                desc="indexing", bar_format=self.FORMAT, dynamic_ncols=True, leave=False
+            )
+        bar = self._bar
+        bar.total, bar.n = progress.total, progress.documents
+        rate = progress.passages / max(bar.format_dict["elapsed"], 1e-3)
+        bar.set_postfix_str(
+            f"{progress.audio_seconds / 3_600:.2f} h of audio, {rate:.0f} passages/s,"
+            f" {Path(progress.current).name[:30]}"
+        )
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
