@@ -586,8 +586,8 @@ def test_a_conversation_goes_on_in_its_file(
     ("content", "complaint"),
     [
         ("{", "line 1: is not JSON"),
-        ('\n{"question": 1, "answer": "x"}', "line 2: is no turn"),
-        ('["a"]', "line 1: is no turn"),
+        ('\n{"question": 1, "answer": "x"}', "line 2: is not a turn"),
+        ('["a"]', "line 1: is not a turn"),
     ],
 )
 def test_a_file_that_is_no_conversation(

@@ -682,8 +682,8 @@ def test_the_command_prints_json_and_nothing_else(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--limit", "0"], 2, "--limit 0"),
-        (["--threads", "-1"], 2, "--threads -1"),
+        (["--limit", "0"], 2, "--limit: 0"),
+        (["--threads", "-1"], 2, "--threads: -1"),
         (["--engine", "hal"], 1, "no speech engine 'hal'"),
         (["--engine", "kokoro"], 1, "--kokoro"),
         (["--engine", "piper"], 1, "--piper"),

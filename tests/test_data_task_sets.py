@@ -420,7 +420,7 @@ def test_the_command_makes_a_task(
     squtr(folder)
     assert main(["tasks", "squtr", "--from", str(folder), "--out", str(out), "--limit", "1"]) == 0
     captured = capsys.readouterr()
-    assert captured.out.endswith("task: 1 query, 3 entries\n")
+    assert captured.out.endswith("task: 1 query, 3 passages\n")
     assert captured.err == f"left out: {folder}/corpus.jsonl: empty entries: 1 left out\n"
     arguments = ["--split", "snr-0", "--direction", "AT2T", "--passages", "3", "--json"]
     assert main(["tasks", "squtr", "--from", str(folder), "--out", str(out), *arguments]) == 0
