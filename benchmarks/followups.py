@@ -20,7 +20,7 @@ from pathlib import Path
 import corpus
 
 from wavrag import KnowledgeBase, Query
-from wavrag.answer.history import leans, resolve
+from wavrag.answer.history import is_follow_up, resolve_follow_up
 from wavrag.kb import find_files
 from wavrag.speech import best_engine, speak
 from wavrag.types import HistoryTurn
@@ -71,7 +71,7 @@ def alone(question: str, history: list[HistoryTurn]) -> str:
 
 def with_history(question: str, history: list[HistoryTurn]) -> str:
     """As `WavRAG.ask` does it."""
-    return resolve(question, history) or question
+    return resolve_follow_up(question, history) or question
 
 
 def joined(question: str, history: list[HistoryTurn]) -> str:
@@ -103,8 +103,8 @@ def main() -> None:
         figures = {
             "conversations": len(CONVERSATIONS),
             "spoken": best_engine().name if arguments.spoken else None,
-            "follow-ups taken for such": _share([leans(follow) for _, follow, _ in asked]),
-            "others taken for follow-ups": _share([leans(other) for _, _, other in asked]),
+            "follow-ups taken for such": _share([is_follow_up(follow) for _, follow, _ in asked]),
+            "others taken for follow-ups": _share([is_follow_up(other) for _, _, other in asked]),
         }
         for name, search in SEARCHES.items():
             for kind, place, answer in (("follow-up", 1, 2), ("other", 2, 4)):

@@ -26,28 +26,21 @@ import numpy as np
 from corpus import DOCUMENTS, QUESTIONS, RECORDINGS
 
 from wavrag import Document, KnowledgeBase, Query
-from wavrag.answer import CANDIDATES
+from wavrag.answer import CANDIDATES, should_abstain
+from wavrag.answer.citation_check import CitationCheckOptions, check_citations
 from wavrag.answer.context import ContextOptions, build_context
-from wavrag.answer.grounding import (
-    AbstainOptions,
-    GroundingOptions,
-    Support,
-    check,
-    is_negated,
-    numbers_of,
-    should_abstain,
-)
+from wavrag.answer.numerals import find_numbers, is_negated
 from wavrag.generate import SourcePart
 from wavrag.search import drop_overlapping
 from wavrag.text.segmentation import sentences
-from wavrag.types import EmbedInput, Float32, Hit, Passage
+from wavrag.types import EmbedInput, Float32, Hit, Passage, Support
 
 TIMELINES = Path(__file__).parent.parent / "tools" / "demo_corpus" / "timelines.json"
 LEXICAL = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 DENSE = (None, 0.4, 0.5, 0.6, 0.7)
 COSINES = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 SIZES = (1, 2, 3, 5)
-ANYTHING = GroundingOptions(lexical=0.0, dense=-1.0, numbers=False, negation=False)
+ANYTHING = CitationCheckOptions(lexical=0.0, dense=-1.0, numbers=False, negation=False)
 _AUXILIARY = re.compile(r"\b(is|are|was|were|will|can|may|must|has|had|should)\b(?! not)")
 _WORD_UP = {"two": "three", "three": "five", "four": "six", "five": "eight", "six": "nine",
             "seven": "four", "eight": "eleven", "nine": "twelve", "ten": "fifteen",
@@ -97,7 +90,7 @@ def other_number(sentence: str) -> str | None:
     else:
         pattern = rf"\b({'|'.join(_WORD_UP)})\b"
         changed = re.sub(pattern, lambda word: _WORD_UP[word[0]], sentence, count=1)
-    return changed if numbers_of(changed) != numbers_of(sentence) else None
+    return changed if find_numbers(changed) != find_numbers(sentence) else None
 
 
 def opposite(sentence: str) -> str | None:
@@ -167,13 +160,13 @@ def judged(pairs: Sequence[Pair], embed: Texts) -> list[tuple[Pair, Support]]:
     found = []
     for pair in pairs:
         text = with_marks(pair.statement, len(pair.passages))
-        supports = check(text, sources(pair.passages), ANYTHING, embed=embed)
+        supports = check_citations(text, sources(pair.passages), ANYTHING, embed=embed)
         if len(supports) == 1:
             found.append((pair, supports[0]))
     return found
 
 
-def passes(support: Support, options: GroundingOptions) -> bool:
+def passes(support: Support, options: CitationCheckOptions) -> bool:
     """Whether measurements suffice under other options."""
     return (
         support.lexical >= options.lexical
@@ -188,9 +181,9 @@ def of_check(found: Sequence[tuple[Pair, Support]]) -> list[dict[str, Any]]:
     rows = []
     for dense in DENSE:
         for lexical in LEXICAL:
-            options = GroundingOptions(lexical=lexical, dense=-1.0 if dense is None else dense)
+            options = CitationCheckOptions(lexical=lexical, dense=-1.0 if dense is None else dense)
             rows.append(figures(found, options))
-    default = GroundingOptions()
+    default = CitationCheckOptions()
     return [
         *rows,
         figures(found, default) | {"pairs": dict(Counter(pair.kind for pair, _ in found))},
@@ -199,7 +192,7 @@ def of_check(found: Sequence[tuple[Pair, Support]]) -> list[dict[str, Any]]:
     ]
 
 
-def figures(found: Sequence[tuple[Pair, Support]], options: GroundingOptions) -> dict[str, Any]:
+def figures(found: Sequence[tuple[Pair, Support]], options: CitationCheckOptions) -> dict[str, Any]:
     """A row of the table."""
     passed = [(pair, passes(support, options)) for pair, support in found]
     right = sum(ok for pair, ok in passed if pair.supported)
@@ -223,9 +216,8 @@ def of_silence(kb: KnowledgeBase, asked: Iterable[tuple[str, str]]) -> list[dict
         others.append(rest[:CANDIDATES])
     rows = []
     for cosine in COSINES:
-        options = AbstainOptions(min_dense=cosine)
-        goes_on = share([should_abstain(hits, None, options) is None for hits in answerable])
-        silent = share([should_abstain(hits, None, options) is not None for hits in others])
+        goes_on = share([should_abstain(hits, min_dense=cosine) is None for hits in answerable])
+        silent = share([should_abstain(hits, min_dense=cosine) is not None for hits in others])
         rows.append({"min_dense": cosine, "answered": goes_on, "silent": silent})
     return rows
 

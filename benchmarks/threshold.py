@@ -19,7 +19,7 @@ from typing import Any
 
 from wavrag import Document, KnowledgeBase, Query
 from wavrag.answer import CANDIDATES
-from wavrag.answer.context import QUOTED, build_context
+from wavrag.answer.context import EXTRACTIVE_CONTEXT, build_context
 from wavrag.generate import ExtractiveGenerator, SourcePart
 from wavrag.search import drop_overlapping
 from wavrag.types import Hit
@@ -29,7 +29,7 @@ THRESHOLDS = (0.30, 0.35, 0.40, 0.42, 0.45, 0.50, 0.55)
 
 def best(question: str | None, hits: Sequence[Hit]) -> tuple[float, str]:
     """Evidence and document of the best quote; 0 if there is none."""
-    kept = build_context(drop_overlapping(hits), QUOTED).hits
+    kept = build_context(drop_overlapping(hits), EXTRACTIVE_CONTEXT).hits
     sources = [SourcePart(number, hit) for number, hit in enumerate(kept, start=1)]
     found = ExtractiveGenerator().candidates(question, sources)
     return (found[0].evidence, found[0].source.hit.passage.document_id) if found else (0.0, "")
@@ -47,7 +47,9 @@ def measure(rows: list[dict[str, str]], questions: int) -> list[dict[str, float]
     with tempfile.TemporaryDirectory() as folder, KnowledgeBase.open(folder) as kb:
         kb.add(documents)
         for row in rows[:questions]:
-            found = kb.retrieve(Query(row["question"]), CANDIDATES + QUOTED.max_passages)
+            found = kb.retrieve(
+                Query(row["question"]), CANDIDATES + EXTRACTIVE_CONTEXT.max_passages
+            )
             evidence, document = best(found.words, found.hits[:CANDIDATES])
             answerable.append((evidence, document == ids[row["paragraph"]]))
             rest = [hit for hit in found.hits if hit.passage.title != row.get("title", "")]

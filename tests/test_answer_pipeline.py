@@ -18,7 +18,6 @@ from audio_files import tone, write
 from wavrag import Clip, Document, KnowledgeBase, Query, WavRAG
 from wavrag.answer import NOTHING_FOUND, AnswerOptions, ReasoningOptions
 from wavrag.answer.context import ContextOptions
-from wavrag.answer.grounding import AbstainOptions
 from wavrag.audio import load
 from wavrag.embed import EmbedResult, FakeEmbedder
 from wavrag.embed.fake import SPEC
@@ -36,13 +35,13 @@ from wavrag.generate.base import TextPart
 from wavrag.generate.extractive import ExtractiveGenerator
 from wavrag.generate.map_reduce import MapReduceGenerator
 from wavrag.generate.prompts import chat, question_of
-from wavrag.kb import find_files
+from wavrag.kb import Retrieval, find_files
 from wavrag.kb.transcripts import FILE, TranscriptCache
 from wavrag.types import EmbedInput, HistoryTurn, Role
 
 DEMO = Path(__file__).parent.parent / "src" / "wavrag" / "demo" / "data"
 RATE = 16_000
-OPEN = AnswerOptions(abstain=AbstainOptions(min_dense=-1.0))
+OPEN = AnswerOptions(min_dense=-1.0)
 
 
 class Says(FakeGenerator):
@@ -103,7 +102,7 @@ def kb(tmp_path: Path) -> Iterator[KnowledgeBase]:
 
 def test_weak_retrieval_asks_no_generator(kb: KnowledgeBase) -> None:
     generator = Says("Made up [1].")
-    gate = AnswerOptions(abstain=AbstainOptions(min_dense=0.99))
+    gate = AnswerOptions(min_dense=0.99)
     stream = WavRAG(kb, generator, gate).stream("volcanoes of the south")
     assert list(stream) == [NOTHING_FOUND]
     answer = stream.answer
@@ -123,7 +122,7 @@ def test_what_nothing_supports_is_withheld(kb: KnowledgeBase) -> None:
     assert answer.withheld == "Ferries sink each Tuesday [1]."
     assert answer.abstention is not None
     assert answer.abstention.reason == "nothing supported"
-    assert answer.abstention.detail == "0 of 1 sentences are supported by what they cite"
+    assert answer.abstention.detail == "0 of 1 sentences are supported by their citations"
     assert answer.hits
     assert answer.support == ()
     assert answer.history_turn == HistoryTurn("when does the ferry go", "")
@@ -140,9 +139,9 @@ def test_a_sentence_without_support_is_told_apart(kb: KnowledgeBase) -> None:
 
 
 def test_what_the_embedder_was_measured_for_is_the_gate() -> None:
-    assert AnswerOptions().abstain_for("cascade").min_dense == pytest.approx(0.4)
-    assert AnswerOptions().abstain_for("st:a/b").min_dense == -1.0
-    assert OPEN.abstain_for("cascade").min_dense == -1.0
+    assert AnswerOptions().resolve_min_dense("cascade") == pytest.approx(0.4)
+    assert AnswerOptions().resolve_min_dense("st:a/b") == -1.0
+    assert OPEN.resolve_min_dense("cascade") == -1.0
 
 
 # Conversation
@@ -165,6 +164,47 @@ def test_a_follow_up_is_searched_for_with_what_it_leans_on(kb: KnowledgeBase) ->
     assert other.search_query is None
     assert other.hits[0].passage.document_id == "museum"
     assert rag.ask("and what is a ticket?").search_query is None
+
+
+def count_searches(kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> list[Query]:
+    """The queries that the knowledge base is searched for from now on."""
+    queries: list[Query] = []
+    retrieve = kb.retrieve
+
+    def counted(query: Query, k: int = 10) -> Retrieval:
+        queries.append(query)
+        return retrieve(query, k)
+
+    monkeypatch.setattr(kb, "retrieve", counted)
+    return queries
+
+
+def test_a_typed_follow_up_is_searched_once(
+    kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queries = count_searches(kb, monkeypatch)
+    history = [HistoryTurn("When does the ferry to Gull Island leave?", "At nine [1].")]
+    rag = WavRAG(kb, Reads("It is 4 euros [1]."), OPEN)
+    rag.ask("and what is a ticket?", history=history)
+    asked = "When does the ferry to Gull Island leave? and what is a ticket?"
+    assert [query.text for query in queries] == [asked]
+    rag.ask("When does the museum open its doors?", history=history)
+    assert len(queries) == 2
+
+
+def test_a_spoken_question_is_searched_again_only_for_a_follow_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = Clip(tone(440, 1, RATE), RATE)
+    with texts(tmp_path, HearsWords("and what is a ticket there")) as kb:
+        queries = count_searches(kb, monkeypatch)
+        rag = WavRAG(kb, Reads("4 euros [1]."), OPEN)
+        rag.ask(Query(clip=clip))
+        assert len(queries) == 1
+        rag.ask(
+            Query(clip=clip), history=[HistoryTurn("When does the ferry to Gull Island leave?", "")]
+        )
+    assert [query.modality for query in queries] == ["audio", "audio", "text"]
 
 
 def test_a_follow_up_is_quoted_by_its_own_words(kb: KnowledgeBase) -> None:
@@ -220,7 +260,7 @@ def test_words_are_recognised_when_they_are_to_be_read_and_kept(
 
         monkeypatch.setattr("wavrag.embed.moonshine.Moonshine.transcribe", refuse)
         assert WavRAG(kb, generator, OPEN).ask("spare key").hits == answer.hits
-        kept_out = replace(OPEN, recognise=False)
+        kept_out = replace(OPEN, transcribe=False)
         assert WavRAG(kb, generator, kept_out).ask("spare key").hits[0].passage.text is None
 
 
@@ -292,7 +332,7 @@ def test_a_text_generator_decodes_no_recording(
         generator = Reads("I don't know.")
         # The words of the cascade can be quoted; those of the fake would have to be recognised.
         wide = ContextOptions(max_gap=2.0, max_gap_agreed=2.0, min_score=0.0)
-        options = replace(OPEN, context=wide, recognise=embedder == "cascade")
+        options = replace(OPEN, context=wide, transcribe=embedder == "cascade")
         with caplog.at_level(logging.WARNING):
             WavRAG(kb, generator, options).ask("where is the spare key that hums")
     assert 'recording "spare-key", 0:00.1-0:02.7, speech, 2.6 s, of usual' in generator.prompt
@@ -379,7 +419,7 @@ def test_a_question_too_long_to_be_heard_is_read(tmp_path: Path, recording: Path
         assert generator.sounds == []
         assert "spare key" in (answer.question or "").lower()
         with pytest.raises(GenerationError, match="without words") as caught:
-            WavRAG(kb, generator, replace(OPEN, recognise=False)).ask(long)
+            WavRAG(kb, generator, replace(OPEN, transcribe=False)).ask(long)
         assert caught.value.hits
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from scripted_server import Refuses, Says, Scripted, serving
 from wavrag import Document, KnowledgeBase, WavRAG
-from wavrag.answer.reasoning import ReasoningOptions, choosing, reason, thinking
+from wavrag.answer.reasoning import ReasoningOptions, choice_messages, reason, reasoning_messages
 from wavrag.answer.votes import normalise
 from wavrag.cli import main
 from wavrag.errors import GenerationError, InputError
@@ -280,7 +280,7 @@ def test_closing_the_stream_frees_all_requests(
         for _ in range(5):
             assert server.gone.acquire(timeout=30)
         assert sorted(server.left, key=str) == [0, 1, 2, 3, 4]
-        with pytest.raises(GenerationError, match="closed before its answer"):
+        with pytest.raises(GenerationError, match="closed before the answer"):
             _ = stream.answer
     assert threading.active_count() == threads
 
@@ -406,18 +406,19 @@ def test_tokens_of_an_answer_without_paths(kb: KnowledgeBase) -> None:
 
 
 def test_prompts_hold_the_sources_the_question_and_the_marker() -> None:
-    how = ReasoningOptions(marker="So:", thought="Think hard.")
-    prompt = render(thinking(supported(), how)[-1].parts)
+    prompt = render(reasoning_messages(supported())[-1].parts)
     assert (
-        prompt.index("[1] document") < prompt.index("begins with So: and") < prompt.index("Quest")
+        prompt.index("[1] document")
+        < prompt.index("begins with Answer: and")
+        < prompt.index("Quest")
     )
-    assert prompt.endswith("Think hard.")
+    assert prompt.endswith("Let's think step by step.")
     assert "Answer in one short sentence, only" not in prompt
-    shown = render(choosing(supported(), ["one", "two"])[-1].parts)
+    shown = render(choice_messages(supported(), ["one", "two"])[-1].parts)
     assert shown.startswith("Question: When does the ferry")
     assert shown.index("Response 1: one") < shown.index("Response 2: two") < shown.index("Above")
     bare = [Message("user", (QuestionPart("Why?"),))]
-    assert "begins with So: and" in render(thinking(bare, how)[-1].parts)
+    assert "begins with Answer: and" in render(reasoning_messages(bare)[-1].parts)
 
 
 def test_what_stops_before_the_start_samples_nothing() -> None:
@@ -446,7 +447,6 @@ def test_a_generator_that_quotes_cannot_reason(kb: KnowledgeBase) -> None:
         {"max_tokens": 0},
         {"budget": 0.0},
         {"concurrency": 0},
-        {"marker": " "},
     ],
 )
 def test_options_that_make_no_sense(wrong: dict[str, Any]) -> None:

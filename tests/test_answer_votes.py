@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavrag.answer.votes import decided, majority, normalise, parse_answer, parse_choice
+from wavrag.answer.votes import is_decided, majority, normalise, parse_answer, parse_choice
 
 NINE = "The ferry leaves at nine [1]."
 
@@ -44,18 +44,13 @@ def test_a_path_without_words_has_no_answer() -> None:
     assert parse_answer(" \n\n ** ") == ""
 
 
-def test_another_marker() -> None:
-    assert parse_answer("Answer: eight\n__so   i SAY__ :  nine", "So I say:") == "nine"
-    assert parse_answer("It is here. => nine", "=>") == "nine"
-
-
 def test_the_marker_is_a_word_of_its_own() -> None:
     assert parse_answer("Nine. Myanswer: is a word") == "Myanswer: is a word"
 
 
-@given(st.text(), st.text(alphabet="abc: *[]1\n.", max_size=12))
-def test_any_text_has_an_answer_made_of_its_words(text: str, marker: str) -> None:
-    answer = parse_answer(text, marker)
+@given(st.text() | st.text(alphabet="answer: *[]1\n.", max_size=40))
+def test_any_text_has_an_answer_made_of_its_words(text: str) -> None:
+    answer = parse_answer(text)
     assert "\n" not in answer
     assert answer == answer.strip()
     without_space = "".join(text.split())
@@ -197,13 +192,13 @@ def test_decided_is_what_trying_every_outcome_says(answers: list[str], to_come: 
         tops.add(tuple(sorted(ties)))
     unchanging = len(tops) == 1 and len(next(iter(tops))) == 1
     expected = True if to_come == 0 else unchanging and bool(answers)
-    assert decided(answers, len(answers) + to_come) is expected
+    assert is_decided(answers, len(answers) + to_come) is expected
 
 
 def test_more_than_half_decides() -> None:
-    assert decided(["a", "a", "a"], 5)
-    assert not decided(["a", "a"], 4)
-    assert decided(["a", "a"], 3)
-    assert not decided(["a", "a", "b"], 5)
-    assert not decided([], 5)
-    assert decided([], 0)
+    assert is_decided(["a", "a", "a"], 5)
+    assert not is_decided(["a", "a"], 4)
+    assert is_decided(["a", "a"], 3)
+    assert not is_decided(["a", "a", "b"], 5)
+    assert not is_decided([], 5)
+    assert is_decided([], 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from wavrag import Document, KnowledgeBase, WavRAG
-from wavrag.answer.grounding import check
+from wavrag.answer.citation_check import check_citations
 from wavrag.cli import main
 from wavrag.errors import InputError
 from wavrag.evaluate.answers import (
@@ -58,7 +58,9 @@ def test_containing_is_in_whole_words() -> None:
 
 
 def support(text: str, *passages: Passage) -> tuple[Support, ...]:
-    return check(text, [SourcePart(n, Hit(p, n, 0.0, {})) for n, p in enumerate(passages, 1)])
+    return check_citations(
+        text, [SourcePart(n, Hit(p, n, 0.0, {})) for n, p in enumerate(passages, 1)]
+    )
 
 
 def test_an_answered_question_by_hand() -> None:

@@ -240,7 +240,6 @@ class Support:
         cited: numbers of the passages that it was compared with.
         lexical: share of its content words that they have, from 0 to 1.
         dense: best cosine with one of their sentences; None without an embedder.
-        entailment: best probability that one of them entails it; None without a judge.
         same_numbers: whether every number of it stands in them.
         same_negation: whether it is negated just as the sentence that says most of it.
         checkable: whether there are words to compare it with; not so where it cites only
@@ -254,7 +253,6 @@ class Support:
     cited: tuple[int, ...]
     lexical: float
     dense: float | None
-    entailment: float | None
     same_numbers: bool
     same_negation: bool
     checkable: bool

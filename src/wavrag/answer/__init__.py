@@ -1,41 +1,42 @@
-"""From hits to a checked answer: context, history, reasoning, grounding, abstention, streaming."""
+"""From hits to a checked answer.
 
-from wavrag.answer.context import QUOTED, ContextOptions, build_context
-from wavrag.answer.grounding import (
-    MIN_DENSE,
-    AbstainOptions,
-    GroundingOptions,
-    check,
-    mark_unsupported,
-    should_abstain,
+`pipeline` lists the stages; `context` selects the hits, `history` resolves follow-ups, `sources`
+loads audio, `reasoning` samples and chooses, `citation_check` compares an answer with the passages
+that it cites, and `abstention` decides when to say nothing.
+"""
+
+from wavrag.answer.abstention import MIN_DENSE, NO_THRESHOLD, should_abstain
+from wavrag.answer.citation_check import (
+    CitationCheckOptions,
+    check_citations,
+    flag_unsupported_sentences,
 )
-from wavrag.answer.history import HistoryOptions
+from wavrag.answer.context import EXTRACTIVE_CONTEXT, ContextOptions, build_context
 from wavrag.answer.options import AnswerOptions
 from wavrag.answer.pipeline import CANDIDATES, NOTHING_FOUND, AnswerPipeline, AnswerRequest
 from wavrag.answer.reasoning import ReasoningOptions, reason
-from wavrag.answer.sampling import PathSink
+from wavrag.answer.sampling import PathCallback
 from wavrag.answer.stream import AnswerStream, RetrievalResult
 from wavrag.answer.votes import normalise as normalise_answer
 
 __all__ = [
     "CANDIDATES",
+    "EXTRACTIVE_CONTEXT",
     "MIN_DENSE",
     "NOTHING_FOUND",
-    "QUOTED",
-    "AbstainOptions",
+    "NO_THRESHOLD",
     "AnswerOptions",
     "AnswerPipeline",
     "AnswerRequest",
     "AnswerStream",
+    "CitationCheckOptions",
     "ContextOptions",
-    "GroundingOptions",
-    "HistoryOptions",
-    "PathSink",
+    "PathCallback",
     "ReasoningOptions",
     "RetrievalResult",
     "build_context",
-    "check",
-    "mark_unsupported",
+    "check_citations",
+    "flag_unsupported_sentences",
     "normalise_answer",
     "reason",
     "should_abstain",

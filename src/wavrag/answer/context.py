@@ -1,79 +1,74 @@
-"""What a generator is given to read: few passages, none twice, and each with its name.
+"""Selection of the context: a few hits, without duplicates, with neighbours joined.
 
-Pure functions on hits. Hits whose spans lie within a better one's are left out before, by
-`wavrag.search.drop_overlapping`.
+Pure functions on hits. `wavrag.search.drop_overlapping` has removed hits inside the span of a
+better hit before.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
-from wavrag.answer.grounding import is_negated, numbers_of
-from wavrag.audio import mean_level
+from wavrag.answer.numerals import find_numbers, is_negated
 from wavrag.errors import InputError
 from wavrag.text import sentences
 from wavrag.types import Hit, Passage
 
-CountTokens: TypeAlias = Callable[[str], int]
-SHINGLE = 3  # words
+SHINGLE_WORDS = 3
+# Jaccard similarity of word triples. Copies of a page with another date or headline stay above,
+# different pages on one topic below.
+DUPLICATE_SIMILARITY = 0.8
+# A joined source is about two passages of text or two windows of a recording: more would crowd out
+# other documents from the budget.
+MAX_JOINED_CHARS = 1_400
+MAX_JOINED_SECONDS = 48.0
+MAX_JOINED_GAP_SECONDS = 2.0  # a longer pause between two windows usually ends a topic
 
 
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
-    """What is taken from the hits, and how much of it.
+    """Limits of the context. `benchmarks/grounding.py` measures the defaults.
 
     Attributes:
-        max_passages: most sources, after joining.
-        max_chars: most characters of all sources together, without their labels.
-        max_tokens: the same in tokens, of the counter that is passed in; None for no such limit.
-        max_gap: how far the cosine of a hit that one leg found may lie below the best one's.
-        max_gap_agreed: the same for a hit that both legs found.
-        min_score: least fused score, as a share of the best one's.
-        duplicate: Jaccard similarity of word triples from which two passages are the same.
-        join: whether neighbours of one document become one source.
-        join_chars: longest source that is joined, in characters.
-        join_seconds: longest source that is joined, in seconds.
-        join_gap_seconds: longest silence between two windows that are joined.
+        max_passages: maximum number of sources after joining.
+        max_chars: maximum number of characters of all sources, without their labels.
+        max_gap: maximum cosine difference to the best hit, for hits of one leg.
+        max_gap_agreed: maximum cosine difference to the best hit, for hits of both legs.
+        min_score: minimum fused score, as a share of the best score.
+        join: join neighbouring passages of a document to one source.
     """
 
     max_passages: int = 3
     max_chars: int = 2_400
-    max_tokens: int | None = None
     max_gap: float = 0.075
     max_gap_agreed: float = 0.15
     min_score: float = 0.4
-    duplicate: float = 0.8
     join: bool = True
-    join_chars: int = 1_400
-    join_seconds: float = 48.0
-    join_gap_seconds: float = 2.0
 
     def __post_init__(self) -> None:
-        tokens = 1 if self.max_tokens is None else self.max_tokens
-        if min(self.max_passages, self.max_chars, tokens) < 1:
+        if min(self.max_passages, self.max_chars) < 1:
             raise InputError(f"{self}: give every budget at least 1")
 
 
-QUOTED = ContextOptions(
+# A generator that quotes ranks sentences itself, and weights a word by the number of sentences
+# that contain it: it needs weak hits for comparison, and passages as they are indexed.
+EXTRACTIVE_CONTEXT = ContextOptions(
     max_passages=5, max_chars=8_000, max_gap=2.0, max_gap_agreed=2.0, min_score=0.0, join=False
 )
-"""For a generator that ranks sentences itself, and weighs a word by how many of them have it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What was taken.
+class ContextSelection:
+    """The selected hits, and counts of the others.
 
     Attributes:
-        hits: best first, ranked anew from 1; a joined one has the scores of its best part.
-        merged: hits that said the same as a better one.
-        joined: hits that became part of another's source.
-        weak: hits left out because they lie too far behind the best.
-        over_budget: hits left out because they did not fit.
-        shortened: whether the best hit alone was longer than the budget, and was cut to it.
+        hits: best first, with ranks from 1; a joined hit has the scores of its best passage.
+        merged: duplicates of a better hit.
+        joined: hits joined to another source.
+        weak: hits too far behind the best.
+        over_budget: hits beyond the limits.
+        shortened: True if the best hit alone exceeded the limits and was truncated.
     """
 
     hits: tuple[Hit, ...]
@@ -84,185 +79,163 @@ class Context:
     shortened: bool = False
 
 
-def build_context(
-    hits: Sequence[Hit],
-    options: ContextOptions | None = None,
-    count_tokens: CountTokens | None = None,
-) -> Context:
-    """Choose, merge and join hits within the budget.
+def build_context(hits: Sequence[Hit], options: ContextOptions | None = None) -> ContextSelection:
+    """Select the context from hits: drop weak hits and duplicates, join neighbours.
 
     Args:
         hits: in any order; the best has the highest score, ties by passage id.
-        options: how much, and of what.
-        count_tokens: of a text; needed where `options.max_tokens` is set.
-
-    Raises:
-        InputError: there is a budget of tokens and nothing that counts them.
+        options: limits.
     """
     options = options or ContextOptions()
-    if options.max_tokens is not None and count_tokens is None:
-        raise InputError("max_tokens needs count_tokens: pass the generator's tokenizer")
-    ranked = sorted(hits, key=lambda hit: (-hit.score, hit.passage.id))
-    if not ranked:
-        return Context(())
-    strong = within_reach(ranked, options)
-    distinct = drop_duplicates(strong, options.duplicate)
-    best = _cut_to_fit(distinct[0], options, count_tokens)
+    ranking = sorted(hits, key=lambda hit: (-hit.score, hit.passage.id))
+    if not ranking:
+        return ContextSelection(())
+    strong = select_strong(ranking, options)
+    distinct = drop_duplicates(strong)
+    best = _truncate_to_fit(distinct[0], options)
     shortened = best is not distinct[0]
-    taken = [_Source(best, best.passage.ordinal)]
-    joined = over = 0
+    sources = [_Source(best, best.passage.ordinal)]
+    joined = over_budget = 0
     for hit in distinct[1:]:
-        new = _Source(hit, hit.passage.ordinal)
-        bigger = _absorb(taken, new, options) if options.join and not shortened else None
-        if bigger is not None and _fits(bigger, options, count_tokens):
-            joined += 1 + len(taken) - len(bigger)
-            taken = bigger
-        elif _fits([*taken, new], options, count_tokens):
-            taken.append(new)
+        candidate = _Source(hit, hit.passage.ordinal)
+        extended = _join_neighbours(sources, candidate) if options.join and not shortened else None
+        if extended is not None and _fits(extended, options):
+            joined += 1 + len(sources) - len(extended)
+            sources = extended
+        elif _fits([*sources, candidate], options):
+            sources.append(candidate)
         else:
-            over += 1
-    return Context(
-        hits=tuple(replace(one.hit, rank=rank) for rank, one in enumerate(taken, start=1)),
+            over_budget += 1
+    return ContextSelection(
+        hits=tuple(replace(source.hit, rank=rank) for rank, source in enumerate(sources, start=1)),
         merged=len(strong) - len(distinct),
         joined=joined,
-        weak=len(ranked) - len(strong),
-        over_budget=over,
+        weak=len(ranking) - len(strong),
+        over_budget=over_budget,
         shortened=shortened,
     )
 
 
-def within_reach(hits: Sequence[Hit], options: ContextOptions) -> list[Hit]:
-    """The hits that do not lie too far behind the best: adaptive top-k.
+def select_strong(hits: Sequence[Hit], options: ContextOptions) -> list[Hit]:
+    """Drop hits too far behind the best (adaptive top-k).
 
-    A hit stays if its fused score is a fair share of the best one's, and its cosine lies little
-    below the best cosine; a hit that both legs found may lie further below. One that the lexical
-    leg alone found has no cosine, and its fused score decides.
+    A hit needs a fair share of the best fused score and a cosine close to the best cosine. Hits of
+    both legs may be further away. Hits of the lexical leg alone have no cosine; their fused score
+    decides.
 
     Args:
         hits: best first; the first always stays.
-        options: what is far.
+        options: limits.
     """
     best = hits[0]
-    top = max((hit.legs["dense"] for hit in hits if "dense" in hit.legs), default=0.0)
+    top_cosine = max((hit.legs["dense"] for hit in hits if "dense" in hit.legs), default=0.0)
 
-    def near(hit: Hit) -> bool:
+    def is_near(hit: Hit) -> bool:
         if hit.score < options.min_score * best.score:
             return False
         if "dense" not in hit.legs:
             return True
-        allowed = options.max_gap_agreed if len(hit.legs) > 1 else options.max_gap
-        return top - hit.legs["dense"] <= allowed
+        max_gap = options.max_gap_agreed if len(hit.legs) > 1 else options.max_gap
+        return top_cosine - hit.legs["dense"] <= max_gap
 
-    return [best, *(hit for hit in hits[1:] if near(hit))]
+    return [best, *(hit for hit in hits[1:] if is_near(hit))]
 
 
-def drop_duplicates(hits: Sequence[Hit], threshold: float) -> list[Hit]:
-    """Leave out hits with the words of a better one.
+def drop_duplicates(hits: Sequence[Hit], threshold: float = DUPLICATE_SIMILARITY) -> list[Hit]:
+    """Drop hits with the text of a better hit.
 
-    Passages with different numbers, or of which one is negated, are never the same.
+    Passages with different numbers or negations are never duplicates: "opens at nine" and "opens
+    at ten" differ in one word of many.
 
     Args:
         hits: best first.
-        threshold: Jaccard similarity of their word triples (Broder 1997, "On the resemblance and
-            containment of documents"), from which two are the same.
+        threshold: minimum Jaccard similarity of the word triples of duplicates (Broder 1997, "On
+            the resemblance and containment of documents").
     """
-    kept: list[Hit] = []
+    distinct: list[Hit] = []
     for hit in hits:
-        if not any(_same(hit.passage.text, better.passage.text, threshold) for better in kept):
-            kept.append(hit)
-    return kept
+        texts = (better.passage.text for better in distinct)
+        if not any(_is_duplicate(hit.passage.text, text, threshold) for text in texts):
+            distinct.append(hit)
+    return distinct
 
 
-def resemblance(one: str, other: str) -> float:
-    """Jaccard similarity of the sets of word triples of two texts, from 0 to 1."""
-    first, second = _shingles(one), _shingles(other)
-    return len(first & second) / max(len(first | second), 1)
+def resemblance(text_a: str, text_b: str) -> float:
+    """Jaccard similarity of the word triples of two texts, from 0 to 1."""
+    shingles_a, shingles_b = _shingles(text_a), _shingles(text_b)
+    return len(shingles_a & shingles_b) / max(len(shingles_a | shingles_b), 1)
 
 
 def join(first: Passage, second: Passage) -> Passage:
-    """Two neighbours as one passage; what both have stands in it once.
+    """Join two neighbouring passages; text that overlaps occurs once.
 
     Args:
-        first: the earlier of the two, whose id the whole keeps.
-        second: the next of the same document.
+        first: the earlier passage, whose id the result has.
+        second: the next passage of the same document.
     """
     before, after = first.text or "", second.text or ""
-    shared = 0
+    overlap = 0
     if first.char_end is not None and second.char_start is not None:
-        shared = max(0, first.char_end - second.char_start)
+        overlap = max(0, first.char_end - second.char_start)
     elif first.end is not None and second.start is not None and second.start < first.end:
-        shared = _shared_words(before, after)
-    if shared and before.endswith(after[:shared]):
-        text = before + after[shared:]
+        # Windows of a recording overlap in time: the same words were recognised twice.
+        overlap = _word_overlap(before, after)
+    if overlap and before.endswith(after[:overlap]):
+        text = before + after[overlap:]
     else:
         text = " ".join(filter(None, (before, after)))
-    return replace(
-        first,
-        text=text or None,
-        end=second.end,
-        char_end=second.char_end,
-        speech=first.speech or second.speech,
-        level=_joined_level(first, second),
-    )
-
-
-def _joined_level(first: Passage, second: Passage) -> float | None:
-    """Level of two neighbouring passages together; None if either was not measured."""
-    if first.level is None or second.level is None:
-        return None
-    seconds = [(one.end or 0.0) - (one.start or 0.0) for one in (first, second)]
-    return mean_level(first.level, seconds[0], second.level, seconds[1])
+    return replace(first, text=text or None, end=second.end, char_end=second.char_end)
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A hit, of which a joined one reaches from the ordinal of its passage to `last`."""
+    """A hit; a joined one spans the ordinals from its passage's to `last`."""
 
     hit: Hit
     last: int
 
 
-def _absorb(
-    taken: Sequence[_Source], new: _Source, options: ContextOptions
-) -> list[_Source] | None:
-    """The sources with the new one joined to its neighbours; None if it may join none.
+def _join_neighbours(sources: Sequence[_Source], candidate: _Source) -> list[_Source] | None:
+    """Join a source to its neighbours; None if it has none.
 
-    A passage between two sources joins both, in the place of the better one.
+    A passage between two sources joins all three, at the position of the better one.
     """
-    whole, others, place = new, [], None
-    for source in taken:
-        better, other = (source, whole) if place is None else (whole, source)
-        bigger = _joined(better, other, options)
-        if bigger is None:
-            others.append(source)
+    merged, separate, position = candidate, [], None
+    for source in sources:
+        better, other = (source, merged) if position is None else (merged, source)
+        union = _join_pair(better, other)
+        if union is None:
+            separate.append(source)
             continue
-        whole = bigger
-        place = len(others) if place is None else place
-    return None if place is None else [*others[:place], whole, *others[place:]]
+        merged = union
+        position = len(separate) if position is None else position
+    if position is None:
+        return None
+    return [*separate[:position], merged, *separate[position:]]
 
 
-def _joined(better: _Source, other: _Source, options: ContextOptions) -> _Source | None:
-    """Two sources as one with the scores of the better; None if they are no neighbours."""
-    first, second = sorted((better, other), key=lambda one: one.hit.passage.ordinal)
-    one, next_one = first.hit.passage, second.hit.passage
-    if first.last + 1 != next_one.ordinal or any(
-        getattr(one, name) != getattr(next_one, name)
-        for name in ("document_id", "section", "modality")
+def _join_pair(better: _Source, other: _Source) -> _Source | None:
+    """Join two sources, with the scores of the better; None if they are not neighbours."""
+    first, second = sorted((better, other), key=lambda source: source.hit.passage.ordinal)
+    before, after = first.hit.passage, second.hit.passage
+    if first.last + 1 != after.ordinal or (
+        (before.document_id, before.section, before.modality)
+        != (after.document_id, after.section, after.modality)
     ):
         return None
-    whole = join(one, next_one)
-    if len(whole.text or "") > options.join_chars:
+    union = join(before, after)
+    if len(union.text or "") > MAX_JOINED_CHARS:
         return None
-    if one.end is not None and next_one.start is not None:
-        if next_one.start - one.end > options.join_gap_seconds:
+    if before.end is not None and after.start is not None:
+        if after.start - before.end > MAX_JOINED_GAP_SECONDS:
             return None
-        if (whole.end or 0.0) - (whole.start or 0.0) > options.join_seconds:
+        if (union.end or 0.0) - (union.start or 0.0) > MAX_JOINED_SECONDS:
             return None
-    return _Source(replace(better.hit, passage=whole), second.last)
+    return _Source(replace(better.hit, passage=union), second.last)
 
 
-def _shared_words(before: str, after: str) -> int:
-    """Characters at the head of one text that the other ends with, in whole words."""
+def _word_overlap(before: str, after: str) -> int:
+    """Length in characters of the longest head of `after`, in whole words, that ends `before`."""
     words = after.split(" ")
     for count in range(len(words), 0, -1):
         head = " ".join(words[:count])
@@ -271,45 +244,41 @@ def _shared_words(before: str, after: str) -> int:
     return 0
 
 
-def _fits(sources: Sequence[_Source], options: ContextOptions, count: CountTokens | None) -> bool:
-    texts = [one.hit.passage.text or "" for one in sources]
-    if len(texts) > options.max_passages or sum(map(len, texts)) > options.max_chars:
-        return False
-    return (
-        options.max_tokens is None or count is None or sum(map(count, texts)) <= options.max_tokens
-    )
+def _fits(sources: Sequence[_Source], options: ContextOptions) -> bool:
+    chars = sum(len(source.hit.passage.text or "") for source in sources)
+    return len(sources) <= options.max_passages and chars <= options.max_chars
 
 
-def _cut_to_fit(hit: Hit, options: ContextOptions, count: CountTokens | None) -> Hit:
-    """The hit itself, or with the head of its words that fits: whole sentences, or else words."""
+def _truncate_to_fit(hit: Hit, options: ContextOptions) -> Hit:
+    """Truncate a hit after a sentence, or else after a word, if it exceeds the limits."""
     passage = hit.passage
     text = passage.text or ""
-    for end in _ends(text):
-        head = replace(
-            passage,
-            text=text[:end] or None,
-            char_end=None if passage.char_start is None else passage.char_start + end,
-        )
-        if _fits([_Source(replace(hit, passage=head), 0)], options, count):
+    for end in _truncation_points(text):
+        if end <= options.max_chars:
+            head = replace(
+                passage,
+                text=text[:end] or None,
+                char_end=None if passage.char_start is None else passage.char_start + end,
+            )
             return hit if end == len(text) else replace(hit, passage=head)
     return replace(hit, passage=replace(passage, text=None))
 
 
-def _ends(text: str) -> Iterator[int]:
-    """Where a text may end: as it does, after a sentence, after a word, anywhere."""
+def _truncation_points(text: str) -> Iterator[int]:
+    """Offsets to truncate a text at: its end, ends of sentences, of words, then any character."""
     yield len(text)
     yield from (end for _, end in reversed(sentences(text)))
     yield from (match.end() for match in reversed(list(re.finditer(r"\S+", text))))
     yield from range(len(text) - 1, -1, -1)
 
 
-def _same(one: str | None, other: str | None, threshold: float) -> bool:
-    if not one or not other or resemblance(one, other) < threshold:
+def _is_duplicate(text_a: str | None, text_b: str | None, threshold: float) -> bool:
+    if not text_a or not text_b or resemblance(text_a, text_b) < threshold:
         return False
-    return numbers_of(one) == numbers_of(other) and is_negated(one) == is_negated(other)
+    return find_numbers(text_a) == find_numbers(text_b) and is_negated(text_a) == is_negated(text_b)
 
 
 def _shingles(text: str) -> set[tuple[str, ...]]:
     words = re.findall(r"\w+", text.casefold())
-    count = max(len(words) - SHINGLE + 1, min(len(words), 1))
-    return {tuple(words[at : at + SHINGLE]) for at in range(count)}
+    count = max(len(words) - SHINGLE_WORDS + 1, min(len(words), 1))
+    return {tuple(words[start : start + SHINGLE_WORDS]) for start in range(count)}

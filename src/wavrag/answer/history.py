@@ -1,120 +1,115 @@
-"""Follow-ups: what an earlier turn must lend a question so that it can be searched for.
+"""Follow-up questions: recognise them, and complete them from the history before the search.
 
-Pure functions on words; English. What a model writes from is the question itself after the earlier
-turns, which `answer_messages` puts before it.
+Pure functions on English text. Only the search uses the completed question; the generator gets the
+question as asked, after the earlier turns (`answer_messages`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from wavrag.errors import InputError
 from wavrag.text import FUNCTION_WORDS
 from wavrag.types import HistoryTurn
 
-# What points at something said before: "it", "there", "that one".
-_POINTS = re.compile(
+# Words that refer to something mentioned before: "it", "there", "that one".
+_REFERENCE = re.compile(
     r"\b(?:it|its|itself|he|him|his|she|her|hers|they|them|their|theirs|this|that|these|those|there"
     r"|then|one|ones|same|another|else|instead|afterwards|both|either|neither|former|latter)\b"
 )
-# "that" and "there" point nowhere in "the man that sings", "is there a ferry", "that is".
-_POINTS_NOWHERE = re.compile(
+# "that" and "there" refer to nothing in "the man that sings", "is there a ferry", "that is".
+_NON_REFERENCE = re.compile(
     r"\b(?:(?:is|are|was|were|has|have|had|will|would|can|could|should) there\b(?! *[?.!]*$)"
     r"|there (?:is|are|was|were|will)\b|\w+ that (?:is|are|was|were|has|have|can|\w+s|\w+ed)\b"
     r"|one (?:day|night|time|year|hour|of the)\b|no one\b|at least one\b|(?:this|these) (?:year|"
     r"month|week|days?|morning|evening|afternoon|night)\b)"
 )
-_GOES_ON = re.compile(
+_CONTINUATION = re.compile(
     r"^\W*(?:and|but|or|so|also|what about|how about|what else|why|why not|how so|since when|until"
     r" when|from where|with whom|by whom|for how long|how come)\b"
 )
-_POINTS_BACK = re.compile(r"\b(?:there|then|the same|another one|the other)\b")
+_BACK_REFERENCE = re.compile(r"\b(?:there|then|the same|another one|the other)\b")
 _HOW = re.compile(
     r"\bhow (?:long|many|much|far|often|old|big|large|high|tall|wide|deep|fast|soon)\b"
 )
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
-_MARKS = re.compile(r"\s*\[\d+\]")
-LEAST_WORDS = 2  # content words; a question with fewer cannot stand alone
+_MARK_WITH_SPACE = re.compile(r"\s*\[\d+\]")
+MIN_CONTENT_WORDS = 2  # a question with fewer content words is a follow-up
+# About 400 tokens: room for the topic of a conversation in the context of a small model.
+MAX_TURNS = 4
+MAX_CHARS = 1_600
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryOptions:
-    """How much of a conversation is kept in mind.
-
-    Attributes:
-        turns: latest turns that are told; 0 for none.
-        max_chars: characters of all of them together; the oldest are left out first, and an
-            answer that is longer alone is cut after a word.
-    """
-
-    turns: int = 4
-    max_chars: int = 1_600
-
-    def __post_init__(self) -> None:
-        if self.turns < 0:
-            raise InputError(f"{self.turns} turns: keep 0 or more in mind")
-        if self.max_chars < 1:
-            raise InputError(f"{self.max_chars} characters of history: allow at least 1")
-
-
-def bounded(
-    history: Sequence[HistoryTurn], options: HistoryOptions | None = None
+def truncate_history(
+    history: Sequence[HistoryTurn], max_turns: int = MAX_TURNS, max_chars: int = MAX_CHARS
 ) -> list[HistoryTurn]:
-    """The latest turns that fit, the oldest first; their answers without citation marks.
+    """Keep the latest turns within the limits, oldest first, without citation marks.
 
-    The marks name sources of their own time, and would be taken for those of the next answer.
-    """
-    options = options or HistoryOptions()
-    kept: list[HistoryTurn] = []
-    room = options.max_chars
-    for turn in reversed(history[max(0, len(history) - options.turns) :] if options.turns else []):
-        answer = _MARKS.sub("", turn.answer)
-        left = room - len(turn.question)
-        if left < 0 or (len(answer) > left and kept):
-            break
-        if len(answer) > left:
-            answer = answer[: left + 1].rpartition(" ")[0]
-        kept.append(replace(turn, answer=answer))
-        room = left - len(answer)
-    return kept[::-1]
-
-
-def leans(question: str) -> bool:
-    """Whether a question cannot be understood without what was said before.
-
-    It points at something that it does not name itself ("who founded it?", not "when does the
-    museum open its doors?"), goes on from something ("and in winter?"), or has too few words that
-    carry meaning ("how far?").
-    """
-    asked = question.casefold().replace("\u2019", "'")
-    if _GOES_ON.search(asked) and _meaning(asked) <= 2 * LEAST_WORDS:
-        return True
-    rest = _POINTS_NOWHERE.sub(" ", asked)
-    pointer = _POINTS.search(rest)
-    if _POINTS_BACK.search(rest) or (pointer and _meaning(rest[: pointer.start()]) < LEAST_WORDS):
-        return True
-    return _meaning(asked) < LEAST_WORDS
-
-
-def _meaning(text: str) -> int:
-    """How many words of a text carry meaning; that of "how long" lies in what follows."""
-    return sum(word not in FUNCTION_WORDS for word in _WORD.findall(_HOW.sub(" ", text)))
-
-
-def resolve(question: str, history: Sequence[HistoryTurn]) -> str | None:
-    """The question with what it leans on: the latest question that stood alone.
+    The marks number the sources of their own turn; a model would copy them into the next answer.
 
     Args:
-        question: in words, as typed or recognised.
-        history: earlier turns, the oldest first.
+        history: earlier turns, oldest first.
+        max_turns: maximum number of turns.
+        max_chars: maximum number of characters of all turns; the oldest turns are dropped first,
+            and a single answer beyond the limit is cut after a word.
+    """
+    turns: list[HistoryTurn] = []
+    remaining = max_chars
+    for turn in reversed(history[max(0, len(history) - max_turns) :]):
+        answer = _MARK_WITH_SPACE.sub("", turn.answer)
+        available = remaining - len(turn.question)
+        if available < 0 or (len(answer) > available and turns):
+            break
+        if len(answer) > available:
+            answer = answer[: available + 1].rpartition(" ")[0]
+        turns.append(replace(turn, answer=answer))
+        remaining = available - len(answer)
+    return turns[::-1]
+
+
+def is_follow_up(question: str) -> bool:
+    """True if a question cannot be understood without the conversation before it.
+
+    It refers to something without naming it ("who founded it?", but not "when does the museum open
+    its doors?"), continues a question ("and in winter?"), or has too few content words ("how
+    far?").
+    """
+    text = question.casefold().replace("\u2019", "'")
+    if _CONTINUATION.search(text) and _count_content_words(text) <= 2 * MIN_CONTENT_WORDS:
+        return True
+    references = _NON_REFERENCE.sub(" ", text)
+    if _BACK_REFERENCE.search(references):
+        return True
+    reference = _REFERENCE.search(references)
+    # A reference after enough content words points into its own question: "the museum ... its".
+    if reference and _count_content_words(references[: reference.start()]) < MIN_CONTENT_WORDS:
+        return True
+    return _count_content_words(text) < MIN_CONTENT_WORDS
+
+
+def resolve_follow_up(question: str, history: Sequence[HistoryTurn]) -> str | None:
+    """Complete a follow-up with the latest question that is not a follow-up itself.
+
+    Args:
+        question: the question as typed or recognised.
+        history: earlier turns, oldest first.
 
     Returns:
-        Words to search for; None if the question stands alone, or there is nothing to lean on.
+        Text to search for; None if the question is no follow-up, or without earlier questions.
+
+    Example:
+        >>> history = [HistoryTurn("When does the ferry leave?", "At nine [1].")]
+        >>> resolve_follow_up("And in winter?", history)
+        'When does the ferry leave? And in winter?'
     """
-    asked = [turn.question.strip() for turn in history if turn.question.strip()]
-    if not asked or not leans(question):
+    questions = [turn.question.strip() for turn in history if turn.question.strip()]
+    if not questions or not is_follow_up(question):
         return None
-    topic = next((earlier for earlier in reversed(asked) if not leans(earlier)), asked[0])
-    return f"{topic} {question.strip()}"
+    standalone = (earlier for earlier in reversed(questions) if not is_follow_up(earlier))
+    return f"{next(standalone, questions[0])} {question.strip()}"
+
+
+def _count_content_words(text: str) -> int:
+    # "How long" asks for a duration, but its topic is in the words that follow.
+    return sum(word not in FUNCTION_WORDS for word in _WORD.findall(_HOW.sub(" ", text)))

@@ -1,41 +1,34 @@
-"""How answers are made from hits, whatever the generator."""
+"""Options of answers that do not depend on the question."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from wavrag.answer.context import QUOTED, ContextOptions
-from wavrag.answer.grounding import MIN_DENSE, AbstainOptions, GroundingOptions
-from wavrag.answer.history import HistoryOptions
-
-ANY_COSINE = -1.0  # no gate: cosines of this embedder were not measured
+from wavrag.answer.abstention import MIN_DENSE, NO_THRESHOLD
+from wavrag.answer.context import EXTRACTIVE_CONTEXT, ContextOptions
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerOptions:
-    """What a generator is given, and what becomes of what it writes.
+    """Options of the answers of a `WavRAG`.
 
     Attributes:
-        context: which hits a generator reads; None for `QUOTED` if it quotes, and the defaults of
-            `ContextOptions` if it writes.
-        history: how much of a conversation is kept in mind.
-        grounding: when a sentence counts as supported.
-        abstain: when nothing is answered; None for the least cosine that was measured for the
-            embedder (`MIN_DENSE`), and none for others.
-        recognise: whether recordings without words that can be quoted are recognised when they
-            are to be read. The recogniser is English.
+        context: selection of the hits for the generator; None for `EXTRACTIVE_CONTEXT` with a
+            generator that quotes and for the defaults of `ContextOptions` with any other.
+        min_dense: minimum cosine between question and best hit, below which nothing is answered;
+            -1 for no minimum, None for the measured minimum of the embedder (`MIN_DENSE`).
+        transcribe: transcribe questions and retrieved recordings that have no transcript, if the
+            generator needs one. The recogniser is English.
     """
 
     context: ContextOptions | None = None
-    history: HistoryOptions = field(default_factory=HistoryOptions)
-    grounding: GroundingOptions = field(default_factory=GroundingOptions)
-    abstain: AbstainOptions | None = None
-    recognise: bool = True
+    min_dense: float | None = None
+    transcribe: bool = True
 
-    def context_for(self, quotes: bool) -> ContextOptions:
-        """Which hits a generator reads that quotes them, or that writes from them."""
-        return self.context or (QUOTED if quotes else ContextOptions())
+    def resolve_context(self, quotes: bool) -> ContextOptions:
+        """Context options for a generator that quotes, or for one that writes."""
+        return self.context or (EXTRACTIVE_CONTEXT if quotes else ContextOptions())
 
-    def abstain_for(self, embedder: str) -> AbstainOptions:
-        """When nothing is answered over the vectors of the embedder of that name."""
-        return self.abstain or AbstainOptions(min_dense=MIN_DENSE.get(embedder, ANY_COSINE))
+    def resolve_min_dense(self, embedder: str) -> float:
+        """Minimum cosine for an embedder, by name."""
+        return MIN_DENSE.get(embedder, NO_THRESHOLD) if self.min_dense is None else self.min_dense

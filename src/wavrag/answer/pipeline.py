@@ -1,6 +1,7 @@
-"""From a question to its answer: retrieve, choose what is read, write, check.
+"""The stages from a question to a checked answer.
 
-`AnswerPipeline` holds the settings of all questions; `AnswerRequest` is a single question.
+`AnswerPipeline.run` lists them: retrieve, decide whether to abstain, select the context, prepare
+the generator's input, generate or reason, check the citations. `AnswerRequest` is one question.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from wavrag import generate
+from wavrag.answer.abstention import should_abstain
+from wavrag.answer.citation_check import check_citations
 from wavrag.answer.context import build_context
-from wavrag.answer.grounding import check, should_abstain
-from wavrag.answer.history import bounded, resolve
+from wavrag.answer.history import resolve_follow_up, truncate_history
 from wavrag.answer.options import AnswerOptions
-from wavrag.answer.reasoning import Reasoned, ReasoningOptions, reason
-from wavrag.answer.sampling import PathSink
+from wavrag.answer.reasoning import ReasoningOptions, ReasoningResult, reason
+from wavrag.answer.sampling import PathCallback
 from wavrag.answer.sources import SourceAudio, add_transcripts, load_source_audio
 from wavrag.answer.stream import RetrievalResult
 from wavrag.errors import GenerationError
@@ -39,47 +41,57 @@ from wavrag.search import drop_overlapping
 from wavrag.types import Abstention, Answer, HistoryTurn, Hit, Query, Usage
 
 NOTHING_FOUND = "Nothing in the knowledge base answers this."
-CANDIDATES = 20  # hits among which those that a generator is given are chosen
+CANDIDATES = 20  # hits to select the context from
 
 
 @dataclass(frozen=True)
 class AnswerRequest:
-    """A question, and how its answer is to be written."""
+    """One question and the options of its answer.
+
+    Attributes:
+        query: the question.
+        options: decoding options.
+        reasoning: reason before answering; None answers at once.
+        history: earlier turns of the conversation, oldest first.
+        on_path: called with each reasoning path when it ends.
+        stop: cancels the answer.
+        retrieval: search result of the query, if it has been searched already.
+    """
 
     query: Query
     options: GenerateOptions
     reasoning: ReasoningOptions | None
     history: Sequence[HistoryTurn]
-    on_path: PathSink | None
+    on_path: PathCallback | None
     stop: StopSignal
-    retrieval: Retrieval | None = None  # of the query, where that has been done
+    retrieval: Retrieval | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """What was retrieved.
+class _QuestionHits:
+    """The hits of a question.
 
     Attributes:
         hits: best first.
-        words: of the question; None where there are none.
-        searched: the words that a follow-up was searched for with; None for another question.
+        question: text of the question; None for a spoken question without a transcript.
+        search_query: text that was searched instead of a follow-up; None for other questions.
     """
 
     hits: tuple[Hit, ...]
-    words: str | None
-    searched: str | None
+    question: str | None
+    search_query: str | None
 
 
 @dataclass
-class _Made:
-    """What was written for an answer, and what it took."""
+class _Draft:
+    """An answer in progress, filled in by the stages."""
 
     timings: dict[str, float] = field(default_factory=dict)
-    text: str = ""
     usage: dict[str, Usage] = field(default_factory=dict)
-    reasoned: Reasoned | None = None
-    abstained: Abstention | None = None
-    given: GeneratorInput | None = None
+    abstention: Abstention | None = None
+    input: GeneratorInput | None = None
+    text: str = ""
+    reasoning: ReasoningResult | None = None
 
 
 class AnswerPipeline:
@@ -91,158 +103,179 @@ class AnswerPipeline:
         self._kb = kb
         self._generator = generator
         self._options = options
-        self._abstain = options.abstain_for(kb.embedder.spec.name)
-        self._hearing = generator.spec.audio_budget
-        self._quotes = generator.spec.quotes
+        self._min_dense = options.resolve_min_dense(kb.embedder.spec.name)
 
-    def pieces(self, asked: AnswerRequest) -> Generator[str | RetrievalResult | Answer, None, None]:
-        """What is found, the pieces of the answer as they are written, and then the answer.
+    def run(self, request: AnswerRequest) -> Generator[str | RetrievalResult | Answer, None, None]:
+        """Yield the retrieval result, the text as it is generated, and the checked answer.
 
         Raises:
-            GenerationError: the generator failed; its `hits` are what it was given.
+            GenerationError: the generator failed; the error carries the `hits` of its input.
         """
-        made = _Made()
-        found = self._retrieve(asked, made)
-        made.abstained = should_abstain(found.hits, None, self._abstain)
-        hits = () if made.abstained else self._context(found)
-        yield RetrievalResult(found.words, hits, dict(made.timings))
+        draft = _Draft()
+        retrieval = self._retrieve(request, draft)
+        draft.abstention = should_abstain(retrieval.hits, min_dense=self._min_dense)
+        hits = () if draft.abstention else self._select_context(retrieval.hits)
+        yield RetrievalResult(retrieval.question, hits, dict(draft.timings))
         try:
             if hits:
-                made.given = self._give(asked, found, hits, made)
-                write = self._reason if asked.reasoning else self._write
-                yield from write(made.given.messages, asked, made)
+                draft.input = self._prepare_input(request, retrieval.question, hits, draft)
+                run_model = self._reason if request.reasoning else self._generate
+                yield from run_model(draft.input.messages, request, draft)
         except GenerationError as error:
-            if asked.stop.is_set:
+            if request.stop.is_set:
                 return
             error.hits = hits
             raise
-        if asked.stop.is_set:
+        if request.stop.is_set:
             return
-        if not made.text.strip():
+        if not draft.text.strip():
             yield NOTHING_FOUND
-        yield self._answer(asked, found, made)
+        yield self._check_answer(request, retrieval, draft)
 
-    def _retrieve(self, asked: AnswerRequest, made: _Made) -> _Found:
-        """The hits of a question, or of a follow-up with what it leans on."""
-        query = asked.query
-        retrieval = asked.retrieval or self._kb.retrieve(query, CANDIDATES)
-        made.timings |= retrieval.timings
-        words = retrieval.words
-        if self._options.recognise and (asked.history or not self._hears(query)):
-            words = self._kb.transcribe_query(query, words)
-        searched = resolve(words, asked.history) if words else None
-        if searched:
-            retrieval = self._kb.retrieve(Query(text=searched, where=query.where), CANDIDATES)
-            for stage, taken in retrieval.timings.items():
-                made.timings[stage] += taken
-        return _Found(retrieval.hits[:CANDIDATES], words, searched)
+    def _retrieve(self, request: AnswerRequest, draft: _Draft) -> _QuestionHits:
+        """Search for the question, or for the resolved form of a follow-up."""
+        query, retrieval = request.query, request.retrieval
+        if retrieval is None and query.text and query.clip is None:
+            search_query = resolve_follow_up(query.text, request.history)
+            retrieval = self._search(Query(search_query or query.text, where=query.where), draft)
+            return _QuestionHits(retrieval.hits[:CANDIDATES], query.text, search_query)
+        # A spoken question has to be searched first: its transcript, by which a follow-up is
+        # recognised, comes from the embedder's pass over the audio. Another recognition before the
+        # search would delay every spoken question, while only follow-ups need a second search.
+        if retrieval is None:
+            retrieval = self._search(query, draft)
+        else:
+            draft.timings |= retrieval.timings
+        question = retrieval.words
+        if self._options.transcribe and (request.history or not self._fits_budget(query)):
+            question = self._kb.transcribe_query(query, question)
+        search_query = resolve_follow_up(question, request.history) if question else None
+        if search_query:
+            retrieval = self._search(Query(search_query, where=query.where), draft)
+        return _QuestionHits(retrieval.hits[:CANDIDATES], question, search_query)
 
-    def _hears(self, query: Query) -> bool:
-        """Whether the generator is given the question's sound, if it has any."""
-        budget = self._hearing
+    def _search(self, query: Query, draft: _Draft) -> Retrieval:
+        retrieval = self._kb.retrieve(query, CANDIDATES)
+        for stage, milliseconds in retrieval.timings.items():
+            draft.timings[stage] = draft.timings.get(stage, 0.0) + milliseconds
+        return retrieval
+
+    def _fits_budget(self, query: Query) -> bool:
+        """True if the generator hears and the clip of the question, if any, is short enough."""
+        budget = self._generator.spec.audio_budget
         return budget is not None and (
             query.clip is None or query.clip.duration <= budget.max_clip_seconds
         )
 
-    def _context(self, found: _Found) -> tuple[Hit, ...]:
-        """The hits that the generator is given."""
-        context = self._options.context_for(self._quotes)
-        return build_context(drop_overlapping(found.hits), context).hits
+    def _select_context(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+        """Select the hits for the generator."""
+        options = self._options.resolve_context(self._generator.spec.quotes)
+        return build_context(drop_overlapping(hits), options).hits
 
-    def _give(
-        self, asked: AnswerRequest, found: _Found, hits: Sequence[Hit], made: _Made
+    def _prepare_input(
+        self, request: AnswerRequest, question: str | None, hits: Sequence[Hit], draft: _Draft
     ) -> GeneratorInput:
-        """What the generator is given: sound as far as it hears, and words for the rest."""
+        """Build the messages: audio within the generator's budget, transcripts for the others."""
         started = time.perf_counter()
-        hears = self._hearing is not None
+        spec = self._generator.spec
+        hears = spec.audio_budget is not None
         audio = (
             SourceAudio.empty(hits)
-            if self._quotes
+            if spec.quotes
             else load_source_audio(self._kb, hits, decode=hears)
         )
         clips = audio.clips if hears else None
-        question = QuestionPart(found.words, asked.query.clip)
-        history = bounded(asked.history, self._options.history)
+        question_part = QuestionPart(question, request.query.clip)
+        history = truncate_history(request.history)
 
-        def given(hits: Sequence[Hit]) -> GeneratorInput:
+        def build_input(hits: Sequence[Hit]) -> GeneratorInput:
             messages = answer_messages(
-                question, hits, clips, facts=audio.descriptions, history=history
+                question_part, hits, clips, facts=audio.descriptions, history=history
             )
-            return fit_audio(messages, self._hearing, asked.query)
+            return fit_audio(messages, spec.audio_budget, request.query)
 
-        first = given(hits)
-        if self._options.recognise:
-            unheard = [first.sources[n] != "sound" for n in range(1, len(hits) + 1)]
-            first = given(add_transcripts(self._kb, hits, audio, unheard))
-        made.timings["read"] = 1e3 * (time.perf_counter() - started)
-        return first
+        generator_input = build_input(hits)
+        if self._options.transcribe:
+            # Transcription is slow, so it waits until the budget has decided which recordings go
+            # in as audio and need no transcript.
+            forms = generator_input.sources
+            needed = [forms[number] != "sound" for number in range(1, len(hits) + 1)]
+            generator_input = build_input(add_transcripts(self._kb, hits, audio, needed))
+        draft.timings["read"] = 1e3 * (time.perf_counter() - started)
+        return generator_input
 
-    def _write(
-        self, messages: Sequence[Message], asked: AnswerRequest, made: _Made
+    def _generate(
+        self, messages: Sequence[Message], request: AnswerRequest, draft: _Draft
     ) -> Iterator[str]:
-        """The answer as the generator writes it."""
+        """Stream the generator's answer."""
         started = time.perf_counter()
-        pieces = Stream.of(self._generator.stream(messages, asked.options))
-        with asked.stop.notify(pieces.close), closing(pieces):
-            for piece in pieces:
-                if not made.text:
-                    made.timings["first_piece"] = 1e3 * (time.perf_counter() - started)
-                made.text += piece
-                yield piece
-        made.timings["generate"] = 1e3 * (time.perf_counter() - started)
-        if pieces.usage is not None:
-            made.usage["generate"] = pieces.usage
+        stream = Stream.of(self._generator.stream(messages, request.options))
+        with request.stop.notify(stream.close), closing(stream):
+            for text in stream:
+                if not draft.text:
+                    draft.timings["first_piece"] = 1e3 * (time.perf_counter() - started)
+                draft.text += text
+                yield text
+        draft.timings["generate"] = 1e3 * (time.perf_counter() - started)
+        if stream.usage is not None:
+            draft.usage["generate"] = stream.usage
 
     def _reason(
-        self, messages: Sequence[Message], asked: AnswerRequest, made: _Made
+        self, messages: Sequence[Message], request: AnswerRequest, draft: _Draft
     ) -> Iterator[str]:
-        """The answer that was chosen among paths of reasoning."""
-        assert asked.reasoning is not None
-        made.reasoned = reason(
+        """Sample reasoning paths, then yield the answer of the best one."""
+        assert request.reasoning is not None
+        result = reason(
             self._generator,
             messages,
-            asked.options,
-            asked.reasoning,
-            stop=asked.stop,
-            on_path=asked.on_path,
+            request.options,
+            request.reasoning,
+            stop=request.stop,
+            on_path=request.on_path,
         )
-        made.timings.update(made.reasoned.timings)
-        made.usage.update(made.reasoned.usage)
-        made.text = made.reasoned.paths[made.reasoned.chosen].answer
-        yield made.text
+        draft.reasoning = result
+        draft.timings.update(result.timings)
+        draft.usage.update(result.usage)
+        draft.text = result.paths[result.chosen].answer
+        yield draft.text
 
-    def _answer(self, asked: AnswerRequest, found: _Found, made: _Made) -> Answer:
-        """What was written, checked against what it cites."""
-        parts = sources_of(made.given.messages) if made.given else []
-        modes = made.given.sources if made.given else {}
-        # First, so that a sentence whose mark names nothing counts as one without.
-        written = parse_citations(made.text.strip(), parts)
-        cited = parse_citations(attribute(written.text, parts), parts)
-        answers = bool(cited.text) and not declines(cited.text)
-        support = check(cited.text, parts, self._options.grounding) if answers else ()
-        abstained = made.abstained
-        if answers:
-            abstained = should_abstain(found.hits, support, self._abstain)
-        withheld = answers and abstained is not None
-        reasoned = made.reasoned
+    def _check_answer(
+        self, request: AnswerRequest, retrieval: _QuestionHits, draft: _Draft
+    ) -> Answer:
+        """Resolve the citation marks, check each sentence, and withhold an unsupported answer."""
+        sources = sources_of(draft.input.messages) if draft.input else []
+        forms = draft.input.sources if draft.input else {}
+        # Invented marks go first, so that `attribute` sees their sentences as unmarked.
+        parsed = parse_citations(draft.text.strip(), sources)
+        cited_text = parse_citations(attribute(parsed.text, sources), sources)
+        is_answer = bool(cited_text.text) and not declines(cited_text.text)
+        support = check_citations(cited_text.text, sources) if is_answer else ()
+        abstention = draft.abstention
+        if is_answer:
+            abstention = should_abstain(retrieval.hits, support, min_dense=self._min_dense)
+        withhold = is_answer and abstention is not None
+        reasoning = draft.reasoning
         return Answer(
-            text=NOTHING_FOUND if withheld or not cited.text else cited.text,
-            found=answers and not withheld,
-            question=found.words,
-            search_query=found.searched,
-            citations=() if withheld else cited.citations,
-            hits=tuple(part.hit for part in parts),
-            source_forms=tuple(modes[part.number] for part in parts),
-            support=() if withheld else support,
-            abstention=abstained,
-            withheld=cited.text if withheld else "",
+            text=NOTHING_FOUND if withhold or not cited_text.text else cited_text.text,
+            found=is_answer and not withhold,
+            question=retrieval.question,
+            search_query=retrieval.search_query,
+            citations=() if withhold else cited_text.citations,
+            hits=tuple(source.hit for source in sources),
+            source_forms=tuple(forms[source.number] for source in sources),
+            support=() if withhold else support,
+            abstention=abstention,
+            withheld=cited_text.text if withhold else "",
             generator=self._generator.spec.name,
-            paths=reasoned.paths if reasoned else (),
-            chosen=reasoned.chosen if reasoned else None,
-            chosen_by=reasoned.chosen_by if reasoned else None,
-            saved=reasoned.saved if reasoned else 0,
-            invented_citations=written.invented,
-            timings=made.timings,
-            usage={stage: {"in": it.input, "out": it.output} for stage, it in made.usage.items()},
-            cost=asked.options.cost(made.usage.values()),
+            paths=reasoning.paths if reasoning else (),
+            chosen=reasoning.chosen if reasoning else None,
+            chosen_by=reasoning.chosen_by if reasoning else None,
+            saved=reasoning.saved if reasoning else 0,
+            invented_citations=parsed.invented,
+            timings=draft.timings,
+            usage={
+                stage: {"in": tokens.input, "out": tokens.output}
+                for stage, tokens in draft.usage.items()
+            },
+            cost=request.options.cost(draft.usage.values()),
         )

@@ -1,9 +1,8 @@
-"""Reasoning: chain of thought, several paths of it, and the choice among them.
+"""Chain of thought and self-consistency: sample reasoning paths, then choose an answer.
 
-Zero-shot chain of thought asks for the reasoning first. Universal Self-Consistency (arXiv
-2311.17311) samples several paths, shows all of them to the model, and lets it choose the most
-consistent. `sampling` runs the paths,
-and `votes` reads what was written.
+Zero-shot chain of thought asks for the reasoning first (arXiv 2205.11916). Universal
+Self-Consistency (arXiv 2311.17311) samples several paths and lets the model choose the most
+consistent one. `sampling` runs the paths, `votes` reads and counts their answers.
 """
 
 from __future__ import annotations
@@ -11,10 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from wavrag.answer import votes
-from wavrag.answer.sampling import STOPPED, PathSink, Sampling, milliseconds_since
+from wavrag.answer.sampling import STOPPED, PathCallback, PathSampler, milliseconds_since
 from wavrag.errors import GenerationError, InputError
 from wavrag.generate import (
     INSTRUCTION,
@@ -28,35 +26,36 @@ from wavrag.generate import (
 )
 from wavrag.types import ChosenBy, ReasoningPath, Usage
 
-THINK = "Let's think step by step."
-REASONING = (
-    "Reason from the sources above only. Then write a last line that begins with {marker} and"
-    " answers in one short sentence, which ends with the number of its source in brackets. If the"
-    f" sources do not answer the question, that sentence is: {NO_ANSWER}"
+COT_TRIGGER = "Let's think step by step."
+# It follows the sources, because small models forget instructions in front of them.
+REASONING_INSTRUCTION = TextPart(
+    f"Reason from the sources above only. Then write a last line that begins with {votes.MARKER}"
+    " and answers in one short sentence, which ends with the number of its source in brackets. If"
+    f" the sources do not answer the question, that sentence is: {NO_ANSWER}"
 )
-CHOOSER = "You compare answers to a question."
-CHOOSE = (
+CHOICE_SYSTEM = "You compare answers to a question."
+CHOICE_INSTRUCTION = (
     "Above are {count} responses to the question. Select the most consistent response, based on"
     " what most of them agree on. Begin with: The most consistent response is Response"
 )
-CHOICE_TOKENS = 64  # a choice with a reason
+CHOICE_TOKENS = 64  # a choice with a short reason
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningOptions:
-    """How a model reasons before its answer is shown.
+    """Options of reasoning.
 
     Attributes:
-        paths: answers that are sampled; with one there is nothing to choose.
+        paths: number of answers to sample; with one there is no choice.
         think: ask for the reasoning before the answer; otherwise a path is the answer itself.
-        temperature: of the sampling of several paths; one alone has that of `GenerateOptions`.
-        max_tokens: longest path.
-        budget: seconds after which no path is waited for, and none is chosen by the model.
-        concurrency: requests that a server gets at a time; a model in this process writes as many
-            paths in a batch, as far as it can; None for all that can be.
-        adaptive: stop sampling when the paths to come cannot change which answer most give.
-        thought: words that ask for the reasoning.
-        marker: what the answer begins with, after the reasoning.
+        temperature: sampling temperature of several paths; a single path uses the temperature of
+            `GenerateOptions`.
+        max_tokens: maximum length of a path.
+        budget: time limit in seconds, after which unfinished paths are dropped and the model is
+            not asked to choose.
+        concurrency: maximum number of requests to a server at a time, or of paths in a batch of a
+            local model; None for no limit.
+        adaptive: stop when the remaining paths cannot change the majority.
     """
 
     paths: int = 5
@@ -66,8 +65,6 @@ class ReasoningOptions:
     budget: float | None = None
     concurrency: int | None = None
     adaptive: bool = True
-    thought: str = THINK
-    marker: str = votes.MARKER
 
     def __post_init__(self) -> None:
         if self.paths < 1:
@@ -80,21 +77,19 @@ class ReasoningOptions:
             raise InputError(f"a budget of {self.budget} s: give more than 0")
         if self.concurrency is not None and self.concurrency < 1:
             raise InputError(f"a concurrency of {self.concurrency}: allow at least 1")
-        if not self.marker.strip():
-            raise InputError("the marker of the answer is empty: name one, such as Answer:")
 
 
 @dataclass(frozen=True, slots=True)
-class Reasoned:
-    """What the paths came to.
+class ReasoningResult:
+    """The sampled paths and the choice.
 
     Attributes:
-        paths: those that were begun, in order.
-        chosen: index of the one whose answer is shown.
-        chosen_by: what decided.
-        saved: paths that were not begun, or not written to their end, because the others decided.
-        timings: milliseconds for `sample`, and for `choose` where the model was asked.
-        usage: tokens for the same stages, where the generator reports them.
+        paths: all paths that started, in order.
+        chosen: index of the chosen path.
+        chosen_by: method of the choice.
+        saved: paths skipped or cancelled because the others had decided.
+        timings: milliseconds of `sample`, and of `choose` if the model was asked.
+        usage: tokens of the same stages, if the generator reports them.
     """
 
     paths: tuple[ReasoningPath, ...]
@@ -109,28 +104,27 @@ def reason(
     generator: Generator,
     messages: Sequence[Message],
     options: GenerateOptions,
-    how: ReasoningOptions,
+    reasoning: ReasoningOptions,
     *,
     stop: StopSignal | None = None,
-    on_path: PathSink | None = None,
-) -> Reasoned:
+    on_path: PathCallback | None = None,
+) -> ReasoningResult:
     """Sample paths and choose one.
 
-    The model's choice counts first. It is not asked where one path finished, where all that
-    finished give one answer, or when the budget is spent. What most paths answer counts next, and
-    then the first that finished, in the order of the paths.
+    The model chooses, unless only one path finished, all answers agree, or the time is up. Without
+    a valid choice the majority wins, and without a majority the first finished path.
 
     Args:
-        generator: what writes.
-        messages: as `answer_messages` makes them.
-        options: how to write; the seed of a path is this seed (0 if None) plus its index.
-        how: how to reason.
-        stop: ends the sampling, from any thread.
-        on_path: told of each path when it ends.
+        generator: the model.
+        messages: messages of `answer_messages`.
+        options: decoding options; the seed of a path is this seed (0 if None) plus its index.
+        reasoning: number, length and sampling of the paths.
+        stop: cancels the sampling, from any thread.
+        on_path: called with each path when it ends.
 
     Raises:
-        InputError: the generator cannot reason.
-        GenerationError: no path finished, or somebody asked to stop.
+        InputError: the generator does not follow instructions.
+        GenerationError: no path finished, or `stop` was set.
     """
     if not generator.spec.follows_instructions:
         raise InputError(
@@ -139,107 +133,109 @@ def reason(
         )
     stop = stop or StopSignal()
     started = time.perf_counter()
-    deadline = None if how.budget is None else started + how.budget
-    written = replace(
+    deadline = None if reasoning.budget is None else started + reasoning.budget
+    path_options = replace(
         options,
-        max_tokens=how.max_tokens,
-        temperature=how.temperature if how.paths > 1 else options.temperature,
+        max_tokens=reasoning.max_tokens,
+        temperature=reasoning.temperature if reasoning.paths > 1 else options.temperature,
         seed=options.seed or 0,
     )
-    sent = thinking(messages, how) if how.think else list(messages)
-    sampling = Sampling(
+    sampler = PathSampler(
         generator,
-        sent,
-        written,
-        how.paths,
-        at_once=how.concurrency,
-        adaptive=how.adaptive,
-        answer_of=partial(votes.parse_answer, marker=how.marker) if how.think else str.strip,
+        reasoning_messages(messages) if reasoning.think else list(messages),
+        path_options,
+        reasoning.paths,
+        concurrency=reasoning.concurrency,
+        adaptive=reasoning.adaptive,
+        parse_answer=votes.parse_answer if reasoning.think else str.strip,
     )
-    end = sampling.run(deadline, stop, on_path)
-    paths = sampling.paths()
+    end = sampler.run(deadline, stop, on_path)
+    paths = sampler.paths()
     timings = {"sample": milliseconds_since(started)}
-    usage = {"sample": _total(paths)}
+    usage = {"sample": _total_usage(paths)}
     finished = [index for index, path in enumerate(paths) if path.finished]
     if not finished:
-        raise GenerationError(_none_finished(generator, how, paths))
+        raise GenerationError(_explain_failure(generator, reasoning, paths))
     answers = [votes.normalise(paths[index].answer) for index in finished]
-    at: int | None = None
+    winner: int | None = None
     chosen_by: ChosenBy = "choice"
     if len(set(answers)) > 1 and end != "time":
         started = time.perf_counter()
         responses = [paths[index].text for index in finished]
-        choice = _choice(generator, choosing(messages, responses), options, deadline, stop)
+        choice = _ask_choice(
+            generator, choice_messages(messages, responses), options, deadline, stop
+        )
         timings["choose"] = milliseconds_since(started)
         usage["choose"] = choice.usage
-        at = votes.parse_choice(choice.text, len(finished)) if choice.finished else None
-    if at is None:
-        at, chosen_by = votes.majority(answers), "majority"
-    if at is None:
-        at, chosen_by = 0, "first"
-    return Reasoned(
+        winner = votes.parse_choice(choice.text, len(finished)) if choice.finished else None
+    if winner is None:
+        winner, chosen_by = votes.majority(answers), "majority"
+    if winner is None:
+        winner, chosen_by = 0, "first"
+    return ReasoningResult(
         paths=paths,
-        chosen=finished[at],
+        chosen=finished[winner],
         chosen_by=chosen_by,
-        saved=how.paths - len(finished) - sampling.failed if end == "decided" else 0,
+        saved=reasoning.paths - len(finished) - sampler.failures if end == "decided" else 0,
         timings=timings,
         usage={stage: tokens for stage, tokens in usage.items() if tokens is not None},
     )
 
 
-def thinking(messages: Sequence[Message], how: ReasoningOptions) -> list[Message]:
-    """The messages with the instruction to reason, and the words that begin it at their end."""
-    ask = TextPart(REASONING.format(marker=how.marker.strip()))
-    *before, last = messages
-    parts = tuple(ask if part == TextPart(INSTRUCTION) else part for part in last.parts)
-    if ask not in parts:
-        parts = (*parts, ask)
-    return [*before, Message(last.role, (*parts, TextPart(how.thought)))]
+def reasoning_messages(messages: Sequence[Message]) -> list[Message]:
+    """Replace the instruction by one to reason, and append the chain-of-thought trigger."""
+    *earlier, last = messages
+    instruction = TextPart(INSTRUCTION)
+    parts = tuple(REASONING_INSTRUCTION if part == instruction else part for part in last.parts)
+    if REASONING_INSTRUCTION not in parts:
+        parts = (*parts, REASONING_INSTRUCTION)
+    return [*earlier, Message(last.role, (*parts, TextPart(COT_TRIGGER)))]
 
 
-def choosing(messages: Sequence[Message], responses: Sequence[str]) -> list[Message]:
-    """Messages that show the responses to the question, numbered from 1, and ask for a choice."""
-    shown = (
+def choice_messages(messages: Sequence[Message], responses: Sequence[str]) -> list[Message]:
+    """Build the messages of Universal Self-Consistency: question, numbered responses, choice."""
+    response_parts = (
         TextPart(f"Response {number}: {text.strip()}")
         for number, text in enumerate(responses, start=1)
     )
-    ask = TextPart(CHOOSE.format(count=len(responses)))
+    instruction = TextPart(CHOICE_INSTRUCTION.format(count=len(responses)))
     return [
-        Message("system", (TextPart(CHOOSER),)),
-        Message("user", (question_of(messages), *shown, ask)),
+        Message("system", (TextPart(CHOICE_SYSTEM),)),
+        Message("user", (question_of(messages), *response_parts, instruction)),
     ]
 
 
-def _choice(
+def _ask_choice(
     generator: Generator,
     messages: Sequence[Message],
     options: GenerateOptions,
     deadline: float | None,
     stop: StopSignal,
 ) -> ReasoningPath:
-    """What the model writes when it is asked to choose; not finished if it failed."""
+    """Ask the model to choose; the result is unfinished if it failed or ran out of time."""
+    # A sampler of one path, for its deadline and its cancellation.
     greedy = replace(options, temperature=0.0, max_tokens=CHOICE_TOKENS, stop=())
-    sampling = Sampling(generator, messages, greedy)
-    sampling.run(deadline, stop)
-    (path,) = sampling.paths() or (ReasoningPath("", finished=False),)
+    sampler = PathSampler(generator, messages, greedy)
+    sampler.run(deadline, stop)
+    (path,) = sampler.paths() or (ReasoningPath("", finished=False),)
     return path
 
 
-def _none_finished(
-    generator: Generator, how: ReasoningOptions, paths: Sequence[ReasoningPath]
+def _explain_failure(
+    generator: Generator, reasoning: ReasoningOptions, paths: Sequence[ReasoningPath]
 ) -> str:
-    where = generator.spec.endpoint or generator.spec.name
-    reasons = list(dict.fromkeys(path.error for path in paths if path.error != STOPPED))
-    if not reasons:
+    model = generator.spec.endpoint or generator.spec.name
+    errors = list(dict.fromkeys(path.error for path in paths if path.error != STOPPED))
+    if not errors:
         return (
-            f"{where}: none of {how.paths} paths was finished within {how.budget:g} s: allow more"
-            " time, or ask a faster model"
+            f"{model}: none of {reasoning.paths} paths was finished within {reasoning.budget:g} s:"
+            " allow more time, or ask a faster model"
         )
-    return f"{where}: none of {how.paths} paths was finished: {'; '.join(reasons)}"
+    return f"{model}: none of {reasoning.paths} paths was finished: {'; '.join(errors)}"
 
 
-def _total(paths: Sequence[ReasoningPath]) -> Usage | None:
-    told = [path.usage for path in paths if path.usage is not None]
-    if not told:
+def _total_usage(paths: Sequence[ReasoningPath]) -> Usage | None:
+    usages = [path.usage for path in paths if path.usage is not None]
+    if not usages:
         return None
-    return Usage(sum(one.input for one in told), sum(one.output for one in told))
+    return Usage(sum(usage.input for usage in usages), sum(usage.output for usage in usages))

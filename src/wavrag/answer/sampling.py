@@ -1,4 +1,4 @@
-"""Several answers to one prompt, written side by side, until enough of them are there."""
+"""Concurrent sampling of several answers to one prompt, until enough of them have finished."""
 
 from __future__ import annotations
 
@@ -15,36 +15,38 @@ from wavrag.errors import GenerationError, WavRAGError
 from wavrag.generate import AnswerEnd, GenerateOptions, Generator, Message, StopSignal, Stream
 from wavrag.types import ReasoningPath
 
-PathSink = Callable[[int, ReasoningPath], None]  # told of each path, by its index, when it ends
-End: TypeAlias = Literal["all", "decided", "time"]  # why a sampling ended
+PathCallback: TypeAlias = Callable[[int, ReasoningPath], None]  # index of a path, and its end
+SamplingEnd: TypeAlias = Literal["all", "decided", "time"]
 
-STOPPED = "stopped"  # the error of a path that was cancelled
-PATIENCE = 2.0  # seconds in which what was told to stop should have stopped
+STOPPED = "stopped"  # error of a cancelled path
+# A cut connection or a local model stops within one token, which takes far less. A thread that
+# takes longer is left behind: it is a daemon.
+JOIN_SECONDS = 2.0
 
 
 @dataclass(slots=True)
-class _Draft:
-    """A path while it is written."""
+class _PathState:
+    """A path in progress."""
 
-    started: float | None = None  # when it was begun
+    started: float | None = None  # `time.perf_counter()` at its start
     text: str = ""
     path: ReasoningPath | None = None  # once it has ended
 
 
-class Sampling:
-    """Paths that are written at a time, each batch of them read by a thread.
+class PathSampler:
+    """Samples paths concurrently; a thread reads each request or batch.
 
     Args:
-        generator: what writes; the paths are written in batches if it has `stream_many`.
-        messages: what is asked, the same for all paths.
-        options: how to write; the seed of a path is this one's plus its index.
-        paths: how many.
-        at_once: how many are written at a time, at most; None for all.
-        adaptive: stop when the paths to come cannot change which answer most give.
-        answer_of: the answer in what was written; empty if it has none.
+        generator: the model; it computes paths in batches if `spec.parallel` is above 1.
+        messages: the prompt of all paths.
+        options: decoding options; the seed of a path is this seed plus its index.
+        paths: number of paths.
+        concurrency: maximum number of paths at a time; None for all.
+        adaptive: stop when the remaining paths cannot change the majority.
+        parse_answer: extracts the answer of a path; empty if it has none.
 
     Attributes:
-        failed: paths that ended without an answer.
+        failures: number of paths that ended without an answer.
     """
 
     def __init__(
@@ -54,176 +56,183 @@ class Sampling:
         options: GenerateOptions,
         paths: int = 1,
         *,
-        at_once: int | None = None,
+        concurrency: int | None = None,
         adaptive: bool = False,
-        answer_of: Callable[[str], str] = str.strip,
+        parse_answer: Callable[[str], str] = str.strip,
     ) -> None:
         self._generator = generator
         self._messages = messages
         self._options = options
         self._adaptive = adaptive
-        self._answer_of = answer_of
-        self._drafts = [_Draft() for _ in range(paths)]
+        self._parse_answer = parse_answer
+        self._states = [_PathState() for _ in range(paths)]
+        # Index of a path with its output; index -1 ends a batch, None is the stop signal.
         self._events: SimpleQueue[tuple[int, str | AnswerEnd | Exception] | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._open: list[Stream[Any]] = []
-        self._over = False
-        at_once = min(at_once or paths, paths)
-        size = min(at_once, generator.spec.parallel)
-        starts = range(0, paths, size)
-        self._jobs = [range(start, min(start + size, paths)) for start in starts]
-        # Batches of one prompt follow each other; requests to a server run side by side.
-        self._threads = 1 if size > 1 else at_once
-        # A batch begins when the end of the one before it has been weighed.
+        self._streams: list[Stream[Any]] = []
+        self._is_over = False
+        concurrency = min(concurrency or paths, paths)
+        batch = min(concurrency, generator.spec.parallel)
+        self._jobs = [range(start, min(start + batch, paths)) for start in range(0, paths, batch)]
+        # A local model computes one batch at a time; requests to a server run concurrently.
+        self._threads = 1 if batch > 1 else concurrency
+        # The next job waits until the results of the last one are counted: they may decide.
         self._permits = threading.Semaphore(self._threads)
-        self.failed = 0
+        self.failures = 0
 
-    def run(self, deadline: float | None, stop: StopSignal, on_path: PathSink | None = None) -> End:
-        """Sample until all paths have ended (`all`), or are `decided`, or `time` is up.
+    def run(
+        self, deadline: float | None, stop: StopSignal, on_path: PathCallback | None = None
+    ) -> SamplingEnd:
+        """Sample until all paths have ended, the majority is decided, or the time is up.
+
+        Args:
+            deadline: reading of `time.perf_counter()`; None for no limit.
+            stop: cancels the sampling.
+            on_path: called with each path when it ends.
 
         Raises:
-            GenerationError: somebody asked to stop.
+            GenerationError: `stop` was set.
         """
         threads = [
-            threading.Thread(target=self._work, name=f"wavrag-path-{number}", daemon=True)
+            threading.Thread(target=self._run_jobs, name=f"wavrag-path-{number}", daemon=True)
             for number in range(self._threads)
         ]
         try:
             with stop.notify(lambda: self._events.put(None)):
                 for thread in threads:
                     thread.start()
-                return self._read(deadline, on_path)
+                return self._process_events(deadline, on_path)
         finally:
-            self._end()
-            patience = time.perf_counter() + PATIENCE
+            self._cancel()
+            join_until = time.perf_counter() + JOIN_SECONDS
             for thread in threads:
-                if thread.ident is not None:
-                    thread.join(max(patience - time.perf_counter(), 0.0))
+                if thread.ident is not None:  # it was started
+                    thread.join(max(join_until - time.perf_counter(), 0.0))
 
     def paths(self) -> tuple[ReasoningPath, ...]:
-        """The paths that were begun."""
+        """All paths that started; cancelled ones have the error `STOPPED`."""
         return tuple(
-            draft.path
-            or ReasoningPath(draft.text, "", False, STOPPED, milliseconds_since(draft.started))
-            for draft in self._drafts
-            if draft.started is not None
+            state.path
+            or ReasoningPath(state.text, "", False, STOPPED, milliseconds_since(state.started))
+            for state in self._states
+            if state.started is not None
         )
 
-    def _read(self, deadline: float | None, on_path: PathSink | None) -> End:
-        """Take what the threads hand over, until the sampling ends."""
-        while any(draft.path is None for draft in self._drafts):
-            wait = None if deadline is None else deadline - time.perf_counter()
-            if wait is not None and wait <= 0:
+    def _process_events(self, deadline: float | None, on_path: PathCallback | None) -> SamplingEnd:
+        """Collect the output of the threads until the sampling ends."""
+        while any(state.path is None for state in self._states):
+            timeout = None if deadline is None else deadline - time.perf_counter()
+            if timeout is not None and timeout <= 0:
                 return "time"
             try:
-                event = self._events.get(timeout=wait)
+                event = self._events.get(timeout=timeout)
             except Empty:
                 return "time"
             if event is None:
-                raise GenerationError("the answer was stopped before it was there")
-            index, piece = event
+                raise GenerationError("the answer was stopped before it was complete")
+            index, output = event
             if index < 0:
                 self._permits.release()
                 continue
-            draft = self._drafts[index]
-            if isinstance(piece, str):
-                draft.text += piece
+            state = self._states[index]
+            if isinstance(output, str):
+                state.text += output
                 continue
-            if isinstance(piece, Exception) and not isinstance(piece, WavRAGError):
-                raise piece
-            draft.path = self._ended(draft, piece)
-            self.failed += not draft.path.finished
+            # A bug is raised; an error of the generator ends only its own path.
+            if isinstance(output, Exception) and not isinstance(output, WavRAGError):
+                raise output
+            state.path = self._finish_path(state, output)
+            self.failures += not state.path.finished
             if on_path is not None:
-                on_path(index, draft.path)
-            if self._adaptive and self._decided():
+                on_path(index, state.path)
+            if self._adaptive and self._is_decided():
                 return "decided"
         return "all"
 
-    def _ended(self, draft: _Draft, end: AnswerEnd | Exception) -> ReasoningPath:
-        took = milliseconds_since(draft.started)
+    def _finish_path(self, state: _PathState, end: AnswerEnd | Exception) -> ReasoningPath:
+        milliseconds = milliseconds_since(state.started)
         if isinstance(end, Exception):
-            return ReasoningPath(draft.text, "", False, str(end), took)
-        answer = self._answer_of(draft.text)
+            return ReasoningPath(state.text, "", False, str(end), milliseconds)
+        answer = self._parse_answer(state.text)
         error = "" if answer else "the model wrote no answer"
-        return ReasoningPath(draft.text, answer, bool(answer), error, took, end.usage)
+        return ReasoningPath(state.text, answer, bool(answer), error, milliseconds, end.usage)
 
-    def _decided(self) -> bool:
-        """Whether paths are left, and none of them matters."""
-        paths = [draft.path for draft in self._drafts]
+    def _is_decided(self) -> bool:
+        """True if paths remain and none of them can change the majority."""
+        paths = [state.path for state in self._states]
         answers = [votes.normalise(path.answer) for path in paths if path and path.finished]
-        total = len(paths) - self.failed
-        return len(answers) < total and votes.decided(answers, total)
+        total = len(paths) - self.failures
+        return len(answers) < total and votes.is_decided(answers, total)
 
-    def _work(self) -> None:
-        """Write one batch of paths after another."""
-        while (job := self._next()) is not None:
-            ended: set[int] = set()
+    def _run_jobs(self) -> None:
+        """Generate one batch of paths after another, in a thread."""
+        while (job := self._next_job()) is not None:
+            finished: set[int] = set()
             try:
-                for at, piece in self._pieces(job):
-                    self._events.put((job[at], piece))
-                    if isinstance(piece, AnswerEnd):
-                        ended.add(at)
-                lost: Exception = GenerationError(f"{self._generator.spec.name} broke off")
-            except Exception as error:  # noqa: BLE001 - raised, or kept, by the thread that waits
-                lost = error
-            for at, index in enumerate(job):
-                if at not in ended:
-                    self._events.put((index, lost))
+                for position, output in self._generate(job):
+                    self._events.put((job[position], output))
+                    if isinstance(output, AnswerEnd):
+                        finished.add(position)
+                name = self._generator.spec.name
+                error: Exception = GenerationError(f"{name} ended without an answer")
+            except Exception as failure:  # noqa: BLE001 - handled by the thread that waits
+                error = failure
+            for position, index in enumerate(job):
+                if position not in finished:
+                    self._events.put((index, error))
             self._events.put((-1, AnswerEnd()))
 
-    def _next(self) -> range | None:
+    def _next_job(self) -> range | None:
         self._permits.acquire()
         with self._lock:
-            if self._over or not self._jobs:
+            if self._is_over or not self._jobs:
                 return None
             job = self._jobs.pop(0)
             for index in job:
-                self._drafts[index].started = time.perf_counter()
+                self._states[index].started = time.perf_counter()
             return job
 
-    def _pieces(self, job: range) -> Iterator[tuple[int, str | AnswerEnd]]:
-        """What is written for a batch of paths, by their position in it."""
-        seed = (self._options.seed or 0) + job.start
-        options = replace(self._options, seed=seed)
+    def _generate(self, job: range) -> Iterator[tuple[int, str | AnswerEnd]]:
+        """Output of a batch of paths, by position in the batch."""
+        options = replace(self._options, seed=(self._options.seed or 0) + job.start)
         if len(job) > 1:
-            with self._opened(
-                self._generator.stream_many(self._messages, options, len(job))
-            ) as batch:
+            outputs = self._generator.stream_many(self._messages, options, len(job))
+            with self._open_stream(outputs) as batch:
                 yield from batch
             return
-        with self._opened(self._generator.stream(self._messages, options)) as pieces:
-            for piece in pieces:
-                yield 0, piece
-                if self._over:
+        with self._open_stream(self._generator.stream(self._messages, options)) as stream:
+            for text in stream:
+                yield 0, text
+                if self._is_over:
                     return
-            yield 0, AnswerEnd(pieces.usage)
+            yield 0, AnswerEnd(stream.usage)
 
     @contextmanager
-    def _opened(self, pieces: Iterator[Any]) -> Iterator[Stream[Any]]:
-        """A stream that `_end` closes, if it is not closed before."""
-        stream = Stream.of(pieces)
+    def _open_stream(self, outputs: Iterator[Any]) -> Iterator[Stream[Any]]:
+        """Register a stream, so that `_cancel` can close it."""
+        stream = Stream.of(outputs)
         with self._lock:
-            self._open.append(stream)
-            over = self._over
-        if over:
+            self._streams.append(stream)
+            is_over = self._is_over
+        if is_over:  # `_cancel` ran before the stream was registered
             stream.close()
         try:
             yield stream
         finally:
             stream.close()
             with self._lock:
-                self._open.remove(stream)
+                self._streams.remove(stream)
 
-    def _end(self) -> None:
-        """Begin no more paths, and close those that are written."""
+    def _cancel(self) -> None:
+        """Start no more paths, and close the streams of the others."""
         with self._lock:
-            self._over = True
-            streams = list(self._open)
+            self._is_over = True
+            streams = list(self._streams)
         self._permits.release(self._threads)
         for stream in streams:
             stream.close()
 
 
 def milliseconds_since(started: float | None) -> float:
-    """Milliseconds since a reading of `time.perf_counter`; 0 where there is none."""
+    """Milliseconds since a reading of `time.perf_counter()`; 0 for None."""
     return 0.0 if started is None else 1e3 * (time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""An answer while it is written."""
+"""An answer as a stream: its text as the generator writes it, then the checked answer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from wavrag.types import Answer, Hit
 
 @dataclass(frozen=True, slots=True)
 class RetrievalResult:
-    """What an answer is to rest on, before it is written.
+    """The sources of an answer, before it is written.
 
     Attributes:
-        question: the question in words: as typed, or as it was recognised, if it was.
-        hits: the passages that the generator is given, best first.
-        timings: milliseconds for each stage so far.
+        question: the question as typed or as recognised; None without a transcript.
+        hits: the passages for the generator, best first.
+        timings: milliseconds of each stage so far.
     """
 
     question: str | None
@@ -26,60 +26,65 @@ class RetrievalResult:
 
 
 class AnswerStream:
-    """An answer while it is written: iterate over its pieces, then read `answer`.
+    """An answer in progress: iterate over its text, then read `answer`.
 
-    Pieces are as the generator writes them. The text of `answer` may differ from them: marks that
-    name no source are gone, sentences without one may have theirs, and where nothing that is cited
-    supports what was written, the answer says that nothing was found.
+    The text of `answer` can differ from the streamed text: marks without a source are removed,
+    missing marks are added, and an answer without support is replaced by `NOTHING_FOUND`.
+
+    Example:
+        >>> stream = rag.stream("When does the ferry leave?")
+        >>> for text in stream:
+        ...     print(text, end="", flush=True)
+        >>> print(stream.answer.citations)
     """
 
     def __init__(
-        self, pieces: Generator[str | RetrievalResult | Answer, None, None], stop: StopSignal
+        self, outputs: Generator[str | RetrievalResult | Answer, None, None], stop: StopSignal
     ) -> None:
-        self._pieces = pieces
+        self._outputs = outputs
         self._stop = stop
         self._retrieval: RetrievalResult | None = None
         self._answer: Answer | None = None
 
     def __iter__(self) -> Iterator[str]:
-        for piece in self._pieces:
-            match piece:
+        for output in self._outputs:
+            match output:
                 case RetrievalResult():
-                    self._retrieval = piece
+                    self._retrieval = output
                 case Answer():
-                    self._answer = piece
+                    self._answer = output
                 case _:
-                    yield piece
+                    yield output
 
     def close(self) -> None:
-        """Stop all that is written for the answer, from any thread.
+        """Stop the answer, from any thread.
 
-        A thread that waits for a piece finds the stream ended. What was asked of a server is
-        cancelled there.
+        A thread that waits for text reaches the end of the stream. Requests to a server are
+        cancelled.
         """
         self._stop.set()
         try:
-            self._pieces.close()
+            self._outputs.close()
         except ValueError:
-            return  # another thread is in it, and ends it
+            return  # the generator is running in another thread, which will end it
 
     @property
     def retrieval(self) -> RetrievalResult:
-        """What the answer is to rest on; searches now if nothing of the stream was read before.
+        """The sources of the answer; searches first if nothing has been read from the stream.
 
         Raises:
             GenerationError: the stream was closed before.
         """
         if self._retrieval is None:
-            first = next(self._pieces, None)
-            if not isinstance(first, RetrievalResult):
-                raise GenerationError("the stream was closed before anything was found: ask again")
-            self._retrieval = first
+            output = next(self._outputs, None)
+            if not isinstance(output, RetrievalResult):
+                raise GenerationError("the stream was closed before the search: ask again")
+            self._retrieval = output
         return self._retrieval
 
     @property
     def answer(self) -> Answer:
-        """The whole answer with its citations; reads what is left of the stream.
+        """The complete, checked answer; reads the stream to its end.
 
         Raises:
             GenerationError: the generator failed, or the stream was closed before its end.
@@ -87,5 +92,5 @@ class AnswerStream:
         for _ in self:
             pass
         if self._answer is None:
-            raise GenerationError("the stream was closed before its answer was there: ask again")
+            raise GenerationError("the stream was closed before the answer was complete: ask again")
         return self._answer

@@ -154,9 +154,9 @@ def ask(arguments: argparse.Namespace) -> int:
 
 def _print_answer(answer: Answer, streamed: str, *, spoken: bool) -> None:
     """Print the final answer if it differs from the streamed text, then notes and citations."""
-    from wavrag.answer import mark_unsupported
+    from wavrag.answer import flag_unsupported_sentences
 
-    text = mark_unsupported(answer.text, answer.support)
+    text = flag_unsupported_sentences(answer.text, answer.support)
     if answer.withheld and answer.abstention is not None:
         print(f"{text} The generated text is withheld: {answer.abstention.detail}.\n")
     elif text != streamed.strip():

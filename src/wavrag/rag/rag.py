@@ -17,7 +17,7 @@ from wavrag.answer import (
     AnswerPipeline,
     AnswerRequest,
     AnswerStream,
-    PathSink,
+    PathCallback,
     ReasoningOptions,
 )
 from wavrag.closing import Closing
@@ -112,7 +112,7 @@ class WavRAG(Closing):
         *,
         options: GenerateOptions | None = None,
         reasoning: ReasoningOptions | None = None,
-        on_path: PathSink | None = None,
+        on_path: PathCallback | None = None,
         history: Sequence[HistoryTurn] = (),
     ) -> Answer:
         """Answer a question from the knowledge base, with citations.
@@ -146,7 +146,7 @@ class WavRAG(Closing):
         *,
         options: GenerateOptions | None = None,
         reasoning: ReasoningOptions | None = None,
-        on_path: PathSink | None = None,
+        on_path: PathCallback | None = None,
         history: Sequence[HistoryTurn] = (),
         retrieval: Retrieval | None = None,
     ) -> AnswerStream:
@@ -162,7 +162,7 @@ class WavRAG(Closing):
             retrieval: what was found for the question, at least `CANDIDATES` hits where there are
                 so many; None retrieves.
         """
-        asked = AnswerRequest(
+        request = AnswerRequest(
             as_query(question, where),
             options or GenerateOptions(),
             reasoning,
@@ -171,8 +171,8 @@ class WavRAG(Closing):
             StopSignal(),
             retrieval,
         )
-        answering = AnswerPipeline(self.kb, self.generator, self.options)
-        return AnswerStream(answering.pieces(asked), asked.stop)
+        pipeline = AnswerPipeline(self.kb, self.generator, self.options)
+        return AnswerStream(pipeline.run(request), request.stop)
 
     def close(self) -> None:
         """Release what is held, the generator's model too."""

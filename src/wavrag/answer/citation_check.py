@@ -1,0 +1,182 @@
+"""The citation check: does each sentence of an answer follow from the passages that it cites?
+
+Each sentence is compared with its cited passages by content words, numbers and negation, and
+optionally by the cosine of embeddings. `wavrag.generate.parse_citations` reads the marks before.
+Pure functions; an embedder is passed in as a callable.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from wavrag.answer.numerals import NUMBER_WORDS, TOKEN, find_numbers, is_negated
+from wavrag.generate import SourcePart, content_words, declines
+from wavrag.text import FUNCTION_WORDS, sentences
+from wavrag.types import Float32, Passage, Support
+
+EmbedTexts: TypeAlias = Callable[[Sequence[str]], Float32]  # rows of shape (n_texts, dim)
+
+UNSUPPORTED_MARK = "[unsupported]"
+
+_MARK = re.compile(r"\[(\d+)\]")
+_LEADING_MARKS = re.compile(r"\s*(?:\[\d+\]\s*)+")
+_MARK_WITH_SPACE = re.compile(r"\s*\[\d+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class CitationCheckOptions:
+    """Thresholds of the check. `benchmarks/grounding.py` measures their precision and recall.
+
+    Attributes:
+        lexical: minimum share, from 0 to 1, of the content words that occur in the cited passages.
+        dense: minimum cosine with a cited sentence; applies only with an embedder.
+        numbers: require every number of the sentence in the cited passages.
+        negation: require the negation of the closest cited sentence.
+    """
+
+    lexical: float = 0.6
+    dense: float = 0.4
+    numbers: bool = True
+    negation: bool = True
+
+
+def check_citations(
+    text: str,
+    sources: Sequence[SourcePart],
+    options: CitationCheckOptions | None = None,
+    *,
+    embed: EmbedTexts | None = None,
+) -> tuple[Support, ...]:
+    """Compare each sentence of an answer with the passages that it cites.
+
+    Args:
+        text: the answer in the form of `parse_citations`: every mark is `[n]`.
+        sources: the sources of the answer.
+        options: thresholds.
+        embed: embeds texts; without it, only words, numbers and negation are compared.
+
+    Returns:
+        One result for each sentence, in order; none for an answer that declines. A sentence
+        without a citation is unsupported.
+
+    Example:
+        >>> passage = Passage("timetable.md", 0, "The ferry leaves at nine.")
+        >>> sources = [SourcePart(1, Hit(passage, 1, 1.0, {}))]
+        >>> [s.supported for s in check_citations("It leaves at ten [1].", sources)]
+        [False]
+    """
+    options = options or CitationCheckOptions()
+    if declines(text):
+        return ()
+    passages = {source.number: source.hit.passage for source in sources}
+    return tuple(
+        _check_sentence(
+            text,
+            span,
+            [passages[number] for number in _cited_numbers(text, span) if number in passages],
+            options,
+            embed,
+        )
+        for span in _sentence_spans(text)
+        if content_words(_MARK.sub("", text[slice(*span)]))
+    )
+
+
+def flag_unsupported_sentences(
+    text: str, support: Sequence[Support], flag: str = UNSUPPORTED_MARK
+) -> str:
+    """Insert a flag after each sentence that failed the check.
+
+    Args:
+        text: the answer.
+        support: result of `check_citations`.
+        flag: text to insert; it must not read as a citation.
+    """
+    output = []
+    position = 0
+    for sentence in support:
+        if sentence.checkable and not sentence.supported:
+            output += [text[position : sentence.end], " ", flag]
+            position = sentence.end
+    return "".join(output) + text[position:]
+
+
+def _sentence_spans(text: str) -> list[tuple[int, int]]:
+    """Spans of the sentences with their marks; leading marks belong to the sentence before."""
+    spans: list[tuple[int, int]] = []
+    for start, end in sentences(text):
+        leading_marks = _LEADING_MARKS.match(text, start, end) if spans else None
+        begin = start
+        if leading_marks is not None:
+            begin = leading_marks.end()
+            spans[-1] = spans[-1][0], start + len(leading_marks[0].rstrip())
+        if begin < end:
+            spans.append((begin, end))
+    return spans
+
+
+def _cited_numbers(text: str, span: tuple[int, int]) -> tuple[int, ...]:
+    """Distinct citation numbers of a sentence."""
+    return tuple(dict.fromkeys(map(int, _MARK.findall(text, *span))))
+
+
+def _check_sentence(
+    text: str,
+    span: tuple[int, int],
+    passages: Sequence[Passage],
+    options: CitationCheckOptions,
+    embed: EmbedTexts | None,
+) -> Support:
+    statement = _MARK_WITH_SPACE.sub("", text[slice(*span)]).strip()
+    evidence = [sentence for passage in passages for sentence in _split_sentences(passage)]
+    # Titles and section headings count too: answers often repeat them ("At the pier, ...").
+    headings = " ".join(f"{passage.title} {passage.section}." for passage in passages)
+    passage_text = f"{headings} {' '.join(evidence)}"
+    words, numbers = _word_stems(statement), find_numbers(statement)
+    overlap = len(words & _word_stems(passage_text))
+    lexical = overlap / len(words) if words else float(bool(numbers and evidence))
+    same_numbers = numbers <= find_numbers(passage_text)
+    closest = max(evidence, key=lambda sentence: len(words & _word_stems(sentence)), default="")
+    same_negation = is_negated(statement) == is_negated(closest)
+    dense = _max_cosine(statement, evidence, embed) if embed is not None else None
+    supported = (
+        bool(evidence)
+        and lexical >= options.lexical
+        and (dense is None or dense >= options.dense)
+        and (same_numbers or not options.numbers)
+        and (same_negation or not options.negation)
+    )
+    citations = _cited_numbers(text, span)
+    return Support(
+        *span, statement, citations, lexical, dense, same_numbers, same_negation,
+        checkable=bool(evidence) or not citations, supported=supported,
+    )  # fmt: skip
+
+
+def _word_stems(text: str) -> set[str]:
+    """Stems of the content words. Numbers are left out, since they are compared by value."""
+    return set(content_words(TOKEN.sub(lambda token: _keep_content(token[0]), text)))
+
+
+def _keep_content(token: str) -> str:
+    word = token.casefold().replace("\u2019", "'")
+    ignored = word[0].isdigit() or word in NUMBER_WORDS or word in FUNCTION_WORDS
+    return " " if ignored else token
+
+
+def _split_sentences(passage: Passage) -> list[str]:
+    text = passage.text or ""
+    return [text[start:end] for start, end in sentences(text)]
+
+
+def _max_cosine(statement: str, evidence: Sequence[str], embed: EmbedTexts) -> float:
+    if not statement or not evidence:
+        return 0.0
+    rows = embed([statement, *evidence])
+    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return float((rows[1:] @ rows[0]).max())
