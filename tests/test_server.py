@@ -82,7 +82,7 @@ def test_search_in_words_and_in_sound(http: httpx.Client, recording: Path) -> No
         ({"text": "x", "nonsense": 1}, 422, "nonsense"),
         ({"text": "x", "where": "("}, 400, "filter not understood"),
         ({"audio": {"data": "%%%"}}, 400, "not valid base64"),
-        ({"audio": {"data": "aGVsbG8="}}, 400, "the recording: is not sound"),
+        ({"audio": {"data": "aGVsbG8="}}, 400, "the recording: is not decodable audio"),
     ],
 )
 def test_questions_that_cannot_be_searched(
@@ -341,7 +341,7 @@ def test_an_answer_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     with filled(tmp_path, generator) as rag, serving(rag, options) as url, client(url) as http:
         reply = http.post("/v1/ask", json={"text": "the ferry"})
         assert reply.status_code == 502
-        assert "after 0.3 s" in reply.json()["error"]["message"]
+        assert "not finished in time" in reply.json()["error"]["message"]
         events = events_of(http.post("/v1/ask", json={"text": "ferry", "stream": True}).text)
         assert events[-1][0] == "error"
         assert generator.ended.wait(10)

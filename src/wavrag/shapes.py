@@ -2,7 +2,7 @@
 
 The command line (`--json`), HTTP replies, server-sent events, WebSocket events and the OpenAPI
 description all derive from these models. `SearchShape.dump(result)` gives plain JSON data; a model
-reads any object whose attributes have the names of its fields.
+reads the attributes with the names of its fields from any object.
 
 Import this module inside functions only: pydantic takes 0.1 s to load.
 """
@@ -29,6 +29,7 @@ def _rounded(digits: int) -> AfterValidator:
     return AfterValidator(lambda value: round(value, digits))
 
 
+# Rounded: more digits would be noise, and make replies longer.
 Milliseconds = Annotated[float, _rounded(1)]
 LegScore = Annotated[float, _rounded(4)]
 FusedScore = Annotated[float, _rounded(6)]
@@ -39,7 +40,7 @@ _TEXT_FIELDS = frozenset({"char_start", "char_end", "section", "page"})
 
 
 class Shape(BaseModel):
-    """A JSON object that reads its fields from the attributes of a result."""
+    """A JSON object with its fields read from the attributes of a result."""
 
     model_config = ConfigDict(validate_by_name=True)
 
@@ -48,12 +49,13 @@ class Shape(BaseModel):
         """The JSON data of a result.
 
         Args:
-            source: an object with the attributes that the fields name, or a mapping.
+            source: an object with attributes for the fields, or a mapping.
         """
         return cls.model_validate(source).to_json()
 
     def to_json(self) -> dict[str, Any]:
-        """JSON data; fields that do not apply to the result are left out."""
+        """JSON data, without fields of the other modality."""
+        # `read` sets every field that applies, so the unset ones are those of the other modality.
         return self.model_dump(mode="json", exclude_unset=True)
 
     @classmethod
@@ -70,6 +72,7 @@ class Shape(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_attributes(cls, source: Any) -> Any:
+        # FastAPI passes instances, clients and tests pass mappings: both have the fields already.
         return source if isinstance(source, cls | Mapping) else cls.read(source)
 
 
@@ -93,7 +96,7 @@ class PassageShape(Shape):
 
     @classmethod
     def read(cls, source: Any) -> dict[str, Any]:
-        """Values of the fields that apply to the passage's modality."""
+        """Values of the fields for the passage's modality."""
         if not isinstance(source, Passage):
             # A hit or a citation: its JSON is flat, so the passage's fields stand beside its own.
             return {**super().read(source), **PassageShape.read(source.passage)}
@@ -110,13 +113,13 @@ class HitShape(PassageShape):
 
 
 class GivenHitShape(HitShape):
-    """A hit, and the form in which the generator received it."""
+    """A hit, and its form in the generator's input."""
 
     source_form: SourceForm
 
 
 class CitationShape(PassageShape):
-    """A passage that the answer cites by number."""
+    """A passage under its number in the answer."""
 
     number: int
     quote: str
@@ -131,7 +134,7 @@ class SearchShape(Shape):
 
 
 class RetrievalShape(Shape):
-    """The hits that an answer will rest on."""
+    """The hits for an answer, sent before its text."""
 
     question: str | None
     hits: list[HitShape]
@@ -146,7 +149,7 @@ class AbstentionShape(Shape):
 
 
 class SupportShape(Shape):
-    """Whether the passages that a sentence cites support it; offsets in the answer's text."""
+    """Whether a sentence is supported by its citations; offsets in the answer's text."""
 
     start: int
     end: int
@@ -168,7 +171,7 @@ class PathShape(Shape):
 
     @classmethod
     def read(cls, source: Any) -> dict[str, Any]:
-        """Values of the fields; tokens under the keys that `usage` of an answer has, too."""
+        """Values of the fields; tokens under the same keys as in `usage` of an answer."""
         usage = source.usage
         tokens = {"in": usage.input, "out": usage.output} if usage else None
         return {**super().read(source), "tokens": tokens}
@@ -198,7 +201,7 @@ class AnswerShape(Shape):
 
     @classmethod
     def read(cls, source: Any) -> dict[str, Any]:
-        """Values of the fields; each hit takes the form in which it was given."""
+        """Values of the fields; each hit with its form in the generator's input."""
         values = super().read(source)
         values["hits"] = [
             {**HitShape.read(hit), "source_form": form}
@@ -220,14 +223,14 @@ class DocumentShape(Shape):
 
 
 class SkippedShape(Shape):
-    """A source that could not be added, and why."""
+    """A source left out, and the reason."""
 
     source: str
     reason: str
 
 
 class NoteShape(Shape):
-    """A source that was added with a reservation."""
+    """An added source with a remark on it."""
 
     source: str
     note: str
@@ -257,7 +260,7 @@ class AddReportShape(Shape):
 
 
 class ProgressShape(Shape):
-    """Counts of a run that adds documents; the document being read is left out."""
+    """Counts while documents are added, without the name of the current one."""
 
     documents: int
     total: int
@@ -266,7 +269,7 @@ class ProgressShape(Shape):
 
 
 class RemovalShape(Shape):
-    """Documents that were removed, and how many passages they had."""
+    """Ids of removed documents, and the number of their passages."""
 
     removed: list[str]
     passages: int

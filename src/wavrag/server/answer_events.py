@@ -24,6 +24,7 @@ from wavrag.types import Answer
 T = TypeVar("T")
 
 AnswerEvent: TypeAlias = RetrievalResult | str | Answer
+_EventQueue: TypeAlias = "asyncio.Queue[AnswerEvent | BaseException]"
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for it; shows in the metrics only
 
 
@@ -43,44 +44,14 @@ async def stream_answer(
         GenerationError: the answer took too long.
     """
     async with state.answer_slots:
-        loop = asyncio.get_running_loop()
-        queue: asyncio.Queue[AnswerEvent | BaseException] = asyncio.Queue()
-
-        def put(event: AnswerEvent | BaseException) -> None:
-            # RuntimeError: the event loop has stopped, so nobody reads the queue.
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(queue.put_nowait, event)
-
         stream = start()
-
-        def generate() -> None:
-            try:
-                put(stream.retrieval)
-                for delta in stream:
-                    put(delta)
-                put(stream.answer)
-            except BaseException as error:  # noqa: BLE001 - raised by the reader of the queue
-                put(error)
-
+        queue, thread = _start_thread(stream)
         start_time = time.perf_counter()
-        deadline = loop.time() + state.options.answer_timeout
-        # A thread of its own: an answer runs for minutes and would use up the pool for searches.
-        thread = Thread(target=generate, name="wavrag-answer", daemon=True)
+        deadline = asyncio.get_running_loop().time() + state.options.answer_timeout
         state.metrics.answers.inc()
-        thread.start()
         try:
             while True:
-                try:
-                    async with asyncio.timeout_at(min(deadline, loop.time() + KEEP_ALIVE_SECONDS)):
-                        event = await queue.get()
-                except TimeoutError:
-                    if loop.time() < deadline:
-                        yield None
-                        continue
-                    raise GenerationError(
-                        f"the answer was not finished after {state.options.answer_timeout:g} s:"
-                        " lower max_tokens, use a faster model, or raise --answer-timeout"
-                    ) from None
+                event = await _next_event(queue, deadline)
                 if isinstance(event, BaseException):
                     raise event
                 yield event
@@ -89,11 +60,51 @@ async def stream_answer(
         finally:
             stream.close()
             # Shielded: when the client disconnects this task is cancelled, and every await would
-            # raise at once, before the slot's thread has ended.
+            # raise at once, before the thread has ended.
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(thread.join)
             state.metrics.answers.dec()
             state.metrics.observe_stage("answer", time.perf_counter() - start_time)
+
+
+def _start_thread(stream: AnswerStream) -> tuple[_EventQueue, Thread]:
+    """Start generation on a thread, with a queue for its events or its error."""
+    loop = asyncio.get_running_loop()
+    queue: _EventQueue = asyncio.Queue()
+
+    def put(event: AnswerEvent | BaseException) -> None:
+        # RuntimeError: the event loop has stopped, so nobody reads the queue.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(queue.put_nowait, event)
+
+    def generate() -> None:
+        try:
+            put(stream.retrieval)
+            for delta in stream:
+                put(delta)
+            put(stream.answer)
+        except BaseException as error:  # noqa: BLE001 - raised by the reader of the queue
+            put(error)
+
+    # Not from the thread pool: an answer may take minutes, and searches need the pool's threads.
+    thread = Thread(target=generate, name="wavrag-answer", daemon=True)
+    thread.start()
+    return queue, thread
+
+
+async def _next_event(queue: _EventQueue, deadline: float) -> AnswerEvent | BaseException | None:
+    """The next event; None if none comes within the keep-alive interval."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout_at(min(deadline, loop.time() + KEEP_ALIVE_SECONDS)):
+            return await queue.get()
+    except TimeoutError:
+        if loop.time() < deadline:
+            return None
+        raise GenerationError(
+            "the answer was not finished in time: lower max_tokens, use a faster model, or raise"
+            " --answer-timeout"
+        ) from None
 
 
 async def first_event(events: AsyncGenerator[AnswerEvent | None, None]) -> AnswerEvent:
@@ -138,7 +149,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
 
 
 class AnswerEventResponse(EventSourceResponse):
-    """Server-sent events that stop their source when the client disconnects.
+    """Server-sent events; a disconnect of the client stops their source.
 
     Starlette cancels the stream on a disconnect, but leaves a generator suspended between two
     events to the garbage collector; generation would go on until then.

@@ -29,7 +29,7 @@ def create_app(
     options: ServerOptions | None = None,
     on_start: Callable[[], object] = lambda: None,
 ) -> FastAPI:
-    """Create an application that serves a `WavRAG`.
+    """Create the server application of a `WavRAG`.
 
     Its lifespan locks the knowledge base and resumes unfinished jobs; at shutdown it finishes the
     document being stored. The `WavRAG` stays open.

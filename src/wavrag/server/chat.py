@@ -29,7 +29,7 @@ from wavrag.server.answer_events import (
     run_while_connected,
     stream_answer,
 )
-from wavrag.server.embeddings import AudioContent, ContentPart, TextContent
+from wavrag.server.embeddings import ContentPart, join_text, recordings_of
 from wavrag.server.errors import RequestError, error_responses, exception_body
 from wavrag.server.limits import MAX_ANSWER_TOKENS
 from wavrag.server.models import CHAT_MODEL, check_model
@@ -60,16 +60,12 @@ class ChatMessage(BaseModel):
     @property
     def text(self) -> str:
         """The text of the message."""
-        if isinstance(self.content, str):
-            return self.content
-        return "\n".join(part.text for part in self.content if isinstance(part, TextContent))
+        return self.content if isinstance(self.content, str) else join_text(self.content)
 
     @property
     def recordings(self) -> list[str]:
         """The recordings of the message, in base64."""
-        if isinstance(self.content, str):
-            return []
-        return [part.input_audio.data for part in self.content if isinstance(part, AudioContent)]
+        return [] if isinstance(self.content, str) else recordings_of(self.content)
 
 
 class StreamOptions(BaseModel):
@@ -81,6 +77,7 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """Body of `POST /v1/chat/completions`; parameters without an effect here are ignored."""
 
+    # Clients of OpenAI's API send many parameters (top_p, user, ...); an error would break them.
     model_config = ConfigDict(extra="ignore")
 
     model: str
@@ -92,7 +89,7 @@ class ChatRequest(BaseModel):
     temperature: float | None = Field(None, ge=0, le=2)
     seed: int | None = Field(None, ge=0, lt=2**31)
     stop: Text | list[Text] | None = None
-    n: Literal[1] | None = None
+    n: Literal[1] | None = None  # several answers are not supported
     where: Text | None = Field(None, description="metadata filter; an extension")
 
     def generate_options(self) -> GenerateOptions:

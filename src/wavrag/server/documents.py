@@ -88,7 +88,7 @@ router = APIRouter(prefix="/v1", tags=["documents"])
     },
 )
 async def upload_documents(request: Request, state: State, wait: Wait = 0) -> JobShape:
-    """Check files by their content and queue a job that indexes them: all files or none."""
+    """Check files by their content and queue a job to index them: all files or none."""
     async with receive_form(request, state.incoming_folder, limits.MAX_UPLOAD_FILES) as form:
         if not form.files:
             raise RequestError(400, "there is no file: send it in a part with a file name")
@@ -148,18 +148,18 @@ async def _describe_job(state: ServerState, job: IndexJob, wait: float) -> JobSh
 @router.get("/documents", responses=error_responses())
 async def list_documents(
     state: State,
-    q: Annotated[str, Query(max_length=200, description="substring of title or source")] = "",
+    q: Annotated[str, Query(max_length=200, description="pattern of title or source")] = "",
     modality: Literal["text", "audio"] | None = None,
     offset: Annotated[int, Query(ge=0, lt=2**31)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100,
 ) -> DocumentsShape:
     """List documents, sorted by title."""
-    substring = q.casefold()
+    pattern = q.casefold()
     matches = [
         document
         for document in await state.run_in_thread("list", state.rag.kb.documents)
         if (modality is None or document.modality == modality)
-        and (substring in document.title.casefold() or substring in document.source.casefold())
+        and (pattern in document.title.casefold() or pattern in document.source.casefold())
     ]
     matches.sort(key=lambda document: (document.title.casefold(), document.id))
     page = matches[offset : offset + limit]
@@ -228,7 +228,7 @@ async def get_text(state: State, document_id: str) -> DocumentTextShape:
 
 
 def _join_text(passages: list[Passage]) -> str:
-    """The text that the passages' offsets refer to, with gaps filled by line feeds."""
+    """The text for the passages' offsets, with gaps filled by line feeds."""
     if passages[0].modality == "audio":
         return "\n".join(passage.text or "" for passage in passages)
     text = ""
@@ -254,7 +254,7 @@ async def get_document(state: State, document_id: str) -> DocumentShape:
     responses=error_responses(404),
 )
 async def remove_document(state: State, document_id: str, wait: Wait = 0) -> JobShape:
-    """Queue a job that removes a document, and its file if the file was uploaded."""
+    """Queue a job to remove a document, and its file if the file was uploaded."""
     await _first_passage(state, document_id)
     job = await state.run_in_thread("take", state.worker.submit, "remove", None, [document_id])
     return await _describe_job(state, job, wait)

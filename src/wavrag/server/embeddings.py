@@ -60,6 +60,7 @@ class EmbeddingsRequest(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     model: str
+    # Token ids, which OpenAI's API accepts as well, mean nothing to another model's tokenizer.
     input: Text | Annotated[list[Text | ContentPart], Field(min_length=1)] | None = None
     messages: Annotated[list[EmbedMessage], Field(min_length=1, max_length=1)] | None = None
     encoding_format: Literal["float", "base64"] = "float"
@@ -101,7 +102,7 @@ def _read_inputs(body: EmbeddingsRequest) -> list[InputParts]:
         return [[_text_content(content)] if isinstance(content, str) else content]
     assert body.input is not None
     inputs = [body.input] if isinstance(body.input, str) else body.input
-    return [[_text_content(part) if isinstance(part, str) else part] for part in inputs]
+    return [[_text_content(value) if isinstance(value, str) else value] for value in inputs]
 
 
 def _text_content(text: str) -> TextContent:
@@ -113,8 +114,8 @@ def _embed(state: ServerState, inputs: list[InputParts], role: Role) -> Float32:
     batches = []
     for start in range(0, len(inputs), BATCH_SIZE):
         batch = [
-            _decode_input(content, embedder.spec.sampling_rate)
-            for content in inputs[start : start + BATCH_SIZE]
+            _decode_input(parts, embedder.spec.sampling_rate)
+            for parts in inputs[start : start + BATCH_SIZE]
         ]
         try:
             check_inputs(embedder.spec, batch)
@@ -125,16 +126,27 @@ def _embed(state: ServerState, inputs: list[InputParts], role: Role) -> Float32:
     return np.concatenate(batches)
 
 
+def join_text(content: InputParts) -> str:
+    """The text of a message."""
+    return "\n".join(part.text for part in content if isinstance(part, TextContent))
+
+
+def recordings_of(content: InputParts) -> list[str]:
+    """The recordings of a message, in base64."""
+    return [part.input_audio.data for part in content if isinstance(part, AudioContent)]
+
+
 def _decode_input(content: InputParts, sample_rate: int | None) -> EmbedInput:
-    text = "\n".join(part.text for part in content if isinstance(part, TextContent))
-    recordings = [part.input_audio for part in content if isinstance(part, AudioContent)]
+    text = join_text(content)
+    recordings = recordings_of(content)
     if not recordings:
         if not text.strip():
             raise RequestError(400, "an input is empty: give text or audio")
         return EmbedInput(text)
     if len(recordings) > 1:
         raise RequestError(400, "a message has more than one recording: send one at a time")
-    clip = decode_question(decode_base64(recordings[0].data))
-    return EmbedInput(
-        text.strip() or None, clip if sample_rate is None else audio.resample(clip, sample_rate)
-    )
+    clip = decode_question(decode_base64(recordings[0]))
+    if sample_rate is not None:
+        clip = audio.resample(clip, sample_rate)
+    # None, because an empty text would count as text.
+    return EmbedInput(text.strip() or None, clip)

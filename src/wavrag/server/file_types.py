@@ -46,7 +46,7 @@ class FileType:
     """The detected type of a file.
 
     Attributes:
-        suffix: suffix of the stored file, which selects its reader.
+        suffix: suffix of the stored file; selects its reader.
         title: title in the content; empty if there is none, or if finding it takes long (PDF).
     """
 

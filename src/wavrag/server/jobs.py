@@ -52,7 +52,7 @@ class IndexJob:
         uploads: files to index.
         document_ids: documents to remove.
         state: `queued`, `running`, `done` or `failed`.
-        attempts: number of attempts, without those that a shutdown interrupted.
+        attempts: number of attempts, without those interrupted by a shutdown.
         progress: counts of a running job, as in `wavrag.kb.Progress`.
         report: outcome for each document of a finished job.
         error: reason of the failure, or of the next attempt.
@@ -119,11 +119,11 @@ class JobFolder:
         return job
 
     def save(self, job: IndexJob) -> None:
-        """Write a job's state to disk, and delete the oldest jobs that have ended."""
+        """Write a job's state to disk, and delete the oldest ended jobs."""
         with self._lock:
             self._write(job)
-            ended = [other.id for other in self._jobs.values() if other.has_ended]
-            for id in ended[: max(0, len(ended) - MAX_ENDED_JOBS)]:
+            old_ids = [id for id, stored in self._jobs.items() if stored.has_ended]
+            for id in old_ids[: max(0, len(old_ids) - MAX_ENDED_JOBS)]:
                 del self._jobs[id]
                 self._path(id).unlink(missing_ok=True)
 

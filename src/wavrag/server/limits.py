@@ -1,4 +1,4 @@
-"""Fixed limits of the server; `ServerOptions` has the ones that users set."""
+"""Fixed limits of the server; the adjustable ones are in `ServerOptions`."""
 
 MAX_REQUEST_BYTES = 32 << 20  # two minutes of 16-bit stereo at 48 kHz are 31 MB in base64
 MAX_UPLOAD_FILES = 100  # in one upload; all are checked before any is accepted

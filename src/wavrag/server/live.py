@@ -130,6 +130,7 @@ async def _run_turns(socket: WebSocket, turns: AsyncLiveTurn) -> None:
     receiver = asyncio.ensure_future(_receive_audio(socket, turns))
     sender = asyncio.ensure_future(_send_events(socket, turns))
     try:
+        # The receiver ends at `finish` or a disconnect; the sender when the turns are over.
         await asyncio.wait((receiver, sender), return_when=asyncio.FIRST_COMPLETED)
         if receiver.done():
             receiver.result()  # raises its error; returns after `finish`

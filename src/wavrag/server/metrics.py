@@ -50,7 +50,7 @@ class Metrics:
         self._stages.labels(name).observe(seconds)
 
     def count_job(self, job: IndexJob) -> None:
-        """Count a job that has ended."""
+        """Count an ended job."""
         self._jobs.labels(job.kind, job.state).inc()
 
     def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -63,7 +63,7 @@ class Metrics:
 
 
 class MetricsMiddleware:
-    """ASGI middleware that times every request by route."""
+    """ASGI middleware to time every request by route."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app

@@ -146,11 +146,11 @@ class SecurityMiddleware:
         return limits.MAX_REQUEST_BYTES
 
     def _limit_body(self, receive: Receive, max_bytes: int) -> Receive:
-        """Wrap `receive` to reject a body that is too large or stalls."""
+        """Wrap `receive` to reject a large or stalled body."""
         timeout = limits.BODY_TIMEOUT
         received_bytes, is_complete = 0, False
 
-        async def receive_limited() -> Message:
+        async def receive_within_limits() -> Message:
             nonlocal received_bytes, is_complete
             if is_complete:
                 # No timeout any more: the next message is the disconnect, however late.
@@ -169,7 +169,7 @@ class SecurityMiddleware:
                     raise _too_large(max_bytes)
             return message
 
-        return receive_limited
+        return receive_within_limits
 
 
 def _too_large(max_bytes: int) -> RequestError:

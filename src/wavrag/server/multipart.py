@@ -59,7 +59,7 @@ async def receive_form(request: Request, folder: Path, max_files: int) -> AsyncI
 
     Args:
         request: request with the body.
-        folder: folder for the files, which get generated names.
+        folder: folder for the files, under generated names.
         max_files: maximum number of files.
 
     Raises:
@@ -100,7 +100,7 @@ def _check_disk(folder: Path, size: int) -> None:
 
 
 class _FormReader:
-    """Callbacks of the parser, which collect a form."""
+    """Collects a form from the callbacks of the parser."""
 
     def __init__(self, folder: Path, max_files: int) -> None:
         self.form = Form()
@@ -114,7 +114,7 @@ class _FormReader:
         self._hash = hashlib.sha256()
         self._field: tuple[str, list[bytes]] | None = None
         self._field_bytes = 0
-        self._parts = 0
+        self._part_count = 0
 
     def callbacks(self) -> Any:
         """The callbacks by the parser's names."""
@@ -137,8 +137,8 @@ class _FormReader:
             file.path.unlink(missing_ok=True)
 
     def _begin_part(self) -> None:
-        self._parts += 1
-        if self._parts > MAX_FORM_PARTS:
+        self._part_count += 1
+        if self._part_count > MAX_FORM_PARTS:
             raise RequestError(413, f"the form has more than {MAX_FORM_PARTS} parts: send fewer")
         self._headers = {}
 

@@ -1,4 +1,4 @@
-"""Access and limits that users of the server set."""
+"""Access control and adjustable limits."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class ServerOptions:
 
     Attributes:
         tokens: accepted bearer tokens; if empty, no token is required.
-        allowed_hosts: values of the `Host` header that are accepted beside those of the loopback
-            interface. Checked only without tokens; this blocks DNS rebinding.
-        allowed_origins: web origins that may call the server (CORS), such as
+        allowed_hosts: values of the `Host` header accepted beside those of the loopback interface.
+            Checked only without tokens; this blocks DNS rebinding.
+        allowed_origins: web origins with permission to call the server (CORS), such as
             `https://example.org`.
         max_upload_bytes: size of one upload of documents.
         max_recording_seconds: length of an uploaded recording.

@@ -1,4 +1,4 @@
-"""Request bodies that ask a question: their models, and reading them from JSON or a form."""
+"""Request bodies with a question: their models, and reading them from JSON or a form."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ M = TypeVar("M", bound="QuestionBody")
 
 
 class StrictBody(BaseModel):
-    """A body in which an unknown key is an error."""
+    """A body without unknown keys."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -182,8 +182,8 @@ def inline_schema(
 ) -> dict[str, Any]:
     """The JSON schema of a model, with nested models inlined instead of `$ref`s.
 
-    FastAPI collects only the models that it finds in signatures, so a `$ref` in hand-written
-    OpenAPI would point to nothing.
+    FastAPI collects models from signatures only, so a `$ref` in hand-written OpenAPI would point to
+    nothing.
     """
     schema = model.model_json_schema(mode=mode)
     definitions = schema.pop("$defs", {})
@@ -195,5 +195,5 @@ def inline_schema(
             return {key: resolve(value) for key, value in node.items()}
         return [resolve(element) for element in node] if isinstance(node, list) else node
 
-    inlined: dict[str, Any] = resolve(schema)
-    return inlined
+    result: dict[str, Any] = resolve(schema)
+    return result

@@ -84,7 +84,7 @@ def create_uvicorn_server(app: FastAPI) -> uvicorn.Server:
         limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=False,  # X-Forwarded-For is not used, and any client could forge it
         ws="websockets-sansio",
         ws_max_size=MAX_WEBSOCKET_MESSAGE,
         lifespan="on",

@@ -38,7 +38,7 @@ class DocumentTextShape(DocumentShape):
 
 
 class JobDocumentShape(BaseModel):
-    """A document that a job adds or removes."""
+    """A document of a job."""
 
     id: str
     name: str | None
@@ -75,7 +75,7 @@ class JobsShape(BaseModel):
 
 
 class ModelShape(BaseModel):
-    """A model that the server offers."""
+    """An available model."""
 
     id: str
     object: Literal["model"] = "model"
@@ -88,7 +88,7 @@ class ModelShape(BaseModel):
 
 
 class ModelsShape(BaseModel):
-    """The models that the server offers."""
+    """The available models."""
 
     object: Literal["list"] = "list"
     data: list[ModelShape]

@@ -53,6 +53,7 @@ async def create_speech(body: SpeechRequest, state: State) -> Response:
 
 
 def _synthesize(engine: Engine, body: SpeechRequest) -> bytes:
+    # OpenAI's clients require a voice, so `default` stands for the engine's own choice.
     voice = None if body.voice == "default" else body.voice
     clip = speak(body.input, engine, voice, Style(rate=body.speed))
     return encode(clip, body.response_format)

@@ -142,7 +142,7 @@ def _load_speech_engine(name: str | None) -> Engine | None:
 
 
 def get_state(request: Request) -> ServerState:
-    """The state of the application that serves a request."""
+    """The state of a request's application."""
     state: ServerState = request.app.state.server
     return state
 

@@ -1,4 +1,4 @@
-"""The thread that executes background jobs, one after the other.
+"""The worker thread of background jobs, one after the other.
 
 A single writer keeps the order of uploads and removals, and leaves the cores to searches.
 """
@@ -56,7 +56,7 @@ class JobWorker:
         jobs: stored jobs.
         uploads_folder: folder with uploaded files.
         options: limits.
-        on_job_end: called with each job that has ended.
+        on_job_end: called with each job at its end.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class JobWorker:
         return job
 
     def count_pending(self) -> int:
-        """Number of jobs that have not ended."""
+        """Number of unfinished jobs."""
         return len(self._queue)
 
     def _run(self) -> None:
@@ -223,17 +223,17 @@ class JobWorker:
             (self._uploads_folder / Path(source).name).unlink(missing_ok=True)
 
     def _delete_orphans(self) -> None:
-        """Delete uploaded files that belong to no document and no job."""
+        """Delete uploaded files without a document or a job."""
         # Compared by name: the stored paths are outdated if the knowledge base was moved.
-        referenced = {Path(document.source).name for document in self._kb.documents()}
-        referenced |= {upload.file for job in self._queue for upload in job.uploads}
+        names_in_use = {Path(document.source).name for document in self._kb.documents()}
+        names_in_use |= {upload.file for job in self._queue for upload in job.uploads}
         for path in self._uploads_folder.iterdir():
-            if is_generated_name(path.name) and path.name not in referenced:
+            if is_generated_name(path.name) and path.name not in names_in_use:
                 path.unlink()
 
 
 class _ProgressObserver:
-    """Progress callback that updates a job, and aborts at shutdown or at a limit."""
+    """Progress callback: updates a job, and aborts at shutdown or at a limit."""
 
     def __init__(
         self, job: IndexJob, max_recording_seconds: float, is_shutdown: Callable[[], bool]
