@@ -8,6 +8,7 @@ here follows a comment that says why: `<!-- needs: a GPU -->`, or `a key`, `a se
 import re
 import shlex
 import shutil
+import tomllib
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +99,18 @@ def test_every_relative_link_leads_somewhere() -> None:
     for page in pages:
         for link in re.findall(r"\]\((?!http|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{name_of(page)} links to {link}"
+
+
+def test_the_explanation_shows_the_rooms_as_import_linter_checks_them() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    text = (ROOT / "docs" / "explanation.md").read_text(encoding="utf-8")
+    ladder = re.search(r"^(cli .*?)```", text, re.DOTALL | re.MULTILINE)
+    assert ladder
+    lines = ladder[1].splitlines()
+    assert len(lines) == len(layers)
+    for line, layer in zip(lines, layers, strict=True):
+        assert line.startswith(layer), f"{line!r} is not {layer!r}"
 
 
 def test_agents_page_is_short() -> None:
