@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavrag.cli import (
+    JSON_FILE,
+    SEED,
     Command,
+    Option,
     StageBars,
     UsageError,
-    add_json_file,
-    add_list,
-    add_seed,
     json_file,
     note,
     print_json,
@@ -27,42 +27,6 @@ if TYPE_CHECKING:
     from experiments.base import Results
 
 RUNS = "wavrag-experiments"  # default folder of the run folders
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the program."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="experiment; see --list")
-    parser.add_argument(
-        "--list", action="store_true", help="print the experiments and their questions, then exit"
-    )
-    parser.add_argument(
-        "--data", metavar="DIR", help="folder of evaluation data, as for tools/make_tasks.py"
-    )
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        help=f"run folder; an interrupted run resumes (default: {RUNS}/NAME)",
-    )
-    add_seed(parser)
-    parser.add_argument(
-        "--quick", action="store_true", help="use a tiny size, to test the setup; proves nothing"
-    )
-    add_list(
-        parser,
-        "--model",
-        "NAME=DIR",
-        "folder of a local model, such as whisper-tiny=DIR; may be repeated",
-    )
-    add_list(
-        parser,
-        "--set",
-        "NAME=NUMBER",
-        "override a number of the experiment, such as a price; may be repeated",
-    )
-    parser.add_argument(
-        "--page", metavar="FILE.md", help="update the tables and plots of a documentation page"
-    )
-    add_json_file(parser)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -159,7 +123,25 @@ EXPERIMENTS_COMMAND = Command(
     "python -m experiments",
     "run an experiment with a fixed protocol",
     experiment,
-    add_arguments,
+    (
+        Option("name", "NAME", "experiment; see --list", nargs="?"),
+        Option("--list", help="print the experiments and their questions, then exit"),
+        Option("--data", "DIR", "folder of evaluation data, as for tools/make_tasks.py"),
+        Option("--out", "DIR", "run folder; an interrupted run resumes", unset=f"{RUNS}/NAME"),
+        SEED,
+        Option("--quick", help="use a tiny size, to test the setup; proves nothing"),
+        Option(
+            "--model", "NAME=DIR", "folder of a local model, such as whisper-tiny=DIR", repeat=True
+        ),
+        Option(
+            "--set",
+            "NAME=NUMBER",
+            "override a number of the experiment, such as a price",
+            repeat=True,
+        ),
+        Option("--page", "FILE.md", "update the tables and plots of a documentation page"),
+        JSON_FILE,
+    ),
     (
         "python -m experiments --list",
         "python -m experiments noise --data DATA_DIR",

@@ -25,18 +25,18 @@ from wavrag.cli import (
     train,
 )
 from wavrag.cli.command import Command, CommandParser, UsageError, run_command
-from wavrag.cli.options import add_json_file, add_list, add_seed
+from wavrag.cli.options import JSON_FILE, SEED, Option
 from wavrag.cli.output import json_file, note, print_json, save_json, short_path
 from wavrag.cli.progress import StageBars
 
 __all__ = [
+    "JSON_FILE",
+    "SEED",
     "Command",
     "CommandParser",
+    "Option",
     "StageBars",
     "UsageError",
-    "add_json_file",
-    "add_list",
-    "add_seed",
     "build_parser",
     "json_file",
     "main",
@@ -58,16 +58,10 @@ class _PrintVersion(argparse.Action):
         parser.exit()
 
 
-def _add_version(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--version", action=_PrintVersion, nargs=0, help="print the version and exit"
-    )
-
-
 WAVRAG = Command(
     "wavrag",
     "ask with your voice, over recordings and documents",
-    add_arguments=_add_version,
+    options=(Option("--version", help="print the version and exit", action=_PrintVersion),),
     examples=(
         "wavrag demo",
         "wavrag index talks/ notes/",

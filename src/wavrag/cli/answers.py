@@ -8,41 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
-from wavrag.cli.options import add_generator, add_json_file, add_kb, whole_number
+from wavrag.cli.options import GENERATOR, JSON_FILE, KB, Option
 from wavrag.cli.output import json_file, print_json, save_json
 from wavrag.cli.progress import ProgressBar
 
 if TYPE_CHECKING:
     from wavrag.rag import WavRAG
     from wavrag.types import Answer
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag answers`."""
-    parser.add_argument(
-        "questions", metavar="QUESTIONS.jsonl", help="questions with their known answers"
-    )
-    add_generator(parser)
-    parser.add_argument(
-        "--paths",
-        type=whole_number(1),
-        default=1,
-        metavar="N",
-        help="reasoning paths per question (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--judge",
-        metavar="SPEC",
-        help="generator that checks each claim against its cited passages (default: none)",
-    )
-    parser.add_argument(
-        "--limit",
-        type=whole_number(1),
-        metavar="N",
-        help="use only the first N questions (default: all)",
-    )
-    add_kb(parser)
-    add_json_file(parser)
 
 
 def answers(arguments: argparse.Namespace) -> int:
@@ -92,10 +64,18 @@ COMMAND = Command(
     "answers",
     "measure answers to questions with known answers",
     answers,
-    add_arguments,
+    (
+        Option("questions", "QUESTIONS.jsonl", "questions with their known answers"),
+        GENERATOR,
+        Option("--paths", "N", "reasoning paths per question", default=1, least=1),
+        Option("--judge", "SPEC", "generator that checks claims against citations", unset="none"),
+        Option("--limit", "N", "use only the first N questions", unset="all", least=1),
+        KB,
+        JSON_FILE,
+    ),
     (
         "wavrag answers questions.jsonl --kb my-kb --json answers.json",
         "wavrag answers questions.jsonl --kb my-kb --generator local --paths 5 --limit 100",
         "wavrag answers questions.jsonl --generator openai:gpt-4o-mini --judge openai:gpt-4o",
     ),
-)
+)  # fmt: skip

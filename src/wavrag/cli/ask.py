@@ -10,98 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from wavrag.cli.command import Command, UsageError
 from wavrag.cli.history import add_turn, read_history
-from wavrag.cli.options import (
-    VOICE_HELP,
-    add_generator,
-    add_json,
-    add_kb,
-    number,
-    whole_number,
-)
+from wavrag.cli.options import BEST_ENGINE, GENERATOR, JSON, KB, VOICE_HELP, Option
 from wavrag.cli.output import format_count, note, print_citations, print_json
-from wavrag.cli.search import add_query_arguments, read_query
+from wavrag.cli.search import QUERY_OPTIONS, read_query
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
     from wavrag.answer import ReasoningOptions
     from wavrag.generate import GenerateOptions
     from wavrag.types import Answer, Query, ReasoningPath
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag ask`."""
-    add_query_arguments(parser, "question")
-    add_generator(parser)
-    add_kb(parser)
-    add_json(parser)
-    parser.add_argument(
-        "--history",
-        metavar="FILE.jsonl",
-        help="continue the conversation in this file, and append the new turn to it",
-    )
-    _add_generation_arguments(parser.add_argument_group("generation"))
-    _add_speech_arguments(parser.add_argument_group("spoken answer"))
-
-
-def _add_generation_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--think", action="store_true", help="let the model reason before it answers"
-    )
-    group.add_argument(
-        "--paths",
-        type=whole_number(1),
-        metavar="N",
-        help="sample N answers, or with --think N reasoning paths, and keep the most consistent",
-    )
-    group.add_argument(
-        "--temperature",
-        type=number(0),
-        metavar="T",
-        help="sampling temperature (default: 0.7 with --paths above 1, otherwise 0)",
-    )
-    group.add_argument(
-        "--budget",
-        type=float,
-        metavar="SECONDS",
-        help="time limit for all paths; later ones are dropped (default: none)",
-    )
-    group.add_argument(
-        "--concurrency",
-        type=int,
-        metavar="N",
-        help="number of paths sampled at the same time (default: all)",
-    )
-    group.add_argument(
-        "--max-tokens",
-        type=whole_number(1),
-        metavar="N",
-        help="maximum length of the generated text (default: 256, with --paths or --think 512)",
-    )
-    group.add_argument(
-        "--seed",
-        type=int,
-        metavar="N",
-        help="random seed of the sampling, for models that accept one (default: none)",
-    )
-    group.add_argument(
-        "--prices",
-        type=number(0),
-        nargs=2,
-        metavar=("IN", "OUT"),
-        help="prices of a million input and output tokens; --json then includes the cost",
-    )
-
-
-def _add_speech_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--speak", metavar="OUT.wav", help="also write the spoken answer to a WAV file"
-    )
-    group.add_argument("--voice", metavar="ENGINE[:VOICE]", help=VOICE_HELP)
-    group.add_argument(
-        "--follow",
-        choices=["question", "source"],
-        help="match pitch, pace and loudness of the spoken question or of the cited recording",
-    )
 
 
 def ask(arguments: argparse.Namespace) -> int:
@@ -258,11 +175,42 @@ COMMAND = Command(
     "ask",
     "answer a typed or spoken question, with citations",
     ask,
-    add_arguments,
+    (
+        *QUERY_OPTIONS,
+        GENERATOR,
+        Option("--history", "FILE.jsonl", "continue the conversation in this file, and append the"
+            " new turn to it"),
+        KB,
+        JSON,
+    ),
     (
         'wavrag ask "When does the ferry leave?"',
         "wavrag ask --audio question.wav --speak answer.wav",
         'wavrag ask --generator local --think --paths 5 "When does the ferry leave?"',
         'wavrag ask --history talk.jsonl "And who founded it?"',
     ),
-)
+    option_groups={
+        "generation": (
+            Option("--think", help="let the model reason before it answers"),
+            Option("--paths", "N", "sample N answers, or with --think N reasoning paths, and keep"
+                " the most consistent", least=1),
+            Option("--temperature", "T", "sampling temperature",
+                unset="0.7 with --paths above 1, otherwise 0", least=0.0),
+            Option("--max-tokens", "N", "maximum length of the generated text",
+                unset="256, with --paths or --think 512", least=1),
+            Option("--seed", "N", "random seed of the sampling", unset="none", least=0),
+            Option("--budget", "SECONDS", "time limit for all paths; later ones are dropped",
+                unset="none", least=0.0),
+            Option("--concurrency", "N", "number of paths sampled at the same time", unset="all",
+                least=1),
+            Option("--prices", ("IN", "OUT"), "prices of a million input and output tokens;"
+                " --json then includes the cost", nargs=2, least=0.0),
+        ),
+        "spoken answer": (
+            Option("--speak", "OUT.wav", "also write the spoken answer to a WAV file"),
+            Option("--voice", "ENGINE[:VOICE]", VOICE_HELP, unset=BEST_ENGINE),
+            Option("--follow", help="match pitch, pace and loudness of the spoken question or the"
+                " cited recording", choices=("question", "source")),
+        ),
+    },
+)  # fmt: skip

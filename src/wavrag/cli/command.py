@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
+from wavrag.cli.options import Option
 from wavrag.errors import WavRAGError
 
 HELP_WIDTH = 80
@@ -41,7 +42,8 @@ class Command:
         name: word that calls the command.
         summary: its purpose in one line, in lower case and without a full stop.
         run: takes the parsed arguments and returns the exit code; None prints the help text.
-        add_arguments: declares the options.
+        options: positional arguments and options, in the order of the help text.
+        option_groups: further options by the heading that lists them.
         examples: complete command lines for the end of the help text.
         details: further paragraph of the help text.
         subcommands: commands below this one, by the heading they are listed under.
@@ -50,9 +52,10 @@ class Command:
     name: str
     summary: str
     run: Callable[[argparse.Namespace], int] | None = None
-    add_arguments: Callable[[argparse.ArgumentParser], None] | None = None
+    options: tuple[Option, ...] = ()
     examples: tuple[str, ...] = ()
     details: str = ""
+    option_groups: Mapping[str, Sequence[Option]] = field(default_factory=dict)
     subcommands: Mapping[str, Sequence[Command]] = field(default_factory=dict)
 
     def subcommands_by_name(self) -> dict[str, Command]:
@@ -77,8 +80,12 @@ class CommandParser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         self.command = command
-        if command.add_arguments is not None:
-            command.add_arguments(self)
+        for option in command.options:
+            option.add_to(self)
+        for heading, options in command.option_groups.items():
+            group = self.add_argument_group(heading)
+            for option in options:
+                option.add_to(group)
         self.set_defaults(run=command.run or self._run_help, prog=prog)
 
     def subparsers(self) -> list[CommandParser]:

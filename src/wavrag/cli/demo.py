@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
-from wavrag.cli.options import add_json
+from wavrag.cli.options import JSON, Option
 from wavrag.cli.output import (
     format_count,
     format_duration,
@@ -24,17 +24,6 @@ from wavrag.errors import WavRAGError
 
 if TYPE_CHECKING:
     from wavrag.types import Answer
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag demo`."""
-    parser.add_argument(
-        "--kb",
-        metavar="DIR",
-        default=".wavrag-demo",
-        help="folder of the demo knowledge base (default: %(default)s)",
-    )
-    add_json(parser)
 
 
 def demo(arguments: argparse.Namespace) -> int:
@@ -100,6 +89,6 @@ COMMAND = Command(
     "demo",
     "index the packaged corpus and answer a spoken question",
     demo,
-    add_arguments,
+    (Option("--kb", "DIR", "folder of the demo knowledge base", default=".wavrag-demo"), JSON),
     ("wavrag demo", "wavrag demo --kb /tmp/demo --json"),
-)
+)  # fmt: skip

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from wavrag.cli.command import Command
-from wavrag.cli.options import add_json
+from wavrag.cli.options import JSON
 from wavrag.cli.output import print_json
 
 EMBEDDERS = ("cascade", "wavretriever-mini")  # the packaged ones that take audio
@@ -166,6 +166,6 @@ COMMAND = Command(
     "doctor",
     "check the installation: packages, extras, models, store",
     doctor,
-    add_json,
+    (JSON,),
     ("wavrag doctor", "wavrag doctor --json"),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavrag.cli.command import Command, UsageError
-from wavrag.cli.options import add_json_file, number, whole_number
+from wavrag.cli.options import JSON_FILE, Option
 from wavrag.cli.output import (
     check_writable,
     format_count,
@@ -22,97 +22,6 @@ if TYPE_CHECKING:
     from wavrag.data import Task
     from wavrag.embed import Embedder
     from wavrag.evaluate import System
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag eval`."""
-    parser.add_argument(
-        "task",
-        nargs="+",
-        metavar="TASK_DIR",
-        help="folder with corpus.jsonl, queries.jsonl and qrels/test.tsv (BEIR layout)",
-    )
-    parser.add_argument(
-        "--embedder",
-        action="append",
-        required=True,
-        metavar="NAME",
-        help="embedder to measure; may be repeated",
-    )
-    parser.add_argument(
-        "--legs",
-        action="append",
-        choices=["dense", "lexical", "fused"],
-        help="a single leg, or the fusion of both; may be repeated (default: all three)",
-    )
-    parser.add_argument(
-        "--query-modality",
-        choices=["audio", "text"],
-        help="use only the audio or only the text of queries (default: both)",
-    )
-    parser.add_argument(
-        "--corpus-modality",
-        choices=["audio", "text"],
-        help="use only the audio or only the text of passages (default: both)",
-    )
-    parser.add_argument(
-        "--cpu-price",
-        type=number(0),
-        metavar="PRICE",
-        help="price of a CPU hour, to report the cost of indexing an hour of audio",
-    )
-    add_json_file(parser)
-
-
-def add_compare_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag eval compare`."""
-    parser.add_argument(
-        "results",
-        nargs="+",
-        metavar="RESULTS.json",
-        help="two files of `wavrag eval --json`, or one with several embedders",
-    )
-    parser.add_argument(
-        "--metric",
-        default="ndcg@10",
-        metavar="NAME",
-        help="metric to rank changed queries by (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--changed",
-        type=whole_number(0),
-        default=10,
-        metavar="N",
-        help="maximum number of changed queries to list (default: %(default)s)",
-    )
-    add_json_file(parser)
-
-
-def add_report_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag eval report`."""
-    parser.add_argument(
-        "results",
-        nargs="+",
-        metavar="RESULTS.json",
-        help="files of `wavrag eval --json` or `wavrag answers --json`, or results.json of an"
-        " experiment",
-    )
-    parser.add_argument("--out", required=True, metavar="FILE.html", help="page to write")
-    parser.add_argument(
-        "--worst",
-        type=whole_number(0),
-        default=20,
-        metavar="N",
-        help="failed queries shown per system (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--audio-mb",
-        type=number(0),
-        default=20.0,
-        metavar="MB",
-        help="maximum audio embedded in the page; further clips are only named"
-        " (default: %(default)s)",
-    )
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -221,33 +130,59 @@ COMPARE = Command(
     "compare",
     "compare two result files query by query",
     compare,
-    add_compare_arguments,
+    (
+        Option("results", "RESULTS.json", "two files of `wavrag eval --json`, or one with several"
+            " embedders", nargs="+"),
+        Option("--metric", "NAME", "metric that ranks changed queries", default="ndcg@10"),
+        Option("--changed", "N", "maximum number of changed queries", default=10, least=0),
+        JSON_FILE,
+    ),
     (
         "wavrag eval compare cascade.json mini.json",
         "wavrag eval compare both.json --metric recall@10 --changed 50",
     ),
-)
+)  # fmt: skip
 
 REPORT = Command(
     "report",
     "write an HTML page of results, with audio of failed queries",
     report,
-    add_report_arguments,
+    (
+        Option("results", "RESULTS.json", "files of `wavrag eval --json` or `wavrag answers"
+            " --json`, or results.json of an experiment", nargs="+"),
+        Option("--out", "FILE.html", "page to write", required=True),
+        Option("--worst", "N", "failed queries shown per system", default=20, least=0),
+        Option("--audio-mb", "MB", "maximum audio embedded in the page; further clips are only"
+            " named", default=20, least=0.0),
+    ),
     (
         "wavrag eval report cascade.json mini.json --out report.html",
         "wavrag eval report answers.json --out report.html --worst 50 --audio-mb 5",
     ),
-)
+)  # fmt: skip
 
 COMMAND = Command(
     "eval",
     "measure retrieval on tasks in the BEIR layout",
     evaluate,
-    add_arguments,
+    (
+        Option("task", "TASK_DIR", "folder with corpus.jsonl, queries.jsonl and qrels/test.tsv"
+            " (BEIR layout)", nargs="+"),
+        Option("--embedder", "NAME", "embedder to measure", required=True, repeat=True),
+        Option("--legs", help="a single leg, or the fusion of both",
+            choices=("dense", "lexical", "fused"), unset="all three", repeat=True),
+        Option("--query-modality", help="use only the audio or only the text of queries",
+            choices=("audio", "text"), unset="both"),
+        Option("--corpus-modality", help="use only the audio or only the text of passages",
+            choices=("audio", "text"), unset="both"),
+        Option("--cpu-price", "PRICE", "price of a CPU hour, to report the cost of indexing an"
+            " hour of audio", least=0.0),
+        JSON_FILE,
+    ),
     (
         "wavrag eval tasks/librispeech --embedder cascade --json cascade.json",
         "wavrag eval tasks/qed tasks/squad --embedder cascade --embedder minilm --legs dense",
         "wavrag eval compare cascade.json mini.json",
     ),
     subcommands={"commands": (COMPARE, REPORT)},
-)
+)  # fmt: skip

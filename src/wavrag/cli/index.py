@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command, UsageError
-from wavrag.cli.options import EMBEDDER_HELP, add_json, add_kb, add_list
+from wavrag.cli.options import JSON, KB, NEW_EMBEDDER, Option
 from wavrag.cli.output import format_count, format_duration, note, print_json, short_path
 from wavrag.cli.progress import IndexBar
 from wavrag.errors import WavRAGError
@@ -14,28 +14,6 @@ from wavrag.errors import WavRAGError
 if TYPE_CHECKING:
     from wavrag.kb import AddReport
     from wavrag.types import Scalar
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag index`."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="file or folder to add")
-    add_list(
-        parser, "--glob", "PATTERN", "add only files that match, such as '*.mp3'; may be repeated"
-    )
-    add_list(
-        parser,
-        "--meta",
-        "KEY=VALUE",
-        "attach metadata to every file, for filters with --where; may be repeated",
-    )
-    parser.add_argument(
-        "--prune",
-        action="store_true",
-        help="remove documents whose files no longer exist in the given folders",
-    )
-    parser.add_argument("--embedder", metavar="NAME", help=EMBEDDER_HELP)
-    add_kb(parser)
-    add_json(parser)
 
 
 def index(arguments: argparse.Namespace) -> int:
@@ -110,11 +88,20 @@ COMMAND = Command(
     "index",
     "add files and folders to the knowledge base",
     index,
-    add_arguments,
+    (
+        Option("paths", "PATH", "file or folder to add", nargs="+"),
+        Option("--glob", "PATTERN", "add only files that match, such as '*.mp3'", repeat=True),
+        Option("--meta", "KEY=VALUE", "attach metadata to every file, for filters with --where",
+            repeat=True),
+        Option("--prune", help="remove documents whose files no longer exist in the given folders"),
+        NEW_EMBEDDER,
+        KB,
+        JSON,
+    ),
     (
         "wavrag index talks/ notes/ report.pdf",
         "wavrag index calls/ --glob '*.mp3' --meta year=2024 --meta speaker=Ada --prune",
         "wavrag index talks/ --kb talks-kb --embedder http://gpu-box:8000",
     ),
     details="Files that did not change since the last run are skipped.",
-)
+)  # fmt: skip

@@ -12,36 +12,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from wavrag.cli.command import Command
-from wavrag.cli.options import add_json, add_kb
+from wavrag.cli.options import JSON, KB, Option
 from wavrag.cli.output import format_count, format_duration, note, print_json, short_path
 from wavrag.errors import InputError, StoreError
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options that `info`, `list`, `remove` and `verify` share."""
-    add_kb(parser)
-    add_json(parser)
-
-
-def add_remove_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag kb remove`."""
-    parser.add_argument(
-        "sources", nargs="+", metavar="SOURCE", help="path or id of a document, or a folder"
-    )
-    add_arguments(parser)
-
-
-def add_export_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag kb export`."""
-    parser.add_argument(
-        "--out", metavar="FILE.jsonl", help="file to write (default: standard output)"
-    )
-    parser.add_argument(
-        "--vectors",
-        metavar="FILE.npy",
-        help="also write the vectors, one row per passage in the same order",
-    )
-    add_kb(parser)
 
 
 def _open_kb(arguments: argparse.Namespace) -> Any:
@@ -175,46 +148,23 @@ COMMAND = Command(
     "kb",
     "inspect and maintain a knowledge base",
     examples=("wavrag kb info", "wavrag kb list --kb my-kb", "wavrag kb remove talks/old.mp3"),
-    subcommands={
-        "commands": (
-            Command(
-                "info",
-                "show size, embedder and counts of the knowledge base",
-                info,
-                add_arguments,
-                ("wavrag kb info", "wavrag kb info --kb my-kb --json"),
-            ),
-            Command(
-                "list",
-                "list the documents",
-                list_documents,
-                add_arguments,
-                ("wavrag kb list", "wavrag kb list --kb my-kb --json"),
-            ),
-            Command(
-                "remove",
-                "remove documents",
-                remove,
-                add_remove_arguments,
-                ("wavrag kb remove talks/old.mp3", "wavrag kb remove --kb my-kb talks/ notes.md"),
-            ),
-            Command(
-                "verify",
-                "read all data back and report defects",
-                verify,
-                add_arguments,
-                ("wavrag kb verify", "wavrag kb verify --kb my-kb --json"),
-            ),
-            Command(
-                "export",
-                "write all passages as JSON lines",
-                export,
-                add_export_arguments,
-                (
-                    "wavrag kb export > passages.jsonl",
-                    "wavrag kb export --out passages.jsonl --vectors vectors.npy",
-                ),
-            ),
-        )
-    },
-)
+    subcommands={"commands": (
+        Command("info", "show size, embedder and counts of the knowledge base", info, (KB, JSON),
+            ("wavrag kb info", "wavrag kb info --kb my-kb --json")),
+        Command("list", "list the documents", list_documents, (KB, JSON),
+            ("wavrag kb list", "wavrag kb list --kb my-kb --json")),
+        Command("remove", "remove documents", remove,
+            (Option("sources", "SOURCE", "path or id of a document, or a folder", nargs="+"), KB,
+                JSON),
+            ("wavrag kb remove talks/old.mp3", "wavrag kb remove --kb my-kb talks/ notes.md")),
+        Command("verify", "read all data back and report defects", verify, (KB, JSON),
+            ("wavrag kb verify", "wavrag kb verify --kb my-kb --json")),
+        Command("export", "write all passages as JSON lines", export,
+            (Option("--out", "FILE.jsonl", "file to write", unset="standard output"),
+                Option("--vectors", "FILE.npy", "also write the vectors, one row per passage in the"
+                    " same order"),
+                KB),
+            ("wavrag kb export > passages.jsonl",
+                "wavrag kb export --out passages.jsonl --vectors vectors.npy")),
+    )},
+)  # fmt: skip

@@ -7,77 +7,11 @@ import math
 from pathlib import Path
 
 from wavrag.cli.command import Command
-from wavrag.cli.options import add_json, add_seed
+from wavrag.cli.options import JSON, SEED, Option
 from wavrag.cli.output import NoteLog, format_count, print_json, short_path
 from wavrag.cli.progress import ProgressBar
 from wavrag.config import DEFAULT_EMBEDDER
 from wavrag.errors import InputError
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag mine`."""
-    parser.add_argument("records", metavar="RECORDS.jsonl", help="training records to read")
-    parser.add_argument(
-        "--out", required=True, metavar="FILE.jsonl", help="file to write the records to"
-    )
-    parser.add_argument(
-        "--corpus",
-        metavar="FILE.jsonl",
-        help="further candidates, one per line (default: only those of the records)",
-    )
-    parser.add_argument(
-        "--embedder",
-        default=DEFAULT_EMBEDDER,
-        metavar="NAME",
-        help="embedder that scores the candidates (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--negatives",
-        type=int,
-        default=7,
-        metavar="N",
-        help="maximum number of negatives per record (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--range-min",
-        type=int,
-        default=0,
-        metavar="RANK",
-        help="skip this many of the best candidates (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--range-max",
-        type=int,
-        metavar="RANK",
-        help="last rank considered (default: no limit; with random sampling 10 per negative)",
-    )
-    parser.add_argument(
-        "--margin",
-        type=float,
-        default=0.05,
-        metavar="SHARE",
-        help="a negative scores at least this share below the positive (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--absolute-margin",
-        type=float,
-        metavar="SCORE",
-        help="the same as a difference of scores (default: none)",
-    )
-    parser.add_argument(
-        "--max-score",
-        type=float,
-        metavar="SCORE",
-        help="highest score of a negative (default: no limit)",
-    )
-    parser.add_argument(
-        "--sampling",
-        choices=["top", "random"],
-        default="top",
-        help="take the best remaining candidates or sample from them (default: %(default)s)",
-    )
-    add_seed(parser)
-    add_json(parser)
 
 
 def mine(arguments: argparse.Namespace) -> int:
@@ -142,10 +76,29 @@ COMMAND = Command(
     "mine",
     "find hard negatives for training records",
     mine,
-    add_arguments,
+    (
+        Option("records", "RECORDS.jsonl", "training records to read"),
+        Option("--out", "FILE.jsonl", "file to write the records to", required=True),
+        Option("--corpus", "FILE.jsonl", "further candidates, one per line", unset="none"),
+        Option("--embedder", "NAME", "embedder that scores candidates", default=DEFAULT_EMBEDDER),
+        Option("--negatives", "N", "maximum number of negatives per record", default=7),
+        Option("--range-min", "RANK", "number of best candidates to skip", default=0),
+        Option("--range-max", "RANK", "last rank considered",
+            unset="no limit; with random sampling 10 per negative", least=0),
+        Option("--margin", "SHARE", "a negative scores at least this share below the positive",
+            default=0.05),
+        Option("--absolute-margin", "SCORE", "the same as a difference of scores", unset="none",
+            least=-math.inf),
+        Option("--max-score", "SCORE", "highest score of a negative", unset="no limit",
+            least=-math.inf),
+        Option("--sampling", help="take the best remaining candidates or sample from them",
+            choices=("top", "random"), default="top"),
+        SEED,
+        JSON,
+    ),
     (
         "wavrag mine records.jsonl --out mined.jsonl",
         "wavrag mine records.jsonl --out mined.jsonl --corpus corpus.jsonl --negatives 2",
         "wavrag mine records.jsonl --out mined.jsonl --sampling random --range-min 10 --seed 1",
     ),
-)
+)  # fmt: skip

@@ -1,82 +1,116 @@
-"""Options that several commands share, and types of option values."""
+"""Options as data: each states its values, its default and its help in one place."""
 
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from wavrag.config import DEFAULT_EMBEDDER
 
-GENERATOR_HELP = (
-    "model that writes the answer: extractive (default), local, local:FILE.gguf, openai:MODEL,"
-    " openai:MODEL+audio, or qwen2-audio:FOLDER; the prefix map-reduce: asks about each passage"
-    " alone and combines the answers"
-)
 
-EMBEDDER_HELP = f"embedder of a new knowledge base (default: {DEFAULT_EMBEDDER})"
-VOICE_HELP = "speech engine, such as flite (default: the best one installed)"
+@dataclass(frozen=True)
+class Option:
+    """An option of a command, or a positional argument.
+
+    Attributes:
+        name: such as `--kb`; a positional argument has no dashes.
+        metavar: placeholder of the value in the help text; empty for a flag, and for `choices`.
+        help: purpose of the option. Its default and `may be repeated` are appended.
+        default: value without the option. Its type is the type of the values.
+        unset: description of a default that is not a value, such as `all`.
+        least: minimum of a number; a float admits fractions.
+        required: True if the command does not run without the option.
+        repeat: True to collect the values of several options in a list.
+        choices: all permitted values.
+        nargs: number of values, as argparse takes it.
+        dest: attribute of the parsed arguments; the name by default.
+        action: class that handles the option in place of storing its value.
+    """
+
+    name: str
+    metavar: str | tuple[str, ...] = ""
+    help: str = ""
+    default: Any = None
+    unset: str = ""
+    least: float | None = None
+    required: bool = False
+    repeat: bool = False
+    choices: tuple[str, ...] = ()
+    nargs: int | str | None = None
+    dest: str = ""
+    action: type[argparse.Action] | None = None
+
+    def add_to(self, parser: argparse._ActionsContainer) -> None:
+        """Declare the option on a parser or on a group of it."""
+        settings: dict[str, Any] = {"help": self.full_help()}
+        if self.action is not None:
+            settings |= {"action": self.action, "nargs": 0}
+        elif not self.metavar and not self.choices:
+            settings["action"] = "store_true"
+        else:
+            settings |= {"type": self.value_type(), "default": self.default}
+            if self.nargs is not None:
+                settings["nargs"] = self.nargs
+            if self.choices:
+                settings["choices"] = self.choices
+            if self.repeat:
+                settings |= {"action": "append", "default": []}
+        # argparse refuses these for flags and positional arguments, even if they are None.
+        optional = {"metavar": self.metavar, "required": self.required, "dest": self.dest}
+        settings |= {name: value for name, value in optional.items() if value}
+        parser.add_argument(self.name, **settings)
+
+    def full_help(self) -> str:
+        """The help with its default."""
+        default = self.unset if self.default is None else f"{self.default}"
+        repeated = "; may be repeated" if self.repeat else ""
+        return f"{self.help}{repeated}" + (f" (default: {default})" if default else "")
+
+    def value_type(self) -> Callable[[str], Any]:
+        """The function that converts a value from text."""
+        if self.least is None:
+            return str if self.default is None else type(self.default)
+        return _number_type(type(self.least), self.least)
 
 
-def add_kb(parser: argparse.ArgumentParser) -> None:
-    """Add `--kb`."""
-    parser.add_argument(
-        "--kb", metavar="DIR", help="knowledge base folder (default: $WAVRAG_KB, or .wavrag)"
-    )
+def _number_type(kind: type, least: float) -> Callable[[str], Any]:
+    noun = "a whole number" if kind is int else "a number"
 
-
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add `--json` as a flag."""
-    parser.add_argument(
-        "--json", action="store_true", help="print a single JSON document and nothing else"
-    )
-
-
-def add_json_file(parser: argparse.ArgumentParser) -> None:
-    """Add `--json FILE`."""
-    parser.add_argument(
-        "--json",
-        metavar="FILE",
-        help="write the figures to FILE as a single JSON document; - prints it and nothing else",
-    )
-
-
-def add_generator(parser: argparse.ArgumentParser) -> None:
-    """Add `--generator`."""
-    parser.add_argument("--generator", metavar="SPEC", help=GENERATOR_HELP)
-
-
-def add_seed(parser: argparse.ArgumentParser) -> None:
-    """Add `--seed`."""
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)"
-    )
-
-
-def add_list(parser: argparse.ArgumentParser, option: str, metavar: str, help: str) -> None:
-    """Add an option that may be repeated; its values are a list."""
-    parser.add_argument(option, action="append", default=[], metavar=metavar, help=help)
-
-
-def whole_number(least: int) -> Callable[[str], int]:
-    """Type of an option that takes a whole number of at least `least`."""
-    return _number_type(int, "a whole number", least)
-
-
-def number(least: float) -> Callable[[str], float]:
-    """Type of an option that takes a number of at least `least`."""
-    return _number_type(float, "a number", least)
-
-
-def _number_type(convert: Callable[[str], Any], noun: str, least: float) -> Callable[[str], Any]:
     def parse(text: str) -> Any:
         try:
-            value = convert(text)
+            value = kind(text)
         except ValueError:
             value = None
         # NaN fails every comparison, so it is refused too.
         if value is None or not value >= least:
-            raise argparse.ArgumentTypeError(f"{text} is not {noun} of at least {least:g}")
+            limit = "" if math.isinf(least) else f" of at least {least:g}"
+            raise argparse.ArgumentTypeError(f"{text} is not {noun}{limit}")
         return value
 
     return parse
+
+
+KB = Option("--kb", "DIR", "knowledge base folder", unset="$WAVRAG_KB, or .wavrag")
+JSON = Option("--json", help="print a single JSON document and nothing else")
+JSON_FILE = Option(
+    "--json",
+    "FILE",
+    "write the figures to FILE as JSON; - prints a single document and nothing else",
+)
+SEED = Option("--seed", "N", "random seed", default=0)
+KOKORO = Option("--kokoro", "DIR", "folder of the Kokoro model")
+NEW_EMBEDDER = Option(
+    "--embedder", "NAME", "embedder of a new knowledge base", unset=DEFAULT_EMBEDDER
+)
+GENERATOR = Option(
+    "--generator",
+    "SPEC",
+    "model that writes the answer: extractive (default), local, local:FILE.gguf, openai:MODEL,"
+    " openai:MODEL+audio, or qwen2-audio:FOLDER; the prefix map-reduce: asks about each passage"
+    " alone and combines the answers",
+)
+VOICE_HELP = "speech engine, such as flite"
+BEST_ENGINE = "the best one installed"

@@ -8,40 +8,20 @@ import sys
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command, UsageError
-from wavrag.cli.options import add_json, add_kb, whole_number
+from wavrag.cli.options import JSON, KB, Option
 from wavrag.cli.output import note, print_hits, print_json
 
 if TYPE_CHECKING:
     from wavrag.types import Query
 
 
-def add_query_arguments(parser: argparse.ArgumentParser, noun: str) -> None:
-    """Declare the options that make a query: text, a recording, a filter."""
-    parser.add_argument("text", nargs="*", metavar="TEXT", help=f"the {noun} as text")
-    parser.add_argument(
-        "--audio",
-        metavar="FILE",
-        help=f"the {noun} as a recording, alone or beside TEXT; - reads standard input",
-    )
-    parser.add_argument(
-        "--where",
-        metavar="EXPR",
-        help="use only passages that match a filter, such as \"year >= 2020 and speaker = 'Ada'\"",
-    )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag search`."""
-    add_query_arguments(parser, "query")
-    parser.add_argument(
-        "-k",
-        type=whole_number(1),
-        default=5,
-        metavar="N",
-        help="maximum number of hits (default: %(default)s)",
-    )
-    add_kb(parser)
-    add_json(parser)
+QUERY_OPTIONS = (
+    Option("text", "TEXT", "the question as text", nargs="*"),
+    Option("--audio", "FILE", "the question as a recording, alone or beside TEXT; - reads"
+        " standard input"),
+    Option("--where", "EXPR",
+        "use only passages that match a filter, such as \"year >= 2020 and speaker = 'Ada'\""),
+)  # fmt: skip
 
 
 def search(arguments: argparse.Namespace) -> int:
@@ -88,12 +68,12 @@ def read_query(arguments: argparse.Namespace) -> Query:
 
 COMMAND = Command(
     "search",
-    "find passages for a typed or spoken query",
+    "find passages for a typed or spoken question",
     search,
-    add_arguments,
+    (*QUERY_OPTIONS, Option("-k", "N", "maximum number of hits", default=5, least=1), KB, JSON),
     (
         'wavrag search "when does the last ferry leave"',
         "wavrag search --audio question.wav -k 10",
         "wavrag search budget --where \"year >= 2020 and speaker = 'Ada'\" --json",
     ),
-)
+)  # fmt: skip

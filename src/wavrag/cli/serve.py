@@ -7,86 +7,11 @@ import os
 from pathlib import Path
 
 from wavrag.cli.command import Command, UsageError
-from wavrag.cli.options import (
-    EMBEDDER_HELP,
-    VOICE_HELP,
-    add_generator,
-    add_kb,
-    add_list,
-    number,
-    whole_number,
-)
+from wavrag.cli.options import BEST_ENGINE, GENERATOR, KB, NEW_EMBEDDER, VOICE_HELP, Option
 from wavrag.cli.output import note
 from wavrag.errors import InputError
 
 TOKEN = "WAVRAG_TOKEN"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag serve`."""
-    parser.add_argument(
-        "--host",
-        default="127.0.0.1",
-        metavar="ADDRESS",
-        help="address to listen on; any but a loopback address requires tokens"
-        " (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--port",
-        type=int,
-        default=8321,
-        metavar="N",
-        help="port to listen on; 0 picks a free one (default: %(default)s)",
-    )
-    add_generator(parser)
-    parser.add_argument("--embedder", metavar="NAME", help=EMBEDDER_HELP)
-    parser.add_argument("--voice", metavar="ENGINE", help=VOICE_HELP)
-    parser.add_argument(
-        "--token",
-        metavar="FILE",
-        help="file of accepted bearer tokens, one per line (default: $WAVRAG_TOKEN)",
-    )
-    add_list(
-        parser,
-        "--allow-host",
-        "NAME",
-        "host name accepted in requests beside localhost; may be repeated",
-    )
-    add_list(
-        parser,
-        "--allow-origin",
-        "URL",
-        "other origin whose web pages may call the server (CORS); may be repeated",
-    )
-    parser.add_argument(
-        "--max-upload",
-        type=whole_number(1),
-        default=2048,
-        metavar="MB",
-        help="maximum size of an upload (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-recording",
-        type=number(0.01),
-        default=12.0,
-        metavar="HOURS",
-        help="maximum length of an uploaded recording (default: %(default)g)",
-    )
-    parser.add_argument(
-        "--max-answers",
-        type=whole_number(1),
-        default=4,
-        metavar="N",
-        help="answers generated at a time; further requests wait (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--answer-timeout",
-        type=number(1),
-        default=300.0,
-        metavar="SECONDS",
-        help="time after which an unfinished answer is cancelled (default: %(default)g)",
-    )
-    add_kb(parser)
 
 
 def serve(arguments: argparse.Namespace) -> int:
@@ -94,7 +19,7 @@ def serve(arguments: argparse.Namespace) -> int:
     from wavrag.rag import WavRAG
     from wavrag.server import ServerOptions, check_host, serve
 
-    if not 0 <= arguments.port < 1 << 16:
+    if arguments.port >= 1 << 16:
         raise UsageError(f"--port: {arguments.port} is not a port: give a number from 0 to 65535")
     options = ServerOptions(
         tokens=frozenset(read_tokens(arguments.token)),
@@ -139,10 +64,25 @@ COMMAND = Command(
     "serve",
     "serve the knowledge base over HTTP, with a web page",
     serve,
-    add_arguments,
+    (
+        Option("--host", "ADDRESS", "address to listen on; any but a loopback address requires"
+            " tokens", default="127.0.0.1"),
+        Option("--port", "N", "port to listen on; 0 picks a free one", default=8321, least=0),
+        GENERATOR,
+        NEW_EMBEDDER,
+        Option("--voice", "ENGINE", VOICE_HELP, unset=BEST_ENGINE),
+        Option("--token", "FILE", "file of accepted bearer tokens, one per line",
+            unset="$WAVRAG_TOKEN"),
+        Option("--allow-host", "NAME", "host name accepted in requests beside localhost",
+            repeat=True),
+        Option("--allow-origin", "URL", "other origin whose web pages may call the server (CORS)",
+            repeat=True),
+        Option("--max-upload", "MB", "maximum size of an upload", default=2048, least=1),
+        KB,
+    ),
     (
         "wavrag serve",
         "wavrag serve --kb my-kb --generator local --voice flite",
         "wavrag serve --host 0.0.0.0 --token tokens.txt --allow-host search.example.org",
     ),
-)
+)  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
-from wavrag.cli.options import add_json, add_list, add_seed, whole_number
+from wavrag.cli.options import JSON, KOKORO, SEED, Option
 from wavrag.cli.output import NoteLog, format_count, note, print_json, short_path
 from wavrag.cli.progress import ProgressBar
 from wavrag.errors import InputError
@@ -18,59 +18,6 @@ from wavrag.errors import InputError
 if TYPE_CHECKING:
     from wavrag.data import Speaker, TrainingRecord
     from wavrag.types import NoteCallback
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag synth`."""
-    parser.add_argument(
-        "records",
-        metavar="RECORDS",
-        help="training records (.jsonl), or questions (.txt), one per line",
-    )
-    parser.add_argument(
-        "--out", required=True, metavar="DIR", help="output folder for the records and their clips"
-    )
-    parser.add_argument(
-        "--part",
-        choices=["query", "positives", "all"],
-        default="query",
-        help="texts of a record to speak (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--engine",
-        action="append",
-        metavar="NAME",
-        help="speech engine: flite (default), espeak, festival, kokoro, piper or openai; if"
-        " repeated, one is drawn for each text",
-    )
-    add_list(
-        parser,
-        "--voice",
-        "NAME",
-        "voice to draw from; may be repeated (default: all voices of the engines)",
-    )
-    parser.add_argument("--kokoro", metavar="DIR", help="folder of the Kokoro model")
-    add_list(parser, "--piper", "MODEL.onnx", "voice file for the engine piper; may be repeated")
-    parser.add_argument(
-        "--base-url",
-        metavar="URL",
-        help="address for the engine openai (default: $OPENAI_BASE_URL, or OpenAI's server)",
-    )
-    parser.add_argument("--model", metavar="NAME", help="model for the engine openai")
-    parser.add_argument(
-        "--threads",
-        type=whole_number(1),
-        metavar="N",
-        help="texts spoken at the same time (default: $WAVRAG_THREADS, or all processors)",
-    )
-    parser.add_argument(
-        "--limit",
-        type=whole_number(1),
-        metavar="N",
-        help="use only the first N records (default: all)",
-    )
-    add_seed(parser)
-    add_json(parser)
 
 
 def synth(arguments: argparse.Namespace) -> int:
@@ -145,10 +92,28 @@ COMMAND = Command(
     "synth",
     "turn texts of training records into synthetic speech",
     synth,
-    add_arguments,
+    (
+        Option("records", "RECORDS", "training records (.jsonl), or a question per line (.txt)"),
+        Option("--out", "DIR", "output folder for the records and their clips", required=True),
+        Option("--part", help="texts of a record to speak", choices=("query", "positives", "all"),
+            default="query"),
+        Option("--engine", "NAME", "speech engine: flite (default), espeak, festival, kokoro,"
+            " piper or openai; one of several is drawn for each text", repeat=True),
+        Option("--voice", "NAME", "voice to draw from", unset="all of the engines", repeat=True),
+        KOKORO,
+        Option("--piper", "MODEL.onnx", "voice file for the engine piper", repeat=True),
+        Option("--base-url", "URL", "address for the engine openai",
+            unset="$OPENAI_BASE_URL, or OpenAI's server"),
+        Option("--model", "NAME", "model for the engine openai"),
+        Option("--threads", "N", "texts spoken at the same time",
+            unset="$WAVRAG_THREADS, or all processors", least=1),
+        Option("--limit", "N", "use only the first N records", unset="all", least=1),
+        SEED,
+        JSON,
+    ),
     (
         "wavrag synth questions.txt --out spoken --limit 1000",
         "wavrag synth records.jsonl --out spoken --part positives --engine flite --engine espeak",
         "wavrag synth records.jsonl --out spoken --engine openai --model gpt-4o-mini-tts",
     ),
-)
+)  # fmt: skip

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command, UsageError
-from wavrag.cli.options import add_json, add_seed, whole_number
+from wavrag.cli.options import JSON, KOKORO, SEED, Option
 from wavrag.cli.output import NoteLog, format_count, print_json, short_path
 from wavrag.cli.progress import ProgressBar
 
@@ -21,61 +21,12 @@ NAMES = (
 )  # fmt: skip
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag tasks`."""
-    parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    parser.add_argument(
-        "--from",
-        dest="folder",
-        required=True,
-        metavar="DIR",
-        help="the unpacked data set; for mixed, a task whose corpus is text",
-    )
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the new task")
-    parser.add_argument(
-        "--split", metavar="NAME", help="split of the data set (default: its test split)"
-    )
-    parser.add_argument(
-        "--direction",
-        metavar="A2B",
-        help="modalities of queries and corpus, each T (text), S (speech) or AT (audio and text),"
-        " such as S2T (default: as published)",
-    )
-    parser.add_argument(
-        "--limit",
-        type=whole_number(1),
-        metavar="N",
-        help="sample N queries (default: all)",
-    )
-    parser.add_argument(
-        "--passages",
-        type=whole_number(1),
-        metavar="N",
-        help="keep N passages: those judged for the queries, and a random sample of the others"
-        " (default: all)",
-    )
-    mixed = parser.add_argument_group("options of mixed")
-    mixed.add_argument(
-        "--ratio", type=float, metavar="R", help="share of passages to speak (default: 0.5)"
-    )
-    mixed.add_argument(
-        "--engine",
-        action="append",
-        metavar="NAME",
-        help="speech engine: flite (default), espeak, festival or kokoro; if repeated, one is drawn"
-        " for each passage",
-    )
-    mixed.add_argument("--kokoro", metavar="DIR", help="folder of the Kokoro model")
-    add_seed(parser)
-    add_json(parser)
-
-
 def tasks(arguments: argparse.Namespace) -> int:
     """Write the folder of a task, and note rows that were left out."""
     mixed = arguments.name == MIXED
     unused = ("split", "direction") if mixed else ("ratio", "engine", "kokoro")
     for option in unused:
-        if getattr(arguments, option) is not None:
+        if getattr(arguments, option) not in (None, []):
             raise UsageError(
                 f"--{option} is {'not' if mixed else 'only'} for {MIXED}: leave it out"
             )
@@ -131,10 +82,31 @@ COMMAND = Command(
     "tasks",
     "convert a published data set to a retrieval task",
     tasks,
-    add_arguments,
+    (
+        Option("name", "NAME", ", ".join(NAMES), choices=NAMES),
+        Option("--from", "DIR", "the unpacked data set; for mixed, a task whose corpus is text",
+            required=True, dest="folder"),
+        Option("--out", "DIR", "folder of the new task", required=True),
+        Option("--split", "NAME", "split of the data set", unset="its test split"),
+        Option("--direction", "A2B", "modalities of queries and corpus, each T (text), S (speech)"
+            " or AT (audio and text), such as S2T", unset="as published"),
+        Option("--limit", "N", "sample N queries", unset="all", least=1),
+        Option("--passages", "N", "keep N passages: those judged for the queries, and a random"
+            " sample of the others", unset="all", least=1),
+        SEED,
+        JSON,
+    ),
     (
         "wavrag tasks squtr --from SQuTR/source_data/en/fiqa --split snr-0 --out tasks/fiqa-0db",
         "wavrag tasks svq --from svq --split en_us:clean --passages 20000 --out tasks/svq",
         "wavrag tasks mixed --from tasks/squad --out tasks/mixed --ratio 0.5 --engine flite",
     ),
-)
+    option_groups={
+        f"options of {MIXED}": (
+            Option("--ratio", "R", "share of passages to speak", unset="0.5", least=0.0),
+            Option("--engine", "NAME", "speech engine: flite (default), espeak, festival or"
+                " kokoro; one of several is drawn for each passage", repeat=True),
+            KOKORO,
+        ),
+    },
+)  # fmt: skip

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
-from wavrag.cli.options import add_json, add_list, add_seed, number, whole_number
+from wavrag.cli.options import JSON, KOKORO, SEED, Option
 from wavrag.cli.output import note, print_json
 from wavrag.cli.progress import ProgressBar, StageBars
 from wavrag.errors import InputError, MissingExtraError
@@ -19,73 +19,6 @@ from wavrag.errors import InputError, MissingExtraError
 if TYPE_CHECKING:
     from wavrag.data import Task
     from wavrag.embed import Embedder
-
-
-def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag train`."""
-    parser.add_argument(
-        "--recipe",
-        required=True,
-        metavar="NAME",
-        help="paper-qwen2-audio, tiny, or a .toml file",
-    )
-    parser.add_argument(
-        "--out", required=True, metavar="DIR", help="run folder; an interrupted run resumes"
-    )
-    add_list(
-        parser,
-        "--set",
-        "KEY=VALUE",
-        "override a value of the recipe, such as loss.temperature=0.02; may be repeated",
-    )
-    parser.add_argument(
-        "--push", metavar="ORG/NAME", help="upload the trained model to the Hugging Face Hub"
-    )
-    add_json(parser)
-
-
-def add_mini_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `wavrag train mini`."""
-    parser.add_argument("--data", required=True, metavar="DIR", help="folder of training data")
-    parser.add_argument(
-        "--work",
-        required=True,
-        metavar="DIR",
-        help="work folder for features, stages and the model; needs gigabytes",
-    )
-    parser.add_argument(
-        "--engine",
-        action="append",
-        metavar="NAME:CLIPS",
-        help="speech engine and number of texts to speak: flite, espeak, festival or kokoro; may be"
-        " repeated (default: flite:6000 and espeak:3000)",
-    )
-    parser.add_argument("--kokoro", metavar="DIR", help="folder of the Kokoro model")
-    parser.add_argument(
-        "--epochs",
-        type=whole_number(1),
-        default=10,
-        metavar="N",
-        help="CTC training epochs (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--minutes",
-        type=number(0),
-        metavar="M",
-        help="stop CTC training after M minutes (default: no limit)",
-    )
-    parser.add_argument(
-        "--start",
-        metavar="FILE",
-        help="heads.npz of an earlier run to initialise from (default: none)",
-    )
-    parser.add_argument(
-        "--task",
-        action="append",
-        metavar="DIR",
-        help="retrieval task to measure the finished model on; may be repeated",
-    )
-    add_seed(parser)
 
 
 def recipe(arguments: argparse.Namespace) -> int:
@@ -130,7 +63,7 @@ def mini(arguments: argparse.Namespace) -> int:
         engines=dict(map(_parse_engine, arguments.engine)) if arguments.engine else ENGINES,
         kokoro=Path(arguments.kokoro) if arguments.kokoro else None,
         start=Path(arguments.start) if arguments.start else None,
-        tasks=tuple(map(Path, arguments.task or ())),
+        tasks=tuple(map(Path, arguments.task)),
         seed=arguments.seed,
     )
     speech = replace(
@@ -169,23 +102,42 @@ MINI = Command(
     "mini",
     "train WavRetriever-mini stage by stage; a later call resumes",
     mini,
-    add_mini_arguments,
+    (
+        Option("--data", "DIR", "folder of training data", required=True),
+        Option("--work", "DIR", "work folder for features, stages and the model; needs gigabytes",
+            required=True),
+        Option("--engine", "NAME:CLIPS", "speech engine and number of texts to speak: flite,"
+            " espeak, festival or kokoro", unset="flite:6000 and espeak:3000", repeat=True),
+        KOKORO,
+        Option("--epochs", "N", "CTC training epochs", default=10, least=1),
+        Option("--minutes", "M", "stop CTC training after M minutes", unset="no limit", least=0.0),
+        Option("--start", "FILE", "heads.npz of an earlier run to initialise from", unset="none"),
+        Option("--task", "DIR", "retrieval task to measure the finished model on", repeat=True),
+        SEED,
+    ),
     (
         "wavrag train mini --data DATA_DIR --work WORK_DIR",
         "wavrag train mini --data DATA_DIR --work WORK_DIR --epochs 40 --minutes 60",
         "wavrag train mini --data DATA_DIR --work WORK_DIR --engine flite:6000 --task tasks/qed",
     ),
-)
+)  # fmt: skip
 
 COMMAND = Command(
     "train",
     "train a retriever for speech",
     recipe,
-    add_recipe_arguments,
+    (
+        Option("--recipe", "NAME", "paper-qwen2-audio, tiny, or a .toml file", required=True),
+        Option("--out", "DIR", "run folder; an interrupted run resumes", required=True),
+        Option("--set", "KEY=VALUE", "override a value of the recipe, such as"
+            " loss.temperature=0.02", repeat=True),
+        Option("--push", "ORG/NAME", "upload the trained model to the Hugging Face Hub"),
+        JSON,
+    ),
     (
         "wavrag train --recipe tiny --out runs/tiny",
         "wavrag train --recipe paper-qwen2-audio --out runs/paper --set optim.batch=16",
         "wavrag train mini --data DATA_DIR --work WORK_DIR",
     ),
     subcommands={"commands": (MINI,)},
-)
+)  # fmt: skip
