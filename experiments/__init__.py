@@ -1,6 +1,7 @@
-"""Experiments with a fixed protocol: a question, a run that goes on where it stopped, results.
+"""Experiments: reproducible studies of the product, each with a fixed protocol.
 
-`python -m experiments NAME` runs one; `docs/experiments/` says what was found.
+`python -m experiments NAME` runs one, or resumes an interrupted run. `docs/experiments/` reports
+the results.
 """
 
 from experiments.base import (

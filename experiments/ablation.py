@@ -1,6 +1,6 @@
 """Ablation: the retriever stage by stage, from an untrained encoder to both legs.
 
-Each rung adds one stage, and is asked the same questions through the same knowledge base.
+Each rung adds one stage. All rungs run the same queries through the same knowledge base.
 """
 
 from __future__ import annotations
@@ -12,16 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from experiments.asked import (
-    CASCADE,
-    RETRIEVER,
-    Asked,
-    Ranked,
-    ask_all,
-    paragraphs,
-    sample,
-    values,
-)
 from experiments.base import (
     Cell,
     Column,
@@ -33,6 +23,16 @@ from experiments.base import (
     estimate,
 )
 from experiments.plots import bars, drawing
+from experiments.search import (
+    CASCADE,
+    RETRIEVER,
+    ExperimentIndex,
+    Rankings,
+    draw_sample,
+    metric_values,
+    paragraphs,
+    search_all,
+)
 from wavrag import config
 from wavrag.audio import SAMPLE_RATE, load
 from wavrag.data import Qrels
@@ -54,8 +54,8 @@ from wavrag.evaluate import BLANK_TITLE, Legs, paired_bootstrap
 from wavrag.speech import NEUTRAL, load_engine
 from wavrag.types import Clip, Document, EmbedInput, Float32, Query, Role
 
-QUESTIONS = 320  # spoken ones, all there are
-SENTENCES = 94  # of LibriSpeech, all there are
+QUESTIONS = 320  # all spoken questions
+SENTENCES = 94  # all sentences of LibriSpeech in the data
 METRIC = "recall@10"
 TWIN_ENGINE, TWIN_VOICE = "flite", "slt"
 TASKS = {
@@ -65,30 +65,31 @@ TASKS = {
 }
 
 
-class Staged(Embedder):
-    """The speech path of the retriever with stages left out.
+class PartialRetriever(Embedder):
+    """The speech path of the retriever without some of its stages.
 
-    Letters as the network gives them, words by the list or as spelled, the text model as published
-    or the trained reader. All sound counts as speech. Texts are embedded as the retriever does.
+    The network yields letters. Words come from the lexicon or as spelled, and their vectors from
+    the trained reader or the published text model. All audio counts as speech. Texts are embedded
+    as in the retriever.
 
     Args:
-        listed: whether words are chosen from the list.
-        trained: whether they are read by the trained reader.
+        use_lexicon: choose words from the lexicon.
+        use_reader: embed words with the trained reader.
     """
 
-    def __init__(self, listed: bool, trained: bool) -> None:
-        self._listed = listed
+    def __init__(self, use_lexicon: bool, use_reader: bool) -> None:
+        self._uses_lexicon = use_lexicon
         threads = config.threads()
         self._texts = MiniLM(threads)
         self._reader = (
-            MiniLM(threads, WAVRETRIEVER_WEIGHTS / "reader.onnx") if trained else self._texts
+            MiniLM(threads, WAVRETRIEVER_WEIGHTS / "reader.onnx") if use_reader else self._texts
         )
         self._workers = Workers(threads)
 
     @property
     def spec(self) -> EmbedderSpec:
-        """That of the retriever, under a name of its own."""
-        name = f"staged-{'listed' if self._listed else 'spelled'}"
+        """Spec of the retriever under another name and revision."""
+        name = f"staged-{'listed' if self._uses_lexicon else 'spelled'}"
         return replace(
             WAVRETRIEVER_SPEC, name=name, revision=f"{WAVRETRIEVER_SPEC.revision}-{name}"
         )
@@ -106,9 +107,9 @@ class Staged(Embedder):
         return self.embed_with_texts(inputs, role).vectors
 
     def embed_with_texts(self, inputs: Sequence[EmbedInput], role: Role) -> EmbedResult:
-        """Embed texts and clips; a clip's words are those heard."""
+        """Embed texts and clips, and return their words, recognised in clips."""
         check_inputs(WAVRETRIEVER_SPEC, inputs)
-        _ = self._session, self._lexicon
+        _ = self._session, self._lexicon  # load once, before the threads need them
         words = self._workers.map(self._words, inputs)
         vectors = np.zeros((len(inputs), WAVRETRIEVER_SPEC.dim), np.float32)
         for model, rows in (
@@ -126,9 +127,9 @@ class Staged(Embedder):
         if len(samples) < MIN_SAMPLES:
             samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
         letters = self._session.run(None, {"samples": samples[None]})[0]
-        if self._listed:
+        if self._uses_lexicon:
             return " ".join(word.text for word in self._lexicon.words(letters))
-        return " ".join(spelled for spelled, *_ in word_spans(letters))
+        return " ".join(spelling for spelling, *_ in word_spans(letters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +137,12 @@ class Rung:
     """A system of the ladder.
 
     Attributes:
-        key: of its step; rungs that share one are legs of the same run.
-        label: for tables.
-        embedder: what embeds, or its name.
-        leg: that is measured.
-        tasks: that it can do.
-        typed: whether it is given the words that were said, instead of sound.
+        key: key of its step; rungs with the same key are legs of the same run.
+        label: name in tables.
+        embedder: builds the embedder, or is its name.
+        leg: measured leg.
+        tasks: supported tasks.
+        typed: True if queries are reference transcripts instead of audio.
     """
 
     key: str
@@ -155,8 +156,8 @@ class Rung:
 LADDER = (
     Rung("raw", "encoder untrained, states averaged", "raw:moonshine", "dense", ("twins",)),
     Rung("spelled", "+ trained letters, as spelled, untouched text model",
-         partial(Staged, False, False), "dense"),
-    Rung("listed", "+ words chosen from the list", partial(Staged, True, False), "dense"),
+         partial(PartialRetriever, False, False), "dense"),
+    Rung("listed", "+ words chosen from the list", partial(PartialRetriever, True, False), "dense"),
     Rung("retriever", "+ trained reader: the retriever's vectors", RETRIEVER, "dense"),
     Rung("retriever", "the retriever's words alone: lexical leg", RETRIEVER, "lexical"),
     Rung("retriever", "+ lexical leg: both fused", RETRIEVER, "fused"),
@@ -171,7 +172,7 @@ LADDER = (
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """Recordings that ask, and what they should find."""
+    """Recordings as queries, documents, and relevance judgements."""
 
     rows: Sequence[Mapping[str, Any]]
     documents: Sequence[Document]
@@ -179,19 +180,21 @@ class _Task:
 
 
 def run(context: Context) -> Results:
-    """Climb the ladder on each task."""
+    """Run every rung on each of its tasks."""
     tasks = _tasks(context)
-    ranked: dict[tuple[str, str], Ranked] = {}
-    wanted = {(rung.key, task): rung for rung in LADDER for task in rung.tasks}
-    for done, ((key, task), rung) in enumerate(wanted.items()):
-        context.on_progress("ablation", done, len(wanted))
-        ranked[key, task] = context.step(f"{key}-{task}", partial(_ask, context, rung, tasks[task]))
+    rankings: dict[tuple[str, str], Rankings] = {}
+    runs = {(rung.key, task): rung for rung in LADDER for task in rung.tasks}
+    for number, ((key, task), rung) in enumerate(runs.items()):
+        context.on_progress("ablation", number, len(runs))
+        rankings[key, task] = context.step(
+            f"{key}-{task}", partial(_run_queries, context, rung, tasks[task])
+        )
     scores = {
-        (place, task): {
-            metric: values(ranked[rung.key, task], rung.leg, tasks[task].qrels, metric)
+        (rung_number, task): {
+            metric: metric_values(rankings[rung.key, task], rung.leg, tasks[task].qrels, metric)
             for metric in ("recall@1", METRIC)
         }
-        for place, rung in enumerate(LADDER)
+        for rung_number, rung in enumerate(LADDER)
         for task in rung.tasks
     }
     _draw(context, scores)
@@ -207,12 +210,14 @@ def run(context: Context) -> Results:
 
 
 def _tasks(context: Context) -> dict[str, _Task]:
-    questions = sample(
+    questions = draw_sample(
         context.rows("speech/squad_eval_kokoro.jsonl"), context.size(QUESTIONS), context.seed
     )
-    read = sample(context.rows("speech/librispeech.jsonl"), context.size(SENTENCES), context.seed)
+    read = draw_sample(
+        context.rows("speech/librispeech.jsonl"), context.size(SENTENCES), context.seed
+    )
     texts = {row["text"]: f"text-{n:04d}" for n, row in enumerate(read)}
-    found: Qrels = {row["id"]: {texts[row["text"]]: 1.0} for row in read}
+    sentence_qrels: Qrels = {row["id"]: {texts[row["text"]]: 1.0} for row in read}
     engine = load_engine(TWIN_ENGINE)
     twins = [
         Document(id, clip=engine.speak(text, TWIN_VOICE, NEUTRAL), title=BLANK_TITLE)
@@ -224,20 +229,22 @@ def _tasks(context: Context) -> dict[str, _Task]:
             paragraphs(context),
             {row["id"]: {row["positive"]: 1.0} for row in questions},
         ),
-        "sentences": _Task(read, [Document(id, text=text) for text, id in texts.items()], found),
-        "twins": _Task(read, twins, found),
+        "sentences": _Task(
+            read, [Document(id, text=text) for text, id in texts.items()], sentence_qrels
+        ),
+        "twins": _Task(read, twins, sentence_qrels),
     }
 
 
-def _ask(context: Context, rung: Rung, task: _Task) -> Ranked:
+def _run_queries(context: Context, rung: Rung, task: _Task) -> Rankings:
     def query(row: Mapping[str, Any]) -> Query:
         if rung.typed:
             return Query(text=row["text"])
         return Query(clip=Clip(load(context.data / row["audio"], SAMPLE_RATE).samples, SAMPLE_RATE))
 
     embedder = rung.embedder if isinstance(rung.embedder, str) else rung.embedder()
-    with Asked(embedder, task.documents) as asked:
-        return ask_all(asked, {row["id"]: partial(query, row) for row in task.rows})
+    with ExperimentIndex(embedder, task.documents) as index:
+        return search_all(index, {row["id"]: partial(query, row) for row in task.rows})
 
 
 Scores = Mapping[tuple[int, str], Mapping[str, list[float]]]
@@ -248,9 +255,9 @@ def _ladder_table(scores: Scores, tasks: Mapping[str, _Task]) -> Table:
         Column(f"{TASKS[task]}: {metric}") for task in TASKS for metric in ("recall@1", METRIC)
     ]
     rows: list[tuple[Cell, ...]] = []
-    for place, rung in enumerate(LADDER):
+    for rung_number, rung in enumerate(LADDER):
         cells = [
-            estimate(scores[place, task][metric]) if (place, task) in scores else None
+            estimate(scores[rung_number, task][metric]) if (rung_number, task) in scores else None
             for task in TASKS
             for metric in ("recall@1", METRIC)
         ]
@@ -269,7 +276,7 @@ def _ladder_table(scores: Scores, tasks: Mapping[str, _Task]) -> Table:
 
 
 def _step_table(scores: Scores) -> Table:
-    """What each stage adds to the one before it."""
+    """Tabulate the gain of each stage over the previous one."""
     steps = ((1, 2), (2, 3), (3, 5), (3, 6), (5, 7), (0, 3))
     rows: list[tuple[Cell, ...]] = []
     for before, after in steps:
@@ -313,8 +320,10 @@ def _draw(context: Context, scores: Scores) -> None:
         for pane, metric in zip(panes, ("recall@1", METRIC), strict=True):
             series = {
                 label: [
-                    estimate(scores[place, task][metric]) if (place, task) in scores else None
-                    for place in range(len(LADDER))
+                    estimate(scores[rung_number, task][metric])
+                    if (rung_number, task) in scores
+                    else None
+                    for rung_number in range(len(LADDER))
                 ]
                 for task, label in TASKS.items()
             }

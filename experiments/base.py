@@ -1,9 +1,9 @@
-"""What an experiment is, what it is given, and what it gives.
+"""Protocol of experiments: definition, run context, results.
 
-An experiment is a module with `EXPERIMENT`, an `Experiment` whose `run` takes a `Context` and
-returns `Results`. All that takes long goes through `Context.step`, which keeps its value on disk:
-a run that was killed goes on where it stopped. Numbers that a second run repeats go into
-`Results.tables`, measured times into `Results.timings`; they are written to different files.
+Each experiment is a module with an `Experiment` named `EXPERIMENT`. Its `run` function takes a
+`Context` and returns `Results`. Expensive work goes through `Context.step`, which stores the value
+on disk, so that an interrupted run resumes. Reproducible numbers belong in `Results.tables`, and
+measured times in `Results.timings`; they are written to separate files.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from typing import Any, TypeAlias
 from wavrag.errors import InputError
 from wavrag.evaluate import confidence_intervals, mean
 
-DIGITS = 6  # after the point, of the numbers in results.json
-QUICK_QUERIES = 6  # of a quick run
+DIGITS = 6  # decimal places of results.json
+QUICK_QUERIES = 6  # sample size of a quick run
 RESULTS_FILE = "results.json"
 TIMINGS_FILE = "timings.json"
 STEPS_FOLDER = "steps"
 
-StageSink: TypeAlias = Callable[[str, int, int], None]  # stage, how many are done, of how many
+StageSink: TypeAlias = Callable[[str, int, int], None]  # stage, number of steps done, total
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean and its bootstrap interval.
+    """A mean with its bootstrap interval.
 
     Attributes:
-        mean: of the values.
-        ci95: ends of the interval of 95 %.
+        mean: mean value.
+        ci95: lower and upper end of the 95 % interval.
     """
 
     mean: float
@@ -49,7 +49,7 @@ Cell: TypeAlias = str | int | float | Estimate | None
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """The mean of values, one a query, at least one, with its interval."""
+    """Compute the mean and interval of values, one per query; at least one."""
     return Estimate(mean(values), confidence_intervals({"": values})[""])
 
 
@@ -58,8 +58,8 @@ class Column:
     """A column of a table.
 
     Attributes:
-        name: its head, with the unit.
-        digits: after the point, of its numbers on a page.
+        name: heading, with the unit.
+        digits: decimal places of its numbers on a page.
     """
 
     name: str
@@ -68,17 +68,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Numbers in rows.
+    """A table of results.
 
     Attributes:
-        name: by which a page names it; unique in its results.
-        title: what it shows.
-        columns: heads.
-        rows: a cell a column each; None is shown as a dash.
-        note: what must be known to read it.
+        name: name in the marks of a page; unique in its results.
+        title: heading.
+        columns: columns.
+        rows: rows with one cell per column; None is displayed as a dash.
+        note: explanation below the table.
 
     Raises:
-        ValueError: a row has another number of cells than there are columns.
+        ValueError: a row does not have one cell per column.
     """
 
     name: str
@@ -95,15 +95,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What an experiment found.
+    """Results of an experiment.
 
     Attributes:
-        tables: what a second run with the same seed repeats to the bit.
-        figures: names of the plots, each with its file in the run's folder.
-        captions: of each plot, by its name.
-        findings: sentences computed from the numbers, such as where curves cross.
-        left_out: what could not be run here, and why.
-        timings: measured times and memory, which no run repeats exactly.
+        tables: reproducible numbers: runs with the same seed are equal to the bit.
+        figures: file of each plot in the run folder, by name.
+        captions: caption of each plot, by name.
+        findings: sentences computed from the numbers, such as the crossing of two curves.
+        left_out: missing parts of the experiment, with the reasons.
+        timings: measured times and memory, different in every run.
     """
 
     tables: tuple[Table, ...]
@@ -116,19 +116,19 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a run is given.
+    """Input of a run.
 
     Attributes:
-        experiment: its name.
-        version: of its protocol.
-        data: folder of the collected data, as `tools/make_tasks.py` takes it.
-        out: folder of the run.
-        seed: of every draw.
-        quick: a tiny size, by the same code, that runs in seconds.
-        models: folders of local models by name, such as `whisper-tiny`; what is missing is left
-            out, and said in the results.
-        options: numbers that the experiment lets be set, by name.
-        on_progress: told how far a stage is.
+        experiment: name of the experiment.
+        version: version of its protocol.
+        data: folder of the collected data, in the layout for `tools/make_tasks.py`.
+        out: run folder.
+        seed: random seed.
+        quick: True for a tiny sample, for a test of the same code in seconds.
+        models: folders of local models by name, such as `whisper-tiny`; systems without their
+            model are listed in `Results.left_out`.
+        options: adjustable numbers of the experiment, by name.
+        on_progress: progress callback.
     """
 
     experiment: str
@@ -139,28 +139,31 @@ class Context:
     quick: bool = False
     models: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
     options: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    on_progress: StageSink = lambda stage, done, total: None
+    on_progress: StageSink = lambda stage, completed, total: None
 
     def step(
         self, key: str, compute: Callable[[], Any], about: Mapping[str, Any] | None = None
     ) -> Any:
-        """The value of a step: read back if it was computed before, otherwise computed and kept.
+        """Compute the value of a step, or read it from the run folder if it is already there.
 
         Args:
-            key: its name, fit for a file's.
-            compute: gives a value that JSON holds, without NaN.
-            about: what else the value depends on, such as a model's folder or options; a value
-                kept for another is computed again, as is that of another version, seed, data
-                folder or size.
+            key: name of the step, valid as a file name.
+            compute: returns a value for JSON, without NaN.
+            about: further dependencies of the value, such as a model folder. The value is computed
+                again if they differ from the stored ones, or if the version, seed, data folder or
+                size of the run does.
 
         Returns:
-            The value as JSON gives it back (tuples are lists), the first time too.
+            The value after a round trip through JSON (tuples become lists), the first time too.
 
         Raises:
-            ValueError: the key is no name of a file.
+            ValueError: the key is not valid as a file name.
         """
         if not _KEY.fullmatch(key):
-            raise ValueError(f"{key!r} is no key of a step: letters, digits and . _ + = - only")
+            raise ValueError(
+                f"{key!r} is not a valid key of a step: use letters, digits and . _ + = - only"
+            )
+        # A stored value is valid only for the same protocol, data, seed, size and release.
         stamp = {
             "experiment": self.experiment,
             "version": self.version,
@@ -171,37 +174,37 @@ class Context:
             "about": json.loads(json.dumps(dict(about or {}))),
         }
         path = self.out / STEPS_FOLDER / f"{key}.json"
-        kept = _read_step(path)
-        if kept is not None and kept.get("stamp") == stamp:
-            return kept["value"]
+        stored = _read_step(path)
+        if stored is not None and stored.get("stamp") == stamp:
+            return stored["value"]
         text = json.dumps({"stamp": stamp, "value": compute()}, allow_nan=False)
         _write(path, text)
         return json.loads(text)["value"]
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """The lines of a `.jsonl` file of the data.
+        """Read a `.jsonl` file of the data folder.
 
         Raises:
-            InputError: it is not there, or malformed.
+            InputError: the file is missing or malformed.
         """
         return read_rows(self.data / name)
 
     def size(self, usual: int, quick: int = QUICK_QUERIES) -> int:
-        """How many to take: `usual`, or `quick` of a quick run."""
+        """Choose a sample size: `usual`, or `quick` in a quick run."""
         return quick if self.quick else usual
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """A question and how it is answered.
+    """Definition of an experiment.
 
     Attributes:
-        name: of the command line, and of its page.
-        title: of its page.
-        question: in one sentence, what it answers.
-        version: of the protocol; raise it when the protocol changes.
-        run: answers it.
-        options: names of the numbers that `--set` may change, with their defaults.
+        name: name on the command line and of its page.
+        title: title of its page.
+        question: research question, in one sentence.
+        version: version of the protocol; raise it with every change of the protocol.
+        run: runs the experiment.
+        options: defaults of the numbers adjustable by `--set`, by name.
     """
 
     name: str
@@ -221,35 +224,35 @@ def run_experiment(
     quick: bool = False,
     models: Mapping[str, Path] = MappingProxyType({}),
     options: Mapping[str, float] = MappingProxyType({}),
-    on_progress: StageSink = lambda stage, done, total: None,
+    on_progress: StageSink = lambda stage, completed, total: None,
 ) -> Results:
-    """Run an experiment, from where it stopped, and write `results.json` and `timings.json`.
+    """Run or resume an experiment, and write `results.json` and `timings.json`.
 
     Args:
-        experiment: which.
+        experiment: experiment to run.
         data: folder of the collected data.
-        out: folder of the run; made if it is not there.
-        seed: of every draw.
-        quick: run a tiny size.
+        out: run folder; created if it does not exist.
+        seed: random seed.
+        quick: use a tiny sample.
         models: folders of local models by name.
-        options: numbers to change, by name.
-        on_progress: told how far a stage is.
+        options: values of adjustable numbers, by name.
+        on_progress: progress callback.
 
     Raises:
-        InputError: a folder is not there or within the data, or an option is unknown.
+        InputError: a folder is missing, the run folder is within the data, or an option is unknown.
     """
     data, out = Path(data), Path(out)
     if not data.is_dir():
-        raise InputError(f"{data} is no folder: name the folder of the collected data")
+        raise InputError(f"{data} is not a folder: name the folder of the collected data")
     if out.resolve().is_relative_to(data.resolve()):
-        raise InputError(f"{out} lies within {data}, which is only read: name another folder")
+        raise InputError(f"{out} is within {data}, which is read-only: name another folder")
     for name, folder in models.items():
         if not folder.exists():
-            raise InputError(f"model {name}: {folder} is not there: name its folder")
+            raise InputError(f"model {name}: {folder} does not exist: name its folder")
     for name in options:
         if name not in experiment.options:
-            known = ", ".join(sorted(experiment.options)) or "it has none"
-            raise InputError(f"{experiment.name} has no option {name!r}: {known}")
+            names = ", ".join(sorted(experiment.options)) or "there are none"
+            raise InputError(f"{experiment.name} has no option {name!r}; its options: {names}")
     (out / STEPS_FOLDER).mkdir(parents=True, exist_ok=True)
     results = experiment.run(
         Context(
@@ -281,7 +284,7 @@ def run_experiment(
 
 
 def results_dict(results: Results) -> dict[str, Any]:
-    """What a second run repeats, in the shape of JSON."""
+    """Convert the reproducible results to JSON values."""
     return {
         "tables": tables_list(results.tables),
         "figures": dict(results.figures),
@@ -291,7 +294,7 @@ def results_dict(results: Results) -> dict[str, Any]:
 
 
 def tables_list(tables: Sequence[Table]) -> list[dict[str, Any]]:
-    """Tables in the shape of JSON."""
+    """Convert tables to JSON values."""
     return [
         {
             "name": table.name,
@@ -305,10 +308,10 @@ def tables_list(tables: Sequence[Table]) -> list[dict[str, Any]]:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The objects of a file of JSON lines.
+    """Read the objects of a file of JSON lines.
 
     Raises:
-        InputError: it cannot be read, or a line is malformed; the message names it.
+        InputError: the file cannot be read, or a line is malformed; the message names the line.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -323,7 +326,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             raise InputError(f"{path}, line {number}: is not JSON ({error})") from error
         if not isinstance(row, dict):
-            raise InputError(f"{path}, line {number}: is no object")
+            raise InputError(f"{path}, line {number}: is not a JSON object")
         rows.append(row)
     return rows
 
@@ -335,7 +338,7 @@ def _cell(cell: Cell) -> Any:
 
 
 def _rounded(value: float) -> float:
-    return round(value, DIGITS) + 0.0  # no -0.0
+    return round(value, DIGITS) + 0.0  # turns -0.0 into 0.0
 
 
 def _pretty(value: Any) -> str:
@@ -344,19 +347,19 @@ def _pretty(value: Any) -> str:
 
 def _read_step(path: Path) -> dict[str, Any] | None:
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise InputError(f"{path}: is damaged ({error}): remove it") from error
-    return kept if isinstance(kept, dict) else None
+    return stored if isinstance(stored, dict) else None
 
 
 def _write(path: Path, text: str) -> None:
-    """Whole or not at all: a killed run leaves no half file."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    """Write a file atomically: an interrupted run leaves no partial file."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        unfinished.write_text(text, encoding="utf-8")
-        os.replace(unfinished, path)
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error

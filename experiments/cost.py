@@ -1,7 +1,7 @@
-"""Cost: processors, energy and money for an hour of sound and for a thousand questions.
+"""Cost: CPU time, energy and money per hour of audio and per thousand questions.
 
-Measured here, on the processors of this machine, by length; and modelled for a GPU, by a formula
-whose every number can be set. The measured part is in the timings: no run repeats it exactly.
+Measured by length on the CPU of this machine, and modelled for a GPU by a formula with adjustable
+parameters. The measured part belongs to the timings, which differ in every run.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.asked import System, systems, untrained_sentences
 from experiments.base import Cell, Column, Context, Experiment, Results, Table
 from experiments.gpu import MODELS, OPTIONS, UNITS, WINDOWS_AN_HOUR, gpu_seconds
 from experiments.plots import drawing, lines
+from experiments.search import ComparedSystem, list_systems, untrained_sentences
 from wavrag import config
 from wavrag.audio import SAMPLE_RATE, load
 from wavrag.embed import load_embedder
@@ -28,35 +28,35 @@ from wavrag.types import Clip, Document, EmbedInput, Float32
 QUESTION_SECONDS = (1, 2, 3, 5, 10, 20, 30)
 RECORDING_MINUTES = (1, 3, 10)
 QUICK_SECONDS, QUICK_MINUTES = (1, 3), (0.2, 0.5)
-REPEATS = 7  # of a question; the median is taken
+REPEATS = 7  # measurements of a question; their median counts
 PAUSE = 0.4  # s between sentences
-RAPL = Path("/sys/class/powercap/intel-rapl:0/energy_uj")  # AMD's counters, too, are found there
+RAPL = Path("/sys/class/powercap/intel-rapl:0/energy_uj")  # also the path of AMD's counters
 
 
 def run(context: Context) -> Results:
-    """Measure what can be measured here, and work out the model."""
-    compared, left_out = systems(context)
+    """Measure the systems on this machine, and compute the model of a GPU."""
+    systems, left_out = list_systems(context)
     seconds = QUICK_SECONDS if context.quick else QUESTION_SECONDS
     minutes = QUICK_MINUTES if context.quick else RECORDING_MINUTES
-    done, total = 0, 2 * len(compared)
-    measured: dict[tuple[str, str], list[dict[str, float]]] = {}
-    for system in compared:
-        for what, lengths, measure in (
+    completed, total = 0, 2 * len(systems)
+    measurements: dict[tuple[str, str], list[dict[str, float]]] = {}
+    for system in systems:
+        for activity, lengths, measure in (
             ("questions", seconds, _questions),
             ("recordings", minutes, _recordings),
         ):
-            context.on_progress("cost", done, total)
-            measured[system.key, what] = context.step(
-                f"{system.key}-{what}",
+            context.on_progress("cost", completed, total)
+            measurements[system.key, activity] = context.step(
+                f"{system.key}-{activity}",
                 partial(measure, context, system.embedder, lengths),
                 {"embedder": system.embedder, "threads": config.threads()},
             )
-            done += 1
+            completed += 1
     if not RAPL.is_file():
         left_out.append(
             f"Joules: this machine shows no counter of its energy ({RAPL} is not there)."
         )
-    _draw(context, compared, measured)
+    _draw(context, systems, measurements)
     price = context.options
     return Results(
         (_model_table(price), _assumptions_table(price)),
@@ -65,71 +65,71 @@ def run(context: Context) -> Results:
         findings=tuple(_model_findings(price)),
         left_out=(*left_out, "A GPU: none is at hand. What is said of one is a model."),
         timings=(
-            _questions_table(compared, measured, price),
-            _recordings_table(compared, measured, price),
+            _questions_table(systems, measurements, price),
+            _recordings_table(systems, measurements, price),
         ),
     )
 
 
 def _speech(context: Context, seconds: float) -> Float32:
-    """So much of what people read, one sentence after another."""
-    parts: list[Float32] = []
+    """Concatenate read sentences up to a duration in seconds."""
+    recordings: list[Float32] = []
     rows = untrained_sentences(context)
     order = np.random.default_rng(context.seed).permutation(len(rows)).tolist()
     pause = np.zeros(int(PAUSE * SAMPLE_RATE), np.float32)
-    at = 0
-    while sum(map(len, parts)) < seconds * SAMPLE_RATE:
-        parts += [
-            load(context.data / rows[order[at % len(order)]]["audio"], SAMPLE_RATE).samples,
+    count = 0
+    while sum(map(len, recordings)) < seconds * SAMPLE_RATE:
+        recordings += [
+            load(context.data / rows[order[count % len(order)]]["audio"], SAMPLE_RATE).samples,
             pause,
         ]
-        at += 1
-    return np.concatenate(parts)[: int(seconds * SAMPLE_RATE)]
+        count += 1
+    return np.concatenate(recordings)[: int(seconds * SAMPLE_RATE)]
 
 
 def _questions(context: Context, embedder: str, lengths: Sequence[float]) -> list[dict[str, float]]:
-    """Median cost of embedding one question of each length, weights loaded."""
+    """Measure the median cost of embedding a question of each length, with weights loaded."""
     loaded = load_embedder(embedder)
     repeats = 2 if context.quick else REPEATS
     speech = _speech(context, repeats + max(lengths))
-    found = []
+    results = []
     for length in lengths:
         costs = []
         for repeat in range(-1, repeats):  # the first loads weights and is not counted
             start = max(0, repeat) * SAMPLE_RATE
             clip = Clip(speech[start : start + int(length * SAMPLE_RATE)], SAMPLE_RATE)
-            cost = _measured(lambda clip=clip: loaded.embed([EmbedInput(clip=clip)], "query"))  # type: ignore[misc]
+            cost = _measure_work(lambda clip=clip: loaded.embed([EmbedInput(clip=clip)], "query"))  # type: ignore[misc]
             costs.append(cost)
-        found.append(_median(length, costs[1:]))
-    return found
+        results.append(_median(length, costs[1:]))
+    return results
 
 
 def _recordings(
     context: Context, embedder: str, lengths: Sequence[float]
 ) -> list[dict[str, float]]:
-    """Cost of indexing a recording of each length into a new knowledge base."""
+    """Measure the cost of indexing a recording of each length into a new knowledge base."""
     loaded = load_embedder(embedder)
     loaded.embed([EmbedInput(clip=Clip(_speech(context, 1.0), SAMPLE_RATE))], "passage")
-    found = []
+    results = []
     for length in lengths:
         document = Document("recording", clip=Clip(_speech(context, 60 * length), SAMPLE_RATE))
         with (
             tempfile.TemporaryDirectory(prefix="wavrag-cost-") as folder,
             KnowledgeBase.open(folder, embedder=loaded) as kb,
         ):
-            found.append(_median(length, [_measured(partial(kb.add, [document]))]))
-    return found
+            results.append(_median(length, [_measure_work(partial(kb.add, [document]))]))
+    return results
 
 
-def _measured(work: Callable[[], Any]) -> dict[str, float]:
+def _measure_work(work: Callable[[], Any]) -> dict[str, float]:
     cost, joules = Cost(), _joules()
     with cost.measure():
         work()
     after = _joules()
-    found = {"seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds}
+    results = {"seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds}
     if joules is not None and after is not None and after >= joules:
-        found["joules"] = after - joules
-    return found
+        results["joules"] = after - joules
+    return results
 
 
 def _joules() -> float | None:
@@ -146,24 +146,24 @@ def _median(length: float, costs: Sequence[Mapping[str, float]]) -> dict[str, fl
     }
 
 
-Measured = Mapping[tuple[str, str], Sequence[Mapping[str, float]]]
+Measurements = Mapping[tuple[str, str], Sequence[Mapping[str, float]]]
 
 
 def _questions_table(
-    compared: Sequence[System], measured: Measured, price: Mapping[str, float]
+    systems: Sequence[ComparedSystem], measurements: Measurements, price: Mapping[str, float]
 ) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (
-            one["length"],
+            result["length"],
             system.label,
-            1e3 * one["seconds"],
-            one["cpu_seconds"] * 1e3,
-            one["joules"] * 1e3 if "joules" in one else None,
-            1_000 * one["cpu_seconds"] / 3_600 * price["cpu_core_hour"],
+            1e3 * result["seconds"],
+            result["cpu_seconds"] * 1e3,
+            result["joules"] * 1e3 if "joules" in result else None,
+            1_000 * result["cpu_seconds"] / 3_600 * price["cpu_core_hour"],
         )
-        for place in range(len(measured[compared[0].key, "questions"]))
-        for system in compared
-        for one in [measured[system.key, "questions"][place]]
+        for row in range(len(measurements[systems[0].key, "questions"]))
+        for system in systems
+        for result in [measurements[system.key, "questions"][row]]
     ]
     return Table(
         "questions",
@@ -183,21 +183,21 @@ def _questions_table(
 
 
 def _recordings_table(
-    compared: Sequence[System], measured: Measured, price: Mapping[str, float]
+    systems: Sequence[ComparedSystem], measurements: Measurements, price: Mapping[str, float]
 ) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for place in range(len(measured[compared[0].key, "recordings"])):
-        for system in compared:
-            one = measured[system.key, "recordings"][place]
-            hours = one["length"] / 60
+    for row in range(len(measurements[systems[0].key, "recordings"])):
+        for system in systems:
+            result = measurements[system.key, "recordings"][row]
+            hours = result["length"] / 60
             rows.append(
                 (
-                    one["length"],
+                    result["length"],
                     system.label,
-                    one["seconds"] / hours,
-                    one["cpu_seconds"] / hours,
-                    one["joules"] / hours if "joules" in one else None,
-                    one["cpu_seconds"] / hours / 3_600 * price["cpu_core_hour"],
+                    result["seconds"] / hours,
+                    result["cpu_seconds"] / hours,
+                    result["joules"] / hours if "joules" in result else None,
+                    result["cpu_seconds"] / hours / 3_600 * price["cpu_core_hour"],
                 )
             )
     return Table(
@@ -247,36 +247,38 @@ def _assumptions_table(price: Mapping[str, float]) -> Table:
         "assumptions",
         "What the model assumes; `--set NAME=NUMBER` changes it",
         (Column("name"), Column("value", 2), Column("what")),
-        tuple((name, float(price[name]), what) for name, what in UNITS.items()),
+        tuple((name, float(price[name]), activity) for name, activity in UNITS.items()),
     )
 
 
 def _model_findings(price: Mapping[str, float]) -> list[str]:
-    ours, cascade, *_ = (
+    retriever, cascade, *_ = (
         gpu_seconds(model, price["question_seconds"], 1, 1, price) for model in MODELS
     )
     hours = [gpu_seconds(model, 3_600, WINDOWS_AN_HOUR, price["batch"], price) for model in MODELS]
     return [
-        f"Modelled on a GPU, a single question costs the cascade of Moonshine {cascade / ours:.0f}"
-        " times the retriever, as it waits for one token after another.",
+        f"Modelled on a GPU, a single question costs the cascade of Moonshine"
+        f" {cascade / retriever:.0f} times the retriever, as it waits for one token after another.",
         f"Modelled on a GPU, indexing in batches, it costs {hours[1] / hours[0]:.1f} times.",
         f"Modelled on a GPU, one pass of an 8B model costs {hours[3] / hours[0]:,.0f} times the"
         " retriever for an hour of sound.",
     ]
 
 
-def _draw(context: Context, compared: Sequence[System], measured: Measured) -> None:
+def _draw(context: Context, systems: Sequence[ComparedSystem], measurements: Measurements) -> None:
     with drawing(context.out / "length.png", 7.6, 3.6, columns=2) as (left, right):
-        for pane, what, scale, ylabel in (
+        for pane, activity, scale, ylabel in (
             (left, "questions", 1_000.0, "CPU milliseconds a question"),
             (right, "recordings", 1.0, "CPU seconds a recording"),
         ):
             series = {
-                system.label: [scale * one["cpu_seconds"] for one in measured[system.key, what]]
-                for system in compared
+                system.label: [
+                    scale * result["cpu_seconds"] for result in measurements[system.key, activity]
+                ]
+                for system in systems
             }
-            x = [one["length"] for one in measured[compared[0].key, what]]
-            unit = "seconds" if what == "questions" else "minutes"
+            x = [result["length"] for result in measurements[systems[0].key, activity]]
+            unit = "seconds" if activity == "questions" else "minutes"
             lines(pane, x, series, xlabel=f"length, {unit}", ylabel=ylabel)
             pane.set_ylim(bottom=0)
             pane.set_xlim(left=0)

@@ -1,8 +1,8 @@
-"""Does reasoning help: an answer at once, chain of thought, and self-consistency over paths.
+"""Reasoning: direct answers against chain of thought and self-consistency.
 
-Zero-shot chain of thought and Universal Self-Consistency (arXiv 2311.17311) as the paper uses them
-(arXiv 2502.14727, section 3.3), by the code of `wavrag ask --paths`. The paths of a question are
-sampled once: self-consistency at 3 chooses among the first 3 of the 5.
+Zero-shot chain of thought and Universal Self-Consistency (arXiv 2311.17311), as in the paper (arXiv
+2502.14727, section 3.3) and with the code of `wavrag ask --paths`. The paths of a question are
+sampled once, so that self-consistency with 3 paths selects among the first 3 of 5.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from experiments.base import (
     Table,
     estimate,
 )
-from experiments.reading import (
+from experiments.questions import (
     GENERATOR,
     SCORES,
-    Asked,
+    CachingGenerator,
     Call,
-    Remembering,
+    QuestionWithHits,
     answer_all,
-    ask,
+    find_passages,
     generator_name,
     scores,
 )
@@ -44,11 +44,11 @@ from wavrag.generate import GenerateOptions, Message, QuestionPart, answer_messa
 PATHS = (1, 3, 5)
 TEMPERATURE = 0.7
 PLAIN, THINKING = "plain", "chain of thought, greedy"
-BATCHED = 3  # questions whose paths are sampled twice in a batch, to see whether they repeat
+BATCH_QUESTIONS = 3  # questions with two batches of paths, to test their reproducibility
 
 
 def sampled(paths: int) -> str:
-    """The name of self-consistency at so many paths."""
+    """Name self-consistency with a number of paths."""
     return f"self-consistency, {paths} path{'s' * (paths > 1)}"
 
 
@@ -56,29 +56,29 @@ SYSTEMS = (PLAIN, THINKING, *map(sampled, PATHS))
 
 
 def run(context: Context) -> Results:
-    """Answer every question every way, and compare."""
-    asked = ask(context, context.size(int(context.options["questions"]), 1))
+    """Answer every question by every method, and compare."""
+    questions = find_passages(context, context.size(int(context.options["questions"]), 1))
     tokens = context.size(int(context.options["path_tokens"]), 24)
     about = {"path tokens": tokens}
 
-    def answer(model: Remembering, one: Asked) -> dict[str, Any]:
-        return _answers(model, one, context.seed, tokens)
+    def answer(model: CachingGenerator, question: QuestionWithHits) -> dict[str, Any]:
+        return _answers(model, question, context.seed, tokens)
 
-    answers = answer_all(context, asked, answer, about)
+    answers = answer_all(context, questions, answer, about)
     values = {
         name: [
-            scores(each[name]["text"], one.question)
-            for each, one in zip(answers, asked, strict=True)
+            scores(answer[name]["text"], question.gold)
+            for answer, question in zip(answers, questions, strict=True)
         ]
         for name in SYSTEMS
     }
     tables = (
         _table(values, answers),
         _differences(values),
-        _choices(asked, answers),
+        _choices(questions, answers),
     )
     batched = context.step(
-        "batched", lambda: _batched(context, asked, tokens), about | {"threads": threads()}
+        "batched", lambda: _batched(context, questions, tokens), about | {"threads": threads()}
     )
     figure = context.out / "answers.png"
     _draw(figure, values, answers)
@@ -86,7 +86,7 @@ def run(context: Context) -> Results:
         tables=tables,
         figures={"answers": figure.name},
         captions={"answers": "Quality of each way to answer, and tokens that it takes"},
-        findings=_findings(values, answers, asked),
+        findings=_findings(values, answers, questions),
         left_out=(
             f"Models larger than {generator_name(context)}: none can be had here; name one with"
             " --model generator=FILE.gguf.",
@@ -95,24 +95,28 @@ def run(context: Context) -> Results:
     )
 
 
-def _answers(model: Remembering, asked: Asked, seed: int, tokens: int) -> dict[str, Any]:
-    """What each way answers, and what it took."""
-    hits = build_context(asked.hits).hits
-    messages = answer_messages(QuestionPart(asked.question.question), hits)
-    greedy = GenerateOptions(max_tokens=tokens, seed=seed)
-    model.taken()
-    made = {PLAIN: {"text": "".join(model.stream(messages, greedy)), **_cost(model.taken())}}
-    drawn = GenerateOptions(max_tokens=tokens, seed=seed, temperature=TEMPERATURE)
-    ways = {THINKING: (1, greedy), **{sampled(paths): (paths, drawn) for paths in PATHS}}
-    for name, (paths, options) in ways.items():
-        made[name] = _reasoned(model, messages, paths, options)
-    return made
-
-
-def _reasoned(
-    model: Remembering, messages: Sequence[Message], paths: int, options: GenerateOptions
+def _answers(
+    model: CachingGenerator, question: QuestionWithHits, seed: int, tokens: int
 ) -> dict[str, Any]:
-    how = ReasoningOptions(
+    """Answer a question by every method, with the tokens and time of each."""
+    hits = build_context(question.hits).hits
+    messages = answer_messages(QuestionPart(question.gold.question), hits)
+    greedy = GenerateOptions(max_tokens=tokens, seed=seed)
+    model.take_calls()
+    results = {
+        PLAIN: {"text": "".join(model.stream(messages, greedy)), **_cost(model.take_calls())}
+    }
+    sampling = GenerateOptions(max_tokens=tokens, seed=seed, temperature=TEMPERATURE)
+    ways = {THINKING: (1, greedy), **{sampled(paths): (paths, sampling) for paths in PATHS}}
+    for name, (paths, options) in ways.items():
+        results[name] = _reason(model, messages, paths, options)
+    return results
+
+
+def _reason(
+    model: CachingGenerator, messages: Sequence[Message], paths: int, options: GenerateOptions
+) -> dict[str, Any]:
+    reasoning_options = ReasoningOptions(
         paths=paths,
         temperature=TEMPERATURE,
         max_tokens=options.max_tokens,
@@ -120,22 +124,28 @@ def _reasoned(
         adaptive=False,
     )
     try:
-        found = reason(model, messages, options, how)
-    except GenerationError as error:  # no path came to an answer
-        return {"text": "", "by": "none", "error": str(error), "paths": [], **_cost(model.taken())}
-    agreed = len({normalise_answer(path.answer) for path in found.paths if path.finished}) == 1
+        reasoning = reason(model, messages, options, reasoning_options)
+    except GenerationError as error:  # no path reached an answer
+        return {
+            "text": "",
+            "by": "none",
+            "error": str(error),
+            "paths": [],
+            **_cost(model.take_calls()),
+        }
+    agreed = len({normalise_answer(path.answer) for path in reasoning.paths if path.finished}) == 1
     return {
-        "text": found.paths[found.chosen].answer,
-        "by": "agreed" if agreed else found.chosen_by,
-        "paths": [path.answer for path in found.paths],
-        **_cost(model.taken()),
+        "text": reasoning.paths[reasoning.chosen].answer,
+        "by": "agreed" if agreed else reasoning.chosen_by,
+        "paths": [path.answer for path in reasoning.paths],
+        **_cost(model.take_calls()),
     }
 
 
 def _cost(calls: Sequence[Call]) -> dict[str, float]:
     return {
-        "read": sum(call.read for call in calls),
-        "written": sum(call.written for call in calls),
+        "read": sum(call.prompt_tokens for call in calls),
+        "written": sum(call.completion_tokens for call in calls),
         "ms": sum(call.ms for call in calls),
     }
 
@@ -143,9 +153,9 @@ def _cost(calls: Sequence[Call]) -> dict[str, float]:
 def _table(values: Mapping[str, Sequence[Mapping[str, float]]], answers: Sequence[Any]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for name in SYSTEMS:
-        figures = [estimate([one[score] for one in values[name]]) for score in SCORES]
+        figures = [estimate([result[score] for result in values[name]]) for score in SCORES]
         tokens = [
-            float(np.mean([one[name][key] for one in answers])) for key in ("read", "written")
+            float(np.mean([answer[name][key] for answer in answers])) for key in ("read", "written")
         ]
         rows.append((name, *figures, *tokens))
     return Table(
@@ -170,8 +180,8 @@ def _differences(values: Mapping[str, Sequence[Mapping[str, float]]]) -> Table:
             *(
                 estimate(
                     [
-                        one[score] - plain[score]
-                        for one, plain in zip(values[name], values[PLAIN], strict=True)
+                        result[score] - plain[score]
+                        for result, plain in zip(values[name], values[PLAIN], strict=True)
                     ]
                 )
                 for score in SCORES
@@ -187,24 +197,28 @@ def _differences(values: Mapping[str, Sequence[Mapping[str, float]]]) -> Table:
     )
 
 
-def _choices(asked: Sequence[Asked], answers: Sequence[Any]) -> Table:
+def _choices(questions: Sequence[QuestionWithHits], answers: Sequence[Any]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for paths in PATHS[1:]:
-        made = [each[sampled(paths)] for each in answers]
-        by = Counter(each["by"] for each in made)
-        pairs = list(zip(asked, made, strict=True))
-        right = [
-            [contains(path, one.question.answers) for path in each["paths"]] for one, each in pairs
+        results = [answer[sampled(paths)] for answer in answers]
+        criteria = Counter(result["by"] for result in results)
+        pairs = list(zip(questions, results, strict=True))
+        correct = [
+            [contains(path, question.gold.answers) for path in result["paths"]]
+            for question, result in pairs
         ]
         rows.append(
             (
                 sampled(paths),
                 estimate(
-                    [float(contains(each["text"], one.question.answers)) for one, each in pairs]
+                    [
+                        float(contains(result["text"], question.gold.answers))
+                        for question, result in pairs
+                    ]
                 ),
-                estimate([float(np.mean(each or [False])) for each in right]),
-                estimate([float(any(each)) for each in right]),
-                *(by[name] for name in ("agreed", "choice", "majority", "first", "none")),
+                estimate([float(np.mean(path_flags or [False])) for path_flags in correct]),
+                estimate([float(any(path_flags)) for path_flags in correct]),
+                *(criteria[name] for name in ("agreed", "choice", "majority", "first", "none")),
             )
         )
     heads = ("chosen", "a random path", "the best path")
@@ -225,7 +239,7 @@ def _choices(asked: Sequence[Asked], answers: Sequence[Any]) -> Table:
 def _times(answers: Sequence[Any]) -> Table:
     rows = []
     for name in SYSTEMS:
-        seconds = [one[name]["ms"] / 1e3 for one in answers]
+        seconds = [answer[name]["ms"] / 1e3 for answer in answers]
         p50, p95 = np.percentile(seconds, [50, 95])
         rows.append((name, float(p50), float(p95)))
     return Table(
@@ -237,38 +251,44 @@ def _times(answers: Sequence[Any]) -> Table:
     )
 
 
-def _batched(context: Context, asked: Sequence[Asked], tokens: int) -> list[dict[str, Any]]:
-    """Paths of a few questions as users get them: all in a batch, on all threads; twice."""
+def _batched(
+    context: Context, questions: Sequence[QuestionWithHits], tokens: int
+) -> list[dict[str, Any]]:
+    """Sample the paths of a few questions twice, as users do: in a batch, on all threads."""
     from wavrag.generate import LocalGenerator, LocalOptions
 
     path = context.models.get(GENERATOR)
-    # Threads of llama.cpp wait for each other by spinning, which a busy machine makes long.
-    how_run = LocalOptions(threads=1 if context.quick else None)
-    generator = LocalGenerator(str(path) if path else None, how_run)
-    most = max(PATHS)
-    how = ReasoningOptions(paths=most, temperature=TEMPERATURE, max_tokens=tokens, adaptive=False)
-    made = []
+    # Threads of llama.cpp spin while they wait for each other, which is slow on a busy machine.
+    local_options = LocalOptions(threads=1 if context.quick else None)
+    generator = LocalGenerator(str(path) if path else None, local_options)
+    max_paths = max(PATHS)
+    reasoning_options = ReasoningOptions(
+        paths=max_paths, temperature=TEMPERATURE, max_tokens=tokens, adaptive=False
+    )
+    results = []
     try:
-        for number, one in enumerate(asked[: context.size(BATCHED, 1)]):
-            context.on_progress("batches", number, BATCHED)
+        for number, question in enumerate(questions[: context.size(BATCH_QUESTIONS, 1)]):
+            context.on_progress("batches", number, BATCH_QUESTIONS)
             messages = answer_messages(
-                QuestionPart(one.question.question), build_context(one.hits).hits
+                QuestionPart(question.gold.question), build_context(question.hits).hits
             )
             runs, seconds = [], []
             for _ in range(2):
                 started = time.perf_counter()
-                found = reason(generator, messages, GenerateOptions(seed=context.seed), how)
+                reasoning = reason(
+                    generator, messages, GenerateOptions(seed=context.seed), reasoning_options
+                )
                 seconds.append(time.perf_counter() - started)
-                runs.append([path.text for path in found.paths])
-            same = sum(first == second for first, second in zip(*runs, strict=True))
-            made.append({"same": same, "paths": most, "seconds": seconds})
+                runs.append([path.text for path in reasoning.paths])
+            equal = sum(first == second for first, second in zip(*runs, strict=True))
+            results.append({"same": equal, "paths": max_paths, "seconds": seconds})
     finally:
         generator.close()
-    return made
+    return results
 
 
 def batched_table(batched: Sequence[Mapping[str, Any]]) -> Table:
-    """How many paths of a batch were the same in a second run, and how long a batch took."""
+    """Tabulate how many paths of a batch were equal in a second run, and the times."""
     return Table(
         "batched",
         f"{max(PATHS)} paths in one batch, sampled twice with one seed",
@@ -279,7 +299,8 @@ def batched_table(batched: Sequence[Mapping[str, Any]]) -> Table:
             Column("second, s", 1),
         ),
         tuple(
-            (number, each["same"], *each["seconds"]) for number, each in enumerate(batched, start=1)
+            (number, batch["same"], *batch["seconds"])
+            for number, batch in enumerate(batched, start=1)
         ),
         "With the choice, on all threads, as `wavrag ask` does it. What is written together is"
         " computed together, and rounding follows the company: paths need not repeat.",
@@ -289,23 +310,25 @@ def batched_table(batched: Sequence[Mapping[str, Any]]) -> Table:
 def _findings(
     values: Mapping[str, Sequence[Mapping[str, float]]],
     answers: Sequence[Any],
-    asked: Sequence[Asked],
+    questions: Sequence[QuestionWithHits],
 ) -> tuple[str, ...]:
-    def held(name: str) -> float:
-        return estimate([one["contains"] for one in values[name]]).mean
+    def share_correct(name: str) -> float:
+        return estimate([result["contains"] for result in values[name]]).mean
 
-    best = max(SYSTEMS, key=lambda name: (held(name), -SYSTEMS.index(name)))
-    most = sampled(max(PATHS))
-    cost = sum(one[most]["read"] + one[most]["written"] for one in answers) / max(
-        1, sum(one[PLAIN]["read"] + one[PLAIN]["written"] for one in answers)
+    best = max(SYSTEMS, key=lambda name: (share_correct(name), -SYSTEMS.index(name)))
+    longest = sampled(max(PATHS))
+    cost = sum(answer[longest]["read"] + answer[longest]["written"] for answer in answers) / max(
+        1, sum(answer[PLAIN]["read"] + answer[PLAIN]["written"] for answer in answers)
     )
-    given = sum(one.answered_in(build_context(one.hits).hits) for one in asked)
+    with_answer = sum(
+        question.answered_in(build_context(question.hits).hits) for question in questions
+    )
     return (
-        f"The paragraph that answers was among the passages given for {given} of {len(asked)}"
-        " questions.",
-        f"Most answers that contain a gold answer: {best}, {held(best):.2f}; plain has"
-        f" {held(PLAIN):.2f}.",
-        f"{most} takes {cost:.1f} times the tokens of the plain answer.",
+        f"The paragraph that answers was among the passages given for {with_answer} of"
+        f" {len(questions)} questions.",
+        f"Most answers that contain a gold answer: {best}, {share_correct(best):.2f}; plain has"
+        f" {share_correct(PLAIN):.2f}.",
+        f"{longest} takes {cost:.1f} times the tokens of the plain answer.",
     )
 
 
@@ -318,7 +341,7 @@ def _draw(
             quality,
             labels,
             {
-                score: [estimate([one[score] for one in values[name]]) for name in SYSTEMS]
+                score: [estimate([result[score] for result in values[name]]) for name in SYSTEMS]
                 for score in SCORES
             },
             ylabel="mean over questions, 95 % interval",
@@ -331,7 +354,7 @@ def _draw(
             labels,
             {
                 f"tokens {key}": [
-                    float(np.mean([one[name][key] for one in answers])) for name in SYSTEMS
+                    float(np.mean([answer[name][key] for answer in answers])) for name in SYSTEMS
                 ]
                 for key in ("read", "written")
             },

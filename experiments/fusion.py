@@ -1,7 +1,7 @@
-"""One to ten retrieved passages: read at once, chosen, read one by one, or quoted.
+"""Answers from one to ten passages: read together, selected, read one by one, or quoted.
 
-The paper finds that answers get worse beyond two documents (arXiv 2502.14727, section 4.3). The
-strategies are those of the product.
+The paper reports worse answers beyond two documents (arXiv 2502.14727, section 4.3). The strategies
+are those of the product.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from experiments.base import (
     Table,
     estimate,
 )
-from experiments.reading import (
+from experiments.questions import (
     SCORES,
-    Asked,
-    Remembering,
+    CachingGenerator,
+    QuestionWithHits,
     answer_all,
-    ask,
+    find_passages,
     generator_name,
     scores,
 )
@@ -46,30 +46,34 @@ from wavrag.generate import (
 from wavrag.types import Hit
 
 PASSAGES = (1, 2, 3, 5, 10)
-ALL, CHOSEN, ONE_BY_ONE = "all at once", "chosen context", "map-reduce"
-STRATEGIES = (ALL, CHOSEN, ONE_BY_ONE)
+ALL, SELECTED, ONE_BY_ONE = "all at once", "chosen context", "map-reduce"
+STRATEGIES = (ALL, SELECTED, ONE_BY_ONE)
 QUOTED, GOLD = "quotes", "right passage alone"
 Answers = Sequence[Mapping[str, Any]]
 
 
 def run(context: Context) -> Results:
-    """Answer with more and more passages, and compare."""
-    asked = ask(context, context.size(int(context.options["quoted"]), 4))
-    read = asked[: context.size(int(context.options["questions"]), 1)]
+    """Answer with an increasing number of passages, and compare."""
+    questions = find_passages(context, context.size(int(context.options["quoted"]), 4))
+    read = questions[: context.size(int(context.options["questions"]), 1)]
     tokens = context.size(int(context.options["answer_tokens"]), 16)
 
-    def answer(model: Remembering, one: Asked) -> dict[str, Any]:
-        return _answers(model, one, tokens)
+    def answer(model: CachingGenerator, question: QuestionWithHits) -> dict[str, Any]:
+        return _answers(model, question, tokens)
 
     answers = answer_all(context, read, answer, {"answer tokens": tokens})
-    quotes = [_quotes(one) for one in asked]
+    quotes = [_quotes(question) for question in questions]
     figure = context.out / "passages.png"
-    _draw(figure, read, answers, asked, quotes)
+    _draw(figure, read, answers, questions, quotes)
     return Results(
-        tables=(_read_table(read, answers), _differences(read, answers), _quoted(asked, quotes)),
+        tables=(
+            _read_table(read, answers),
+            _differences(read, answers),
+            _quoted(questions, quotes),
+        ),
         figures={"passages": figure.name},
         captions={"passages": "Answers that contain a gold answer, against passages given"},
-        findings=_findings(read, answers, asked, quotes),
+        findings=_findings(read, answers, questions, quotes),
         left_out=(
             f"Models larger than {generator_name(context)}: none can be had here; name one with"
             " --model generator=FILE.gguf.",
@@ -79,79 +83,88 @@ def run(context: Context) -> Results:
 
 
 def key(strategy: str, count: int) -> str:
-    """Names what a strategy gave with so many passages."""
+    """Name a strategy with a number of passages."""
     return f"{strategy}, {count}"
 
 
-def _answers(model: Remembering, asked: Asked, tokens: int) -> dict[str, Any]:
+def _answers(model: CachingGenerator, question: QuestionWithHits, tokens: int) -> dict[str, Any]:
     greedy = GenerateOptions(max_tokens=tokens, seed=0)
-    made = {}
+    results = {}
     for count in PASSAGES:
-        given = asked.hits[:count]
-        chosen = build_context(given, ContextOptions(max_passages=count)).hits
-        made[key(ALL, count)] = _written(model, model, asked, given, greedy)
-        made[key(CHOSEN, count)] = _written(model, model, asked, chosen, greedy)
-        each = MapReduceGenerator(model)
-        made[key(ONE_BY_ONE, count)] = _written(each, model, asked, given, greedy)
-    gold = [hit for hit in asked.hits if hit.passage.document_id in asked.question.passages][:1]
-    made[GOLD] = _written(model, model, asked, [replace(hit, rank=1) for hit in gold], greedy)
-    return made
+        hits = question.hits[:count]
+        selected = build_context(hits, ContextOptions(max_passages=count)).hits
+        results[key(ALL, count)] = _generate(model, model, question, hits, greedy)
+        results[key(SELECTED, count)] = _generate(model, model, question, selected, greedy)
+        map_reduce = MapReduceGenerator(model)
+        results[key(ONE_BY_ONE, count)] = _generate(map_reduce, model, question, hits, greedy)
+    gold = [hit for hit in question.hits if hit.passage.document_id in question.gold.passages][:1]
+    results[GOLD] = _generate(
+        model, model, question, [replace(hit, rank=1) for hit in gold], greedy
+    )
+    return results
 
 
-def _written(
+def _generate(
     generator: Generator,
-    model: Remembering,
-    asked: Asked,
+    model: CachingGenerator,
+    question: QuestionWithHits,
     hits: Sequence[Hit],
     options: GenerateOptions,
 ) -> dict[str, Any]:
-    """The answer of a generator, and what the model behind it took."""
-    model.taken()
-    messages = answer_messages(QuestionPart(asked.question.question), hits)
+    """Generate an answer, and count the tokens and time of the model behind the generator."""
+    model.take_calls()
+    messages = answer_messages(QuestionPart(question.gold.question), hits)
     text = "".join(generator.stream(messages, options)) if hits else ""
-    calls = model.taken()
+    calls = model.take_calls()
     return {
         "text": text,
         "passages": len(hits),
-        "read": sum(call.read for call in calls),
-        "written": sum(call.written for call in calls),
+        "read": sum(call.prompt_tokens for call in calls),
+        "written": sum(call.completion_tokens for call in calls),
         "ms": sum(call.ms for call in calls),
     }
 
 
-def _quotes(asked: Asked) -> dict[int, str]:
-    """What is quoted from so many passages."""
-    made = {}
+def _quotes(question: QuestionWithHits) -> dict[int, str]:
+    """Quote from each number of passages."""
+    results = {}
     for count in PASSAGES:
         generator = ExtractiveGenerator(ExtractiveOptions(sources=count))
-        messages = answer_messages(QuestionPart(asked.question.question), asked.hits[:count])
-        made[count] = "".join(generator.stream(messages, GenerateOptions()))
-    return made
+        messages = answer_messages(QuestionPart(question.gold.question), question.hits[:count])
+        results[count] = "".join(generator.stream(messages, GenerateOptions()))
+    return results
 
 
-def _values(asked: Sequence[Asked], answers: Answers, name: str, score: str) -> list[float]:
+def _values(
+    questions: Sequence[QuestionWithHits], answers: Answers, name: str, score: str
+) -> list[float]:
     return [
-        scores(each[name]["text"], one.question)[score]
-        for one, each in zip(asked, answers, strict=True)
+        scores(answer[name]["text"], question.gold)[score]
+        for question, answer in zip(questions, answers, strict=True)
     ]
 
 
-def _read_table(asked: Sequence[Asked], answers: Answers) -> Table:
+def _read_table(questions: Sequence[QuestionWithHits], answers: Answers) -> Table:
     rows: list[tuple[Cell, ...]] = []
     names = [
         (strategy, count, key(strategy, count)) for strategy in STRATEGIES for count in PASSAGES
     ]
     for strategy, count, name in [*names, (GOLD, 1, GOLD)]:
         means = [
-            float(np.mean([each[name][what] for each in answers]))
-            for what in ("passages", "read", "written")
+            float(np.mean([answer[name][quantity] for answer in answers]))
+            for quantity in ("passages", "read", "written")
         ]
         rows.append(
-            (strategy, count, *(estimate(_values(asked, answers, name, s)) for s in SCORES), *means)
+            (
+                strategy,
+                count,
+                *(estimate(_values(questions, answers, name, s)) for s in SCORES),
+                *means,
+            )
         )
     return Table(
         "read",
-        f"What the model answers to {len(asked)} questions",
+        f"What the model answers to {len(questions)} questions",
         (
             Column("strategy"),
             Column("passages found"),
@@ -166,7 +179,7 @@ def _read_table(asked: Sequence[Asked], answers: Answers) -> Table:
     )
 
 
-def _differences(asked: Sequence[Asked], answers: Answers) -> Table:
+def _differences(questions: Sequence[QuestionWithHits], answers: Answers) -> Table:
     rows: list[tuple[Cell, ...]] = []
     first = key(ALL, PASSAGES[0])
     for strategy in STRATEGIES:
@@ -176,8 +189,8 @@ def _differences(asked: Sequence[Asked], answers: Answers) -> Table:
             gains = [
                 estimate(
                     np.subtract(
-                        _values(asked, answers, key(strategy, count), score),
-                        _values(asked, answers, first, score),
+                        _values(questions, answers, key(strategy, count), score),
+                        _values(questions, answers, first, score),
                     ).tolist()
                 )
                 for score in SCORES
@@ -191,21 +204,24 @@ def _differences(asked: Sequence[Asked], answers: Answers) -> Table:
     )
 
 
-def _quoted(asked: Sequence[Asked], quotes: Sequence[Mapping[int, str]]) -> Table:
+def _quoted(questions: Sequence[QuestionWithHits], quotes: Sequence[Mapping[int, str]]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for count in PASSAGES:
-        found = [scores(each[count], one.question) for one, each in zip(asked, quotes, strict=True)]
+        quote_scores = [
+            scores(quote[count], question.gold)
+            for question, quote in zip(questions, quotes, strict=True)
+        ]
         rows.append(
             (
                 count,
-                estimate(_found(asked, count)),
-                *(estimate([one[score] for one in found]) for score in SCORES),
-                float(np.mean([len(each[count].split()) for each in quotes])),
+                estimate(_retrieved(questions, count)),
+                *(estimate([values[score] for values in quote_scores]) for score in SCORES),
+                float(np.mean([len(quote[count].split()) for quote in quotes])),
             )
         )
     return Table(
         "quoted",
-        f"What is found and quoted for {len(asked)} questions",
+        f"What is found and quoted for {len(questions)} questions",
         (
             Column("passages"),
             Column("right passage found"),
@@ -216,15 +232,15 @@ def _quoted(asked: Sequence[Asked], quotes: Sequence[Mapping[int, str]]) -> Tabl
     )
 
 
-def _found(asked: Sequence[Asked], count: int) -> list[float]:
-    return [float(one.answered_in(one.hits[:count])) for one in asked]
+def _retrieved(questions: Sequence[QuestionWithHits], count: int) -> list[float]:
+    return [float(question.answered_in(question.hits[:count])) for question in questions]
 
 
 def _times(answers: Answers) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for strategy in STRATEGIES:
         for count in PASSAGES:
-            seconds = [each[key(strategy, count)]["ms"] / 1e3 for each in answers]
+            seconds = [answer[key(strategy, count)]["ms"] / 1e3 for answer in answers]
             p50, p95 = np.percentile(seconds, [50, 95])
             rows.append((strategy, count, float(p50), float(p95)))
     return Table(
@@ -237,71 +253,73 @@ def _times(answers: Answers) -> Table:
 
 
 def _findings(
-    asked: Sequence[Asked],
+    questions: Sequence[QuestionWithHits],
     answers: Answers,
-    quoted: Sequence[Asked],
+    quoted: Sequence[QuestionWithHits],
     quotes: Sequence[Mapping[int, str]],
 ) -> tuple[str, ...]:
     def curve(strategy: str) -> str:
         means = [
-            float(np.mean(_values(asked, answers, key(strategy, count), "contains")))
+            float(np.mean(_values(questions, answers, key(strategy, count), "contains")))
             for count in PASSAGES
         ]
         return ", ".join(f"{value:.2f}" for value in means)
 
     counts = ", ".join(map(str, PASSAGES))
-    quoting = ", ".join(f"{np.mean(_contained(quoted, quotes, count)):.2f}" for count in PASSAGES)
+    shares = ", ".join(
+        f"{np.mean(_contains_answer(quoted, quotes, count)):.2f}" for count in PASSAGES
+    )
     return (
         *(
             f"Answers of the model that contain a gold answer with {counts} passages, {strategy}:"
             f" {curve(strategy)}."
             for strategy in STRATEGIES
         ),
-        f"Quotes that contain one, on {len(quoted)} questions: {quoting}.",
+        f"Quotes that contain one, on {len(quoted)} questions: {shares}.",
     )
 
 
-def _contained(
-    asked: Sequence[Asked], quotes: Sequence[Mapping[int, str]], count: int
+def _contains_answer(
+    questions: Sequence[QuestionWithHits], quotes: Sequence[Mapping[int, str]], count: int
 ) -> list[float]:
     return [
-        scores(each[count], one.question)["contains"]
-        for one, each in zip(asked, quotes, strict=True)
+        scores(quote[count], question.gold)["contains"]
+        for question, quote in zip(questions, quotes, strict=True)
     ]
 
 
 def _draw(
     path: Path,
-    asked: Sequence[Asked],
+    questions: Sequence[QuestionWithHits],
     answers: Answers,
-    quoted: Sequence[Asked],
+    quoted: Sequence[QuestionWithHits],
     quotes: Sequence[Mapping[int, str]],
 ) -> None:
-    with plots.drawing(path, 9.6, 3.7, columns=3) as (reading, quoting, cost):
+    with plots.drawing(path, 9.6, 3.7, columns=3) as (read_panel, quote_panel, cost):
         plots.lines(
-            reading,
+            read_panel,
             PASSAGES,
             {
                 strategy: [
-                    estimate(_values(asked, answers, key(strategy, count), "contains"))
+                    estimate(_values(questions, answers, key(strategy, count), "contains"))
                     for count in PASSAGES
                 ]
                 for strategy in STRATEGIES
             },
             xlabel="passages found",
             ylabel="answers that contain a gold answer",
-            title=f"Read by the model, {len(asked)} questions",
+            title=f"Read by the model, {len(questions)} questions",
         )
-        gold = float(np.mean(_values(asked, answers, GOLD, "contains")))
-        reading.axhline(gold, color="#666666", linewidth=1, linestyle=":", label=GOLD)
+        gold = float(np.mean(_values(questions, answers, GOLD, "contains")))
+        read_panel.axhline(gold, color="#666666", linewidth=1, linestyle=":", label=GOLD)
         series: dict[str, list[Estimate | float | None]] = {
-            "right passage found": [estimate(_found(quoted, count)) for count in PASSAGES],
+            "right passage found": [estimate(_retrieved(quoted, count)) for count in PASSAGES],
             "quote contains the answer": [
-                estimate(_contained(quoted, quotes, count)) for count in PASSAGES
+                estimate(_contains_answer(quoted, quotes, count)) for count in PASSAGES
             ],
         }
         plots.lines(
-            quoting,
+            quote_panel,
             PASSAGES,
             series,
             xlabel="passages found",
@@ -316,9 +334,9 @@ def _draw(
                     float(
                         np.mean(
                             [
-                                each[key(strategy, count)]["read"]
-                                + each[key(strategy, count)]["written"]
-                                for each in answers
+                                answer[key(strategy, count)]["read"]
+                                + answer[key(strategy, count)]["written"]
+                                for answer in answers
                             ]
                         )
                     )
@@ -330,13 +348,13 @@ def _draw(
             ylabel="tokens read and written a question",
             title="What it takes",
         )
-        for panel in (reading, quoting):
+        for panel in (read_panel, quote_panel):
             panel.set_ylim(0, 1.02)
-        for panel in (reading, quoting, cost):
+        for panel in (read_panel, quote_panel, cost):
             panel.set_xticks(PASSAGES)
         cost.set_ylim(bottom=0)
-        reading.legend(loc="upper left")
-        quoting.legend(loc="lower right")
+        read_panel.legend(loc="upper left")
+        quote_panel.legend(loc="lower right")
         cost.legend(loc="upper left")
 
 

@@ -1,7 +1,7 @@
-"""A model of what a GPU would take: a formula, the shapes of networks, and numbers to be set.
+"""Model of GPU time: a formula, the published shapes of networks, and adjustable parameters.
 
-Nothing here was measured. The formula leaves out the text model after the encoder, the choice of
-words from the retriever's list, which stays on a processor, decoding of files, and the store.
+Nothing here is measured. The formula leaves out the text model after the encoder, the choice of
+words from the retriever's lexicon (on the CPU), the decoding of files, and the store.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-WINDOWS_AN_HOUR = 3_600 / 12  # of the 12 s that they aim at
+WINDOWS_AN_HOUR = 3_600 / 12  # windows aim at 12 s
 
 OPTIONS: Mapping[str, float] = MappingProxyType(
     {
@@ -30,15 +30,15 @@ OPTIONS: Mapping[str, float] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What a GPU would have to do, from the published shapes of the networks.
+    """Work of a network, from its published shape.
 
     Attributes:
-        label: for the table.
-        encoder: parameters that every frame passes.
-        frames: a second.
-        stem: multiplications a second of sound before that, in convolutions.
-        padded: seconds that a clip is padded to; 0 if it is taken as long as it is.
-        decoder: parameters that every written token passes; 0 where nothing is written.
+        label: name in the table.
+        encoder: parameters applied to every frame.
+        frames: frames per second.
+        stem: multiplications of the convolutions per second of audio.
+        padded: duration of a padded clip in seconds; 0 without padding.
+        decoder: parameters applied to every generated token; 0 without a decoder.
     """
 
     label: str
@@ -76,16 +76,16 @@ UNITS: Mapping[str, str] = MappingProxyType(
         "question_seconds": "seconds of a spoken question",
     }
 )
-"""What each of `OPTIONS` is, for people."""
+"""Descriptions of `OPTIONS`."""
 
 
 def gpu_seconds(
     model: Model, seconds: float, clips: float, batch: float, price: Mapping[str, float]
 ) -> float:
-    """Time of a GPU for sound, by the model.
+    """Compute the GPU time for audio, in seconds.
 
-    With P parameters of the encoder at f frames a second, S multiplications a second in the stem,
-    t seconds of sound (padded, if the model pads) and u the share of its speed that is reached:
+    With P parameters of the encoder at f frames per second, S multiplications per second in the
+    stem, t seconds of audio (padded if the model pads) and the utilisation u:
 
         encoder  2 (P f + S) t / (u FLOPS), but for each batch no less than reading its weights,
                  2 P / (u bandwidth), and than the least time of a pass
@@ -93,18 +93,18 @@ def gpu_seconds(
                  time of a step, for each batch of b clips, with n the tokens of one clip
 
     Args:
-        model: what is run; the text model after it, 0.02e9 parameters, is left out.
-        seconds: of sound, all together.
-        clips: that it comes in.
-        batch: clips at a time.
-        price: speed and shares, by the names of `OPTIONS`.
+        model: network; the text model after it, with 0.02e9 parameters, is left out.
+        seconds: total duration of the audio.
+        clips: number of clips.
+        batch: clips per batch.
+        price: parameters, by the names of `OPTIONS`.
     """
     flops = price["utilisation"] * price["gpu_tflops"] * 1e12
     bandwidth = price["utilisation"] * price["gpu_gbytes"] * 1e9
     batches = clips / min(batch, clips)
-    heard = clips * model.padded if model.padded else seconds
+    audio_seconds = clips * model.padded if model.padded else seconds
     encoder = max(
-        2 * (model.encoder * model.frames + model.stem) * heard / flops,
+        2 * (model.encoder * model.frames + model.stem) * audio_seconds / flops,
         batches * max(2 * model.encoder / bandwidth, price["pass_ms"] / 1e3),
     )
     if not model.decoder:

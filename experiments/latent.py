@@ -1,7 +1,7 @@
-"""The space of recordings and texts: matched and unmatched pairs, and a map of it.
+"""Embedding space of recordings and texts: similarities of pairs, modality gap, and a map.
 
-Three kinds of pairs: sentences read by natives, sentences read by learners, and sounds with
-captions that nothing was trained on.
+Three kinds of pairs: sentences read by native speakers, sentences read by learners, and sounds with
+held-out captions.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from wavrag.errors import MissingExtraError
 from wavrag.types import Float32
 
 SYSTEMS = ("wavretriever-mini", "cascade")
-READ, LEARNT, SOUNDS = "native speech", "learners' speech", "sounds"
-PERPLEXITY = 20  # neighbours that count on the map
+READ, LEARNERS, SOUNDS = "native speech", "learners' speech", "sounds"
+PERPLEXITY = 20  # effective number of neighbours of t-SNE
 Row = dict[str, Any]
 
 
@@ -42,10 +42,10 @@ class Pairs:
     """Recordings with their texts.
 
     Attributes:
-        kind: what they are.
-        paths: of the recordings.
-        texts: of each recording; several may share one.
-        labels: what makes a text a match: equal labels match.
+        kind: kind of recordings.
+        paths: paths of the recordings.
+        texts: text of each recording; several recordings may share one.
+        labels: label of each recording; its matches are the texts with an equal label.
     """
 
     kind: str
@@ -56,12 +56,12 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Space:
-    """The vectors of pairs.
+    """Vectors of pairs.
 
     Attributes:
-        pairs: whose they are.
-        sound: of the recordings, shape = (n, dim).
-        text: of their texts, shape = (n, dim).
+        pairs: recordings and texts.
+        sound: vectors of the recordings, shape = (n, dim).
+        text: vectors of their texts, shape = (n, dim).
     """
 
     pairs: Pairs
@@ -69,11 +69,11 @@ class Space:
     text: Float32
 
     def similarities(self) -> npt.NDArray[np.float64]:
-        """Cosine of every recording with every text, shape = (n, n)."""
+        """Compute the cosine of every recording with every text, shape = (n, n)."""
         return np.asarray(self.sound.astype(np.float64) @ self.text.T, np.float64)
 
     def matched(self) -> npt.NDArray[np.bool_]:
-        """Which text belongs to which recording, shape = (n, n)."""
+        """Mark the matching texts of each recording, shape = (n, n)."""
         labels = np.array(self.pairs.labels)
         return np.asarray(labels[:, None] == labels[None, :])
 
@@ -98,12 +98,12 @@ def run(context: Context) -> Results:
 
 def _spaces(context: Context, name: str, kinds: Sequence[Pairs]) -> list[Space]:
     vectors = Vectors(context, name)
-    made = []
+    spaces = []
     for pairs in kinds:
         key = "".join(letter if letter.isalpha() else "-" for letter in pairs.kind)
         sound = vectors.recordings(f"{key}-recordings", pairs.paths)
-        made.append(Space(pairs, sound, vectors.texts(f"{key}-texts", pairs.texts)))
-    return made
+        spaces.append(Space(pairs, sound, vectors.texts(f"{key}-texts", pairs.texts)))
+    return spaces
 
 
 def _native(context: Context) -> Pairs:
@@ -112,7 +112,7 @@ def _native(context: Context) -> Pairs:
 
 
 def _learners(context: Context) -> Pairs:
-    """A sentence of each test speaker whose text nobody was trained on."""
+    """Draw one sentence of each test speaker, with a text absent from training."""
     rows = context.rows("speech/speechocean762.jsonl")
     trained = {row["text"] for row in rows if row["split"] == "train"}
     by_speaker: dict[str, list[Row]] = {}
@@ -120,8 +120,8 @@ def _learners(context: Context) -> Pairs:
         if row["split"] == "test" and row["text"] not in trained:
             by_speaker.setdefault(row["speaker"], []).append(row)
     draw = random.Random(context.seed)
-    chosen = [draw.choice(by_speaker[speaker]) for speaker in sorted(by_speaker)]
-    return _sentences(context, LEARNT, chosen[: context.size(len(chosen))])
+    rows_chosen = [draw.choice(by_speaker[speaker]) for speaker in sorted(by_speaker)]
+    return _sentences(context, LEARNERS, rows_chosen[: context.size(len(rows_chosen))])
 
 
 def _sentences(context: Context, kind: str, rows: Sequence[Row]) -> Pairs:
@@ -130,7 +130,7 @@ def _sentences(context: Context, kind: str, rows: Sequence[Row]) -> Pairs:
 
 
 def _sounds(context: Context) -> Pairs:
-    """The fold that nothing was trained on, each clip with a held-out caption of its class."""
+    """Read the held-out fold, each clip with a held-out caption of its class."""
     rows = [row for row in context.rows("sounds/esc10.jsonl") if row["fold"] == 5]
     if context.quick:
         rows = list({row["label"]: row for row in rows}.values())[:4]
@@ -150,18 +150,18 @@ def _sounds(context: Context) -> Pairs:
 
 def _similarity_table(spaces: Mapping[str, Sequence[Space]]) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for name, each in spaces.items():
-        for space in each:
+    for name, system_spaces in spaces.items():
+        for space in system_spaces:
             scores, matched = space.similarities(), space.matched()
-            own = np.diag(scores)
+            matched_scores = np.diag(scores)
             first = _first_is_matched(scores, matched)
             rows.append(
                 (
                     name,
                     space.pairs.kind,
-                    len(own),
-                    estimate(own.tolist()),
-                    float(own.std()),
+                    len(matched_scores),
+                    estimate(matched_scores.tolist()),
+                    float(matched_scores.std()),
                     float(scores[~matched].mean()),
                     float(scores[~matched].std()),
                     estimate(geometry.separation(scores, matched).tolist()),
@@ -191,11 +191,11 @@ def _similarity_table(spaces: Mapping[str, Sequence[Space]]) -> Table:
 
 def _space_table(spaces: Mapping[str, Sequence[Space]]) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for name, each in spaces.items():
-        for space in each:
+    for name, system_spaces in spaces.items():
+        for space in system_spaces:
             gap = geometry.modality_gap(space.sound, space.text)
             middle = Space(space.pairs, geometry.centred(space.sound), geometry.centred(space.text))
-            moved = _first_is_matched(middle.similarities(), space.matched())
+            centred_hits = _first_is_matched(middle.similarities(), space.matched())
             rows.append(
                 (
                     name,
@@ -205,7 +205,7 @@ def _space_table(spaces: Mapping[str, Sequence[Space]]) -> Table:
                     geometry.uniformity(space.text),
                     gap,
                     geometry.gap_by_chance(space.sound, space.text),
-                    estimate(moved),
+                    estimate(centred_hits),
                 )
             )
     return Table(
@@ -235,23 +235,23 @@ def _first_is_matched(
 
 
 def _findings(spaces: Mapping[str, Sequence[Space]]) -> tuple[str, ...]:
-    found = []
-    for name, each in spaces.items():
+    findings = []
+    for name, system_spaces in spaces.items():
         gaps = [
             f"{geometry.modality_gap(space.sound, space.text):.2f} for {space.pairs.kind}"
-            for space in each
+            for space in system_spaces
         ]
-        found.append(f"The gap of {name}: {', '.join(gaps)}.")
-    return tuple(found)
+        findings.append(f"The gap of {name}: {', '.join(gaps)}.")
+    return tuple(findings)
 
 
 def _draw_similarities(path: Path, spaces: Mapping[str, Sequence[Space]]) -> None:
     kinds = [space.pairs.kind for space in next(iter(spaces.values()))]
     edges = np.linspace(-0.3, 1.0, 53)
     with plots.drawing(path, 8.4, 4.8, rows=len(spaces), columns=len(kinds)) as axes:
-        for place, (name, each) in enumerate(spaces.items()):
-            for column, space in enumerate(each):
-                panel = axes[place * len(kinds) + column]
+        for row, (name, system_spaces) in enumerate(spaces.items()):
+            for column, space in enumerate(system_spaces):
+                panel = axes[row * len(kinds) + column]
                 scores, matched = space.similarities(), space.matched()
                 for shade, (label, values) in enumerate(
                     (("own text", np.diag(scores)), ("text of another", scores[~matched]))
@@ -267,7 +267,7 @@ def _draw_similarities(path: Path, spaces: Mapping[str, Sequence[Space]]) -> Non
                     )
                 panel.set_title(f"{name}, {space.pairs.kind}")
                 panel.set_xlim(-0.3, 1.02)
-                if place == len(spaces) - 1:
+                if row == len(spaces) - 1:
                     panel.set_xlabel("cosine of recording and text")
                 if column == 0:
                     panel.set_ylabel("share of pairs")
@@ -276,20 +276,20 @@ def _draw_similarities(path: Path, spaces: Mapping[str, Sequence[Space]]) -> Non
 
 def _draw_map(path: Path, spaces: Mapping[str, Sequence[Space]], seed: int) -> None:
     with plots.drawing(path, 9.6, 5.2, columns=len(spaces)) as axes:
-        for panel, (name, each) in zip(axes, spaces.items(), strict=True):
-            places = _on_a_map(each, seed)
+        for panel, (name, system_spaces) in zip(axes, spaces.items(), strict=True):
+            positions = _on_a_map(system_spaces, seed)
             start = 0
-            for shade, space in enumerate(each):
+            for shade, space in enumerate(system_spaces):
                 count = len(space.sound)
                 sound, text = (
-                    places[start : start + count],
-                    places[start + count : start + 2 * count],
+                    positions[start : start + count],
+                    positions[start + count : start + 2 * count],
                 )
                 start += 2 * count
-                for one, other in zip(sound, text, strict=True):
+                for start_point, end_point in zip(sound, text, strict=True):
                     panel.plot(
-                        [one[0], other[0]],
-                        [one[1], other[1]],
+                        [start_point[0], end_point[0]],
+                        [start_point[1], end_point[1]],
                         color=plots.colour(shade),
                         linewidth=0.4,
                         alpha=0.45,
@@ -317,17 +317,19 @@ def _draw_map(path: Path, spaces: Mapping[str, Sequence[Space]], seed: int) -> N
 
 
 def _on_a_map(spaces: Sequence[Space], seed: int) -> npt.NDArray[np.float64]:
-    """Two coordinates for every recording and text, in the order of the spaces.
+    """Compute two coordinates for every recording and text, in the order of the spaces.
 
-    t-SNE (van der Maaten and Hinton 2008) of cosine distances, from the two main directions.
+    t-SNE (van der Maaten and Hinton 2008) of cosine distances, initialised by PCA.
     """
     if find_spec("sklearn") is None:
         raise MissingExtraError("drawing a map", "evaluate")
     from sklearn.manifold import TSNE  # type: ignore[import-untyped]
 
-    rows = np.concatenate([part for space in spaces for part in (space.sound, space.text)])
-    # Captions that clips share are one point; t-SNE would lay copies of it in a ring.
-    points, place = np.unique(rows.round(6), axis=0, return_inverse=True)
+    rows = np.concatenate(
+        [vectors_part for space in spaces for vectors_part in (space.sound, space.text)]
+    )
+    # Clips may share a caption: t-SNE would arrange the copies of its vector in a ring.
+    points, row = np.unique(rows.round(6), axis=0, return_inverse=True)
     chart = TSNE(
         metric="cosine",
         init="pca" if len(points) > 2 else "random",
@@ -335,7 +337,7 @@ def _on_a_map(spaces: Sequence[Space], seed: int) -> npt.NDArray[np.float64]:
         perplexity=min(PERPLEXITY, (len(points) - 1) / 3),
         random_state=seed,
     )
-    return np.asarray(chart.fit_transform(points), np.float64)[place.ravel()]
+    return np.asarray(chart.fit_transform(points), np.float64)[row.ravel()]
 
 
 EXPERIMENT = Experiment(

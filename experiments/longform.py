@@ -1,8 +1,8 @@
-"""Long recordings: is a fact found in an hour of speech, wherever it stands, and what does it take.
+"""Long recordings: retrieval of facts at any position in up to an hour of speech, and its cost.
 
-Sentences that answer real web questions are spoken by a synthesiser and placed at known times
-among sentences that people read. Three ways to take such a recording in: the product's windows,
-one vector for a long stretch, and a transcript of chunks of equal length.
+Facts are synthesised sentences with answers to real web questions, placed at known times among
+sentences read by people. Three ways to index such a recording are compared: the windows of the
+product, one vector for a long span, and transcripts of chunks of equal length.
 """
 
 from __future__ import annotations
@@ -20,47 +20,48 @@ from experiments.base import (
     Table,
     estimate,
 )
+from experiments.indexing import QUESTION_KINDS, SPANS, WAYS, index_in_process
+from experiments.long_recording import Fact, facts_of, path_of, record
 from experiments.plots import drawing, lines
-from experiments.recording import Fact, facts_of, path_of, record
-from experiments.taking_in import ASKED, SPANS, WAYS, in_a_process
 from wavrag.errors import InputError
 from wavrag.evaluate import LEGS, mean
 
 MINUTES = (10, 20, 30, 60)
 QUICK_MINUTES = (1,)
-FIFTHS = 5  # parts of a recording in which positions are summed up
+FIFTHS = 5  # sections of a recording for the statistics of positions
 
 
 def run(context: Context) -> Results:
-    """Index each recording in each way, in a process of its own, and ask for every fact."""
+    """Index each recording in each way in a separate process, and search for every fact."""
     longest = context.options["longest"]
     minutes = QUICK_MINUTES if context.quick else tuple(m for m in MINUTES if m <= longest)
     if not minutes:
         raise InputError(f"longest={longest:g} leaves no recording: {MINUTES[0]} minutes or more")
     facts = facts_of(context)
-    found: dict[tuple[str, int], dict[str, Any]] = {}
-    done, total = 0, len(minutes) * (1 + len(WAYS))
-    places = {}
+    runs: dict[tuple[str, int], dict[str, Any]] = {}
+    completed, total = 0, len(minutes) * (1 + len(WAYS))
+    locations = {}
     for length in minutes:
-        context.on_progress("longform", done, total)
-        places[length] = context.step(
+        context.on_progress("longform", completed, total)
+        locations[length] = context.step(
             f"recording-{length}min", partial(record, context, facts, length)
         )
-        done += 1
+        completed += 1
         for way in WAYS:
-            context.on_progress("longform", done, total)
-            found[way, length] = context.step(
-                f"{way}-{length}min", partial(in_a_process, path_of(context, length), facts, way)
+            context.on_progress("longform", completed, total)
+            runs[way, length] = context.step(
+                f"{way}-{length}min",
+                partial(index_in_process, path_of(context, length), facts, way),
             )
-            done += 1
-    scores = _scores(found, places, facts)
-    _draw(context, minutes, scores, places)
+            completed += 1
+    scores = _scores(runs, locations, facts)
+    _draw(context, minutes, scores, locations)
     shorter = [f"{m} minutes" for m in MINUTES if m > minutes[-1] and not context.quick]
     return Results(
         (
             _length_table(minutes, scores, len(facts)),
-            _position_table(minutes, scores, places),
-            _span_table(minutes, found, places, facts),
+            _position_table(minutes, scores, locations),
+            _span_table(minutes, runs, locations, facts),
         ),
         figures={"length": "length.png", "position": "position.png"},
         captions={
@@ -72,7 +73,7 @@ def run(context: Context) -> Results:
             "An encoder that hears an hour at once: the retriever hears at most 30 s. One long"
             " input is therefore the mean of the vectors of its windows, as one vector.",
         ),
-        timings=(_cost_table(minutes, found),),
+        timings=(_cost_table(minutes, runs),),
     )
 
 
@@ -80,21 +81,23 @@ Scores = Mapping[tuple[str, int, str, str, int], Mapping[str, float]]
 
 
 def _scores(
-    found: Mapping[tuple[str, int], Mapping[str, Any]],
-    places: Mapping[int, Mapping[str, Any]],
+    runs: Mapping[tuple[str, int], Mapping[str, Any]],
+    locations: Mapping[int, Mapping[str, Any]],
     facts: Sequence[Fact],
 ) -> Scores:
-    """Whether each fact is among the first k: by way, length, kind of question, leg, k."""
+    """Score 1 if a fact is among the first k: by way, length, kind of question, leg, and k."""
     scores: dict[tuple[str, int, str, str, int], dict[str, float]] = {}
-    for (way, length), one in found.items():
-        for kind in ASKED:
+    for (way, length), run_result in runs.items():
+        for kind in QUESTION_KINDS:
             for leg in LEGS:
                 for k in (1, 5, 10):
                     scores[way, length, kind, leg, k] = {
                         fact.id: float(
                             any(
-                                _overlap(one["passages"][id], places[length]["places"][fact.id])
-                                for id in one["ranked"][kind][leg][fact.id][:k]
+                                _overlap(
+                                    run_result["passages"][id], locations[length]["places"][fact.id]
+                                )
+                                for id in run_result["ranked"][kind][leg][fact.id][:k]
                             )
                         )
                         for fact in facts
@@ -103,14 +106,14 @@ def _scores(
 
 
 def _overlap(passage: Sequence[float], fact: Sequence[float]) -> bool:
-    """Whether they share at least half of the shorter one."""
+    """Tell whether two spans share at least half of the shorter one."""
     shared = min(passage[1], fact[1]) - max(passage[0], fact[0])
     return shared >= 0.5 * min(passage[1] - passage[0], fact[1] - fact[0])
 
 
 def _length_table(minutes: Sequence[int], scores: Scores, facts: int) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for kind in ASKED:
+    for kind in QUESTION_KINDS:
         for length in minutes:
             for way, (_, label) in WAYS.items():
                 cells = [
@@ -135,28 +138,30 @@ def _length_table(minutes: Sequence[int], scores: Scores, facts: int) -> Table:
     )
 
 
-def _fifth(place: Sequence[float], seconds: float) -> int:
-    return min(FIFTHS - 1, int(FIFTHS * (place[0] + place[1]) / 2 / seconds))
+def _fifth(span: Sequence[float], seconds: float) -> int:
+    return min(FIFTHS - 1, int(FIFTHS * (span[0] + span[1]) / 2 / seconds))
 
 
 def _by_fifth(
-    minutes: Sequence[int], scores: Scores, places: Mapping[int, Mapping[str, Any]], way: str
+    minutes: Sequence[int], scores: Scores, locations: Mapping[int, Mapping[str, Any]], way: str
 ) -> list[list[float]]:
-    parts: list[list[float]] = [[] for _ in range(FIFTHS)]
+    by_position: list[list[float]] = [[] for _ in range(FIFTHS)]
     for length in minutes:
-        for kind in ASKED:
+        for kind in QUESTION_KINDS:
             for id, value in scores[way, length, kind, "fused", 5].items():
-                parts[_fifth(places[length]["places"][id], places[length]["seconds"])].append(value)
-    return parts
+                by_position[
+                    _fifth(locations[length]["places"][id], locations[length]["seconds"])
+                ].append(value)
+    return by_position
 
 
 def _position_table(
-    minutes: Sequence[int], scores: Scores, places: Mapping[int, Mapping[str, Any]]
+    minutes: Sequence[int], scores: Scores, locations: Mapping[int, Mapping[str, Any]]
 ) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for way, (_, label) in WAYS.items():
-        parts = _by_fifth(minutes, scores, places, way)
-        rows.append((label, *(estimate(part) if part else None for part in parts)))
+        by_position = _by_fifth(minutes, scores, locations, way)
+        rows.append((label, *(estimate(numbers) if numbers else None for numbers in by_position)))
     return Table(
         "position",
         "Recall@5, fused, by where the fact stands, over all lengths and both kinds of question",
@@ -169,12 +174,12 @@ def _position_table(
 
 def _span_table(
     minutes: Sequence[int],
-    found: Mapping[tuple[str, int], Mapping[str, Any]],
-    places: Mapping[int, Mapping[str, Any]],
+    runs: Mapping[tuple[str, int], Mapping[str, Any]],
+    locations: Mapping[int, Mapping[str, Any]],
     facts: Sequence[Fact],
 ) -> Table:
     longest = minutes[-1]
-    spans = found["windows", longest]["spans"]
+    spans = runs["windows", longest]["spans"]
     rows: list[tuple[Cell, ...]] = []
     for size in SPANS:
         if size * 2 > longest:
@@ -182,15 +187,17 @@ def _span_table(
         hits = {
             kind: [
                 float(
-                    _middle(places[longest]["places"][fact.id]) // (size * 60)
+                    _middle(locations[longest]["places"][fact.id]) // (size * 60)
                     == spans[kind][f"{size:g}"][fact.id][0]
                 )
                 for fact in facts
             ]
-            for kind in ASKED
+            for kind in QUESTION_KINDS
         }
         count = len(spans["written"][f"{size:g}"][facts[0].id])
-        rows.append((f"{size:g}", count, 1 / count, *(estimate(hits[kind]) for kind in ASKED)))
+        rows.append(
+            (f"{size:g}", count, 1 / count, *(estimate(hits[kind]) for kind in QUESTION_KINDS))
+        )
     return Table(
         "spans",
         f"One vector for a stretch of the {longest} minutes: is the stretch with the fact first",
@@ -198,28 +205,33 @@ def _span_table(
             Column("minutes a vector"),
             Column("stretches"),
             Column("chance"),
-            *(Column(f"{kind} questions") for kind in ASKED),
+            *(Column(f"{kind} questions") for kind in QUESTION_KINDS),
         ),
         tuple(rows),
         "The vector of a stretch is the mean of those of the retriever's windows in it.",
     )
 
 
-def _middle(place: Sequence[float]) -> float:
-    return (place[0] + place[1]) / 2
+def _middle(span: Sequence[float]) -> float:
+    return (span[0] + span[1]) / 2
 
 
-def _cost_table(
-    minutes: Sequence[int], found: Mapping[tuple[str, int], Mapping[str, Any]]
-) -> Table:
+def _cost_table(minutes: Sequence[int], runs: Mapping[tuple[str, int], Mapping[str, Any]]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for length in minutes:
         for way, (_, label) in WAYS.items():
-            one = found[way, length]
+            run_result = runs[way, length]
             rows.append(
-                (length, label, len(one["passages"]), one["seconds"], one["cpu_seconds"],
-                 one["cpu_seconds"] / length, one["peak_mb"])
-            )  # fmt: skip
+                (
+                    length,
+                    label,
+                    len(run_result["passages"]),
+                    run_result["seconds"],
+                    run_result["cpu_seconds"],
+                    run_result["cpu_seconds"] / length,
+                    run_result["peak_mb"],
+                )
+            )
     return Table(
         "memory",
         "Indexing a recording in a process of its own, weights loaded in it",
@@ -241,10 +253,12 @@ def _draw(
     context: Context,
     minutes: Sequence[int],
     scores: Scores,
-    places: Mapping[int, Mapping[str, Any]],
+    locations: Mapping[int, Mapping[str, Any]],
 ) -> None:
     with drawing(context.out / "length.png", 7.6, 5.4, rows=2, columns=2) as panes:
-        for pane, (kind, k) in zip(panes, [(q, k) for q in ASKED for k in (1, 5)], strict=True):
+        for pane, (kind, k) in zip(
+            panes, [(q, k) for q in QUESTION_KINDS for k in (1, 5)], strict=True
+        ):
             series = {
                 label: [
                     estimate(list(scores[way, length, kind, "fused", k].values()))
@@ -262,13 +276,19 @@ def _draw(
             *panes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3
         )
     with drawing(context.out / "position.png", 6.4, 3.6) as (pane,):
-        parts = {way: _by_fifth(minutes, scores, places, way) for way in WAYS}
+        by_position = {way: _by_fifth(minutes, scores, locations, way) for way in WAYS}
         by_place = {
-            label: [estimate(part) if part else None for part in parts[way]]
+            label: [estimate(numbers) if numbers else None for numbers in by_position[way]]
             for way, (_, label) in WAYS.items()
         }
-        at = [100 * (n + 0.5) / FIFTHS for n in range(FIFTHS)]
-        lines(pane, at, by_place, xlabel="place of the fact, % of the recording", ylabel="recall@5")
+        centres = [100 * (n + 0.5) / FIFTHS for n in range(FIFTHS)]
+        lines(
+            pane,
+            centres,
+            by_place,
+            xlabel="place of the fact, % of the recording",
+            ylabel="recall@5",
+        )
         pane.set_ylim(0, 1.02)
         pane.set_xlim(0, 100)
         pane.legend(loc="lower left")

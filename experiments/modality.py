@@ -1,7 +1,8 @@
-"""Recordings and texts about the same facts in one base: which share of recordings, which scores.
+"""Mixed knowledge bases: recall by the share of recordings, with raw and calibrated scores.
 
-Every fact is a paragraph, written and spoken. A base holds each once, as a text or as a recording;
-the share of recordings goes from none to all. What differs is the modality alone.
+Every fact is a paragraph, available as text and as a recording. A knowledge base contains each fact
+once, in either modality, and the share of recordings varies from none to all. Only the modality
+differs.
 """
 
 from __future__ import annotations
@@ -39,43 +40,43 @@ from wavrag.store import bm25, query_words
 from wavrag.types import Document, EmbedInput, Float32, Leg, Modality, Passage, ScoredPassage
 
 SYSTEMS = ("wavretriever-mini", "cascade")
-SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # of facts that are recordings
-RAW, INDEX, OWN = "raw", "calibrated by the index", "calibrated by the query"
+SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # of recordings among the facts
+RAW, INDEX, BY_QUERY = "raw", "calibrated by the index", "calibrated by the query"
 FUSED, FUSED_CALIBRATED = "raw, with words", "calibrated by the index, with words"
-METHODS = (RAW, INDEX, OWN, FUSED, FUSED_CALIBRATED)
-WRITTEN, SPOKEN = "written", "spoken"
-CANDIDATES = 50  # that each leg gives to fusion, as in the knowledge base
-MIXED = 0.5  # the share at which kinds of entries are told apart
+METHODS = (RAW, INDEX, BY_QUERY, FUSED, FUSED_CALIBRATED)
+TEXT, SPEECH = "written", "spoken"
+CANDIDATES = 50  # of each leg for fusion, as in the knowledge base
+MIXED = 0.5  # share of recordings for the table by modality
 Float64: TypeAlias = npt.NDArray[np.float64]
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Base:
-    """All facts in both forms, and the questions, as one system sees them.
+    """All facts in both modalities, and the questions, embedded by one system.
 
     Attributes:
-        passages: of the texts and the recordings; their document is the fact.
-        vectors: of the passages, shape = (n, dim).
-        words: of the passages, as read or recognised.
-        queries: unit vectors of the questions, shape = (n_facts, dim), by how they are asked.
-        asked: words of the questions, as typed or recognised, by how they are asked.
+        passages: passages of texts and recordings; their document is the fact.
+        vectors: vectors of the passages, shape = (n, dim).
+        words: words of the passages, written or recognised.
+        queries: unit vectors of the questions, shape = (n_facts, dim), by modality.
+        query_words: words of the questions, typed or recognised, by modality.
     """
 
     passages: tuple[Passage, ...]
     vectors: Float32
     words: tuple[str, ...]
     queries: Mapping[str, Float32]
-    asked: Mapping[str, Sequence[str]]
+    query_words: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one question found in one base.
+    """Result of one question in one knowledge base.
 
     Attributes:
-        rank: of its fact, from 1.
-        first: modality of the first entry.
+        rank: rank of its fact, from 1.
+        first: modality of the first hit.
         gold: modality of its fact.
     """
 
@@ -84,25 +85,25 @@ class Outcome:
     gold: Modality
 
     def row(self) -> list[Any]:
-        """Itself in the shape of JSON."""
+        """Convert the result to JSON values."""
         return [self.rank, self.first, self.gold]
 
 
 def run(context: Context) -> Results:
-    """Speak the facts, embed everything, mix, and ask."""
+    """Synthesise and embed the facts, build the mixtures, and run the questions."""
     facts, questions = _facts(context)
     recordings = _speak(context, facts)
     outcomes: dict[tuple[str, str], dict[str, Any]] = {}
     for name in SYSTEMS:
         base = _base(context, name, facts, questions, recordings)
-        for way in (WRITTEN, SPOKEN):
+        for way in (TEXT, SPEECH):
             outcomes[name, way] = context.step(
                 f"{name}-{way}-outcomes",
                 partial(_ask, context, base, facts, name, way),
                 {"facts": [fact["id"] for fact in facts], "draws": context.options["draws"]},
             )
     figures = {"mixing": "mixing.png", "first": "first.png"}
-    _draw_mixing(context.out / figures["mixing"], outcomes)
+    _draw_mixtures(context.out / figures["mixing"], outcomes)
     _draw_first(context.out / figures["first"], outcomes)
     return Results(
         tables=(
@@ -121,16 +122,16 @@ def run(context: Context) -> Results:
 
 
 def _facts(context: Context) -> tuple[list[Row], list[Row]]:
-    """The shortest paragraphs that a spoken question asks for, and that question of each."""
-    spoken = {row["positive"]: row for row in context.rows("speech/squad_eval_kokoro.jsonl")}
-    facts = [row for row in context.rows("text/squad_dev_eval.jsonl") if row["id"] in spoken]
+    """Select the shortest paragraphs with a spoken question, and their questions."""
+    speech = {row["positive"]: row for row in context.rows("speech/squad_eval_kokoro.jsonl")}
+    facts = [row for row in context.rows("text/squad_dev_eval.jsonl") if row["id"] in speech]
     facts.sort(key=lambda row: (len(row["context"]), row["id"]))
     facts = facts[: context.size(int(context.options["facts"]))]
-    return facts, [spoken[row["id"]] for row in facts]
+    return facts, [speech[row["id"]] for row in facts]
 
 
 def _speak(context: Context, facts: Sequence[Row]) -> list[Path]:
-    """Every fact read by one of the voices of flite in turn; what was read is kept."""
+    """Synthesise every fact with the voices of flite in turn, and keep the recordings."""
     engine = load_engine("flite")
     folder = context.out / "recordings"
     folder.mkdir(exist_ok=True)
@@ -160,15 +161,17 @@ def _base(
     vectors = Vectors(context, name)
     units = [unit for document in (*texts, *sounds) for unit in _units(document)]
     rows, words = vectors.items("entries", [partial(_item, unit) for unit in units], "passage")
-    typed = [row["text"] for row in questions]
-    sounding = [partial(_question, context.data / row["audio"]) for row in questions]
-    spoken, recognised = vectors.items("spoken-questions", sounding, "query")
+    question_texts = [row["text"] for row in questions]
+    clip_builders = [partial(_question, context.data / row["audio"]) for row in questions]
+    speech, transcripts = vectors.items("spoken-questions", clip_builders, "query")
     return Base(
         passages=tuple(unit.passage for unit in units),
         vectors=rows,
-        words=tuple(unit.passage.text or said for unit, said in zip(units, words, strict=True)),
-        queries={WRITTEN: vectors.texts("written-questions", typed, "query"), SPOKEN: spoken},
-        asked={WRITTEN: typed, SPOKEN: recognised},
+        words=tuple(
+            unit.passage.text or transcript for unit, transcript in zip(units, words, strict=True)
+        ),
+        queries={TEXT: vectors.texts("written-questions", question_texts, "query"), SPEECH: speech},
+        query_words={TEXT: question_texts, SPEECH: transcripts},
     )
 
 
@@ -180,7 +183,7 @@ def _units(document: Document) -> Iterator[PendingPassage]:
 
 
 def _item(unit: PendingPassage) -> EmbedInput:
-    """What the knowledge base embeds, without a title that only one of the kinds has."""
+    """Build the input of a passage without its title, which only texts have."""
     return (
         EmbedInput(text=unit.passage.text)
         if unit.embed_input.clip is None
@@ -193,57 +196,58 @@ def _question(path: Path) -> EmbedInput:
 
 
 def _ask(context: Context, base: Base, facts: Sequence[Row], name: str, way: str) -> Row:
-    """Every question in every mixture.
+    """Run every question in every mixture.
 
     Returns:
-        By method, by share, by question: an outcome for each draw of the facts that are recorded.
-        Under `twins`, by method and question, the outcome where every fact is there in both forms.
+        By method, share and question: an outcome for each random choice of the recordings. Under
+        `twins`, by method and question: the outcome with every fact in both modalities.
     """
     ids = [fact["id"] for fact in facts]
-    found: Row = {method: {} for method in METHODS}
+    results: Row = {method: {} for method in METHODS}
     rng = np.random.default_rng(context.seed)
     orders = [rng.permutation(len(ids)) for _ in range(int(context.options["draws"]))]
-    for place, share in enumerate(SHARES):
-        context.on_progress(f"{name}: asking, {way}", place, len(SHARES))
+    for number, share in enumerate(SHARES):
+        context.on_progress(f"{name}: asking, {way}", number, len(SHARES))
         count = round(share * len(ids))
-        drawn = orders if 0 < count < len(ids) else orders[:1]
+        draws = orders if 0 < count < len(ids) else orders[:1]
         mixtures = [
-            _Mixture(base, {ids[number] for number in order[:count]}, way) for order in drawn
+            _Mixture(base, {ids[number] for number in order[:count]}, way) for order in draws
         ]
         for method in METHODS:
-            found[method][f"{share:g}"] = [
+            results[method][f"{share:g}"] = [
                 [mixture.outcome(number, id, method).row() for mixture in mixtures]
                 for number, id in enumerate(ids)
             ]
     both = _Mixture(base, None, way)
-    found["twins"] = {
+    results["twins"] = {
         method: [both.outcome(number, id, method).row() for number, id in enumerate(ids)]
         for method in METHODS
     }
-    return found
+    return results
 
 
 class _Mixture:
-    """A base in which some facts are recordings, and the others texts.
+    """A knowledge base with some facts as recordings and the others as texts.
 
     Args:
-        base: all facts in both forms.
-        recorded: ids of those that are recordings; None for all facts in both forms.
-        way: how questions are asked.
+        base: all facts in both modalities.
+        audio_facts: ids of the facts as recordings; None for every fact in both modalities.
+        way: modality of the questions.
     """
 
-    def __init__(self, base: Base, recorded: set[str] | None, way: str) -> None:
+    def __init__(self, base: Base, audio_facts: set[str] | None, way: str) -> None:
         self._rows = [
             row
             for row, passage in enumerate(base.passages)
-            if recorded is None or (fact_of(passage) in recorded) == (passage.modality == "audio")
+            if audio_facts is None
+            or (fact_of(passage) in audio_facts) == (passage.modality == "audio")
         ]
         self._passages = [base.passages[row] for row in self._rows]
         self._kinds: list[Modality] = [passage.modality for passage in self._passages]
         self._vectors = base.vectors[self._rows]
         self._words = [base.words[row] for row in self._rows]
-        self._queries, self._asked = base.queries[way], base.asked[way]
-        self._query: Modality = "text" if way == WRITTEN else "audio"
+        self._queries, self._query_words = base.queries[way], base.query_words[way]
+        self._query: Modality = "text" if way == TEXT else "audio"
         self._lexical: dict[int, list[ScoredPassage]] = {}
 
     @cached_property
@@ -252,31 +256,31 @@ class _Mixture:
         return index_scales(self._vectors, self._kinds, owners)
 
     def outcome(self, number: int, id: str, method: str) -> Outcome:
-        """What a question finds, by a method; entries of equal scores are ranked by id."""
+        """Rank the passages for a question by a method, ties by id."""
         scores = np.asarray(self._vectors @ self._queries[number], np.float64)
         if method in (INDEX, FUSED_CALIBRATED):
             scores = calibrate(scores, self._kinds, self._query, self._scales)
-        elif method == OWN:
-            own = own_scales(scores, self._kinds, self._query)
-            scores = calibrate(scores, self._kinds, self._query, own)
-        ranked = self._best(scores.tolist())
+        elif method == BY_QUERY:
+            scales = own_scales(scores, self._kinds, self._query)
+            scores = calibrate(scores, self._kinds, self._query, scales)
+        ranking = self._best(scores.tolist())
         if method in (FUSED, FUSED_CALIBRATED):
             legs: dict[Leg, list[ScoredPassage]] = {
-                "dense": ranked[:CANDIDATES],
+                "dense": ranking[:CANDIDATES],
                 "lexical": self._by_words(number),
             }
             fused = [ScoredPassage(hit.passage, hit.score) for hit in reciprocal_rank_fusion(legs)]
-            known = {hit.passage.id for hit in fused}
-            ranked = fused + [hit for hit in ranked if hit.passage.id not in known]
-        order = list(dict.fromkeys(fact_of(hit.passage) for hit in ranked))
-        gold = next(hit.passage.modality for hit in ranked if fact_of(hit.passage) == id)
-        return Outcome(order.index(id) + 1, ranked[0].passage.modality, gold)
+            fused_ids = {hit.passage.id for hit in fused}
+            ranking = fused + [hit for hit in ranking if hit.passage.id not in fused_ids]
+        order = list(dict.fromkeys(fact_of(hit.passage) for hit in ranking))
+        gold = next(hit.passage.modality for hit in ranking if fact_of(hit.passage) == id)
+        return Outcome(order.index(id) + 1, ranking[0].passage.modality, gold)
 
     def _by_words(self, number: int) -> list[ScoredPassage]:
         if number not in self._lexical:
-            scores = bm25(query_words(self._asked[number]), self._words)
-            ranked = self._best(scores)
-            self._lexical[number] = [hit for hit in ranked if hit.score > 0][:CANDIDATES]
+            scores = bm25(query_words(self._query_words[number]), self._words)
+            ranking = self._best(scores)
+            self._lexical[number] = [hit for hit in ranking if hit.score > 0][:CANDIDATES]
         return self._lexical[number]
 
     def _best(self, scores: Sequence[float]) -> list[ScoredPassage]:
@@ -287,12 +291,12 @@ class _Mixture:
 
 
 def fact_of(passage: Passage) -> str:
-    """Id of the fact that a passage, written or spoken, is of."""
+    """Return the id of a passage's fact."""
     return passage.document_id.removesuffix(AUDIO_SUFFIX)
 
 
 def _values(outcomes: Row, method: str, share: float, depth: int = 1) -> list[float]:
-    """Recall of each question, over the draws."""
+    """Compute the mean recall of each question over the draws."""
     return [
         float(np.mean([rank <= depth for rank, _, _ in draws]))
         for draws in outcomes[method][f"{share:g}"]
@@ -305,17 +309,17 @@ def _mixing_table(outcomes: Mapping[tuple[str, str], Row]) -> Table:
             name,
             way,
             method,
-            *(float(np.mean(_values(found, method, share))) for share in SHARES),
+            *(float(np.mean(_values(results, method, share))) for share in SHARES),
             estimate(
                 [
-                    float(np.mean(each))
-                    for each in zip(
-                        *(_values(found, method, share) for share in SHARES[1:-1]), strict=True
+                    float(np.mean(group))
+                    for group in zip(
+                        *(_values(results, method, share) for share in SHARES[1:-1]), strict=True
                     )
                 ]
             ),
         )
-        for (name, way), found in outcomes.items()
+        for (name, way), results in outcomes.items()
         for method in METHODS
     ]
     return Table(
@@ -336,9 +340,14 @@ def _mixing_table(outcomes: Mapping[tuple[str, str], Row]) -> Table:
 
 def _difference_table(outcomes: Mapping[tuple[str, str], Row]) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for (name, way), found in outcomes.items():
-        for method, against in ((INDEX, RAW), (OWN, RAW), (FUSED, RAW), (FUSED_CALIBRATED, FUSED)):
-            rows.append((name, way, method, against, *_gains(found, method, against)))
+    for (name, way), results in outcomes.items():
+        for method, against in (
+            (INDEX, RAW),
+            (BY_QUERY, RAW),
+            (FUSED, RAW),
+            (FUSED_CALIBRATED, FUSED),
+        ):
+            rows.append((name, way, method, against, *_gains(results, method, against)))
     return Table(
         "differences",
         "Gain over the mixtures of 10 to 90 % recordings, for the same questions",
@@ -354,11 +363,11 @@ def _difference_table(outcomes: Mapping[tuple[str, str], Row]) -> Table:
     )
 
 
-def _gains(found: Row, method: str, against: str) -> list[Estimate]:
+def _gains(results: Row, method: str, against: str) -> list[Estimate]:
     gains = []
     for depth in (1, 10):
         pairs = [
-            np.subtract(_values(found, method, s, depth), _values(found, against, s, depth))
+            np.subtract(_values(results, method, s, depth), _values(results, against, s, depth))
             for s in SHARES[1:-1]
         ]
         gains.append(estimate(np.mean(pairs, axis=0).tolist()))
@@ -367,14 +376,14 @@ def _gains(found: Row, method: str, against: str) -> list[Estimate]:
 
 def _kinds_table(outcomes: Mapping[tuple[str, str], Row]) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for (name, way), found in outcomes.items():
+    for (name, way), results in outcomes.items():
         for method in METHODS:
-            each = [draw for draws in found[method][f"{MIXED:g}"] for draw in draws]
+            group = [draw for draws in results[method][f"{MIXED:g}"] for draw in draws]
             by_kind: list[Cell] = []
             for kind in ("text", "audio"):
-                ranks = [rank for rank, _, gold in each if gold == kind]
+                ranks = [rank for rank, _, gold in group if gold == kind]
                 by_kind.append(float(np.mean([rank == 1 for rank in ranks])) if ranks else None)
-            first = [float(first == "audio") for _, first, _ in each]
+            first = [float(first == "audio") for _, first, _ in group]
             rows.append((name, way, method, *by_kind, float(np.mean(first))))
     return Table(
         "kinds",
@@ -395,17 +404,17 @@ def _kinds_table(outcomes: Mapping[tuple[str, str], Row]) -> Table:
 
 def _twins_table(outcomes: Mapping[tuple[str, str], Row]) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for (name, way), found in outcomes.items():
+    for (name, way), results in outcomes.items():
         for method in METHODS:
-            each = found["twins"][method]
-            right = [gold == "audio" for rank, _, gold in each if rank == 1]
+            group = results["twins"][method]
+            right = [gold == "audio" for rank, _, gold in group if rank == 1]
             rows.append(
                 (
                     name,
                     way,
                     method,
-                    estimate([float(rank == 1) for rank, _, _ in each]),
-                    estimate([float(gold == "audio") for _, _, gold in each]),
+                    estimate([float(rank == 1) for rank, _, _ in group]),
+                    estimate([float(gold == "audio") for _, _, gold in group]),
                     float(np.mean(right)) if right else None,
                 )
             )
@@ -425,31 +434,31 @@ def _twins_table(outcomes: Mapping[tuple[str, str], Row]) -> Table:
 
 
 def _findings(outcomes: Mapping[tuple[str, str], Row]) -> tuple[str, ...]:
-    found = []
-    for (name, way), each in outcomes.items():
-        gain, _ = _gains(each, INDEX, RAW)
+    results = []
+    for (name, way), group in outcomes.items():
+        gain, _ = _gains(group, INDEX, RAW)
         low, high = gain.ci95
         verdict = "helps" if low > 0 else "harms" if high < 0 else "makes no clear difference"
-        best = max(METHODS, key=lambda m: (_over_mixtures(each, m), -METHODS.index(m)))
-        found.append(
+        best = max(METHODS, key=lambda m: (_over_mixtures(group, m), -METHODS.index(m)))
+        results.append(
             f"{name}, {way} questions: calibration by the index {verdict}"
             f" ({gain.mean:+.3f} R@1 [{low:+.3f} {high:+.3f}]); best over the mixtures: {best},"
-            f" R@1 {_over_mixtures(each, best):.3f}."
+            f" R@1 {_over_mixtures(group, best):.3f}."
         )
-    return tuple(found)
+    return tuple(results)
 
 
-def _over_mixtures(found: Row, method: str) -> float:
-    return float(np.mean([_values(found, method, share) for share in SHARES[1:-1]]))
+def _over_mixtures(results: Row, method: str) -> float:
+    return float(np.mean([_values(results, method, share) for share in SHARES[1:-1]]))
 
 
-def _draw_mixing(path: Path, outcomes: Mapping[tuple[str, str], Row]) -> None:
+def _draw_mixtures(path: Path, outcomes: Mapping[tuple[str, str], Row]) -> None:
     percent = [100 * share for share in SHARES]
     with plots.drawing(path, 8.6, 4.4, columns=len(SYSTEMS)) as axes:
         for panel, name in zip(axes, SYSTEMS, strict=True):
-            found = outcomes[name, WRITTEN]
+            results = outcomes[name, TEXT]
             series = {
-                method: [estimate(_values(found, method, share)) for share in SHARES]
+                method: [estimate(_values(results, method, share)) for share in SHARES]
                 for method in (RAW, INDEX, FUSED, FUSED_CALIBRATED)
             }
             plots.lines(
@@ -469,18 +478,18 @@ def _draw_first(path: Path, outcomes: Mapping[tuple[str, str], Row]) -> None:
     percent = [100 * share for share in SHARES]
     with plots.drawing(path, 8.6, 4.4, columns=len(SYSTEMS)) as axes:
         for panel, name in zip(axes, SYSTEMS, strict=True):
-            found = outcomes[name, WRITTEN]
+            results = outcomes[name, TEXT]
             series: dict[str, list[Estimate | float | None]] = {
                 method: [
                     100
                     * float(
                         np.mean(
-                            [f == "audio" for d in found[method][f"{share:g}"] for _, f, _ in d]
+                            [f == "audio" for d in results[method][f"{share:g}"] for _, f, _ in d]
                         )
                     )
                     for share in SHARES
                 ]
-                for method in (RAW, INDEX, FUSED, OWN)
+                for method in (RAW, INDEX, FUSED, BY_QUERY)
             }
             plots.lines(
                 panel,

@@ -1,7 +1,7 @@
-"""Noise for the experiments: talkers at once, music, hiss, rooms. All of it drawn from a generator.
+"""Noise for the experiments: babble, music, white noise and reverberation, from a seed.
 
-The music is made here, of chords and a beat: it is no recording of musicians, and a mixture of
-few pure tones leaves more of a voice untouched than an orchestra would.
+The music is synthesised from chords and a beat. Its few pure tones mask less of a voice than a
+recording of an orchestra would.
 """
 
 from __future__ import annotations
@@ -15,44 +15,44 @@ import numpy as np
 from wavrag.audio import SAMPLE_RATE, add_noise, load, reverberate
 from wavrag.types import Float32
 
-TALKERS = 5  # that babble is the sum of
-ROOM_SECONDS = 0.6  # until the echo of the room has fallen by 60 dB
-TEMPO = 108.0  # beats a minute of the music
+TALKERS = 5  # voices in babble
+ROOM_SECONDS = 0.6  # reverberation time: decay by 60 dB
+TEMPO = 108.0  # beats per minute
 TONIC = 110.0  # Hz
-PROGRESSIONS = ((0, 9, 5, 7), (0, 5, 7, 5), (0, 7, 9, 5))  # semitones of the roots, a bar each
-MINOR = 9  # the root whose chord is minor
+PROGRESSIONS = ((0, 9, 5, 7), (0, 5, 7, 5), (0, 7, 9, 5))  # semitones of the root of each bar
+MINOR = 9  # root of the minor chord
 OVERTONES = (1.0, 0.5, 0.35, 0.2, 0.12, 0.08)  # amplitudes
 
 Disturb = Callable[[Float32, float, np.random.Generator], Float32]
 
 
 def babble(talkers: Mapping[str, Sequence[Path]], length: int, rng: np.random.Generator) -> Float32:
-    """Several speakers at once, each equally loud.
+    """Mix several speakers of equal loudness.
 
     Args:
         talkers: recordings of each speaker.
-        length: in samples.
-        rng: what speakers, recordings and places are drawn from.
+        length: length in samples.
+        rng: generator of the random choices.
     """
     total = np.zeros(length, np.float32)
     names = sorted(talkers)
     for name in rng.permutation(names)[:TALKERS].tolist():
-        parts: list[Float32] = []
-        while sum(map(len, parts)) < length + SAMPLE_RATE:
+        recordings: list[Float32] = []
+        while sum(map(len, recordings)) < length + SAMPLE_RATE:
             pick = int(rng.integers(len(talkers[name])))
-            parts.append(load(talkers[name][pick], SAMPLE_RATE).samples)
+            recordings.append(load(talkers[name][pick], SAMPLE_RATE).samples)
         start = int(rng.integers(SAMPLE_RATE))
-        voice = np.concatenate(parts)[start : start + length]
+        voice = np.concatenate(recordings)[start : start + length]
         total += voice / max(float(np.sqrt(np.mean(voice**2))), 1e-6)
     return total
 
 
 def music(length: int, rng: np.random.Generator) -> Float32:
-    """Synthesised music: chords in a major key, a bass, a melody, and a beat of noise.
+    """Synthesise music: chords in a major key, a bass, a melody, and a beat of noise.
 
     Args:
-        length: in samples.
-        rng: what key, progression, melody and place are drawn from.
+        length: length in samples.
+        rng: generator of the random choices.
     """
     beat = int(SAMPLE_RATE * 60 / TEMPO)
     start = int(rng.integers(4 * beat))
@@ -74,20 +74,20 @@ def music(length: int, rng: np.random.Generator) -> Float32:
         size = beat // 8
         hiss = rng.standard_normal(size) * np.exp(-np.arange(size) / (size / 5))
         out[at : at + size] += (0.4 if number % 2 else 0.2) * hiss
-    piece: Float32 = out[start : start + length].astype(np.float32)
-    return piece
+    samples: Float32 = out[start : start + length].astype(np.float32)
+    return samples
 
 
 def white(length: int, rng: np.random.Generator) -> Float32:
-    """Noise with the same power at all frequencies."""
+    """Generate noise of equal power at all frequencies."""
     return rng.standard_normal(length).astype(np.float32)
 
 
 def disturbances(talkers: Mapping[str, Sequence[Path]]) -> dict[str, Disturb]:
-    """Each takes speech, a ratio in dB and a generator, and gives the disturbed speech.
+    """Build functions from speech, a ratio in dB and a random generator to disturbed speech.
 
-    Noises are mixed in at that ratio of the powers over the whole clip; of the room, it is the
-    energy of the direct sound over that of the reverberation.
+    The ratio is that of the powers of speech and noise over the whole clip; for reverberation, that
+    of direct to reverberant energy.
     """
     noises: dict[str, Callable[[int, np.random.Generator], Float32]] = {
         "babble": lambda length, rng: babble(talkers, length, rng),
@@ -95,34 +95,34 @@ def disturbances(talkers: Mapping[str, Sequence[Path]]) -> dict[str, Disturb]:
         "white": white,
     }
 
-    def mixing(noise: Callable[[int, np.random.Generator], Float32]) -> Disturb:
+    def mix_with(noise: Callable[[int, np.random.Generator], Float32]) -> Disturb:
         return lambda speech, ratio, rng: add_noise(speech, noise(len(speech), rng), ratio)
 
-    found = {name: mixing(noise) for name, noise in noises.items()}
-    found["room"] = lambda speech, ratio, rng: reverberate(
+    disturbances_found = {name: mix_with(noise) for name, noise in noises.items()}
+    disturbances_found["room"] = lambda speech, ratio, rng: reverberate(
         speech, SAMPLE_RATE, ROOM_SECONDS, rng, ratio
     )
-    return {name: _within_range(disturb) for name, disturb in found.items()}
+    return {name: _limit_range(disturb) for name, disturb in disturbances_found.items()}
 
 
 def talkers_of(rows: Sequence[Mapping[str, Any]], data: Path) -> dict[str, list[Path]]:
-    """Recordings of each speaker."""
-    found: dict[str, list[Path]] = {}
+    """Group recordings by speaker."""
+    disturbances_found: dict[str, list[Path]] = {}
     for row in rows:
-        found.setdefault(row["speaker"], []).append(data / row["audio"])
-    return found
+        disturbances_found.setdefault(row["speaker"], []).append(data / row["audio"])
+    return disturbances_found
 
 
-def _within_range(disturb: Disturb) -> Disturb:
-    def disturbed(speech: Float32, ratio: float, rng: np.random.Generator) -> Float32:
+def _limit_range(disturb: Disturb) -> Disturb:
+    def apply(speech: Float32, ratio: float, rng: np.random.Generator) -> Float32:
         changed = disturb(speech, ratio, rng)
         return (changed / max(1.0, float(np.abs(changed).max()))).astype(np.float32)
 
-    return disturbed
+    return apply
 
 
 def _note(hertz: float, length: int) -> Any:
-    """A plucked note, shape = (length,), with the overtones that the sample rate allows."""
+    """Synthesise a plucked note with overtones below half the sample rate, shape = (length,)."""
     seconds = np.arange(length) / SAMPLE_RATE
     tone = sum(
         amplitude * np.sin(2 * np.pi * hertz * number * seconds)

@@ -1,11 +1,11 @@
-"""Results into a Markdown page: prose by hand, numbers by the command.
+"""Markdown pages of experiments: handwritten prose with generated tables and plots.
 
-A page holds marks, and what stands between a mark and its end is rewritten:
+A page contains marks, and the command replaces the text between a mark and its end:
 
     <!-- table: NAME --> … <!-- end -->      a table of the results or of the timings
     <!-- figure: NAME --> … <!-- end -->     a plot, copied beside the page as PAGE-NAME.png
-    <!-- findings --> … <!-- end -->         the computed sentences
-    <!-- left out --> … <!-- end -->         what could not be run
+    <!-- findings --> … <!-- end -->         computed sentences
+    <!-- left out --> … <!-- end -->         missing parts of the experiment
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _MARK = re.compile(r"<!-- (?:table: |figure: |findings|left out)")
 
 
 def write_page(page: Path, results: Results, out: Path) -> None:
-    """Write the numbers of a run into a page, and copy its plots beside it.
+    """Write the results of a run into a page, and copy its plots beside it.
 
     Args:
-        page: Markdown with marks.
-        results: of the run.
-        out: folder of the run, where the plots are.
+        page: Markdown page with marks.
+        results: results of the run.
+        out: run folder with the plots.
 
     Raises:
-        InputError: the page cannot be read or written, a mark has no end, or names a table or plot
-            that the results do not have.
+        InputError: the page cannot be read or written, a mark has no end, or a mark names a table
+            or plot missing in the results.
     """
     try:
         text = page.read_text(encoding="utf-8")
@@ -46,25 +46,25 @@ def write_page(page: Path, results: Results, out: Path) -> None:
     blocks = list(_BLOCK.finditer(text))
     if len(blocks) != len(_MARK.findall(text)) or any(_MARK.search(b["body"]) for b in blocks):
         raise InputError(f"{page}: a mark has no {END}: end each with one on a line of its own")
-    filled = _BLOCK.sub(lambda block: block[1] + _body(block, page, results) + block["end"], text)
+    text = _BLOCK.sub(lambda block: block[1] + _body(block, page, results) + block["end"], text)
     try:
         for name, file in results.figures.items():
             if f"<!-- figure: {name} -->" in text:
                 shutil.copyfile(out / file, page.with_name(_beside(page, file)))
-        page.write_text(filled, encoding="utf-8")
+        page.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write {page}: {error.strerror or error}") from error
 
 
 def markdown_table(table: Table) -> str:
-    """A table in Markdown, its title above and its note below."""
+    """Format a table in Markdown, with its title above and its note below."""
     heads = [column.name for column in table.columns]
     rows = [
-        [shown(cell, column.digits) for cell, column in zip(row, table.columns, strict=True)]
+        [format_cell(cell, column.digits) for cell, column in zip(row, table.columns, strict=True)]
         for row in table.rows
     ]
     numeric = [
-        all(not isinstance(row[place], str) for row in table.rows) for place in range(len(heads))
+        all(not isinstance(row[column], str) for row in table.rows) for column in range(len(heads))
     ]
     lines = [
         f"**{table.title}**",
@@ -79,11 +79,14 @@ def markdown_table(table: Table) -> str:
 
 
 def text_table(table: Table) -> str:
-    """A table for a terminal."""
+    """Format a table for a terminal."""
     rows = [
         [column.name for column in table.columns],
         *(
-            [shown(cell, column.digits) for cell, column in zip(row, table.columns, strict=True)]
+            [
+                format_cell(cell, column.digits)
+                for cell, column in zip(row, table.columns, strict=True)
+            ]
             for row in table.rows
         ),
     ]
@@ -95,8 +98,8 @@ def text_table(table: Table) -> str:
     return "\n".join([table.title, *lines, *([table.note] if table.note else [])])
 
 
-def shown(cell: Cell, digits: int) -> str:
-    """A cell for people: `0.812 [0.750 0.861]` for an estimate, a dash for None."""
+def format_cell(cell: Cell, digits: int) -> str:
+    """Format a cell: `0.812 [0.750 0.861]` for an estimate, a dash for None."""
     if isinstance(cell, Estimate):
         low, high = cell.ci95
         return f"{cell.mean:.{digits}f} [{low:.{digits}f} {high:.{digits}f}]"
@@ -117,16 +120,16 @@ def _body(block: re.Match[str], page: Path, results: Results) -> str:
         for table in (*results.tables, *results.timings):
             if table.name == name:
                 return "\n" + markdown_table(table) + "\n"
-        known = ", ".join(table.name for table in (*results.tables, *results.timings))
-        raise InputError(f"{page}: there is no table {name!r}: the results have {known}")
+        names = ", ".join(table.name for table in (*results.tables, *results.timings))
+        raise InputError(f"{page}: there is no table {name!r}: the results have {names}")
     if name not in results.figures:
-        known = ", ".join(results.figures) or "none"
-        raise InputError(f"{page}: there is no figure {name!r}: the results have {known}")
+        names = ", ".join(results.figures) or "none"
+        raise InputError(f"{page}: there is no figure {name!r}: the results have {names}")
     return f"\n![{results.captions.get(name, name)}]({_beside(page, results.figures[name])})\n\n"
 
 
-def _bullets(sentences: Iterable[str], none: str) -> str:
-    lines = [f"- {sentence}" for sentence in sentences] or [none]
+def _bullets(sentences: Iterable[str], placeholder: str) -> str:
+    lines = [f"- {sentence}" for sentence in sentences] or [placeholder]
     return "\n" + "\n".join(lines) + "\n\n"
 
 

@@ -1,8 +1,8 @@
-"""What vectors keep beside words: linear probes for speaker, gender, age, sound and tune.
+"""Paralinguistic information in vectors: linear probes for speaker, gender, age, sound and tune.
 
-A probe is a logistic regression on the vectors. It is tested on recordings, and but for the speaker
-itself on speakers, that it was not fitted to. Vectors of the true words are the control: what a
-probe reads from them stands in the text.
+A probe is a logistic regression on the vectors. It is tested on recordings, and except for the
+speaker probe on speakers, outside its training set. Vectors of the reference transcripts are the
+control: they contain only information from the text.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ SYSTEMS = ("wavretriever-mini", "cascade", "raw:moonshine")
 WORDS, COMMONEST = "true words (minilm)", "commonest class"
 FOLDS = 5
 ADULT = 18  # years
-TEST_FOLD = 5  # of ESC-10, which nothing was trained on
+TEST_FOLD = 5  # of ESC-10, held out from all training
 VOICES = ("en-us+m3", "en-us+f2", "en-gb+m1", "en-gb+f4")  # of espeak-ng
 Row = dict[str, Any]
 Labels = npt.NDArray[np.str_]
@@ -47,14 +47,14 @@ Labels = npt.NDArray[np.str_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Probe:
-    """Something to read from vectors.
+    """A classification task on vectors.
 
     Attributes:
-        name: what.
-        labels: of each recording, shape = (n,).
-        groups: recordings of one group count together in the interval; shape = (n,).
-        folds: in which a recording is tested; -1 where it is only fitted to; shape = (n,).
-        rows: places of the recordings among those of their set.
+        name: predicted property.
+        labels: label of each recording, shape = (n,).
+        groups: group of each recording, the unit of the interval; shape = (n,).
+        folds: test fold of each recording, -1 for training only; shape = (n,).
+        rows: row of each recording in its set; shape = (n,).
     """
 
     name: str
@@ -65,23 +65,28 @@ class Probe:
 
 
 def run(context: Context) -> Results:
-    """Embed three sets of recordings, and probe."""
+    """Embed three sets of recordings, and fit the probes."""
     if find_spec("sklearn") is None:
         raise MissingExtraError("a linear probe", "evaluate")
-    spoken, sounds = _spoken(context), _sounds(context)
+    speech_rows, sound_rows = _spoken_rows(context), _sounds(context)
     left_out = ["Emotion: no data with it can be had here."]
     sets: dict[str, tuple[list[Probe], dict[str, Float32]]] = {
         "spoken": (
-            _voice_probes(spoken),
-            _vectors(context, "spoken", _paths(context, spoken), [row["text"] for row in spoken]),
+            _voice_probes(speech_rows),
+            _vectors(
+                context,
+                "spoken",
+                _paths(context, speech_rows),
+                [row["text"] for row in speech_rows],
+            ),
         ),
         "sounds": (
-            [_sound_probe(sounds)],
-            _vectors(context, "sounds", _paths(context, sounds), None),
+            [_sound_probe(sound_rows)],
+            _vectors(context, "sounds", _paths(context, sound_rows), None),
         ),
     }
     try:
-        tunes = _tunes(context, spoken)
+        tunes = _tunes(context, speech_rows)
     except InputError as error:
         left_out.append(f"Question or statement: {error}.")
     else:
@@ -93,11 +98,11 @@ def run(context: Context) -> Results:
     sizes: dict[str, tuple[int, int, int]] = {}
     for probes, vectors in sets.values():
         for probe in probes:
-            values[probe.name] = _probed(context, probe, vectors)
-            tested = probe.folds >= 0
+            values[probe.name] = _run_probe(context, probe, vectors)
+            is_tested = probe.folds >= 0
             sizes[probe.name] = (
-                int(tested.sum()),
-                len(set(probe.groups[tested])),
+                int(is_tested.sum()),
+                len(set(probe.groups[is_tested])),
                 len(set(probe.labels)),
             )
     figure = context.out / "probes.png"
@@ -111,8 +116,8 @@ def run(context: Context) -> Results:
     )
 
 
-def _spoken(context: Context) -> list[Row]:
-    """Sentences of test speakers: as many of each."""
+def _spoken_rows(context: Context) -> list[Row]:
+    """Draw the same number of sentences from each test speaker."""
     by_speaker: dict[str, list[Row]] = {}
     for row in context.rows("speech/speechocean762.jsonl"):
         if row["split"] == "test":
@@ -123,32 +128,32 @@ def _spoken(context: Context) -> list[Row]:
         for young in (True, False)
     }
     half = context.size(int(context.options["speakers"]) // 2, 5)
-    each = context.size(int(context.options["sentences"]), 4)
+    per_speaker = context.size(int(context.options["sentences"]), 4)
     return [
         row
         for speakers in ages.values()
         for speaker in sorted(draw.sample(speakers, min(half, len(speakers))))
-        for row in draw.sample(by_speaker[speaker], min(each, len(by_speaker[speaker])))
+        for row in draw.sample(by_speaker[speaker], min(per_speaker, len(by_speaker[speaker])))
     ]
 
 
 def _sounds(context: Context) -> list[Row]:
-    """Clips of the test fold, and some of every class of the other folds to fit to."""
-    most = context.size(5, 2)  # of a class, of each fold that is fitted to
-    taken: dict[tuple[str, int], int] = {}
-    chosen = []
+    """Select the clips of the test fold, and some of every class of the other folds."""
+    per_class = context.size(5, 2)  # clips per class and training fold
+    counts: dict[tuple[str, int], int] = {}
+    rows_chosen = []
     for row in context.rows("sounds/esc10.jsonl"):
-        place = row["label"], row["fold"]
-        taken[place] = taken.get(place, 0) + 1
-        if taken[place] <= most or (row["fold"] == TEST_FOLD and not context.quick):
-            chosen.append(row)
-    return chosen
+        number = row["label"], row["fold"]
+        counts[number] = counts.get(number, 0) + 1
+        if counts[number] <= per_class or (row["fold"] == TEST_FOLD and not context.quick):
+            rows_chosen.append(row)
+    return rows_chosen
 
 
-def _tunes(context: Context, spoken: Sequence[Row]) -> list[Row]:
-    """The same words with a full stop and with a question mark, said by a program."""
+def _tunes(context: Context, speech_rows: Sequence[Row]) -> list[Row]:
+    """Synthesise the same words with a full stop and with a question mark."""
     engine = load_engine("espeak")
-    texts = sorted({row["text"] for row in spoken})
+    texts = sorted({row["text"] for row in speech_rows})
     texts = random.Random(context.seed).sample(
         texts, min(len(texts), context.size(int(context.options["tunes"]), 8))
     )
@@ -172,47 +177,53 @@ def _paths(context: Context, rows: Sequence[Row]) -> list[Path]:
 def _vectors(
     context: Context, key: str, paths: Sequence[Path], texts: Sequence[str] | None
 ) -> dict[str, Float32]:
-    made = {name: Vectors(context, name).recordings(key, paths) for name in SYSTEMS}
+    vectors = {name: Vectors(context, name).recordings(key, paths) for name in SYSTEMS}
     if texts is not None:
-        made[WORDS] = Vectors(context, "minilm").texts(f"{key}-words", texts)
-    return made
+        vectors[WORDS] = Vectors(context, "minilm").texts(f"{key}-words", texts)
+    return vectors
 
 
 def _voice_probes(rows: Sequence[Row]) -> list[Probe]:
     speakers = np.array([row["speaker"] for row in rows])
     seen: dict[str, int] = {}
-    turn = []  # of each sentence among its speaker's
+    turn = []  # number of each sentence among those of its speaker
     for speaker in speakers:
         seen[speaker] = seen.get(speaker, -1) + 1
         turn.append(seen[speaker])
-    order = {speaker: place for place, speaker in enumerate(dict.fromkeys(speakers))}
+    order = {speaker: number for number, speaker in enumerate(dict.fromkeys(speakers))}
     by_speaker = np.array([order[speaker] % FOLDS for speaker in speakers])
     young = np.array([row["age"] < ADULT for row in rows])
     gender = np.array([row["gender"] for row in rows])
-    everyone = np.arange(len(rows))
-    grown = everyone[~young]
+    all_rows = np.arange(len(rows))
+    adult_rows = all_rows[~young]
     return [
-        Probe("speaker", speakers, speakers, np.array(turn) % FOLDS, everyone),
-        Probe("gender of adults", gender[grown], speakers[grown], by_speaker[grown], grown),
-        Probe("gender", gender, speakers, by_speaker, everyone),
-        Probe("child or adult", np.where(young, "child", "adult"), speakers, by_speaker, everyone),
+        Probe("speaker", speakers, speakers, np.array(turn) % FOLDS, all_rows),
+        Probe(
+            "gender of adults",
+            gender[adult_rows],
+            speakers[adult_rows],
+            by_speaker[adult_rows],
+            adult_rows,
+        ),
+        Probe("gender", gender, speakers, by_speaker, all_rows),
+        Probe("child or adult", np.where(young, "child", "adult"), speakers, by_speaker, all_rows),
     ]
 
 
 def _sound_probe(rows: Sequence[Row]) -> Probe:
-    tested = np.array([row["fold"] == TEST_FOLD for row in rows])
+    is_tested = np.array([row["fold"] == TEST_FOLD for row in rows])
     return Probe(
         "sound class",
         np.array([row["label"] for row in rows]),
         np.array([row["freesound_id"] for row in rows]),
-        np.where(tested, 0, -1),
+        np.where(is_tested, 0, -1),
         np.arange(len(rows)),
     )
 
 
 def _tune_probe(rows: Sequence[Row]) -> Probe:
     texts = np.array([row["text"] for row in rows])
-    order = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    order = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     return Probe(
         "question or statement",
         np.array([row["kind"] for row in rows]),
@@ -222,37 +233,37 @@ def _tune_probe(rows: Sequence[Row]) -> Probe:
     )
 
 
-def _probed(
+def _run_probe(
     context: Context, probe: Probe, vectors: Mapping[str, Float32]
 ) -> dict[str, list[float]]:
-    """Accuracy of each group, by system."""
-    found = {}
-    for place, (name, rows) in enumerate(vectors.items()):
-        context.on_progress(f"probing: {probe.name}", place, len(vectors))
+    """Compute the accuracy of each group, by system."""
+    accuracies = {}
+    for number, (name, rows) in enumerate(vectors.items()):
+        context.on_progress(f"probing: {probe.name}", number, len(vectors))
         key = f"probe-{probe.name}-{name}".replace(" ", "-").replace(":", "+")
         key = "".join(letter for letter in key if letter not in "()")
         about = {"recordings": len(probe.rows)}
-        found[name] = context.step(key, partial(_accuracy, probe, rows[probe.rows]), about)
-    found[COMMONEST] = _accuracy(probe, None)
-    return found
+        accuracies[name] = context.step(key, partial(_accuracy, probe, rows[probe.rows]), about)
+    accuracies[COMMONEST] = _accuracy(probe, None)
+    return accuracies
 
 
 def _accuracy(probe: Probe, vectors: Float32 | None) -> list[float]:
-    """Share of the recordings of each group that are told right; without vectors by number."""
+    """Compute the accuracy in each group; without vectors, predict the most common class."""
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
     from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
     from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
     right = np.zeros(len(probe.labels), bool)
     for fold in sorted(set(probe.folds[probe.folds >= 0].tolist())):
-        tested = probe.folds == fold
+        is_tested = probe.folds == fold
         if vectors is None:
-            kinds, counts = np.unique(probe.labels[~tested], return_counts=True)
-            right[tested] = probe.labels[tested] == kinds[counts.argmax()]
+            kinds, counts = np.unique(probe.labels[~is_tested], return_counts=True)
+            right[is_tested] = probe.labels[is_tested] == kinds[counts.argmax()]
             continue
         model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=500))
-        model.fit(vectors[~tested], probe.labels[~tested])
-        right[tested] = model.predict(vectors[tested]) == probe.labels[tested]
+        model.fit(vectors[~is_tested], probe.labels[~is_tested])
+        right[is_tested] = model.predict(vectors[is_tested]) == probe.labels[is_tested]
     groups = dict.fromkeys(probe.groups[probe.folds >= 0].tolist())
     return [float(right[(probe.groups == group) & (probe.folds >= 0)].mean()) for group in groups]
 
@@ -262,9 +273,11 @@ def _table(
 ) -> Table:
     systems = (*SYSTEMS, WORDS, COMMONEST)
     rows: list[tuple[Cell, ...]] = []
-    for name, found in values.items():
-        accuracies = (estimate(found[system]) if system in found else None for system in systems)
-        rows.append((name, *sizes[name], *accuracies))
+    for name, accuracies in values.items():
+        cells = (
+            estimate(accuracies[system]) if system in accuracies else None for system in systems
+        )
+        rows.append((name, *sizes[name], *cells))
     return Table(
         "probes",
         "Accuracy of linear probes",
@@ -284,10 +297,11 @@ def _table(
 
 def _above_words(values: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for name, found in values.items():
-        control = WORDS if WORDS in found else COMMONEST
+    for name, accuracies in values.items():
+        control = WORDS if WORDS in accuracies else COMMONEST
         gains = (
-            estimate(np.subtract(found[system], found[control]).tolist()) for system in SYSTEMS
+            estimate(np.subtract(accuracies[system], accuracies[control]).tolist())
+            for system in SYSTEMS
         )
         rows.append((name, control, *gains))
     return Table(
@@ -302,20 +316,20 @@ def _above_words(values: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
 def _findings(
     values: Mapping[str, Mapping[str, Sequence[float]]], sizes: Mapping[str, tuple[int, int, int]]
 ) -> tuple[str, ...]:
-    kept: dict[str, list[str]] = {name: [] for name in SYSTEMS}
-    for probe, found in values.items():
-        controls = {WORDS, COMMONEST} & found.keys()
+    results: dict[str, list[str]] = {name: [] for name in SYSTEMS}
+    for probe, accuracies in values.items():
+        controls = {WORDS, COMMONEST} & accuracies.keys()
         for name in SYSTEMS:
-            least = [
-                estimate(np.subtract(found[name], found[control]).tolist()).ci95[0]
+            lower_ends = [
+                estimate(np.subtract(accuracies[name], accuracies[control]).tolist()).ci95[0]
                 for control in sorted(controls)
             ]
-            least.append(estimate(found[name]).ci95[0] - 1 / sizes[probe][2])
-            if min(least) > 0:
-                kept[name].append(probe)
+            lower_ends.append(estimate(accuracies[name]).ci95[0] - 1 / sizes[probe][2])
+            if min(lower_ends) > 0:
+                results[name].append(probe)
     return tuple(
         f"{name} keeps more than the words, and than chance, of: {', '.join(probes) or 'nothing'}."
-        for name, probes in kept.items()
+        for name, probes in results.items()
     )
 
 
@@ -323,7 +337,8 @@ def _draw(path: Path, values: Mapping[str, Mapping[str, Sequence[float]]]) -> No
     with plots.drawing(path, 9.0, 4.2) as (axes,):
         series: dict[str, list[Estimate | float | None]] = {
             system: [
-                estimate(found[system]) if system in found else None for found in values.values()
+                estimate(accuracies[system]) if system in accuracies else None
+                for accuracies in values.values()
             ]
             for system in (*SYSTEMS, WORDS, COMMONEST)
         }

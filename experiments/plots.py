@@ -1,7 +1,7 @@
-"""Plots in one style: labelled axes with units, intervals shown, colours that all can tell apart.
+"""Plots in one style: axes with units, intervals, colours for colour-blind readers.
 
-Colours are those of Okabe and Ito (2008); every line has its own marker besides, so that a plot
-can be read without them. Files are small, and equal numbers make equal bytes.
+The colours are those of Okabe and Ito (2008), and every line also has its own marker. Files are
+small and reproducible: equal numbers give equal bytes.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ STYLE: dict[str, Any] = {
 def drawing(
     path: Path, width: float = 6.4, height: float = 4.0, rows: int = 1, columns: int = 1
 ) -> Iterator[list[Axes]]:
-    """Axes to draw on, row by row; written to a file at the end.
+    """Yield axes, row by row, and write the figure to a file at the end.
 
     Args:
-        path: PNG to write.
-        width: inches.
-        height: inches.
-        rows: of plots.
-        columns: of plots.
+        path: PNG file.
+        width: width in inches.
+        height: height in inches.
+        rows: rows of plots.
+        columns: columns of plots.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -73,13 +73,13 @@ def drawing(
         canvas.draw()  # type: ignore[no-untyped-call]
         pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
         image = Image.fromarray(pixels).convert("RGB")
-        # A palette: a third of the bytes, and none of the plots has more shades.
+        # A palette takes a third of the bytes, and the plots have fewer shades than it holds.
         image.quantize(SHADES, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
-def colour(place: int) -> str:
-    """The colour of the system at a place, the same in every plot of an experiment."""
-    return COLOURS[place % len(COLOURS)]
+def colour(number: int) -> str:
+    """Return the colour of a system by its number, the same in all plots of an experiment."""
+    return COLOURS[number % len(COLOURS)]
 
 
 def lines(
@@ -91,23 +91,23 @@ def lines(
     ylabel: str,
     title: str = "",
 ) -> None:
-    """A line for each of the series, with its intervals as a band; None leaves a gap."""
-    for place, (name, values) in enumerate(series.items()):
-        kept = [(at, value) for at, value in zip(x, values, strict=True) if value is not None]
+    """Draw a line for each series, with intervals as a band; None leaves a gap."""
+    for number, (name, values) in enumerate(series.items()):
+        points = [(at, value) for at, value in zip(x, values, strict=True) if value is not None]
         axes.plot(
-            [at for at, _ in kept],
-            [value.mean if isinstance(value, Estimate) else value for _, value in kept],
+            [at for at, _ in points],
+            [value.mean if isinstance(value, Estimate) else value for _, value in points],
             label=name,
-            color=colour(place),
-            marker=MARKERS[place % len(MARKERS)],
+            color=colour(number),
+            marker=MARKERS[number % len(MARKERS)],
         )
-        banded = [(at, value.ci95) for at, value in kept if isinstance(value, Estimate)]
-        if banded:
+        intervals = [(at, value.ci95) for at, value in points if isinstance(value, Estimate)]
+        if intervals:
             axes.fill_between(
-                [at for at, _ in banded],
-                [low for _, (low, _) in banded],
-                [high for _, (_, high) in banded],
-                color=colour(place),
+                [at for at, _ in intervals],
+                [low for _, (low, _) in intervals],
+                [high for _, (_, high) in intervals],
+                color=colour(number),
                 alpha=0.15,
                 linewidth=0,
             )
@@ -122,14 +122,14 @@ def bars(
     ylabel: str,
     title: str = "",
 ) -> None:
-    """Upright bars, one a series in each group, with whiskers for intervals."""
+    """Draw vertical bars, one per series in each group, with whiskers for intervals."""
     width = 0.8 / len(series)
-    for place, (name, values) in enumerate(series.items()):
-        offset = (place - (len(series) - 1) / 2) * width
-        kept = [(at + offset, value) for at, value in enumerate(values) if value is not None]
-        means = [value.mean if isinstance(value, Estimate) else value for _, value in kept]
-        axes.bar([at for at, _ in kept], means, width * 0.92, label=name, color=colour(place))
-        for at, value in kept:
+    for number, (name, values) in enumerate(series.items()):
+        offset = (number - (len(series) - 1) / 2) * width
+        points = [(at + offset, value) for at, value in enumerate(values) if value is not None]
+        means = [value.mean if isinstance(value, Estimate) else value for _, value in points]
+        axes.bar([at for at, _ in points], means, width * 0.92, label=name, color=colour(number))
+        for at, value in points:
             if isinstance(value, Estimate):
                 axes.plot([at, at], value.ci95, color="#333333", linewidth=1)
     axes.set_xticks(range(len(groups)), groups)

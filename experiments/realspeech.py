@@ -1,7 +1,7 @@
-"""Real speech: the same sentences read by people and by synthesisers, from every system.
+"""Real speech: the same sentences read by people and by speech synthesisers, with every system.
 
-There are no questions spoken by people to be had. So sentences are: read aloud by people, and the
-very same texts by programs. Each recording looks for its own text among others.
+No data set of questions spoken by people with passages is available. Sentences are: people and
+synthesisers read the same texts, and each recording retrieves its text among others.
 """
 
 from __future__ import annotations
@@ -12,13 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from experiments.asked import (
-    Asked,
-    System,
-    sample,
-    systems,
-    untrained_sentences,
-)
 from experiments.base import (
     Cell,
     Column,
@@ -30,15 +23,22 @@ from experiments.base import (
     estimate,
 )
 from experiments.plots import bars, drawing
+from experiments.search import (
+    ComparedSystem,
+    ExperimentIndex,
+    draw_sample,
+    list_systems,
+    untrained_sentences,
+)
 from wavrag.audio import SAMPLE_RATE, load
 from wavrag.data import Qrels
 from wavrag.evaluate import LEGS, count_word_errors, evaluate_run, mean, paired_bootstrap
 from wavrag.speech import NEUTRAL, Engine, load_engine
 from wavrag.types import Clip, Document, Query
 
-NATIVE, ACCENTED = 94, 66  # sentences that are asked, of either set
-DISTRACTORS = 400  # sentences of the accented set that are texts to find, those asked among them
-FEWEST_WORDS = 4  # shorter sentences say too little to be found by
+NATIVE_COUNT, ACCENTED_COUNT = 94, 66  # query sentences of each set
+DISTRACTORS = 400  # texts of the accented set in the corpus, including those of the queries
+FEWEST_WORDS = 4  # shorter sentences are ambiguous
 METRIC = "recall@1"
 HUMAN = "human"
 SETS = {"native": "LibriSpeech, native readers", "accented": "speechocean762, Mandarin accent"}
@@ -47,12 +47,12 @@ VOICES = {
     "festival": ("festival", "", "text2wave"),
     "espeak": ("espeak", "en-us+f2", "espeak-ng"),
 }
-"""Engine, voice (empty for the best that the engine has here), program of each reading."""
+"""Engine, voice (empty for the best installed one), and program of each synthesiser."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    """What was found and heard of one set in one voice by one system: a value a sentence."""
+class _VoiceResult:
+    """Recall of one set in one voice by one system, per sentence, and its word error rate."""
 
     recall: list[float]
     dense: list[float]
@@ -61,21 +61,21 @@ class _Reading:
 
 
 def run(context: Context) -> Results:
-    """Look for every sentence in every voice."""
-    native = sample(
+    """Run every sentence in every voice."""
+    native = draw_sample(
         _long_enough(context.rows("speech/librispeech.jsonl")),
-        context.size(NATIVE, 4),
+        context.size(NATIVE_COUNT, 4),
         context.seed,
     )
-    accented = _long_enough(untrained_sentences(context))
-    others = sample(accented, context.size(DISTRACTORS, 20), context.seed)
-    asked_of = {
+    accented_rows = _long_enough(untrained_sentences(context))
+    distractors = draw_sample(accented_rows, context.size(DISTRACTORS, 20), context.seed)
+    query_rows = {
         "native": native,
-        "accented": sample(others, context.size(ACCENTED, 4), context.seed),
+        "accented": draw_sample(distractors, context.size(ACCENTED_COUNT, 4), context.seed),
     }
-    texts = {row["text"]: f"text-{n:04d}" for n, row in enumerate([*native, *others])}
+    texts = {row["text"]: f"text-{n:04d}" for n, row in enumerate([*native, *distractors])}
     documents = [Document(id, text=text) for text, id in texts.items()]
-    compared, left_out = systems(context)
+    systems, left_out = list_systems(context)
     voices = [HUMAN]
     for voice, (_, _, program) in VOICES.items():
         if shutil.which(program) is None:
@@ -83,29 +83,29 @@ def run(context: Context) -> Results:
         else:
             voices.append(voice)
     sounds = _Readings(context)
-    readings: dict[tuple[str, str, str], _Reading] = {}
-    done, total = 0, len(compared) * len(voices) * len(SETS)
-    for system in compared:
-        with Asked(system.embedder, documents) as asked:
+    readings: dict[tuple[str, str, str], _VoiceResult] = {}
+    completed, total = 0, len(systems) * len(voices) * len(SETS)
+    for system in systems:
+        with ExperimentIndex(system.embedder, documents) as index:
             for voice in voices:
-                for name, rows in asked_of.items():
-                    context.on_progress("realspeech", done, total)
-                    found = context.step(
+                for name, rows in query_rows.items():
+                    context.on_progress("realspeech", completed, total)
+                    results = context.step(
                         f"{system.key}-{voice}-{name}",
-                        partial(_ask, sounds, asked, voice, rows),
+                        partial(_run_queries, sounds, index, voice, rows),
                         {"embedder": system.embedder},
                     )
-                    readings[system.key, voice, name] = _reading(found, rows, texts)
-                    done += 1
-    _draw(context, compared, voices, readings)
+                    readings[system.key, voice, name] = _summarise(results, rows, texts)
+                    completed += 1
+    _draw(context, systems, voices, readings)
     return Results(
         (
-            _table(compared, voices, readings, asked_of, len(documents)),
-            _differences(compared, voices, readings),
+            _table(systems, voices, readings, query_rows, len(documents)),
+            _differences(systems, voices, readings),
         ),
         figures={"recall": "recall.png"},
         captions={"recall": "Recall@1 of human and synthetic readings of the same sentences"},
-        findings=tuple(_findings(compared, voices, readings)),
+        findings=tuple(_findings(systems, voices, readings)),
         left_out=(
             "Questions spoken by people: there are none to be had with their passages.",
             "Neural voices: the model of Kokoro is not among the data.",
@@ -115,81 +115,85 @@ def run(context: Context) -> Results:
 
 
 def _long_enough(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first recording of every text of enough words."""
+    """Select the first recording of every text with enough words."""
     firsts = {row["text"]: row for row in reversed(rows)}
     return [firsts[text] for text in reversed(firsts) if len(text.split()) >= FEWEST_WORDS]
 
 
 class _Readings:
-    """Every sentence in every voice; what was synthesised is kept for the next system."""
+    """Every sentence in every voice, with a cache of synthesised clips for the next system."""
 
     def __init__(self, context: Context) -> None:
         self._data = context.data
         self._engines: dict[str, Engine] = {}
-        self._spoken: dict[tuple[str, str], Clip] = {}
+        self._synthesised: dict[tuple[str, str], Clip] = {}
 
     def clip(self, voice: str, row: Mapping[str, Any]) -> Clip:
-        """A sentence as read by people, or by a program."""
+        """Return a sentence read by a person or by a synthesiser."""
         if voice == HUMAN:
             return load(self._data / row["audio"], SAMPLE_RATE)
         key = voice, row["text"]
-        if key not in self._spoken:
+        if key not in self._synthesised:
             name, speaker, _ = VOICES[voice]
             engine = self._engines.setdefault(voice, load_engine(name))
-            self._spoken[key] = engine.speak(row["text"], speaker or engine.default_voice, NEUTRAL)
-        return self._spoken[key]
+            self._synthesised[key] = engine.speak(
+                row["text"], speaker or engine.default_voice, NEUTRAL
+            )
+        return self._synthesised[key]
 
 
-def _ask(
-    sounds: _Readings, asked: Asked, voice: str, rows: Sequence[Mapping[str, Any]]
+def _run_queries(
+    sounds: _Readings, index: ExperimentIndex, voice: str, rows: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    ranked: dict[str, dict[str, list[str]]] = {leg: {} for leg in LEGS}
-    heard = {}
+    rankings: dict[str, dict[str, list[str]]] = {leg: {} for leg in LEGS}
+    transcripts = {}
     for row in rows:
         clip = sounds.clip(voice, row)
-        legs, heard[row["id"]] = asked.answer(Query(clip=clip))
-        for leg, found in legs.items():
-            ranked[leg][row["id"]] = found
-    return {"ranked": ranked, "heard": heard}
+        legs, transcripts[row["id"]] = index.search_with_words(Query(clip=clip))
+        for leg, results in legs.items():
+            rankings[leg][row["id"]] = results
+    return {"ranked": rankings, "heard": transcripts}
 
 
-def _reading(
-    found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], texts: Mapping[str, str]
-) -> _Reading:
+def _summarise(
+    results: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], texts: Mapping[str, str]
+) -> _VoiceResult:
     qrels: Qrels = {row["id"]: {texts[row["text"]]: 1.0} for row in rows}
     errors = count_word_errors(
-        [row["text"] for row in rows], [found["heard"][r["id"]] for r in rows]
+        [row["text"] for row in rows], [results["heard"][r["id"]] for r in rows]
     )
-    fused, dense = (evaluate_run(found["ranked"][leg], qrels)[METRIC] for leg in ("fused", "dense"))
-    return _Reading(fused, dense, errors.rate, errors.ci95)
+    fused, dense = (
+        evaluate_run(results["ranked"][leg], qrels)[METRIC] for leg in ("fused", "dense")
+    )
+    return _VoiceResult(fused, dense, errors.rate, errors.ci95)
 
 
 def _table(
-    compared: Sequence[System],
+    systems: Sequence[ComparedSystem],
     voices: Sequence[str],
-    readings: Mapping[tuple[str, str, str], _Reading],
-    asked_of: Mapping[str, Sequence[Any]],
-    entries: int,
+    readings: Mapping[tuple[str, str, str], _VoiceResult],
+    query_rows: Mapping[str, Sequence[Any]],
+    text_count: int,
 ) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for name, label in SETS.items():
         for voice in voices:
-            for system in compared:
-                one = readings[system.key, voice, name]
+            for system in systems:
+                result = readings[system.key, voice, name]
                 rows.append(
                     (
                         label,
                         voice,
                         system.label,
-                        estimate(one.recall),
-                        estimate(one.dense),
-                        Estimate(one.wer, one.wer_ci95),
+                        estimate(result.recall),
+                        estimate(result.dense),
+                        Estimate(result.wer, result.wer_ci95),
                     )
                 )
-    counts = " and ".join(f"{len(rows)} of {SETS[name]}" for name, rows in asked_of.items())
+    counts = " and ".join(f"{len(rows)} of {SETS[name]}" for name, rows in query_rows.items())
     return Table(
         "readings",
-        f"Sentences to {entries} texts: {counts}",
+        f"Sentences to {text_count} texts: {counts}",
         (
             Column("set"),
             Column("read by"),
@@ -205,13 +209,13 @@ def _table(
 
 
 def _differences(
-    compared: Sequence[System],
+    systems: Sequence[ComparedSystem],
     voices: Sequence[str],
-    readings: Mapping[tuple[str, str, str], _Reading],
+    readings: Mapping[tuple[str, str, str], _VoiceResult],
 ) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for name, label in SETS.items():
-        for system in compared:
+        for system in systems:
             human = readings[system.key, HUMAN, name].recall
             for voice in voices[1:]:
                 gap = paired_bootstrap(human, readings[system.key, voice, name].recall)
@@ -232,23 +236,23 @@ def _differences(
 
 
 def _findings(
-    compared: Sequence[System],
+    systems: Sequence[ComparedSystem],
     voices: Sequence[str],
-    readings: Mapping[tuple[str, str, str], _Reading],
+    readings: Mapping[tuple[str, str, str], _VoiceResult],
 ) -> list[str]:
     sentences = []
     for name, label in SETS.items():
-        for system in compared:
+        for system in systems:
             human = mean(readings[system.key, HUMAN, name].recall)
-            others = [mean(readings[system.key, voice, name].recall) for voice in voices[1:]]
-            if others:
+            distractors = [mean(readings[system.key, voice, name].recall) for voice in voices[1:]]
+            if distractors:
                 sentences.append(
                     f"{label}, {system.label}: recall@1 is {human:.3f} on people and"
-                    f" {min(others):.3f} to {max(others):.3f} on synthetic voices."
+                    f" {min(distractors):.3f} to {max(distractors):.3f} on synthetic voices."
                 )
         for voice in voices:
             order = sorted(
-                compared, key=lambda s: (-mean(readings[s.key, voice, name].recall), s.key)
+                systems, key=lambda s: (-mean(readings[s.key, voice, name].recall), s.key)
             )
             names = ", ".join(
                 f"{s.label} {mean(readings[s.key, voice, name].recall):.3f}" for s in order
@@ -259,9 +263,9 @@ def _findings(
 
 def _draw(
     context: Context,
-    compared: Sequence[System],
+    systems: Sequence[ComparedSystem],
     voices: Sequence[str],
-    readings: Mapping[tuple[str, str, str], _Reading],
+    readings: Mapping[tuple[str, str, str], _VoiceResult],
 ) -> None:
     with drawing(context.out / "recall.png", 7.6, 3.6, columns=2) as panes:
         for pane, (name, label) in zip(panes, SETS.items(), strict=True):
@@ -269,7 +273,7 @@ def _draw(
                 system.label: [
                     estimate(readings[system.key, voice, name].recall) for voice in voices
                 ]
-                for system in compared
+                for system in systems
             }
             bars(pane, voices, series, ylabel=METRIC, title=label)
             pane.set_ylim(0, 1.02)

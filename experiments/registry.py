@@ -1,4 +1,4 @@
-"""Experiments by name, each imported when it is asked for."""
+"""Experiments by name, imported on demand."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ EXPERIMENTS = (
     "paralinguistic",
     "fusion",
 )
-"""Names of the modules of this package that hold an `EXPERIMENT`."""
+"""Names of the modules with an `EXPERIMENT`."""
 
 
 def load_experiment(name: str) -> Experiment:
-    """The experiment of that name.
+    """Load an experiment by name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no experiment of that name.
     """
     if name not in EXPERIMENTS:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Vectors of recordings and texts, computed once and kept with the steps of a run."""
+"""Vectors of recordings and texts, stored with the steps of a run."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from wavrag import audio
 from wavrag.embed import Embedder, load_embedder
 from wavrag.types import Clip, EmbedInput, Float32, Role
 
-BATCH = 16  # items embedded together
+BATCH = 16  # inputs per call of the embedder
 
 
 class Vectors:
-    """What an embedder makes of recordings and texts in a run.
+    """Vectors of one embedder in a run.
 
     Args:
-        context: of the run; every list of items is a step.
-        name: of the embedder.
+        context: context of the run; every list of inputs is a step.
+        name: name of the embedder.
     """
 
     def __init__(self, context: Context, name: str) -> None:
@@ -31,21 +31,21 @@ class Vectors:
         self.name = name
 
     def recordings(self, key: str, paths: Sequence[Path], role: Role = "passage") -> Float32:
-        """Unit vectors of whole recordings, shape = (len(paths), dim)."""
+        """Embed whole recordings as unit vectors, shape = (len(paths), dim)."""
         return self.items(key, [partial(_recording, path) for path in paths], role)[0]
 
     def texts(self, key: str, texts: Sequence[str], role: Role = "passage") -> Float32:
-        """Unit vectors of texts, shape = (len(texts), dim)."""
+        """Embed texts as unit vectors, shape = (len(texts), dim)."""
         return self.items(key, [partial(EmbedInput, text) for text in texts], role)[0]
 
     def items(
         self, key: str, makers: Sequence[Callable[[], EmbedInput]], role: Role
     ) -> tuple[Float32, list[str]]:
-        """Unit vectors of items that are made when they are embedded, and their words."""
+        """Embed inputs, built batch by batch, as unit vectors; also return their words."""
         step = f"{self.name.replace(':', '+')}-{key}"
         about = {"items": len(makers), "revision": self._embedder.spec.revision}
-        kept = self._context.step(step, lambda: self._embed(key, makers, role), about)
-        return decode(kept["vectors"]), kept["words"]
+        stored = self._context.step(step, lambda: self._embed(key, makers, role), about)
+        return decode(stored["vectors"]), stored["words"]
 
     @cached_property
     def _embedder(self) -> Embedder:
@@ -60,29 +60,29 @@ class Vectors:
             items = [make() for make in makers[start : start + BATCH]]
             views = self._embedder.embed_with_texts(items, role)
             vectors.append(views.vectors)
-            words += [each or "" for each in views.texts]
+            words += [text or "" for text in views.texts]
         return {"vectors": encode(np.concatenate(vectors)), "words": words}
 
 
-def heard(path: Path) -> Clip:
-    """A whole recording at 16 kHz, in which the voice detector of the product has listened."""
+def load_with_speech(path: Path) -> Clip:
+    """Load a whole recording at 16 kHz, and set `speech` by voice activity detection."""
     clip = audio.load(path)
-    parts = audio.windows([clip.samples], clip.sample_rate)
-    speech = any(part.speech for part in parts)
+    windows = audio.windows([clip.samples], clip.sample_rate)
+    speech = any(window.speech for window in windows)
     return Clip(clip.samples, clip.sample_rate, clip.source, speech=speech)
 
 
 def _recording(path: Path) -> EmbedInput:
-    return EmbedInput(clip=heard(path))
+    return EmbedInput(clip=load_with_speech(path))
 
 
 def encode(vectors: Float32) -> dict[str, Any]:
-    """A matrix in the shape of JSON, to the bit."""
+    """Convert a matrix to JSON values without loss."""
     data = base64.b64encode(np.ascontiguousarray(vectors, "<f4").tobytes()).decode()
     return {"shape": list(vectors.shape), "float32": data}
 
 
-def decode(kept: dict[str, Any]) -> Float32:
-    """The matrix that `encode` kept."""
-    data = np.frombuffer(base64.b64decode(kept["float32"]), "<f4")
-    return data.reshape(kept["shape"]).astype(np.float32)
+def decode(stored: dict[str, Any]) -> Float32:
+    """Convert the JSON values of `encode` back to a matrix."""
+    data = np.frombuffer(base64.b64decode(stored["float32"]), "<f4")
+    return data.reshape(stored["shape"]).astype(np.float32)

@@ -74,7 +74,7 @@ def test_a_step_that_fails_leaves_nothing(context: Context) -> None:
     with pytest.raises(ValueError, match="Out of range float"):
         context.step("one", lambda: float("nan"))
     assert not list((context.out / "steps").iterdir())
-    with pytest.raises(ValueError, match="is no key of a step"):
+    with pytest.raises(ValueError, match="is not a valid key of a step"):
         context.step("../one", lambda: 1)
 
 
@@ -133,10 +133,10 @@ def test_results_on_disk_are_the_same_bytes_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"data": "nowhere"}, "nowhere is no folder"),
-        ({"out": "data/run"}, "lies within .*data, which is only read"),
-        ({"models": {"whisper-tiny": Path("gone")}}, "model whisper-tiny: gone is not there"),
-        ({"options": {"prize": 1.0}}, "trial has no option 'prize': price"),
+        ({"data": "nowhere"}, "nowhere is not a folder"),
+        ({"out": "data/run"}, "is within .*data, which is read-only"),
+        ({"models": {"whisper-tiny": Path("gone")}}, "model whisper-tiny: gone does not exist"),
+        ({"options": {"prize": 1.0}}, "trial has no option 'prize'; its options: price"),
     ],
 )
 def test_bad_input_is_named(
@@ -154,7 +154,7 @@ def test_rows_of_the_data(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"some\.jsonl: cannot be read"):
         read_rows(file)
     file.write_text('{"id": "a"}\n[1]\n')
-    with pytest.raises(InputError, match=r"line 2: is no object"):
+    with pytest.raises(InputError, match=r"line 2: is not a JSON object"):
         read_rows(file)
     file.write_text('{"id": "a"}\n')
     assert read_rows(file) == [{"id": "a"}]
@@ -247,7 +247,7 @@ def test_wrong_usage(
 
 
 def test_peak_memory_is_of_the_program_and_not_of_what_started_it() -> None:
-    child = "from experiments.taking_in import peak_memory; print(peak_memory())"
+    child = "from experiments.indexing import peak_memory; print(peak_memory())"
     parent = (
         "import subprocess, sys; held = b'x' * 600_000_000;"
         f" print(subprocess.check_output([sys.executable, '-c', {child!r}], text=True))"

@@ -12,12 +12,12 @@ import pytest
 
 from experiment_data import make_data
 from experiments.__main__ import main
-from experiments.ablation import Staged
-from experiments.asked import Asked, crossing, falls_to, sample
+from experiments.ablation import PartialRetriever
 from experiments.gpu import MODELS, OPTIONS, Model, gpu_seconds
+from experiments.long_recording import _level
 from experiments.longform import _overlap
 from experiments.noises import disturbances, music
-from experiments.recording import _level
+from experiments.search import ExperimentIndex, crossing, draw_sample, falls_to
 from wavrag.audio import load
 from wavrag.audio.augmentation import reverberate
 from wavrag.embed import Embedder, load_embedder
@@ -170,11 +170,11 @@ def test_where_a_curve_falls_to_a_level() -> None:
 
 def test_samples_are_drawn_with_the_seed_and_keep_their_order() -> None:
     everything = list(range(50))
-    some = sample(everything, 10, 3)
+    some = draw_sample(everything, 10, 3)
     assert some == sorted(some)
     assert len(set(some)) == 10
-    assert some == sample(everything, 10, 3) != sample(everything, 10, 4)
-    assert sample([1, 2], 5, 0) == [1, 2]
+    assert some == draw_sample(everything, 10, 3) != draw_sample(everything, 10, 4)
+    assert draw_sample([1, 2], 5, 0) == [1, 2]
 
 
 def test_noise_has_the_ratio_that_is_asked_for(data: Path) -> None:
@@ -214,10 +214,10 @@ def test_music_is_tones_below_half_the_rate() -> None:
 def test_all_stages_together_are_the_retriever(data: Path) -> None:
     clips = [EmbedInput(clip=load(data / "clips" / f"{n:02d}.wav")) for n in range(3)]
     items = [*clips, EmbedInput(text="the spare key")]
-    staged, whole = Staged(True, True), load_embedder("wavretriever-mini")
+    staged, whole = PartialRetriever(True, True), load_embedder("wavretriever-mini")
     assert np.array_equal(staged.embed(items, "query"), whole.embed(items, "query"))
     assert not np.array_equal(
-        Staged(True, False).embed(clips, "query"), whole.embed(clips, "query")
+        PartialRetriever(True, False).embed(clips, "query"), whole.embed(clips, "query")
     )
 
 
@@ -226,8 +226,8 @@ def test_a_knowledge_base_that_is_asked(cascade: Embedder) -> None:
         Document("tea", text="Tea is made of leaves.", title="Tea"),
         Document("tram", text="The tram runs on rails.", title="Tram"),
     ]
-    with Asked(cascade, documents) as asked:
-        ranked, words = asked.answer(Query(text="what does a tram run on"))
+    with ExperimentIndex(cascade, documents) as index:
+        ranked, words = index.search_with_words(Query(text="what does a tram run on"))
     assert words == "what does a tram run on"
     assert ranked["dense"] == ["tram", "tea"]
     assert ranked["lexical"] == ["tram"]

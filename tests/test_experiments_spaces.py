@@ -17,7 +17,7 @@ from experiments import geometry
 from experiments.__main__ import main
 from experiments.calibration import Scale, calibrate, index_scales, own_scales
 from experiments.paralinguistic import Probe, _accuracy
-from experiments.reading import Remembering, gold_answers, scores
+from experiments.questions import CachingGenerator, gold_answers, scores
 from experiments.vectors import decode, encode
 from wavrag import audio
 from wavrag.evaluate.answers import GoldQuestion
@@ -128,14 +128,14 @@ class Counting(Generator):
 
 def test_the_same_is_asked_once_and_paid_each_time() -> None:
     counting = Counting()
-    model = Remembering(counting)
+    model = CachingGenerator(counting)
     hits = [Hit(Passage("a.md", 0, "The key lies under the pot."), 1, 1.0, {"dense": 0.9})]
     messages = answer_messages(QuestionPart("Where is the key?"), hits)
     first = "".join(model.stream(messages, GenerateOptions()))
     assert "".join(model.stream(messages, GenerateOptions())) == first
     assert counting.asked == 1
-    assert len(model.taken()) == 2
-    assert model.taken() == []
+    assert len(model.take_calls()) == 2
+    assert model.take_calls() == []
     "".join(model.stream(messages, GenerateOptions(seed=1)))
     assert counting.asked == 2
     model.forget()

@@ -1,4 +1,4 @@
-"""Ways to take a long recording in, each in a process of its own, so that its memory is its own."""
+"""Ways to index a long recording, each in a process of its own to measure its memory."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.asked import CASCADE, HITS, RETRIEVER, Asked
-from experiments.recording import ENGINE, QUESTION_VOICE, Fact
+from experiments.long_recording import ENGINE, QUESTION_VOICE, Fact
+from experiments.search import CASCADE, HITS, RETRIEVER, ExperimentIndex
 from wavrag.audio import SAMPLE_RATE, load
 from wavrag.embed import load_recogniser, unit_rows
 from wavrag.errors import WavRAGError
@@ -22,78 +22,78 @@ from wavrag.evaluate import BLANK_TITLE, LEGS
 from wavrag.speech import NEUTRAL, load_engine
 from wavrag.types import Document, EmbedInput, Float32, Hit, Query
 
-CHUNK_SECONDS = 30.0  # of the fixed chunks; the recogniser hears no more at a time
-SPANS = (0.5, 1.0, 2.0, 5.0, 10.0)  # minutes that one vector stands for
+CHUNK_SECONDS = 30.0  # of a chunk; the limit of the recogniser
+SPANS = (0.5, 1.0, 2.0, 5.0, 10.0)  # minutes per vector
 WAYS = {
     "windows": (RETRIEVER, "WavRetriever-mini, windows"),
     "cascade": (CASCADE, "cascade, windows"),
     "chunks": (CASCADE, "transcript of 30 s chunks"),
 }
-ASKED = ("written", "spoken")
+QUESTION_KINDS = ("written", "spoken")
 
 
-def in_a_process(path: Path, facts: Sequence[Fact], way: str) -> dict[str, Any]:
-    """What a process of its own finds in a recording.
+def index_in_process(path: Path, facts: Sequence[Fact], way: str) -> dict[str, Any]:
+    """Index a recording in a new process, and search for facts.
 
     Args:
-        path: of the recording.
-        facts: that are asked for.
+        path: recording.
+        facts: facts to search for.
         way: one of `WAYS`.
 
     Raises:
         WavRAGError: the process failed.
     """
-    given = {
+    request = {
         "recording": str(path),
         "way": way,
         "questions": [[fact.id, fact.question] for fact in facts],
     }
     command = [sys.executable, "-c", f"from {__name__} import child; child()"]
     try:
-        done = subprocess.run(
-            command, input=json.dumps(given), capture_output=True, check=True, text=True
+        process = subprocess.run(
+            command, input=json.dumps(request), capture_output=True, check=True, text=True
         )
     except subprocess.CalledProcessError as error:
-        last = (error.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise WavRAGError(f"indexing {given['recording']} ({way}) failed: {last}") from error
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+        last = (error.stderr.strip().splitlines() or ["no message"])[-1]
+        raise WavRAGError(f"indexing {request['recording']} ({way}) failed: {last}") from error
+    result: dict[str, Any] = json.loads(process.stdout)
+    return result
 
 
-def child() -> None:
-    """The process: reads what is wanted on standard input, prints what was found."""
-    given = json.load(sys.stdin)
-    way = given["way"]
+def run_child() -> None:
+    """Run the new process: read the request from standard input, and print the results."""
+    request = json.load(sys.stdin)
+    way = request["way"]
     embedder = WAYS[way][0]
-    path = Path(given["recording"])
+    path = Path(request["recording"])
     started, cpu = time.perf_counter(), time.process_time()
     documents = (
         _transcripts(path)
         if way == "chunks"
         else [Document(path.name, path=str(path), title=BLANK_TITLE)]
     )
-    with Asked(embedder, documents) as asked:
-        records = list(asked.kb.scan())
+    with ExperimentIndex(embedder, documents) as index:
+        records = list(index.kb.scan())
         indexing = [time.perf_counter() - started, time.process_time() - cpu]
         passages = {record.passage.id: _span(record.passage) for record in records}
         engine = load_engine(ENGINE)
-        ranked: dict[str, dict[str, dict[str, list[str]]]] = {}
+        rankings: dict[str, dict[str, dict[str, list[str]]]] = {}
         spans: dict[str, dict[str, dict[str, list[int]]]] = {}
-        for kind in ASKED:
-            ranked[kind] = {leg: {} for leg in LEGS}
+        for kind in QUESTION_KINDS:
+            rankings[kind] = {leg: {} for leg in LEGS}
             spans[kind] = {f"{size:g}": {} for size in SPANS}
-            for id, question in given["questions"]:
+            for id, question in request["questions"]:
                 query = (
                     Query(text=question)
                     if kind == "written"
                     else Query(clip=engine.speak(question, QUESTION_VOICE, NEUTRAL))
                 )
-                hits = asked.kb.retrieve(query, HITS).hits
+                hits = index.kb.retrieve(query, HITS).hits
                 for leg in LEGS:
-                    ranked[kind][leg][id] = _best(hits, leg)
+                    rankings[kind][leg][id] = _best(hits, leg)
                 if way == "windows":
                     item = EmbedInput(text=query.text, clip=query.clip)
-                    vector = asked.embedder.embed_with_texts([item], "query").vectors[0]
+                    vector = index.embedder.embed_with_texts([item], "query").vectors[0]
                     for size in SPANS:
                         spans[kind][f"{size:g}"][id] = _best_spans(
                             vector, [record.vector for record in records],
@@ -102,7 +102,7 @@ def child() -> None:
     json.dump(
         {
             "passages": passages,
-            "ranked": ranked,
+            "ranked": rankings,
             "spans": spans if way == "windows" else None,
             "seconds": indexing[0],
             "cpu_seconds": indexing[1],
@@ -113,10 +113,10 @@ def child() -> None:
 
 
 def peak_memory() -> int:
-    """Most bytes that this program has had resident.
+    """Return the peak resident memory of this program in bytes.
 
-    Linux tells them of the program itself. `getrusage`, which is asked elsewhere, also counts what
-    the process had before it became this program: what the one that started it had.
+    On Linux, `VmHWM` counts this program alone. `getrusage`, the fallback elsewhere, includes the
+    memory of the parent process before `exec`.
     """
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
@@ -128,7 +128,7 @@ def peak_memory() -> int:
 
 
 def _transcripts(path: Path) -> list[Document]:
-    """A text for every chunk of equal length, whatever is cut through."""
+    """Transcribe chunks of equal length, regardless of words at their ends."""
     recogniser = load_recogniser("moonshine")
     documents = []
     start = 0.0
@@ -154,7 +154,7 @@ def _span(passage: Any) -> list[float]:
 
 
 def _best(hits: Sequence[Hit], leg: str) -> list[str]:
-    """Ids of the ten best passages of a leg, ties by id."""
+    """Return the ids of the ten best passages of a leg, ties by id."""
     scored = [
         (-(hit.score if leg == "fused" else hit.legs[leg]), hit.passage.id)  # type: ignore[index]
         for hit in hits
@@ -166,11 +166,11 @@ def _best(hits: Sequence[Hit], leg: str) -> list[str]:
 def _best_spans(
     query: Float32, vectors: Sequence[Float32], spans: Sequence[Sequence[float]], size: float
 ) -> list[int]:
-    """Stretches of so many seconds, best first, each the mean of the vectors of its windows."""
+    """Rank spans of equal length in seconds, each by the mean vector of its windows."""
     of: dict[int, list[Float32]] = {}
     for vector, (start, end) in zip(vectors, spans, strict=True):
         of.setdefault(int((start + end) / 2 // size), []).append(vector)
     numbers = sorted(of)
     means = unit_rows(np.stack([np.mean(of[number], axis=0) for number in numbers]))
     order = np.argsort(-(means @ query), kind="stable")
-    return [numbers[place] for place in order.tolist()]
+    return [numbers[rank] for rank in order.tolist()]

@@ -1,7 +1,6 @@
-"""Web questions with the passages found for them, and a model that answers the same way each time.
+"""Web questions with retrieved passages, and a generator with a cache, for experiments on answers.
 
-For the experiments on answers. Questions are those of QED, all of them answerable from a paragraph
-of the base.
+The questions are from QED; each is answerable from a paragraph of the knowledge base.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from collections.abc import Generator as Pieces
+from collections.abc import Generator as TextIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,55 +33,55 @@ from wavrag.kb import KnowledgeBase
 from wavrag.search import drop_overlapping
 from wavrag.types import Document, Hit, Passage, Usage
 
-EMBEDDER = "minilm"  # which finds the passages; questions and passages are texts
-CANDIDATES = 20  # passages that are found for a question
-DOCUMENTS = 300  # paragraphs of the base
-GENERATOR = "generator"  # name of the GGUF model among the models of a run
+EMBEDDER = "minilm"  # questions and passages are texts
+CANDIDATES = 20  # hits per question
+DOCUMENTS = 300  # paragraphs in the knowledge base
+GENERATOR = "generator"  # name of the GGUF model for `--model`
 SCORES = ("exact match", "F1", "contains")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A question and what was found for it.
+class QuestionWithHits:
+    """A question with its retrieved passages.
 
     Attributes:
-        question: with its answers.
-        hits: best first.
+        gold: question with its gold answers.
+        hits: retrieved passages, best first.
     """
 
-    question: GoldQuestion
+    gold: GoldQuestion
     hits: tuple[Hit, ...]
 
     def answered_in(self, hits: Sequence[Hit]) -> bool:
-        """Whether the paragraph that answers is among hits."""
-        return any(hit.passage.document_id in self.question.passages for hit in hits)
+        """Tell whether the gold paragraph is among the hits."""
+        return any(hit.passage.document_id in self.gold.passages for hit in hits)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What one call of the model took.
+    """Cost of one call of the model.
 
     Attributes:
-        read: tokens of the prompt.
-        written: tokens of the answer.
-        ms: milliseconds.
+        prompt_tokens: length of the prompt.
+        completion_tokens: length of the answer.
+        ms: duration in milliseconds.
     """
 
-    read: int
-    written: int
+    prompt_tokens: int
+    completion_tokens: int
     ms: float
 
 
-class Remembering(Generator):
-    """A generator that is asked the same only once, and tells what each call took.
+class CachingGenerator(Generator):
+    """A generator with a cache of answers and a record of the cost of each call.
 
-    Strategies that ask the same are compared on the same answers, at the cost of one. It has no
-    batches: paths are written one after another, so that a seed gives the same path every time.
+    Strategies with equal prompts are compared on equal answers, for the cost of one call. It does
+    not batch, so that a seed gives the same path every time.
     """
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator
-        self._known: dict[tuple[str, GenerateOptions], tuple[str, Call]] = {}
+        self._cache: dict[tuple[str, GenerateOptions], tuple[str, Call]] = {}
         self.calls: list[Call] = []
 
     @property
@@ -91,136 +90,144 @@ class Remembering(Generator):
         return replace(self._generator.spec, parallel=1)
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
-        """The answer in one piece; what it took is added to `calls`, as it was the first time."""
-        return Stream(self._piece(messages, options))
+        """Yield the whole answer at once, and add its original cost to `calls`."""
+        return Stream(self._generate(messages, options))
 
-    def taken(self) -> list[Call]:
-        """The calls since this was asked last."""
+    def take_calls(self) -> list[Call]:
+        """Return and clear the calls since the last time."""
         calls, self.calls = self.calls, []
         return calls
 
     def close(self) -> None:
-        """Release the generator's model, if it holds one."""
+        """Close the generator."""
         self._generator.close()
 
     def forget(self) -> None:
-        """Ask everything anew."""
-        self._known.clear()
+        """Clear the cache."""
+        self._cache.clear()
 
-    def _piece(
+    def _generate(
         self, messages: Sequence[Message], options: GenerateOptions
-    ) -> Pieces[str, None, Usage]:
+    ) -> TextIterator[str, None, Usage]:
         key = (str(chat(messages)), options)
-        if key not in self._known:
+        if key not in self._cache:
             started = time.perf_counter()
             stream = Stream.of(self._generator.stream(messages, options))
             text = "".join(stream)
             usage = stream.usage or Usage(0, 0)
-            took = 1e3 * (time.perf_counter() - started)
-            self._known[key] = text, Call(usage.input, usage.output, took)
-        text, call = self._known[key]
+            milliseconds = 1e3 * (time.perf_counter() - started)
+            self._cache[key] = text, Call(usage.input, usage.output, milliseconds)
+        text, call = self._cache[key]
         self.calls.append(call)
         yield text
-        return Usage(call.read, call.written)
+        return Usage(call.prompt_tokens, call.completion_tokens)
 
 
-def ask(context: Context, count: int) -> list[Asked]:
-    """Draw questions, index their paragraphs among others, and find passages for each.
+def find_passages(context: Context, count: int) -> list[QuestionWithHits]:
+    """Draw questions, index their paragraphs with distractors, and search for each.
 
     Args:
-        context: whose seed draws.
-        count: questions.
+        context: context of the run.
+        count: number of questions.
     """
     rows = [row for row in context.rows("text/qed_eval.jsonl") if gold_answers(row)]
     if len(rows) < count:
         raise InputError(f"{context.data}: QED has {len(rows)} questions, and {count} are needed")
-    chosen = random.Random(context.seed).sample(rows, count)
+    rows_chosen = random.Random(context.seed).sample(rows, count)
     titles = {row["paragraph"]: row["title"] for row in reversed(rows)}
     ids = {text: f"paragraph-{number:04d}" for number, text in enumerate(titles)}
-    kept = dict.fromkeys(row["paragraph"] for row in chosen)
-    others = [text for text in titles if text not in kept]
-    room = max(0, min(context.size(DOCUMENTS, 3 * count) - len(kept), len(others)))
-    kept |= dict.fromkeys(random.Random(context.seed + 1).sample(others, room))
-    documents = [Document(ids[text], text=text, title=titles[text]) for text in kept]
+    paragraphs = dict.fromkeys(row["paragraph"] for row in rows_chosen)
+    distractors = [text for text in titles if text not in paragraphs]
+    distractor_count = max(
+        0, min(context.size(DOCUMENTS, 3 * count) - len(paragraphs), len(distractors))
+    )
+    paragraphs |= dict.fromkeys(
+        random.Random(context.seed + 1).sample(distractors, distractor_count)
+    )
+    documents = [Document(ids[text], text=text, title=titles[text]) for text in paragraphs]
     questions = [
         GoldQuestion(row["id"], row["question"], tuple(gold_answers(row)), (ids[row["paragraph"]],))
-        for row in chosen
+        for row in rows_chosen
     ]
-    found = context.step(
+    hit_fields = context.step(
         "found", lambda: _find(context, questions, documents), {"questions": count}
     )
     return [
-        Asked(question, tuple(_hit(fields) for fields in hits))
-        for question, hits in zip(questions, found, strict=True)
+        QuestionWithHits(question, tuple(_hit(fields) for fields in hits))
+        for question, hits in zip(questions, hit_fields, strict=True)
     ]
 
 
 def answer_all(
     context: Context,
-    asked: Sequence[Asked],
-    answer: Callable[[Remembering, Asked], Any],
+    questions: Sequence[QuestionWithHits],
+    answer: Callable[[CachingGenerator, QuestionWithHits], Any],
     about: dict[str, Any],
 ) -> list[Any]:
-    """Have every question answered, each a step; side by side on as many models as threads.
+    """Answer every question in a step of its own, in parallel with one model per thread.
 
-    Every model works on one thread, so that its numbers are the same on any machine's count of
-    processors.
+    Each model uses one thread, so that its output does not depend on the number of cores.
 
     Args:
-        context: of the run.
-        asked: questions with passages.
-        answer: asks the model what is to be asked, and gives a value that JSON holds.
-        about: what the answers depend on besides.
+        context: context of the run.
+        questions: questions with passages.
+        answer: answers a question with the model, and returns a value for JSON.
+        about: further dependencies of the answers.
     """
-    threads = min(config.threads(), len(asked))
-    models = [Remembering(_model(context)) for _ in range(threads)]
-    free: SimpleQueue[Remembering] = SimpleQueue()
+    threads = min(config.threads(), len(questions))
+    models = [CachingGenerator(_model(context)) for _ in range(threads)]
+    free: SimpleQueue[CachingGenerator] = SimpleQueue()
     for model in models:
         free.put(model)
     about = {**about, "generator": models[0].spec.name}
 
-    def one(number: int) -> Any:
+    def answer_question(number: int) -> Any:
         model = free.get()
         try:
+            # Answers must not depend on the order in which threads take the questions.
             model.forget()
             key = f"answers-{number:03d}"
-            return context.step(key, lambda: answer(model, asked[number]), about)
+            return context.step(key, lambda: answer(model, questions[number]), about)
         finally:
             free.put(model)
 
-    made = []
+    answers = []
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for done, value in enumerate(pool.map(one, range(len(asked)))):
-                context.on_progress("answering", done, len(asked))
-                made.append(value)
+            for number, value in enumerate(pool.map(answer_question, range(len(questions)))):
+                context.on_progress("answering", number, len(questions))
+                answers.append(value)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
         finally:
             for model in models:
                 model.close()
-    return made
+    return answers
 
 
 def generator_name(context: Context) -> str:
-    """What answers in a run."""
+    """Name the generator of a run."""
     path = context.models.get(GENERATOR)
     return "SmolLM2-135M-Instruct" if path is None else path.stem
 
 
 def scores(text: str, question: GoldQuestion) -> dict[str, float]:
-    """Exact match, F1 and whether a gold answer is in the text; 0 for one that declines."""
-    said = "" if declines(text) else CITATION_MARKS.sub("", text).strip()
-    if not said:
+    """Compute exact match, F1 and containment of a gold answer; all 0 for an abstention."""
+    answer_text = "" if declines(text) else CITATION_MARKS.sub("", text).strip()
+    if not answer_text:
         return dict.fromkeys(SCORES, 0.0)
     gold = question.answers
-    values = exact_match(said, gold), token_f1(said, gold), float(contains(said, gold))
+    values = (
+        exact_match(answer_text, gold),
+        token_f1(answer_text, gold),
+        float(contains(answer_text, gold)),
+    )
     return dict(zip(SCORES, values, strict=True))
 
 
 def gold_answers(row: dict[str, Any]) -> list[str]:
-    """The answers of all annotators of QED, each once; one of several spans is joined by commas."""
+    """List the distinct answers of QED's annotators, with the spans of each joined by commas."""
     texts = [", ".join(span["string"] for span in spans) for spans in row["answers"]]
     return list(dict.fromkeys(text for text in texts if text))
 
@@ -241,12 +248,12 @@ def _find(
     ):
         context.on_progress("indexing", 0, len(documents))
         kb.add(documents)
-        found = []
+        hit_fields = []
         for number, question in enumerate(questions):
             context.on_progress("searching", number, len(questions))
             hits = drop_overlapping(kb.search(question.question, CANDIDATES))
-            found.append([_fields(hit) for hit in hits])
-    return found
+            hit_fields.append([_fields(hit) for hit in hits])
+    return hit_fields
 
 
 def _fields(hit: Hit) -> dict[str, Any]:

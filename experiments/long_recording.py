@@ -1,4 +1,4 @@
-"""Long recordings of known content: facts, spoken by a synthesiser, among sentences people read."""
+"""Long recordings with known content: synthesised facts among sentences read by people."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.asked import sample, untrained_sentences
 from experiments.base import Context
+from experiments.search import draw_sample, untrained_sentences
 from wavrag.audio import SAMPLE_RATE, load, write_wav
 from wavrag.speech import NEUTRAL, load_engine
 from wavrag.text import sentences
@@ -24,12 +24,12 @@ PAUSE = 0.6  # s between sentences
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A sentence that answers a question.
+    """A question with the sentence of its answer.
 
     Attributes:
-        id: of the question.
-        question: as it was typed into a search engine.
-        sentence: that holds the answer.
+        id: id of the question.
+        question: question from the log of a search engine.
+        sentence: sentence with the answer.
     """
 
     id: str
@@ -38,70 +38,70 @@ class Fact:
 
 
 def facts_of(context: Context) -> list[Fact]:
-    """Questions with one sentence that holds an answer, short enough to be said at once."""
-    found = []
+    """Draw questions with exactly one answering sentence of moderate length."""
+    facts = []
     for row in context.rows("text/qed_eval.jsonl"):
         low, high = FACT_WORDS
-        answers = {part["string"] for answer in row["answers"] for part in answer}
-        holding = [
+        answers = {string["string"] for answer in row["answers"] for string in answer}
+        matches = [
             sentence
             for start, end in sentences(row["paragraph"])
             if any(answer in (sentence := row["paragraph"][start:end]) for answer in answers)
         ]
-        if len(holding) == 1 and low <= len(holding[0].split()) <= high:
-            found.append(Fact(row["id"], row["question"], holding[0]))
-    return sample(found, QUICK_FACTS if context.quick else FACTS, context.seed)
+        if len(matches) == 1 and low <= len(matches[0].split()) <= high:
+            facts.append(Fact(row["id"], row["question"], matches[0]))
+    return draw_sample(facts, QUICK_FACTS if context.quick else FACTS, context.seed)
 
 
 def path_of(context: Context, minutes: int) -> Path:
-    """Where the recording of a length lies."""
+    """Return the path of a recording by its length."""
     return context.out / f"recording-{minutes}min.wav"
 
 
 def record(context: Context, facts: Sequence[Fact], minutes: int) -> dict[str, Any]:
-    """Write a recording; the place of every fact, in seconds."""
+    """Write a recording, and return the span of every fact in seconds."""
     engine = load_engine(ENGINE)
     rng = np.random.default_rng([context.seed, minutes])
     rows = untrained_sentences(context)
     filler = _filler(context, rows, rng)
     pause = np.zeros(int(PAUSE * SAMPLE_RATE), np.float32)
-    parts: list[Float32] = []
-    length, places = 0, {}
+    samples_list: list[Float32] = []
+    length, locations = 0, {}
     order = rng.permutation(len(facts))
-    for number, place in enumerate(order.tolist()):
-        fact = facts[place]
-        spoken = _level(engine.speak(fact.sentence, FACT_VOICE, NEUTRAL).samples)
-        # In the middle of its share of the recording, or as soon after as the filler ends.
-        wanted = (number + 0.5) / len(facts) * minutes * 60 * SAMPLE_RATE - len(spoken) / 2
-        while length < wanted:
+    for number, fact_number in enumerate(order.tolist()):
+        fact = facts[fact_number]
+        speech = _level(engine.speak(fact.sentence, FACT_VOICE, NEUTRAL).samples)
+        # In the middle of its share of the recording, after the next end of a filler sentence.
+        target = (number + 0.5) / len(facts) * minutes * 60 * SAMPLE_RATE - len(speech) / 2
+        while length < target:
             sentence = next(filler)
-            parts += [sentence, pause]
+            samples_list += [sentence, pause]
             length += len(sentence) + len(pause)
-        places[fact.id] = [
+        locations[fact.id] = [
             round(length / SAMPLE_RATE, 3),
-            round((length + len(spoken)) / SAMPLE_RATE, 3),
+            round((length + len(speech)) / SAMPLE_RATE, 3),
         ]
-        parts += [spoken, pause]
-        length += len(spoken) + len(pause)
+        samples_list += [speech, pause]
+        length += len(speech) + len(pause)
     while length < minutes * 60 * SAMPLE_RATE:
         sentence = next(filler)
-        parts += [sentence, pause]
+        samples_list += [sentence, pause]
         length += len(sentence) + len(pause)
-    samples = np.concatenate(parts)
+    samples = np.concatenate(samples_list)
     write_wav(path_of(context, minutes), Clip(samples, SAMPLE_RATE))
-    return {"places": places, "seconds": round(len(samples) / SAMPLE_RATE, 3)}
+    return {"places": locations, "seconds": round(len(samples) / SAMPLE_RATE, 3)}
 
 
 def _filler(
     context: Context, rows: Sequence[Mapping[str, Any]], rng: np.random.Generator
 ) -> Iterator[Float32]:
-    """Sentences that people read, in random order, again from the start when all are said."""
+    """Yield read sentences in random order, without end."""
     while True:
-        for place in rng.permutation(len(rows)).tolist():
-            yield _level(load(context.data / rows[place]["audio"], SAMPLE_RATE).samples)
+        for fact_number in rng.permutation(len(rows)).tolist():
+            yield _level(load(context.data / rows[fact_number]["audio"], SAMPLE_RATE).samples)
 
 
 def _level(samples: Float32) -> Float32:
-    """As loud as all others: 0.1 of full scale (RMS), unless that would clip."""
+    """Scale samples to an RMS of 0.1, or less if they would clip."""
     gain = 0.1 / max(float(np.sqrt(np.mean(samples**2))), 1e-6)
     return samples * np.float32(min(gain, 0.99 / max(float(np.abs(samples).max()), 1e-6)))
