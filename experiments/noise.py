@@ -152,8 +152,8 @@ def _recall_table(results: _NoiseResults) -> Table:
     return _by_condition(
         results,
         "recall",
-        f"Recall@10, both legs fused, {len(results.qrels)} spoken questions to {results.paragraph_count:,}"
-        " paragraphs",
+        f"Recall@10, both legs fused, {len(results.qrels)} spoken questions to"
+        f" {results.paragraph_count:,} paragraphs",
         columns=[Column(system.label) for system in results.systems],
         cells=lambda kind, level: [
             estimate(results.scores(s, kind, level)) for s in results.systems
