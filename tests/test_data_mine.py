@@ -13,7 +13,13 @@ import pytest
 from audio_files import tone, write
 from wavrag.cli import build_parser, main
 from wavrag.data import mining
-from wavrag.data.mining import MineOptions, MiningResult, mine_negatives, read_corpus, select
+from wavrag.data.mining import (
+    MineOptions,
+    MiningResult,
+    mine_negatives,
+    read_corpus,
+    select_negatives,
+)
 from wavrag.data.records import Content, TrainingRecord, read_records, write_records
 from wavrag.embed import Embedder, EmbedderSpec, FakeEmbedder
 from wavrag.errors import InputError
@@ -25,7 +31,7 @@ ANY = MineOptions(margin=None)
 def chosen(scores: Sequence[float], options: MineOptions, out: Sequence[int] = ()) -> list[int]:
     """What is selected of one row; the first column is the positive."""
     row = np.array([scores], np.float32)
-    (found,) = select(row, [np.array([0])], [np.array(out, np.intp)], options)
+    (found,) = select_negatives(row, [np.array([0])], [np.array(out, np.intp)], options)
     return found.tolist()
 
 
@@ -74,7 +80,7 @@ def test_a_negative_score_of_the_positive_does_not_turn_the_margin_round() -> No
 
 def test_the_margin_is_taken_from_the_lowest_positive() -> None:
     row = np.array([[0.9, 0.6, 0.8, 0.58, 0.5]], np.float32)
-    (found,) = select(row, [np.array([0, 1])], [np.empty(0, np.intp)], MineOptions())
+    (found,) = select_negatives(row, [np.array([0, 1])], [np.empty(0, np.intp)], MineOptions())
     assert found.tolist() == [4]  # 0.95 x 0.6 = 0.57
 
 
@@ -84,8 +90,8 @@ def test_a_random_draw_is_of_the_best_ten_a_negative_and_depends_on_the_seed() -
     draws = set()
     for seed in range(30):
         options = MineOptions(3, range_min=5, margin=None, sampling="random", seed=seed)
-        (found,) = select(scores, [np.array([0])], nothing, options)
-        (again,) = select(scores, [np.array([0])], nothing, options)
+        (found,) = select_negatives(scores, [np.array([0])], nothing, options)
+        (again,) = select_negatives(scores, [np.array([0])], nothing, options)
         assert found.tolist() == again.tolist() == sorted(set(found.tolist()))
         # Rank 0 among the candidates is column 1; ranks 5 to 34 are columns 6 to 35.
         assert found.min() >= 6
@@ -94,14 +100,14 @@ def test_a_random_draw_is_of_the_best_ten_a_negative_and_depends_on_the_seed() -
     assert len(draws) > 20
     # Fewer candidates than are asked for are all taken.
     few = MineOptions(3, range_min=33, margin=None, sampling="random")
-    (found,) = select(scores[:, :36], [np.array([0])], nothing, few)
+    (found,) = select_negatives(scores[:, :36], [np.array([0])], nothing, few)
     assert found.tolist() == [34, 35]
 
 
 def brute_force(
     row: Float32, right: Sequence[int], out: Sequence[int], options: MineOptions
 ) -> list[int]:
-    """`select` for one row, one candidate after another."""
+    """`select_negatives` for one row, one candidate after another."""
     lowest = min(float(row[at]) for at in right)
     ranked = sorted(
         (at for at in range(len(row)) if at not in right and at not in out),
@@ -141,7 +147,7 @@ def test_it_agrees_with_brute_force() -> None:
             None if rng.random() < 0.7 else float(rng.choice([0.0, 0.25])),
             None if rng.random() < 0.7 else float(rng.choice([0.45, 0.75])),
         )
-        (found,) = select(row[None], [right], [out], options)
+        (found,) = select_negatives(row[None], [right], [out], options)
         expected = brute_force(row, right.tolist(), out.tolist(), options)
         assert found.tolist() == expected, (row, options)
         lengths.add(len(expected))
@@ -438,7 +444,7 @@ def test_entries_are_read_from_lines(tmp_path: Path) -> None:
     assert first == Content(text="a")
     assert second == Content(audio=str(tmp_path / "a/b.wav"), start=1)
     assert [note.split(": ")[0] for note in notes] == [f"{path}:3", f"{path}:4"]
-    assert "unknown key 'txt'" in notes[0]
+    assert "unknown key `txt`" in notes[0]
     with pytest.raises(InputError, match=r"corpus\.jsonl:3"):
         list(read_corpus(path))
 

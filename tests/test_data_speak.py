@@ -27,7 +27,7 @@ from wavrag.data.speak import SpeakOptions, SpeakResult, read_questions, speak_r
 from wavrag.data.voices import (
     RESERVED_VOICES,
     Endpoint,
-    OpenAISpeech,
+    OpenAISpeaker,
     PiperSpeaker,
     is_reserved_voice,
     load_speaker,
@@ -114,7 +114,7 @@ def test_what_spoke_each_clip_is_written_down(tmp_path: Path) -> None:
 def test_the_part_that_is_asked_for_is_spoken(
     part: str, kinds: str, count: int, tmp_path: Path
 ) -> None:
-    assert speak(tmp_path, part=part).spoken == count
+    assert speak(tmp_path, fields=part).new_clips == count
     for record in written(tmp_path):
         assert record.query.kind + record.positives[0].kind == kinds
         assert record.negatives == (NEGATIVE,)
@@ -124,7 +124,7 @@ def test_an_entry_that_has_sound_stays_as_it_is(tmp_path: Path) -> None:
     audio.write_wav(tmp_path / "own.wav", Clip(tone(500, 0.1, 16_000), 16_000))
     own = Content(text="words beside it", audio=str(tmp_path / "own.wav"))
     engine = Siren()
-    speak(tmp_path / "out", engine, [TrainingRecord("a", own, (Content(text="x"),))], part="all")
+    speak(tmp_path / "out", engine, [TrainingRecord("a", own, (Content(text="x"),))], fields="all")
     assert engine.said == ["x"]
     assert written(tmp_path / "out")[0].query == own
 
@@ -138,9 +138,9 @@ def test_nothing_is_spoken_twice(tmp_path: Path) -> None:
     assert speak(tmp_path, engine, doubled, threads=3) == SpeakResult(9, 0, 8, ())
     assert len(engine.said) == 8
     # Other draws, and another engine revision, are other clips.
-    assert speak(tmp_path, engine, doubled, seed=1).spoken == 8
+    assert speak(tmp_path, engine, doubled, seed=1).new_clips == 8
     engine.revision = "2"
-    assert speak(tmp_path, engine, doubled).spoken == 8
+    assert speak(tmp_path, engine, doubled).new_clips == 8
     assert len(clips(tmp_path)) == 24
     assert first.items() <= clips(tmp_path).items()
     assert len((tmp_path / "clips.jsonl").read_text().splitlines()) == 24
@@ -169,7 +169,7 @@ def test_a_clip_without_samples_is_made_again(tmp_path: Path) -> None:
     victim = Path(str(written(tmp_path)[3].query.audio))
     whole = victim.read_bytes()
     victim.write_bytes(b"")
-    assert speak(tmp_path).spoken == 1
+    assert speak(tmp_path).new_clips == 1
     assert victim.read_bytes() == whole
 
 
@@ -225,8 +225,8 @@ def test_two_runs_into_one_folder(tmp_path: Path) -> None:
 
 def test_a_text_that_cannot_be_spoken_is_told_and_its_record_left_out(tmp_path: Path) -> None:
     engine = Siren(unable=["question 2", "answer 5"])
-    done = speak(tmp_path, engine, part="all")
-    assert (done.records, done.spoken) == (6, 14)
+    done = speak(tmp_path, engine, fields="all")
+    assert (done.records, done.new_clips) == (6, 14)
     assert [name for name, _ in done.failures] == ["set/2", "set/5"]
     assert done.failures[0][1].endswith("cannot say it")
     assert [record.id for record in written(tmp_path)] == [f"set/{n}" for n in (0, 1, 3, 4, 6, 7)]
@@ -548,7 +548,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ask(url: str, **options: Any) -> Clip:
     endpoint = Endpoint("tts-1", url, ("coral",), **options)
-    return OpenAISpeech(endpoint).speak("Hear me.", "coral", np.random.default_rng(0))
+    return OpenAISpeaker(endpoint).speak("Hear me.", "coral", np.random.default_rng(0))
 
 
 @needs_sdk

@@ -40,8 +40,8 @@ def synth(arguments: argparse.Namespace) -> int:
             {
                 "out": str(folder / "records.jsonl"),
                 "records": report.records,
-                "spoken": report.spoken,
-                "reused": report.reused,
+                "spoken": report.new_clips,
+                "reused": report.reused_clips,
                 "failed": [{"id": name, "reason": reason} for name, reason in report.failures],
                 "skipped": skipped.messages,
             }
@@ -52,7 +52,7 @@ def synth(arguments: argparse.Namespace) -> int:
         print(
             f"{short_path(str(folder / 'records.jsonl'))}:"
             f" {format_count(report.records, 'record')},"
-            f" {format_count(report.spoken, 'clip')} spoken, {report.reused:,} reused,"
+            f" {format_count(report.new_clips, 'clip')} spoken, {report.reused_clips:,} reused,"
             f" {format_count(len(report.failures), 'record')} failed"
         )
     return 1 if report.failures or skipped.messages else 0

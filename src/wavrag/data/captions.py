@@ -1,10 +1,11 @@
-"""Captions of labelled sounds: some to train on, and those that only evaluation uses."""
+"""Captions of labelled sounds, for training and, in other words, for evaluation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-# Per class: phrasings to train on | phrasings held out for evaluation.
+# Label: captions for training | captions held out for evaluation. The held-out ones avoid the words
+# of the others, so that evaluation does not measure the recall of trained phrases.
 _CLASSES = """
 dog bark: dog bark, dog barking, barking dogs, a dog barks | a hound is barking, woof woof
 rain: rain, rain falling, rainfall, heavy rain outside | it is raining, a rain shower
@@ -40,37 +41,37 @@ eat: eat, someone eating, chewing food | crunching and chewing, a person munches
 
 
 TEMPLATES = ("{}", "the sound of {}", "a recording of {}", "{} in the background", "I can hear {}")
-"""Frames that every training phrasing is put in."""
+"""Sentences around every training caption."""
 
 
-def _read() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+def _parse_classes() -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
     classes = {}
     for line in _CLASSES.strip().splitlines():
         label, _, phrasings = line.partition(": ")
-        trained, _, held_out = phrasings.partition(" | ")
-        classes[label] = (tuple(trained.split(", ")), tuple(held_out.split(", ")))
+        training, _, evaluation = phrasings.partition(" | ")
+        classes[label] = (tuple(training.split(", ")), tuple(evaluation.split(", ")))
     return classes
 
 
-CLASSES = _read()
-"""Label to the phrasings for training and those held out."""
+CLASSES = _parse_classes()
+"""Captions of each label: those for training, those held out for evaluation."""
 
 
 def held_out_captions(label: str) -> tuple[str, ...]:
-    """Captions of a class that were never trained on.
+    """Return the captions of a label that are reserved for evaluation.
 
     Raises:
-        KeyError: the label is not a class of `CLASSES`.
+        KeyError: the label is not in `CLASSES`.
     """
     return CLASSES[label][1]
 
 
 def training_captions(label: str, names: Sequence[str] = ()) -> list[str]:
-    """Captions to train on for a sound.
+    """Return captions to train on for a sound.
 
     Args:
-        label: a class of `CLASSES`, or any words that describe the sound.
-        names: further descriptions, such as the file's name.
+        label: a label of `CLASSES`, or any description of the sound.
+        names: further descriptions, such as the file name; unused for labels of `CLASSES`.
     """
     phrasings = CLASSES[label][0] if label in CLASSES else (label, *names)
     clean = [" ".join(phrase.replace("-", " ").replace("_", " ").split()) for phrase in phrasings]

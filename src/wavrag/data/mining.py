@@ -1,8 +1,8 @@
-"""Hard negatives: entries that an embedder takes for an answer, and that are none.
+"""Hard negatives: contents that an embedder ranks high for a query although they are irrelevant.
 
-The query of every record is compared with the positives of all records and with a corpus. What
-scores nearly as high as the positive may well be a positive that nobody marked, and is left out:
-with the margin of 5 % this is TopK-PercPos of NV-Retriever (arXiv 2407.15831, section 3).
+Every query is compared with the positives of all records and with a corpus. A candidate that
+scores nearly as high as the positive may be an unmarked positive, and is dropped: with a margin of
+5 % this is TopK-PercPos of NV-Retriever (arXiv 2407.15831, section 3).
 """
 
 from __future__ import annotations
@@ -25,35 +25,36 @@ from wavrag.audio import load
 from wavrag.data.records import (
     Content,
     TrainingRecord,
-    parse_record,
+    parse_content,
     read_numbered_lines,
+    resolve_audio,
     skip_or_raise,
 )
 from wavrag.embed import Embedder, EmbedderSpec, check_inputs
 from wavrag.errors import EmbedderError, InputError
 from wavrag.types import EmbedInput, Float32, NoteCallback, Role
 
-Rows: TypeAlias = npt.NDArray[np.intp]
+Indices: TypeAlias = npt.NDArray[np.intp]
 
-BATCH = 32  # entries embedded together
-BLOCK = 1 << 24  # scores held at a time
+BATCH = 32  # contents embedded together
+BLOCK = 1 << 24  # scores in memory at a time: 64 MiB
 
 
 @dataclass(frozen=True, slots=True)
 class MineOptions:
-    """What counts as a hard negative.
+    """Options of `mine_negatives`.
 
     Attributes:
-        negatives: most that a record is given.
-        range_min: so many of the best candidates are left out.
-        range_max: rank among the candidates beyond which nothing is looked at; None for no such
-            rank, and with random sampling for `range_min` and 10 a negative.
-        margin: share of the positive's score, as a magnitude, that a negative stays below it; None
-            for no such margin.
-        absolute_margin: the same as a difference of scores.
-        max_score: highest score of a negative.
-        sampling: `top` for the best that remain, `random` for a draw of them.
-        seed: of the draw.
+        negatives: maximum number of new negatives of a record.
+        range_min: number of best candidates to skip.
+        range_max: rank of the last candidate to consider; None for no limit, or with random
+            sampling for `range_min` plus 10 per negative.
+        margin: minimum distance to the score of the positive, as a share of its magnitude; None
+            for no such limit.
+        absolute_margin: minimum distance to the score of the positive; None for no such limit.
+        max_score: highest score of a negative; None for no limit.
+        sampling: `top` for the best remaining candidates, `random` for a random sample of them.
+        seed: random seed of the sample.
     """
 
     negatives: int = 7
@@ -79,8 +80,8 @@ class MineOptions:
             raise InputError(f"a margin of {self.margin:g}: give a share from 0 to 1")
 
     @property
-    def deepest(self) -> int | None:
-        """Rank beyond which nothing is looked at."""
+    def max_rank(self) -> int | None:
+        """Rank of the last candidate to consider."""
         if self.range_max is None and self.sampling == "random":
             return self.range_min + 10 * self.negatives
         return self.range_max
@@ -88,14 +89,14 @@ class MineOptions:
 
 @dataclass(frozen=True, slots=True)
 class MiningResult:
-    """What `mine` found.
+    """Records with new negatives, and statistics.
 
     Attributes:
-        records: all that were given, with what was found appended to their negatives.
-        added: negatives found.
-        short: records that were given fewer than asked for.
+        records: all records; new negatives follow the earlier ones.
+        added: number of new negatives.
+        short: number of records with fewer new negatives than requested.
         positive_score: mean score of the positives; NaN if nothing was compared.
-        negative_score: mean score of the negatives found; NaN if there are none.
+        negative_score: mean score of the new negatives; NaN if there are none.
     """
 
     records: tuple[TrainingRecord, ...]
@@ -105,60 +106,65 @@ class MiningResult:
     negative_score: float
 
 
-def select(
+def select_negatives(
     scores: Float32,
-    positives: Sequence[Rows],
-    excluded: Sequence[Rows],
+    positives: Sequence[Indices],
+    excluded: Sequence[Indices],
     options: MineOptions,
     first: int = 0,
-) -> list[Rows]:
-    """The negatives of some queries, best first; ties are broken by column.
+) -> list[Indices]:
+    """Select the negatives of some queries, best first; ties are broken by column.
 
-    Candidates are ranked; of the first `range_max` those that score too high are dropped, then the
-    `range_min` best. The margins are taken from the lowest positive.
+    Candidates are ranked and cut after `range_max`; then those with too high a score are dropped,
+    then the `range_min` best. Margins refer to the positive with the lowest score.
 
     Args:
-        scores: of every candidate for every query, shape = (n_queries, n_candidates).
-        positives: for each query the columns that answer it, at least one.
-        excluded: for each query the columns that are no candidates; positives never are.
-        options: what counts as a hard negative.
-        first: number of the first query, on which random draws depend.
+        scores: scores of every candidate for every query, shape = (n_queries, n_candidates).
+        positives: for each query, the columns of its positives, at least one.
+        excluded: for each query, further columns that cannot be negatives.
+        options: limits and sampling.
+        first: number of the first query; random samples depend on it.
     """
-    chosen = []
-    for number, (given, right, out) in enumerate(zip(scores, positives, excluded, strict=True)):
-        limit = _limit(float(given[right].min()), options)
-        row = given.copy()
-        row[right] = row[out] = -np.inf
-        if options.deepest is None:
-            row[row > limit] = -np.inf
-            found = _best(row, options.range_min + options.negatives)
+    selections = []
+    for number, (row, positive, unusable) in enumerate(
+        zip(scores, positives, excluded, strict=True)
+    ):
+        max_score = _max_score(float(row[positive].min()), options)
+        candidates = row.copy()
+        candidates[positive] = candidates[unusable] = -np.inf
+        if options.max_rank is None:
+            candidates[candidates > max_score] = -np.inf
+            columns = _top_columns(candidates, options.range_min + options.negatives)
         else:
-            found = _best(row, options.deepest)
-            found = found[row[found] <= limit]
-        found = found[options.range_min :]
-        if options.sampling == "random" and len(found) > options.negatives:
+            columns = _top_columns(candidates, options.max_rank)
+            columns = columns[candidates[columns] <= max_score]
+        columns = columns[options.range_min :]
+        if options.sampling == "random" and len(columns) > options.negatives:
+            # Seeded by the number of the query, so that the size of blocks makes no difference.
             rng = np.random.default_rng((options.seed, first + number))
-            found = found[np.sort(rng.choice(len(found), options.negatives, replace=False))]
-        chosen.append(found[: options.negatives])
-    return chosen
+            columns = columns[np.sort(rng.choice(len(columns), options.negatives, replace=False))]
+        selections.append(columns[: options.negatives])
+    return selections
 
 
-def _limit(positive: float, options: MineOptions) -> float:
-    """The highest score that a negative may have."""
+def _max_score(positive: float, options: MineOptions) -> float:
+    """Return the highest score of a negative, given the score of the positive."""
     limit = math.inf if options.max_score is None else options.max_score
     if options.margin is not None:
+        # The magnitude, since cosines can be negative, where a share of the score would raise it.
         limit = min(limit, positive - abs(positive) * options.margin)
     if options.absolute_margin is not None:
         limit = min(limit, positive - options.absolute_margin)
     return limit
 
 
-def _best(row: Float32, count: int) -> Rows:
-    """Columns of the highest finite scores, in order."""
+def _top_columns(row: Float32, count: int) -> Indices:
+    """Return the columns of the highest finite scores, best first."""
     count = min(count, len(row))
+    # Of a million candidates, partitioning takes 4 ms and sorting 380 ms.
     lowest = np.partition(row, -count)[-count]
-    found = np.flatnonzero((row >= lowest) & (row > -np.inf))
-    return found[np.argsort(-row[found], kind="stable")][:count]
+    columns = np.flatnonzero((row >= lowest) & (row > -np.inf))
+    return columns[np.argsort(-row[columns], kind="stable")][:count]
 
 
 def mine_negatives(
@@ -170,241 +176,261 @@ def mine_negatives(
     on_note: NoteCallback | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> MiningResult:
-    """Append hard negatives to records.
+    """Add hard negatives to records.
 
-    Never a negative: a positive of any record with the same query, what has the words or the sound
-    of one, and what is a negative of the record already.
+    These are never negatives of a query: positives of any record with the same query, contents
+    with the text or audio of such a positive, and negatives that the record has already.
 
     Args:
-        records: their positives are the candidates.
-        embedder: what scores; one that reads only is given the words said in a recording.
+        records: records; their positives are candidates.
+        embedder: embedder that scores candidates; one without audio embeds transcripts.
         corpus: further candidates.
-        options: what counts as a hard negative.
+        options: limits and sampling.
         on_note: called with a message for every content that cannot be embedded and is skipped;
             without it, the first one is an error.
-        on_progress: told how many distinct entries of how many are embedded.
+        on_progress: called with the number of distinct contents embedded and their total.
 
     Raises:
-        InputError: an entry cannot be embedded and there is no `on_note`.
+        InputError: a content cannot be embedded and there is no `on_note`.
+
+    Example:
+        >>> from wavrag.embed import load_embedder
+        >>> pairs = [("Who wrote Emma?", "Jane Austen."), ("Who wrote Dracula?", "Bram Stoker.")]
+        >>> records = [
+        ...     TrainingRecord(question, Content(text=question), (Content(text=answer),))
+        ...     for question, answer in pairs
+        ... ]
+        >>> options = MineOptions(negatives=1, margin=None)
+        >>> result = mine_negatives(records, load_embedder("fake"), options=options)
+        >>> result.records[0].negatives[0].text
+        'Bram Stoker.'
     """
     options = options or MineOptions()
-    queries, candidates = _Pool(on_note), _Pool(on_note)
-    asked = [queries.add(record.query, f"record {record.id!r}: query") for record in records]
-    asks = [queries.key(record.query, at) for record, at in zip(records, asked, strict=True)]
-    answers: dict[str, set[int]] = defaultdict(set)
-    for record, key in zip(records, asks, strict=True):
-        for entry in record.positives:
-            at = candidates.add(entry, f"record {record.id!r}: positive")
-            if at is not None:
-                answers[key].add(at)
-    for number, entry in enumerate(corpus, start=1):
-        candidates.add(entry, f"corpus entry {number}")
+    queries, candidates = _ContentPool(on_note), _ContentPool(on_note)
+    rows = [queries.add(record.query, f"record {record.id!r}: query") for record in records]
+    keys = [queries.key(record.query, row) for record, row in zip(records, rows, strict=True)]
+    positives_by_key: dict[str, set[int]] = defaultdict(set)
+    for record, key in zip(records, keys, strict=True):
+        for content in record.positives:
+            row = candidates.add(content, f"record {record.id!r}: positive")
+            if row is not None:
+                positives_by_key[key].add(row)
+    for number, content in enumerate(corpus, start=1):
+        candidates.add(content, f"corpus entry {number}")
 
-    total = len(queries.entries) + len(candidates.entries)
-    done = len(queries.entries)
-    heard = _vectors(queries, embedder, "query", lambda count: on_progress(count, total))
-    known = _vectors(
-        candidates, embedder, "passage", lambda count: on_progress(done + count, total)
+    query_count = len(queries.contents)
+    total = query_count + len(candidates.contents)
+    query_vectors = _embed_pool(queries, embedder, "query", lambda n: on_progress(n, total))
+    candidate_vectors = _embed_pool(
+        candidates, embedder, "passage", lambda n: on_progress(query_count + n, total)
     )
 
-    tasks = []
-    unusable = set(np.flatnonzero(~known.any(axis=1)).tolist())
-    for number, (record, query) in enumerate(zip(records, asked, strict=True)):
-        positives = answers[asks[number]]
-        if query is None or not heard[query].any() or not positives - unusable:
+    jobs = []
+    unusable = set(np.flatnonzero(~candidate_vectors.any(axis=1)).tolist())
+    for number, (record, query) in enumerate(zip(records, rows, strict=True)):
+        positives = positives_by_key[keys[number]]
+        if query is None or not query_vectors[query].any() or not positives - unusable:
             continue
-        alike = {at for positive in positives for at in candidates.alike(positive)}
-        alike.update(*(candidates.like(entry) for entry in record.negatives))
-        right = np.array(sorted(positives - unusable))
-        tasks.append(_MiningJob(number, query, right, np.array(sorted(alike))))
-    return _compare(records, tasks, heard, known, candidates.entries, options=options)
+        excluded = {row for positive in positives for row in candidates.equal_rows(positive)}
+        excluded.update(*(candidates.find_rows(content) for content in record.negatives))
+        usable_positives = np.array(sorted(positives - unusable))
+        jobs.append(_MiningJob(number, query, usable_positives, np.array(sorted(excluded))))
+    return _run_jobs(
+        records, jobs, query_vectors, candidate_vectors, candidates.contents, options=options
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _MiningJob:
-    """A record to be given negatives, by its number.
+    """A record to add negatives to.
 
     Attributes:
-        query: row of the queries' vectors.
-        positives: rows of the candidates' vectors.
-        excluded: likewise, of what is no candidate.
+        record: number of the record.
+        query: row in the vectors of the queries.
+        positives: rows in the vectors of the candidates.
+        excluded: rows in the vectors of the candidates that cannot be negatives.
     """
 
     record: int
     query: int
-    positives: Rows
-    excluded: Rows
+    positives: Indices
+    excluded: Indices
 
 
-def _compare(
+def _run_jobs(
     records: Sequence[TrainingRecord],
-    tasks: Sequence[_MiningJob],
-    heard: Float32,
-    known: Float32,
-    entries: Sequence[Content],
+    jobs: Sequence[_MiningJob],
+    query_vectors: Float32,
+    candidate_vectors: Float32,
+    contents: Sequence[Content],
     *,
     options: MineOptions,
 ) -> MiningResult:
-    """Score queries against all candidates, a block of queries at a time, and select."""
-    mined, added = list(records), 0
-    short = len(records) - len(tasks)
-    positive = negative = 0.0  # sums of scores
-    unusable = ~known.any(axis=1)
-    size = max(1, BLOCK // max(1, len(known)))
-    for start in range(0, len(tasks), size):
-        block = tasks[start : start + size]
-        scores = heard[[task.query for task in block]] @ known.T
+    """Score all candidates for a block of queries at a time, and select negatives."""
+    results, added = list(records), 0
+    short = len(records) - len(jobs)
+    positive_sum = negative_sum = 0.0
+    unusable = ~candidate_vectors.any(axis=1)
+    size = max(1, BLOCK // max(1, len(candidate_vectors)))
+    for start in range(0, len(jobs), size):
+        block = jobs[start : start + size]
+        scores = query_vectors[[job.query for job in block]] @ candidate_vectors.T
         scores[:, unusable] = -np.inf
-        right, out = [task.positives for task in block], [task.excluded for task in block]
-        chosen = select(scores, right, out, options, start)
-        for task, row, found in zip(block, scores, chosen, strict=True):
-            record = mined[task.record]
-            new = tuple(entries[at] for at in found)
-            mined[task.record] = replace(record, negatives=(*record.negatives, *new))
-            added += len(new)
-            short += len(new) < options.negatives
-            positive += float(row[task.positives].min())
-            negative += float(row[found].sum())
+        positives, excluded = [job.positives for job in block], [job.excluded for job in block]
+        selections = select_negatives(scores, positives, excluded, options, start)
+        for job, row, columns in zip(block, scores, selections, strict=True):
+            record = results[job.record]
+            negatives = tuple(contents[column] for column in columns)
+            results[job.record] = replace(record, negatives=(*record.negatives, *negatives))
+            added += len(negatives)
+            short += len(negatives) < options.negatives
+            positive_sum += float(row[job.positives].min())
+            negative_sum += float(row[columns].sum())
     return MiningResult(
-        tuple(mined),
+        tuple(results),
         added,
         short,
-        positive / len(tasks) if tasks else math.nan,
-        negative / added if added else math.nan,
+        positive_sum / len(jobs) if jobs else math.nan,
+        negative_sum / added if added else math.nan,
     )
 
 
 def read_corpus(
     path: str | os.PathLike[str], on_note: NoteCallback | None = None
 ) -> Iterator[Content]:
-    """Stream a file of JSON Lines, an entry a line; relative paths are taken from its folder.
+    """Stream a JSON Lines file of contents; relative paths are resolved against its folder.
+
+    Args:
+        path: file with one object per line, with the fields of `Content`.
+        on_note: called with a message for every malformed line, which is skipped; without it, a
+            malformed line is an error.
 
     Raises:
-        InputError: the file cannot be read, or a line is broken and there is no `on_note`.
+        InputError: the file cannot be read, or a line is malformed and there is no `on_note`.
     """
     folder = Path(path).parent
     for number, line in read_numbered_lines(path):
         try:
-            row = json.loads(line)
-            entry = parse_record({"id": "entry", "query": row, "positives": [row]}).query
-        except (ValueError, InputError) as error:
+            content = parse_content(line)
+        except InputError as error:
             skip_or_raise(f"{path}:{number}: {error}", on_note)
-            continue
-        if isinstance(entry.audio, str):
-            entry = replace(entry, audio=str(folder / entry.audio))
-        yield entry
+        else:
+            yield resolve_audio(content, folder)
 
 
 @dataclass(slots=True)
-class _Pool:
-    """Distinct entries, and where each content and each wording is among them."""
+class _ContentPool:
+    """Distinct contents, with an index of their data and one of their words.
+
+    A row is the position of a content in `contents`.
+    """
 
     on_note: NoteCallback | None
-    entries: list[Content] = field(default_factory=list)
-    owners: list[str] = field(default_factory=list)
-    _at: dict[str, int] = field(default_factory=dict)
-    _worded: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    contents: list[Content] = field(default_factory=list)
+    owners: list[str] = field(default_factory=list)  # names of the contents in messages
+    _row_by_data: dict[str, int] = field(default_factory=dict)
+    _rows_by_words: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _digests: dict[str, str] = field(default_factory=dict)
 
-    def add(self, entry: Content, owner: str) -> int | None:
-        """Its place; None if its recording cannot be read."""
+    def add(self, content: Content, owner: str) -> int | None:
+        """Add a content, and return its row; None if its recording cannot be read."""
         try:
-            content = self._content(entry)
+            data = self._data_key(content)
         except OSError as error:
-            skip_or_raise(
-                f"{owner}: {entry.audio!r} cannot be read: {error.strerror}", self.on_note
-            )
+            message = f"{owner}: {content.audio!r} cannot be read: {error.strerror}"
+            skip_or_raise(message, self.on_note)
             return None
-        at = self._at.setdefault(content, len(self.entries))
-        if at == len(self.entries):
-            self.entries.append(entry)
+        row = self._row_by_data.setdefault(data, len(self.contents))
+        if row == len(self.contents):
+            self.contents.append(content)
             self.owners.append(owner)
-        elif _words(entry) and not _words(self.entries[at]):
-            self.entries[at] = replace(self.entries[at], transcript=entry.transcript)
+        elif _words(content) and not _words(self.contents[row]):
+            self.contents[row] = replace(self.contents[row], transcript=content.transcript)
         else:
-            return at
-        if words := _words(entry):
-            self._worded[words].append(at)
-        return at
+            return row
+        if words := _words(content):
+            self._rows_by_words[words].append(row)
+        return row
 
-    def alike(self, at: int) -> list[int]:
-        """Places of what has the same words as one of the entries; itself among them."""
-        words = _words(self.entries[at])
-        return self._worded[words] if words else [at]
+    def equal_rows(self, row: int) -> list[int]:
+        """Return the rows with the same words as a row, including itself."""
+        words = _words(self.contents[row])
+        return self._rows_by_words[words] if words else [row]
 
-    def like(self, entry: Content) -> set[int]:
-        """Places of what has the same content or the same words as any entry."""
-        places = set(self._worded.get(_words(entry), ()))
+    def find_rows(self, content: Content) -> set[int]:
+        """Return the rows with the same data or the same words as a content."""
+        rows = set(self._rows_by_words.get(_words(content), ()))
         try:
-            at = self._at.get(self._content(entry))
+            row = self._row_by_data.get(self._data_key(content))
         except OSError:
-            at = None
-        return places if at is None else {*places, at}
+            row = None
+        return rows if row is None else {*rows, row}
 
-    def key(self, entry: Content, at: int | None) -> str:
-        """Equal for entries that ask the same: in words where they are known, else in sound."""
-        return _words(entry) if at is None else _words(self.entries[at]) or f"#{at}"
+    def key(self, content: Content, row: int | None) -> str:
+        """Return a key that is equal for equal queries: by words if they are known, or by audio."""
+        return _words(content) if row is None else _words(self.contents[row]) or f"#{row}"
 
-    def _content(self, entry: Content) -> str:
-        sound = None
-        if isinstance(entry.audio, bytes):
-            sound = hashlib.sha256(entry.audio).hexdigest()
-        elif entry.audio is not None:
-            if entry.audio not in self._digests:
-                with Path(entry.audio).open("rb") as file:
-                    self._digests[entry.audio] = hashlib.file_digest(file, "sha256").hexdigest()
-            sound = self._digests[entry.audio]
-        span = (entry.start, entry.end) if sound else ()
-        return json.dumps([_folded(entry.text), sound, *span])
+    def _data_key(self, content: Content) -> str:
+        # By the bytes of the audio, so that copies of a recording are one content.
+        digest = None
+        if isinstance(content.audio, bytes):
+            digest = hashlib.sha256(content.audio).hexdigest()
+        elif content.audio is not None:
+            if content.audio not in self._digests:
+                with Path(content.audio).open("rb") as file:
+                    self._digests[content.audio] = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = self._digests[content.audio]
+        span = (content.start, content.end) if digest else ()
+        return json.dumps([_normalize(content.text), digest, *span])
 
 
-def _folded(text: str | None) -> str:
-    """Words without regard to case and line breaks."""
+def _normalize(text: str | None) -> str:
+    """Remove differences of case and white space."""
     return " ".join((text or "").casefold().split())
 
 
-def _words(entry: Content) -> str:
-    return _folded(entry.text or entry.transcript)
+def _words(content: Content) -> str:
+    return _normalize(content.text or content.transcript)
 
 
-def _vectors(
-    pool: _Pool, embedder: Embedder, role: Role, on_progress: Callable[[int], None]
+def _embed_pool(
+    pool: _ContentPool, embedder: Embedder, role: Role, on_progress: Callable[[int], None]
 ) -> Float32:
-    """A unit row for each entry; zeros for one that cannot be embedded, which is told."""
-    vectors = np.zeros((len(pool.entries), embedder.spec.dim), np.float32)
+    """Embed a pool; the vector of a content that cannot be embedded is zero."""
+    vectors = np.zeros((len(pool.contents), embedder.spec.dim), np.float32)
     for start in range(0, len(vectors), BATCH):
-        places, items = [], []
-        for at in range(start, min(start + BATCH, len(vectors))):
+        rows, inputs = [], []
+        for row in range(start, min(start + BATCH, len(vectors))):
             try:
-                items.append(_item(pool.entries[at], embedder.spec))
-                places.append(at)
+                inputs.append(_embed_input(pool.contents[row], embedder.spec))
+                rows.append(row)
             except (InputError, EmbedderError) as error:
-                skip_or_raise(
-                    f"{pool.owners[at]}: {str(error).removeprefix('item 0 ')}", pool.on_note
-                )
-        if items:
-            vectors[places] = embedder.embed(items, role)
+                # The embedder counts the inputs of its batch, which would mislead here.
+                reason = str(error).removeprefix("input 0 ")
+                skip_or_raise(f"{pool.owners[row]}: {reason}", pool.on_note)
+        if inputs:
+            vectors[rows] = embedder.embed(inputs, role)
         on_progress(min(start + BATCH, len(vectors)))
     return vectors
 
 
-def _item(entry: Content, spec: EmbedderSpec) -> EmbedInput:
-    """What the embedder is given of an entry.
+def _embed_input(content: Content, spec: EmbedderSpec) -> EmbedInput:
+    """Build the input of the embedder for a content.
 
     Raises:
         AudioError: the recording cannot be decoded.
-        EmbedderError: the embedder cannot take it.
+        EmbedderError: the embedder does not support the content.
     """
-    if entry.audio is None or spec.sampling_rate is None:
-        item = EmbedInput(entry.text or entry.transcript)
-        if item.text is None:
+    if content.audio is None or spec.sampling_rate is None:
+        embed_input = EmbedInput(content.text or content.transcript)
+        if embed_input.text is None:
             raise EmbedderError(
                 f"is sound without known words, and {spec.name} only reads: use an embedder that"
                 " hears"
             )
     else:
-        file = io.BytesIO(entry.audio) if isinstance(entry.audio, bytes) else entry.audio
-        clip = load(file, spec.sampling_rate, entry.start or 0.0, entry.end)
-        item = EmbedInput(entry.text, clip)
-    check_inputs(spec, [item])
-    return item
+        file = io.BytesIO(content.audio) if isinstance(content.audio, bytes) else content.audio
+        clip = load(file, spec.sampling_rate, content.start or 0.0, content.end)
+        embed_input = EmbedInput(content.text, clip)
+    check_inputs(spec, [embed_input])
+    return embed_input

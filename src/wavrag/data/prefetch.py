@@ -1,4 +1,4 @@
-"""Work done on threads a little ahead of who takes its results."""
+"""Map on a thread pool with a bounded number of pending results."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ B = TypeVar("B")
 
 
 def prefetch_map(
-    pool: Executor, function: Callable[[A], B], items: Iterable[A], most: int
+    pool: Executor, function: Callable[[A], B], items: Iterable[A], limit: int
 ) -> Iterator[B]:
-    """Like `pool.map`, in order, but at most `most` results wait to be taken."""
-    rest = iter(items)
-    waiting = deque(pool.submit(function, item) for item in islice(rest, most))
-    while waiting:
-        yield waiting.popleft().result()
-        waiting.extend(pool.submit(function, item) for item in islice(rest, 1))
+    """Yield the results in order, as `pool.map` does, with at most `limit` of them pending.
+
+    `pool.map` submits all items at once, so results pile up in memory if the consumer is slower
+    than the pool.
+    """
+    source = iter(items)
+    futures = deque(pool.submit(function, item) for item in islice(source, limit))
+    while futures:
+        yield futures.popleft().result()
+        futures.extend(pool.submit(function, item) for item in islice(source, 1))

@@ -1,11 +1,11 @@
-"""Training records: a query with what answers it and what does not, each of words or sound.
+"""Training records: a query with its positive and negative contents, each of text, audio or both.
 
-The one type that data sets are read into, that `synth` and `mine` read and write, and that a
-retriever learns from. A file of records is JSON Lines, an object a line:
+Data sets are read into this type, `wavrag synth` and `wavrag mine` read and write it, and
+retrievers are trained on it. A file of records is JSON Lines, one object per line:
 
     {"id": "hotpotqa/5a7a", "query": {"text": "Who ..."}, "positives": [{"text": "..."}]}
 
-with the keys of `Content` and `TrainingRecord`; a path in it is relative to the file.
+The keys are the fields of `TrainingRecord` and `Content`. Paths are relative to the file.
 """
 
 from __future__ import annotations
@@ -13,28 +13,32 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from wavrag.data.validation import STRICT, parse_json
 from wavrag.errors import InputError
 from wavrag.types import NoteCallback
-
-_ENTRY_KEYS = ("text", "audio", "start", "end", "transcript")
-_RECORD_KEYS = ("id", "query", "positives", "negatives", "source")
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is embedded as one: words, sound, or both.
+    """Text, audio or both, embedded as one vector.
 
     Attributes:
-        text: words that the model reads; None if there are none.
-        audio: path of a recording, or the bytes of an audio file, that the model hears.
-        start: second of the recording at which it starts; None for its beginning.
-        end: second of the recording at which it ends; None for its end.
-        said: what is said in the recording, where that is known; the model does not see it.
+        text: text for the model; None if there is none.
+        audio: path of a recording, or the bytes of an audio file; None if there is none.
+        start: start of the clip in the recording, seconds; None for the start of the recording.
+        end: end of the clip in the recording, seconds; None for the end of the recording.
+        transcript: known transcript of the audio; the model does not read it.
+
+    Example:
+        >>> Content(audio="talk.flac", start=12.5, end=20.0).kind
+        'S'
     """
+
+    __pydantic_config__ = STRICT
 
     text: str | None = None
     audio: str | bytes | None = None
@@ -44,21 +48,28 @@ class Content:
 
     @property
     def kind(self) -> str:
-        """`T` for text, `S` for sound, `AT` for both."""
+        """`T` for text, `S` for audio, `AT` for both."""
         return ("AT" if self.text else "S") if self.audio is not None else "T"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRecord:
-    """A query, and entries that belong to it and do not.
+    """A query with contents that a retriever should rank high and low for it.
 
     Attributes:
-        id: unique in its data set; starts with the data set's name.
-        query: what is asked.
-        positives: at least one entry that should be found.
-        negatives: entries that should not be found although they are near.
-        source: data set that it comes from.
+        id: unique in the data set; starts with the name of the data set.
+        query: the query.
+        positives: relevant contents, at least one.
+        negatives: hard negatives: irrelevant contents that resemble relevant ones.
+        source: name of the data set.
+
+    Example:
+        >>> question, passage = Content(text="Who wrote Emma?"), Content(text="Jane Austen did.")
+        >>> TrainingRecord("demo/1", question, (passage,)).direction
+        'T2T'
     """
+
+    __pydantic_config__ = STRICT
 
     id: str
     query: Content
@@ -75,94 +86,132 @@ class TrainingRecord:
 def read_records(
     path: str | os.PathLike[str], on_note: NoteCallback | None = None
 ) -> Iterator[TrainingRecord]:
-    """Stream the records of a file; relative paths of recordings are taken from its folder.
+    """Stream the records of a file; relative audio paths are resolved against its folder.
 
     Args:
-        path: file of JSON Lines.
-        on_note: told of every broken line by file and line, which is then left out; without it, a
-            broken line is an error.
+        path: JSON Lines file.
+        on_note: called with a message for every malformed line, which is skipped; without it, a
+            malformed line is an error.
 
     Raises:
-        InputError: the file cannot be read, or a line is broken and there is no `on_note`.
+        InputError: the file cannot be read, or a line is malformed and there is no `on_note`.
+
+    Example:
+        >>> for record in read_records("records.jsonl", on_note=print):  # doctest: +SKIP
+        ...     print(record.id, record.direction)
     """
     folder = Path(path).parent
     for number, line in read_numbered_lines(path):
         try:
-            yield _located(parse_record(json.loads(line)), folder)
-        except (ValueError, InputError) as error:
+            record = parse_record(line)
+        except InputError as error:
             skip_or_raise(f"{path}:{number}: {error}", on_note)
+        else:
+            yield map_contents(record, lambda content: resolve_audio(content, folder))
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[TrainingRecord]) -> int:
-    """Write records as a file of JSON Lines, whole or not at all.
+    """Write records to a JSON Lines file; the file appears only once it is complete.
 
     Returns:
-        How many were written.
+        Number of records.
 
     Raises:
-        InputError: a record's sound is bytes in memory, which a line cannot hold; or the file
-            cannot be written.
+        InputError: a record holds audio in memory, which JSON cannot hold, or the file cannot be
+            written.
     """
     path = Path(path)
-    unfinished = path.with_name(path.name + ".partial")
+    partial = path.with_name(path.name + ".partial")
     count = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("w", encoding="utf-8") as lines:
+        with partial.open("w", encoding="utf-8") as file:
             for record in records:
-                line = json.dumps(serialize_record(record, path.parent), ensure_ascii=False)
-                lines.write(line + "\n")
+                row = serialize_record(record, path.parent)
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 count += 1
-        os.replace(unfinished, path)
+        os.replace(partial, path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error}") from error
     return count
 
 
-def parse_record(row: Any) -> TrainingRecord:
-    """The record of an object of a file.
+def parse_record(line: str) -> TrainingRecord:
+    """Parse a line of a file of records.
 
     Raises:
-        InputError: a key is unknown or missing, or a value is of another type.
+        InputError: the line is not JSON, a key is unknown or missing, or a value is wrong.
     """
-    _check(row, _RECORD_KEYS, "a record")
-    if not isinstance(row.get("id"), str) or not row["id"]:
-        raise InputError("a record needs an `id`, a string")
-    if not isinstance(row.get("positives"), list) or not row["positives"]:
-        raise InputError(f"record {row['id']!r} needs `positives`, a list of at least one entry")
-    negatives = row.get("negatives", [])
-    if not isinstance(negatives, list):
-        raise InputError(f"record {row['id']!r}: `negatives` is no list")
-    return TrainingRecord(
-        row["id"],
-        _entry(row.get("query"), f"query of {row['id']!r}"),
-        tuple(_entry(entry, f"positive of {row['id']!r}") for entry in row["positives"]),
-        tuple(_entry(entry, f"negative of {row['id']!r}") for entry in negatives),
-        str(row.get("source", "")),
-    )
+    record = parse_json(TrainingRecord, line)
+    if not record.id:
+        raise InputError("`id` is empty: give each record its own")
+    if not record.positives:
+        raise InputError(f"record {record.id!r}: `positives` is empty: give at least one")
+    for content in (record.query, *record.positives, *record.negatives):
+        _check_not_empty(content, f"record {record.id!r}")
+    return record
+
+
+def parse_content(line: str) -> Content:
+    """Parse a line of a corpus file, a JSON object with the fields of `Content`.
+
+    Raises:
+        InputError: the line is not JSON, a key is unknown, or a value is wrong.
+    """
+    content = parse_json(Content, line)
+    _check_not_empty(content, "the content")
+    return content
+
+
+def _check_not_empty(content: Content, owner: str) -> None:
+    if not content.text and not content.audio:
+        raise InputError(f"{owner} has neither text nor audio: give it `text` or `audio`")
 
 
 def serialize_record(record: TrainingRecord, folder: Path) -> dict[str, Any]:
-    """The object that stands for a record in a file of that folder."""
+    """Convert a record to a JSON object for a file in that folder."""
     row: dict[str, Any] = {
         "id": record.id,
-        "query": _entry_row(record.query, folder),
-        "positives": [_entry_row(entry, folder) for entry in record.positives],
+        "query": _serialize_content(record.query, folder),
+        "positives": [_serialize_content(content, folder) for content in record.positives],
     }
     if record.negatives:
-        row["negatives"] = [_entry_row(entry, folder) for entry in record.negatives]
+        row["negatives"] = [_serialize_content(content, folder) for content in record.negatives]
     return row | ({"source": record.source} if record.source else {})
 
 
+def _serialize_content(content: Content, folder: Path) -> dict[str, Any]:
+    if isinstance(content.audio, bytes):
+        raise InputError("audio in memory cannot be written to a file of records: store it first")
+    row = {field.name: getattr(content, field.name) for field in fields(content)}
+    if content.audio is not None:
+        row["audio"] = relative_path(content.audio, folder)
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def relative_path(path: str, folder: str | os.PathLike[str]) -> str:
+    """Return a path relative to a folder, or absolute if it is outside of the folder."""
+    path, base = os.path.abspath(path), os.path.abspath(folder)
+    inside = os.path.commonpath([path, base]) == base
+    return os.path.relpath(path, base) if inside else path
+
+
+def resolve_audio(content: Content, folder: Path) -> Content:
+    """Resolve the audio path of a content against a folder."""
+    if isinstance(content.audio, str):
+        return replace(content, audio=str(folder / content.audio))
+    return content
+
+
 def read_numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
-    """The lines of a text file that are not blank, with their numbers, from 1.
+    """Stream the lines of a text file that are not blank, with line numbers from 1.
 
     Raises:
-        InputError: it cannot be read, or is not UTF-8.
+        InputError: the file cannot be read, or is not UTF-8.
     """
     try:
-        with Path(path).open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
+        with Path(path).open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield number, line
     except (OSError, UnicodeDecodeError) as error:
@@ -170,59 +219,17 @@ def read_numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str
 
 
 def skip_or_raise(message: str, on_note: NoteCallback | None) -> None:
-    """Tell `on_note` of something that is left out; without one, raise it."""
+    """Report skipped data to `on_note`; without one, raise the message as an InputError."""
     if on_note is None:
         raise InputError(message)
     on_note(message)
 
 
 def map_contents(record: TrainingRecord, change: Callable[[Content], Content]) -> TrainingRecord:
-    """A record with every entry changed."""
+    """Apply a function to the query, the positives and the negatives of a record."""
     return replace(
         record,
         query=change(record.query),
         positives=tuple(map(change, record.positives)),
         negatives=tuple(map(change, record.negatives)),
     )
-
-
-def _check(row: Any, known: tuple[str, ...], what: str) -> None:
-    if not isinstance(row, dict):
-        raise InputError(f"{what} is no JSON object")
-    unknown = sorted(set(row) - set(known))
-    if unknown:
-        raise InputError(f"{what} has an unknown key {unknown[0]!r}: use {', '.join(known)}")
-
-
-def _entry(row: Any, what: str) -> Content:
-    _check(row, _ENTRY_KEYS, what)
-    for key in ("text", "audio", "transcript"):
-        if not isinstance(row.get(key), str | None):
-            raise InputError(f"{what}: `{key}` is no string")
-    for key in ("start", "end"):
-        value = row.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise InputError(f"{what}: `{key}` is no number of seconds")
-    if not row.get("text") and not row.get("audio"):
-        raise InputError(f"{what} is empty: give it `text` or `audio`")
-    return Content(**row)
-
-
-def _entry_row(entry: Content, folder: Path) -> dict[str, Any]:
-    if isinstance(entry.audio, bytes):
-        raise InputError("sound in memory cannot be written to a file of records: store it first")
-    row = {key: getattr(entry, key) for key in _ENTRY_KEYS}
-    if entry.audio is not None:
-        audio, base = os.path.abspath(entry.audio), os.path.abspath(folder)
-        inside = os.path.commonpath([audio, base]) == base
-        row["audio"] = os.path.relpath(audio, base) if inside else audio
-    return {key: value for key, value in row.items() if value is not None}
-
-
-def _located(record: TrainingRecord, folder: Path) -> TrainingRecord:
-    def locate(entry: Content) -> Content:
-        if isinstance(entry.audio, str):
-            return replace(entry, audio=str(folder / entry.audio))
-        return entry
-
-    return map_contents(record, locate)

@@ -1,4 +1,4 @@
-"""Files of JSON: those of the data folder, an object a line, and those that a run leaves."""
+"""JSON Lines files of the data folder, and JSON files of a training run."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from wavrag.errors import InputError
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a file.
+    """Yield the objects of a JSON Lines file.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -25,7 +25,8 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a value as a file, whole or not at all."""
-    unfinished = path.with_name(path.name + ".partial")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(unfinished, path)
+    """Write a value as JSON; the file appears only once it is complete."""
+    # A stage counts as done once its file exists, so a killed run must not leave half of one.
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)

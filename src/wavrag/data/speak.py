@@ -1,14 +1,14 @@
-"""The texts of records to speech, into files named by what they hold.
+"""Synthetic speech for the texts of training records.
 
 A folder of spoken records holds
 
-    records.jsonl     the records, with paths relative to it
-    clips.jsonl       what spoke each clip: engine, revision, voice, draw, text
+    records.jsonl     the records, with paths relative to the folder
+    clips.jsonl       engine, revision, voice, draw and text of each clip
     audio/ab/ab….wav  the clips
 
-A clip is named by the SHA-256 of engine, revision, voice, draw and text, where `draw` is the number
-that settles pace and pitch. It depends on the seed and the text alone, and so do engine and voice:
-an equal text is the same clip, and a clip that is there is never spoken again.
+A clip is named by the SHA-256 of engine, revision, voice, draw and text; `draw` is the random seed
+of pace and pitch. Engine, voice and draw depend on the random seed and the text alone, so equal
+texts share a clip, and existing clips are reused.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from wavrag.data.voices import Speaker, is_reserved_voice
 from wavrag.errors import AudioError, InputError
 from wavrag.speech import UNSPEAKABLE, reason
 
-Part: TypeAlias = Literal["query", "positives", "all"]
+SpokenFields: TypeAlias = Literal["query", "positives", "all"]
 
-_HEADER = 44  # bytes of a WAV file without samples
-_SILENCE = 1e-4  # a clip that stays below this share of full scale says nothing
+_HEADER_BYTES = 44  # a WAV file of this size has no samples: a run was killed while writing it
+_SILENCE = 1e-4  # peak below which a clip is silent, as a share of full scale
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakOptions:
-    """What is spoken, and how.
+    """Options of `speak_records`.
 
     Attributes:
-        part: entries of a record whose text becomes sound: its query, its positives, or both.
-        voices: names to draw from; none for every voice of the engines.
-        seed: of the draws of engine, voice, pace and pitch.
-        threads: texts spoken at a time; None for the number that models use.
+        fields: fields of a record whose texts are spoken: query, positives, or both.
+        voices: names of the voices to draw from; empty for all voices of the engines.
+        seed: random seed of engine, voice, pace and pitch.
+        threads: number of texts spoken in parallel; None for the number of threads of models.
     """
 
-    part: Part = "query"
+    fields: SpokenFields = "query"
     voices: tuple[str, ...] = ()
     seed: int = 0
     threads: int | None = None
@@ -58,24 +58,24 @@ class SpeakOptions:
 
 @dataclass(frozen=True, slots=True)
 class SpeakResult:
-    """What `speak_records` did.
+    """Counts and failures of `speak_records`.
 
     Attributes:
-        records: how many were written.
-        spoken: clips that were made.
-        reused: clips that were there.
-        failures: id of each record that was left out, and why.
+        records: number of records written.
+        new_clips: number of clips spoken in this run.
+        reused_clips: number of clips from earlier runs.
+        failures: id of each skipped record, and the reason.
     """
 
     records: int
-    spoken: int
-    reused: int
+    new_clips: int
+    reused_clips: int
     failures: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _SpeechJob:
-    """A clip to be: what speaks it, and where it goes."""
+    """A text with the engine and the file for its clip."""
 
     engine: Speaker
     voice: str
@@ -96,15 +96,15 @@ class _SpeechJob:
 
 
 def read_questions(path: str | os.PathLike[str]) -> Iterator[TrainingRecord]:
-    """The lines of a text file as records: a question whose own words are its positive.
+    """Read a text file with one question per line; the question is also its own positive.
 
     Raises:
-        InputError: it cannot be read, or is not UTF-8.
+        InputError: the file cannot be read, or is not UTF-8.
     """
     name = Path(path).stem
     for number, line in read_numbered_lines(path):
-        entry = Content(text=line.strip())
-        yield TrainingRecord(f"{name}/{number}", entry, (entry,), source=name)
+        content = Content(text=line.strip())
+        yield TrainingRecord(f"{name}/{number}", content, (content,), source=name)
 
 
 def speak_records(
@@ -114,161 +114,171 @@ def speak_records(
     options: SpeakOptions | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> SpeakResult:
-    """Speak texts of records, and write the records with the sound in their place.
+    """Speak texts of records, and write the records with audio instead of these texts.
 
-    A record of which a text cannot be spoken is left out. An entry that has sound stays as it is.
-    Killed halfway, the clips that are whole are reused by the next run.
+    The text becomes the transcript. Contents with audio are unchanged. A record is skipped if one
+    of its texts cannot be spoken. After an interruption, the next run reuses all complete clips.
 
     Args:
-        records: whose ids are told in case of failure.
-        engines: one of them is drawn for each text.
-        folder: made if it is not there.
-        options: what is spoken, and how.
-        on_progress: told how many distinct texts of how many are done.
+        records: records with unique ids.
+        engines: speech engines; one is drawn for each text.
+        folder: output folder; created if it does not exist.
+        options: fields, voices, random seed and threads.
+        on_progress: called with the number of distinct texts spoken and their total.
 
     Raises:
-        InputError: a voice is held back for evaluation or not known, nothing at all could be
-            spoken, an engine cannot go on, or the folder cannot be written.
+        InputError: a voice is unknown or reserved for evaluation, no text can be spoken, an engine
+            cannot continue, or the folder cannot be written.
+
+    Example:
+        >>> from wavrag.data import load_speaker, read_questions
+        >>> records = list(read_questions("questions.txt"))  # doctest: +SKIP
+        >>> speak_records(records, [load_speaker("flite")], Path("out"))  # doctest: +SKIP
     """
     options = options or SpeakOptions()
-    voices = [_voices(engine, options.voices) for engine in engines]
+    voices = [_select_voices(engine, options.voices) for engine in engines]
     _check_voices(engines, voices, options.voices)
     cast = [(engine, names) for engine, names in zip(engines, voices, strict=True) if names]
 
-    tasks: dict[str, _SpeechJob] = {}
+    jobs: dict[str, _SpeechJob] = {}
     for record in records:
-        for text in _texts(record, options.part):
-            if text not in tasks:
-                tasks[text] = _task(text, cast, folder, options.seed)
-    made, failed = _speak(list(tasks.values()), options.threads, on_progress)
-    written, failures = [], []
+        for text in _texts(record, options.fields):
+            if text not in jobs:
+                jobs[text] = _draw_job(text, cast, folder, options.seed)
+    new_clips, errors = _run_jobs(list(jobs.values()), options.threads, on_progress)
+    results, failures = [], []
     for record in records:
-        reasons = [failed[text] for text in _texts(record, options.part) if text in failed]
+        reasons = [errors[text] for text in _texts(record, options.fields) if text in errors]
         if reasons:
             failures.append((record.id, reasons[0]))
         else:
-            written.append(_sounding(record, options.part, tasks))
-    if failures and not written:
+            results.append(_replace_texts(record, options.fields, jobs))
+    if failures and not results:
         raise InputError(f"no text could be spoken; record {failures[0][0]!r}: {failures[0][1]}")
-    _write(folder, written, [task for text, task in tasks.items() if text not in failed])
-    return SpeakResult(len(written), made, len(tasks) - made - len(failed), tuple(failures))
+    _write(folder, results, [job for text, job in jobs.items() if text not in errors])
+    reused_clips = len(jobs) - new_clips - len(errors)
+    return SpeakResult(len(results), new_clips, reused_clips, tuple(failures))
 
 
-def _texts(record: TrainingRecord, part: Part) -> list[str]:
-    """The texts of a record that become sound."""
-    chosen = [record.query] if part != "positives" else []
-    chosen += record.positives if part != "query" else ()
-    return [entry.text for entry in chosen if entry.audio is None and entry.text is not None]
+def _texts(record: TrainingRecord, fields: SpokenFields) -> list[str]:
+    """List the texts of a record to speak."""
+    contents = [record.query] if fields != "positives" else []
+    contents += record.positives if fields != "query" else ()
+    return [c.text for c in contents if c.audio is None and c.text is not None]
 
 
-def _sounding(
-    record: TrainingRecord, part: Part, tasks: Mapping[str, _SpeechJob]
+def _replace_texts(
+    record: TrainingRecord, fields: SpokenFields, jobs: Mapping[str, _SpeechJob]
 ) -> TrainingRecord:
-    """A record with the sound of its texts in their place."""
+    """Replace the texts of a record by their clips."""
 
-    def change(entry: Content) -> Content:
-        if entry.audio is not None or entry.text is None:
-            return entry
-        return replace(entry, text=None, audio=str(tasks[entry.text].path), transcript=entry.text)
+    def speak(content: Content) -> Content:
+        if content.audio is not None or content.text is None:
+            return content
+        path = jobs[content.text].path
+        return replace(content, text=None, audio=str(path), transcript=content.text)
 
     return replace(
         record,
-        query=record.query if part == "positives" else change(record.query),
-        positives=record.positives if part == "query" else tuple(map(change, record.positives)),
+        query=record.query if fields == "positives" else speak(record.query),
+        positives=record.positives if fields == "query" else tuple(map(speak, record.positives)),
     )
 
 
-def _voices(engine: Speaker, wanted: Sequence[str]) -> list[str]:
-    return [voice for voice in engine.voices if not wanted or voice in wanted]
+def _select_voices(engine: Speaker, names: Sequence[str]) -> list[str]:
+    return [voice for voice in engine.voices if not names or voice in names]
 
 
 def _check_voices(
-    engines: Sequence[Speaker], voices: Sequence[Sequence[str]], wanted: Sequence[str]
+    engines: Sequence[Speaker], voices: Sequence[Sequence[str]], names: Sequence[str]
 ) -> None:
-    """Refuse voices that are held back, and engines and voices that do not meet."""
-    held_back = sorted(
-        filter(is_reserved_voice, {*wanted, *(name for names in voices for name in names)})
-    )
-    if held_back:
-        raise InputError(f"voices held back for evaluation: {', '.join(held_back)}")
-    for voice in wanted:
-        if not any(voice in names for names in voices):
-            known = sorted({name for engine in engines for name in engine.voices})
-            raise InputError(f"no engine has the voice {voice!r}: choose from {', '.join(known)}")
-    for engine, names in zip(engines, voices, strict=True):
-        if not names:
+    """Refuse reserved voices, voices of no engine, and engines without any of the voices."""
+    reserved_voices = sorted(filter(is_reserved_voice, {*names, *(v for vs in voices for v in vs)}))
+    if reserved_voices:
+        raise InputError(f"voices held back for evaluation: {', '.join(reserved_voices)}")
+    for name in names:
+        if not any(name in selection for selection in voices):
+            choices = sorted({voice for engine in engines for voice in engine.voices})
+            raise InputError(f"no engine has the voice {name!r}: choose from {', '.join(choices)}")
+    for engine, selection in zip(engines, voices, strict=True):
+        if not selection:
             raise InputError(
                 f"the engine {engine.name} has none of the voices named: name one of"
                 f" {', '.join(engine.voices)}, or leave the engine out"
             )
 
 
-def _task(
+def _draw_job(
     text: str, cast: Sequence[tuple[Speaker, Sequence[str]]], folder: Path, seed: int
 ) -> _SpeechJob:
-    rng = np.random.default_rng(list(_digest([seed, text])))
+    # Seeded by the text rather than by its position, so that adding records changes no clip.
+    rng = np.random.default_rng(list(_hash([seed, text])))
     engine, voices = cast[int(rng.integers(len(cast)))]
+    # JSON numbers are exact up to 2**53 in every reader.
     voice, draw = voices[int(rng.integers(len(voices)))], int(rng.integers(2**53))
-    name = _digest([engine.name, engine.revision, voice, draw, text]).hex()
+    name = _hash([engine.name, engine.revision, voice, draw, text]).hex()
     return _SpeechJob(engine, voice, draw, text, folder / "audio" / name[:2] / f"{name}.wav")
 
 
-def _digest(parts: list[Any]) -> bytes:
-    return hashlib.sha256(json.dumps(parts).encode()).digest()
+def _hash(values: list[Any]) -> bytes:
+    return hashlib.sha256(json.dumps(values).encode()).digest()
 
 
-def _speak(
-    tasks: Sequence[_SpeechJob], threads: int | None, on_progress: Callable[[int, int], None]
+def _run_jobs(
+    jobs: Sequence[_SpeechJob], threads: int | None, on_progress: Callable[[int, int], None]
 ) -> tuple[int, dict[str, str]]:
-    """How many clips were made, and the texts that none came of, with the reason."""
-    made, failed = 0, {}
+    """Speak the jobs; return the number of new clips, and the reason for each failed text."""
+    new_clips, errors = 0, {}
     threads = threads or config.threads()
     with ThreadPoolExecutor(threads) as pool:
-        results = zip(tasks, prefetch_map(pool, _make, tasks, 4 * threads), strict=True)
+        results = zip(jobs, prefetch_map(pool, _run_job, jobs, 4 * threads), strict=True)
         try:
-            for done, (task, (new, reason)) in enumerate(results, start=1):
-                made += new
-                if reason:
-                    failed[task.text] = reason
-                on_progress(done, len(tasks))
+            for count, (job, (is_new, error)) in enumerate(results, start=1):
+                new_clips += is_new
+                if error:
+                    errors[job.text] = error
+                on_progress(count, len(jobs))
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # what has not begun stays undone
+            # Otherwise leaving the `with` block would first speak all pending texts.
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return made, failed
+    return new_clips, errors
 
 
-def _make(task: _SpeechJob) -> tuple[bool, str]:
-    """Whether the clip is new, and why there is none."""
+def _run_job(job: _SpeechJob) -> tuple[bool, str]:
+    """Speak a text; return whether the clip is new, and the reason for a failure."""
     try:
-        if task.path.stat().st_size > _HEADER:
+        if job.path.stat().st_size > _HEADER_BYTES:
             return False, ""
     except OSError:
-        pass  # it is not there
+        pass  # the file does not exist
     try:
-        clip = task.engine.speak(task.text, task.voice, np.random.default_rng(task.draw))
+        clip = job.engine.speak(job.text, job.voice, np.random.default_rng(job.draw))
         if np.abs(clip.samples).max(initial=0.0) < _SILENCE:
             raise AudioError("it is silent")
     except UNSPEAKABLE as error:
-        return False, f"{task.engine.name} ({task.voice}): {reason(error)}"
+        return False, f"{job.engine.name} ({job.voice}): {reason(error)}"
     try:
-        task.path.parent.mkdir(parents=True, exist_ok=True)
+        job.path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write {task.path}: {error.strerror or error}") from error
-    write_wav(task.path, clip)
+        raise InputError(f"cannot write {job.path}: {error.strerror or error}") from error
+    write_wav(job.path, clip)
     return True, ""
 
 
-def _write(folder: Path, records: Sequence[TrainingRecord], tasks: Sequence[_SpeechJob]) -> None:
-    """Write both lists; another run into the folder waits."""
+def _write(folder: Path, records: Sequence[TrainingRecord], jobs: Sequence[_SpeechJob]) -> None:
+    """Write `records.jsonl`, and add the clips to `clips.jsonl`."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        # Two runs may share a folder: without the lock, the later one would drop the clips of the
+        # earlier one from the list.
         with FileLock(folder / ".lock"):
-            index, unfinished = folder / "clips.jsonl", folder / "clips.jsonl.partial"
-            before = index.read_text(encoding="utf-8").splitlines() if index.exists() else []
-            rows = [json.dumps(task.row, ensure_ascii=False) for task in tasks]
-            lines = dict.fromkeys([*before, *rows])
-            unfinished.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-            os.replace(unfinished, index)
+            index, partial = folder / "clips.jsonl", folder / "clips.jsonl.partial"
+            lines = index.read_text(encoding="utf-8").splitlines() if index.exists() else []
+            lines += [json.dumps(job.row, ensure_ascii=False) for job in jobs]
+            unique_lines = dict.fromkeys(lines)
+            partial.write_text("".join(f"{line}\n" for line in unique_lines), encoding="utf-8")
+            os.replace(partial, index)
             write_records(folder / "records.jsonl", records)
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""Writing the folder of a task, as `load_task` reads it."""
+"""Writing of task folders for `load_task`."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any, TypeAlias
 
 from wavrag.errors import InputError
 
-Row: TypeAlias = dict[str, Any]  # `_id`, and any of `title`, `text`, `audio`
+Row: TypeAlias = dict[str, Any]  # `_id`, and any of `title`, `text`, `audio`, `transcript`
 HEADER = "query-id\tcorpus-id\tscore"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRows:
-    """What the files of a task are made of.
+    """The contents of a task folder.
 
     Attributes:
-        corpus: entries; `audio` is a path, absolute or from the working directory.
-        queries: the same.
-        qrels: query id, corpus id, and how relevant the one is to the other.
-        provenance: what it was made of and how; JSON-able.
+        corpus: rows of the corpus; `audio` is a path, absolute or relative to the working folder.
+        queries: rows of the queries, with the same keys.
+        qrels: query id, corpus id and relevance score.
+        provenance: data set, options and versions behind the task; JSON-able.
     """
 
     corpus: Iterable[Row]
@@ -35,36 +35,36 @@ class TaskRows:
 def write_task(folder: Path, rows: TaskRows) -> tuple[int, int]:
     """Write `corpus.jsonl`, `queries.jsonl`, `qrels/test.tsv` and `provenance.json`.
 
-    Each is written row by row, so that a corpus need not be in memory. Recordings stay where they
-    are; paths are written relative to the folder.
+    Rows are written one at a time, so the corpus need not fit in memory. Recordings are not
+    copied; their paths are written relative to the folder.
 
     Returns:
-        How many queries and how many entries.
+        Number of queries and of corpus rows.
 
     Raises:
         InputError: the folder cannot be written.
     """
     try:
         (folder / "qrels").mkdir(parents=True, exist_ok=True)
-        entries = _write_rows(folder / "corpus.jsonl", rows.corpus)
-        queries = _write_rows(folder / "queries.jsonl", rows.queries)
-        with (folder / "qrels" / "test.tsv").open("w", encoding="utf-8") as target:
-            print(HEADER, file=target)
-            for query, entry, score in rows.qrels:
-                print(f"{query}\t{entry}\t{score:g}", file=target)
+        corpus_size = _write_rows(folder / "corpus.jsonl", rows.corpus)
+        query_count = _write_rows(folder / "queries.jsonl", rows.queries)
+        with (folder / "qrels" / "test.tsv").open("w", encoding="utf-8") as file:
+            print(HEADER, file=file)
+            for query, id, score in rows.qrels:
+                print(f"{query}\t{id}\t{score:g}", file=file)
         provenance = json.dumps(dict(rows.provenance), ensure_ascii=False, indent=2)
         (folder / "provenance.json").write_text(provenance + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror or error}") from error
-    return queries, entries
+    return query_count, corpus_size
 
 
 def _write_rows(path: Path, rows: Iterable[Row]) -> int:
     base, count = path.parent.absolute(), 0
-    with path.open("w", encoding="utf-8") as target:
+    with path.open("w", encoding="utf-8") as file:
         for row in rows:
             audio = row.get("audio")
-            written = row | {"audio": os.path.relpath(audio, base)} if audio else row
-            print(json.dumps(written, ensure_ascii=False), file=target)
+            line = row | {"audio": os.path.relpath(audio, base)} if audio else row
+            print(json.dumps(line, ensure_ascii=False), file=file)
             count += 1
     return count

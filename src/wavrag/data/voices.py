@@ -1,4 +1,4 @@
-"""The speech engines as training uses them: style drawn, voices of evaluation left out."""
+"""Speech engines for training data: random speaking styles, without the voices of evaluation."""
 
 from __future__ import annotations
 
@@ -10,8 +10,17 @@ from typing import Protocol
 import numpy as np
 
 from wavrag.errors import InputError
-from wavrag.speech import Endpoint, Engine, Espeak, Kokoro, Piper, Service, Style, voice_settings
-from wavrag.speech import load_engine as load_speech_engine
+from wavrag.speech import (
+    Endpoint,
+    Engine,
+    Espeak,
+    Kokoro,
+    Piper,
+    Service,
+    Style,
+    load_engine,
+    voice_settings,
+)
 from wavrag.types import Clip
 
 __all__ = [
@@ -25,35 +34,35 @@ __all__ = [
 
 RESERVED_VOICES = frozenset(
     "af_nova am_onyx bf_alice bm_daniel af_sky am_puck bf_lily bm_fable joe"
-    " af_kore am_echo bm_lewis".split()  # these three ask the demo's questions
+    " af_kore am_echo bm_lewis".split()  # these three ask the questions of the demo
 )
-"""Voices that only evaluation may use."""
+"""Voices for evaluation only."""
 
 
 class Speaker(Protocol):
-    """Something that speaks as a generator of random numbers decides."""
+    """A speech engine that draws the speaking style from a random generator."""
 
     @property
     def name(self) -> str:
-        """What `load_engine` knows it by."""
+        """Name for `load_speaker`."""
         ...
 
     @property
     def revision(self) -> str:
-        """Its version, or what names its model: another one may sound different."""
+        """Version of the engine or its model; another revision may sound different."""
         ...
 
     @property
     def voices(self) -> Sequence[str]:
-        """Names of its voices."""
+        """Names of the voices."""
         ...
 
     def speak(self, text: str, voice: str, rng: np.random.Generator) -> Clip:
-        """Say a text in a voice, in a style drawn from the generator.
+        """Speak a text in a voice, in a style drawn from `rng`.
 
         Raises:
-            Exception: one of `wavrag.speech.base.UNSPEAKABLE`: it cannot say this text.
-            WavRAGError: any other: it cannot say anything as it is now.
+            Exception: one of `wavrag.speech.UNSPEAKABLE` if the engine cannot speak this text.
+            WavRAGError: any other one if the engine cannot speak at all.
         """
         ...
 
@@ -64,18 +73,18 @@ def load_speaker(
     piper: Sequence[Path] = (),
     endpoint: Endpoint | None = None,
 ) -> Speaker:
-    """An engine by name, to speak as drawn; the arguments are those of `wavrag.speech`.
+    """Load a speech engine by name; the arguments are those of `wavrag.speech.load_engine`.
 
     Raises:
-        InputError: there is no such engine, it is not installed, what it needs is not given, or
-            its voice is held back for evaluation.
+        InputError: the engine is unknown or not installed, its files are not given, or its voice
+            is reserved for evaluation.
         MissingExtraError: the SDK of the engine `openai` is not installed.
     """
     if name == "kokoro" and kokoro is not None:
         return KokoroSpeaker(kokoro)
     if name == "openai" and endpoint is not None:
-        return OpenAISpeech(endpoint)
-    engine = load_speech_engine(name, kokoro, piper, endpoint)
+        return OpenAISpeaker(endpoint)
+    engine = load_engine(name, kokoro, piper, endpoint)
     match name:
         case "piper":
             return PiperSpeaker(piper)
@@ -88,14 +97,14 @@ def load_speaker(
 
 
 def is_reserved_voice(voice: str) -> bool:
-    """Whether only evaluation may use a voice; a name such as `en_US-joe-medium` holds one."""
+    """Tell whether a voice, or a part of its name such as in `en_US-joe-medium`, is reserved."""
     return not RESERVED_VOICES.isdisjoint(re.split(r"[^a-z_]+", voice.lower()))
 
 
 class RandomStyleSpeaker:
-    """An engine whose pace varies by a fifth."""
+    """An engine with a random pace: durations vary by up to a fifth."""
 
-    stretch = (0.85, 1.2)  # factors of duration
+    stretch = (0.85, 1.2)  # range of the factor of duration
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -104,44 +113,45 @@ class RandomStyleSpeaker:
 
     @property
     def revision(self) -> str:
-        """Of the engine."""
+        """Revision of the engine."""
         return self._engine.revision
 
     def speak(self, text: str, voice: str, rng: np.random.Generator) -> Clip:
-        """Say a text in a style drawn for it."""
+        """Speak a text in a random style."""
         return self._engine.speak(text, voice, self.style(voice, rng))
 
     def style(self, voice: str, rng: np.random.Generator) -> Style:
-        """Draw how a text is said in a voice."""
+        """Draw a speaking style for a voice."""
         return Style(rate=1 / rng.uniform(*self.stretch))
 
 
 class FliteSpeaker(RandomStyleSpeaker):
-    """Flite, a little faster at most than the others."""
+    """Flite, with a slightly higher top pace than the other engines."""
 
     stretch = (0.82, 1.2)
 
 
 class EspeakSpeaker(RandomStyleSpeaker):
-    """espeak-ng, whose pitch varies too."""
+    """espeak-ng, with random pitch in addition."""
 
     def style(self, voice: str, rng: np.random.Generator) -> Style:
         """Draw pace and pitch."""
+        # In espeak's own units, words per minute and steps from 0 to 99, which are whole numbers.
         pace, pitch = int(rng.integers(130, 195)), int(rng.integers(30, 70))
-        program = Espeak
-        return Style(pace / program.words_per_minute, (pitch - 50) / program.steps_per_semitone)
+        return Style(pace / Espeak.words_per_minute, (pitch - 50) / Espeak.steps_per_semitone)
 
 
 class PiperSpeaker(RandomStyleSpeaker):
-    """Piper's voices.
+    """Voices of Piper.
 
     Raises:
-        InputError: a file or its configuration is missing, two files have one name, or a voice is
-            held back for evaluation.
+        InputError: a model or its configuration is missing, two models have the same name, or a
+            voice is reserved for evaluation.
     """
 
     def __init__(self, models: Sequence[Path]) -> None:
         for model in models:
+            # A renamed file still names its training voice in the configuration.
             names = (model.stem, str(voice_settings(model).get("dataset") or ""))
             if any(map(is_reserved_voice, names)):
                 raise InputError(f"Piper voice {model} is held back for evaluation")
@@ -149,9 +159,9 @@ class PiperSpeaker(RandomStyleSpeaker):
 
 
 class KokoroSpeaker(RandomStyleSpeaker):
-    """KokoroSpeaker: a third of the clips are in a mix of two voices.
+    """Kokoro; a third of the clips blend two voices, which makes more speakers than it has voices.
 
-    The words of a voice for another language are looked up in either accent.
+    Voices of other languages speak English with an American or a British accent, at random.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -160,27 +170,24 @@ class KokoroSpeaker(RandomStyleSpeaker):
         self._english = [voice for voice in self.voices if voice[0] in "ab"]
 
     def style(self, voice: str, rng: np.random.Generator) -> Style:
-        """Draw pace, mix and accent."""
-        mix = voice
+        """Draw pace, blend and accent."""
+        blend = voice
         if rng.random() < 1 / 3:
-            other = self._english[int(rng.integers(len(self._english)))]
-            mix = f"{voice}*{rng.uniform(0.3, 0.7)!r}+{other}"
+            second = self._english[int(rng.integers(len(self._english)))]
+            blend = f"{voice}*{rng.uniform(0.3, 0.7)!r}+{second}"
+        # The first letter of a voice is its accent: `a` American, `b` British, others foreign.
         british = voice[0] == "b" or (voice[0] != "a" and rng.random() < 0.5)
         accent = "en-gb" if british else "en-us"
-        return Style(rate=rng.uniform(0.85, 1.3), voice=f"{mix}@{accent}")
+        return Style(rate=rng.uniform(0.85, 1.3), voice=f"{blend}@{accent}")
 
 
-class OpenAISpeech(RandomStyleSpeaker):
-    """A service, whose pace varies by a fifth where the model lets it.
+class OpenAISpeaker(RandomStyleSpeaker):
+    """A service with OpenAI's API; the pace varies if the model supports it.
 
     Raises:
         MissingExtraError: the SDK is not installed.
-        InputError: there is no key.
+        InputError: there is no API key.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(Service(endpoint))
-
-    def style(self, voice: str, rng: np.random.Generator) -> Style:
-        """Draw the pace."""
-        return Style(rate=rng.uniform(*self.stretch))
