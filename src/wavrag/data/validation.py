@@ -46,7 +46,7 @@ def parse_json(kind: type[T], text: str | bytes) -> T:
     from pydantic import ValidationError
 
     try:
-        value: T = _adapter(kind).validate_json(text)
+        value: T = _adapter(kind).validate_json(text)  # type: ignore[arg-type]  # it is hashable
     except ValidationError as error:
         # The text of a pydantic error has several lines; messages here have one.
         raise InputError(_describe(kind, error.errors(include_url=False))) from None
