@@ -169,7 +169,7 @@ def seconds(text: str) -> float:
 
 def check_playing(page: Any, card: Any) -> None:
     """The recording of a card plays, within the span that the card names."""
-    start, end = map(seconds, card.locator(".card .place").inner_text().split("–"))
+    start, end = map(seconds, card.locator(".card .location").inner_text().split("–"))
     audio = card.locator("audio")
     until(page, PLAYS, audio)
     before = audio.evaluate("a => a.currentTime")
@@ -184,7 +184,7 @@ def test_hands_free_hits_while_one_speaks_an_answer_and_its_citation(page: Any) 
     expect(page.locator("#status")).to_contain_text("Just speak")
     # Found before the turn has ended: only partial hits are shown to one who still speaks.
     page.wait_for_selector(".turn[data-state=listening] .sources > li")
-    assert page.locator(".turn .found-label").inner_text() == "Found so far"
+    assert page.locator(".turn .hits-label").inner_text() == "Results so far"
     first = page.locator(".sources > li")
     shown = first.evaluate_all("all => all.map(one => (one.wasThere = true, one.dataset.id))")
     turn = done(page)
@@ -198,8 +198,10 @@ def test_hands_free_hits_while_one_speaks_an_answer_and_its_citation(page: Any) 
     expect(turn.locator(".question")).to_contain_text("honeybee")
     expect(turn.locator(".answer")).to_contain_text("distance")
     latency = turn.locator(".latency").inner_text()
-    assert re.match(r"Passages \d+ ms after your last sound · first word \d+ ms · \d+ ms", latency)
-    expect(page.locator("#said")).to_contain_text("source")
+    assert re.match(
+        r"Results \d+ ms after you stopped speaking · first word \d+ ms · includes", latency
+    )
+    expect(page.locator("#announcement")).to_contain_text("source")
 
     turn.locator("button.cite").first.click()
     card = turn.locator(".sources > li[data-number]").first
@@ -278,7 +280,7 @@ def test_typed_questions_with_a_passage_marked_and_a_follow_up(page: Any) -> Non
     page.on("request", keep)
     turn = asked(page, "Where are dogs allowed on the ferry?")
     expect(turn.locator(".answer")).to_contain_text("open upper deck")
-    assert re.match(r"Passages \d+ ms after you asked", turn.locator(".latency").inner_text())
+    assert re.match(r"Results \d+ ms after you asked", turn.locator(".latency").inner_text())
     turn.locator("button.cite").first.click()
     expect(page.locator("#reader-title")).to_contain_text("FERRY")
     expect(page.locator("#reader-text mark.quote").first).to_contain_text("upper deck")
@@ -290,12 +292,12 @@ def test_typed_questions_with_a_passage_marked_and_a_follow_up(page: Any) -> Non
     (said,) = sent[1]["history"]
     assert said["question"] == "Where are dogs allowed on the ferry?"
     assert "upper deck" in said["answer"]
-    page.click("#fresh")
+    page.click("#new-conversation")
     expect(page.locator(".turn")).to_have_count(0)
 
 
 def test_reading_aloud_and_barging_in(page: Any) -> None:
-    page.click("#aloud")
+    page.click("#read-aloud")
     asked(page, "Which buildings in Fairhaven survived the great fire?")
     speaker = page.locator("#speaker")
     until(page, PLAYS, speaker)
@@ -341,7 +343,7 @@ def test_a_file_is_uploaded_asked_about_and_removed(page: Any) -> None:
     expect(page.locator("#uploads li")).to_contain_text("added", timeout=PATIENCE)
     expect(page.locator("#count")).to_have_text(str(int(before) + 1))
     page.fill("#filter", "kettle")
-    page.get_by_role("button", name="Ask in The kettle only").click()
+    page.get_by_role("button", name="Ask only The kettle").click()
     turn = asked(page, "When is the kettle descaled?")
     expect(turn.locator(".answer")).to_contain_text("third Sunday")
     expect(turn.locator(".sources > li")).to_have_count(1)
@@ -349,7 +351,7 @@ def test_a_file_is_uploaded_asked_about_and_removed(page: Any) -> None:
     page.click("#to-library")
     page.get_by_role("button", name="Remove The kettle").click()
     page.get_by_role("button", name="Remove", exact=True).click()
-    expect(page.locator("#shown")).to_contain_text("Nothing matches")
+    expect(page.locator("#match-count")).to_contain_text("No matches")
 
 
 def test_files_are_dropped_and_what_cannot_be_added_says_why(page: Any) -> None:
@@ -375,13 +377,13 @@ def test_the_library_is_filtered(page: Any) -> None:
     expect(rows).to_have_count(len(RECORDINGS))
     page.fill("#filter", "bee")
     expect(rows).to_have_count(1)
-    expect(page.locator("#shown")).to_have_text("1 match")
+    expect(page.locator("#match-count")).to_have_text("1 match")
     rows.locator(".open").click()
     page.locator("#reader-text .line").nth(1).click()
     until(page, PLAYS, page.locator("#reader-player audio"))
     page.click("#reader-close")
     page.fill("#filter", "no such thing")
-    expect(page.locator("#shown")).to_contain_text("Nothing matches")
+    expect(page.locator("#match-count")).to_contain_text("No matches")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -433,7 +435,7 @@ def test_nothing_there_and_no_server_are_said_in_words(
             page.click("#to-ask")
             page.context.set_offline(True)
             turn = asked(page, "Where is the key?")
-            expect(turn.locator(".failed")).to_contain_text("The server does not answer")
+            expect(turn.locator(".failed")).to_contain_text("The server does not respond")
             refusals = [text for text in page.wrong if "401" in text or "DISCONNECTED" in text]
             assert refusals == page.wrong  # the browser notes both
             page.wrong.clear()
@@ -445,7 +447,7 @@ def test_a_refused_microphone_is_said_in_words(playwright: Any, url: str) -> Non
     try:
         with watched(strict, url) as page:
             page.locator("#talk").click()
-            expect(page.locator("#alert")).to_contain_text("The microphone was refused")
+            expect(page.locator("#alert")).to_contain_text("Access to the microphone was denied")
             expect(page.locator(".turn")).to_have_count(0)
             expect(page.locator("#talk")).to_have_attribute("aria-pressed", "false")
     finally:

@@ -1,54 +1,54 @@
-// The server, spoken to: JSON, server-sent events, uploads with progress. Errors in words.
+// Client of the server: JSON, server-sent events, uploads with progress, readable errors.
 
 import { $ } from "./dom.js";
 
 const KEY = "wavrag-token";
-export const GONE = "The server does not answer. Check that “wavrag serve” is still running, then try again.";
+export const UNREACHABLE = "The server does not respond. Check that “wavrag serve” is still running, then try again.";
 
 export const token = () => sessionStorage.getItem(KEY);
 
-/** Asks for a token, again if the one there is was refused. */
-let asking = null;
+/** Shows the token dialog, again if the current token was rejected; one dialog at a time. */
+let tokenRequest = null;
 export function askForToken() {
-  asking ??= new Promise((resolve) => {
+  tokenRequest ??= new Promise((resolve) => {
     const dialog = $("token");
-    const done = () => {
+    const save = () => {
       sessionStorage.setItem(KEY, $("token-value").value.trim());
       $("token-value").value = "";
-      asking = null;
+      tokenRequest = null;
       resolve();
     };
     dialog.addEventListener("cancel", (event) => event.preventDefault());
-    dialog.addEventListener("close", done, { once: true });
+    dialog.addEventListener("close", save, { once: true });
     dialog.showModal();
   });
-  return asking;
+  return tokenRequest;
 }
 
 const headers = () => (token() ? { authorization: `Bearer ${token()}` } : {});
 
-/** A reply that is well; asks for a token where one is wanted. */
+/** Fetches a reply with a status below 400; asks for a token if the server requires one. */
 export async function call(path, options = {}) {
   let reply;
   try {
     reply = await fetch(path, { ...options, headers: { ...options.headers, ...headers() } });
   } catch (error) {
-    throw error.name === "AbortError" ? error : new Error(GONE);
+    throw error.name === "AbortError" ? error : new Error(UNREACHABLE);
   }
   if (reply.status === 401) {
     await askForToken();
     return call(path, options);
   }
-  if (!reply.ok) throw new Error(message(await reply.text()) ?? `The server refused (${reply.status}).`);
+  if (!reply.ok) throw new Error(errorMessage(await reply.text()) ?? `The server rejected the request (${reply.status}).`);
   return reply;
 }
 
 export const json = async (path, options) => (await call(path, options)).json();
 
-function message(text) {
+function errorMessage(text) {
   try {
-    const said = JSON.parse(text).error?.message;
-    return said ? said[0].toUpperCase() + said.slice(1) : null;
+    const sentence = JSON.parse(text).error?.message;
+    return sentence ? sentence[0].toUpperCase() + sentence.slice(1) : null;
   } catch {
     return null;
   }
@@ -56,7 +56,7 @@ function message(text) {
 
 export const documentPath = (id) => `v1/documents/${encodeURIComponent(id)}`;
 
-/** The events of an answer, as pairs of name and data. */
+/** Streams the events of an answer as pairs of name and data. EventSource cannot send a POST. */
 export async function* ask(body, signal) {
   const reply = await call("v1/ask", {
     method: "POST",
@@ -65,45 +65,45 @@ export async function* ask(body, signal) {
     body: JSON.stringify({ ...body, stream: true }),
   });
   const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  let ended = false;
+  let buffer = "";
+  let isComplete = false;
   for (;;) {
-    let piece;
+    let chunk;
     try {
-      piece = await reader.read();
+      chunk = await reader.read();
     } catch (error) {
-      throw error.name === "AbortError" ? error : new Error(GONE);
+      throw error.name === "AbortError" ? error : new Error(UNREACHABLE);
     }
-    if (piece.done) break;
-    const blocks = (rest + piece.value).split("\n\n");
-    rest = blocks.pop();
+    if (chunk.done) break;
+    const blocks = (buffer + chunk.value).split("\n\n");
+    buffer = blocks.pop();
     for (const block of blocks) {
       const lines = block.split("\n");
       const name = lines.find((line) => line.startsWith("event: "))?.slice(7);
       const data = lines.filter((line) => line.startsWith("data: ")).map((line) => line.slice(6));
-      if (!name) continue; // a comment: the server is still writing
-      if (name === "error") throw new Error(message(data.join("\n")) ?? "The answer failed.");
-      ended ||= name === "answer";
+      if (!name) continue; // a keep-alive comment
+      if (name === "error") throw new Error(errorMessage(data.join("\n")) ?? "The answer failed.");
+      isComplete ||= name === "answer";
       yield [name, JSON.parse(data.join("\n"))];
     }
   }
-  if (!ended) throw new Error(GONE);
+  if (!isComplete) throw new Error(UNREACHABLE);
 }
 
-/** Uploads one file; tells how much of it has been sent, from 0 to 1, and returns its job. */
+/** Uploads a file and returns its job; calls `onProgress` with the fraction sent, from 0 to 1. */
 export function upload(file, onProgress) {
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest(); // fetch tells nothing of what was sent
+    const request = new XMLHttpRequest(); // fetch does not report upload progress
     request.open("POST", "v1/documents");
     for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
-    request.onerror = () => reject(new Error(GONE));
+    request.onerror = () => reject(new Error(UNREACHABLE));
     request.onload = async () => {
       if (request.status === 401) {
         await askForToken();
         upload(file, onProgress).then(resolve, reject);
       } else if (request.status === 202) resolve(JSON.parse(request.responseText));
-      else reject(new Error(message(request.responseText) ?? `The server refused (${request.status}).`));
+      else reject(new Error(errorMessage(request.responseText) ?? `The server rejected the request (${request.status}).`));
     };
     const form = new FormData();
     form.append("file", file);

@@ -1,12 +1,12 @@
-// Runs on the audio thread: sound from the microphone to chunks of 16-bit PCM and their loudness.
+// Runs on the audio thread: converts microphone samples to chunks of 16-bit PCM with their peak level.
 
-const CHUNK_SECONDS = 0.032;
+const CHUNK_SECONDS = 0.032; // one frame of the server's voice activity detection
 
 class Capture extends AudioWorkletProcessor {
   constructor() {
     super();
     this.chunk = new Int16Array(Math.round(sampleRate * CHUNK_SECONDS));
-    this.filled = 0;
+    this.used = 0;
     this.peak = 0;
   }
 
@@ -16,11 +16,11 @@ class Capture extends AudioWorkletProcessor {
     for (const sample of samples) {
       const limited = Math.max(-1, Math.min(1, sample));
       this.peak = Math.max(this.peak, Math.abs(limited));
-      this.chunk[this.filled++] = Math.round(limited * 32767);
-      if (this.filled === this.chunk.length) {
-        const sent = this.chunk.slice();
-        this.port.postMessage({ pcm: sent.buffer, peak: this.peak }, [sent.buffer]);
-        this.filled = 0;
+      this.chunk[this.used++] = Math.round(limited * 32767);
+      if (this.used === this.chunk.length) {
+        const copy = this.chunk.slice();
+        this.port.postMessage({ pcm: copy.buffer, peak: this.peak }, [copy.buffer]);
+        this.used = 0;
         this.peak = 0;
       }
     }

@@ -1,10 +1,10 @@
-// Elements, icons and times: what every part of the page builds with.
+// Helpers for elements, icons, times and animated lists.
 
 export const $ = (id) => document.getElementById(id);
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element with properties (`on…` listens, `data…` and `aria…` become attributes) and children. */
+/** Creates an element with properties (`on…` adds a listener, unknown names become attributes) and children. */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -32,16 +32,16 @@ export function setIcon(button, name) {
   button.querySelector("use").setAttribute("href", `icons.svg#${name}`);
 }
 
-/** Seconds as 1:23. */
+/** Formats seconds as 1:23. */
 export function clock(seconds) {
-  const whole = Math.max(0, Math.floor(seconds));
-  const minutes = Math.floor(whole / 60) % 60;
-  const hours = Math.floor(whole / 3600);
-  const padded = String(whole % 60).padStart(2, "0");
+  const total = Math.max(0, Math.floor(seconds));
+  const minutes = Math.floor(total / 60) % 60;
+  const hours = Math.floor(total / 3600);
+  const padded = String(total % 60).padStart(2, "0");
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${padded}` : `${minutes}:${padded}`;
 }
 
-/** Where a passage stands, for people: seconds of a recording, page and section of a document. */
+/** Formats the location of a passage: times in a recording, page and section in a document. */
 export function locationOf(passage) {
   if (passage.modality === "audio") {
     return passage.start === undefined ? "" : `${clock(Math.round(passage.start))}–${clock(Math.round(passage.end))}`;
@@ -49,34 +49,34 @@ export function locationOf(passage) {
   return [passage.page && `page ${passage.page}`, passage.section].filter(Boolean).join(", ");
 }
 
-/** Seconds as words. */
+/** Formats a duration as 5 s, 12 min or 1.5 h. */
 export function duration(seconds) {
   if (seconds < 60) return `${Math.round(seconds)} s`;
   if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;
 }
 
-export const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
+export const plural = (count, singular, plural = `${singular}s`) => `${count} ${count === 1 ? singular : plural}`;
 
-export const wantsStill = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+export const prefersReducedMotion = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 /**
- * Makes a list show elements in their order. Those that stay glide to their new places, new ones
- * fade in; nothing moves where less motion is wanted.
+ * Replaces the children of a list: remaining elements move to their new positions, new ones fade
+ * in. There is no animation if the user prefers reduced motion.
  */
 export function reorder(list, elements) {
   const before = new Map([...list.children].map((child) => [child, child.getBoundingClientRect()]));
-  if (elements.length === before.size && elements.every((one, i) => list.children[i] === one)) return;
+  if (elements.length === before.size && elements.every((element, i) => list.children[i] === element)) return;
   const focused = document.activeElement;
   list.replaceChildren(...elements);
   if (list.contains(focused)) focused.focus({ preventScroll: true });
-  if (wantsStill()) return;
+  if (prefersReducedMotion()) return;
   for (const element of elements) {
     const old = before.get(element);
     const now = element.getBoundingClientRect();
-    const steps = old
+    const keyframes = old
       ? [{ transform: `translate(${old.left - now.left}px, ${old.top - now.top}px)` }, { transform: "none" }]
       : [{ opacity: 0, transform: "translateY(6px)" }, { opacity: 1, transform: "none" }];
-    element.animate(steps, { duration: old ? 260 : 180, easing: "cubic-bezier(.2,.7,.2,1)" });
+    element.animate(keyframes, { duration: old ? 260 : 180, easing: "cubic-bezier(.2,.7,.2,1)" });
   }
 }

@@ -1,251 +1,251 @@
-// The page: the conversation, and how its parts are put together.
+// Entry point: the conversation, and the wiring of the components.
 
 import { ask } from "./api.js";
-import { $, h, icon, plural, wantsStill } from "./dom.js";
+import { $, h, icon, plural, prefersReducedMotion } from "./dom.js";
 import { Library } from "./library.js";
 import { isPlaying, stopPlaying } from "./player.js";
-import { prepareReader } from "./reader.js";
+import { setUpReader } from "./reader.js";
 import { Speaker } from "./speaker.js";
 import { Talk } from "./talk.js";
 import { TurnView } from "./turn.js";
 import { LiveWave } from "./waveform.js";
 
-const HITS = 5; // passages shown while one speaks
-const REMEMBERED = 16; // turns that a follow-up is sent with
+const MAX_HITS = 5; // passages shown for a spoken question
+const MAX_HISTORY = 16; // earlier turns sent with a question
 
 let turns = []; // every TurnView, oldest first
 let history = []; // {question, answer}, oldest first
-let revision = 0; // of what the voice connection does not know of the conversation
-let total = null; // documents in the library
-let typing = null; // AbortController of the typed question that is being answered
-const spoken = new Map(); // "session:turn" of the voice connection to its TurnView
-const pressed = []; // TurnViews that were begun by hand and have no number yet
+let revision = 0; // of the history; the voice connection reconnects when it changes
+let documentCount = null; // in the library; null until known
+let typedRequest = null; // AbortController of the typed question being answered
+const spokenTurns = new Map(); // "session:turn" of the voice connection to TurnView
+const pendingTurns = []; // TurnViews of push-to-talk without a turn number yet
 
-// What is shown
+// Display
 
-function tell(text) {
+function setStatus(text) {
   $("status").textContent = text;
 }
 
-function fail(error) {
+function showError(error) {
   const text = error.message ?? String(error);
   $("alert").hidden = false;
   $("alert").querySelector("p").textContent = text;
 }
 
-function unfail() {
+function hideError() {
   $("alert").hidden = true;
 }
 
 function addTurn(options) {
-  unfail();
+  hideError();
   const turn = new TurnView(options);
-  turn.onError = fail;
+  turn.onError = showError;
   turns.push(turn);
   $("turns").append(turn.element);
-  arrange();
-  follow(turn);
+  updateWelcome();
+  scrollToTurn(turn);
   return turn;
 }
 
 function removeTurn(turn) {
-  turns = turns.filter((one) => one !== turn);
+  turns = turns.filter((other) => other !== turn);
   turn.element.remove();
-  arrange();
+  updateWelcome();
 }
 
-/** Keeps the newest turn in sight, from its beginning on. */
-function follow(turn) {
+/** Scrolls the newest turn into view, but not past its start. */
+function scrollToTurn(turn) {
   if (turn !== turns.at(-1)) return;
   const { top, bottom } = turn.element.getBoundingClientRect();
-  const room = $("composer").getBoundingClientRect().top - 20;
-  const by = Math.min(bottom - room, top - document.querySelector(".top").offsetHeight - 20);
-  if (by > 0) scrollBy({ top: by, behavior: wantsStill() ? "auto" : "smooth" });
+  const visibleBottom = $("composer").getBoundingClientRect().top - 20;
+  const distance = Math.min(bottom - visibleBottom, top - document.querySelector(".top").offsetHeight - 20);
+  if (distance > 0) scrollBy({ top: distance, behavior: prefersReducedMotion() ? "auto" : "smooth" });
 }
 
-function arrange() {
-  $("fresh").hidden = !turns.length || $("ask").hidden;
+function updateWelcome() {
+  $("new-conversation").hidden = !turns.length || $("ask").hidden;
   const welcome = $("welcome");
-  welcome.hidden = Boolean(turns.length) || total === null;
-  $("count").hidden = !total;
-  $("count").textContent = total ?? "";
+  welcome.hidden = Boolean(turns.length) || documentCount === null;
+  $("count").hidden = !documentCount;
+  $("count").textContent = documentCount ?? "";
   if (welcome.hidden) return;
-  const [title, lead, actions] = ["h1", ".lead", ".actions"].map((one) => welcome.querySelector(one));
-  if (total) {
+  const [title, lead, actions] = ["h1", ".lead", ".actions"].map((selector) => welcome.querySelector(selector));
+  if (documentCount) {
     title.textContent = "What would you like to know?";
-    lead.textContent = `Hold the microphone and ask, or type. Answers come from the ${plural(total, "file")} in your library, with the second or the sentence they rest on.`;
+    lead.textContent = `Hold the microphone button and ask, or type. Answers come from the ${plural(documentCount, "file")} in your library and cite their sources.`;
     actions.replaceChildren();
   } else {
     title.textContent = "Your library is empty";
-    lead.textContent = "Add recordings and documents, then ask about them with your voice. They stay on this server.";
+    lead.textContent = "Add recordings and documents, then ask about them with your voice. Files stay on this server.";
     actions.replaceChildren(h("button", { type: "button", class: "primary", onclick: () => $("files").click() }, icon("plus"), "Add files"));
   }
 }
 
-function busy() {
-  const writing = turns.some((turn) => turn.state === "answering" || turn.state === "searching");
-  $("stop").hidden = !writing && !speaker.isSpeaking;
+function updateStopButton() {
+  const isAnswering = turns.some((turn) => turn.state === "answering" || turn.state === "searching");
+  $("stop").hidden = !isAnswering && !speaker.isSpeaking;
   $("stop").setAttribute("aria-label", speaker.isSpeaking ? "Stop reading aloud" : "Stop the answer");
 }
 
-// A turn's course, typed or spoken
+// Turns, typed or spoken
 
-function answered(turn, answer) {
-  turn.finish(answer, total === 0);
-  const question = answer.question ?? turn.words;
-  if (question) history = [...history, { question, answer: answer.found ? answer.answer : "" }].slice(-REMEMBERED);
-  const plain = turn.answer.textContent.replace(/\s*\d+(?=\s|$)/g, "");
-  $("said").textContent = `${plain} ${answer.citations.length ? plural(new Set(answer.citations.map((one) => one.number)).size, "source") : ""}`;
-  follow(turn);
-  busy();
-  if ($("aloud").getAttribute("aria-pressed") === "true" && answer.found) speaker.say(answer.answer).catch(fail);
+function showAnswer(turn, answer) {
+  turn.finish(answer, documentCount === 0);
+  const question = answer.question ?? turn.questionText;
+  if (question) history = [...history, { question, answer: answer.found ? answer.answer : "" }].slice(-MAX_HISTORY);
+  const plainText = turn.answer.textContent.replace(/\s*\d+(?=\s|$)/g, "");
+  $("announcement").textContent = `${plainText} ${answer.citations.length ? plural(new Set(answer.citations.map(({ number }) => number)).size, "source") : ""}`;
+  scrollToTurn(turn);
+  updateStopButton();
+  if ($("read-aloud").getAttribute("aria-pressed") === "true" && answer.found) speaker.speak(answer.answer).catch(showError);
 }
 
-/** Stops what is written, said and played; whatever is asked next has the word. */
-function hush() {
-  typing?.abort();
+/** Stops answering, speaking and playing, before the next question. */
+function stopOutput() {
+  typedRequest?.abort();
   speaker.stop();
   stopPlaying();
-  busy();
+  updateStopButton();
 }
 
-async function typed(question) {
-  hush();
+async function askTyped(question) {
+  stopOutput();
   if (talk.mode !== "hands-free") talk.interrupt();
   const turn = addTurn({ spoken: false, question });
-  const control = (typing = new AbortController());
-  const started = performance.now();
+  const request = (typedRequest = new AbortController());
+  const startTime = performance.now();
   const latency = { mode: "typed" };
-  tell("");
-  busy();
+  setStatus("");
+  updateStopButton();
   try {
     const where = $("scope").value || undefined;
-    for await (const [name, data] of ask({ text: question, where, history }, control.signal)) {
+    for await (const [name, data] of ask({ text: question, where, history }, request.signal)) {
       if (name === "hits") {
-        latency.hits = performance.now() - started;
+        latency.hits = performance.now() - startTime;
         turn.setHits(data.hits, false);
       } else if (name === "delta") {
-        latency.word ??= performance.now() - started;
+        latency.word ??= performance.now() - startTime;
         turn.append(data.text);
       } else {
-        answered(turn, data);
+        showAnswer(turn, data);
         revision += 1;
         talk.renew();
       }
       turn.setLatency(latency);
-      follow(turn);
+      scrollToTurn(turn);
     }
   } catch (error) {
-    if (error.name === "AbortError") turn.stopped();
+    if (error.name === "AbortError") turn.stop();
     else turn.fail(error.message);
   } finally {
-    if (typing === control) typing = null;
-    busy();
+    if (typedRequest === request) typedRequest = null;
+    updateStopButton();
   }
 }
 
 function turnOf(event) {
   const key = `${event.session}:${event.turn}`;
-  if (!spoken.has(key)) spoken.set(key, pressed.shift() ?? addTurn({ spoken: true }));
-  return spoken.get(key);
+  if (!spokenTurns.has(key)) spokenTurns.set(key, pendingTurns.shift() ?? addTurn({ spoken: true }));
+  return spokenTurns.get(key);
 }
 
-/** An event of the voice connection; see `wavrag.live`. */
-function heard(event) {
-  if (event.event === "speech_started" && talk.mode === "hands-free") hush();
+/** Handles an event of the voice connection; see `wavrag.live`. */
+function handleEvent(event) {
+  if (event.event === "speech_started" && talk.mode === "hands-free") stopOutput();
   const turn = turnOf(event);
-  const since = () => performance.now() - turn.silentAt;
+  const latency = () => performance.now() - turn.speechEnd;
   switch (event.event) {
     case "partial_hits":
       turn.setQuestion(event.words, false);
-      turn.setHits(event.hits.slice(0, HITS), true);
+      turn.setHits(event.hits.slice(0, MAX_HITS), true);
       break;
     case "turn_ended":
-      // When the last sound was, by this clock; the way from the server is the only error.
-      turn.silentAt = performance.now() - event.after_speech_ms;
+      // End of speech on the browser's clock; off by the delay of this message only.
+      turn.speechEnd = performance.now() - event.after_speech_ms;
       turn.times = event.reason === "requested" && talk.releasedAt
-        ? { mode: "push-to-talk", waited: talk.releasedAt - turn.silentAt }
+        ? { mode: "push-to-talk", waited: talk.releasedAt - turn.speechEnd }
         : { mode: "hands-free", waited: event.after_speech_ms };
-      turn.setQuestion(turn.words || "…", false);
+      turn.setQuestion(turn.questionText || "…", false);
       if (event.reason === "max duration") {
         talk.finish();
-        tell("That was the longest that a turn may be.");
+        setStatus("The question reached the maximum length.");
       }
       break;
     case "hits":
-      turn.times.hits = since();
-      turn.setQuestion(event.words ?? turn.words, true);
-      turn.setHits(event.hits.slice(0, HITS), false);
+      turn.times.hits = latency();
+      turn.setQuestion(event.words ?? turn.questionText, true);
+      turn.setHits(event.hits.slice(0, MAX_HITS), false);
       turn.setLatency(turn.times);
       break;
     case "answer_delta":
-      turn.times.word ??= since();
+      turn.times.word ??= latency();
       turn.setLatency(turn.times);
       turn.append(event.text);
       break;
     case "answer":
-      answered(turn, event.answer);
+      showAnswer(turn, event.answer);
       break;
     case "cancelled":
-      if (event.stage === "answer") turn.stopped();
+      if (event.stage === "answer") turn.stop();
       else removeTurn(turn);
       if (event.reason === "nothing heard" || event.reason === "too short") {
-        if (talk.mode !== "hands-free") tell("Nothing was heard. Hold the microphone while you speak, then let go.");
+        if (talk.mode !== "hands-free") setStatus("No speech was detected. Hold the microphone button while you speak, then release it.");
       }
       break;
     case "failed":
       turn.fail(event.message);
       break;
   }
-  follow(turn);
-  busy();
+  scrollToTurn(turn);
+  updateStopButton();
 }
 
-// Parts
+// Components
 
 const wave = new LiveWave($("live"));
-const speaker = new Speaker(() => busy());
+const speaker = new Speaker(() => updateStopButton());
 const talk = new Talk({
   conversation: () => ({
     key: `${revision} ${$("scope").value}`,
-    options: { where: $("scope").value || undefined, k: HITS, history },
+    options: { where: $("scope").value || undefined, k: MAX_HITS, history },
   }),
-  onEvent: heard,
+  onEvent: handleEvent,
   onPeak: (peak) => wave.push(peak),
   onPress: () => {
-    hush();
-    pressed.push(addTurn({ spoken: true }));
+    stopOutput();
+    pendingTurns.push(addTurn({ spoken: true }));
   },
   onState: (mode) => {
-    const byHand = mode === "push-to-talk";
+    const isPushToTalk = mode === "push-to-talk";
     $("listening").hidden = mode === "off";
     wave.clear();
-    $("talk").setAttribute("aria-pressed", String(byHand));
+    $("talk").setAttribute("aria-pressed", String(isPushToTalk));
     $("talk").disabled = mode === "hands-free";
     $("hands-free").setAttribute("aria-pressed", String(mode === "hands-free"));
     document.body.dataset.mode = mode;
-    tell({ "off": "", "push-to-talk": talk.latched ? "Listening. Press again to end." : "Listening. Let go to end.", "hands-free": "Listening. Just speak." }[mode]);
+    setStatus({ "off": "", "push-to-talk": talk.isLatched ? "Listening. Press again to stop." : "Listening. Release to stop.", "hands-free": "Listening. Just speak." }[mode]);
   },
   onError: (error) => {
-    while (pressed.length) removeTurn(pressed.shift());
-    for (const turn of turns) if (turn.spoken && turn.state !== "done") turn.stopped();
-    fail(error);
-    busy();
+    while (pendingTurns.length) removeTurn(pendingTurns.shift());
+    for (const turn of turns) if (turn.spoken && turn.state !== "done") turn.stop();
+    showError(error);
+    updateStopButton();
   },
 });
 const library = new Library({
   onCount: (count) => {
-    total = count;
-    arrange();
+    documentCount = count;
+    updateWelcome();
   },
-  onError: fail,
-  onScope: askIn,
+  onError: showError,
+  onScope: limitToDocument,
 });
 
-/** Limits what is asked to one document. */
-function askIn(document) {
+/** Limits questions to one document. */
+function limitToDocument(document) {
   const value = `id = '${document.id.replaceAll("'", "''")}'`;
-  let option = [...$("scope").options].find((one) => one.value === value);
+  let option = [...$("scope").options].find((candidate) => candidate.value === value);
   if (!option) $("scope").append((option = h("option", { value }, document.title)));
   $("scope").value = value;
   talk.renew();
@@ -254,20 +254,20 @@ function askIn(document) {
 }
 
 function stop() {
-  hush();
+  stopOutput();
   talk.interrupt();
-  for (const turn of pressed.splice(0)) removeTurn(turn);
+  for (const turn of pendingTurns.splice(0)) removeTurn(turn);
 }
 
-function view() {
+function showView() {
   const inLibrary = location.hash === "#library";
   $("library").hidden = !inLibrary;
   $("ask").hidden = $("composer").hidden = inLibrary;
-  for (const [id, on] of [["to-ask", !inLibrary], ["to-library", inLibrary]]) {
-    if (on) $(id).setAttribute("aria-current", "page");
+  for (const [id, isCurrent] of [["to-ask", !inLibrary], ["to-library", inLibrary]]) {
+    if (isCurrent) $(id).setAttribute("aria-current", "page");
     else $(id).removeAttribute("aria-current");
   }
-  arrange();
+  updateWelcome();
   if (inLibrary) {
     talk.handsFree(false);
     library.list();
@@ -275,60 +275,59 @@ function view() {
   scrollTo(0, inLibrary ? 0 : document.body.scrollHeight);
 }
 
-// What people do
+// User input
 
 $("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   const question = $("question").value.trim();
   if (!question) {
-    tell("Type a question first, or hold the microphone.");
+    setStatus("Type a question first, or hold the microphone button.");
     return;
   }
   $("question").value = "";
-  typed(question);
+  askTyped(question);
 });
 $("stop").onclick = stop;
 $("scope").onchange = () => talk.renew();
 $("hands-free").onclick = () => {
-  unfail();
+  hideError();
   talk.handsFree(talk.mode !== "hands-free");
 };
-$("aloud").onclick = () => {
-  const on = $("aloud").getAttribute("aria-pressed") !== "true";
-  $("aloud").setAttribute("aria-pressed", String(on));
-  if (!on) speaker.stop();
+$("read-aloud").onclick = () => {
+  const isOn = $("read-aloud").getAttribute("aria-pressed") !== "true";
+  $("read-aloud").setAttribute("aria-pressed", String(isOn));
+  if (!isOn) speaker.stop();
 };
-$("fresh").onclick = () => {
+$("new-conversation").onclick = () => {
   stop();
   for (const turn of turns) turn.element.remove();
   turns = [];
   history = [];
   revision += 1;
-  spoken.clear();
+  spokenTurns.clear();
   talk.renew();
-  arrange();
+  updateWelcome();
   $("question").focus();
 };
-$("alert").querySelector("button").onclick = unfail;
-prepareReader(fail, askIn);
+$("alert").querySelector("button").onclick = hideError;
+setUpReader(showError, limitToDocument);
 
 const button = $("talk");
-const pointer = (event) => event.button === 0;
 button.addEventListener("pointerdown", (event) => {
-  if (!pointer(event)) return;
+  if (event.button !== 0) return;
   button.setPointerCapture(event.pointerId);
   talk.press();
 });
 for (const name of ["pointerup", "pointercancel"]) button.addEventListener(name, () => talk.release());
 button.addEventListener("contextmenu", (event) => event.preventDefault());
 button.addEventListener("click", (event) => {
-  if (event.detail) return; // a pointer, dealt with above
-  talk.press(); // a screen reader, which knows no holding
+  if (event.detail) return; // from a pointer, handled above
+  talk.press(); // from a screen reader, which cannot hold a button
   talk.release();
 });
 
-/** Whether Space is free to talk with: no field, button or link has it. */
-function talksWith(event) {
+/** True if a key press means talk: Space is not taken by a field, button or link. */
+function isTalkKey(event) {
   if (event.target === button) return event.key === " " || event.key === "Enter";
   if (event.key !== " " || document.querySelector("dialog[open]") || $("ask").hidden) return false;
   return !event.target.closest("input, textarea, select, button, a, summary, canvas, [role=document]");
@@ -336,7 +335,7 @@ function talksWith(event) {
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (talksWith(event)) {
+  if (isTalkKey(event)) {
     event.preventDefault();
     if (!event.repeat) talk.press();
   } else if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
@@ -356,17 +355,17 @@ addEventListener("keyup", (event) => {
     }
   }
 });
-addEventListener("blur", () => !talk.latched && talk.finish()); // the key goes up elsewhere
-addEventListener("hashchange", view);
+addEventListener("blur", () => !talk.isLatched && talk.finish()); // the window misses the key-up
+addEventListener("hashchange", showView);
 
-async function begin() {
+async function load() {
   try {
     await library.count();
-    $("aloud").hidden = !(await speaker.find());
+    $("read-aloud").hidden = !(await speaker.detect());
   } catch (error) {
-    fail(error);
+    showError(error);
   }
 }
 
-view();
-begin();
+showView();
+load();

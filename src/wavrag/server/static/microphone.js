@@ -1,16 +1,16 @@
-// The microphone: opened when it is needed, closed soon after.
+// The microphone: opened on demand, closed when idle.
 
-const KEPT_OPEN = 20_000; // ms after its last use: the next press begins at once
+const IDLE_MS = 20_000; // stays open this long, so that the next press starts without delay
 
-const WORDS = {
+const ERRORS = {
   NotAllowedError:
-    "The microphone was refused. Allow it for this page in the browser's address bar, then try again. You can also type.",
-  NotFoundError: "There is no microphone. Connect one and try again, or type your question.",
-  NotReadableError: "The microphone is in use or does not work. Close other programs that use it, then try again.",
+    "Access to the microphone was denied. Allow it for this page in the browser's address bar, then try again. You can also type.",
+  NotFoundError: "No microphone was found. Connect one and try again, or type your question.",
+  NotReadableError: "The microphone is busy or does not work. Close other programs that use it, then try again.",
 };
 
 export class Microphone {
-  /** Tells each chunk: 16-bit PCM and the loudest of its samples, from 0 to 1. */
+  /** Calls `onChunk` with 16-bit PCM and its peak level, from 0 to 1, and `onLost` with a message. */
   constructor(onChunk, onLost) {
     this.onChunk = onChunk;
     this.onLost = onLost;
@@ -22,7 +22,7 @@ export class Microphone {
     return this.context?.sampleRate;
   }
 
-  /** Opens it, or keeps it open. */
+  /** Opens the microphone, or keeps it open. */
   open() {
     clearTimeout(this.timer);
     this.opening ??= this.#open().catch((error) => {
@@ -35,7 +35,7 @@ export class Microphone {
   async #open() {
     if (!navigator.mediaDevices?.getUserMedia) {
       throw new Error(
-        "The browser gives the microphone to secure pages only. Open this page at http://localhost, or serve it with HTTPS. You can also type.",
+        "Browsers allow the microphone on secure pages only. Open this page at http://localhost, or serve it over HTTPS. You can also type.",
       );
     }
     let stream;
@@ -44,7 +44,7 @@ export class Microphone {
         audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
       });
     } catch (error) {
-      throw new Error(WORDS[error.name] ?? `The microphone cannot be used (${error.message}). You can type instead.`);
+      throw new Error(ERRORS[error.name] ?? `The microphone cannot be used (${error.message}). You can type instead.`);
     }
     this.stream = stream;
     this.context = new AudioContext({ latencyHint: "interactive" });
@@ -54,15 +54,15 @@ export class Microphone {
     this.context.createMediaStreamSource(stream).connect(node);
     stream.getAudioTracks()[0].addEventListener("ended", () => {
       this.close();
-      this.onLost("The microphone was taken away. Connect it and try again.");
+      this.onLost("The microphone was disconnected. Connect it and try again.");
     });
     await this.context.resume();
   }
 
-  /** Closes it if nobody opens it again soon. */
+  /** Closes the microphone once it has been idle. */
   release() {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.close(), KEPT_OPEN);
+    this.timer = setTimeout(() => this.close(), IDLE_MS);
   }
 
   close() {

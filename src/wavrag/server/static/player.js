@@ -1,28 +1,28 @@
-// Plays the cited seconds of a recording, with a little around them to see and to go to.
+// Plays a cited span of a recording, with some context before and after it.
 
 import { call, documentPath } from "./api.js";
 import { clock, h, icon, locationOf, setIcon } from "./dom.js";
 import { drawRecording } from "./waveform.js";
 
-const AROUND = 3; // seconds shown before and after the span
-const LONGEST = 590; // seconds that the server cuts out at once
+const CONTEXT = 3; // seconds shown before and after the span
+const MAX_SECONDS = 590; // the server cuts at most 600 s at a time
 
-let current = null; // one plays at a time
+let current = null; // only one player plays at a time
 
 export const stopPlaying = () => current?.pause();
 export const isPlaying = () => Boolean(current && !current.audio.paused);
 
 export class Player {
-  /** A player of a passage; `element` goes where it is wanted. */
+  /** Creates a player for a passage; the caller inserts `element`. */
   constructor(passage, onClose) {
     this.passage = passage;
-    this.from = Math.max(0, passage.start - AROUND);
+    this.from = Math.max(0, passage.start - CONTEXT);
     this.audio = h("audio", { preload: "auto" });
     this.canvas = h("canvas", {
       class: "wave",
       tabIndex: 0,
       role: "slider",
-      "aria-label": `Position in ${passage.title}; cited are ${locationOf(passage)}`,
+      "aria-label": `Position in ${passage.title}; cited span ${locationOf(passage)}`,
       onclick: (event) => this.seek((event.offsetX / this.canvas.clientWidth) * this.seconds),
       onkeydown: (event) => this.#key(event),
     });
@@ -31,20 +31,20 @@ export class Player {
     this.element = h("figure", { class: "player", "aria-label": `Recording ${passage.title}` },
       this.button,
       h("div", { class: "player-body" },
-        h("figcaption", {}, h("strong", {}, passage.title), h("span", { class: "place" }, locationOf(passage)), this.time),
+        h("figcaption", {}, h("strong", {}, passage.title), h("span", { class: "location" }, locationOf(passage)), this.time),
         this.canvas),
       onClose && h("button", { type: "button", class: "round plain", "aria-label": "Close the player", onclick: () => { this.close(); onClose(); } }, icon("close")),
       this.audio);
     this.samples = new Float32Array(0);
-    this.seconds = passage.end + AROUND - this.from;
+    this.seconds = passage.end + CONTEXT - this.from;
     this.loaded = this.#load();
-    this.watch = new ResizeObserver(() => this.draw());
-    this.watch.observe(this.canvas);
+    this.resizeObserver = new ResizeObserver(() => this.draw());
+    this.resizeObserver.observe(this.canvas);
     for (const name of ["play", "pause", "timeupdate", "seeked"]) this.audio.addEventListener(name, () => this.#changed());
   }
 
   async #load() {
-    const end = Math.min(this.passage.end + AROUND, this.from + LONGEST);
+    const end = Math.min(this.passage.end + CONTEXT, this.from + MAX_SECONDS);
     const reply = await call(`${documentPath(this.passage.document_id)}/audio?start=${this.from}&end=${end}`);
     const data = await reply.arrayBuffer();
     this.url = URL.createObjectURL(new Blob([data], { type: "audio/wav" }));
@@ -56,7 +56,7 @@ export class Player {
     this.draw();
   }
 
-  /** Second of the recording from which the span plays, counted from what was loaded. */
+  /** Start of the span in the loaded audio, in seconds. */
   get start() {
     return this.passage.start - this.from;
   }
@@ -65,7 +65,7 @@ export class Player {
     return Math.min(this.passage.end - this.from, this.seconds);
   }
 
-  /** Plays the span from its beginning; stops at its end. */
+  /** Plays the span from start to end. */
   async playSpan() {
     await this.loaded;
     this.audio.currentTime = this.start;
@@ -77,7 +77,7 @@ export class Player {
     if (current && current !== this) current.pause();
     current = this;
     await this.audio.play().catch((error) => {
-      if (error.name !== "AbortError") throw error; // it was paused before it began
+      if (error.name !== "AbortError") throw error; // AbortError: paused before playback started
     });
   }
 
@@ -99,7 +99,7 @@ export class Player {
 
   close() {
     this.pause();
-    this.watch.disconnect();
+    this.resizeObserver.disconnect();
     if (this.url) URL.revokeObjectURL(this.url);
     if (current === this) current = null;
     this.element.remove();
@@ -124,28 +124,28 @@ export class Player {
     const playing = !this.audio.paused;
     setIcon(this.button, playing ? "pause" : "play");
     this.button.setAttribute("aria-label", playing ? "Pause" : "Play");
-    if (playing && !this.drawing) this.#animate();
+    if (playing && !this.isDrawing) this.#animate();
     this.draw();
   }
 
   #animate() {
-    this.drawing = true;
+    this.isDrawing = true;
     const frame = () => {
-      this.drawing = !this.audio.paused;
+      this.isDrawing = !this.audio.paused;
       if (this.stopAt !== undefined && this.audio.currentTime >= this.stopAt) this.#changed();
       this.draw();
-      if (this.drawing) requestAnimationFrame(frame);
+      if (this.isDrawing) requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
   }
 
   draw() {
-    const at = this.audio.currentTime;
-    this.time.textContent = clock(this.from + at);
+    const position = this.audio.currentTime;
+    this.time.textContent = clock(this.from + position);
     this.canvas.setAttribute("aria-valuemin", String(Math.round(this.from)));
     this.canvas.setAttribute("aria-valuemax", String(Math.round(this.from + this.seconds)));
-    this.canvas.setAttribute("aria-valuenow", String(Math.round(this.from + at)));
-    this.canvas.setAttribute("aria-valuetext", clock(this.from + at));
-    drawRecording(this.canvas, this.samples, this.seconds, { start: this.start, end: this.end, at });
+    this.canvas.setAttribute("aria-valuenow", String(Math.round(this.from + position)));
+    this.canvas.setAttribute("aria-valuetext", clock(this.from + position));
+    drawRecording(this.canvas, this.samples, this.seconds, { start: this.start, end: this.end, position });
   }
 }

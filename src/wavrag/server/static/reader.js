@@ -1,19 +1,19 @@
-// A document, opened at a passage that is marked.
+// The dialog with a document, opened at a highlighted passage.
 
 import { documentPath, json } from "./api.js";
-import { $, clock, h, locationOf, wantsStill } from "./dom.js";
+import { $, clock, h, locationOf, prefersReducedMotion } from "./dom.js";
 import { Player } from "./player.js";
 
 let player = null;
 let onError = () => {};
-let shown = null; // the document
+let current = null; // the document shown
 
-/** `tell` is told errors, and `ask` the document that is to be asked in. */
-export function prepareReader(tell, ask) {
-  onError = tell;
+/** Sets up the dialog; `handleError` is called with errors, `askDocument` with the document. */
+export function setUpReader(handleError, askDocument) {
+  onError = handleError;
   $("reader-ask").onclick = () => {
     $("reader").close();
-    ask(shown);
+    askDocument(current);
   };
   $("reader-close").onclick = () => $("reader").close();
   $("reader").addEventListener("click", (event) => event.target === $("reader") && $("reader").close());
@@ -23,28 +23,28 @@ export function prepareReader(tell, ask) {
   });
 }
 
-/** Opens the document of a passage, or of a document, and marks the passage and what is quoted. */
-export async function read(passage, quotes = []) {
+/** Opens the document of a passage, or a document, and highlights the passage and its quotes. */
+export async function openDocument(passage, quotes = []) {
   try {
     const id = passage.document_id ?? passage.id;
     const document = await json(`${documentPath(id)}/text`);
-    shown = document;
+    current = document;
     $("reader-title").textContent = document.title;
-    $("reader-place").textContent = passage.document_id === passage.id ? "" : locationOf(passage);
+    $("reader-location").textContent = passage.document_id === passage.id ? "" : locationOf(passage);
     const audio = document.modality === "audio";
-    $("reader-text").replaceChildren(...(audio ? recording(document) : marked(document, passage, quotes)));
+    $("reader-text").replaceChildren(...(audio ? recordingLines(document) : highlightedText(document, passage, quotes)));
     if (!$("reader").open) $("reader").showModal();
     $("reader-title").focus();
     const mark = $("reader-text").querySelector("mark");
-    if (mark) mark.scrollIntoView({ block: "center", behavior: wantsStill() ? "auto" : "smooth" });
+    if (mark) mark.scrollIntoView({ block: "center", behavior: prefersReducedMotion() ? "auto" : "smooth" });
     else $("reader-text").scrollTop = 0;
   } catch (error) {
     onError(error);
   }
 }
 
-/** Paragraphs of a text, in which a passage is marked, and in it what is quoted. */
-function marked(document, passage, quotes) {
+/** Builds paragraphs of a text with the passage and its quotes highlighted. */
+function highlightedText(document, passage, quotes) {
   const spans = [];
   if (passage.char_start !== undefined) {
     spans.push({ from: passage.char_start, to: passage.char_end, tag: "passage" });
@@ -55,41 +55,41 @@ function marked(document, passage, quotes) {
   }
   const headings = new Map();
   let section = null;
-  for (const one of document.contents) {
-    if (one.section && one.section !== section) headings.set(one.char_start, one.section);
-    section = one.section;
+  for (const { section: heading, char_start: start } of document.contents) {
+    if (heading && heading !== section) headings.set(start, heading);
+    section = heading;
   }
   const edges = new Set([0, document.text.length, ...headings.keys()]);
   for (const { from, to } of spans) edges.add(from).add(to);
   for (const gap of document.text.matchAll(/\n\s*\n/g)) edges.add(gap.index + gap[0].length);
-  const places = [...edges].sort((a, b) => a - b);
+  const offsets = [...edges].sort((a, b) => a - b);
   const blocks = [];
   let block = null;
-  places.slice(0, -1).forEach((from, at) => {
-    const text = document.text.slice(from, places[at + 1]);
+  offsets.slice(0, -1).forEach((from, i) => {
+    const text = document.text.slice(from, offsets[i + 1]);
     if (headings.has(from)) {
       blocks.push(h("h3", {}, headings.get(from)));
       block = null;
     }
-    const inside = spans.filter((span) => span.from <= from && from < span.to).map((span) => span.tag);
-    const ends = at === places.length - 2 || headings.has(places[at + 1]) || /\n\s*\n\s*$/.test(text);
-    if (text.trim() || (block && !ends)) {
+    const classes = spans.filter((span) => span.from <= from && from < span.to).map((span) => span.tag);
+    const isBlockEnd = i === offsets.length - 2 || headings.has(offsets[i + 1]) || /\n\s*\n\s*$/.test(text);
+    if (text.trim() || (block && !isBlockEnd)) {
       if (!block) blocks.push((block = h("p")));
-      const words = ends ? text.trimEnd() : text;
-      block.append(inside.length ? h("mark", { class: inside.includes("quote") ? "quote" : "" }, words) : words);
+      const words = isBlockEnd ? text.trimEnd() : text;
+      block.append(classes.length ? h("mark", { class: classes.includes("quote") ? "quote" : "" }, words) : words);
     }
-    if (ends) block = null;
+    if (isBlockEnd) block = null;
   });
   return blocks;
 }
 
-/** What is said in a recording, piece by piece; each plays. */
-function recording(document) {
+/** Builds the transcript of a recording; a click on a line plays it. */
+function recordingLines(document) {
   return document.contents.map((passage) =>
     h("button", {
       type: "button",
       class: "line",
-      "aria-label": `Play from ${clock(Math.round(passage.start))}: ${passage.text ?? "sound without words"}`,
+      "aria-label": `Play from ${clock(Math.round(passage.start))}: ${passage.text ?? "audio without transcript"}`,
       onclick: (event) => {
         player?.close();
         player = new Player(passage);
@@ -97,5 +97,5 @@ function recording(document) {
         for (const line of $("reader-text").children) line.classList.toggle("playing", line === event.currentTarget);
         player.playSpan().catch(onError);
       },
-    }, h("span", { class: "time" }, clock(Math.round(passage.start))), h("span", {}, passage.text || "Sound without words")));
+    }, h("span", { class: "time" }, clock(Math.round(passage.start))), h("span", {}, passage.text || "Audio without transcript")));
 }

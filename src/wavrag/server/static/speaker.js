@@ -1,4 +1,4 @@
-// Reads answers aloud, where the server has a voice.
+// Reads answers aloud, if the server has a speech engine.
 
 import { call, json } from "./api.js";
 
@@ -13,31 +13,31 @@ export class Speaker {
     this.number = 0;
   }
 
-  /** Whether the server can speak. */
-  async find() {
+  /** Looks for a speech model; true if there is one. */
+  async detect() {
     const { data } = await json("v1/models");
     this.model = data.find((model) => model.voices)?.id ?? null;
     return Boolean(this.model);
   }
 
   get isSpeaking() {
-    return Boolean(this.asking) || (!this.audio.paused && !this.audio.ended);
+    return Boolean(this.request) || (!this.audio.paused && !this.audio.ended);
   }
 
-  async say(text) {
+  async speak(text) {
     this.stop();
     const number = ++this.number;
-    this.asking = new AbortController();
+    this.request = new AbortController();
     this.audio.dispatchEvent(new Event("play"));
     try {
       const reply = await call("v1/audio/speech", {
         method: "POST",
-        signal: this.asking.signal,
+        signal: this.request.signal,
         headers: { "content-type": "application/json" },
         body: JSON.stringify({ model: this.model, input: text, response_format: "wav" }),
       });
       const sound = await reply.blob();
-      if (number !== this.number) return; // it was stopped
+      if (number !== this.number) return; // stopped in the meantime
       this.url = URL.createObjectURL(sound);
       this.audio.src = this.url;
       await this.audio.play();
@@ -45,7 +45,7 @@ export class Speaker {
       if (error.name !== "AbortError") throw error;
     } finally {
       if (number === this.number) {
-        this.asking = null;
+        this.request = null;
         this.audio.dispatchEvent(new Event("play"));
       }
     }
@@ -53,8 +53,8 @@ export class Speaker {
 
   stop() {
     this.number += 1;
-    this.asking?.abort();
-    this.asking = null;
+    this.request?.abort();
+    this.request = null;
     this.audio.pause();
     if (this.url) URL.revokeObjectURL(this.url);
     this.url = null;

@@ -1,121 +1,121 @@
-// From the microphone to turns: push-to-talk and hands-free.
+// Push-to-talk and hands-free: connects the microphone to voice turns.
 
 import { Microphone } from "./microphone.js";
 import { Voice } from "./voice.js";
 
-const TAP = 350; // ms; a shorter press stays on until the next one
-const TAIL = 120; // ms of sound after the release: the last one is still on its way
+const TAP_MS = 350; // a shorter press keeps listening until the next press
+const TAIL_MS = 120; // still sent after the release: the last audio is in the browser's buffers
 
 export class Talk {
   /**
-   * Tells `onEvent` what comes of turns, `onPress` that one begins by hand, `onState` that `mode`
-   * has changed, `onPeak` how loud it is, `onError` what went wrong.
-   * `conversation()` gives a key and the options that the server needs to know.
+   * Handlers: `onEvent` for events of turns, `onPress` when a push-to-talk turn starts, `onState`
+   * when `mode` changes, `onPeak` for the input level, `onError` for errors. `conversation()`
+   * returns a key and the options of the connection.
    */
   constructor(handlers) {
     Object.assign(this, handlers);
-    this.attempt = 0; // to begin; an earlier one that still waits comes to nothing
+    this.attempt = 0; // number of the latest start; earlier ones still waiting are abandoned
     this.mode = "off"; // off, push-to-talk, hands-free
-    this.waiting = null; // chunks that wait for the connection
-    this.sending = false;
-    this.microphone = new Microphone((pcm, peak) => this.#hear(pcm, peak), (message) => this.#lose(new Error(message)));
-    this.voice = new Voice(this.onEvent, (error) => this.#lose(error));
+    this.buffer = null; // chunks recorded before the connection is ready
+    this.isSending = false;
+    this.microphone = new Microphone((pcm, peak) => this.#sendChunk(pcm, peak), (message) => this.#fail(new Error(message)));
+    this.voice = new Voice(this.onEvent, (error) => this.#fail(error));
   }
 
-  #hear(pcm, peak) {
+  #sendChunk(pcm, peak) {
     if (this.mode === "off") return;
     this.onPeak(peak);
-    if (this.sending) this.voice.push(pcm);
-    else this.waiting?.push(pcm);
+    if (this.isSending) this.voice.push(pcm);
+    else this.buffer?.push(pcm);
   }
 
-  #lose(error) {
+  #fail(error) {
     if (this.mode === "off") return;
-    this.#off();
+    this.#stop();
     this.microphone.close();
     this.onError(error);
   }
 
-  #be(mode) {
+  #setMode(mode) {
     this.mode = mode;
     this.onState(mode);
   }
 
-  #off() {
+  #stop() {
     this.attempt += 1;
-    this.sending = false;
-    this.waiting = null;
-    this.#be("off");
+    this.isSending = false;
+    this.buffer = null;
+    this.#setMode("off");
   }
 
-  /** Opens what is needed and begins to send; false if it was called off meanwhile. */
-  async #begin(mode) {
+  /** Opens microphone and connection and starts sending; false if cancelled in the meantime. */
+  async #start(mode) {
     const attempt = ++this.attempt;
-    const isOff = () => attempt !== this.attempt;
+    const isCancelled = () => attempt !== this.attempt;
     await this.microphone.open();
-    if (isOff()) {
+    if (isCancelled()) {
       if (this.mode === "off") this.microphone.close();
       return false;
     }
     const { key, options } = this.conversation();
     const rate = this.microphone.sampleRate;
     await this.voice.connect(`${mode} ${rate} ${key}`, { ...options, mode, sample_rate: rate });
-    if (isOff()) return false;
-    if (mode === "push-to-talk") this.voice.tell("begin");
-    for (const pcm of this.waiting ?? []) this.voice.push(pcm);
-    this.waiting = null;
-    this.sending = true;
+    if (isCancelled()) return false;
+    if (mode === "push-to-talk") this.voice.send("begin");
+    for (const pcm of this.buffer ?? []) this.voice.push(pcm);
+    this.buffer = null;
+    this.isSending = true;
     return true;
   }
 
   // Push-to-talk
 
-  /** The button goes down: begins a turn, or ends the one that a tap began. */
+  /** Button down: starts a turn, or ends the one started by a tap. */
   async press() {
     if (this.mode === "hands-free") return;
     if (this.mode === "push-to-talk") {
-      this.latched = false;
-      this.pressedAt = -Infinity; // its release ends it
+      this.isLatched = false;
+      this.pressedAt = -Infinity; // so that the release ends the turn
       return;
     }
-    const press = (this.current = { ended: false });
+    const press = (this.current = { isOver: false });
     this.pressedAt = performance.now();
-    this.latched = false;
+    this.isLatched = false;
     this.releasedAt = undefined;
-    this.waiting = [];
+    this.buffer = [];
     this.onPress();
-    this.#be("push-to-talk");
+    this.#setMode("push-to-talk");
     try {
-      if ((await this.#begin("push-to-talk")) && press.ended) this.#end();
+      if ((await this.#start("push-to-talk")) && press.isOver) this.#end();
     } catch (error) {
-      this.#lose(error);
+      this.#fail(error);
     }
   }
 
-  /** The button goes up. */
+  /** Button up. */
   release() {
-    if (this.mode !== "push-to-talk" || this.latched) return;
-    if (performance.now() - this.pressedAt < TAP) {
-      this.latched = true;
+    if (this.mode !== "push-to-talk" || this.isLatched) return;
+    if (performance.now() - this.pressedAt < TAP_MS) {
+      this.isLatched = true;
       this.onState(this.mode);
       return;
     }
     this.finish();
   }
 
-  /** Ends the turn that is being spoken. */
+  /** Ends the current turn. */
   finish() {
     const press = this.current;
-    if (this.mode !== "push-to-talk" || press.ended) return;
-    press.ended = true;
+    if (this.mode !== "push-to-talk" || press.isOver) return;
+    press.isOver = true;
     this.releasedAt = performance.now();
-    setTimeout(() => this.current === press && this.sending && this.#end(), TAIL);
+    setTimeout(() => this.current === press && this.isSending && this.#end(), TAIL_MS);
   }
 
   #end() {
     if (this.mode !== "push-to-talk") return;
-    this.voice.tell("end");
-    this.#off();
+    this.voice.send("end");
+    this.#stop();
     this.microphone.release();
   }
 
@@ -123,37 +123,37 @@ export class Talk {
 
   async handsFree(on) {
     if (on) {
-      this.waiting = [];
-      this.#be("hands-free");
+      this.buffer = [];
+      this.#setMode("hands-free");
       try {
-        await this.#begin("hands-free");
+        await this.#start("hands-free");
       } catch (error) {
-        this.#lose(error);
+        this.#fail(error);
       }
     } else if (this.mode === "hands-free") {
-      this.voice.tell("end");
-      this.#off();
+      this.voice.send("end");
+      this.#stop();
       this.microphone.close();
     }
   }
 
-  /** The conversation or its filter has changed: hands-free goes on with the new one. */
+  /** Reconnects hands-free listening after a change of conversation or filter. */
   async renew() {
     if (this.mode !== "hands-free") return;
-    this.sending = false;
-    this.waiting = [];
+    this.isSending = false;
+    this.buffer = [];
     try {
-      await this.#begin("hands-free");
+      await this.#start("hands-free");
     } catch (error) {
-      this.#lose(error);
+      this.#fail(error);
     }
   }
 
-  /** Nobody wants what is being said or answered. */
+  /** Cancels the current turn or answer. */
   interrupt() {
-    this.voice.tell("interrupt");
+    this.voice.send("interrupt");
     if (this.mode === "push-to-talk") {
-      this.#off();
+      this.#stop();
       this.microphone.release();
     }
   }

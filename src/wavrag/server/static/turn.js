@@ -1,18 +1,18 @@
-// One question of the conversation: what was heard, what was found, the answer, its sources.
+// View of one turn: question, answer, and its sources.
 
 import { h, icon, locationOf, plural, reorder } from "./dom.js";
 import { Player } from "./player.js";
-import { read } from "./reader.js";
+import { openDocument } from "./reader.js";
 
 const MARK = /\[(\d+)\]/g;
 
-const named = (passage) => [passage.title, locationOf(passage)].filter(Boolean).join(", ");
+const nameOf = (passage) => [passage.title, locationOf(passage)].filter(Boolean).join(", ");
 
-/** What to do when there is no answer. */
-function nothing(answer, isEmpty) {
+/** The text shown if there is no answer. */
+function noAnswerText(answer, isEmpty) {
   if (isEmpty) return ["Your library is empty. ", h("a", { href: "#library" }, "Add files"), ", then ask again."];
-  if (answer.hits.length || answer.abstention) return ["Your files do not answer this. Try other words, or add a file about it."];
-  return ["Nothing was found. Try other words, or ask in everything."];
+  if (answer.hits.length || answer.abstention) return ["Your files do not answer this question. Rephrase it, or add a file about it."];
+  return ["Nothing was found. Rephrase the question, or search everything."];
 }
 
 export class TurnView {
@@ -22,106 +22,106 @@ export class TurnView {
     this.text = "";
     this.state = "";
     this.question = h("h2", { class: "question" });
-    this.label = h("p", { class: "found-label" });
+    this.label = h("p", { class: "hits-label" });
     this.answer = h("div", { class: "answer" });
-    this.list = h("ol", { class: "sources", "aria-label": "Passages found" });
-    this.more = h("button", { type: "button", class: "quiet more", hidden: true, onclick: () => this.#unfold() });
+    this.list = h("ol", { class: "sources", "aria-label": "Results" });
+    this.more = h("button", { type: "button", class: "quiet more", hidden: true, onclick: () => this.#showMore() });
     this.latency = h("p", { class: "latency" });
     this.element = h("article", { class: `turn ${spoken ? "spoken" : "typed"}` },
       this.question, this.answer, this.label, this.list, this.more, this.latency);
     this.setQuestion(question, !spoken);
-    this.#be(spoken ? "listening" : "searching");
+    this.#setState(spoken ? "listening" : "searching");
   }
 
-  /** The question in words as far as they are known. */
-  setQuestion(words, final) {
-    this.words = words ?? "";
-    this.question.classList.toggle("tentative", !final);
-    this.question.replaceChildren(words || (final ? "Spoken question" : "Listening…"));
+  /** Shows the question; `isFinal` is false while it is still being recognised. */
+  setQuestion(text, isFinal) {
+    this.questionText = text ?? "";
+    this.question.classList.toggle("tentative", !isFinal);
+    this.question.replaceChildren(text || (isFinal ? "Spoken question" : "Listening…"));
     if (this.spoken) this.question.prepend(icon("mic"));
   }
 
-  /** Passages, best first; they take their places by id. */
-  setHits(hits, partial) {
+  /** Shows passages, best first; cards are reused by passage id. */
+  setHits(hits, isPartial) {
     this.hits = hits;
-    this.label.textContent = hits.length ? (partial ? "Found so far" : "Found") : partial ? "" : "Nothing found";
+    this.label.textContent = hits.length ? (isPartial ? "Results so far" : "Results") : isPartial ? "" : "No results";
     reorder(this.list, hits.map((hit) => this.#card(hit)));
-    if (this.state !== "done") this.#be(partial ? "listening" : "answering");
+    if (this.state !== "done") this.#setState(isPartial ? "listening" : "answering");
   }
 
   append(text) {
     this.text += text;
-    this.#write(this.text, new Map());
+    this.#setText(this.text, new Map());
   }
 
-  /** The whole answer: marks become buttons, cited passages come first. */
+  /** Shows the complete answer: citation marks become buttons, cited passages come first. */
   finish(answer, isEmpty) {
-    this.setQuestion(answer.question || this.words, true);
+    this.setQuestion(answer.question || this.questionText, true);
     const cited = new Map();
     for (const citation of answer.citations) if (!cited.has(citation.number)) cited.set(citation.number, citation);
-    if (answer.found) this.#write(answer.answer, cited);
+    if (answer.found) this.#setText(answer.answer, cited);
     else {
       this.unanswered = true;
-      this.answer.replaceChildren(h("p", { class: "nothing" }, ...nothing(answer, isEmpty)));
+      this.answer.replaceChildren(h("p", { class: "notice" }, ...noAnswerText(answer, isEmpty)));
     }
-    const first = [...cited.values()].map((citation) => ({ ...citation, quotes: answer.citations.filter((one) => one.number === citation.number) }));
-    const ids = new Set(first.map((citation) => citation.id));
-    const rest = (this.hits ?? answer.hits).filter((hit) => !ids.has(hit.id));
-    const cards = first.map((citation) => this.#card(citation));
-    for (const hit of rest) cards.push(this.#card(hit));
-    cards.forEach((card, at) => card.classList.toggle("folded", at >= first.length));
+    const sources = [...cited.values()].map((citation) => ({ ...citation, quotes: answer.citations.filter(({ number }) => number === citation.number) }));
+    const ids = new Set(sources.map((citation) => citation.id));
+    const others = (this.hits ?? answer.hits).filter((hit) => !ids.has(hit.id));
+    const cards = sources.map((citation) => this.#card(citation));
+    for (const hit of others) cards.push(this.#card(hit));
+    cards.forEach((card, i) => card.classList.toggle("folded", i >= sources.length));
     reorder(this.list, cards);
-    this.label.textContent = first.length ? plural(first.length, "source") : rest.length ? "Closest passages" : "";
-    this.more.hidden = !rest.length;
-    this.more.textContent = first.length ? `Show ${plural(rest.length, "more passage")}` : `Show ${plural(rest.length, "passage")}`;
-    this.#be("done");
+    this.label.textContent = sources.length ? plural(sources.length, "source") : others.length ? "Closest passages" : "";
+    this.more.hidden = !others.length;
+    this.more.textContent = sources.length ? `Show ${plural(others.length, "more passage")}` : `Show ${plural(others.length, "passage")}`;
+    this.#setState("done");
   }
 
-  /** What was written so far stays; nothing more comes. */
-  stopped() {
+  /** Ends the turn, keeping the text so far. */
+  stop() {
     if (this.state === "done") return;
-    this.answer.append(h("p", { class: "nothing" }, "Stopped."));
-    this.#be("done");
+    this.answer.append(h("p", { class: "notice" }, "Stopped."));
+    this.#setState("done");
   }
 
   fail(message) {
     this.answer.append(h("p", { class: "failed" }, message));
-    this.#be("done");
+    this.#setState("done");
   }
 
-  /** Milliseconds that the listener waited. */
+  /** Shows the latency in milliseconds. */
   setLatency({ hits, word, waited, mode }) {
-    if (this.unanswered) word = undefined; // there is none
-    const parts = [];
-    const since = mode === "typed" ? "after you asked" : "after your last sound";
-    if (hits !== undefined && this.hits?.length) parts.push(`Passages ${Math.round(hits)} ms ${since}`);
-    if (word !== undefined) parts.push(`first word ${Math.round(word)} ms`);
-    if (parts.length && waited > 1) {
-      const why = mode === "hands-free" ? "waiting for silence" : "before you let go";
-      parts.push(`${Math.round(waited)} ms of it ${why}`);
+    if (this.unanswered) word = undefined; // the shown text is not from the model
+    const phrases = [];
+    const since = mode === "typed" ? "after you asked" : "after you stopped speaking";
+    if (hits !== undefined && this.hits?.length) phrases.push(`Results ${Math.round(hits)} ms ${since}`);
+    if (word !== undefined) phrases.push(`first word ${Math.round(word)} ms`);
+    if (phrases.length && waited > 1) {
+      const reason = mode === "hands-free" ? "detecting the pause" : "until you released the button";
+      phrases.push(`includes ${Math.round(waited)} ms ${reason}`);
     }
-    this.latency.textContent = parts.join(" · ");
+    this.latency.textContent = phrases.join(" · ");
   }
 
-  #be(state) {
+  #setState(state) {
     this.state = state;
     this.element.dataset.state = state;
     this.element.setAttribute("aria-busy", String(state !== "done"));
   }
 
-  #unfold() {
+  #showMore() {
     for (const card of this.list.children) card.classList.remove("folded");
     const first = [...this.list.children].find((card) => !card.dataset.number);
     this.more.hidden = true;
     first?.querySelector("button").focus();
   }
 
-  #write(text, cited) {
+  #setText(text, cited) {
     const paragraphs = text.split(/\n+/).filter((line) => line.trim()).map((line) => {
       const paragraph = h("p");
       let from = 0;
       for (const mark of line.matchAll(MARK)) {
-        paragraph.append(line.slice(from, mark.index).replace(/\s+$/, " "), this.#mark(Number(mark[1]), cited));
+        paragraph.append(line.slice(from, mark.index).replace(/\s+$/, " "), this.#citeButton(Number(mark[1]), cited));
         from = mark.index + mark[0].length;
       }
       paragraph.append(line.slice(from));
@@ -130,15 +130,15 @@ export class TurnView {
     this.answer.replaceChildren(...paragraphs);
   }
 
-  #mark(number, cited) {
+  #citeButton(number, cited) {
     const citation = cited.get(number);
     if (!citation) return h("span", { class: "cite", "aria-hidden": "true" }, String(number));
-    const what = citation.modality === "audio" ? "play" : "open";
+    const verb = citation.modality === "audio" ? "play" : "open";
     return h("button", {
       type: "button",
       class: "cite",
-      "aria-label": `Source ${number}: ${what} ${named(citation)}`,
-      title: `${named(citation)}`,
+      "aria-label": `Source ${number}: ${verb} ${nameOf(citation)}`,
+      title: `${nameOf(citation)}`,
       onclick: () => this.show(citation.id),
     }, String(number));
   }
@@ -146,37 +146,37 @@ export class TurnView {
   #card(hit) {
     let card = this.cards.get(hit.id);
     if (!card) {
-      const sound = hit.modality === "audio";
+      const isAudio = hit.modality === "audio";
       card = h("li", {},
         h("button", { type: "button", class: "card", onclick: () => this.show(hit.id) },
           h("span", { class: "badge" }),
           h("span", { class: "card-head" },
             h("span", { class: "title" }, hit.title),
-            h("span", { class: "place" }, locationOf(hit))),
+            h("span", { class: "location" }, locationOf(hit))),
           h("span", { class: "snippet" })));
       card.dataset.id = hit.id;
-      card.querySelector(".badge").append(icon(sound ? "wave" : "page"));
+      card.querySelector(".badge").append(icon(isAudio ? "wave" : "page"));
       this.cards.set(hit.id, card);
     }
     card.passage = hit;
-    const quote = [...new Set(hit.quotes?.map((one) => one.quote))].filter(Boolean).join(" … ");
-    card.querySelector(".snippet").textContent = quote || hit.text || "Sound without words";
+    const quote = [...new Set(hit.quotes?.map(({ quote }) => quote))].filter(Boolean).join(" … ");
+    card.querySelector(".snippet").textContent = quote || hit.text || "Audio without transcript";
     if (hit.number) {
       card.dataset.number = String(hit.number);
       card.querySelector(".badge").replaceChildren(String(hit.number));
     }
     const verb = hit.modality === "audio" ? "Play" : "Open";
-    card.querySelector("button").setAttribute("aria-label", `${verb} ${hit.number ? `source ${hit.number}, ` : ""}${named(hit)}: ${quote || hit.text || ""}`);
+    card.querySelector("button").setAttribute("aria-label", `${verb} ${hit.number ? `source ${hit.number}, ` : ""}${nameOf(hit)}: ${quote || hit.text || ""}`);
     return card;
   }
 
-  /** Plays a passage's seconds below its card, or opens its document with the passage marked. */
+  /** Plays a passage below its card, or opens its document with the passage highlighted. */
   show(id) {
     const card = this.cards.get(id);
     const passage = card.passage;
     card.classList.remove("folded");
     if (passage.modality !== "audio") {
-      read(passage, passage.quotes);
+      openDocument(passage, passage.quotes);
       return;
     }
     if (!card.player) {

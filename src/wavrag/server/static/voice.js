@@ -1,9 +1,9 @@
 // The WebSocket of voice turns: `/v1/live` on the server.
 
-import { GONE, askForToken, token } from "./api.js";
+import { UNREACHABLE, askForToken, token } from "./api.js";
 
 export class Voice {
-  /** Tells events of turns (with `session`, which tells turns of different connections apart). */
+  /** Calls `onEvent` with events of turns; `session` distinguishes turns of different connections. */
   constructor(onEvent, onLost) {
     this.onEvent = onEvent;
     this.onLost = onLost;
@@ -16,7 +16,7 @@ export class Voice {
     return this.socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Connects, unless a connection of the same key stands. */
+  /** Connects, unless a connection with the same key is open. */
   connect(key, options) {
     if (this.socket && this.key === key && this.socket.readyState <= WebSocket.OPEN) return this.ready;
     this.close();
@@ -31,29 +31,29 @@ export class Voice {
       const url = new URL("v1/live", location.href);
       url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
       const socket = new WebSocket(url);
-      let said = null;
-      let ready = false;
+      let serverError = null;
+      let isReady = false;
       this.socket = socket;
       socket.onopen = () => socket.send(JSON.stringify({ ...options, token: token() ?? undefined }));
       socket.onmessage = ({ data }) => {
         const event = JSON.parse(data);
         if (event.event === "ready") {
-          ready = true;
+          isReady = true;
           resolve();
-        } else if (event.event === "error") said = event.message;
+        } else if (event.event === "error") serverError = event.message;
         else if (this.socket === socket) this.onEvent({ ...event, session });
       };
       socket.onclose = async ({ code }) => {
-        const ours = this.socket === socket;
-        if (ours) this.socket = null;
-        if (!ready && said?.includes("token")) {
+        const isCurrent = this.socket === socket;
+        if (isCurrent) this.socket = null;
+        if (!isReady && serverError?.includes("token")) {
           await askForToken();
           this.#connect(options, session).then(resolve, reject);
           return;
         }
-        const error = new Error(said ? said[0].toUpperCase() + said.slice(1) : code === 1008 ? "The server refused the connection." : GONE);
-        if (!ready) reject(error);
-        else if (ours) this.onLost(error);
+        const error = new Error(serverError ? serverError[0].toUpperCase() + serverError.slice(1) : code === 1008 ? "The server rejected the connection." : UNREACHABLE);
+        if (!isReady) reject(error);
+        else if (isCurrent) this.onLost(error);
       };
     });
   }
@@ -62,7 +62,7 @@ export class Voice {
     if (this.isOpen) this.socket.send(pcm);
   }
 
-  tell(type) {
+  send(type) {
     if (this.isOpen) this.socket.send(JSON.stringify({ type }));
   }
 

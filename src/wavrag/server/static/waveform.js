@@ -1,9 +1,9 @@
-// Waveforms on a canvas: the live one of the microphone, and that of a cited recording.
+// Waveforms on a canvas: the live microphone level, and a cited recording.
 
-const BAR = 3; // CSS pixels of a bar and its gap
+const BAR = 3; // CSS pixels, including the gap
 const GAP = 1.5;
 
-function prepared(canvas) {
+function prepareCanvas(canvas) {
   const scale = devicePixelRatio || 1;
   const { width, height } = canvas.getBoundingClientRect();
   canvas.width = Math.round(width * scale);
@@ -15,19 +15,19 @@ function prepared(canvas) {
 
 const colour = (canvas, name) => getComputedStyle(canvas).getPropertyValue(name).trim();
 
-function bar(context, x, height, loud) {
-  const tall = Math.max(2, loud * height);
+function drawBar(context, x, height, level) {
+  const barHeight = Math.max(2, level * height);
   context.beginPath();
-  context.roundRect(x, (height - tall) / 2, BAR - GAP, tall, 1);
+  context.roundRect(x, (height - barHeight) / 2, BAR - GAP, barHeight, 1);
   context.fill();
 }
 
-/** Loudness as it comes, the newest at the right. */
+/** Scrolling input level, the newest at the right. */
 export class LiveWave {
   constructor(canvas) {
     this.canvas = canvas;
     this.peaks = [];
-    this.waiting = 0;
+    this.frame = 0;
   }
 
   clear() {
@@ -36,21 +36,21 @@ export class LiveWave {
   }
 
   push(peak) {
-    this.peaks.push(Math.min(1, peak ** 0.7));
+    this.peaks.push(Math.min(1, peak ** 0.7)); // makes quiet speech visible
     if (this.peaks.length > 1000) this.peaks.splice(0, 500);
-    this.waiting ||= requestAnimationFrame(() => this.draw());
+    this.frame ||= requestAnimationFrame(() => this.draw());
   }
 
   draw() {
-    this.waiting = 0;
-    const { context, width, height } = prepared(this.canvas);
+    this.frame = 0;
+    const { context, width, height } = prepareCanvas(this.canvas);
     context.fillStyle = colour(this.canvas, "--accent");
-    const shown = this.peaks.slice(-Math.floor(width / BAR));
-    shown.forEach((peak, i) => bar(context, width - (shown.length - i) * BAR, height, peak));
+    const visible = this.peaks.slice(-Math.floor(width / BAR));
+    visible.forEach((peak, i) => drawBar(context, width - (visible.length - i) * BAR, height, peak));
   }
 }
 
-/** The loudest sample of each of n equal stretches. */
+/** Peak level of each of n equal segments. */
 export function peaksOf(samples, n) {
   const step = samples.length / n;
   return Array.from({ length: n }, (_, i) => {
@@ -61,27 +61,27 @@ export function peaksOf(samples, n) {
 }
 
 /**
- * Draws a recording: the span stands out, and so does what has been played.
- * Times are seconds from the first of the samples.
+ * Draws a recording with the cited span and the played portion highlighted.
+ * Times are in seconds from the first sample.
  */
-export function drawRecording(canvas, samples, seconds, { start, end, at }) {
-  const { context, width, height } = prepared(canvas);
+export function drawRecording(canvas, samples, seconds, { start, end, position }) {
+  const { context, width, height } = prepareCanvas(canvas);
   const n = Math.floor(width / BAR);
   if (n < 1 || !samples.length) return;
   const peaks = peaksOf(samples, n);
-  const most = Math.max(...peaks, 0.05);
+  const maxPeak = Math.max(...peaks, 0.05);
   const x = (second) => (second / seconds) * width;
   context.fillStyle = colour(canvas, "--span");
   context.beginPath();
   context.roundRect(x(start), 0, Math.max(2, x(end) - x(start)), height, 4);
   context.fill();
-  const [rest, cited, played] = ["--wave", "--wave-cited", "--accent"].map((name) => colour(canvas, name));
+  const [plain, cited, played] = ["--wave", "--wave-cited", "--accent"].map((name) => colour(canvas, name));
   peaks.forEach((peak, i) => {
     const second = ((i + 0.5) / n) * seconds;
-    const within = second >= start && second <= end;
-    context.fillStyle = within ? (second <= at ? played : cited) : rest;
-    bar(context, i * BAR, height * 0.84, peak / most);
+    const isCited = second >= start && second <= end;
+    context.fillStyle = isCited ? (second <= position ? played : cited) : plain;
+    drawBar(context, i * BAR, height * 0.84, peak / maxPeak);
   });
   context.fillStyle = colour(canvas, "--ink");
-  context.fillRect(Math.min(width - 1.5, x(at)), 0, 1.5, height);
+  context.fillRect(Math.min(width - 1.5, x(position)), 0, 1.5, height);
 }
