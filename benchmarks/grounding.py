@@ -31,7 +31,7 @@ from wavrag.answer.citation_check import CitationCheckOptions, check_citations
 from wavrag.answer.context import ContextOptions, build_context
 from wavrag.answer.numerals import find_numbers, is_negated
 from wavrag.generate import SourcePart
-from wavrag.search import drop_overlapping
+from wavrag.search import remove_overlaps
 from wavrag.text.segmentation import sentences
 from wavrag.types import EmbedInput, Float32, Hit, Passage, Support
 
@@ -225,8 +225,7 @@ def of_silence(kb: KnowledgeBase, asked: Iterable[tuple[str, str]]) -> list[dict
 def of_context(kb: KnowledgeBase, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What contexts of different sizes keep of the right paragraph, and what they cost."""
     found = [
-        (drop_overlapping(kb.retrieve(Query(row["question"]), CANDIDATES).hits), row)
-        for row in rows
+        (remove_overlaps(kb.retrieve(Query(row["question"]), CANDIDATES).hits), row) for row in rows
     ]
     made = []
     for size in SIZES:

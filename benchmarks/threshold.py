@@ -21,7 +21,7 @@ from wavrag import Document, KnowledgeBase, Query
 from wavrag.answer import CANDIDATES
 from wavrag.answer.context import EXTRACTIVE_CONTEXT, build_context
 from wavrag.generate import ExtractiveGenerator, SourcePart
-from wavrag.search import drop_overlapping
+from wavrag.search import remove_overlaps
 from wavrag.types import Hit
 
 THRESHOLDS = (0.30, 0.35, 0.40, 0.42, 0.45, 0.50, 0.55)
@@ -29,7 +29,7 @@ THRESHOLDS = (0.30, 0.35, 0.40, 0.42, 0.45, 0.50, 0.55)
 
 def best(question: str | None, hits: Sequence[Hit]) -> tuple[float, str]:
     """Evidence and document of the best quote; 0 if there is none."""
-    kept = build_context(drop_overlapping(hits), EXTRACTIVE_CONTEXT).hits
+    kept = build_context(remove_overlaps(hits), EXTRACTIVE_CONTEXT).hits
     sources = [SourcePart(number, hit) for number, hit in enumerate(kept, start=1)]
     found = ExtractiveGenerator().candidates(question, sources)
     return (found[0].evidence, found[0].source.hit.passage.document_id) if found else (0.0, "")

@@ -30,7 +30,7 @@ from wavrag.generate import (
     declines,
 )
 from wavrag.kb import KnowledgeBase
-from wavrag.search import drop_overlapping
+from wavrag.search import remove_overlaps
 from wavrag.types import Document, Hit, Passage, Usage
 
 EMBEDDER = "minilm"  # questions and passages are texts
@@ -251,7 +251,7 @@ def _find(
         hit_fields = []
         for number, question in enumerate(questions):
             context.on_progress("searching", number, len(questions))
-            hits = drop_overlapping(kb.search(question.question, CANDIDATES))
+            hits = remove_overlaps(kb.search(question.question, CANDIDATES))
             hit_fields.append([_fields(hit) for hit in hits])
     return hit_fields
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wavrag.search import drop_overlapping
+from wavrag.search import remove_overlaps
 from wavrag.types import Hit, Passage
 
 TEXT = "The zebra crossed the road. It met an okapi there. Both were surprised by the quagga."
@@ -24,11 +24,11 @@ def spans(hits):
 
 def test_passages_that_do_not_say_where_they_are_stay_apart():
     hits = [Hit(Passage("a", i, "text"), i + 1, 1.0, {}) for i in range(2)]
-    assert drop_overlapping(hits) == hits
+    assert remove_overlaps(hits) == hits
 
 
 def test_nothing():
-    assert drop_overlapping([]) == []
+    assert remove_overlaps([]) == []
 
 
 def test_a_hit_within_a_better_one_goes():
@@ -38,7 +38,7 @@ def test_a_hit_within_a_better_one_goes():
         spoken(3, 3, 16.0, 26.0),  # 4 of 10 s
         spoken(4, 1, 10.0, 20.0, document="other.wav"),
     ]
-    assert [h[:2] for h in spans(drop_overlapping(hits))] == [
+    assert [h[:2] for h in spans(remove_overlaps(hits))] == [
         (1, "talk.wav#1"),
         (2, "talk.wav#3"),
         (3, "other.wav#1"),

@@ -241,8 +241,9 @@ def test_the_place_is_a_file(tmp_path):
         LanceStore(tmp_path / "file", DIM)
 
 
-def test_a_writer_that_never_gets_its_turn(tmp_path):
-    store = LanceStore(tmp_path, DIM, LanceOptions(lock_seconds=0.05))
+def test_a_writer_that_never_gets_its_turn(tmp_path, monkeypatch):
+    monkeypatch.setattr("wavrag.store.lance.LOCK_SECONDS", 0.05)
+    store = LanceStore(tmp_path, DIM)
     with FileLock(tmp_path / "write.lock"), pytest.raises(StoreError, match="another process"):
         store.upsert(text_records("a", ["one"]))
     store.upsert(text_records("a", ["one"]))
@@ -273,7 +274,7 @@ def test_verify_tells_of_rows_that_do_not_belong_together(store):
     store._table.update(where="id = 'b#0'", values={"vector": [2.0] + [0.0] * (DIM - 1)})
     defects = store.verify()
     assert len(defects) == 3
-    assert "a has passage 2 where 1 is due" in defects[0]
+    assert "a has passage 2 where 1 is expected" in defects[0]
     assert "a#3 is of another version" in defects[1]
     assert "b#0 has length 2.000" in defects[2]
 

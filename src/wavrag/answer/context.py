@@ -1,6 +1,6 @@
 """Selection of the context: a few hits, without duplicates, with neighbours joined.
 
-Pure functions on hits. `wavrag.search.drop_overlapping` has removed hits inside the span of a
+Pure functions on hits. `wavrag.search.remove_overlaps` has removed hits inside the span of a
 better hit before.
 """
 

@@ -37,7 +37,7 @@ from wavrag.generate import (
     sources_of,
 )
 from wavrag.kb import KnowledgeBase, Retrieval
-from wavrag.search import drop_overlapping
+from wavrag.search import remove_overlaps
 from wavrag.types import Abstention, Answer, HistoryTurn, Hit, Query, Usage
 
 NOTHING_FOUND = "Nothing in the knowledge base answers this."
@@ -170,7 +170,7 @@ class AnswerPipeline:
     def _select_context(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
         """Select the hits for the generator."""
         options = self._options.resolve_context(self._generator.spec.quotes)
-        return build_context(drop_overlapping(hits), options).hits
+        return build_context(remove_overlaps(hits), options).hits
 
     def _prepare_input(
         self, request: AnswerRequest, question: str | None, hits: Sequence[Hit], draft: _Draft

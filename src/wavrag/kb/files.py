@@ -79,14 +79,14 @@ def _walk(folder: str, skipped: list[tuple[str, str]]) -> Iterator[str]:
         reason = f"{error.strerror}: allow reading it (chmod) or leave it out"
         skipped.append((str(error.filename), reason))
 
-    visited: set[tuple[int, int]] = set()
+    folder_ids: set[tuple[int, int]] = set()
     for root, folders, names in os.walk(folder, onerror=skip_folder, followlinks=True):
         status = os.stat(root)
-        if (status.st_dev, status.st_ino) in visited:
+        if (status.st_dev, status.st_ino) in folder_ids:
             # A symbolic link back to a folder above would recurse forever.
             folders.clear()
             continue
-        visited.add((status.st_dev, status.st_ino))
+        folder_ids.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if suffix(name) in KNOWN_SUFFIXES and not name.startswith("."):

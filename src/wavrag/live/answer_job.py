@@ -10,8 +10,8 @@ from wavrag.answer import AnswerStream
 from wavrag.live.scheduler import Scheduler
 from wavrag.types import Answer
 
+# A text delta, the complete answer at the end, or the error instead of it.
 AnswerOutput: TypeAlias = str | Answer | Exception
-"""A text delta, the complete answer at the end, or the error instead of it."""
 
 
 class AnswerJob:

@@ -16,35 +16,33 @@ LOWEST_RATE, HIGHEST_RATE = 8_000, 192_000  # Hz
 
 # Times are in milliseconds, and voice activity detection rounds them up to frames of 32 ms.
 
+# Speech probability of a frame with voice: the default of the packaged detector.
 VOICE_THRESHOLD = 0.5
-"""Speech probability of a frame with voice: the default of the packaged detector."""
 
+# Voice that starts a turn, within twice that time. Shorter bursts are clicks and coughs.
 ONSET_MS = 128.0
-"""Voice that starts a turn, within twice that time. Shorter bursts are clicks and coughs."""
 
+# Audio kept before the first voiced frame: the detector misses soft first consonants.
 LEAD_MS = 192.0
-"""Audio kept before the first voiced frame: the detector misses soft first consonants."""
 
+# Audio kept after the last voiced frame; must not exceed `silence_ms`. The final search starts as
+# soon as this has passed, and has the rest of the silence to finish.
 TAIL_MS = 128.0
-"""Audio kept after the last voiced frame; must not exceed `silence_ms`.
 
-The final search starts as soon as this has passed, and has the rest of the silence to finish.
-"""
-
+# Voice below which a hands-free turn is cancelled as too short.
 MIN_SPEECH_MS = 192.0
-"""Voice below which a hands-free turn is cancelled as too short."""
 
+# Voice before the first partial search; less is rarely a word that finds anything.
 FIRST_PARTIAL_MS = 640.0
-"""Voice before the first partial search; less is rarely a word that finds anything."""
 
+# Searches a second before the end of a turn; one of them is reserved for pauses.
 MAX_SEARCH_RATE = 4
-"""Searches a second before the end of a turn; one of them is reserved for pauses."""
 
+# Share of a processor for the partial searches of a speaker.
 PARTIAL_CPU_SHARE = 0.5
-"""Share of a processor for the partial searches of a speaker."""
 
+# Stability of the hits at which an early answer starts.
 EARLY_STABILITY = 0.8
-"""Stability of the hits at which an early answer starts."""
 
 
 @dataclass(frozen=True, slots=True)

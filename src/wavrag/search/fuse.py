@@ -1,4 +1,4 @@
-"""Fusion: several ranked lists to one."""
+"""Fuse the ranked lists of several legs into one."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from wavrag.types import Hit, Leg, Passage, ScoredPassage
 
+# The value of Cormack et al.; with larger ones, the first ranks count less.
 RRF_CONSTANT = 60
-"""How little the first ranks stand out; the value of Cormack et al."""
 
 
 def reciprocal_rank_fusion(
@@ -15,32 +15,33 @@ def reciprocal_rank_fusion(
     *,
     constant: int = RRF_CONSTANT,
 ) -> list[Hit]:
-    """Fuse the legs of one search by rank, whatever the scale of their scores.
+    """Fuse the legs of a search by rank, whatever the scale of their scores.
 
-    A passage's score is the sum over the legs that found it of 1 / (constant + rank), with
-    ranks from 1 (Cormack, Clarke and Büttcher, SIGIR 2009, equation 1).
+    The score of a passage is the sum over its legs of 1 / (constant + rank), with ranks from 1
+    (Cormack, Clarke and Büttcher, SIGIR 2009, equation 1).
 
     Args:
-        legs: for each leg its passages, best first.
-        constant: larger values make the first ranks stand out less.
+        legs: passages of each leg, best first.
+        constant: see `RRF_CONSTANT`.
 
     Returns:
         Every passage once, best first, ties by passage id.
     """
     passages: dict[str, Passage] = {}
     scores: dict[str, float] = {}
-    found: dict[str, dict[Leg, float]] = {}
-    for leg, ranked in legs.items():
-        for rank, scored in enumerate(ranked, start=1):
-            key = scored.passage.id
-            by_leg = found.setdefault(key, {})
+    leg_scores: dict[str, dict[Leg, float]] = {}
+    for leg, hits in legs.items():
+        for rank, hit in enumerate(hits, start=1):
+            key = hit.passage.id
+            by_leg = leg_scores.setdefault(key, {})
+            # A leg counts once for a passage, by its best rank.
             if leg in by_leg:
                 continue
-            by_leg[leg] = scored.score
-            passages[key] = scored.passage
+            by_leg[leg] = hit.score
+            passages[key] = hit.passage
             scores[key] = scores.get(key, 0.0) + 1 / (constant + rank)
     order = sorted(passages, key=lambda key: (-scores[key], key))
     return [
-        Hit(passage=passages[key], rank=rank, score=scores[key], legs=found[key])
+        Hit(passage=passages[key], rank=rank, score=scores[key], legs=leg_scores[key])
         for rank, key in enumerate(order, start=1)
     ]

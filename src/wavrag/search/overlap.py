@@ -1,4 +1,4 @@
-"""Hits that say little beyond a better one are left out."""
+"""Remove hits with little content beyond a better hit."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from dataclasses import replace
 
 from wavrag.types import Hit, Passage
 
-SHARE = 0.5  # of a hit's own span; a hit that shares more with a better one goes
+MAX_SHARE = 0.5  # neighbouring passages overlap by far less, so they stay
 
 
-def drop_overlapping(hits: Sequence[Hit]) -> list[Hit]:
-    """Leave out hits whose span, in seconds or characters, lies mostly within a better one's.
+def remove_overlaps(hits: Sequence[Hit]) -> list[Hit]:
+    """Remove hits if more than `MAX_SHARE` of their span lies in a better hit's span.
 
     Args:
         hits: best first.
 
     Returns:
-        Best first, ranked anew.
+        The other hits with new ranks.
     """
-    kept: list[Hit] = []
+    distinct: list[Hit] = []
     for hit in hits:
-        if all(_covered(hit.passage, better.passage) <= SHARE for better in kept):
-            kept.append(hit)
-    return [replace(hit, rank=rank) for rank, hit in enumerate(kept, start=1)]
+        if all(_shared_fraction(hit.passage, better.passage) <= MAX_SHARE for better in distinct):
+            distinct.append(hit)
+    return [replace(hit, rank=rank) for rank, hit in enumerate(distinct, start=1)]
 
 
-def _covered(passage: Passage, other: Passage) -> float:
-    """The part of the passage's span that lies within the other's."""
-    mine, its = _span(passage), _span(other)
-    if passage.document_id != other.document_id or mine is None or its is None:
+def _shared_fraction(passage: Passage, better: Passage) -> float:
+    """Share of a passage's span, from 0 to 1, that lies in a better passage's span."""
+    span, better_span = _span(passage), _span(better)
+    if passage.document_id != better.document_id or span is None or better_span is None:
         return 0.0
-    shared = min(mine[1], its[1]) - max(mine[0], its[0])
-    return max(0.0, shared) / max(mine[1] - mine[0], 1e-9)
+    shared = min(span[1], better_span[1]) - max(span[0], better_span[0])
+    return max(0.0, shared) / max(span[1] - span[0], 1e-9)
 
 
 def _span(passage: Passage) -> tuple[float, float] | None:
-    """Where the passage lies, in seconds or characters; None if it does not say."""
+    """Span in seconds or characters; None if the passage has none."""
     if passage.start is not None and passage.end is not None:
         return passage.start, passage.end
     if passage.char_start is not None and passage.char_end is not None:

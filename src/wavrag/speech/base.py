@@ -15,8 +15,8 @@ from wavrag.audio import resample
 from wavrag.errors import AudioError
 from wavrag.types import Clip, as_float32
 
+# What an engine raises that cannot say a text; it may still say the next one.
 UNSPEAKABLE = (AudioError, OSError, subprocess.SubprocessError, ValueError, RuntimeError)
-"""What an engine raises that cannot say a text; it may still say the next one."""
 
 _CEILING = 0.99  # peak above which a clip is turned down rather than clipped
 

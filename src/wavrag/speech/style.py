@@ -9,13 +9,13 @@ from typing import Literal, TypeAlias
 from wavrag.audio import Prosody, measure_prosody
 from wavrag.speech.base import NEUTRAL, Engine, Style
 
+# What an answer sounds like: the one who asks, or the recording that it rests on.
 Follow: TypeAlias = Literal["question", "source"]
-"""What an answer sounds like: the one who asks, or the recording that it rests on."""
 
+# Said once in a voice, to know how it sounds of itself.
 CALIBRATION = (
     "The ferry leaves at noon and comes back in the evening. Nobody knows how old the bridge is."
 )
-"""Said once in a voice, to know how it sounds of itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""Stores keep passages with their vectors and find them again: by meaning and by words.
+"""Keep passages with their vectors, and search them by meaning and by words.
 
-`LanceStore` keeps them on disk, `MemoryStore` in memory; both keep the promises of `Store`.
+`LanceStore` (`lance.py`) writes them to disk; `MemoryStore` keeps them in memory. Both implement
+`Store`.
 """
 
 from __future__ import annotations
@@ -8,13 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wavrag.store.base import Store, StoredDocument, StoredPassage
-from wavrag.store.memory import MemoryStore
+from wavrag.store.lexical import query_words
+from wavrag.store.memory import MemoryStore, bm25
 
 if TYPE_CHECKING:
     from wavrag.store.lance import LanceOptions, LanceStore
-
-from wavrag.store.lexical import query_words
-from wavrag.store.memory import bm25
 
 __all__ = [
     "LanceOptions",
@@ -29,6 +28,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    # Imported on first use: a process with a store in memory never needs LanceDB's modules.
     if name in {"LanceOptions", "LanceStore"}:
         from wavrag.store import lance
 

@@ -1,6 +1,6 @@
-"""The store seam: passages with their vectors, kept and found again.
+"""The store seam: keep passages with their vectors, and search them.
 
-Knows nothing of models: it is given vectors and words.
+A store knows no models; its callers pass vectors and words.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from wavrag.types import Float32, Leg, Metadata, Modality, Passage, ScoredPassag
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredPassage:
-    """One row.
+    """A passage as it is stored.
 
     Attributes:
-        passage: what is found.
+        passage: the passage.
         vector: unit vector, float32, shape = (dim,).
-        lexical: the words that the full-text index holds; empty for none.
-        content_hash: the document's, so that an unchanged one is recognised.
+        lexical: words for the full-text index; empty for none.
+        content_hash: content hash of the document, to recognise an unchanged one.
     """
 
     passage: Passage
@@ -31,17 +31,17 @@ class StoredPassage:
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document as the rows tell it.
+    """Summary of a document's stored passages.
 
     Attributes:
         id: document id.
-        content_hash: hex digest of the content that was indexed.
+        content_hash: hex digest of the indexed content.
         source: path or URI.
-        title: for people.
+        title: for display.
         modality: of its passages.
-        passages: how many there are.
+        passages: number of passages.
         seconds: end of its last passage; 0 for text.
-        metadata: as given when it was added.
+        metadata: metadata of the document.
     """
 
     id: str
@@ -56,64 +56,64 @@ class StoredDocument:
 
 @runtime_checkable
 class Store(Protocol):
-    """Keeps records. What a call has acknowledged by returning survives a killed process."""
+    """Keeps passages. After a call returns, its changes survive a killed process."""
 
     def upsert(self, records: Sequence[StoredPassage]) -> None:
         """Replace whole documents in one atomic step.
 
-        Every document that the records name is afterwards exactly the records given for it:
-        all of them are there or, after a failure, none of the change is.
+        Afterwards each document has exactly the given passages. If the call fails, nothing has
+        changed.
 
         Raises:
-            StoreError: nothing was changed; the message says why and what to do.
+            StoreError: the passages cannot be stored; the message has the reason and the remedy.
         """
         ...
 
     def delete(self, document_ids: Sequence[str]) -> int:
-        """Remove documents; unknown ids are ignored. Returns how many passages went."""
+        """Remove documents and return the number of removed passages; unknown ids are ignored."""
         ...
 
     def search(
         self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
     ) -> Mapping[Leg, list[ScoredPassage]]:
-        """The best k passages of each leg that was asked for, best first, ties by passage id.
+        """Return the best k passages of each requested leg, best first, ties by passage id.
 
         Args:
-            vector: unit query vector for the `dense` leg, scored by cosine; None leaves it out.
-            text: words for the `lexical` leg, scored by BM25; None leaves it out. Any characters
-                are words, none is query syntax.
-            k: at most so many per leg.
+            vector: unit query vector for the `dense` leg, scored by cosine; None for no such leg.
+            text: words for the `lexical` leg, scored by BM25; None for no such leg. Punctuation
+                has no syntax.
+            k: maximum number of passages per leg.
             where: filter expression of `wavrag.where`.
 
         Raises:
-            FilterError: the expression cannot be understood.
+            FilterError: the expression cannot be parsed.
         """
         ...
 
     def get(self, passage_ids: Sequence[str]) -> list[Passage]:
-        """The passages with these ids, in the order asked for; unknown ids are left out."""
+        """Return passages by id, in the given order; unknown ids are left out."""
         ...
 
     def count(self) -> int:
-        """Passages kept."""
+        """Return the number of passages."""
         ...
 
     def scan(self) -> Iterator[StoredPassage]:
-        """Every record, in order of document id and ordinal, without holding all in memory."""
+        """Yield a snapshot, ordered by document id and ordinal, without loading it at once."""
         ...
 
     def documents(self) -> list[StoredDocument]:
-        """Every document, in order of id."""
+        """Return all documents, ordered by id."""
         ...
 
     def optimize(self) -> None:
-        """Bring the indexes up to date and drop what old versions hold on disk."""
+        """Update the indexes and free disk space of old versions."""
         ...
 
     def verify(self) -> list[str]:
-        """Read everything back; one sentence for each defect, none when all is well."""
+        """Read everything back and return a sentence for each defect."""
         ...
 
     def close(self) -> None:
-        """Release what is held; further calls are errors."""
+        """Release resources; further calls raise `StoreError`."""
         ...

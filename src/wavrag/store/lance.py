@@ -1,8 +1,7 @@
-"""The embedded store: one LanceDB table in a directory, no server.
+"""`LanceStore` writes passages to disk: one LanceDB table in a directory, without a server.
 
-A write is one commit of the table: a killed process leaves the table as it was before or as it is
-after. Writers of all processes take turns by a lock file; readers never wait, and see every commit
-from their next call on.
+Each write is a single commit, so a killed process never leaves half a document. A lock file
+serialises the writers of all processes. Readers never wait, and see a commit in their next call.
 """
 
 from __future__ import annotations
@@ -17,7 +16,14 @@ from typing import Any
 
 from wavrag.errors import IndexMismatchError, StoreError
 from wavrag.store.base import StoredDocument, StoredPassage
-from wavrag.store.lance_errors import explained
+from wavrag.store.checks import (
+    check_records,
+    check_vector,
+    find_defects,
+    is_unicode,
+    read_filter,
+)
+from wavrag.store.lance_errors import translate_errors
 from wavrag.store.lance_filter import filter_sql, in_sql
 from wavrag.store.lance_legs import (
     create_indexes,
@@ -39,55 +45,49 @@ from wavrag.store.lance_rows import (
     to_table,
 )
 from wavrag.store.lexical import query_words
-from wavrag.store.records import (
-    check_records,
-    check_vector,
-    find_defects,
-    is_unicode,
-    read_filter,
-)
 from wavrag.types import Float32, Leg, Passage, ScoredPassage
 
 TABLE = "passages"
+# Rows in memory during `scan`.
 SCAN_ROWS = 1024
-"""Rows that `scan` holds at a time."""
+
+# Time that a writer waits for others: building the vector index of a large table takes minutes.
+LOCK_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class LanceOptions:
-    """How a `LanceStore` works.
+    """Options of a `LanceStore`.
 
     Attributes:
-        exact_below: rows; with fewer, the dense leg looks at every vector, from there on at those
-            that an IVF_SQ index proposes.
-        keep_seconds: age in seconds from which `optimize` drops old versions of the table. A
-            `scan` that takes longer than this while another process optimizes can fail.
-        lock_seconds: seconds that a writer waits for its turn before it gives up.
+        exact_below: number of rows below which dense search is exhaustive; larger tables get an
+            IVF_SQ index.
+        keep_seconds: age in seconds at which `optimize` deletes old versions of the table. A
+            longer `scan` can fail if another process optimizes in the meantime.
     """
 
     exact_below: int = 50_000
     keep_seconds: float = 600.0
-    lock_seconds: float = 600.0
 
 
 class LanceStore:
-    """Records in a LanceDB table: exact or approximate cosine, and BM25."""
+    """Passages in a LanceDB table, with exact or approximate cosine search, and BM25."""
 
     def __init__(
         self, path: str | os.PathLike[str], dim: int, options: LanceOptions | None = None
     ) -> None:
-        """Open the store in a directory, making both if they are not there.
+        """Open the store in a directory; create both if necessary.
 
         Args:
-            path: the directory.
-            dim: length of its vectors.
+            path: directory of the store.
+            dim: dimension of the vectors.
             options: see `LanceOptions`.
 
         Raises:
-            IndexMismatchError: it holds vectors of another length, or another format.
-            StoreError: it cannot be read, or not be made.
+            IndexMismatchError: it has vectors of another dimension, or another format.
+            StoreError: it cannot be read or created.
         """
-        os.environ.setdefault("LANCEDB_LOG", "error")  # its warnings would mix with the progress
+        os.environ.setdefault("LANCEDB_LOG", "error")  # warnings would garble the progress bar
         import lancedb
         from filelock import FileLock
 
@@ -95,11 +95,9 @@ class LanceStore:
         self.dim = dim
         self.options = options or LanceOptions()
         self._closed = False
-        self._lock = FileLock(
-            self.path / "write.lock", timeout=self.options.lock_seconds, poll_interval=0.01
-        )
-        with explained(self.path):
-            # An interval of 0: every read looks for the latest commit first.
+        self._lock = FileLock(self.path / "write.lock", timeout=LOCK_SECONDS, poll_interval=0.01)
+        with translate_errors(self.path):
+            # With an interval of 0, every read looks for the latest commit first.
             self._database: Any = lancedb.connect(self.path, read_consistency_interval=timedelta(0))
             self._table = self._open_or_create()
         self._check_format()
@@ -119,17 +117,17 @@ class LanceStore:
             merge = self._table.merge_insert("id")
             merge = merge.when_matched_update_all().when_not_matched_insert_all()
             if stale:
-                # Only now, for this clause makes the merge read every id of the table.
+                # Only if needed: with this clause the merge reads every id of the table.
                 merge = merge.when_not_matched_by_source_delete(documents)
             merge.execute(rows)
 
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents in one commit; see `Store.delete`."""
         self._check_open()
-        known = {document_id for document_id in document_ids if is_unicode(document_id)}
-        if not known:
+        ids = {document_id for document_id in document_ids if is_unicode(document_id)}
+        if not ids:
             return 0
-        condition = in_sql("document_id", known)
+        condition = in_sql("document_id", ids)
         with self._writing():
             passages: int = self._table.count_rows(condition)
             if passages:
@@ -139,12 +137,12 @@ class LanceStore:
     def search(
         self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
     ) -> Mapping[Leg, list[ScoredPassage]]:
-        """The best passages of each leg; see `Store.search`."""
+        """Search; see `Store.search`."""
         self._check_open()
         tree = read_filter(where)
         condition = None if tree is None else filter_sql(tree)
         legs: dict[Leg, list[ScoredPassage]] = {}
-        with explained(self.path):
+        with translate_errors(self.path):
             if vector is not None:
                 check_vector(vector, self.dim, "the query")
                 partitions = vector_partitions(self._table)
@@ -155,37 +153,37 @@ class LanceStore:
         return legs
 
     def get(self, passage_ids: Sequence[str]) -> list[Passage]:
-        """Passages by id; see `Store.get`."""
+        """Return passages by id; see `Store.get`."""
         self._check_open()
-        known = {passage_id for passage_id in passage_ids if is_unicode(passage_id)}
-        if not known:
+        ids = {passage_id for passage_id in passage_ids if is_unicode(passage_id)}
+        if not ids:
             return []
-        with explained(self.path):
-            query = self._table.search().where(in_sql("id", known))
+        with translate_errors(self.path):
+            query = self._table.search().where(in_sql("id", ids))
             rows = query.select(passage_columns(self._table)).to_arrow()
-        found = {passage.id: passage for passage in to_passages(rows)}
-        return [found[key] for key in passage_ids if key in found]
+        passages = {passage.id: passage for passage in to_passages(rows)}
+        return [passages[key] for key in passage_ids if key in passages]
 
     def count(self) -> int:
-        """Passages kept."""
+        """Return the number of passages."""
         self._check_open()
-        with explained(self.path):
+        with translate_errors(self.path):
             rows: int = self._table.count_rows()
         return rows
 
     def scan(self) -> Iterator[StoredPassage]:
-        """Every record, as it was at the call; see `Store.scan`."""
+        """Yield a snapshot; see `Store.scan`."""
         self._check_open()
-        with explained(self.path):
+        with translate_errors(self.path):
             snapshot = self._snapshot()
             keys = snapshot.search().select(["document_id", "ordinal"]).with_row_id(True).to_arrow()
         keys = keys.sort_by([("document_id", "ascending"), ("ordinal", "ascending")])
         return self._read(snapshot, keys["_rowid"].to_pylist())
 
     def documents(self) -> list[StoredDocument]:
-        """Every document, in order of id."""
+        """Return all documents, ordered by id."""
         self._check_open()
-        with explained(self.path):
+        with translate_errors(self.path):
             snapshot = self._snapshot()
             spans = snapshot.search().select(["document_id", "end"]).to_arrow()
             columns = ["document_id", "content_hash", "source", "title", "metadata", "start"]
@@ -207,20 +205,20 @@ class LanceStore:
         ]
 
     def optimize(self) -> None:
-        """Merge small files, bring the indexes up to date, drop old versions."""
+        """Merge small files, update the indexes, delete old versions."""
         self._check_open()
         with self._writing():
             self._table.optimize(cleanup_older_than=timedelta(seconds=self.options.keep_seconds))
             update_vector_index(self._table, self._table.count_rows(), self.options.exact_below)
 
     def verify(self) -> list[str]:
-        """Read every column of every row and ask every index; see `Store.verify`."""
+        """Read all rows and query all indexes; see `Store.verify`."""
         self._check_open()
         defects: list[str] = []
         try:
-            with explained(self.path):
+            with translate_errors(self.path):
                 defects += [
-                    f"{self.path} has lost its index {name}: index again"
+                    f"{self.path} has no index {name}: index again"
                     for name in missing_indexes(self._table)
                 ]
                 defects += find_defects(self.scan(), self.dim)
@@ -230,14 +228,14 @@ class LanceStore:
         return defects
 
     def close(self) -> None:
-        """Let go of the table."""
+        """Close the table."""
         self._closed = True
         self._table = self._database = None
 
     def _open_or_create(self) -> Any:
         try:
             table = self._database.open_table(TABLE)
-        except ValueError:  # there is no such table
+        except ValueError:  # the table does not exist
             with self._lock:
                 self._database.create_table(TABLE, schema=schema(self.dim), exist_ok=True)
             table = self._database.open_table(TABLE)
@@ -258,19 +256,19 @@ class LanceStore:
         dim = fields.field("vector").type.list_size
         if dim != self.dim:
             raise IndexMismatchError(
-                f"{self.path} holds vectors of length {dim}, not {self.dim}: use the embedder that"
-                " it was made with, or index again into a new directory"
+                f"{self.path} has vectors of length {dim}, not {self.dim}: use the embedder of"
+                " the store, or index again into a new directory"
             )
 
     def _add_missing_columns(self) -> None:
-        """Add the columns that a table made by an earlier version lacks, empty."""
+        """Add empty columns that are missing in a table of an earlier version."""
         present = self._table.schema.names
         missing = [name for name in ADDED_COLUMNS if name not in present]
         if missing:
             self._table.add_columns([schema(self.dim).field(name) for name in missing])
 
     def _snapshot(self) -> Any:
-        """The table as it is now; later commits do not show."""
+        """The current version of the table, unaffected by later commits."""
         import lancedb
 
         return lancedb.connect(self.path).open_table(TABLE)
@@ -278,15 +276,16 @@ class LanceStore:
     def _read(self, snapshot: Any, row_ids: list[int]) -> Iterator[StoredPassage]:
         columns = [name for name in snapshot.schema.names if name not in {"id", "facets"}]
         for first in range(0, len(row_ids), SCAN_ROWS):
-            with explained(self.path):
-                wanted = row_ids[first : first + SCAN_ROWS]
-                rows = snapshot.take_row_ids(wanted).select(columns).with_row_id().to_arrow()
-            order = {row_id: place for place, row_id in enumerate(rows["_rowid"].to_pylist())}
-            yield from to_records(rows.take([order[row_id] for row_id in wanted]))
+            with translate_errors(self.path):
+                batch = row_ids[first : first + SCAN_ROWS]
+                rows = snapshot.take_row_ids(batch).select(columns).with_row_id().to_arrow()
+            # LanceDB returns rows in the order of the files, not of the ids.
+            order = {row_id: index for index, row_id in enumerate(rows["_rowid"].to_pylist())}
+            yield from to_records(rows.take([order[row_id] for row_id in batch]))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        with explained(self.path), self._lock:
+        with translate_errors(self.path), self._lock:
             yield
 
     def _check_open(self) -> None:

@@ -1,7 +1,7 @@
-"""What LanceDB's errors mean, in words that say what to do.
+"""Translate errors of LanceDB into messages with a remedy.
 
-LanceDB raises RuntimeError, OSError and ValueError; the cause is an operating system's number in
-the message.
+LanceDB raises RuntimeError, OSError and ValueError; only the message has the error number of the
+operating system.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn errors of LanceDB and of the operating system into `StoreError`.
+def translate_errors(path: Path) -> Iterator[None]:
+    """Raise errors of LanceDB and of the operating system as `StoreError`.
 
     Args:
-        path: the store's directory, named in the message.
+        path: directory of the store, for the message.
     """
     from filelock import Timeout
 
@@ -33,11 +33,11 @@ def explained(path: Path) -> Iterator[None]:
             f"{path} is being written by another process: wait until it is done and run again"
         ) from error
     except (RuntimeError, OSError, ValueError) as error:
-        raise StoreError(_explanation(path, error)) from error
+        raise StoreError(_message(path, error)) from error
 
 
-def _explanation(path: Path, error: Exception) -> str:
-    match _number(error):
+def _message(path: Path, error: Exception) -> str:
+    match _os_error_number(error):
         case errno.ENOSPC | errno.EDQUOT:
             return (
                 f"the disk is full and {path} cannot grow: free space and run again;"
@@ -51,8 +51,8 @@ def _explanation(path: Path, error: Exception) -> str:
     return f"{path}: {lines[0]}: run `wavrag kb verify`, and index again if it finds defects"
 
 
-def _number(error: Exception) -> int | None:
+def _os_error_number(error: Exception) -> int | None:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
-    found = _OS_ERROR.search(str(error))
-    return int(found.group(1)) if found else None
+    match = _OS_ERROR.search(str(error))
+    return int(match.group(1)) if match else None

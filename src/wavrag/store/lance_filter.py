@@ -1,12 +1,13 @@
-"""Filters of `wavrag.where` as SQL over a LanceDB table.
+"""Translate filters of `wavrag.where` into SQL for a LanceDB table.
 
-Metadata has any keys, each with values of any type, so it cannot be columns; Lance's own JSON
-functions convert between types ("2020" equals 2020) and fail on rows of another type. Instead a row
-has a text of facets, each `RS key US type value RS`, and a filter looks for a facet with `contains`
-or picks its value with `split_part`. Values are written so that text order is value order.
+Metadata may have any key, with values of different types, so keys cannot be columns. Lance's JSON
+functions convert between types ("2020" equals 2020) and fail on rows of another type. Therefore a
+row has a text column of facets, each `RS key US type value RS`: a filter tests for a facet with
+`contains`, or extracts its value with `split_part`. Values are encoded so that text order equals
+value order.
 
-Nothing in a key or value can end its facet or its SQL literal: RS, US and their escape are escaped,
-quotes doubled.
+Keys and values cannot end their facet or their SQL literal: RS, US and the escape character are
+escaped, and quotes doubled.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from wavrag.where import (
     Or,
 )
 
+# Built-in keys with a text column; all other keys are facets.
 TEXT_COLUMNS = {"id": "document_id", "source": "source", "title": "title", "section": "section"}
-"""Own keys of passages that are columns of text; the others are facets."""
 
+# LanceDB's SQL parser fails at a slightly greater depth.
 MAX_NESTED = 16
-"""LanceDB's SQL parser gives up a little deeper than this."""
 
 RS, US, _ESCAPE = "\x1e", "\x1f", "\x1d"
 _ESCAPES = {0x1D: "\x1d1", 0x1E: "\x1d2", 0x1F: "\x1d3"}  # keeps the order of texts
@@ -44,29 +45,29 @@ _OPPOSITE: dict[Operator, str] = {"=": "!=", "<": ">=", "<=": ">", ">": "<=", ">
 _TRUE, _FALSE = "(1 = 1)", "(1 = 0)"
 _SYNTAX = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _LARGEST = int(sys.float_info.max)
-_REST = 1 << 12  # more than the distance of a 64-bit integer to its nearest float
+_MAX_REMAINDER = 1 << 12  # exceeds the distance of a 64-bit integer to its nearest float
 
 
 def encode_metadata(metadata: Metadata) -> str:
-    """The facets of a document's metadata, without keys that the passage's own ones hide."""
+    """Facets of a document's metadata, without keys hidden by built-in ones."""
     return "".join(
         _facet(key, value) for key, value in metadata.items() if key not in BUILT_IN_KEYS
     )
 
 
-def encode_own(passage: Passage) -> str:
-    """The facets that a passage has of its own."""
-    own = {
+def encode_built_in(passage: Passage) -> str:
+    """Facets of a passage's built-in keys."""
+    fields = {
         "modality": passage.modality,
         "page": passage.page,
         "start": passage.start,
         "end": passage.end,
     }
-    return "".join(_facet(key, value) for key, value in own.items() if value is not None)
+    return "".join(_facet(key, value) for key, value in fields.items() if value is not None)
 
 
 def encode_value(value: Scalar) -> str:
-    """A letter for the type and a text that sorts as the values of that type do."""
+    """A letter for the type, and a text in the sort order of that type's values."""
     if isinstance(value, bool):
         return f"b{value:d}"
     if isinstance(value, str):
@@ -75,24 +76,24 @@ def encode_value(value: Scalar) -> str:
 
 
 def filter_sql(node: Node) -> str:
-    """SQL that is true where `wavrag.where.matches` is, and never null.
+    """SQL equivalent to `wavrag.where.matches`; it is never null.
 
     Raises:
-        FilterError: `and` and `or` alternate more often than LanceDB's parser can follow.
+        FilterError: `and` and `or` alternate too often for LanceDB's parser.
     """
     return _sql(node, negated=False, depth=0)
 
 
 def in_sql(column: str, values: Iterable[str]) -> str:
-    """SQL that is true where the column is one of the values."""
+    """SQL for membership of a column in a set of values."""
     literals = ", ".join(_literal(value) for value in sorted(values))
     return f"{column} IN ({literals})"
 
 
 def _sql(node: Node, *, negated: bool, depth: int) -> str:
-    """SQL of a node or its opposite.
+    """SQL of a node or its negation.
 
-    `NOT` stands before functions only: the parser's time is exponential in nested `NOT (`.
+    `NOT` precedes functions only, because the parser's time is exponential in nested `NOT (`.
     """
     if depth > MAX_NESTED:
         raise FilterError(
@@ -103,11 +104,11 @@ def _sql(node: Node, *, negated: bool, depth: int) -> str:
         case Not(term):
             return _sql(term, negated=not negated, depth=depth)
         case And(terms) | Or(terms):
-            parts = [_sql(term, negated=negated, depth=depth + 1) for term in terms]
-            return _joined(parts, all_of=isinstance(node, And) is not negated)
+            conditions = [_sql(term, negated=negated, depth=depth + 1) for term in terms]
+            return _join_conditions(conditions, all_of=isinstance(node, And) is not negated)
         case In(key, values):
-            parts = [_compare(key, "=", value, negated) for value in values]
-            return _joined(parts, all_of=negated)
+            conditions = [_compare(key, "=", value, negated) for value in values]
+            return _join_conditions(conditions, all_of=negated)
         case IsNull(key) if key in TEXT_COLUMNS:
             return _TRUE if negated else _FALSE
         case IsNull(key):
@@ -128,7 +129,7 @@ def _compare(key: str, operator: Operator, value: Scalar, negated: bool) -> str:
         return _call(f"contains(facets, {_literal(RS + _facet(key, value))})", negated)
     kind, code = encode_value(value)[0], encode_value(value)[1:]
     order = f"{_value(key, kind)} {sign} {_literal(code)}"
-    return _joined([_call(_has(key, kind), negated), order], all_of=not negated)
+    return _join_conditions([_call(_has(key, kind), negated), order], all_of=not negated)
 
 
 def _like(key: str, pattern: str, negated: bool) -> str:
@@ -137,21 +138,25 @@ def _like(key: str, pattern: str, negated: bool) -> str:
         return _call(f"regexp_like({TEXT_COLUMNS[key]}, {_literal(regex)})", negated)
     regex = _regex(pattern, letter=f"(?:{_ESCAPE}.|[^{_ESCAPE}])", escape=_escape)
     like = f"regexp_like({_value(key, 's')}, {_literal(regex)})"
-    parts = [_call(_has(key, "s"), negated), _call(like, negated)]
-    return _joined(parts, all_of=not negated)
+    conditions = [_call(_has(key, "s"), negated), _call(like, negated)]
+    return _join_conditions(conditions, all_of=not negated)
 
 
 def _regex(pattern: str, *, letter: str, escape: Callable[[str], str]) -> str:
-    """A `like` pattern in the syntax of Rust's regular expressions, for a whole text."""
-    parts = (
-        f"{letter}*" if run else letter if one else _SYNTAX.sub(r"\\\g<0>", escape(quoted or plain))
-        for quoted, run, one, plain in LIKE_PARTS.findall(pattern)
+    """Translate a `like` pattern into a Rust regular expression for a whole text."""
+    expressions = (
+        f"{letter}*"
+        if run
+        else letter
+        if char
+        else _SYNTAX.sub(r"\\\g<0>", escape(quoted or plain))
+        for quoted, run, char, plain in LIKE_PARTS.findall(pattern)
     )
-    return f"(?s)^(?:{''.join(parts)})$"
+    return f"(?s)^(?:{''.join(expressions)})$"
 
 
-def _joined(parts: Sequence[str], *, all_of: bool) -> str:
-    return f"({(' AND ' if all_of else ' OR ').join(parts)})"
+def _join_conditions(conditions: Sequence[str], *, all_of: bool) -> str:
+    return f"({(' AND ' if all_of else ' OR ').join(conditions)})"
 
 
 def _call(function: str, negated: bool) -> str:
@@ -159,12 +164,12 @@ def _call(function: str, negated: bool) -> str:
 
 
 def _has(key: str, kind: str = "") -> str:
-    """SQL for: there is such a facet, of that type."""
+    """SQL for the existence of a facet, of a type if given."""
     return f"contains(facets, {_literal(f'{RS}{_escape(key)}{US}{kind}')})"
 
 
 def _value(key: str, kind: str) -> str:
-    """SQL for the value of a facet; the empty text if there is none."""
+    """SQL for the value of a facet; the empty text if it is missing."""
     after = f"split_part(facets, {_literal(f'{RS}{_escape(key)}{US}{kind}')}, 2)"
     return f"split_part({after}, {_literal(RS)}, 1)"
 
@@ -182,20 +187,20 @@ def _escape(text: str) -> str:
 
 
 def _sortable(value: int | float) -> str:
-    """20 hex digits that sort as numbers do, integers beyond 2**53 exactly.
+    """20 hex digits in the order of numbers, exact for integers beyond 2**53.
 
-    A float's bits sort as the float when its sign is flipped, and all bits for a negative one. The
-    last digits are what an integer lies above or below the nearest float.
+    The bits of a float sort like the float after flipping the sign bit, or all bits of a negative
+    float. The last four digits are the difference of an integer from its nearest float.
     """
-    nearest, rest = _nearest(value)
+    nearest, remainder = _nearest(value)
     (bits,) = struct.unpack(">Q", struct.pack(">d", nearest + 0.0))
     bits = bits ^ ((1 << 64) - 1) if bits >> 63 else bits | 1 << 63
-    return f"{bits:016x}{rest + _REST:04x}"
+    return f"{bits:016x}{remainder + _MAX_REMAINDER:04x}"
 
 
 def _nearest(value: int | float) -> tuple[float, int]:
-    """The nearest float, and what is left of an integer, cut to where it decides nothing more."""
+    """The nearest float, and the difference of an integer from it, clamped to the digits."""
     if isinstance(value, float):
         return value, 0
     nearest = float(max(-_LARGEST, min(_LARGEST, value)))
-    return nearest, max(-_REST, min(_REST, value - int(nearest)))
+    return nearest, max(-_MAX_REMAINDER, min(_MAX_REMAINDER, value - int(nearest)))

@@ -1,4 +1,4 @@
-"""The two searches of a LanceDB table, and the indexes that they use."""
+"""Dense and lexical search of a LanceDB table, and its indexes."""
 
 from __future__ import annotations
 
@@ -10,41 +10,40 @@ import numpy as np
 
 from wavrag.store.lance_filter import in_sql
 from wavrag.store.lance_rows import passage_columns, to_passages
-from wavrag.store.lexical import words_of
+from wavrag.store.lexical import split_words
 from wavrag.types import Float32, ScoredPassage
 
 KEY_INDEXES = {"id": "id_key", "document_id": "document_id_key"}
 WORDS_INDEX = "lexical_words"
 VECTOR_INDEX = "vector_ivf"
 
+# Rows fetched beyond k, to detect a tie of the k-th with the next.
 TIE_ROWS = 16
-"""Rows fetched beyond k, to see whether the k-th is tied with the next."""
 
-PROBED = 0.2
-"""Share of the partitions that a search without filter looks into.
-
-With a filter it looks into all: what the filter leaves may lie far from the query, in few of them.
-"""
+# Share of the partitions probed by a search without a filter. A search with a filter probes all of
+# them: the remaining rows may be far from the query.
+PROBE_SHARE = 0.2
 
 MIN_PROBES = 16
+# Rows per partition for training the index.
 TRAINING_ROWS = 64
-"""Rows for each partition that the index is trained on."""
 
+# Multiple of the requested rows that is ranked again by exact cosine: vectors are quantised.
 REFINE = 4
-"""Candidates of the index, in multiples of what is asked for, whose exact cosine is computed."""
 
 
 def dense_leg(
     table: Any, vector: Float32, k: int, condition: str | None, partitions: int | None
 ) -> list[ScoredPassage]:
-    """The k nearest rows by cosine.
+    """Find the k nearest rows by cosine.
 
     Args:
-        table: the LanceDB table.
+        table: LanceDB table.
         vector: unit query vector, shape = (dim,).
-        k: how many.
-        condition: SQL that rows must meet.
-        partitions: how many the vector index has; None without one, when every row is looked at.
+        k: number of rows.
+        condition: SQL filter.
+        partitions: number of partitions of the vector index; None without an index, for an
+            exhaustive search.
     """
     columns = passage_columns(table)
 
@@ -55,7 +54,7 @@ def dense_leg(
         if partitions is not None:
             probes = partitions
             if condition is None:
-                probes = min(partitions, max(MIN_PROBES, math.ceil(PROBED * partitions)))
+                probes = min(partitions, max(MIN_PROBES, math.ceil(PROBE_SHARE * partitions)))
             query = query.nprobes(probes).refine_factor(REFINE)
         return query.limit(limit).select([*columns, "_distance"]).to_arrow()
 
@@ -63,16 +62,16 @@ def dense_leg(
 
 
 def lexical_leg(table: Any, words: str, k: int, condition: str | None) -> list[ScoredPassage]:
-    """The k best rows by BM25 for any of the words; none when there is no word."""
+    """Find the k best rows by BM25 for any of the words; empty without words."""
     from lancedb import query as lance_query
 
     match: Any = lance_query.MatchQuery  # type checkers do not see its defaults
-    if not words_of(words):
+    if not split_words(words):
         return []
     columns = passage_columns(table)
 
     def fetch(limit: int) -> Any:
-        # A MatchQuery has no syntax: its text goes through the index's tokenizer and no parser.
+        # A MatchQuery bypasses the query parser, so punctuation in a question has no syntax.
         query = table.search(match(words, "lexical"), query_type="fts")
         if condition is not None:
             query = query.where(condition, prefilter=True)
@@ -82,10 +81,10 @@ def lexical_leg(table: Any, words: str, k: int, condition: str | None) -> list[S
 
 
 def create_indexes(table: Any) -> None:
-    """Make the key and word indexes that are missing; rows added later are found without delay.
+    """Create missing key and word indexes; rows added later are found at once.
 
-    Words are stemmed and lose their accents, so that "recordings" finds "recording"; no word is
-    left out; Chinese, Japanese and Thai are cut into words by dictionary.
+    Words are stemmed and lose their accents, so "recordings" finds "recording". There are no stop
+    words. Chinese, Japanese and Thai are split into words by dictionary.
     """
     from lancedb.index import FTS, BTree
 
@@ -99,13 +98,13 @@ def create_indexes(table: Any) -> None:
 
 
 def missing_indexes(table: Any) -> list[str]:
-    """Names of the key and word indexes that the table should have and has not."""
+    """Names of the missing key and word indexes."""
     present = {index.name for index in table.list_indices()}
     return sorted({*KEY_INDEXES.values(), WORDS_INDEX} - present)
 
 
 def probe_indexes(table: Any, dim: int) -> None:
-    """Ask every index something, so that one that cannot be read raises LanceDB's error."""
+    """Query every index, so that an unreadable one raises LanceDB's error."""
     first = table.search().select(["id", "document_id", "lexical"]).limit(1).to_arrow().to_pylist()
     for row in first:
         for column in KEY_INDEXES:
@@ -116,7 +115,7 @@ def probe_indexes(table: Any, dim: int) -> None:
 
 
 def vector_partitions(table: Any) -> int | None:
-    """How many partitions the vector index has; None without one. Its name tells."""
+    """Number of partitions of the vector index, from its name; None without an index."""
     for index in table.list_indices():
         name, _, partitions = index.name.rpartition("_")
         if name == VECTOR_INDEX:
@@ -125,36 +124,37 @@ def vector_partitions(table: Any) -> int | None:
 
 
 def update_vector_index(table: Any, rows: int, exact_below: int) -> None:
-    """Build the vector index when there are rows enough, anew when they have become 4 times more.
+    """Build the vector index from `exact_below` rows on, and again when the rows have quadrupled.
 
-    Between building and the next `optimize`, new rows are looked at one by one.
+    Rows added after the last `optimize` are searched exhaustively.
     """
     from lancedb.index import IvfSq
 
     partitions = vector_partitions(table)
-    wanted = max(1, round(math.sqrt(rows)))
-    if partitions is not None and rows >= exact_below and wanted < 2 * partitions:
+    # The square root balances the cost of choosing partitions and of scanning them.
+    target = max(1, round(math.sqrt(rows)))
+    if partitions is not None and rows >= exact_below and target < 2 * partitions:
         return
     if partitions is not None:
         table.drop_index(f"{VECTOR_INDEX}_{partitions}")
     if rows >= exact_below:
-        config = IvfSq(distance_type="cosine", num_partitions=wanted, sample_rate=TRAINING_ROWS)
-        table.create_index("vector", config=config, name=f"{VECTOR_INDEX}_{wanted}")
+        config = IvfSq(distance_type="cosine", num_partitions=target, sample_rate=TRAINING_ROWS)
+        table.create_index("vector", config=config, name=f"{VECTOR_INDEX}_{target}")
 
 
 def _best(
     fetch: Callable[[int], Any], scores_of: Callable[[Any], list[float]], k: int
 ) -> list[ScoredPassage]:
-    """The k best rows, ties by passage id; fetches more while the k-th is tied with the last."""
+    """The k best rows, ties by passage id; fetches more while the k-th ties with the last."""
     if k < 1:
         return []
     limit = k + TIE_ROWS
     while True:
         rows = fetch(limit)
         scores = scores_of(rows)
-        ranked = sorted(scores, reverse=True)
-        if len(scores) < limit or ranked[-1] < ranked[k - 1]:
+        sorted_scores = sorted(scores, reverse=True)
+        if len(scores) < limit or sorted_scores[-1] < sorted_scores[k - 1]:
             break
         limit *= 4
-    found = map(ScoredPassage, to_passages(rows), scores)
-    return sorted(found, key=lambda hit: (-hit.score, hit.passage.id))[:k]
+    hits = map(ScoredPassage, to_passages(rows), scores)
+    return sorted(hits, key=lambda hit: (-hit.score, hit.passage.id))[:k]

@@ -1,4 +1,4 @@
-"""Records to Arrow rows and back. One table: a row is a passage, with its document's columns."""
+"""Convert passages to Arrow rows and back; each row repeats the columns of its document."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from wavrag.store.base import StoredPassage
-from wavrag.store.lance_filter import RS, encode_metadata, encode_own
+from wavrag.store.lance_filter import RS, encode_built_in, encode_metadata
 from wavrag.types import Metadata, Passage
 
+# Version of the columns, in the metadata of the schema.
 FORMAT = b"1"
-"""Version of the columns, kept in the table's schema."""
 
 PASSAGE_COLUMNS = (
     "document_id",
@@ -32,12 +32,12 @@ PASSAGE_COLUMNS = (
     "level",
 )
 
+# Columns missing in tables of earlier versions; the first write adds them, empty.
 ADDED_COLUMNS = ("speech", "level")
-"""Columns that tables made by earlier versions lack; the first write adds them, empty."""
 
 
 def schema(dim: int) -> Any:
-    """The Arrow schema of a table whose vectors are `dim` long."""
+    """Arrow schema of a table with vectors of `dim` dimensions."""
     import pyarrow as pa
 
     return pa.schema(
@@ -55,7 +55,7 @@ def schema(dim: int) -> Any:
             pa.field("source", pa.string()),
             pa.field("title", pa.string()),
             pa.field("metadata", pa.string()),  # JSON object
-            pa.field("facets", pa.string()),  # the same, as filters read it: lance_filter.py
+            pa.field("facets", pa.string()),  # metadata for filters: lance_filter.py
             pa.field("content_hash", pa.string()),
             pa.field("lexical", pa.string()),
             pa.field("vector", pa.list_(pa.float32(), dim)),
@@ -68,10 +68,10 @@ def schema(dim: int) -> Any:
 
 
 def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
-    """Records as an Arrow table of `schema(dim)`."""
+    """Convert passages to an Arrow table with `schema(dim)`."""
     import pyarrow as pa
 
-    encoded: dict[str, tuple[str, str]] = {}  # a document's metadata is encoded once
+    encoded: dict[str, tuple[str, str]] = {}  # once per document, which may have thousands of rows
     columns: dict[str, list[Any]] = {name: [] for name in schema(dim).names if name != "vector"}
     for record in records:
         passage = record.passage
@@ -85,7 +85,7 @@ def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
                 columns[name].append(getattr(passage, name))
         columns["id"].append(passage.id)
         columns["metadata"].append(encoded[passage.document_id][0])
-        columns["facets"].append(f"{RS}{encode_own(passage)}{encoded[passage.document_id][1]}")
+        columns["facets"].append(f"{RS}{encode_built_in(passage)}{encoded[passage.document_id][1]}")
         columns["content_hash"].append(record.content_hash)
         columns["lexical"].append(record.lexical)
     fields = schema(dim)
@@ -96,7 +96,7 @@ def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
 
 
 def to_passages(table: Any) -> list[Passage]:
-    """The passages of an Arrow table with `PASSAGE_COLUMNS`; `ADDED_COLUMNS` may be missing."""
+    """Convert an Arrow table with `PASSAGE_COLUMNS`; `ADDED_COLUMNS` may be missing."""
     columns = {
         name: table[name].to_pylist() for name in PASSAGE_COLUMNS if name in table.schema.names
     }
@@ -106,13 +106,13 @@ def to_passages(table: Any) -> list[Passage]:
 
 
 def passage_columns(table: Any) -> list[str]:
-    """The `PASSAGE_COLUMNS` that a LanceDB table has."""
+    """Names of the `PASSAGE_COLUMNS` in a LanceDB table."""
     names = table.schema.names
     return [name for name in PASSAGE_COLUMNS if name in names]
 
 
 def to_records(table: Any) -> Iterator[StoredPassage]:
-    """The records of an Arrow table that has every column but `facets`."""
+    """Convert an Arrow table with all columns except `facets`."""
     vectors = table["vector"].combine_chunks()
     matrix = vectors.flatten().to_numpy().reshape(len(vectors), -1)
     lexical, hashes = table["lexical"].to_pylist(), table["content_hash"].to_pylist()
@@ -121,7 +121,7 @@ def to_records(table: Any) -> Iterator[StoredPassage]:
 
 
 def load_metadata(text: str) -> Metadata:
-    """Metadata from its JSON."""
+    """Parse metadata from JSON."""
     metadata: Metadata = json.loads(text)
     return metadata
 

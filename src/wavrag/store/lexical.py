@@ -1,4 +1,4 @@
-"""What of a question the lexical leg looks for."""
+"""Prepare a question for the lexical leg."""
 
 from __future__ import annotations
 
@@ -8,32 +8,31 @@ from wavrag.text import FUNCTION_WORDS
 
 _WORD = re.compile(r"[^\W_]+")
 
-# What contractions such as "don't" leave when they are cut at the apostrophe.
-_REMNANTS = frozenset(
+# Contractions such as "don't" leave these when the index splits them at the apostrophe.
+_CONTRACTIONS = frozenset(
     "d ll m re s t ve don didn doesn isn wasn weren aren couldn wouldn shouldn hasn haven hadn"
     " tell".split()
 )
-_DROPPED = FUNCTION_WORDS | _REMNANTS
+_STOP_WORDS = FUNCTION_WORDS | _CONTRACTIONS
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text as written: runs of letters and digits."""
+def split_words(text: str) -> list[str]:
+    """Words of a text, in their case: runs of letters and digits."""
     return _WORD.findall(text)
 
 
 def query_words(text: str) -> str:
-    """A question without its function words, or as it is when it has no others.
+    """Remove the function words of a question, unless it has no other words.
 
-    Passages are indexed with all their words, so that a name made of function words ("The Who")
-    stays findable; questions lose them, because a passage that shares only "what is the" with a
-    question is no evidence, yet would take a rank in the fusion. Words in capitals ("IT", "WHO")
-    are kept: they are more often acronyms.
+    Passages are indexed with all their words, so a name such as "The Who" can be found. Questions
+    lose them, because a passage that shares only "what is the" is no evidence, yet it would take a
+    rank in the fusion. Words in capitals ("IT", "WHO") stay, because they are usually acronyms.
     """
-    kept = _WORD.sub(_drop_function_word, text)
-    return kept if _WORD.search(kept) else text
+    content = _WORD.sub(_drop_function_word, text)
+    return content if _WORD.search(content) else text
 
 
 def _drop_function_word(match: re.Match[str]) -> str:
     word = match.group()
     acronym = len(word) > 1 and word.isupper()
-    return word if acronym or word.lower() not in _DROPPED else ""
+    return word if acronym or word.lower() not in _STOP_WORDS else ""

@@ -1,7 +1,7 @@
-"""The store for tests and small throw-away bases: everything in memory, every search exact.
+"""`MemoryStore`: passages in memory, with exact search, for tests and temporary knowledge bases.
 
-Keeps the promises of the seam, without persistence. Its words are matched as written but for case;
-a store with a real full-text index also matches other forms of a word.
+It has no persistence. Words match regardless of case, but without stemming, unlike in a full-text
+index.
 """
 
 from __future__ import annotations
@@ -16,33 +16,29 @@ import numpy as np
 
 from wavrag.errors import StoreError
 from wavrag.store.base import StoredDocument, StoredPassage
-from wavrag.store.lexical import query_words, words_of
-from wavrag.store.records import (
+from wavrag.store.checks import (
     check_records,
     check_vector,
     find_defects,
     read_filter,
     summarise,
 )
+from wavrag.store.lexical import query_words, split_words
 from wavrag.types import Float32, Leg, Passage, ScoredPassage
 from wavrag.where import matches
 
+# Saturation of term frequency; larger values reward repeated words more.
 BM25_K1 = 1.2
-"""How soon more occurrences of a word stop counting."""
 
+# Length normalisation, from 0 (none) to 1.
 BM25_B = 0.75
-"""How much a long passage is held against it, from 0 to 1."""
 
 
 class MemoryStore:
-    """Records in memory; cosine over all of them, and BM25."""
+    """Passages in memory, searched by cosine and BM25."""
 
     def __init__(self, dim: int) -> None:
-        """Make an empty store.
-
-        Args:
-            dim: length of its vectors.
-        """
+        """Create an empty store for vectors with `dim` dimensions."""
         self.dim = dim
         self._documents: dict[str, list[StoredPassage]] = {}
         self._lock = threading.Lock()
@@ -61,18 +57,17 @@ class MemoryStore:
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents; see `Store.delete`."""
         self._check_open()
-        gone = set(document_ids)
+        ids = set(document_ids)
         with self._lock:
-            removed = sum(len(self._documents.get(document_id, ())) for document_id in gone)
-            self._documents = {
-                key: rows for key, rows in self._documents.items() if key not in gone
-            }
+            removed = sum(len(self._documents.get(document_id, ())) for document_id in ids)
+            # A new dictionary, because a running `scan` iterates over the previous one.
+            self._documents = {key: rows for key, rows in self._documents.items() if key not in ids}
         return removed
 
     def search(
         self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
     ) -> Mapping[Leg, list[ScoredPassage]]:
-        """The best passages of each leg; see `Store.search`."""
+        """Search; see `Store.search`."""
         self._check_open()
         records = list(self._records())
         tree = read_filter(where)
@@ -84,42 +79,42 @@ class MemoryStore:
             legs["dense"] = _best(records, scores, allowed, k)
         if text is not None:
             scores = bm25(query_words(text), [record.lexical for record in records])
-            found = [ok and score > 0 for ok, score in zip(allowed, scores, strict=True)]
-            legs["lexical"] = _best(records, scores, found, k)
+            matching = [ok and score > 0 for ok, score in zip(allowed, scores, strict=True)]
+            legs["lexical"] = _best(records, scores, matching, k)
         return legs
 
     def get(self, passage_ids: Sequence[str]) -> list[Passage]:
-        """Passages by id; see `Store.get`."""
+        """Return passages by id; see `Store.get`."""
         self._check_open()
         passages = {record.passage.id: record.passage for record in self._records()}
         return [passages[key] for key in passage_ids if key in passages]
 
     def count(self) -> int:
-        """Passages kept."""
+        """Return the number of passages."""
         self._check_open()
         return sum(map(len, self._documents.values()))
 
     def scan(self) -> Iterator[StoredPassage]:
-        """Every record, as it was at the call; see `Store.scan`."""
+        """Yield a snapshot; see `Store.scan`."""
         self._check_open()
         documents = self._documents
         return (record for key in sorted(documents) for record in documents[key])
 
     def documents(self) -> list[StoredDocument]:
-        """Every document, in order of id."""
+        """Return all documents, ordered by id."""
         self._check_open()
         return summarise(self._records())
 
     def optimize(self) -> None:
-        """Nothing to do: there are no indexes and no old versions."""
+        """Do nothing: there are no indexes and no old versions."""
         self._check_open()
 
     def verify(self) -> list[str]:
-        """One sentence for each defect; see `Store.verify`."""
+        """Describe each defect in a sentence; see `Store.verify`."""
         return find_defects(self.scan(), self.dim)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Discard all passages."""
         self._documents = {}
         self._closed = True
 
@@ -132,17 +127,17 @@ class MemoryStore:
 
 
 def bm25(query: str, texts: Sequence[str]) -> list[float]:
-    """Score of every text for the words of a query (Robertson and Zaragoza 2009, section 3.4).
+    """Score every text for a query (Robertson and Zaragoza 2009, section 3.4).
 
-    For each distinct word of the query, idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length /
-    mean length)), with idf = ln(1 + (n - df + .5) / (df + .5)), which is never negative.
+    The sum over the distinct words of the query of idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b *
+    length / mean length)), with idf = ln(1 + (n - df + .5) / (df + .5)), which is never negative.
     """
-    counts = [Counter(word.lower() for word in words_of(text)) for text in texts]
+    counts = [Counter(word.lower() for word in split_words(text)) for text in texts]
     lengths = np.array([count.total() for count in counts], dtype=np.float64)
     scores = np.zeros(len(texts))
     mean = lengths.mean() if lengths.any() else 1.0
     norm = BM25_K1 * (1 - BM25_B + BM25_B * lengths / mean)
-    for word in sorted({word.lower() for word in words_of(query)}):
+    for word in sorted({word.lower() for word in split_words(query)}):
         tf = np.array([count[word] for count in counts], dtype=np.float64)
         df = np.count_nonzero(tf)
         if df:
@@ -155,5 +150,5 @@ def _best(
     records: Sequence[StoredPassage], scores: Sequence[float], allowed: Sequence[bool], k: int
 ) -> list[ScoredPassage]:
     rows = zip(records, scores, allowed, strict=True)
-    found = (ScoredPassage(record.passage, score) for record, score, ok in rows if ok)
-    return heapq.nsmallest(k, found, key=lambda hit: (-hit.score, hit.passage.id))
+    hits = (ScoredPassage(record.passage, score) for record, score, ok in rows if ok)
+    return heapq.nsmallest(k, hits, key=lambda hit: (-hit.score, hit.passage.id))

@@ -1,6 +1,6 @@
-"""What every store asks of records before it keeps them, and of rows when it reads them back.
+"""Validate passages before a store writes them and after it reads them back.
 
-Pure functions on plain data; knows no storage.
+Pure functions on plain data, shared by all stores.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from wavrag.store.base import StoredDocument, StoredPassage
 from wavrag.types import Float32, Metadata
 from wavrag.where import Node, parse
 
+# Tolerated deviation of a vector's length from 1: float32 and 16-bit encoders round.
 UNIT_TOLERANCE = 1e-3
-"""How far the length of a stored vector may be from 1."""
 
+# Metadata integers lie in [-INT_LIMIT, INT_LIMIT), the range of most JSON readers.
 INT_LIMIT = 2**63
-"""Metadata integers lie in [-INT_LIMIT, INT_LIMIT), as in most JSON readers and databases."""
 
 
 def check_records(records: Sequence[StoredPassage], dim: int) -> None:
-    """Refuse records that could not be found again as they were given.
+    """Reject passages that a store could not return unchanged.
 
     Raises:
-        IndexMismatchError: a vector is not `dim` long.
-        StoreError: a document's ordinals are not 0..n-1, its content hash or metadata differ
-            between its passages, or a vector, text or metadata value cannot be kept. The message
+        IndexMismatchError: a vector has another length than `dim`.
+        StoreError: a document's ordinals are not 0 to n - 1, its content hash or metadata differ
+            between passages, or a vector, text or metadata value cannot be stored. The message
             names the passage.
     """
     ordinals: dict[str, set[int]] = {}
@@ -50,20 +50,20 @@ def check_records(records: Sequence[StoredPassage], dim: int) -> None:
                 f"{passage.id} differs from {head.passage.id} in content hash or metadata:"
                 " passages of one document share both"
             )
-    for document_id, found in ordinals.items():
-        if found != set(range(len(found))):
+    for document_id, numbers in ordinals.items():
+        if numbers != set(range(len(numbers))):
             raise StoreError(
-                f"{document_id} has the ordinals {_few(sorted(found))}: give all its passages,"
-                f" numbered 0 to {len(found) - 1}"
+                f"{document_id} has the ordinals {_abbreviate(sorted(numbers))}: give all its"
+                f" passages, numbered 0 to {len(numbers) - 1}"
             )
 
 
 def check_vector(vector: Float32, dim: int, name: str) -> None:
-    """Refuse a vector of another length, or that is not a unit vector."""
+    """Reject a vector with another dimension or without unit length."""
     if vector.shape != (dim,):
         raise IndexMismatchError(
-            f"the vector of {name} has shape {vector.shape}, and this store keeps ({dim},):"
-            " use the embedder that it was made with, or index again into a new directory"
+            f"the vector of {name} has shape {vector.shape}, but this store has ({dim},):"
+            " use the embedder of the store, or index again into a new directory"
         )
     defect = vector_defect(vector)
     if defect:
@@ -71,7 +71,7 @@ def check_vector(vector: Float32, dim: int, name: str) -> None:
 
 
 def vector_defect(vector: Float32) -> str:
-    """What is wrong with a vector, as the end of a sentence; empty when nothing is."""
+    """Predicate that describes the defect of a vector; empty if there is none."""
     length = float(np.linalg.norm(vector))
     if not math.isfinite(length):
         return "is not finite"
@@ -81,19 +81,19 @@ def vector_defect(vector: Float32) -> str:
 
 
 def check_unicode(document_id: str, *texts: str) -> None:
-    """Refuse what cannot be written as UTF-8, such as a file name that could not be decoded."""
+    """Reject text that cannot be encoded as UTF-8, such as an undecodable file name."""
     try:
         for text in (document_id, *texts):
             text.encode()
     except UnicodeEncodeError as error:
         raise StoreError(
             f"{document_id!r} holds {error.object[error.start : error.end]!r}, which is not valid"
-            " Unicode: rename the file or clean the text"
+            " Unicode: rename the file or correct the text"
         ) from error
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be written as UTF-8; one that cannot is in no store."""
+    """True if a text can be encoded as UTF-8; no store contains any other text."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -102,18 +102,18 @@ def is_unicode(text: str) -> bool:
 
 
 def read_filter(where: str | None) -> Node | None:
-    """The tree of a filter, if there is one.
+    """Parse a filter, if there is one.
 
     Raises:
-        FilterError: it cannot be understood.
+        FilterError: it cannot be parsed.
     """
     if where is not None and not is_unicode(where):
-        raise FilterError(f"the filter {where!r} is not valid Unicode: write it anew")
+        raise FilterError(f"the filter {where!r} is not valid Unicode: correct it")
     return None if where is None else parse(where)
 
 
 def check_metadata(metadata: Metadata, document_id: str) -> None:
-    """Refuse metadata that is not flat JSON."""
+    """Reject metadata that is not flat JSON."""
     for key, value in metadata.items():
         check_unicode(document_id, *(text for text in (key, value) if isinstance(text, str)))
         if not isinstance(key, str) or type(value) not in (str, int, float, bool):
@@ -123,14 +123,15 @@ def check_metadata(metadata: Metadata, document_id: str) -> None:
             )
         if isinstance(value, float) and not math.isfinite(value):
             raise StoreError(f"the metadata {key!r} of {document_id} is {value}: give a number")
+        # `type`, because a bool is an int, too.
         if type(value) is int and not -INT_LIMIT <= value < INT_LIMIT:
             raise StoreError(
-                f"the metadata {key!r} of {document_id} is beyond 64 bits: give it as text"
+                f"the metadata {key!r} of {document_id} exceeds 64 bits: give it as text"
             )
 
 
 def summarise(records: Iterable[StoredPassage]) -> list[StoredDocument]:
-    """Documents of records, in order of id."""
+    """Summarise passages by document, ordered by id."""
     grouped: dict[str, list[StoredPassage]] = {}
     for record in records:
         grouped.setdefault(record.passage.document_id, []).append(record)
@@ -154,7 +155,12 @@ def summarise(records: Iterable[StoredPassage]) -> list[StoredDocument]:
 
 
 def find_defects(records: Iterable[StoredPassage], dim: int) -> list[str]:
-    """One sentence for each defect of records that come in order of document id and ordinal."""
+    """Describe each defect in a sentence.
+
+    Args:
+        records: all passages of a store, ordered by document id and ordinal.
+        dim: dimension of the vectors.
+    """
     defects: list[str] = []
     document_id: str | None = None
     expected, content_hash = 0, ""
@@ -164,7 +170,7 @@ def find_defects(records: Iterable[StoredPassage], dim: int) -> list[str]:
             document_id, expected, content_hash = passage.document_id, 0, record.content_hash
         if passage.ordinal != expected:
             defects.append(
-                f"{document_id} has passage {passage.ordinal} where {expected} is due:"
+                f"{document_id} has passage {passage.ordinal} where {expected} is expected:"
                 " index it again"
             )
         expected = passage.ordinal + 1
@@ -180,6 +186,6 @@ def find_defects(records: Iterable[StoredPassage], dim: int) -> list[str]:
     return defects
 
 
-def _few(values: Sequence[int]) -> str:
-    shown = ", ".join(map(str, values[:8]))
-    return f"{shown}, ..." if len(values) > 8 else shown
+def _abbreviate(values: Sequence[int]) -> str:
+    text = ", ".join(map(str, values[:8]))
+    return f"{text}, ..." if len(values) > 8 else text
