@@ -5,6 +5,7 @@ and in a folder that holds the knowledge base `my-kb` of the demo corpus. A bloc
 here follows a comment that says why: `<!-- needs: a GPU -->`, or `a key`, `a service`, `data`.
 """
 
+import pkgutil
 import re
 import shlex
 import shutil
@@ -111,6 +112,18 @@ def test_the_explanation_shows_the_rooms_as_import_linter_checks_them() -> None:
     assert len(lines) == len(layers)
     for line, layer in zip(lines, layers, strict=True):
         assert line.startswith(layer), f"{line!r} is not {layer!r}"
+
+
+def test_the_names_in_the_api_reference_exist() -> None:
+    for page in (ROOT / "docs" / "reference").glob("*.md"):
+        for name in re.findall(r"^::: (\S+)", page.read_text(encoding="utf-8"), re.MULTILINE):
+            pkgutil.resolve_name(name)
+
+
+@pytest.mark.parametrize("page", ["docs/explanation.md", "AGENTS.md", "docs/guide.md"])
+def test_the_modules_that_a_page_names_exist(page: str) -> None:
+    for path in re.findall(r"`(\w+/[\w/]+\.py)`", (ROOT / page).read_text(encoding="utf-8")):
+        assert any((folder / path).is_file() for folder in (ROOT / "src/wavrag", ROOT)), path
 
 
 def test_agents_page_is_short() -> None:
