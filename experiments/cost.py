@@ -288,8 +288,8 @@ def _draw(context: Context, systems: Sequence[ComparedSystem], measurements: Mea
 EXPERIMENT = Experiment(
     name="cost",
     title="Cost",
-    question="What do an hour of sound and a thousand questions cost in processor time, energy and"
-    " money, by length, here and on a GPU?",
+    question="What do an hour of audio and a thousand questions cost in CPU time, energy and money,"
+    " by length, on this machine and on a GPU?",
     version=1,
     run=run,
     options=OPTIONS,

@@ -367,8 +367,8 @@ def _draw(
 EXPERIMENT = Experiment(
     name="cot",
     title="Reasoning before answering",
-    question="Do chain of thought and self-consistency over 1, 3 and 5 paths give better answers"
-    " than one answer at once, and at what price?",
+    question="Do chain of thought and self-consistency over 1, 3 and 5 paths improve answers over a"
+    " direct answer, and at what cost?",
     version=1,
     run=run,
     options={"questions": 20, "path_tokens": 160},

@@ -361,8 +361,8 @@ def _draw(
 EXPERIMENT = Experiment(
     name="fusion",
     title="One to ten retrieved passages",
-    question="Do more retrieved passages make answers better or worse, and does it help to choose"
-    " among them, to read them one by one, or to quote?",
+    question="Do more retrieved passages improve or harm answers, and does it help to select among"
+    " them, to read them one by one, or to quote?",
     version=1,
     run=run,
     options={"questions": 15, "quoted": 200, "answer_tokens": 96},

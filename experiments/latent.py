@@ -343,8 +343,8 @@ def _on_a_map(spaces: Sequence[Space], seed: int) -> npt.NDArray[np.float64]:
 EXPERIMENT = Experiment(
     name="latent",
     title="The space of recordings and texts",
-    question="How far apart are recordings and their texts, and recordings and texts that do not"
-    " belong together, and do the two kinds fill the same part of the space?",
+    question="How far apart are recordings and their texts, and unrelated recordings and texts, and"
+    " do the two modalities occupy the same region of the space?",
     version=1,
     run=run,
 )

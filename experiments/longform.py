@@ -297,8 +297,8 @@ def _draw(
 EXPERIMENT = Experiment(
     name="longform",
     title="Long recordings",
-    question="Is a fact found in recordings of 10 to 60 minutes, wherever it stands, and at what"
-    " price in time and memory?",
+    question="Is a fact retrieved from recordings of 10 to 60 minutes, at any position, and at what"
+    " cost in time and memory?",
     version=2,
     run=run,
     options={"longest": float(MINUTES[-1])},  # minutes; longer recordings are left out

@@ -506,9 +506,9 @@ def _draw_first(path: Path, outcomes: Mapping[tuple[str, str], Row]) -> None:
 
 EXPERIMENT = Experiment(
     name="modality",
-    title="Recordings and texts in one base",
-    question="Is the right entry found when a base mixes recordings and texts about the same facts,"
-    " and do calibrated scores find it more often than raw ones?",
+    title="Recordings and texts in one knowledge base",
+    question="Is the right passage retrieved from a mixture of recordings and texts about the same"
+    " facts, and do calibrated scores retrieve it more often than raw ones?",
     version=1,
     run=run,
     options={"facts": 100, "draws": 5},

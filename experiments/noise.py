@@ -264,7 +264,7 @@ def _draw(context: Context, results: _NoiseResults) -> None:
 EXPERIMENT = Experiment(
     name="noise",
     title="Noise",
-    question="How much noise of which kind does a spoken question stand, and where do retriever"
+    question="How robust are spoken questions to noise of several kinds, and where do retriever"
     " and cascades change places?",
     version=1,
     run=run,

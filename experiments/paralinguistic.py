@@ -350,9 +350,9 @@ def _draw(path: Path, values: Mapping[str, Mapping[str, Sequence[float]]]) -> No
 
 EXPERIMENT = Experiment(
     name="paralinguistic",
-    title="What vectors keep beside words",
-    question="Can speaker, gender, age, the kind of a sound, and the tune of a question be read"
-    " from the vectors of recordings?",
+    title="Paralinguistic information in vectors",
+    question="Can speaker, gender, age, the class of a sound, and the intonation of a question be"
+    " predicted from the vectors of recordings?",
     version=1,
     run=run,
     options={"speakers": 60, "sentences": 8, "tunes": 80},

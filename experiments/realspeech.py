@@ -285,7 +285,8 @@ def _draw(
 EXPERIMENT = Experiment(
     name="realspeech",
     title="Real speech",
-    question="How far do figures on synthetic speech speak for people reading the same sentences?",
+    question="How well do results on synthetic speech predict those on people reading the same"
+    " sentences?",
     version=1,
     run=run,
 )
