@@ -1,6 +1,6 @@
-"""Write docs/models.md: the contracts of known embedding models.
+"""Write docs/models.md, the specs of known embedding models.
 
-.venv/bin/python tools/model_table.py
+python tools/model_table.py
 """
 
 from __future__ import annotations
@@ -14,91 +14,92 @@ from wavrag.embed.model_specs import MODELS, SPEC_FILE, ModelSpec, write_spec
 
 TARGET = Path(__file__).parent.parent / "docs" / "models.md"
 EXAMPLE = "laion/clap-htsat-unfused"
-HEAD = """# Embedding models that hear
+HEAD = """# Audio embedding models
 
-An embedding model that is loaded with another prompt, pooling or sampling rate than it was
-trained with gives vectors, only bad ones; and where a feature extractor cuts long recordings, it
-says nothing. So WavRAG loads a model by its contract: a row of this page, which
-`tools/model_table.py` writes from `wavrag.embed.model_specs`, or a file beside the weights.
+With another prompt, pooling or sample rate than in training, an embedding model still returns
+vectors, but bad ones, and many feature extractors silently truncate long recordings. So WavRAG
+loads every model by a spec: a row of this page, or a file beside the weights.
+`tools/model_table.py` writes this page from `wavrag.embed.model_specs`.
 
 ```python
-from wavrag.embed.registry import load_embedder
+from wavrag import load_embedder
 
 embedder = load_embedder("st:google/embeddinggemma-2")
 ```
 
-**None of these models has been run here.** What is said of them is taken from public
-documentation and public code, mainly from the page that the name links to. The code that loads
-models is tested on tiny ones with random weights. What the pages leave open is said below.
+**None of these models has been run for this project.** The specs come from public documentation
+and source code, mainly the linked pages; the notes below name the facts that are not published.
+The loading code is tested on tiny models with random weights.
 """
-ASKED = """
-## How each is asked
+PROMPTS = """
+## Prompts and pooling
 
-The vector is the last token's hidden state (`last`), the mean over all tokens (`mean`), or what the
-model's own head gives (`own`). A prompt is put before the text (`prefix`), is a system message
-(`system`), or begins the user's message (`user`). A suffix ends the item. All compare by cosine.
+The vector is the hidden state of the last token (`last`), the mean over all tokens (`mean`), or the
+output of the model's own head (`own`). A prompt is a prefix of the text (`prefix`), a system message
+(`system`), or the start of the user message (`user`). A suffix ends the input. Similarity is cosine
+for all models.
 """
-TAKEN = """
-## What each takes
+LIMITS = """
+## Input limits
 
-A recording that is longer than the longest is refused, never cut: cut it into windows with
-`wavrag.audio.windows`. Where there are chunks, a recording that is longer than one goes in as
-several, in one input. A text of more tokens is embedded in pieces.
+Recordings beyond the maximum length are rejected, never truncated: cut them with
+`wavrag.audio.windows`. With a chunk length, a longer recording is passed in chunks, all in one
+input. Longer texts are split, and their vector is the mean over the splits.
 """
-WATCH = """
-## What to watch out for
+NOTES = """
+## Notes
 """
-OWN = f"""
-## Another model
+OTHER = f"""
+## Other models
 
-A model that is not in the table needs its contract in a file `{SPEC_FILE}` in its folder;
-training writes one. Its keys are exactly these, and an unknown or missing one is an error. Then
-`load_embedder("st:FOLDER")` loads it. A folder with a copy of a model of the table needs no file:
-`load_embedder("st:FOLDER#ORG/NAME")`.
+A model outside the table needs its spec in a file `{SPEC_FILE}` in its folder; training writes this
+file. It has exactly the following keys; an unknown or missing key is an error. Then
+`load_embedder("st:FOLDER")` loads the model. A local copy of a model in the table needs no file:
+use `load_embedder("st:FOLDER#ORG/NAME")`.
 
 """
 
 
 def table(head: str, rows: Iterable[tuple[str, ...]]) -> str:
-    """A Markdown table; `head` has its column names between bars."""
+    """Return a Markdown table; `head` contains the column names, separated by bars."""
     lines = [f"| {head} |", "|---" * (head.count("|") + 1) + "|"]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
 def link(spec: ModelSpec) -> str:
-    """The model's name, leading to the page that states its contract."""
+    """Return the name of a model, linked to the source of its spec."""
     return f"[{spec.name}]({spec.source})"
 
 
 def code(text: str) -> str:
-    """Text as code in a cell, with what a reader could not see spelled out; a dash for none."""
+    """Format text as code in a table cell, with escapes for line breaks; a dash for no text."""
     return f"`{json.dumps(text)[1:-1]}`".replace("|", r"\|") if text else "-"
 
 
 def suffix(spec: ModelSpec) -> str:
-    """What ends an item, by what is in it."""
-    ends = {"text": spec.text_suffix, "sound": spec.audio_suffix}
-    return ", ".join(f"{kind} {code(text)}" for kind, text in ends.items() if text) or "-"
+    """Return the suffixes of text and audio inputs."""
+    suffixes = {"text": spec.text_suffix, "audio": spec.audio_suffix}
+    return ", ".join(f"{kind} {code(text)}" for kind, text in suffixes.items() if text) or "-"
 
 
 def languages(spec: ModelSpec) -> str:
-    """A few by their codes, many by their number."""
+    """Return the language codes, or the number of languages if there are many."""
     if spec.languages == ("mul",):
         return "many"
     return ", ".join(spec.languages) if len(spec.languages) < 6 else f"{len(spec.languages)}"
 
 
-def asked(spec: ModelSpec) -> tuple[str, ...]:
-    """A row of the first table."""
-    vectors = f"{spec.dim}" if spec.vectors == "one" else f"{spec.dim}, one a token"
+def prompt_row(spec: ModelSpec) -> tuple[str, ...]:
+    """Return a row of the table of prompts."""
+    vectors = f"{spec.dim}" if spec.vectors == "one" else f"{spec.dim} per token"
     role = spec.prompt_role if spec.query_prompt or spec.passage_prompt else "-"
     prompts = code(spec.query_prompt), code(spec.passage_prompt)
     return link(spec), vectors, spec.pooling, *prompts, role, suffix(spec)
 
 
-def taken(spec: ModelSpec) -> tuple[str, ...]:
-    """A row of the second table."""
+def limit_row(spec: ModelSpec) -> tuple[str, ...]:
+    """Return a row of the table of input limits."""
     return (
         spec.name,
         f"{spec.sampling_rate:,} Hz",
@@ -113,7 +114,7 @@ def taken(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def notes() -> str:
-    """The notes, each once, under the models that share it."""
+    """Return all notes; models with the same note share it."""
     shared: dict[str, list[str]] = {}
     for spec in MODELS.values():
         shared.setdefault(spec.note, []).append(f"**{spec.name}**")
@@ -121,24 +122,26 @@ def notes() -> str:
 
 
 def example() -> str:
-    """A contract as it stands in a file."""
+    """Return a spec file."""
     with TemporaryDirectory() as folder:
         write_spec(MODELS[EXAMPLE], folder)
         return f"```json\n{(Path(folder) / SPEC_FILE).read_text(encoding='utf-8')}```\n"
 
 
 def page() -> str:
-    """The text of docs/models.md."""
-    first = "model | dimensions | vector | query prompt | passage prompt | prompt goes | suffix"
-    second = (
-        "model | hears | longest recording | chunks | text tokens | languages | weights | licence"
-        " | runs its own code"
+    """Return the text of docs/models.md."""
+    prompt_columns = (
+        "model | dimensions | pooling | query prompt | passage prompt | position | suffix"
+    )
+    limit_columns = (
+        "model | sample rate | longest recording | chunks | text tokens | languages | weights"
+        " | licence | remote code"
     )
     return "".join(
         [
-            *(HEAD, ASKED, "\n", table(first, map(asked, MODELS.values()))),
-            *(TAKEN, "\n", table(second, map(taken, MODELS.values()))),
-            *(WATCH, "\n", notes(), OWN, example()),
+            *(HEAD, PROMPTS, "\n", table(prompt_columns, map(prompt_row, MODELS.values()))),
+            *(LIMITS, "\n", table(limit_columns, map(limit_row, MODELS.values()))),
+            *(NOTES, "\n", notes(), OTHER, example()),
         ]
     )
 

@@ -1,4 +1,8 @@
-"""Items to vectors: the embedder seam, and the embedders behind it."""
+"""Speech, other audio and text become vectors here: the embedder seam and all embedders.
+
+`base` defines the seam, `registry` loads embedders and recognisers by name, `wavretriever` is the
+default embedder, and `cascade` transcribes speech first.
+"""
 
 from wavrag.embed.base import (
     Embedder,

@@ -1,7 +1,7 @@
-"""CLAP: sounds and captions in one space, by the model that transformers has of it.
+"""CLAP embedder: sounds and captions in one vector space.
 
-Source: Wu et al., Large-Scale Contrastive Language-Audio Pretraining (arXiv 2211.06687). It is run
-as `wavrag.embed.sentence_model` runs every model; here stands what a CLAP in a folder is like.
+Source: Wu et al., Large-Scale Contrastive Language-Audio Pretraining (arXiv 2211.06687). This
+module finds the spec of a CLAP model; `wavrag.embed.sentence_model` runs it.
 """
 
 from __future__ import annotations
@@ -16,30 +16,34 @@ from wavrag.embed.sentence_model import SentenceModel
 from wavrag.errors import EmbedderError
 
 PREFIX = "clap:"
-KNOWN = "laion/clap-htsat-unfused"
-RESERVED_PLACES = 4  # of the text tower: two that RoBERTa skips, two for special tokens
+BASE_MODEL = "laion/clap-htsat-unfused"
+# Positions of the text tower without a token of the text: RoBERTa starts counting at 2, and there
+# are two special tokens.
+RESERVED_POSITIONS = 4
 
 
 def load_clap(name: str) -> Embedder:
-    """A CLAP by name: `clap:ORG/NAME` of a known one on the hub, or `clap:FOLDER` of any.
+    """Load a CLAP model: `clap:ORG/NAME` for known models on the hub, `clap:FOLDER` for any.
 
-    It hears 48 kHz and at most 10 s; an item of text and sound is the mean of its two vectors.
+    CLAP takes at most 10 s at 48 kHz. The vector of an input with text and audio is the mean of
+    both vectors.
 
     Raises:
-        EmbedderError: its contract is not known, or the folder holds no CLAP.
+        EmbedderError: the spec of the model is unknown, or the folder contains no CLAP model.
     """
-    place = name.removeprefix(PREFIX)
-    spec = contract(Path(place)) if Path(place).is_dir() else spec_for(place)
-    return SentenceModel(place, spec, prefix=PREFIX)
+    model = name.removeprefix(PREFIX)
+    spec = folder_spec(Path(model)) if Path(model).is_dir() else spec_for(model)
+    return SentenceModel(model, spec, prefix=PREFIX)
 
 
-def contract(folder: Path) -> ModelSpec:
-    """What a CLAP in a folder is: as the published ones, with the sizes of its `config.json`.
+def folder_spec(folder: Path) -> ModelSpec:
+    """Return the spec of a CLAP model in a folder.
 
-    A `wavrag_embedder.json` in the folder counts instead.
+    Reads `wavrag_embedder.json`; without it, takes the spec of the published models with the sizes
+    in `config.json`.
 
     Raises:
-        EmbedderError: the folder holds no CLAP.
+        EmbedderError: the folder contains no CLAP model.
     """
     if (folder / SPEC_FILE).is_file():
         return spec_from_file(folder)
@@ -48,18 +52,18 @@ def contract(folder: Path) -> ModelSpec:
         config = json.loads(path.read_text(encoding="utf-8"))
         if config["model_type"] != "clap":
             raise EmbedderError(
-                f"{path} is of a {config['model_type']} model, not of a CLAP: load it as"
+                f"{path} is of a {config['model_type']} model, not of a CLAP model: load it as"
                 f" st:{folder}"
             )
-        places = config["text_config"].get("max_position_embeddings", 514)
+        positions = config["text_config"].get("max_position_embeddings", 514)
         return replace(
-            spec_for(KNOWN),
+            spec_for(BASE_MODEL),
             name="clap",
             dim=config.get("projection_dim", 512),
-            max_text_tokens=places - RESERVED_PLACES,
+            max_text_tokens=positions - RESERVED_POSITIONS,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EmbedderError(
-            f"clap:{folder}: {path} cannot be read as that of a CLAP ({error}): name a folder that"
-            " transformers saved"
+            f"clap:{folder}: {path} is not a readable CLAP config ({error}): use a folder saved by"
+            " transformers"
         ) from error

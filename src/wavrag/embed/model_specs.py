@@ -1,8 +1,8 @@
-"""Contracts of embedding models: how each is asked, pooled, compared, and how much it hears.
+"""Specs of embedding models: prompts, pooling, similarity and input limits; loads no weights.
 
-A model that is loaded with another prompt or pooling than it was trained with works badly and
-says nothing. So a model is loaded by its contract: a row of the table here, or a file beside its
-weights. Knows what public pages state, and what they leave open; loads nothing.
+With another prompt or pooling than in training, a model gives bad vectors without any error. So
+every model is loaded by its spec: a row of the table below, or a file beside the weights. The table
+states the published facts and names those that are not published.
 """
 
 from __future__ import annotations
@@ -13,45 +13,46 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from types import MappingProxyType, UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import MappingProxyType
+from typing import Literal
 
+from wavrag.embed.validation import describe_problem
 from wavrag.errors import EmbedderError
 from wavrag.types import Modality
 
-SPEC_FILE = "wavrag_embedder.json"  # in the folder of a model that is not in the table
+SPEC_FILE = "wavrag_embedder.json"  # in the folder of a model outside the table
 
-Pooling = Literal["last", "mean", "cls", "own"]  # own: the model's head gives the vectors
+Pooling = Literal["last", "mean", "cls", "own"]  # own: the model's own head yields the vectors
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """The contract of a model.
+    """Everything needed to run a model as it was trained.
 
     Attributes:
-        name: ORG/NAME, as a hub knows it.
+        name: ORG/NAME on the hub.
         dim: length of a vector.
-        pooling: which hidden states become the vector.
-        normalised: whether its vectors are compared as unit vectors.
-        query_prompt: put before a query; empty for none.
-        passage_prompt: put before a passage; empty for none.
-        prompt_role: where the prompt goes: before the text, or as a message of a chat: `system`
-            for a message of its own, `user` for the beginning of the item's own message.
-        dtype: of the weights as published.
+        pooling: hidden states that become the vector.
+        normalised: True if vectors are compared as unit vectors.
+        query_prompt: prompt before a query; empty for none.
+        passage_prompt: prompt before a passage; empty for none.
+        prompt_role: position of the prompt: `prefix` of the text, a `system` message, or the start
+            of the `user` message.
+        dtype: of the published weights.
         sampling_rate: Hz.
-        max_audio_seconds: longest recording that is heard whole; longer ones are refused.
-        chunk_seconds: a longer recording goes in as several of at most so much; None for whole.
-        max_text_tokens: longest text that is embedded in one piece, prompt not counted.
-        modalities: what an item may hold.
-        languages: ISO 639-1 codes that it was trained on; `mul` where a page says only that they
-            are many.
-        licence: SPDX identifier, or the licence's own name after `LicenseRef-`.
-        vectors: one an item, or many (late interaction).
-        trust_remote_code: whether its code comes with its weights.
-        source: URL of the page that states this.
-        text_suffix: put after an item without sound; empty for none.
-        audio_suffix: put after an item with sound; empty for none.
-        note: what to watch out for, and what the page leaves open.
+        max_audio_seconds: longest recording in seconds; longer ones are rejected.
+        chunk_seconds: recordings are split into chunks of at most this length, all in one input;
+            None for no chunks.
+        max_text_tokens: longest text for one forward pass, without the prompt.
+        modalities: modalities of an input.
+        languages: ISO 639-1 codes of the training languages; `mul` for an unspecified many.
+        licence: SPDX identifier, or `LicenseRef-` and the name of the licence.
+        vectors: `one` per input, or `many` (late interaction).
+        trust_remote_code: True if the model runs code shipped with the weights.
+        source: URL of the page with these facts.
+        text_suffix: suffix of an input without audio; empty for none.
+        audio_suffix: suffix of an input with audio; empty for none.
+        note: pitfalls and unpublished facts.
     """
 
     name: str
@@ -91,7 +92,7 @@ _QWEN2_AUDIO = ModelSpec(
     dtype="bfloat16",
     sampling_rate=16_000,
     max_audio_seconds=80.0,  # 2,000 tokens of 40 ms
-    chunk_seconds=30.0,  # what the encoder hears at a time
+    chunk_seconds=30.0,  # the encoder takes 30 s
     max_text_tokens=512,
     modalities=_TEXT_AND_AUDIO,
     languages=("en",),
@@ -100,10 +101,10 @@ _QWEN2_AUDIO = ModelSpec(
     trust_remote_code=False,
     source="https://arxiv.org/abs/2502.14727",
     note=(
-        "A base to train WavRetriever on: without contrastive training it retrieves badly. The"
-        " paper does not publish its instruction; the prompts are this project's. The input ends"
-        " with `<|endoftext|>`, and the vector is that token's. The processor cuts a recording at"
-        " 30 s and says nothing, so longer ones go in as several."
+        "The base model of WavRetriever: without contrastive training it retrieves badly. The paper"
+        " does not publish its instruction; the prompts are this project's. The input ends with"
+        " `<|endoftext|>`, and the vector is the hidden state of that token. The processor silently"
+        " truncates a recording at 30 s, so longer ones are passed in chunks."
     ),
 )
 
@@ -129,13 +130,12 @@ _LCO_3B = ModelSpec(
     text_suffix="\nSummarize the above text in one word:",
     audio_suffix="\nSummarize the above audio in one word:",
     note=(
-        "The suffix ends the user's message, after recording and text, and the vector is the last"
-        " token of the chat with its generation prompt, padded on the left. There is no system"
-        " message: one changes the vectors. The authors cut texts at 300 tokens. Left open:"
-        " whether the published chat template adds the suffix by itself (it belongs there once);"
-        " how well long recordings work (300 s is where the processor of Qwen2.5-Omni, its base,"
-        " cuts; MTEB gave it 10 s at first); and the licence, which is as MTEB records it: check"
-        " that of the base as well."
+        "The suffix ends the user message, after recording and text. The vector is the last token"
+        " of the chat with its generation prompt, padded on the left. A system message would change"
+        " the vectors. The authors truncate texts at 300 tokens. Not published: whether the chat"
+        " template adds the suffix by itself (it must appear once); the quality on long recordings"
+        " (the processor of its base, Qwen2.5-Omni, truncates at 300 s; MTEB used 10 s at first)."
+        " The licence is as recorded by MTEB: check the licence of the base model, too."
     ),
 )
 
@@ -159,11 +159,11 @@ _CLAP = ModelSpec(
     trust_remote_code=False,
     source="https://huggingface.co/laion/clap-htsat-unfused",
     note=(
-        "Of a recording over 10 s the feature extractor takes 10 s at a random place (rand_trunc)"
-        " and says nothing, so two runs differ. It hears 48 kHz, not 16 kHz. Two towers: an item"
-        " is text or sound, not both. Trained to match sounds with captions, not to find what is"
-        " said. Left open: how long a caption may be; the text tower has 512 places. MTEB records"
-        " the licence as MIT, the hub as Apache-2.0."
+        "The feature extractor silently takes 10 s at a random position of a longer recording"
+        " (`rand_trunc`), so two runs differ. The sample rate is 48 kHz, not 16 kHz. Two towers: an"
+        " input is text or audio, not both. Trained to match sounds with captions, not to find"
+        " speech by its content. Not published: the longest caption; the text tower has 512"
+        " positions. MTEB records the licence as MIT, the hub as Apache-2.0."
     ),
 )
 
@@ -173,9 +173,9 @@ _ROWS: tuple[ModelSpec, ...] = (
         _QWEN2_AUDIO,
         name="Qwen/Qwen2-Audio-7B-Instruct",
         note=(
-            "As Qwen/Qwen2-Audio-7B, of which it is the chat model. Its own chat template writes a"
+            "The chat model of Qwen/Qwen2-Audio-7B; the same notes apply. Its chat template adds a"
             " system message and ends a turn with `<|im_end|>`; the recipe replaces it. The paper"
-            " does not say which of the two it trained."
+            " does not say which of the two models it trained."
         ),
     ),
     ModelSpec(
@@ -198,14 +198,13 @@ _ROWS: tuple[ModelSpec, ...] = (
         trust_remote_code=False,
         source="https://github.com/huggingface/transformers/blob/main/docs/source/en/model_doc/embedding_gemma2.md",
         note=(
-            "The feature extractor cuts a recording at 30 s and says nothing, although the window"
-            " of 8,192 tokens, which prompt, text and sound share, has room for 5.5 minutes. The"
-            " prompt belongs to sound as well: there sentence-transformers hands it on as a system"
-            " message, which the chat template puts between recording and text. The mean is over"
-            " all tokens, the prompt's too, padded on the right. Never in float16, where it gives"
-            " NaN. A title goes in the place of `none`. Left open: the list of its 100 languages,"
-            " and which prompt suits a spoken question (there is also `task: question answering |"
-            " query: `)."
+            "The feature extractor silently truncates a recording at 30 s, although the context of"
+            " 8,192 tokens for prompt, text and audio has room for 5.5 minutes. Audio takes the"
+            " prompt, too: sentence-transformers passes it as a system message, and the chat"
+            " template puts it between recording and text. The mean is over all tokens including"
+            " the prompt, padded on the right. Never use float16: it yields NaN. A title replaces"
+            " `none`. Not published: the list of its 100 languages, and the best prompt for a"
+            " spoken question (another is `task: question answering | query: `)."
         ),
     ),
     _LCO_3B,
@@ -235,12 +234,12 @@ _ROWS: tuple[ModelSpec, ...] = (
         trust_remote_code=True,
         source=_MTEB + "bidirlm_omni_models.py",
         note=(
-            "Runs code that comes with the weights. Passages get no instruction; a query gets one"
-            " for its task, here that of MTEB for questions. Attention goes both ways, and the"
-            " mean is over all tokens, those of the chat template too. Its processor cuts nothing,"
-            " but MTEB gave it at most 30 s. Left open: whether an instruction before a"
-            " bare text is a system message or a prefix, how it does beyond 30 s, and the"
-            " languages that it hears; those listed are of its text."
+            "Runs code shipped with the weights. Passages get no instruction; a query gets the"
+            " instruction of its task, here MTEB's for questions. Attention is bidirectional, and"
+            " the mean is over all tokens including the chat template. Its processor does not"
+            " truncate, but MTEB used at most 30 s. Not published: whether the instruction for"
+            " plain text is a system message or a prefix, the quality beyond 30 s, and the spoken"
+            " languages; the list is that of its text model."
         ),
     ),
     ModelSpec(
@@ -264,11 +263,11 @@ _ROWS: tuple[ModelSpec, ...] = (
         source=_MTEB + "tevatron_omni_embed_models.py",
         note=(
             "The input is the chat with its generation prompt and then `<|endoftext|>`, padded on"
-            " the left; the vector is that token's. `Query: ` begins the text of the user's"
-            " message: as a system message it is another input. An adapter (LoRA) on the thinker"
-            " of Qwen2.5-Omni-7B. Left open: whether a prompt stands before a spoken query, how"
-            " well long recordings work (300 s is where the processor cuts), whether its remote"
-            " code is still needed, and its languages beyond `multilingual`."
+            " the left; the vector is the hidden state of that token. `Query: ` starts the text of"
+            " the user message; a system message would be a different input. A LoRA adapter on the"
+            " thinker of Qwen2.5-Omni-7B. Not published: whether a spoken query takes the prompt,"
+            " the quality on long recordings (the processor truncates at 300 s), whether the remote"
+            " code is still needed, and the languages behind `multilingual`."
         ),
     ),
     ModelSpec(
@@ -292,11 +291,11 @@ _ROWS: tuple[ModelSpec, ...] = (
         source="https://huggingface.co/blog/manu/colqwen-omni-omnimodal-retrieval",
         audio_suffix="Describe the content.",
         note=(
-            "Gives a vector a token, some 800 for 30 s of sound, compared by MaxSim: a knowledge"
-            " base with one vector a passage cannot hold it. Queries end with ten `<|endoftext|>`,"
-            " and the system message is Qwen's own. Trained on pages of documents only; its"
-            " authors cut recordings into 30 s and advise against production. Left open: whether"
-            " `Query: ` still belongs before a query, as versions of its library differ."
+            "Yields one vector per token, about 800 for 30 s of audio, compared by MaxSim: a"
+            " knowledge base with one vector per passage cannot store them. Queries end with ten"
+            " `<|endoftext|>`, and the system message is Qwen's default. Trained on document pages"
+            " only; the authors cut recordings into 30 s and advise against production use. Not"
+            " published: whether a query still takes `Query: `; the versions of its library differ."
         ),
     ),
     _CLAP,
@@ -310,8 +309,8 @@ _ROWS: tuple[ModelSpec, ...] = (
         name="laion/larger_clap_music_and_speech",
         source=_MTEB + "clap_models.py",
         note=(
-            "As laion/clap-htsat-unfused. Left open: its way of cutting, taken here from"
-            " larger_clap_general."
+            "The notes on laion/clap-htsat-unfused apply. Not published: its truncation, assumed to"
+            " be that of larger_clap_general."
         ),
     ),
 )
@@ -320,63 +319,68 @@ MODELS: Mapping[str, ModelSpec] = MappingProxyType({spec.name: spec for spec in 
 
 
 def spec_for(name: str) -> ModelSpec:
-    """The contract of a known model.
+    """Return the spec of a model in the table.
 
     Raises:
-        EmbedderError: it is not in the table.
+        EmbedderError: the model is not in the table.
     """
     try:
         return MODELS[name]
     except KeyError:
-        known = ", ".join(MODELS)
+        names = ", ".join(MODELS)
         raise EmbedderError(
-            f"the contract of model {name!r} is not known (known: {known}): put a {SPEC_FILE} into"
-            " its folder, or name the known model that the folder holds, st:FOLDER#ORG/NAME"
+            f"the spec of model {name!r} is unknown (known models: {names}): put a {SPEC_FILE} into"
+            " its folder, or name the known model in the folder as st:FOLDER#ORG/NAME"
         ) from None
 
 
 def spec_from_file(path: str | os.PathLike[str]) -> ModelSpec:
-    """The contract in a JSON file whose keys are exactly the fields of `ModelSpec`.
+    """Read a spec from a JSON file with exactly the fields of `ModelSpec` as keys.
 
     Args:
-        path: the file, or the folder of a model that has one.
+        path: the file, or the model folder that contains it.
 
     Raises:
-        EmbedderError: it cannot be read, a key is unknown or missing, or a value cannot be right.
+        EmbedderError: the file cannot be read, a key is unknown or missing, or a value is invalid.
     """
-    path = _file(path)
+    from pydantic import TypeAdapter, ValidationError
+
+    path = _spec_path(path)
     try:
-        row = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        row = json.loads(text)
     except (OSError, ValueError) as error:
-        raise EmbedderError(f"{path} cannot be read as a model's contract: {error}") from error
+        raise EmbedderError(f"{path} is not a readable model spec: {error}") from error
     if not isinstance(row, dict):
-        raise EmbedderError(f"{path} holds no JSON object")
-    kinds = get_type_hints(ModelSpec)
+        raise EmbedderError(f"{path} contains no JSON object")
+    keys = [field.name for field in fields(ModelSpec)]
+    # Fields with a default are required in a file, too: a forgotten suffix would go unnoticed.
     for key in row:
-        if key not in kinds:
-            raise EmbedderError(f"{path} has an unknown key {key!r}: use {', '.join(kinds)}")
-    for key, kind in kinds.items():
+        if key not in keys:
+            raise EmbedderError(f"{path} has an unknown key {key!r}: use {', '.join(keys)}")
+    for key in keys:
         if key not in row:
             raise EmbedderError(f"{path} lacks the key {key!r}")
-        if not _fits(row[key], kind):
-            raise EmbedderError(f"{path}: {key} is {row[key]!r}, which is not {_words(kind)}")
-    spec = ModelSpec(
-        **row | {"modalities": frozenset(row["modalities"]), "languages": tuple(row["languages"])}
-    )
-    wrong = contradiction(spec)
-    if wrong:
-        raise EmbedderError(f"{path}: {wrong}")
+    try:
+        # Strict: JSON has types of its own, so "512" for a number is a mistake.
+        spec = TypeAdapter(ModelSpec).validate_json(text, strict=True)
+    except ValidationError as error:
+        raise EmbedderError(f"{path}: {describe_problem(error)}") from error
+    problem = contradiction(spec)
+    if problem:
+        raise EmbedderError(f"{path}: {problem}")
     return spec
 
 
 def write_spec(spec: ModelSpec, path: str | os.PathLike[str]) -> None:
-    """Write a contract to a file, or into the folder of its model."""
+    """Write a spec to a JSON file, or into a model folder."""
     row = asdict(spec) | {"modalities": sorted(spec.modalities)}
-    _file(path).write_text(json.dumps(row, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(row, indent=1, ensure_ascii=False) + "\n"
+    _spec_path(path).write_text(text, encoding="utf-8")
 
 
 def contradiction(spec: ModelSpec) -> str | None:
-    """What cannot be true of any model, naming the key; None where there is nothing."""
+    """Describe the first impossible value of a spec; None if there is none."""
     for field in fields(spec):
         value = getattr(spec, field.name)
         if type(value) in (int, float) and not (value > 0 and math.isfinite(value)):
@@ -392,33 +396,6 @@ def contradiction(spec: ModelSpec) -> str | None:
     return None
 
 
-def _file(path: str | os.PathLike[str]) -> Path:
+def _spec_path(path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     return path / SPEC_FILE if path.is_dir() else path
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    """Whether a value read from JSON can stand for a field of that type."""
-    origin, args = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return value in args
-    if origin is UnionType:
-        return any(_fits(value, each) for each in args)
-    if origin in (frozenset, tuple):
-        return isinstance(value, list) and all(_fits(each, args[0]) for each in value)
-    if kind is float:
-        return type(value) in (int, float)
-    return type(value) is kind
-
-
-def _words(kind: Any) -> str:
-    """A field's type, for people who write JSON."""
-    origin, args = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return "one of " + ", ".join(args)
-    if origin is UnionType:
-        return " or ".join(_words(each) for each in args)
-    if origin in (frozenset, tuple):
-        return f"a list, each {_words(args[0])}"
-    names = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
-    return names.get(kind, "null")

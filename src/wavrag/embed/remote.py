@@ -1,8 +1,8 @@
-"""An embedding model that another machine serves, through the OpenAI-compatible `/v1/embeddings`.
+"""Remote embedder: a model on another machine, over the OpenAI-compatible `/v1/embeddings`.
 
-Texts go as `input`, many in a request. Items with sound go as chat `messages` with an `input_audio`
-part, the form that vLLM takes for multimodal embedding models; `messages` holds one conversation,
-so each is a request of its own.
+Texts are sent as `input`, in batches. Clips are sent as chat `messages` with an `input_audio` part,
+the form of vLLM for multimodal embedding models. `messages` is a single conversation, so each clip
+is a request of its own.
 
 Sources: https://docs.vllm.ai/en/latest/models/pooling_models/embed/ (multi-modal inputs),
 https://docs.vllm.ai/en/latest/features/multimodal_inputs/ (audio inputs).
@@ -27,23 +27,23 @@ from wavrag.types import Clip, EmbedInput, Float32, Modality, Role
 
 __all__ = ["RemoteEmbedder", "RemoteOptions"]
 
-Batch = list[tuple[int, EmbedInput]]  # inputs with their place in the call
+Batch = list[tuple[int, EmbedInput]]  # inputs with their index in the call
 
 
 class RemoteEmbedder(Embedder, Closing):
-    """Sends inputs to a server and gives back its vectors, scaled to unit length.
+    """Embeds on a server and scales the vectors to unit length.
 
-    Making one asks the server for its model, for the vector of a word, to learn the dimensions,
-    and for those of two short sounds, to learn whether it hears: it does if it takes them and tells
-    them apart.
+    The constructor queries the model list, embeds a word to learn the dimensions, and embeds two
+    short sounds to detect audio support: the model takes audio if the server accepts both sounds
+    and returns different vectors.
 
     Args:
-        options: how the server is reached and asked.
+        options: address, limits and prompts.
 
     Raises:
-        MissingExtraError: the SDK is not installed.
-        EmbedderError: the server cannot be reached, refuses the key, has no such model, or serves
-            several where none was named.
+        MissingExtraError: the `openai` package is not installed.
+        EmbedderError: the server cannot be reached, rejects the key, lacks the model, or serves
+            several models and the options name none.
     """
 
     def __init__(self, options: RemoteOptions) -> None:
@@ -54,25 +54,25 @@ class RemoteEmbedder(Embedder, Closing):
             dim = self._server.embed(
                 self._body([(0, EmbedInput(text="probe"))], "passage"), 1
             ).shape[1]
-            hears = self._hears() if options.audio is None else options.audio
+            takes_audio = self._probe_audio() if options.audio is None else options.audio
         except BaseException:
             self.close()
             raise
-        modalities: set[Modality] = {"text", "audio"} if hears else {"text"}
+        modalities: set[Modality] = {"text", "audio"} if takes_audio else {"text"}
         self._spec = EmbedderSpec(
             name=options.name(self._model),
             revision=options.revision(self._model, root),
             dim=dim,
             modalities=frozenset(modalities),
-            sampling_rate=options.sampling_rate if hears else None,
-            max_audio_seconds=options.max_audio_seconds if hears else None,
+            sampling_rate=options.sampling_rate if takes_audio else None,
+            max_audio_seconds=options.max_audio_seconds if takes_audio else None,
             languages=(),
             licence="NOASSERTION",
         )
 
     @property
     def spec(self) -> EmbedderSpec:
-        """What it is and can do; a server does not tell its languages nor its licence."""
+        """Name, revision and capabilities; servers report neither languages nor licence."""
         return self._spec
 
     def close(self) -> None:
@@ -80,30 +80,30 @@ class RemoteEmbedder(Embedder, Closing):
         self._server.close()
 
     def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
-        """Embed inputs: texts in batches, clips one by one, a few requests at a time.
+        """Embed texts in batches and clips one by one, with several requests at a time.
 
         Raises:
-            EmbedderError: an item is not allowed by the spec, or the server cannot be reached,
-                refuses, or sends something other than one vector for each item.
+            EmbedderError: an input is outside the spec, or the server cannot be reached, rejects
+                the request, or does not send one vector per input.
         """
         check_inputs(self._spec, inputs)
         batches = self._batches(inputs)
         rows = np.empty((len(inputs), self._spec.dim), np.float32)
         results = self._map(lambda batch: self._embed_batch(batch, role), batches)
         for batch, vectors in zip(batches, results, strict=True):
-            rows[[place for place, _ in batch]] = vectors
+            rows[[index for index, _ in batch]] = vectors
         return unit_rows(rows)
 
     def _batches(self, inputs: Sequence[EmbedInput]) -> list[Batch]:
         texts: Batch = []
-        alone: list[Batch] = []
-        for place, item in enumerate(inputs):
-            if self._is_chat(item):
-                alone.append([(place, item)])
+        chats: list[Batch] = []
+        for index, content in enumerate(inputs):
+            if self._is_chat(content):
+                chats.append([(index, content)])
             else:
-                texts.append((place, item))
+                texts.append((index, content))
         size = self._options.batch_size
-        return [texts[at : at + size] for at in range(0, len(texts), size)] + alone
+        return [texts[at : at + size] for at in range(0, len(texts), size)] + chats
 
     def _map(self, function: Callable[[Batch], Float32], batches: list[Batch]) -> list[Float32]:
         workers = min(self._options.concurrency, len(batches))
@@ -113,37 +113,37 @@ class RemoteEmbedder(Embedder, Closing):
             return list(pool.map(function, batches))
 
     def _embed_batch(self, batch: Batch, role: Role) -> Float32:
-        """Vectors of a batch, halved for as long as the server finds it too large."""
+        """Embed a batch; halve it as long as the server rejects it as too large."""
         try:
             vectors = self._server.embed(self._body(batch, role), len(batch))
         except EndpointError as error:
             if error.status == 413 and len(batch) > 1:
                 half = len(batch) // 2
-                parts = [self._embed_batch(part, role) for part in (batch[:half], batch[half:])]
-                return np.concatenate(parts)
+                halves = [self._embed_batch(each, role) for each in (batch[:half], batch[half:])]
+                return np.concatenate(halves)
             if error.status == 404 or not error.is_about_content:
                 raise
-            remedy = "make it shorter, or raise the limit of the server"
+            remedy = "shorten it, or raise the limit of the server"
             raise EmbedderError(f"{_label(batch)}: {error}: {remedy}") from error
         if vectors.shape[1] != self._spec.dim:
             raise EmbedderError(
-                f"{self._options.base_url}: it sent vectors of {vectors.shape[1]} dimensions, and"
-                f" {self._spec.dim} before: another model answers there; load the embedder again"
+                f"{self._options.base_url}: the server sent {vectors.shape[1]} dimensions instead"
+                f" of {self._spec.dim}: its model has changed; load the embedder again"
             )
         return vectors
 
-    def _is_chat(self, item: EmbedInput) -> bool:
-        return item.clip is not None or self._options.text_as == "messages"
+    def _is_chat(self, content: EmbedInput) -> bool:
+        return content.clip is not None or self._options.text_as == "messages"
 
     def _body(self, batch: Batch, role: Role) -> dict[str, Any]:
-        """The request for a batch of texts, or for one item as a chat."""
+        """Return the request body for a batch of texts, or for a single input as a chat."""
         options = self._options
         prompt = options.query_prompt if role == "query" else options.passage_prompt
         common = {"model": self._model, "encoding_format": "float"}
-        texts = [prompt + (item.text or "") for _, item in batch]
+        texts = [prompt + (content.text or "") for _, content in batch]
         _, first = batch[0]
         if not self._is_chat(first):
-            # Servers refuse the empty string.
+            # Servers reject the empty string.
             return {**common, "input": [text or " " for text in texts]}
         content: list[dict[str, Any]] = []
         if first.clip is not None:
@@ -154,18 +154,18 @@ class RemoteEmbedder(Embedder, Closing):
         return {**common, "messages": [{"role": "user", "content": content}]}
 
     def _choose_model(self) -> tuple[str, str | None]:
-        """The model to ask, and what the server says it was loaded from."""
-        known = self._server.models()
+        """Return the model to use and its `root` on the server."""
+        models = self._server.models()
         if self._options.model is not None:
-            # A server may know a model by more names than it lists.
-            return self._options.model, known.get(self._options.model)
-        if len(known) != 1:
+            # A server may accept aliases of a model beside the listed names.
+            return self._options.model, models.get(self._options.model)
+        if len(models) != 1:
             url = self._options.base_url
-            serves = f"serves {', '.join(known)}" if known else "lists no models"
-            raise EmbedderError(f"{url} {serves}: name the one to use, as in {url}#MODEL")
-        return next(iter(known.items()))
+            serves = f"serves {', '.join(models)}" if models else "lists no models"
+            raise EmbedderError(f"{url} {serves}: name one of them, as in {url}#MODEL")
+        return next(iter(models.items()))
 
-    def _hears(self) -> bool:
+    def _probe_audio(self) -> bool:
         rate = self._options.sampling_rate
         count = max(round(0.2 * rate), 1)
         noise = np.random.default_rng(0).normal(0, 0.001, count).astype(np.float32)
@@ -181,17 +181,17 @@ class RemoteEmbedder(Embedder, Closing):
             if error.is_about_content:
                 return False
             raise EmbedderError(
-                f"{error}. It was sent a short sound: if it embeds text only, load it with the"
+                f"{error}. The request was an audio probe: if the model embeds text only, set the"
                 " option audio=false"
             ) from error
-        # A server that leaves the sound out gives one vector for both.
-        of_noise, of_tone = map(unit_rows, rows)
-        return not np.allclose(of_noise, of_tone, rtol=0, atol=1e-6)
+        # A server that ignores the audio part returns the same vector for both.
+        noise_row, tone_row = map(unit_rows, rows)
+        return not np.allclose(noise_row, tone_row, rtol=0, atol=1e-6)
 
 
 def _label(batch: Batch) -> str:
-    place, item = batch[0]
+    first, content = batch[0]
     if len(batch) > 1:
-        return f"the texts among inputs {place} to {batch[-1][0]}"
-    source = item.clip.source if item.clip is not None else None
-    return f"input {place} ({source})" if source else f"input {place}"
+        return f"the texts among inputs {first} to {batch[-1][0]}"
+    source = content.clip.source if content.clip is not None else None
+    return f"input {first} ({source})" if source else f"input {first}"

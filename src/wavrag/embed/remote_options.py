@@ -1,159 +1,22 @@
-"""How a served embedding model is reached and asked, and the name that says so."""
+"""Options of a remote embedder, and their encoding in its name."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from wavrag.audio import SAMPLE_RATE
+from wavrag.embed.validation import describe_problem
 from wavrag.errors import EmbedderError
 
-PROTOCOL = 1  # raise it when the same item is sent in another way: its vector changes
+# Part of the revision: raise it when the same input is sent in another form, which changes vectors.
+PROTOCOL = 1
 
-TextAs = Literal["input", "messages"]
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteOptions:
-    """How the server is reached and asked.
-
-    Attributes:
-        url: address of the server, `http://host:8000`; the API lies under its `/v1`.
-        model: as the server calls it; None for the only one that it serves.
-        api_key_env: environment variable that holds the key, if the server asks for one.
-        timeout_s: seconds of silence before a request counts as failed.
-        connect_timeout_s: seconds in which a connection must stand.
-        retries: further tries after 429, a server's fault (5xx), a lost connection or a timeout.
-        backoff_s: seconds before the first further try, doubled for each one after it; a
-            `Retry-After` of the server counts instead.
-        batch_size: most texts in a request. A clip is a request of its own.
-        concurrency: most requests under way at a time.
-        audio: whether the model hears; None to find out by asking it.
-        sampling_rate: Hz that clips must have.
-        max_audio_seconds: longest clip, in seconds; longer ones are refused, never cut.
-        query_prompt: put before the text of a query, such as "query: "; the whole text of a clip
-            without words.
-        passage_prompt: the same for a passage.
-        text_as: `input` sends texts in batches and as they are; `messages` sends each as a chat
-            of its own, so that the server's chat template applies to texts as it does to clips.
-    """
-
-    url: str
-    model: str | None = None
-    api_key_env: str = "WAVRAG_API_KEY"
-    timeout_s: float = 60.0
-    connect_timeout_s: float = 5.0
-    retries: int = 4
-    backoff_s: float = 0.5
-    batch_size: int = 64
-    concurrency: int = 4
-    audio: bool | None = None
-    sampling_rate: int = SAMPLE_RATE
-    max_audio_seconds: float = 30.0
-    query_prompt: str = ""
-    passage_prompt: str = ""
-    text_as: TextAs = "input"
-
-    def __post_init__(self) -> None:
-        _check_url(self.url)
-        if self.text_as not in ("input", "messages"):
-            raise EmbedderError(f"text_as is {self.text_as!r}: set it to input or messages")
-        for key in ("retries", "backoff_s"):
-            if not getattr(self, key) >= 0:
-                raise EmbedderError(f"{key} is {getattr(self, key)}: set it to 0 or more")
-        for key in _ABOVE_0:
-            if not getattr(self, key) > 0:
-                raise EmbedderError(f"{key} is {getattr(self, key)}: set it to more than 0")
-
-    @classmethod
-    def from_name(cls, name: str) -> RemoteOptions:
-        """Options from `URL`, `URL#MODEL` or `URL?OPTION=VALUE&...#MODEL`.
-
-        Raises:
-            EmbedderError: the name is no such address, or an option is unknown or unusable.
-        """
-        address, _, model = name.partition("#")
-        url, _, query = address.partition("?")
-        _check_url(url)
-        given: dict[str, Any] = {}
-        for key, value in parse_qsl(query, keep_blank_values=True):
-            if key not in _READERS:
-                raise EmbedderError(
-                    f"{name}: {key!r} is no option of a remote embedder: choose among"
-                    f" {', '.join(_READERS)}"
-                )
-            try:
-                given[key] = _READERS[key](value)
-            except ValueError:
-                raise EmbedderError(f"{name}: {value!r} is no value for {key}") from None
-        return cls(url=url, model=model or None, **given)
-
-    @property
-    def base_url(self) -> str:
-        """The address without `/v1`, the same however it was written."""
-        return self.url.rstrip("/").removesuffix("/v1").rstrip("/")
-
-    def name(self, model: str) -> str:
-        """As `load_embedder` takes it, with the options that say what a vector is of."""
-        kept = {
-            field.name: _written(getattr(self, field.name))
-            for field in fields(self)
-            if field.name in _NAMED and getattr(self, field.name) != field.default
-        }
-        query = f"?{urlencode(kept, quote_via=quote)}" if kept else ""
-        return f"{self.base_url}{query}#{model}"
-
-    def revision(self, model: str, root: str | None) -> str:
-        """The model's id, what the server says it was loaded from, and a hash of how it is asked.
-
-        A model's `created` is left out: some servers give the time of the request.
-        """
-        asked = [PROTOCOL, self.sampling_rate, self.text_as, self.query_prompt, self.passage_prompt]
-        digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:12]
-        return f"{model}@{root}+{digest}" if root and root != model else f"{model}+{digest}"
-
-
-def _check_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if "@" in url:
-        raise EmbedderError(
-            f"the address of the embedder at {url.rpartition('@')[2]} holds a user or password,"
-            " which would be stored with every index: put a key into WAVRAG_API_KEY instead"
-        )
-    if not usable or parts.query or parts.fragment:
-        raise EmbedderError(f"{url!r} is no address of a server: write http://HOST:8000")
-
-
-def _written(value: object) -> str:
-    """A value as it stands in a name: the same for 45 and 45.0."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _flag(value: str) -> bool:
-    if value not in ("true", "false"):
-        raise ValueError(value)
-    return value == "true"
-
-
-_ABOVE_0 = (
-    "timeout_s",
-    "connect_timeout_s",
-    "batch_size",
-    "concurrency",
-    "sampling_rate",
-    "max_audio_seconds",
-)
-_NAMED = (
+# Options that change the vectors. The name of the embedder, which an index stores, contains them.
+_VECTOR_OPTIONS = (
     "audio",
     "sampling_rate",
     "max_audio_seconds",
@@ -161,18 +24,132 @@ _NAMED = (
     "passage_prompt",
     "text_as",
 )
-_READERS: dict[str, Callable[[str], Any]] = {
-    "api_key_env": str,
-    "timeout_s": float,
-    "connect_timeout_s": float,
-    "retries": int,
-    "backoff_s": float,
-    "batch_size": int,
-    "concurrency": int,
-    "audio": _flag,
-    "sampling_rate": int,
-    "max_audio_seconds": float,
-    "query_prompt": str,
-    "passage_prompt": str,
-    "text_as": str,
-}
+_POSITIVE_OPTIONS = ("timeout_s", "batch_size", "concurrency", "sampling_rate", "max_audio_seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteOptions:
+    """Address, limits and prompts of an embedding server.
+
+    Attributes:
+        url: server address, `http://host:8000`; the API is below `/v1`.
+        model: model name on the server; None for the only model there.
+        api_key_env: environment variable with the API key, for servers that require one.
+        timeout_s: seconds without an answer until a request fails.
+        retries: further attempts after status 429 or 5xx, a lost connection or a timeout.
+        batch_size: maximum texts per request. Each clip is a request of its own.
+        concurrency: maximum simultaneous requests.
+        audio: True if the model takes audio; None to detect it with a probe.
+        sampling_rate: sample rate of clips in Hz.
+        max_audio_seconds: longest clip in seconds; longer clips are rejected, never truncated.
+        query_prompt: prompt before the text of a query, such as "query: "; for a clip without text
+            it is the whole text.
+        passage_prompt: the same for a passage.
+        text_as: `input` sends texts unchanged, in batches; `messages` sends each text as a chat, so
+            that the server applies its chat template to texts as it does to clips.
+    """
+
+    url: str
+    model: str | None = None
+    api_key_env: str = "WAVRAG_API_KEY"
+    timeout_s: float = 60.0
+    retries: int = 4
+    batch_size: int = 64
+    concurrency: int = 4
+    audio: bool | None = None
+    sampling_rate: int = SAMPLE_RATE
+    max_audio_seconds: float = 30.0
+    query_prompt: str = ""
+    passage_prompt: str = ""
+    text_as: Literal["input", "messages"] = "input"
+
+    def __post_init__(self) -> None:
+        _check_url(self.url)
+        if self.retries < 0:
+            raise EmbedderError(f"retries is {self.retries}: set it to 0 or more")
+        for key in _POSITIVE_OPTIONS:
+            # Negated, because NaN compares false with everything.
+            if not getattr(self, key) > 0:
+                raise EmbedderError(f"{key} is {getattr(self, key)}: set it to more than 0")
+
+    @classmethod
+    def from_name(cls, name: str) -> RemoteOptions:
+        """Parse `URL`, `URL#MODEL` or `URL?OPTION=VALUE&...#MODEL`.
+
+        Raises:
+            EmbedderError: the address is invalid, or an option is unknown or has an invalid value.
+
+        Example:
+            >>> RemoteOptions.from_name("http://box:8000?batch_size=8#org/model").batch_size
+            8
+        """
+        from pydantic import TypeAdapter, ValidationError
+
+        address, _, model = name.partition("#")
+        url, _, query = address.partition("?")
+        _check_url(url)
+        values = dict(parse_qsl(query, keep_blank_values=True))
+        options = [field.name for field in fields(cls) if field.name not in ("url", "model")]
+        for key in values:
+            if key not in options:
+                raise EmbedderError(
+                    f"{name}: {key!r} is not an option of a remote embedder: choose from"
+                    f" {', '.join(options)}"
+                )
+        values |= {"url": url} | ({"model": model} if model else {})
+        try:
+            return TypeAdapter(cls).validate_strings(values)
+        except ValidationError as error:
+            raise EmbedderError(f"{name}: {describe_problem(error)}") from None
+
+    @property
+    def base_url(self) -> str:
+        """The address without `/v1`, in a canonical form."""
+        return self.url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+    def name(self, model: str) -> str:
+        """Return the name for `load_embedder`, with all options that change the vectors."""
+        values = {
+            field.name: _format_value(getattr(self, field.name))
+            for field in fields(self)
+            if field.name in _VECTOR_OPTIONS and getattr(self, field.name) != field.default
+        }
+        query = f"?{urlencode(values, quote_via=quote)}" if values else ""
+        return f"{self.base_url}{query}#{model}"
+
+    def revision(self, model: str, root: str | None) -> str:
+        """Return the model id, the model's `root` on the server, and a hash of the options.
+
+        A model's `created` is ignored: vLLM reports the time of the request there.
+        """
+        values = [
+            PROTOCOL,
+            self.sampling_rate,
+            self.text_as,
+            self.query_prompt,
+            self.passage_prompt,
+        ]
+        digest = hashlib.sha256(json.dumps(values).encode()).hexdigest()[:12]
+        return f"{model}@{root}+{digest}" if root and root != model else f"{model}+{digest}"
+
+
+def _check_url(url: str) -> None:
+    try:
+        address = urlsplit(url)
+        is_server = address.scheme in ("http", "https") and bool(address.hostname)
+    except ValueError:
+        is_server = False
+    if "@" in url:
+        raise EmbedderError(
+            f"the address of the embedder at {url.rpartition('@')[2]} contains a user or password,"
+            " which every index would store: put the key into WAVRAG_API_KEY instead"
+        )
+    if not is_server or address.query or address.fragment:
+        raise EmbedderError(f"{url!r} is not a server address: use the form http://HOST:8000")
+
+
+def _format_value(value: object) -> str:
+    """Format an option value for the name, identically for 45 and 45.0."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from wavrag.embed.base import Embedder, EmbedderSpec, check_inputs, unit_rows
-from wavrag.embed.fingerprint import add_files
+from wavrag.embed.fingerprint import hash_files
 from wavrag.embed.model_specs import SPEC_FILE, ModelSpec, spec_for, spec_from_file
 from wavrag.embed.sentence_network import POOLING, audio_inputs, build_network, token_spans
 from wavrag.errors import EmbedderError, MissingExtraError
@@ -260,7 +260,7 @@ class SentenceModel(Embedder):
         contract["modalities"] = sorted(self.model_spec.modalities)
         digest = hashlib.sha256(json.dumps(contract, sort_keys=True).encode())
         if self._folder is not None:
-            add_files(digest, self._folder, (".json", ".safetensors", ".bin", ".jinja"))
+            hash_files(digest, self._folder, (".json", ".safetensors", ".bin", ".jinja"))
         return digest.hexdigest()[:16]
 
 

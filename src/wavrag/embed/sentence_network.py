@@ -1,7 +1,7 @@
-"""Networks of sentence-transformers put together by a model's contract.
+"""Build sentence-transformers networks from bare transformers models by their spec.
 
-For models whose published files name no pooling, such as Qwen2-Audio: what a library would guess
-for them (the mean of the tokens) is not what they are trained for.
+For models whose published files specify no pooling, such as Qwen2-Audio: sentence-transformers
+would default to mean pooling, which is not what they are trained for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 
 from wavrag.types import Float32
 
-POOLING = {"last": "lasttoken", "mean": "mean", "cls": "cls"}  # ours to sentence-transformers'
+# Pooling of a `ModelSpec` to that of sentence-transformers.
+POOLING = {"last": "lasttoken", "mean": "mean", "cls": "cls"}
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
     "{%- if message['content'] is string -%}{{ message['content'] }}"
@@ -27,56 +28,58 @@ CHAT_TEMPLATE = (
     "{%- endfor -%}"
     "<|endoftext|>"
 )
-"""For Qwen2-Audio: instruction, recordings, text, end of sequence, and no roles, as the paper
-(arXiv 2502.14727) describes none. The last token has seen everything before it."""
+"""For Qwen2-Audio: instruction, audio, text, end-of-sequence token. Without chat roles, since the
+paper (arXiv 2502.14727) describes none. The last token attends to everything before it."""
 
 
-SHORTEST = 0.2  # s; a shorter recording is padded with silence, as encoders need a few frames
+MIN_SECONDS = 0.2  # shorter audio is padded with silence: encoders need a few frames
 
 
 def audio_inputs(samples: Float32, sample_rate: int, chunk_seconds: float) -> Any:
-    """Sound as sentence-transformers takes it: one recording, or several of at most so long.
+    """Convert samples to the audio input of sentence-transformers: one recording, or its chunks.
 
     Args:
         samples: shape = (n_samples,), n_samples > 0.
         sample_rate: Hz.
-        chunk_seconds: what the encoder hears at a time.
+        chunk_seconds: longest chunk, the limit of the audio encoder.
     """
-    size, shortest = int(chunk_seconds * sample_rate), int(SHORTEST * sample_rate)
+    size, shortest = int(chunk_seconds * sample_rate), int(MIN_SECONDS * sample_rate)
     chunks = [samples[at : at + size] for at in range(0, len(samples), size)]
-    given = [
+    inputs = [
         {
             "array": np.pad(chunk, (0, max(0, shortest - len(chunk)))),
             "sampling_rate": sample_rate,
         }
         for chunk in chunks
     ]
-    return given if len(given) > 1 else given[0]
+    return inputs if len(inputs) > 1 else inputs[0]
 
 
 def token_spans(tokenizer: Any, text: str) -> list[tuple[int, int]]:
-    """Where every token of a text starts and ends, special ones left out."""
-    coded = tokenizer(text, add_special_tokens=False, truncation=False, return_offsets_mapping=True)
-    spans: list[tuple[int, int]] = coded["offset_mapping"]
+    """Return the character span of each token of a text, without special tokens."""
+    encoding = tokenizer(
+        text, add_special_tokens=False, truncation=False, return_offsets_mapping=True
+    )
+    spans: list[tuple[int, int]] = encoding["offset_mapping"]
     return spans
 
 
 def build_network(
-    place: str | Path,
+    model: str | Path,
     *,
     pooling: Literal["last", "mean", "cls"],
     dtype: Any,
     device: str | None = None,
     prompts: dict[str, str] | None = None,
 ) -> Any:
-    """A SentenceTransformer of a bare transformers model: tokens pooled, unit vectors.
+    """Build a SentenceTransformer with pooling and normalisation on a bare transformers model.
 
     Args:
-        place: folder or hub name.
-        pooling: which hidden states become the vector.
-        dtype: of the weights, a torch type or its name.
-        device: as torch names it; None for a GPU if there is one.
-        prompts: `query` and `document`.
+        model: folder or hub name.
+        pooling: hidden states that become the vector.
+        dtype: dtype of the weights, a torch dtype or its name.
+        device: torch device; None for a GPU if available.
+        prompts: prompts for `query` and `document`.
 
     Raises:
         OSError, ValueError: the model cannot be loaded.
@@ -85,7 +88,7 @@ def build_network(
     from sentence_transformers.base.modules.transformer import Transformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
-    transformer = Transformer(str(place), model_kwargs={"dtype": dtype})
+    transformer = Transformer(str(model), model_kwargs={"dtype": dtype})
     config = transformer.config
     if config.model_type == "qwen2_audio":
         transformer.processor.chat_template = CHAT_TEMPLATE

@@ -15,7 +15,7 @@ import numpy as np
 
 from wavrag import config
 from wavrag.audio import SAMPLE_RATE
-from wavrag.embed.fingerprint import add_files
+from wavrag.embed.fingerprint import hash_files
 from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.errors import EmbedderError, MissingExtraError
 from wavrag.types import Clip
@@ -56,7 +56,7 @@ class Whisper:
     def spec(self) -> RecogniserSpec:
         """What it is and can do."""
         digest = hashlib.sha256()
-        add_files(digest, self._folder, (".json", ".bin", ".txt"))
+        hash_files(digest, self._folder, (".json", ".bin", ".txt"))
         return RecogniserSpec(
             name=f"whisper={self._folder}",
             revision=f"whisper-{COMPUTE}-{DECODING}-{digest.hexdigest()[:16]}",
