@@ -510,7 +510,7 @@ def test_the_command_reports_what_it_skips(
     ("arguments", "message"),
     [
         (["--negatives", "0"], "0 negatives"),
-        (["--embedder", "none"], "no embedder is called 'none'"),
+        (["--embedder", "none"], "unknown embedder 'none'"),
         (["--corpus", "gone.jsonl", "--embedder", "fake"], "gone.jsonl cannot be read"),
     ],
 )

@@ -245,13 +245,13 @@ def test_a_copy_of_a_known_model_takes_its_contract(folder: Path) -> None:
 
 
 def test_many_vectors_are_refused() -> None:
-    with pytest.raises(EmbedderError, match="a vector a token"):
+    with pytest.raises(EmbedderError, match="a vector per token"):
         load_embedder("st:vidore/colqwen-omni-v0.1")
 
 
 def test_a_model_that_hears_less_than_its_contract_says_is_refused(folder: Path) -> None:
     model = SentenceModel(folder, replace(HEARS, chunk_seconds=3.0), device="cpu")
-    with pytest.raises(EmbedderError, match=r"hears 2 s at a time.*would be cut"):
+    with pytest.raises(EmbedderError, match=r"takes 2 s of audio.*would be truncated"):
         model.load()
 
 

@@ -161,14 +161,14 @@ def test_names_are_taken_apart(name: str, parts: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("cascade:", "lacks a part"),
-        ("cascade:moonshine,text=", "lacks a part"),
-        ("cascade:kaldi", "no recogniser is called 'kaldi': choose moonshine"),
-        ("cascade:whisper=", "no recogniser is called 'whisper='"),
+        ("cascade:", "is incomplete"),
+        ("cascade:moonshine,text=", "is incomplete"),
+        ("cascade:kaldi", "unknown recogniser 'kaldi': choose moonshine"),
+        ("cascade:whisper=", "unknown recogniser 'whisper='"),
         ("cascade:whisper=/nowhere", "lacks config.json and model.bin and tokenizer.json"),
-        ("cascade:moonshine,text=nobody", "no embedder is called 'nobody'"),
-        ("cascade:moonshine,text=raw:moonshine", "raw:moonshine embeds no text"),
-        ("raw:whisper", "no embedder is called 'raw:whisper'"),
+        ("cascade:moonshine,text=nobody", "unknown embedder 'nobody'"),
+        ("cascade:moonshine,text=raw:moonshine", "raw:moonshine does not embed text"),
+        ("raw:whisper", "unknown embedder 'raw:whisper'"),
     ],
 )
 def test_names_that_lead_nowhere_say_what_to_do(name: str, message: str) -> None:
@@ -279,7 +279,7 @@ def test_a_clap_is_opened_by_its_folder(tiny_clap: Path) -> None:
 
 @needs_models
 def test_what_is_no_clap_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(EmbedderError, match="cannot be read as that of a CLAP"):
+    with pytest.raises(EmbedderError, match="is not a readable CLAP config"):
         load_embedder(f"clap:{tmp_path}")
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(EmbedderError, match="of a bert model"):
@@ -295,4 +295,4 @@ def test_what_hears_another_rate_says_that_it_cannot_index_recordings(
     with KnowledgeBase.open(tmp_path, embedder=f"clap:{tiny_clap}") as kb:
         report = kb.add([Document("a", clip=tone(1.0, 16_000)), Document("b", text="a bell")])
         assert report.added == ["b"]
-        assert "hears 48000 Hz" in report.skipped[0][1]
+        assert "needs 48000 Hz" in report.skipped[0][1]

@@ -75,7 +75,7 @@ def test_several_embedders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     ("arguments", "message"),
     [
         (["{task}/nowhere", "--embedder", "fake"], "is no folder"),
-        (["{task}", "--embedder", "nobody"], "no embedder is called 'nobody'"),
+        (["{task}", "--embedder", "nobody"], "unknown embedder 'nobody'"),
         (["{task}", "--embedder", "fake", "--query-modality", "audio"], "'q-tea' has no audio"),
         (["{task}", "--embedder", "fake", "--json", "{task}"], "is a folder: name a file"),
         (["{task}", "--embedder", "fake", "--json", "{task}/no/x.json"], "there is no folder"),

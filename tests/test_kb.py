@@ -269,7 +269,7 @@ def test_a_knowledge_base_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_an_unknown_embedder_makes_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(EmbedderError, match="no embedder is called"):
+    with pytest.raises(EmbedderError, match="unknown embedder"):
         KnowledgeBase.open(tmp_path / "kb", embedder="nonsense")
     assert not (tmp_path / "kb").exists()
 

@@ -35,9 +35,9 @@ PROMPTS = """
 ## Prompts and pooling
 
 The vector is the hidden state of the last token (`last`), the mean over all tokens (`mean`), or the
-output of the model's own head (`own`). A prompt is a prefix of the text (`prefix`), a system message
-(`system`), or the start of the user message (`user`). A suffix ends the input. Similarity is cosine
-for all models.
+output of the model's own head (`own`). A prompt is a prefix of the text (`prefix`), a system
+message (`system`), or the start of the user message (`user`). A suffix ends the input. Similarity
+is cosine for all models.
 """
 LIMITS = """
 ## Input limits

@@ -105,7 +105,7 @@ class Embedder(ABC):
         Raises:
             EmbedderError: as for `embed`.
         """
-        texts = tuple(each.text if each.clip is None else None for each in inputs)
+        texts = tuple(content.text if content.clip is None else None for content in inputs)
         return EmbedResult(self.embed(inputs, role), texts)
 
     def load(self) -> None:
@@ -119,10 +119,10 @@ def check_inputs(spec: EmbedderSpec, inputs: Sequence[EmbedInput]) -> None:
     Raises:
         EmbedderError: for the first unusable input; the message names it and the remedy.
     """
-    for index, each in enumerate(inputs):
-        clip = each.clip
+    for index, content in enumerate(inputs):
+        clip = content.clip
         if clip is None:
-            if each.text is None:
+            if content.text is None:
                 raise EmbedderError(f"input {index} is empty: give it text or a clip")
             if "text" not in spec.modalities:
                 raise EmbedderError(f"input {index} is text, but {spec.name} embeds audio only")

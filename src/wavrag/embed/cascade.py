@@ -1,7 +1,6 @@
-"""The cascade: speech is recognised, and its words are embedded as text.
+"""Cascade embedder: transcribe speech, then embed the transcript as text.
 
-The baseline that the paper compares with, and an embedder of its own. What recognises and what
-embeds the words can each be another: `cascade:RECOGNISER,text=EMBEDDER`.
+The baseline of the paper. Both steps are interchangeable: `cascade:RECOGNISER,text=EMBEDDER`.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from wavrag.errors import EmbedderError
 from wavrag.types import EmbedInput, Float32, Role
 
 NAME = "cascade"
-TEXT = ",text="  # before the name of the text embedder
-DEFAULT_PARTS = ("moonshine", "minilm")  # of the name `cascade`
+TEXT_SEPARATOR = ",text="  # before the name of the text embedder
+DEFAULT_RECOGNISER, DEFAULT_TEXT_EMBEDDER = "moonshine", "minilm"
 
 
 class Cascade(Embedder):
     """A recogniser, Moonshine tiny by default, then a text embedder, all-MiniLM-L6-v2 by default.
 
-    An item of text and sound is embedded as its text followed by the recognised words.
+    An input with text and audio is embedded as its text followed by the transcript.
     """
 
     def __init__(
@@ -36,15 +35,15 @@ class Cascade(Embedder):
         text_embedder: Embedder | None = None,
         threads: int | None = None,
     ) -> None:
-        """Put the two together.
+        """Combine a recogniser and a text embedder.
 
         Args:
-            recogniser: what hears.
-            text_embedder: what embeds the words.
-            threads: clips heard at a time; by default one for each processor.
+            recogniser: transcribes clips.
+            text_embedder: embeds the transcripts.
+            threads: clips transcribed in parallel (default: one per CPU).
 
         Raises:
-            EmbedderError: the text embedder does not embed text.
+            EmbedderError: the text embedder does not take text.
         """
         threads = threads or config.threads()
         self._recogniser = recogniser or Moonshine()
@@ -53,23 +52,27 @@ class Cascade(Embedder):
         text = self._text_embedder.spec
         if "text" not in text.modalities:
             raise EmbedderError(
-                f"{text.name} embeds no text, and a cascade embeds words: use a text embedder, such"
-                " as minilm"
+                f"{text.name} does not embed text, but a cascade embeds transcripts: use a text"
+                " embedder, such as minilm"
             )
 
     @cached_property
     def spec(self) -> EmbedderSpec:
-        """What it is and can do: the text embedder's vectors, for what the recogniser hears."""
-        heard, text = self._recogniser.spec, self._text_embedder.spec
+        """The vectors of the text embedder, the audio input of the recogniser."""
+        recogniser, text = self._recogniser.spec, self._text_embedder.spec
         return replace(
             text,
-            name=_name(heard.name, text.name),
-            revision=f"{heard.revision}+{text.revision}",
+            name=_name(recogniser.name, text.name),
+            revision=f"{recogniser.revision}+{text.revision}",
             modalities=frozenset({"text", "audio"}),
-            sampling_rate=heard.sampling_rate,
-            max_audio_seconds=heard.max_seconds,
-            languages=tuple(one for one in heard.languages if {one, "mul"} & set(text.languages)),
-            licence=" AND ".join(dict.fromkeys((heard.licence, text.licence))),
+            sampling_rate=recogniser.sampling_rate,
+            max_audio_seconds=recogniser.max_seconds,
+            languages=tuple(
+                language
+                for language in recogniser.languages
+                if {language, "mul"} & set(text.languages)
+            ),
+            licence=" AND ".join(dict.fromkeys((recogniser.licence, text.licence))),
             transcribes=True,
         )
 
@@ -78,50 +81,51 @@ class Cascade(Embedder):
         return self.embed_with_texts(inputs, role).vectors
 
     def embed_with_texts(self, inputs: Sequence[EmbedInput], role: Role) -> EmbedResult:
-        """Embed texts and clips; a clip's words are those recognised, empty if there are none."""
+        """Embed texts and clips; the text of a clip is its transcript, empty without speech."""
         check_inputs(self.spec, inputs)
-        words = self._workers.map(self._words, inputs)
+        transcripts = self._workers.map(self._transcript, inputs)
+        pairs = list(zip(inputs, transcripts, strict=True))
         texts = [
-            "\n".join(part for part in (item.text, heard) if part)
-            for item, heard in zip(inputs, words, strict=True)
+            EmbedInput(text="\n".join(filter(None, (content.text, transcript))))
+            for content, transcript in pairs
         ]
         return EmbedResult(
-            self._text_embedder.embed([EmbedInput(text=text) for text in texts], role),
+            self._text_embedder.embed(texts, role),
             tuple(
-                item.text if item.clip is None else heard
-                for item, heard in zip(inputs, words, strict=True)
+                content.text if content.clip is None else transcript
+                for content, transcript in pairs
             ),
         )
 
-    def _words(self, item: EmbedInput) -> str:
-        if item.clip is None:
+    def _transcript(self, content: EmbedInput) -> str:
+        if content.clip is None:
             return ""
-        # Without voice the recogniser invents words.
-        return "" if item.clip.speech is False else self._recogniser.transcribe(item.clip)
+        # Recognisers hallucinate words in audio without speech.
+        return "" if content.clip.speech is False else self._recogniser.transcribe(content.clip)
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """The recogniser and the text embedder of a cascade's name; what it leaves out by default.
+    """Split the name of a cascade into recogniser and text embedder, with defaults.
 
-    `cascade:whisper=FOLDER,text=st:ORG/NAME` names both.
+    For example `cascade:whisper=FOLDER,text=st:ORG/NAME`.
 
     Raises:
-        EmbedderError: one of them is empty.
+        EmbedderError: one of the two names is empty.
     """
-    heard, text = DEFAULT_PARTS
-    rest = name.removeprefix(NAME)
-    if not rest:
-        return heard, text
-    named, separator, given = rest.removeprefix(":").partition(TEXT)
-    if not named or (separator and not given):
+    arguments = name.removeprefix(NAME)
+    if not arguments:
+        return DEFAULT_RECOGNISER, DEFAULT_TEXT_EMBEDDER
+    recogniser, separator, text = arguments.removeprefix(":").partition(TEXT_SEPARATOR)
+    if not recogniser or (separator and not text):
         raise EmbedderError(
-            f"the embedder {name!r} lacks a part: write cascade:RECOGNISER or"
+            f"the embedder name {name!r} is incomplete: use cascade:RECOGNISER or"
             " cascade:RECOGNISER,text=EMBEDDER, such as cascade:pocketsphinx,text=minilm"
         )
-    return named, given or text
+    return recogniser, text or DEFAULT_TEXT_EMBEDDER
 
 
-def _name(heard: str, text: str) -> str:
-    """As short as `split_name` understands it."""
-    name = NAME if (heard, text) == DEFAULT_PARTS else f"{NAME}:{heard}"
-    return name if text == DEFAULT_PARTS[1] else f"{name}{TEXT}{text}"
+def _name(recogniser: str, text: str) -> str:
+    """Return the shortest name that `split_name` parses to these two."""
+    defaults = DEFAULT_RECOGNISER, DEFAULT_TEXT_EMBEDDER
+    name = NAME if (recogniser, text) == defaults else f"{NAME}:{recogniser}"
+    return name if text == DEFAULT_TEXT_EMBEDDER else f"{name}{TEXT_SEPARATOR}{text}"

@@ -1,4 +1,4 @@
-"""An embedder without weights: deterministic, and good enough to find equal words."""
+"""Fake embedder for tests: no weights, deterministic, finds equal words and similar spectra."""
 
 from __future__ import annotations
 
@@ -25,29 +25,35 @@ SPEC = EmbedderSpec(
 
 
 class FakeEmbedder(Embedder):
-    """Texts that share words have similar vectors; so have sounds that share a spectrum."""
+    """Texts with common words have similar vectors, and so do clips with similar spectra.
+
+    Example:
+        >>> from wavrag.types import EmbedInput
+        >>> FakeEmbedder().embed([EmbedInput(text="church bells")], "query").shape
+        (1, 64)
+    """
 
     @property
     def spec(self) -> EmbedderSpec:
-        """What it is and can do."""
+        """Name, revision and capabilities."""
         return SPEC
 
     def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
-        """Embed texts and clips by hashing words and band energies."""
+        """Hash the words of texts, and measure the band energies of clips."""
         check_inputs(SPEC, inputs)
         rows = np.zeros((len(inputs), SPEC.dim), np.float32)
-        rows[:, 0] = 1e-3  # no item is the zero vector
-        for index, item in enumerate(inputs):
-            for word in re.findall(r"\w+", (item.text or "").lower()):
+        rows[:, 0] = 1e-3  # so that no row is the zero vector, which has no direction
+        for index, content in enumerate(inputs):
+            for word in re.findall(r"\w+", (content.text or "").lower()):
                 digest = hashlib.sha256(word.encode()).digest()
                 rows[index, digest[0] % SPEC.dim] += 1.0 if digest[1] % 2 else -1.0
-            if item.clip is not None:
-                rows[index] += band_energies(item.clip, SPEC.dim)
+            if content.clip is not None:
+                rows[index] += band_energies(content.clip, SPEC.dim)
         return unit_rows(rows)
 
 
 def band_energies(clip: Clip, bands: int) -> Float32:
-    """Share of the power in equal frequency bands, float32, shape = (bands,)."""
+    """Return the share of the power in equal frequency bands, float32, shape = (bands,)."""
     power = np.abs(np.fft.rfft(clip.samples, n=max(len(clip.samples), 2 * bands))) ** 2
     energies = np.array([band.sum() for band in np.array_split(power, bands)], np.float32)
     shares: Float32 = energies / max(float(energies.sum()), 1e-12)

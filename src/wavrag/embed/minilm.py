@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2 on ONNX Runtime: text to a unit vector of 384 dimensions.
+"""Text embedder: all-MiniLM-L6-v2 on ONNX Runtime, 384 dimensions.
 
 Source: Reimers and Gurevych, Sentence-BERT (arXiv 1908.10084); weights in `weights/minilm`.
 """
@@ -19,7 +19,7 @@ from wavrag.types import EmbedInput, Float32, Role
 
 WEIGHTS = Path(__file__).parent / "weights" / "minilm"
 REVISION = "minilm-l6-v2-int8-1"
-MAX_TOKENS = 256  # word pieces with the two special ones, as the model was published
+MAX_TOKENS = 256  # including the two special tokens; the published model truncates here
 CLS, SEP = 101, 102
 
 SPEC = EmbedderSpec(
@@ -35,20 +35,20 @@ SPEC = EmbedderSpec(
 
 
 class MiniLM(Embedder):
-    """The text embedder that the package ships.
+    """The packaged text embedder.
 
-    A text of more than 256 word pieces is embedded in pieces of that size, and its vector is
-    their mean, weighted by length: no word is left out.
+    A text beyond 256 tokens is split, and its vector is the mean of the segments, weighted by
+    length. No word is dropped.
     """
 
     def __init__(self, threads: int | None = None, model: Path = WEIGHTS / "model.onnx") -> None:
-        """Use the packaged weights, or others of the same shape and vocabulary."""
+        """Use the packaged weights, or other weights of the same architecture and vocabulary."""
         self._model = model
         self._workers = Workers(threads or config.threads())
 
     @property
     def spec(self) -> EmbedderSpec:
-        """What it is and can do."""
+        """Name, revision and capabilities."""
         return SPEC
 
     @cached_property
@@ -65,7 +65,7 @@ class MiniLM(Embedder):
         return tokenizer
 
     def load(self) -> None:
-        """Read the weights now rather than at the first text."""
+        """Load the weights now instead of on the first call."""
         _ = self._session, self._tokenizer
 
     def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
@@ -74,19 +74,19 @@ class MiniLM(Embedder):
         return self.embed_texts([item.text or "" for item in inputs])
 
     def embed_texts(self, texts: Sequence[str]) -> Float32:
-        """Unit rows for texts, float32, shape = (len(texts), 384)."""
+        """Embed texts into unit rows, float32, shape = (len(texts), 384)."""
         self.load()
         rows = self._workers.map(self._embed_text, texts)
         return np.stack(rows) if rows else np.empty((0, SPEC.dim), np.float32)
 
     def token_ids(self, text: str) -> list[int]:
-        """Word pieces of a text, with the two special ones around them."""
+        """Tokenize a text, with the special tokens at both ends."""
         return [CLS, *self._tokenizer.encode(text, add_special_tokens=False).ids, SEP]
 
     def _embed_text(self, text: str) -> Float32:
-        pieces = self.token_ids(text)[1:-1]
+        tokens = self.token_ids(text)[1:-1]
         size = MAX_TOKENS - 2
-        windows = [pieces[at : at + size] for at in range(0, len(pieces), size)] or [[]]
+        windows = [tokens[at : at + size] for at in range(0, len(tokens), size)] or [[]]
         rows = np.stack([self._run([CLS, *window, SEP]) for window in windows])
         weights = np.array([[max(len(window), 1)] for window in windows], np.float32)
         row: Float32 = unit_rows((rows * weights).sum(0, keepdims=True))[0]

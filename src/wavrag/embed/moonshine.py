@@ -1,7 +1,7 @@
-"""Moonshine tiny (English) on ONNX Runtime: speech to words.
+"""Recogniser: Moonshine tiny (English) on ONNX Runtime transcribes speech.
 
-Source: Jeffries et al., Moonshine (arXiv 2410.15608). The weights are read from the files of the
-`moonshine-voice` package, whose own code is not run.
+Source: Jeffries et al., Moonshine (arXiv 2410.15608). The weights come with the `moonshine-voice`
+package; its code is not used.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from wavrag.embed.runtime import load_session
 from wavrag.errors import EmbedderError
 from wavrag.types import Clip, Float32
 
-MAX_SECONDS = 30.0  # longest utterance it was trained on
-MIN_SAMPLES = 1_600  # 0.1 s; shorter sound is padded with silence, the encoder needs some frames
-TOKENS_PER_SECOND = 6.5  # more than speech ever yields; ends a loop of repeated words
+MAX_SECONDS = 30.0  # longest utterance in training
+MIN_SAMPLES = 1_600  # 0.1 s; shorter audio is padded with silence: the encoder needs a few frames
+# More than speech ever yields. Greedy decoding of noise can loop over a phrase; this limit ends it.
+TOKENS_PER_SECOND = 6.5
+MIN_TOKENS = 8  # limit for very short clips
 BEGIN, END = 1, 2
 HEADS, HEAD_SIZE = 8, 36
-SPACE = "\u2581"
+SPACE = "\u2581"  # SentencePiece marks the beginning of a word with it
 
 SPEC = RecogniserSpec(
     name="moonshine",
@@ -37,7 +39,7 @@ SPEC = RecogniserSpec(
 
 
 def moonshine_folder() -> Path:
-    """Folder of the recogniser's files in the installed `moonshine-voice` package.
+    """Return the model folder of the installed `moonshine-voice` package.
 
     Raises:
         EmbedderError: the package is not installed.
@@ -51,19 +53,19 @@ def moonshine_folder() -> Path:
 
 
 class Moonshine:
-    """Recognises English speech of at most 30 seconds at 16 kHz."""
+    """Transcribes English speech of at most 30 s at 16 kHz."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._given = folder
+        self._custom_folder = folder
 
     @property
     def spec(self) -> RecogniserSpec:
-        """What it is and can do."""
+        """Name, revision and limits."""
         return SPEC
 
     @cached_property
     def _folder(self) -> Path:
-        return self._given or moonshine_folder()
+        return self._custom_folder or moonshine_folder()
 
     @cached_property
     def _encoder(self) -> Any:
@@ -78,11 +80,11 @@ class Moonshine:
         return read_vocabulary(self._folder / "tokenizer.bin")
 
     def load(self) -> None:
-        """Read the weights now rather than at the first clip."""
+        """Load the weights now instead of on the first call."""
         _ = self._encoder, self._decoder, self._vocabulary
 
     def transcribe(self, clip: Clip) -> str:
-        """The words of a clip, empty where there are none.
+        """Return the transcript of a clip; empty without speech.
 
         Args:
             clip: 16 kHz, at most 30 s, finite samples.
@@ -90,12 +92,14 @@ class Moonshine:
         if not np.any(clip.samples):
             return ""
         frames, mask = self._encode(clip)
-        tokens = self._decode(frames, mask, limit=max(8, int(clip.duration * TOKENS_PER_SECOND)))
+        tokens = self._decode(
+            frames, mask, limit=max(MIN_TOKENS, int(clip.duration * TOKENS_PER_SECOND))
+        )
         words = b"".join(self._vocabulary[token] for token in tokens)
         return words.decode("utf-8", "replace").replace(SPACE, " ").strip()
 
     def frames(self, clip: Clip) -> Float32:
-        """What the encoder hears, 41.6 frames a second, float32, shape = (n_frames, 288).
+        """Return the encoder states, 41.6 per second, float32, shape = (n_frames, 288).
 
         Args:
             clip: 16 kHz, at most 30 s, finite samples.
@@ -104,7 +108,7 @@ class Moonshine:
         return frames
 
     def _encode(self, clip: Clip) -> tuple[Float32, Any]:
-        """Frames of the encoder, shape = (1, n_frames, 288), and the mask of the waveform."""
+        """Return the encoder states, shape = (1, n_frames, 288), and the mask of the waveform."""
         samples = clip.samples
         if len(samples) < MIN_SAMPLES:
             samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
@@ -113,12 +117,12 @@ class Moonshine:
         return self._encoder.run(None, {"input_values": wave, "attention_mask": mask})[0], mask
 
     def _decode(self, frames: Float32, mask: Any, limit: int) -> list[int]:
-        """Greedy search.
+        """Decode greedily.
 
         Args:
-            frames: of the encoder, shape = (1, n_frames, 288).
-            mask: of the waveform, shape = (1, n_samples).
-            limit: most tokens.
+            frames: encoder states, shape = (1, n_frames, 288).
+            mask: mask of the waveform, shape = (1, n_samples).
+            limit: maximum number of tokens.
         """
         decoder = self._decoder
         outputs = [output.name for output in decoder.get_outputs()]
@@ -139,20 +143,20 @@ class Moonshine:
                 break
             tokens.append(token)
             for name, value in zip(outputs[1:], present, strict=True):
-                # Keys and values of the encoder's frames are computed in the first step only.
+                # Keys and values of the encoder states are computed in the first step only.
                 if first or ".decoder." in name:
                     feed[name.replace("present", "past_key_values")] = value
         return tokens[1:]
 
 
 def read_vocabulary(path: Path) -> list[bytes]:
-    """Tokens of `tokenizer.bin`: byte strings, each after its length.
+    """Read `tokenizer.bin`, a sequence of length-prefixed byte strings.
 
-    A length below 128 takes one byte; a longer one takes two: its low 7 bits with the top bit
-    set, then the rest.
+    A length below 128 takes one byte. Otherwise the first byte has the low 7 bits and its top bit
+    set, and the second byte has the high bits.
 
     Raises:
-        EmbedderError: the file cannot be read or ends inside a token.
+        EmbedderError: the file cannot be read, or ends inside a token.
     """
     try:
         data = path.read_bytes()

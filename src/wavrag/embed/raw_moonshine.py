@@ -1,7 +1,7 @@
-"""The mean of an untrained encoder's states, as an ablation: what contrastive training starts from.
+"""Ablation: mean-pooled states of Moonshine's encoder, without contrastive training.
 
-The encoder was trained to recognise speech and never to compare recordings, and it knows no text:
-it can only find sound by sound.
+The encoder was trained to recognise speech, not to compare recordings, and takes no text: it only
+finds audio by audio.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ SPEC = EmbedderSpec(
 
 
 class RawMoonshine(Embedder):
-    """Moonshine tiny's encoder as published, its states averaged over time.
+    """The published encoder of Moonshine tiny, with states averaged over time.
 
-    A recording's title is not embedded; words in a query are refused.
+    Titles of recordings are not embedded; text in a query is rejected.
     """
 
     def __init__(self, threads: int | None = None) -> None:
@@ -43,26 +43,26 @@ class RawMoonshine(Embedder):
 
     @property
     def spec(self) -> EmbedderSpec:
-        """What it is and can do."""
+        """Name, revision and capabilities."""
         return SPEC
 
     def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed clips.
 
         Raises:
-            EmbedderError: an item is text, or a query has words beside its clip.
+            EmbedderError: an input is text, or a query has text beside its clip.
         """
         check_inputs(SPEC, inputs)
-        for index, item in enumerate(inputs):
-            if role == "query" and item.text and item.text.strip():
+        for index, content in enumerate(inputs):
+            if role == "query" and content.text and content.text.strip():
                 raise EmbedderError(
-                    f"input {index} has words beside its clip, and {SPEC.name} embeds audio only:"
+                    f"input {index} has text beside its clip, but {SPEC.name} embeds audio only:"
                     " ask with the recording alone"
                 )
         rows = self._workers.map(self._mean, inputs)
         return unit_rows(np.stack(rows)) if rows else np.empty((0, SPEC.dim), np.float32)
 
-    def _mean(self, item: EmbedInput) -> Float32:
-        assert item.clip is not None  # checked
-        mean: Float32 = self._encoder.frames(item.clip).mean(0)
+    def _mean(self, content: EmbedInput) -> Float32:
+        assert content.clip is not None  # by `check_inputs`
+        mean: Float32 = self._encoder.frames(content.clip).mean(0)
         return mean

@@ -1,4 +1,4 @@
-"""The recogniser seam of the cascade: a clip in, its words out; and recognisers by name."""
+"""The recogniser seam: a clip in, its transcript out."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from wavrag.types import Clip
 
 @dataclass(frozen=True, slots=True)
 class RecogniserSpec:
-    """What a recogniser is and can do.
+    """Capabilities of a recogniser.
 
     Attributes:
-        name: as `load_recogniser` takes it.
-        revision: changes whenever the words change.
-        sampling_rate: Hz that clips must have.
-        max_seconds: longest clip that it hears whole.
-        languages: ISO 639-1 codes of what it writes down.
+        name: the name that `load_recogniser` accepts.
+        revision: changes whenever the transcripts change.
+        sampling_rate: required sample rate of clips in Hz.
+        max_seconds: longest clip in seconds.
+        languages: ISO 639-1 codes of the transcripts.
         licence: SPDX identifier of the weights.
     """
 
@@ -31,17 +31,17 @@ class RecogniserSpec:
 
 @runtime_checkable
 class Recogniser(Protocol):
-    """Writes down what is said. Several threads may call it at a time."""
+    """Transcribes speech. Must be thread-safe."""
 
     @property
     def spec(self) -> RecogniserSpec:
-        """What it is and can do."""
+        """Name, revision and limits."""
         ...
 
     def transcribe(self, clip: Clip) -> str:
-        """The words of a clip, empty where there are none; the same for the same clip.
+        """Return the transcript of a clip, deterministically; empty without speech.
 
         Args:
-            clip: at the sampling rate of `spec`, at most `max_seconds`, finite samples.
+            clip: at the sample rate of `spec`, at most `max_seconds` long, finite samples.
         """
         ...

@@ -1,4 +1,4 @@
-"""Embedders by name."""
+"""Load embedders and recognisers by name."""
 
 from __future__ import annotations
 
@@ -73,26 +73,35 @@ PREFIXES: dict[str, Callable[[str], Embedder]] = {
     "http://": _remote,
     "https://": _remote,
 }
-"""Builders of names that start so; they take the whole name."""
+"""Builders by prefix; they get the complete name."""
 
 
 def load_embedder(name: str) -> Embedder:
-    """The embedder of that name.
+    """Load an embedder by name.
+
+    | name | embedder |
+    |---|---|
+    | `wavretriever-mini` | speech, sounds and text in one pass (the default) |
+    | `cascade` | transcribes speech with Moonshine, embeds the transcript with MiniLM |
+    | `cascade:RECOGNISER`, `cascade:RECOGNISER,text=EMBEDDER` | a cascade of other models |
+    | `minilm` | text only |
+    | `clap:ORG/NAME`, `clap:FOLDER` | sounds and captions |
+    | `st:ORG/NAME`, `st:FOLDER` | a sentence-transformers model |
+    | `http://HOST:8000`, `http://HOST:8000#MODEL` | a model on a server |
+    | `raw:moonshine` | encoder without contrastive training, for comparisons |
+    | `fake` | no weights, for tests |
 
     Args:
-        name: `wavretriever-mini` (hears in one pass), `cascade` (speech is recognised, its words
-            are embedded), `minilm` (text only), `fake` (without weights, for tests),
-            `raw:moonshine` (an untrained encoder, sound only, to compare with);
-            `cascade:RECOGNISER` or `cascade:RECOGNISER,text=EMBEDDER`: a cascade of other parts,
-            where RECOGNISER is `moonshine`, `pocketsphinx` or `whisper=FOLDER`
-            (`wavrag.embed.recogniser`) and EMBEDDER any of these names that embeds text;
-            `clap:ORG/NAME` or `clap:FOLDER`: sounds and captions (`wavrag.embed.clap`);
-            `st:ORG/NAME` or `st:FOLDER`: a model that sentence-transformers runs
-            (`wavrag.embed.sentence_model`); `http://HOST:8000#MODEL`: a model that a server
-            embeds with (`wavrag.embed.remote`), without `#MODEL` the only one that it serves.
+        name: a name from the table; RECOGNISER is a name for `load_recogniser`, EMBEDDER another
+            name from the table.
 
     Raises:
-        EmbedderError: there is none of that name, or what it needs is not installed.
+        EmbedderError: the name is unknown, or a dependency is not installed.
+
+    Example:
+        >>> from wavrag import load_embedder
+        >>> load_embedder("fake").spec.dim
+        64
     """
     for prefix, build_named in PREFIXES.items():
         if name.startswith(prefix):
@@ -100,9 +109,9 @@ def load_embedder(name: str) -> Embedder:
     try:
         build = EMBEDDERS[name]
     except KeyError:
-        known = ", ".join(EMBEDDERS)
+        names = ", ".join(EMBEDDERS)
         raise EmbedderError(
-            f"no embedder is called {name!r}: choose one of {known}, cascade:RECOGNISER (moonshine,"
+            f"unknown embedder {name!r}: choose one of {names}, cascade:RECOGNISER (moonshine,"
             " pocketsphinx or whisper=FOLDER), clap:FOLDER, st:ORG/NAME, st:FOLDER, or the address"
             " of a server, http://HOST:8000#MODEL"
         ) from None
@@ -110,14 +119,14 @@ def load_embedder(name: str) -> Embedder:
 
 
 def load_recogniser(name: str) -> Recogniser:
-    """The recogniser of that name.
+    """Load a recogniser by name.
 
     Args:
-        name: `moonshine` (tiny, English, in the package), `whisper=FOLDER` (a Whisper model in
-            the CTranslate2 format) or `pocketsphinx` (English, small and weak).
+        name: `moonshine` (English, packaged), `whisper=FOLDER` (a Whisper model in the CTranslate2
+            format) or `pocketsphinx` (English, small and weak).
 
     Raises:
-        EmbedderError: there is none of that name, or its folder is not a model's.
+        EmbedderError: the name is unknown, or the folder contains no model.
     """
     kind, _, folder = name.partition("=")
     if kind == "whisper" and folder:
@@ -133,6 +142,6 @@ def load_recogniser(name: str) -> Recogniser:
 
         return PocketSphinx()
     raise EmbedderError(
-        f"no recogniser is called {name!r}: choose moonshine, pocketsphinx or whisper=FOLDER, where"
-        " FOLDER holds a Whisper model in the CTranslate2 format"
+        f"unknown recogniser {name!r}: choose moonshine, pocketsphinx or whisper=FOLDER, the folder"
+        " of a Whisper model in the CTranslate2 format"
     )

@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions, set up the same way for every model in the package."""
+"""ONNX Runtime sessions and worker threads, shared by all packaged models."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any, TypeVar
 
 from wavrag.errors import EmbedderError
 
-A = TypeVar("A")
-B = TypeVar("B")
+Input = TypeVar("Input")
+Result = TypeVar("Result")
 
 
 def load_session(path: Path, threads: int = 1) -> Any:
-    """An `onnxruntime.InferenceSession`.
+    """Open an `onnxruntime.InferenceSession`.
 
-    Throughput comes from calls running side by side (`Workers`) on one thread each, and a call of
-    its own gives every item the same vector whatever else is in the batch. More threads a call are
-    for a query that comes alone.
+    Batches run as parallel single-threaded calls (`Workers`), one per input. So the vector of an
+    input does not depend on the rest of the batch. Several threads per call only help a single
+    query.
 
     Args:
         path: `.onnx` or `.ort` file.
-        threads: that one call computes on.
+        threads: threads per call.
 
     Raises:
         EmbedderError: the file is missing or is not a model.
@@ -32,7 +32,7 @@ def load_session(path: Path, threads: int = 1) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 3  # errors only: warnings go to the user's terminal otherwise
     if not path.is_file():
         raise EmbedderError(f"model file {path} is missing: reinstall the package that ships it")
     try:
@@ -40,7 +40,7 @@ def load_session(path: Path, threads: int = 1) -> Any:
             str(path),
             options,
             providers=["CPUExecutionProvider"],
-            # The fused kernel is slower than the two that it replaces.
+            # The fused kernel is slower than the two kernels it replaces.
             disabled_optimizers=["SkipLayerNormFusion"],
         )
     except Exception as error:
@@ -48,17 +48,17 @@ def load_session(path: Path, threads: int = 1) -> Any:
 
 
 class Workers:
-    """Runs a function over items on a few threads, in order. ONNX Runtime releases the GIL."""
+    """Thread pool that maps a function over inputs in order. ONNX Runtime releases the GIL."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._pool: ThreadPoolExecutor | None = None
 
-    def map(self, function: Callable[[A], B], items: Iterable[A]) -> list[B]:
-        """Like `list(map(function, items))`; a single item stays on the caller's thread."""
-        items = list(items)
-        if len(items) < 2 or self._threads < 2:
-            return [function(item) for item in items]
+    def map(self, function: Callable[[Input], Result], inputs: Iterable[Input]) -> list[Result]:
+        """Like `list(map(function, inputs))`; a single input stays on the caller's thread."""
+        inputs = list(inputs)
+        if len(inputs) < 2 or self._threads < 2:
+            return list(map(function, inputs))
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="wavrag-model")
-        return list(self._pool.map(function, items))
+        return list(self._pool.map(function, inputs))

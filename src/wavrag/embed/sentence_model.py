@@ -1,7 +1,6 @@
-"""Models that sentence-transformers runs, behind the embedder seam: text, sound, or both at once.
+"""Embedder for sentence-transformers models: text, audio, or both in one input.
 
-Knows how inputs are fed to them and in what batches; what is particular to a model is in its
-`ModelSpec`.
+Prepares the inputs and batches them; everything specific to a model is in its `ModelSpec`.
 """
 
 from __future__ import annotations
@@ -24,19 +23,20 @@ from wavrag.errors import EmbedderError, MissingExtraError
 from wavrag.types import EmbedInput, Float32, Role
 
 PREFIX = "st:"
-BATCH_TEXTS = 32  # inputs without sound that are embedded at once
-BATCH_SECONDS = 240.0  # sound that is embedded at once, padding included
-NO_LIMIT = int(1e30)  # tokens; a limit here would also cut recordings, by as many samples
+BATCH_TEXTS = 32  # texts per batch
+BATCH_SECONDS = 240.0  # seconds of audio per batch, including padding; it bounds GPU memory
+# Tokens. The tokenizer's limit also applies to audio, where it would count samples and truncate.
+NO_LIMIT = int(1e30)
 
-Piece = tuple[int, float, EmbedInput]  # row of the item, share of its vector, what is embedded
+Segment = tuple[int, float, EmbedInput]  # row of the input, weight in its vector, segment
 
 
 class SentenceModel(Embedder):
-    """An embedding model of sentence-transformers, from a hub or a local folder.
+    """A sentence-transformers model from the hub or a local folder.
 
-    A text of more tokens than the model takes is embedded in pieces and its vector is their mean,
-    weighted by length. A recording that is longer than the model hears at once goes in as several
-    in one input where the model was trained so (`chunk_seconds`), and is refused otherwise.
+    A text beyond the token limit is split, and its vector is the mean of the segments, weighted by
+    length. A recording beyond the model's audio limit is passed in chunks if the model was trained
+    that way (`chunk_seconds`), and rejected otherwise.
     """
 
     def __init__(
@@ -47,56 +47,56 @@ class SentenceModel(Embedder):
         device: str | None = None,
         prefix: str = PREFIX,
     ) -> None:
-        """Name a model; its weights are read at the first item, or by `load`.
+        """Find the spec; the weights are loaded by `load` or on the first call.
 
         Args:
-            model: ORG/NAME on the hub, a folder, or `FOLDER#ORG/NAME` for a folder that holds
-                a copy of a known model.
-            spec: its contract, for a model that is not in the table and whose folder holds no
+            model: ORG/NAME on the hub, a folder, or `FOLDER#ORG/NAME` for a local copy of a known
+                model.
+            spec: required if the model is neither in the table nor in a folder with
                 `wavrag_embedder.json`.
-            device: as torch names it; None for a GPU if there is one.
-            prefix: before its place in the name that `load_embedder` takes.
+            device: torch device; None for a GPU if available.
+            prefix: prefix of the embedder's name.
 
         Raises:
-            EmbedderError: the model's contract is not known, or it gives many vectors an item.
+            EmbedderError: the spec is unknown, or the model yields many vectors per input.
         """
-        place, _, known = str(model).partition("#")
-        self._folder = Path(place) if Path(place).is_dir() else None
-        self._place, self._device = place, device
+        location, _, hub_name = str(model).partition("#")
+        self._folder = Path(location) if Path(location).is_dir() else None
+        self._location, self._device = location, device
         if spec is None:
-            if known:
-                spec = spec_for(known)
+            if hub_name:
+                spec = spec_for(hub_name)
             elif self._folder is not None and (self._folder / SPEC_FILE).is_file():
                 spec = spec_from_file(self._folder / SPEC_FILE)
             else:
-                spec = spec_for(place)
+                spec = spec_for(location)
         if spec.vectors != "one":
             raise EmbedderError(
-                f"{spec.name} gives a vector a token, and a knowledge base holds one a passage:"
-                " choose a model with one vector (docs/models.md)"
+                f"{spec.name} yields a vector per token, but a knowledge base stores one per"
+                " passage: choose a model with one vector (docs/models.md)"
             )
         self.model_spec = spec
-        self._name = prefix + (str(self._folder.resolve()) if self._folder else place)
-        self._name += f"#{known}" if known else ""
+        self._name = prefix + (str(self._folder.resolve()) if self._folder else location)
+        self._name += f"#{hub_name}" if hub_name else ""
 
     @cached_property
     def spec(self) -> EmbedderSpec:
-        """What it is and can do."""
+        """Name, revision and capabilities."""
         model = self.model_spec
-        hears = "audio" in model.modalities
+        takes_audio = "audio" in model.modalities
         return EmbedderSpec(
             name=self._name,
             revision=self._revision(),
             dim=model.dim,
             modalities=model.modalities,
-            sampling_rate=model.sampling_rate if hears else None,
-            max_audio_seconds=model.max_audio_seconds if hears else None,
+            sampling_rate=model.sampling_rate if takes_audio else None,
+            max_audio_seconds=model.max_audio_seconds if takes_audio else None,
             languages=model.languages,
             licence=model.licence,
         )
 
     def load(self) -> None:
-        """Read the weights now rather than at the first item."""
+        """Load the weights now instead of on the first call."""
         _ = self.network
 
     @cached_property
@@ -104,7 +104,7 @@ class SentenceModel(Embedder):
         """The `SentenceTransformer`.
 
         Raises:
-            EmbedderError: it cannot be loaded, or is not what its contract says.
+            EmbedderError: the model cannot be loaded, or contradicts its spec.
             MissingExtraError: sentence-transformers is not installed.
         """
         try:
@@ -114,19 +114,19 @@ class SentenceModel(Embedder):
             raise MissingExtraError(f"embedder {self._name}", "models") from error
         spec = self.model_spec
         try:
-            if spec.pooling != "own" and not is_sentence_transformer_model(self._place):
+            if spec.pooling != "own" and not is_sentence_transformer_model(self._location):
                 network = build_network(
-                    self._place, pooling=spec.pooling, dtype=spec.dtype, device=self._device
+                    self._location, pooling=spec.pooling, dtype=spec.dtype, device=self._device
                 )
             else:
                 network = SentenceTransformer(
-                    self._place,
+                    self._location,
                     device=self._device,
                     model_kwargs={"dtype": spec.dtype},
                     trust_remote_code=spec.trust_remote_code,
                 )
         except (OSError, ValueError, ImportError, RuntimeError) as error:
-            raise EmbedderError(f"model {self._place} cannot be loaded: {error}") from error
+            raise EmbedderError(f"model {self._location} cannot be loaded: {error}") from error
         if getattr(network, "tokenizer", None) is not None:
             network.tokenizer.model_max_length = NO_LIMIT
         self._check(network)
@@ -134,142 +134,145 @@ class SentenceModel(Embedder):
         return network
 
     def _check(self, network: Any) -> None:
-        """Compare what was loaded with the contract."""
+        """Compare the loaded network with the spec."""
         from sentence_transformers.sentence_transformer.modules import Pooling
 
         spec = self.model_spec
         modes = [module.pooling_mode for module in network if isinstance(module, Pooling)]
-        wanted = [POOLING[spec.pooling]] if spec.pooling in POOLING else []
-        found = [mode if isinstance(mode, str) else "+".join(mode) for mode in modes]
-        if found != wanted:
+        expected = [POOLING[spec.pooling]] if spec.pooling in POOLING else []
+        pooling = [mode if isinstance(mode, str) else "+".join(mode) for mode in modes]
+        if pooling != expected:
             raise EmbedderError(
-                f"model {self._place} pools by {found or 'its own head'}, and its contract says"
-                f" {spec.pooling!r}: load the model as published, or correct the contract"
+                f"model {self._location} pools by {pooling or 'its own head'}, but its spec says"
+                f" {spec.pooling!r}: load the model as published, or correct the spec"
             )
         if network.get_embedding_dimension() not in (spec.dim, None):
             raise EmbedderError(
-                f"model {self._place} gives {network.get_embedding_dimension()} dimensions, and"
-                f" its contract says {spec.dim}"
+                f"model {self._location} has {network.get_embedding_dimension()} dimensions, but"
+                f" its spec says {spec.dim}"
             )
-        heard = _seconds_heard(getattr(network[0], "processor", None))
-        most = spec.chunk_seconds or spec.max_audio_seconds
-        if "audio" in spec.modalities and heard is not None and heard < most:
+        limit = _max_seconds(getattr(network[0], "processor", None))
+        seconds = spec.chunk_seconds or spec.max_audio_seconds
+        # The feature extractor would truncate longer audio without an error.
+        if "audio" in spec.modalities and limit is not None and limit < seconds:
             raise EmbedderError(
-                f"model {self._place} hears {heard:g} s at a time, and its contract says"
-                f" {most:g} s: the rest would be cut"
+                f"model {self._location} takes {limit:g} s of audio, but its spec says"
+                f" {seconds:g} s: the remainder would be truncated"
             )
 
     def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
-        """Embed texts, clips, and texts with clips, each kind in batches of like length."""
+        """Embed texts, clips, and texts with clips, in batches of one kind and similar length."""
         check_inputs(self.spec, inputs)
         sums = np.zeros((len(inputs), self.spec.dim), np.float32)
         model = self.model_spec
         prompt = model.query_prompt if role == "query" else model.passage_prompt
-        own_message = model.prompt_role == "user"
+        in_message = model.prompt_role == "user"
         for batch in self._batches(inputs):
             vectors = self.network.encode(
-                [self._input(item, prompt if own_message else "") for _, _, item in batch],
-                prompt=None if own_message else prompt or None,
+                [self._model_input(segment, prompt if in_message else "") for *_, segment in batch],
+                prompt=None if in_message else prompt or None,
                 batch_size=len(batch),
                 show_progress_bar=False,
                 normalize_embeddings=False,
             )
-            for (row, share, _), vector in zip(batch, vectors, strict=True):
-                sums[row] += share * vector.astype(np.float32)
+            for (row, weight, _), vector in zip(batch, vectors, strict=True):
+                sums[row] += weight * vector.astype(np.float32)
         if not np.isfinite(sums).all():
             bad = int(np.argwhere(~np.isfinite(sums))[0, 0])
             raise EmbedderError(
-                f"input {bad}: {self.spec.name} gave a vector that is not finite; its weights are"
-                f" damaged, or {self.model_spec.dtype} is too coarse for them here"
+                f"input {bad}: {self.spec.name} returned a vector that is not finite; its weights"
+                f" are damaged, or {self.model_spec.dtype} is too imprecise on this device"
             )
         return unit_rows(sums)
 
-    def _batches(self, inputs: Sequence[EmbedInput]) -> Iterator[list[Piece]]:
-        """Pieces of one kind and like length together, longest first."""
-        kinds: dict[tuple[bool, bool], list[Piece]] = {}
-        for row, item in enumerate(inputs):
-            for share, piece in self._pieces(item):
-                kind = (piece.text is None, piece.clip is None)
-                kinds.setdefault(kind, []).append((row, share, piece))
-        for pieces in kinds.values():
-            pieces.sort(key=lambda piece: (-_size(piece[2]), piece[0]))
-            while pieces:
-                clip = pieces[0][2].clip
+    def _batches(self, inputs: Sequence[EmbedInput]) -> Iterator[list[Segment]]:
+        """Group segments of one kind and similar length, longest first.
+
+        A batch too large for the memory then fails at the start.
+        """
+        kinds: dict[tuple[bool, bool], list[Segment]] = {}
+        for row, content in enumerate(inputs):
+            for weight, segment in self._segments(content):
+                kind = (segment.text is None, segment.clip is None)
+                kinds.setdefault(kind, []).append((row, weight, segment))
+        for segments in kinds.values():
+            segments.sort(key=lambda segment: (-_size(segment[2]), segment[0]))
+            while segments:
+                clip = segments[0][2].clip
                 count = BATCH_TEXTS
                 if clip is not None:
                     longest = self.model_spec.chunk_seconds or clip.duration
                     chunks = max(1, -(-clip.duration // longest))
                     count = max(1, int(BATCH_SECONDS / (chunks * longest)))
-                yield pieces[:count]
-                del pieces[:count]
+                yield segments[:count]
+                del segments[:count]
 
-    def _pieces(self, item: EmbedInput) -> Iterator[tuple[float, EmbedInput]]:
-        """An item whole, or as texts that the model can take whole, with their shares."""
-        if not item.text:
-            yield 1.0, item
+    def _segments(self, content: EmbedInput) -> Iterator[tuple[float, EmbedInput]]:
+        """Split an input into segments within the model's limits, each with its weight."""
+        if not content.text:
+            yield 1.0, content
             return
-        if item.clip is not None and not self._takes_both:
-            yield 0.5, EmbedInput(clip=item.clip)
-            yield from (
-                (share / 2, piece) for share, piece in self._pieces(EmbedInput(text=item.text))
-            )
+        if content.clip is not None and not self._takes_both:
+            yield 0.5, EmbedInput(clip=content.clip)
+            for weight, segment in self._segments(EmbedInput(text=content.text)):
+                yield weight / 2, segment
             return
-        tokens = self._tokens(item.text)
+        tokens = self._tokens(content.text)
         limit = self.model_spec.max_text_tokens
         if len(tokens) <= limit:
-            yield 1.0, item
+            yield 1.0, content
             return
         for at in range(0, len(tokens), limit):
             spans = tokens[at : at + limit]
-            text = item.text[spans[0][0] : spans[-1][1]]
-            yield len(spans) / len(tokens), EmbedInput(text=text, clip=item.clip)
+            text = content.text[spans[0][0] : spans[-1][1]]
+            yield len(spans) / len(tokens), EmbedInput(text=text, clip=content.clip)
 
     def _tokens(self, text: str) -> list[tuple[int, int]]:
-        """Where every token of a text starts and ends; none without a tokenizer."""
+        """Return the character span of each token; empty without a tokenizer."""
         tokenizer = self.network.tokenizer
         return [] if tokenizer is None else token_spans(tokenizer, text)
 
     @cached_property
     def _takes_both(self) -> bool:
-        """Whether text and sound can be one input."""
+        """True if text and audio can share an input."""
         return bool({"message", ("audio", "text")} & set(self.network.modalities))
 
-    def _input(self, item: EmbedInput, prompt: str) -> Any:
-        """An item as sentence-transformers takes it, with what belongs into its own message."""
+    def _model_input(self, content: EmbedInput, prompt: str) -> Any:
+        """Convert an input to the format of sentence-transformers, with prompt and suffix."""
         model = self.model_spec
-        text = item.text or ""
-        if item.clip is None:
-            text = prompt + text + self._missing(model.text_suffix)
+        text = content.text or ""
+        if content.clip is None:
+            text = prompt + text + self._suffix(model.text_suffix)
             if not prompt and not model.text_suffix:
                 return text
             return [{"role": "user", "content": [{"type": "text", "text": text}]}]
-        text = prompt + text + self._missing(model.audio_suffix)
+        text = prompt + text + self._suffix(model.audio_suffix)
         seconds = model.chunk_seconds or model.max_audio_seconds
-        sound = {"audio": audio_inputs(item.clip.samples, item.clip.sample_rate, seconds)}
+        sound = {"audio": audio_inputs(content.clip.samples, content.clip.sample_rate, seconds)}
         return sound | ({"text": text} if text else {})
 
-    def _missing(self, suffix: str) -> str:
-        """A suffix, unless the model's own chat template puts it there."""
+    def _suffix(self, suffix: str) -> str:
+        """Return the suffix, or nothing if the model's chat template already adds it."""
         processor = getattr(self.network[0], "processor", None)
         template = str(getattr(processor, "chat_template", "") or "")
         return "" if suffix.strip() and suffix.strip() in template else suffix
 
     def _revision(self) -> str:
-        """Changes with the contract, and with the files of a local folder."""
-        contract = asdict(replace(self.model_spec, note="", source=""))
-        contract["modalities"] = sorted(self.model_spec.modalities)
-        digest = hashlib.sha256(json.dumps(contract, sort_keys=True).encode())
+        """Hash the spec, and the files of a local folder."""
+        values = asdict(replace(self.model_spec, note="", source=""))
+        values["modalities"] = sorted(self.model_spec.modalities)
+        digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
         if self._folder is not None:
             hash_files(digest, self._folder, (".json", ".safetensors", ".bin", ".jinja"))
         return digest.hexdigest()[:16]
 
 
-def _size(item: EmbedInput) -> float:
-    return item.clip.duration if item.clip is not None else len(item.text or "")
+def _size(content: EmbedInput) -> float:
+    return content.clip.duration if content.clip is not None else len(content.text or "")
 
 
-def _seconds_heard(processor: Any) -> float | None:
-    """Longest recording that a feature extractor takes whole; None if it does not say."""
+def _max_seconds(processor: Any) -> float | None:
+    """Return the audio limit of a feature extractor in seconds; None if it declares none."""
     extractor = getattr(processor, "feature_extractor", None) or processor
     for name in ("chunk_length", "max_length_s"):
         value = getattr(extractor, name, None)

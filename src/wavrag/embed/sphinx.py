@@ -1,6 +1,6 @@
-"""PocketSphinx with its packaged US English model: the weak end of the recognisers.
+"""Recogniser: PocketSphinx with its packaged US English model, a weak baseline.
 
-Hidden Markov models and a trigram language model, as speech was recognised before neural networks.
+Hidden Markov models and a trigram language model, the state of the art before neural networks.
 Source: Huggins-Daines et al., PocketSphinx, ICASSP 2006.
 """
 
@@ -18,15 +18,15 @@ from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.errors import EmbedderError, MissingExtraError
 from wavrag.types import Clip
 
-MAX_SECONDS = 30.0  # longer clips would take memory without end
-DECODING = "batch-cmn-1"  # part of the revision; raise it when `transcribe` decodes otherwise
+MAX_SECONDS = 30.0  # the search lattice grows with the clip, and memory with it
+DECODING = "batch-cmn-1"  # part of the revision; change it whenever `transcribe` changes
 
 
 class PocketSphinx:
-    """Recognises US English. A decoder of its own for each thread, as one hears one clip at a time.
+    """Transcribes US English. Each thread has its own decoder, since decoders are stateful.
 
-    Loudness and timbre are normalised over the clip, and not over what was heard before, so that
-    equal clips give equal words.
+    Cepstral mean normalisation covers the clip alone, not earlier clips, so that equal clips yield
+    equal transcripts.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class PocketSphinx:
 
     @cached_property
     def spec(self) -> RecogniserSpec:
-        """What it is and can do."""
+        """Name, revision and limits."""
         try:
             release = version("pocketsphinx")
         except PackageNotFoundError as error:
@@ -62,7 +62,7 @@ class PocketSphinx:
         return decoder
 
     def transcribe(self, clip: Clip) -> str:
-        """The words of a clip, empty where there are none.
+        """Return the transcript of a clip; empty without speech.
 
         Args:
             clip: 16 kHz, at most 30 s, finite samples.
@@ -74,5 +74,5 @@ class PocketSphinx:
         decoder.start_utt()
         decoder.process_raw(samples, full_utt=True)
         decoder.end_utt()
-        found = decoder.hyp()
-        return str(found.hypstr).strip() if found is not None else ""
+        hypothesis = decoder.hyp()
+        return str(hypothesis.hypstr).strip() if hypothesis is not None else ""

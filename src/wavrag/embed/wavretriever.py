@@ -1,10 +1,10 @@
-"""WavRetriever-mini: speech, sound and text to one space, in one pass and on a CPU.
+"""WavRetriever-mini, the default embedder: speech becomes a vector here, in one pass on a CPU.
 
-The paper's shape (arXiv 2502.14727, section 3.1) at a small scale: a frozen audio encoder
-(Moonshine's lower layers), a trained projector (its upper layers, towards letters), a text model
-(all-MiniLM-L6-v2, and for what was heard a copy of it that learned to read misheard words). Every
-frame is read at once: nothing is generated word by word. A clip without speech takes its vector
-from the sound head instead.
+The architecture of the paper (arXiv 2502.14727, section 3.1) at a small scale: a frozen audio
+encoder (the lower layers of Moonshine), a trained projector (its upper layers, with a CTC head for
+letters), and a text model. Texts go through all-MiniLM-L6-v2; recognised words go through a copy of
+it, fine-tuned on recognition errors. CTC reads all frames at once, without generating word by word.
+A clip without speech gets its vector from the sound head instead.
 """
 
 from __future__ import annotations
@@ -28,10 +28,12 @@ from wavrag.types import Clip, EmbedInput, Float32, Role
 
 WAVRETRIEVER_WEIGHTS = Path(__file__).parent / "weights" / "wavretriever-mini"
 REVISION = "wavretriever-mini-2"
-MAX_SECONDS = 30.0  # longest utterance the encoder was trained on
-MIN_SAMPLES = 1_600  # 0.1 s; shorter sound is padded with silence, the encoder needs some frames
-FEWEST_LETTERS = 3  # fewer do not make a clip speech
-SPEECH_WEIGHT = 0.62  # mean probability of the letters below which a clip counts as sound
+MAX_SECONDS = 30.0  # longest utterance in the training of the encoder
+MIN_SAMPLES = 1_600  # 0.1 s; shorter audio is padded with silence: the encoder needs a few frames
+# Without a verdict of voice activity detection, a clip counts as speech from this many letters and
+# this mean probability on; music and noise yield a few improbable letters.
+MIN_LETTERS = 3
+MIN_LETTER_PROBABILITY = 0.62
 
 WAVRETRIEVER_SPEC = replace(
     minilm.SPEC,
@@ -47,29 +49,42 @@ WAVRETRIEVER_SPEC = replace(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
-    """What one pass over a clip gives.
+class EncodedClip:
+    """Result of one pass over a clip.
 
     Attributes:
-        words: those heard; empty if it is not speech.
-        sound: unit vector among captions, shape = (384,); None for speech and for silence.
+        words: transcript; empty if the clip is not speech.
+        sound: unit vector in the space of captions, shape = (384,); None for speech and silence.
     """
 
     words: str
     sound: Float32 | None = None
 
 
-SILENT = Heard("")
+SILENCE = EncodedClip("")
 
 
 class WavRetrieverMini(Embedder):
-    """The embedder that hears, as the package ships it.
+    """The packaged embedder for speech, other audio and text.
 
-    An item of text and sound is embedded as the mean of the two vectors.
+    The vector of an input with text and audio is the mean of both vectors.
+
+    Example:
+        >>> from wavrag import audio, load_embedder
+        >>> from wavrag.types import EmbedInput
+        >>> embedder = load_embedder("wavretriever-mini")
+        >>> question = EmbedInput(clip=audio.load("question.wav"))
+        >>> embedder.embed([question], "query").shape
+        (1, 384)
     """
 
     def __init__(self, threads: int | None = None, weights: Path = WAVRETRIEVER_WEIGHTS) -> None:
-        """Use the weights in a folder: `model.onnx`, `reader.onnx` and `lexicon.txt`."""
+        """Use the weights in a folder: `model.onnx`, `reader.onnx` and `lexicon.txt`.
+
+        Args:
+            threads: CPU threads; None for all.
+            weights: folder.
+        """
         threads = threads or config.threads()
         self._threads = threads
         self._weights = weights
@@ -79,7 +94,7 @@ class WavRetrieverMini(Embedder):
 
     @property
     def spec(self) -> EmbedderSpec:
-        """What it is and can do."""
+        """Name, revision and capabilities."""
         return WAVRETRIEVER_SPEC
 
     @cached_property
@@ -88,7 +103,7 @@ class WavRetrieverMini(Embedder):
 
     @cached_property
     def _wide_session(self) -> Any:
-        """The same on all threads, for a clip that comes alone; its results are the same bits."""
+        """The same model on all threads, for single clips; its results are bit-identical."""
         if self._threads == 1:
             return self._session
         return load_session(self._weights / "model.onnx", self._threads)
@@ -98,7 +113,7 @@ class WavRetrieverMini(Embedder):
         return Lexicon.read(self._weights / "lexicon.txt")
 
     def load(self) -> None:
-        """Read the weights now rather than at the first item."""
+        """Load the weights now instead of on the first call."""
         self._text_embedder.load()
         self._reader.load()
         _ = self._wide_session, self._lexicon
@@ -108,38 +123,40 @@ class WavRetrieverMini(Embedder):
         return self.embed_with_texts(inputs, role).vectors
 
     def embed_with_texts(self, inputs: Sequence[EmbedInput], role: Role) -> EmbedResult:
-        """Embed texts and clips; a clip's words are those heard, empty if it is not speech."""
+        """Embed texts and clips; the text of a clip is its transcript, empty without speech."""
         check_inputs(WAVRETRIEVER_SPEC, inputs)
         session = self._session if len(inputs) > 1 else self._wide_session
-        heard = self._workers.map(
-            lambda item: self._hear(item.clip, session) if item.clip else None, inputs
+        clips = self._workers.map(
+            lambda content: self._encode(content.clip, session) if content.clip else None, inputs
         )
-        words = tuple(
-            item.text if sound is None else sound.words
-            for item, sound in zip(inputs, heard, strict=True)
+        texts = tuple(
+            content.text if clip is None else clip.words
+            for content, clip in zip(inputs, clips, strict=True)
         )
         vectors = np.zeros((len(inputs), WAVRETRIEVER_SPEC.dim), np.float32)
-        # A silent clip without text stands for the empty text.
-        written = [
+        # Silence has neither words nor a sound vector: without text it gets that of the empty text.
+        text_rows = [
             row
-            for row, item in enumerate(inputs)
-            if item.text or heard[row] is None or heard[row] is SILENT
+            for row, content in enumerate(inputs)
+            if content.text or clips[row] is None or clips[row] is SILENCE
         ]
-        vectors[written] = self._text_embedder.embed_texts([inputs[r].text or "" for r in written])
-        spoken = [row for row, sound in enumerate(heard) if sound is not None and sound.words]
-        vectors[spoken] += self._reader.embed_texts([words[row] or "" for row in spoken])
-        for row, sound in enumerate(heard):
-            if sound is not None and sound.sound is not None:
-                vectors[row] += sound.sound
-        return EmbedResult(unit_rows(vectors), words)
+        vectors[text_rows] = self._text_embedder.embed_texts(
+            [inputs[row].text or "" for row in text_rows]
+        )
+        speech_rows = [row for row, clip in enumerate(clips) if clip is not None and clip.words]
+        vectors[speech_rows] += self._reader.embed_texts([texts[row] or "" for row in speech_rows])
+        for row, clip in enumerate(clips):
+            if clip is not None and clip.sound is not None:
+                vectors[row] += clip.sound
+        return EmbedResult(unit_rows(vectors), texts)
 
-    def hear(self, clip: Clip) -> Heard:
-        """Words or sound vector of a clip of at most 30 s at 16 kHz."""
-        return self._hear(clip, self._wide_session)
+    def encode(self, clip: Clip) -> EncodedClip:
+        """Return the transcript or the sound vector of a clip, at most 30 s at 16 kHz."""
+        return self._encode(clip, self._wide_session)
 
-    def _hear(self, clip: Clip, session: Any) -> Heard:
+    def _encode(self, clip: Clip, session: Any) -> EncodedClip:
         if not np.any(clip.samples):
-            return SILENT
+            return SILENCE
         samples = clip.samples
         if len(samples) < MIN_SAMPLES:
             samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
@@ -147,8 +164,8 @@ class WavRetrieverMini(Embedder):
         letters, sound = session.run(None, feed)
         words = self._lexicon.words(letters) if clip.speech is not False else []
         count = sum(len(word.letters) for word in words)
-        weight = sum(word.weight * len(word.letters) for word in words) / max(count, 1)
-        doubtful = count < FEWEST_LETTERS or weight < SPEECH_WEIGHT
-        if not words or (clip.speech is None and doubtful):
-            return Heard("", sound)
-        return Heard(" ".join(word.text for word in words))
+        probability = sum(word.weight * len(word.letters) for word in words) / max(count, 1)
+        is_doubtful = count < MIN_LETTERS or probability < MIN_LETTER_PROBABILITY
+        if not words or (clip.speech is None and is_doubtful):
+            return EncodedClip("", sound)
+        return EncodedClip(" ".join(word.text for word in words))

@@ -1,7 +1,7 @@
-"""Whisper on CTranslate2, by faster-whisper: speech to English words, greedily, in int8.
+"""Recogniser: Whisper on CTranslate2 (faster-whisper), English, greedy decoding, int8.
 
 Source: Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision
-(arXiv 2212.04356). The models are folders in the CTranslate2 format; nothing is downloaded.
+(arXiv 2212.04356). Loads local folders in the CTranslate2 format and downloads nothing.
 """
 
 from __future__ import annotations
@@ -20,41 +20,40 @@ from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.errors import EmbedderError, MissingExtraError
 from wavrag.types import Clip
 
-MAX_SECONDS = 30.0  # what it hears at a time
+MAX_SECONDS = 30.0  # fixed input length of the encoder
 COMPUTE = "int8"
-DECODING = "greedy-1"  # part of the revision; raise it when `transcribe` decodes in another way
+DECODING = "greedy-1"  # part of the revision; change it whenever `transcribe` changes
 FILES = ("config.json", "model.bin", "tokenizer.json")
 
 
 class Whisper:
-    """Recognises English with a Whisper model of any size.
+    """Transcribes English with a Whisper model of any size.
 
-    Greedy search without a second try at a higher temperature, so that equal clips give equal
-    words. What it takes for silence has no words.
+    Decodes greedily without temperature fallback, so that equal clips yield equal transcripts.
     """
 
     def __init__(self, folder: str | Path, threads: int | None = None) -> None:
-        """Name a model; its weights are read at the first clip.
+        """Check the model folder; the weights are loaded on the first call.
 
         Args:
-            folder: with `config.json`, `model.bin`, `tokenizer.json` and a vocabulary.
-            threads: that one clip is heard on.
+            folder: contains `config.json`, `model.bin`, `tokenizer.json` and a vocabulary.
+            threads: CPU threads per clip.
 
         Raises:
-            EmbedderError: the folder does not hold these.
+            EmbedderError: a file is missing in the folder.
         """
         self._folder = Path(folder).resolve()
         self._threads = threads or config.threads()
         missing = [name for name in FILES if not (self._folder / name).is_file()]
         if missing:
             raise EmbedderError(
-                f"whisper={folder} lacks {' and '.join(missing)}: name the folder of a model in the"
+                f"whisper={folder} lacks {' and '.join(missing)}: use a model folder in the"
                 " CTranslate2 format"
             )
 
     @cached_property
     def spec(self) -> RecogniserSpec:
-        """What it is and can do."""
+        """Name, revision and limits."""
         digest = hashlib.sha256()
         hash_files(digest, self._folder, (".json", ".bin", ".txt"))
         return RecogniserSpec(
@@ -86,7 +85,7 @@ class Whisper:
             ) from error
 
     def transcribe(self, clip: Clip) -> str:
-        """The words of a clip, empty where there are none.
+        """Return the transcript of a clip; empty without speech.
 
         Args:
             clip: 16 kHz, at most 30 s, finite samples.

@@ -68,7 +68,7 @@ class EmbedderConformance:
     def test_a_batch_equals_one_by_one(
         self, embedder: Embedder, inputs: list[EmbedInput], role: Role
     ) -> None:
-        single = np.concatenate([embedder.embed([each], role) for each in inputs])
+        single = np.concatenate([embedder.embed([content], role) for content in inputs])
         np.testing.assert_allclose(embedder.embed(inputs, role), single, atol=self.batch_tolerance)
 
     def test_the_same_input_gives_the_same_vector(
@@ -122,9 +122,9 @@ class EmbedderConformance:
     ) -> None:
         texts = embedder.embed_with_texts(inputs, "passage").texts
         assert len(texts) == len(inputs)
-        for each, text in zip(inputs, texts, strict=True):
-            if each.clip is None:
-                assert text == each.text
+        for content, text in zip(inputs, texts, strict=True):
+            if content.clip is None:
+                assert text == content.text
             else:
                 assert (text is not None) == embedder.spec.transcribes
 
