@@ -67,9 +67,9 @@ COMMAND = Command(
     (
         Option("questions", "QUESTIONS.jsonl", "questions with their known answers"),
         GENERATOR,
-        Option("--paths", "N", "reasoning paths per question", default=1, least=1),
+        Option("--paths", "N", "reasoning paths per question", default=1, minimum=1),
         Option("--judge", "SPEC", "generator that checks claims against citations", unset="none"),
-        Option("--limit", "N", "use only the first N questions", unset="all", least=1),
+        Option("--limit", "N", "use only the first N questions", unset="all", minimum=1),
         KB,
         JSON_FILE,
     ),

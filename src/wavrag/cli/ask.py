@@ -16,8 +16,8 @@ from wavrag.cli.search import QUERY_OPTIONS, read_query
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
-    from wavrag.answer import ReasoningOptions
-    from wavrag.generate import GenerateOptions
+    from wavrag.answer import AnswerOptions, ReasoningOptions
+    from wavrag.generate import GenerateOptions, GeneratorSpec
     from wavrag.types import Answer, Query, ReasoningPath
 
 
@@ -28,6 +28,7 @@ def ask(arguments: argparse.Namespace) -> int:
     reasoning = _reasoning_options(arguments)
     if arguments.speak is None and (arguments.voice or arguments.follow):
         raise UsageError("--voice and --follow apply to a spoken answer: add --speak OUT.wav")
+    # Everything that can be refused is read before the models load, which takes seconds.
     query = read_query(arguments)
     conversation = None if arguments.history is None else Path(arguments.history)
     history = [] if conversation is None else read_history(conversation)
@@ -38,6 +39,7 @@ def ask(arguments: argparse.Namespace) -> int:
                 " --think use --generator local, local:FILE.gguf, openai:MODEL or"
                 " qwen2-audio:FOLDER"
             )
+        rag.options = read_answer_options(arguments, rag.generator.spec)
         stream = rag.stream(
             query,
             options=_generate_options(arguments),
@@ -45,23 +47,25 @@ def ask(arguments: argparse.Namespace) -> int:
             on_path=None if reasoning is None or arguments.json else _PathNotes(reasoning.paths),
             history=history,
         )
-        streamed = ""
+        draft = ""
         try:
             for delta in stream:
-                streamed += delta
+                draft += delta
                 if not arguments.json:
                     print(delta, end="", flush=True)
             answer = stream.answer
         finally:
+            # Ctrl-C and a closed pipe stop the generation too, also on a server.
             stream.close()
     if conversation is not None:
+        # Only a complete answer becomes a turn.
         add_turn(conversation, answer.history_turn)
     if not arguments.json:
         print("\n")
-        _print_answer(answer, streamed, spoken=bool(arguments.audio))
+        _print_answer(answer, draft, spoken=bool(arguments.audio))
     speech = _speak(answer, query, arguments)
     if arguments.json:
-        from wavrag.shapes import AnswerShape
+        from wavrag.shapes import AnswerShape  # imports pydantic, which costs 30 ms
 
         print_json(AnswerShape.dump(answer) | ({"spoken": speech} if speech else {}))
     elif speech:
@@ -69,14 +73,14 @@ def ask(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_answer(answer: Answer, streamed: str, *, spoken: bool) -> None:
-    """Print the final answer if it differs from the streamed text, then notes and citations."""
+def _print_answer(answer: Answer, draft: str, *, spoken: bool) -> None:
+    """Print the final answer if it differs from the draft text, then notes and citations."""
     from wavrag.answer import flag_unsupported_sentences
 
     text = flag_unsupported_sentences(answer.text, answer.support)
     if answer.withheld and answer.abstention is not None:
         print(f"{text} The generated text is withheld: {answer.abstention.detail}.\n")
-    elif text != streamed.strip():
+    elif text != draft.strip():
         # Citation marks are checked once the text is complete: some were added, some were dropped
         # because they named no source, or a sentence was marked as unsupported.
         print(f"With citations: {text}\n")
@@ -102,6 +106,7 @@ def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[
     source = None
     if arguments.follow == "source":
         passages = [citation.passage for citation in answer.citations]
+        # Text has no prosody to follow; without a cited recording the voice stays neutral.
         recordings = [passage for passage in passages if passage.modality == "audio"]
         source = load_passage_clip(recordings[0], SAMPLE_RATE) if recordings else None
     speech = write_answer(
@@ -122,7 +127,7 @@ def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[
 
 
 class _PathNotes:
-    """Prints a note for each reasoning path that ends."""
+    """Prints a note at the end of each reasoning path."""
 
     def __init__(self, paths: int) -> None:
         self._paths = paths
@@ -131,6 +136,19 @@ class _PathNotes:
         outcome = path.answer if path.finished else f"failed: {path.error}"
         line = textwrap.shorten(outcome, 160, placeholder=" …")
         note(f"path {index + 1} of {self._paths}, {path.ms / 1e3:.1f} s: {line}")
+
+
+def read_answer_options(arguments: argparse.Namespace, spec: GeneratorSpec) -> AnswerOptions:
+    """The options of answers from the values of `ANSWER_OPTIONS`."""
+    from wavrag.answer import AnswerOptions
+
+    options = AnswerOptions(
+        min_dense=arguments.min_cosine, transcribe=not arguments.no_transcription
+    )
+    if arguments.max_passages is None:
+        return options
+    context = replace(options.resolve_context(spec.quotes), max_passages=arguments.max_passages)
+    return replace(options, context=context)
 
 
 def _generate_options(arguments: argparse.Namespace) -> GenerateOptions:
@@ -142,6 +160,7 @@ def _generate_options(arguments: argparse.Namespace) -> GenerateOptions:
         seed=arguments.seed,
         prices=(prices[0], prices[1]) if prices else None,
     )
+    # The default stays with the dataclass: None is not a length.
     return replace(options, max_tokens=arguments.max_tokens) if arguments.max_tokens else options
 
 
@@ -158,6 +177,7 @@ def _reasoning_options(arguments: argparse.Namespace) -> ReasoningOptions | None
             if getattr(arguments, option) is not None:
                 raise UsageError(f"--{option} applies to reasoning paths: add --paths N or --think")
         return None
+    # An option that is not given keeps the default of the dataclass.
     names = ("temperature", "budget", "concurrency", "max_tokens")
     values = {name: getattr(arguments, name) for name in names}
     try:
@@ -169,6 +189,15 @@ def _reasoning_options(arguments: argparse.Namespace) -> ReasoningOptions | None
         )
     except InputError as error:
         raise UsageError(str(error)) from error
+
+
+ANSWER_OPTIONS = (
+    Option("--max-passages", "N", "maximum number of passages in the prompt",
+        unset="5 for extractive, otherwise 3", minimum=1),
+    Option("--min-cosine", "C", "minimum cosine of question and best passage for an answer; -1"
+        " disables the check", unset="as measured for the embedder", minimum=-1.0),
+    Option("--no-transcription", help="do not transcribe recordings that lack a transcript"),
+)  # fmt: skip
 
 
 COMMAND = Command(
@@ -190,21 +219,22 @@ COMMAND = Command(
         'wavrag ask --history talk.jsonl "And who founded it?"',
     ),
     option_groups={
+        "context": ANSWER_OPTIONS,
         "generation": (
             Option("--think", help="let the model reason before it answers"),
             Option("--paths", "N", "sample N answers, or with --think N reasoning paths, and keep"
-                " the most consistent", least=1),
+                " the most consistent", minimum=1),
             Option("--temperature", "T", "sampling temperature",
-                unset="0.7 with --paths above 1, otherwise 0", least=0.0),
+                unset="0.7 with --paths above 1, otherwise 0", minimum=0.0),
             Option("--max-tokens", "N", "maximum length of the generated text",
-                unset="256, with --paths or --think 512", least=1),
-            Option("--seed", "N", "random seed of the sampling", unset="none", least=0),
+                unset="256, with --paths or --think 512", minimum=1),
+            Option("--seed", "N", "random seed of the sampling", unset="none", minimum=0),
             Option("--budget", "SECONDS", "time limit for all paths; later ones are dropped",
-                unset="none", least=0.0),
+                unset="none", minimum=0.0),
             Option("--concurrency", "N", "number of paths sampled at the same time", unset="all",
-                least=1),
+                minimum=1),
             Option("--prices", ("IN", "OUT"), "prices of a million input and output tokens;"
-                " --json then includes the cost", nargs=2, least=0.0),
+                " --json then includes the cost", nargs=2, minimum=0.0),
         ),
         "spoken answer": (
             Option("--speak", "OUT.wav", "also write the spoken answer to a WAV file"),

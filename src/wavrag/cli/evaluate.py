@@ -37,7 +37,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
             query_modality=arguments.query_modality,
             corpus_modality=arguments.corpus_modality,
         )
-        for folder in dict.fromkeys(arguments.task)
+        for folder in dict.fromkeys(arguments.task)  # a task given twice is measured once
     ]
     embedders = [load_embedder(name) for name in dict.fromkeys(arguments.embedder)]
     for task in tasks:
@@ -91,6 +91,7 @@ def compare(arguments: argparse.Namespace) -> int:
     if len(arguments.results) > 2:
         raise UsageError(f"{len(arguments.results)} files cannot be compared: give one or two")
     target = json_file(arguments.json)
+    # With one file the systems in it are compared with each other.
     runs = [read_evaluations(path) for path in arguments.results]
     names = [Path(path).name for path in arguments.results]
     comparisons = compare_results(
@@ -98,6 +99,7 @@ def compare(arguments: argparse.Namespace) -> int:
         runs[1] if len(runs) == 2 else None,
         metric=arguments.metric,
         max_changes=arguments.changed,
+        # Files of the same name in two folders are told apart by letters.
         names=(names[0], names[-1]) if names[0] != names[-1] else ("A", "B"),
     )
     figures = {"metric": arguments.metric, "comparisons": comparisons_to_list(comparisons)}
@@ -134,7 +136,7 @@ COMPARE = Command(
         Option("results", "RESULTS.json", "two files of `wavrag eval --json`, or one with several"
             " embedders", nargs="+"),
         Option("--metric", "NAME", "metric that ranks changed queries", default="ndcg@10"),
-        Option("--changed", "N", "maximum number of changed queries", default=10, least=0),
+        Option("--changed", "N", "maximum number of changed queries", default=10, minimum=0),
         JSON_FILE,
     ),
     (
@@ -151,9 +153,9 @@ REPORT = Command(
         Option("results", "RESULTS.json", "files of `wavrag eval --json` or `wavrag answers"
             " --json`, or results.json of an experiment", nargs="+"),
         Option("--out", "FILE.html", "page to write", required=True),
-        Option("--worst", "N", "failed queries shown per system", default=20, least=0),
+        Option("--worst", "N", "failed queries shown per system", default=20, minimum=0),
         Option("--audio-mb", "MB", "maximum audio embedded in the page; further clips are only"
-            " named", default=20, least=0.0),
+            " named", default=20, minimum=0.0),
     ),
     (
         "wavrag eval report cascade.json mini.json --out report.html",
@@ -176,7 +178,7 @@ COMMAND = Command(
         Option("--corpus-modality", help="use only the audio or only the text of passages",
             choices=("audio", "text"), unset="both"),
         Option("--cpu-price", "PRICE", "price of a CPU hour, to report the cost of indexing an"
-            " hour of audio", least=0.0),
+            " hour of audio", minimum=0.0),
         JSON_FILE,
     ),
     (

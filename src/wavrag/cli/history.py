@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_history(path: Path) -> list[HistoryTurn]:
-    """Read a conversation file, oldest turn first; a file that does not exist yet has no turns.
+    """Read a conversation file, oldest turn first; a missing file is an empty conversation.
 
     Raises:
         InputError: the file cannot be read, or a line is malformed; the message names the line.
@@ -22,6 +22,7 @@ def read_history(path: Path) -> list[HistoryTurn]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
+        # A missing file starts a conversation; a missing folder is a typing error.
         if path.absolute().parent.is_dir():
             return []
         raise InputError(f"{path}: there is no folder {path.parent}: create it first") from None
@@ -40,6 +41,7 @@ def add_turn(path: Path, turn: HistoryTurn) -> None:
     """
     try:
         with path.open("a", encoding="utf-8") as file:
+            # One write per turn: an interrupted process leaves no half line.
             file.write(json.dumps(asdict(turn), ensure_ascii=False) + "\n")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
@@ -50,7 +52,7 @@ def _parse_turn(line: str, line_name: str) -> HistoryTurn:
 
     try:
         fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # deeply nested JSON exhausts the stack
         raise InputError(f"{line_name}: is not JSON ({error}): remove or correct it") from error
     if (
         not isinstance(fields, dict)

@@ -32,10 +32,12 @@ def index(arguments: argparse.Namespace) -> int:
             try:
                 report = kb.add(scan.documents, on_progress=bar)
             except (WavRAGError, KeyboardInterrupt):
+                # Documents are committed one by one, so those before the failure are searchable.
                 note(
                     f"stopped after {bar.documents} of {format_count(len(scan.documents), 'file')}"
                 )
                 raise
+        # Unreadable paths first, then files that failed while they were embedded.
         report.skipped[:0] = scan.skipped
         if arguments.prune:
             report.removed = kb.prune(arguments.paths)
@@ -50,6 +52,7 @@ def index(arguments: argparse.Namespace) -> int:
 
 
 def _print_summary(report: AddReport, folder: str) -> None:
+    # Messages of errors often begin with the path; it is printed once, in its short form.
     for source, remark in report.notes:
         note(f"note: {short_path(source)}: {remark.removeprefix(f'{source}: ')}")
     for source, reason in report.skipped:
@@ -76,6 +79,7 @@ def parse_meta(pair: str) -> tuple[str, Scalar]:
         raise UsageError(f"--meta {pair!r} is not KEY=VALUE: an example is --meta speaker=Ada")
     if value in ("true", "false"):
         return key, value == "true"
+    # int before float: filters print and compare 1999, not 1999.0.
     for kind in (int, float):
         try:
             return key, kind(value)

@@ -18,6 +18,7 @@ from wavrag.errors import InputError, StoreError
 
 
 def _open_kb(arguments: argparse.Namespace) -> Any:
+    # create=False: a mistyped --kb must not leave an empty knowledge base behind.
     from wavrag.kb import KnowledgeBase
 
     return KnowledgeBase.open(arguments.kb, create=False)
@@ -78,16 +79,17 @@ def list_documents(arguments: argparse.Namespace) -> int:
 def remove(arguments: argparse.Namespace) -> int:
     """Remove documents by path, id or folder; exit code 1 if one is not in the knowledge base."""
     with _open_kb(arguments) as kb:
-        known = [document.id for document in kb.documents()]
+        document_ids = [document.id for document in kb.documents()]
         ids: list[str] = []
         for source in arguments.sources:
             path = os.path.abspath(source)
             # With a separator at its end, talks/ does not match talks-2024/a.mp3.
             prefix = os.path.join(path, "")
-            matches = [id for id in known if id in (source, path) or id.startswith(prefix)]
+            matches = [id for id in document_ids if id in (source, path) or id.startswith(prefix)]
             if not matches:
                 raise InputError(f"{source} is not in the knowledge base: see `wavrag kb list`")
             ids += matches
+        # A folder and a file in it may both be given.
         passages = kb.remove(list(dict.fromkeys(ids)))
     if arguments.json:
         print_json({"removed": ids, "passages": passages})
@@ -123,6 +125,7 @@ def export(arguments: argparse.Namespace) -> int:
             for record in kb.scan():
                 print(json.dumps(PassageShape.dump(record.passage), ensure_ascii=False), file=file)
                 if arguments.vectors:
+                    # Kept in memory, as the header of a .npy file states the number of rows.
                     vectors.append(record.vector)
         if arguments.vectors:
             with Path(arguments.vectors).open("wb") as file:

@@ -30,39 +30,42 @@ def mine(arguments: argparse.Namespace) -> int:
         arguments.seed,
     )
     skipped = NoteLog("skipped", quiet=arguments.json)
+    # All of them in memory: the positives of each record are candidates for every other.
     records = list(read_records(arguments.records, skipped))
     if not records:
         raise InputError(f"{arguments.records} holds no record")
     corpus = read_corpus(arguments.corpus, skipped) if arguments.corpus else ()
     embedder = load_embedder(arguments.embedder)
     with ProgressBar("embedding", "candidates", quiet=arguments.json) as bar:
-        mined = mine_negatives(records, embedder, corpus, options, on_note=skipped, on_progress=bar)
+        result = mine_negatives(
+            records, embedder, corpus, options, on_note=skipped, on_progress=bar
+        )
     out = Path(arguments.out)
-    write_records(out, mined.records)
+    write_records(out, result.records)
     if arguments.json:
         print_json(
             {
                 "out": str(out),
                 "embedder": embedder.spec.name,
                 "revision": embedder.spec.revision,
-                "records": len(mined.records),
-                "added": mined.added,
-                "short": mined.short,
-                "positive_score": _round_score(mined.positive_score),
-                "negative_score": _round_score(mined.negative_score),
+                "records": len(result.records),
+                "added": result.added,
+                "short": result.short,
+                "positive_score": _round_score(result.positive_score),
+                "negative_score": _round_score(result.negative_score),
                 "skipped": skipped.messages,
             }
         )
     else:
         print(
-            f"{short_path(str(out))}: {format_count(len(mined.records), 'record')},"
-            f" {format_count(mined.added, 'negative')} added by {embedder.spec.name};"
-            f" {format_count(mined.short, 'record')} short of {options.negatives}"
+            f"{short_path(str(out))}: {format_count(len(result.records), 'record')},"
+            f" {format_count(result.added, 'negative')} added by {embedder.spec.name};"
+            f" {format_count(result.short, 'record')} short of {options.negatives}"
         )
-        if mined.added:
+        if result.added:
             print(
-                f"mean score: {mined.positive_score:.3f} of positives,"
-                f" {mined.negative_score:.3f} of negatives"
+                f"mean score: {result.positive_score:.3f} of positives,"
+                f" {result.negative_score:.3f} of negatives"
             )
     return 1 if skipped.messages else 0
 
@@ -84,13 +87,13 @@ COMMAND = Command(
         Option("--negatives", "N", "maximum number of negatives per record", default=7),
         Option("--range-min", "RANK", "number of best candidates to skip", default=0),
         Option("--range-max", "RANK", "last rank considered",
-            unset="no limit; with random sampling 10 per negative", least=0),
+            unset="no limit; with random sampling 10 per negative", minimum=0),
         Option("--margin", "SHARE", "a negative scores at least this share below the positive",
             default=0.05),
         Option("--absolute-margin", "SCORE", "the same as a difference of scores", unset="none",
-            least=-math.inf),
+            minimum=-math.inf),
         Option("--max-score", "SCORE", "highest score of a negative", unset="no limit",
-            least=-math.inf),
+            minimum=-math.inf),
         Option("--sampling", help="take the best remaining candidates or sample from them",
             choices=("top", "random"), default="top"),
         SEED,

@@ -20,14 +20,14 @@ class Option:
         metavar: placeholder of the value in the help text; empty for a flag, and for `choices`.
         help: purpose of the option. Its default and `may be repeated` are appended.
         default: value without the option. Its type is the type of the values.
-        unset: description of a default that is not a value, such as `all`.
-        least: minimum of a number; a float admits fractions.
+        unset: description of the default in the help text, such as `all`.
+        minimum: minimum of a number; a float admits fractions.
         required: True if the command does not run without the option.
         repeat: True to collect the values of several options in a list.
         choices: all permitted values.
         nargs: number of values, as argparse takes it.
         dest: attribute of the parsed arguments; the name by default.
-        action: class that handles the option in place of storing its value.
+        action: handler, for an option without a value.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Option:
     help: str = ""
     default: Any = None
     unset: str = ""
-    least: float | None = None
+    minimum: float | None = None
     required: bool = False
     repeat: bool = False
     choices: tuple[str, ...] = ()
@@ -57,6 +57,7 @@ class Option:
             if self.choices:
                 settings["choices"] = self.choices
             if self.repeat:
+                # argparse appends to a copy, so that calls do not share the list.
                 settings |= {"action": "append", "default": []}
         # argparse refuses these for flags and positional arguments, even if they are None.
         optional = {"metavar": self.metavar, "required": self.required, "dest": self.dest}
@@ -66,17 +67,17 @@ class Option:
     def full_help(self) -> str:
         """The help with its default."""
         default = self.unset if self.default is None else f"{self.default}"
-        repeated = "; may be repeated" if self.repeat else ""
-        return f"{self.help}{repeated}" + (f" (default: {default})" if default else "")
+        note = "; may be repeated" if self.repeat else ""
+        return f"{self.help}{note}" + (f" (default: {default})" if default else "")
 
     def value_type(self) -> Callable[[str], Any]:
-        """The function that converts a value from text."""
-        if self.least is None:
+        """The conversion of a value from text."""
+        if self.minimum is None:
             return str if self.default is None else type(self.default)
-        return _number_type(type(self.least), self.least)
+        return _number_type(type(self.minimum), self.minimum)
 
 
-def _number_type(kind: type, least: float) -> Callable[[str], Any]:
+def _number_type(kind: type, minimum: float) -> Callable[[str], Any]:
     noun = "a whole number" if kind is int else "a number"
 
     def parse(text: str) -> Any:
@@ -84,9 +85,9 @@ def _number_type(kind: type, least: float) -> Callable[[str], Any]:
             value = kind(text)
         except ValueError:
             value = None
-        # NaN fails every comparison, so it is refused too.
-        if value is None or not value >= least:
-            limit = "" if math.isinf(least) else f" of at least {least:g}"
+        # `not >=` instead of `<`: NaN fails every comparison, so it is refused too.
+        if value is None or not value >= minimum:
+            limit = "" if math.isinf(minimum) else f" of at least {minimum:g}"
             raise argparse.ArgumentTypeError(f"{text} is not {noun}{limit}")
         return value
 

@@ -88,6 +88,7 @@ def print_hits(hits: Iterable[Hit]) -> None:
 
 def print_citations(citations: Iterable[Citation]) -> None:
     """Print number, source and location of each cited passage, with its quotes below."""
+    # An answer may cite several sentences of a passage: one heading, then every quote.
     for number, group in groupby(sorted(citations, key=attrgetter("number")), attrgetter("number")):
         quotes = list(group)
         print(f"[{number}] {format_location(quotes[0].passage)}")
@@ -127,7 +128,7 @@ def json_file(option: str | None) -> Path | None:
 
 
 def check_writable(path: Path, option: str) -> None:
-    """Refuse an output file that cannot be written, before hours of work go into it.
+    """Refuse an unwritable output file before hours of work go into it.
 
     Raises:
         InputError: the file cannot be written; the message names the option.
@@ -136,6 +137,7 @@ def check_writable(path: Path, option: str) -> None:
         raise InputError(f"{option} {path} is a folder: name a file")
     if not path.absolute().parent.is_dir():
         raise InputError(f"{option} {path}: there is no folder {path.parent}: create it first")
+    # A new file needs a writable folder, an old one need only be writable itself.
     if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
         raise InputError(
             f"{option} {path} cannot be written: change its permissions, or name another file"

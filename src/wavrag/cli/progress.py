@@ -34,15 +34,15 @@ class ProgressBar(Closing):
         self._quiet = quiet or not sys.stderr.isatty()
         self._bar: Any = None
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, steps: int, total: int) -> None:
         """Draw the bar."""
         if self._quiet:
             return
         if self._bar is None:
-            from tqdm import tqdm
+            from tqdm import tqdm  # here, as the import takes 40 ms and many calls draw no bar
 
             self._bar = tqdm(total=total, bar_format=self._format, dynamic_ncols=True, leave=False)
-        self._bar.update(done - self._bar.n)
+        self._bar.update(steps - self._bar.n)
 
     def close(self) -> None:
         """Remove the bar."""
@@ -62,12 +62,12 @@ class StageBars(Closing):
         self._stage = ""
         self._bar: ProgressBar | None = None
 
-    def __call__(self, stage: str, done: int, total: int) -> None:
+    def __call__(self, stage: str, steps: int, total: int) -> None:
         """Draw the bar of a stage; a new stage removes the bar before it."""
         if self._bar is None or stage != self._stage:
             self.close()
             self._stage, self._bar = stage, ProgressBar(stage, "done", self._quiet)
-        self._bar(done, total)
+        self._bar(steps, total)
 
     def close(self) -> None:
         """Remove the bar of the current stage."""
@@ -91,7 +91,7 @@ class IndexBar(Closing):
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet or not sys.stderr.isatty()
-        self._drawn = 0.0
+        self._last_draw = 0.0
         self._bar: Any = None
         self.documents = 0
 
@@ -99,9 +99,9 @@ class IndexBar(Closing):
         """Draw the bar."""
         self.documents = progress.documents
         now = time.monotonic()
-        if self._quiet or now - self._drawn < self.INTERVAL:
+        if self._quiet or now - self._last_draw < self.INTERVAL:
             return
-        self._drawn = now
+        self._last_draw = now
         if self._bar is None:
             from tqdm import tqdm
 
@@ -110,6 +110,7 @@ class IndexBar(Closing):
             )
         bar = self._bar
         bar.total, bar.n = progress.total, progress.documents
+        # The first call may come within the resolution of the clock.
         rate = progress.passages / max(bar.format_dict["elapsed"], 1e-3)
         bar.set_postfix_str(
             f"{progress.audio_seconds / 3_600:.2f} h of audio, {rate:.0f} passages/s,"

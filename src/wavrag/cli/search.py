@@ -54,12 +54,14 @@ def read_query(arguments: argparse.Namespace) -> Query:
     from wavrag import audio
     from wavrag.types import Query
 
+    # A question without quotes arrives as several words.
     text = " ".join(arguments.text).strip() or None
     if arguments.audio is None:
         if text is None:
             raise UsageError("there is no question: give TEXT, --audio FILE, or both")
         return Query(text=text, where=arguments.where)
     if arguments.audio == "-":
+        # Read whole: decoders seek, and a pipe cannot.
         clip = audio.load(io.BytesIO(sys.stdin.buffer.read()))
     else:
         clip = audio.load(arguments.audio)
@@ -70,7 +72,7 @@ COMMAND = Command(
     "search",
     "find passages for a typed or spoken question",
     search,
-    (*QUERY_OPTIONS, Option("-k", "N", "maximum number of hits", default=5, least=1), KB, JSON),
+    (*QUERY_OPTIONS, Option("-k", "N", "maximum number of hits", default=5, minimum=1), KB, JSON),
     (
         'wavrag search "when does the last ferry leave"',
         "wavrag search --audio question.wav -k 10",

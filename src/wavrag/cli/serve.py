@@ -6,11 +6,13 @@ import argparse
 import os
 from pathlib import Path
 
+from wavrag.cli.ask import ANSWER_OPTIONS, read_answer_options
 from wavrag.cli.command import Command, UsageError
 from wavrag.cli.options import BEST_ENGINE, GENERATOR, KB, NEW_EMBEDDER, VOICE_HELP, Option
 from wavrag.cli.output import note
 from wavrag.errors import InputError
 
+# The token itself is not an option: every user of the machine can read argument lists.
 TOKEN = "WAVRAG_TOKEN"
 
 
@@ -31,10 +33,12 @@ def serve(arguments: argparse.Namespace) -> int:
         answer_timeout=arguments.answer_timeout,
         voice=arguments.voice,
     )
+    # Before the models load: an address for others without tokens is refused.
     check_host(arguments.host, options)
     with WavRAG.open(
         arguments.kb, embedder=arguments.embedder, generator=arguments.generator
     ) as rag:
+        rag.options = read_answer_options(arguments, rag.generator.spec)
 
         def on_start(url: str) -> None:
             note(f"serving {rag.kb.directory} at {url} (press Ctrl-C to stop)")
@@ -67,7 +71,7 @@ COMMAND = Command(
     (
         Option("--host", "ADDRESS", "address to listen on; any but a loopback address requires"
             " tokens", default="127.0.0.1"),
-        Option("--port", "N", "port to listen on; 0 picks a free one", default=8321, least=0),
+        Option("--port", "N", "port to listen on; 0 picks a free one", default=8321, minimum=0),
         GENERATOR,
         NEW_EMBEDDER,
         Option("--voice", "ENGINE", VOICE_HELP, unset=BEST_ENGINE),
@@ -77,7 +81,6 @@ COMMAND = Command(
             repeat=True),
         Option("--allow-origin", "URL", "other origin whose web pages may call the server (CORS)",
             repeat=True),
-        Option("--max-upload", "MB", "maximum size of an upload", default=2048, least=1),
         KB,
     ),
     (
@@ -85,4 +88,16 @@ COMMAND = Command(
         "wavrag serve --kb my-kb --generator local --voice flite",
         "wavrag serve --host 0.0.0.0 --token tokens.txt --allow-host search.example.org",
     ),
+    option_groups={
+        "answers": ANSWER_OPTIONS,
+        "limits": (
+            Option("--max-upload", "MB", "maximum size of an upload", default=2048, minimum=1),
+            Option("--max-recording", "HOURS", "maximum length of an uploaded recording",
+                default=12, minimum=0.0),
+            Option("--max-answers", "N", "answers generated at the same time; others wait",
+                default=4, minimum=1),
+            Option("--answer-timeout", "SECONDS", "time limit for an answer", default=300,
+                minimum=0.0),
+        ),
+    },
 )  # fmt: skip

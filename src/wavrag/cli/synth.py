@@ -25,6 +25,7 @@ def synth(arguments: argparse.Namespace) -> int:
     from wavrag.data import SpeakOptions, speak_records
 
     skipped = NoteLog("skipped", quiet=arguments.json)
+    # islice, so that --limit does not read the rest of a large file.
     records = list(islice(_read_records(arguments.records, skipped), arguments.limit))
     if not records:
         raise InputError(f"{arguments.records} holds no record")
@@ -106,8 +107,8 @@ COMMAND = Command(
             unset="$OPENAI_BASE_URL, or OpenAI's server"),
         Option("--model", "NAME", "model for the engine openai"),
         Option("--threads", "N", "texts spoken at the same time",
-            unset="$WAVRAG_THREADS, or all processors", least=1),
-        Option("--limit", "N", "use only the first N records", unset="all", least=1),
+            unset="$WAVRAG_THREADS, or all processors", minimum=1),
+        Option("--limit", "N", "use only the first N records", unset="all", minimum=1),
         SEED,
         JSON,
     ),

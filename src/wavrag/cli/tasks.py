@@ -22,10 +22,11 @@ NAMES = (
 
 
 def tasks(arguments: argparse.Namespace) -> int:
-    """Write the folder of a task, and note rows that were left out."""
+    """Write the folder of a task, with a note for each omitted row."""
     mixed = arguments.name == MIXED
-    unused = ("split", "direction") if mixed else ("ratio", "engine", "kokoro")
-    for option in unused:
+    # These have no default in the parser, which shows whether they were given.
+    other_options = ("split", "direction") if mixed else ("ratio", "engine", "kokoro")
+    for option in other_options:
         if getattr(arguments, option) not in (None, []):
             raise UsageError(
                 f"--{option} is {'not' if mixed else 'only'} for {MIXED}: leave it out"
@@ -90,9 +91,9 @@ COMMAND = Command(
         Option("--split", "NAME", "split of the data set", unset="its test split"),
         Option("--direction", "A2B", "modalities of queries and corpus, each T (text), S (speech)"
             " or AT (audio and text), such as S2T", unset="as published"),
-        Option("--limit", "N", "sample N queries", unset="all", least=1),
+        Option("--limit", "N", "sample N queries", unset="all", minimum=1),
         Option("--passages", "N", "keep N passages: those judged for the queries, and a random"
-            " sample of the others", unset="all", least=1),
+            " sample of the others", unset="all", minimum=1),
         SEED,
         JSON,
     ),
@@ -103,7 +104,7 @@ COMMAND = Command(
     ),
     option_groups={
         f"options of {MIXED}": (
-            Option("--ratio", "R", "share of passages to speak", unset="0.5", least=0.0),
+            Option("--ratio", "R", "share of passages to speak", unset="0.5", minimum=0.0),
             Option("--engine", "NAME", "speech engine: flite (default), espeak, festival or"
                 " kokoro; one of several is drawn for each passage", repeat=True),
             KOKORO,

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 def recipe(arguments: argparse.Namespace) -> int:
     """Run a contrastive recipe; an interrupted run resumes from its last checkpoint."""
-    needed = ("torch", "sentence_transformers", "peft", "accelerate", "datasets")
-    if any(find_spec(name) is None for name in needed):
+    # find_spec instead of an import, as torch alone takes seconds to load.
+    packages = ("torch", "sentence_transformers", "peft", "accelerate", "datasets")
+    if any(find_spec(name) is None for name in packages):
         raise MissingExtraError(f"recipe {arguments.recipe}", "train")
     from wavrag.train.contrastive import load_recipe
 
+    # The recipe is checked before torch loads.
     options = load_recipe(arguments.recipe, arguments.set)
     from wavrag.train.contrastive import train_retriever
 
@@ -51,7 +53,7 @@ def recipe(arguments: argparse.Namespace) -> int:
 
 
 def mini(arguments: argparse.Namespace) -> int:
-    """Run the stages of WavRetriever-mini that are not done yet."""
+    """Run the remaining stages of WavRetriever-mini."""
     missing = [name for name in ("torch", "onnx", "transformers") if find_spec(name) is None]
     if missing:
         raise InputError(f"training needs {' and '.join(missing)}: pip install 'wavrag[train]'")
@@ -66,6 +68,7 @@ def mini(arguments: argparse.Namespace) -> int:
         tasks=tuple(map(Path, arguments.task)),
         seed=arguments.seed,
     )
+    # Every stage has a seed of its own; one option sets them all.
     speech = replace(
         options.speech,
         epochs=arguments.epochs,
@@ -84,6 +87,7 @@ def mini(arguments: argparse.Namespace) -> int:
     return 0
 
 
+# Passed to the training, because train/ and evaluate/ do not import each other.
 def _evaluate(task: Task, embedder: Embedder) -> dict[str, dict[str, float]]:
     from wavrag.evaluate import evaluate_embedder
 
@@ -109,8 +113,8 @@ MINI = Command(
         Option("--engine", "NAME:CLIPS", "speech engine and number of texts to speak: flite,"
             " espeak, festival or kokoro", unset="flite:6000 and espeak:3000", repeat=True),
         KOKORO,
-        Option("--epochs", "N", "CTC training epochs", default=10, least=1),
-        Option("--minutes", "M", "stop CTC training after M minutes", unset="no limit", least=0.0),
+        Option("--epochs", "N", "CTC training epochs", default=10, minimum=1),
+        Option("--minutes", "M", "stop CTC training after M minutes", unset="none", minimum=0.0),
         Option("--start", "FILE", "heads.npz of an earlier run to initialise from", unset="none"),
         Option("--task", "DIR", "retrieval task to measure the finished model on", repeat=True),
         SEED,
