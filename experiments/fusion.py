@@ -36,7 +36,6 @@ from experiments.questions import (
 from wavrag.answer import ContextOptions, build_context
 from wavrag.generate import (
     ExtractiveGenerator,
-    ExtractiveOptions,
     GenerateOptions,
     Generator,
     MapReduceGenerator,
@@ -129,7 +128,7 @@ def _quotes(question: QuestionWithHits) -> dict[int, str]:
     """Quote from each number of passages."""
     results = {}
     for count in PASSAGES:
-        generator = ExtractiveGenerator(ExtractiveOptions(sources=count))
+        generator = ExtractiveGenerator(max_sources=count)
         messages = answer_messages(QuestionPart(question.gold.question), question.hits[:count])
         results[count] = "".join(generator.stream(messages, GenerateOptions()))
     return results

@@ -31,7 +31,7 @@ from wavrag.generate import (
     render,
 )
 from wavrag.generate.base import StopSignal
-from wavrag.generate.openai import OpenAIGenerator, OpenAIOptions
+from wavrag.generate.openai import OpenAIGenerator
 from wavrag.shapes import AnswerShape
 from wavrag.testing.generator import supported
 from wavrag.types import ReasoningPath, Usage
@@ -55,7 +55,14 @@ BROKEN = Says("The timetable", then="break")
 GARBAGE = Says("The timetable", then="garbage")
 EMPTY = Says("")
 LIMIT, FAULT = Refuses(429), Refuses(500)
-ONCE = OpenAIOptions(timeout=30.0, connect_timeout=5.0, retries=0)
+
+
+@pytest.fixture(autouse=True)
+def no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that fails is not repeated."""
+    monkeypatch.setattr("wavrag.generate.openai.RETRIES", 0)
+
+
 NINE = "The ferry leaves at nine [1]."
 
 
@@ -102,7 +109,7 @@ def usc(
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         given = {"paths": len(paths), "adaptive": False, **how}
         options = ReasoningOptions(**given)
-        generator = OpenAIGenerator("m", ONCE)
+        generator = OpenAIGenerator("m")
         reasoned = reason(generator, supported(), GenerateOptions(), options)
     return reasoned, server
 
@@ -190,7 +197,7 @@ def test_when_no_path_finishes_the_error_names_the_endpoint_and_has_the_hits(
 ) -> None:
     with serving([FAULT, EMPTY, BROKEN], Says("1")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        rag = WavRAG(kb, OpenAIGenerator("m", ONCE))
+        rag = WavRAG(kb, OpenAIGenerator("m"))
         with pytest.raises(GenerationError) as failed:
             rag.ask("When does the ferry leave?", reasoning=ReasoningOptions(paths=3))
         message = str(failed.value)
@@ -231,7 +238,7 @@ def test_a_budget_ends_the_sampling_and_what_is_there_votes(
     with serving(paths, Says("Response 1")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         how = ReasoningOptions(paths=5, budget=5.0, adaptive=False)
-        reasoned = reason(OpenAIGenerator("m", ONCE), supported(), GenerateOptions(), how)
+        reasoned = reason(OpenAIGenerator("m"), supported(), GenerateOptions(), how)
         assert (reasoned.chosen, reasoned.chosen_by, reasoned.saved) == (2, "majority", 0)
         assert [path.finished for path in reasoned.paths] == [True, False, True, True, False]
         assert {path.error for path in reasoned.paths} == {"", "stopped"}
@@ -264,7 +271,7 @@ def test_closing_the_stream_frees_all_requests(
     threads = threading.active_count()
     with serving([SLOW] * 5, Says("1")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        stream = WavRAG(kb, OpenAIGenerator("m", ONCE)).stream(
+        stream = WavRAG(kb, OpenAIGenerator("m")).stream(
             "When does the ferry leave?", reasoning=ReasoningOptions(paths=5)
         )
 
@@ -291,7 +298,7 @@ def test_closing_a_stream_without_paths_frees_its_request(
 ) -> None:
     with serving([SLOW], Says("1")) as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        rag = WavRAG(kb, OpenAIGenerator("m", ONCE))
+        rag = WavRAG(kb, OpenAIGenerator("m"))
         stream = rag.stream("When does the ferry leave?", options=GenerateOptions(seed=0))
         assert next(iter(stream)) == "Let"
         stream.close()

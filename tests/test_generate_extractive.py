@@ -8,14 +8,14 @@ import pytest
 
 from wavrag.generate import (
     ExtractiveGenerator,
-    ExtractiveOptions,
     GenerateOptions,
     QuestionPart,
     answer_messages,
+    extractive,
     parse_citations,
     sources_of,
 )
-from wavrag.generate.extractive import Signals, evidence, quotable
+from wavrag.generate.extractive import Signals, combine_evidence, split_quotes
 from wavrag.testing.generator import GeneratorConformance
 from wavrag.types import Clip, Hit, Passage
 
@@ -56,13 +56,16 @@ class TestConformance(GeneratorConformance):
         (Signals(-0.3), 0.0),
     ],
 )
-def test_evidence_is_the_weighted_mean_of_what_there_is(signals: Signals, expected: float) -> None:
-    options = ExtractiveOptions(dense_weight=5, overlap_weight=3)
-    assert evidence(signals, options) == pytest.approx(expected)
+def test_evidence_is_the_weighted_mean_of_what_there_is(
+    signals: Signals, expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extractive, "DENSE_WEIGHT", 5)
+    monkeypatch.setattr(extractive, "OVERLAP_WEIGHT", 3)
+    assert combine_evidence(signals) == pytest.approx(expected)
 
 
 def test_the_sentence_that_answers_is_quoted_with_its_mark() -> None:
-    generator = ExtractiveGenerator(ExtractiveOptions(max_sentences=1))
+    generator = ExtractiveGenerator(max_sentences=1)
     text = answer("When does the ferry leave the island?", [hit(FERRY)], generator)
     assert text == "The ferry to the island leaves at nine (4). [1]"
 
@@ -76,13 +79,13 @@ def test_quotes_are_found_again_in_the_passage() -> None:
     assert all(citation.quote in FERRY for citation in cited.citations)
 
 
-def test_several_sentences_of_a_source_keep_its_order() -> None:
+def test_several_sentences_of_a_source_keep_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extractive, "MIN_RELATIVE_EVIDENCE", 0.5)
     passage = "It returns at noon. Boats serve the island. The ferry returns to the island."
-    generator = _with(ExtractiveOptions(keep=0.5))
-    text = answer("When does the ferry return to the island?", [hit(passage)], generator)
+    text = answer("When does the ferry return to the island?", [hit(passage)])
     assert text.index("It returns") < text.index("Boats") < text.index("The ferry returns")
     assert text.count("[1]") == 3
-    best = _with(ExtractiveOptions(max_sentences=1))
+    best = ExtractiveGenerator(max_sentences=1)
     text = answer("When does the ferry return to the island?", [hit(passage)], best)
     assert text == "The ferry returns to the island. [1]"
 
@@ -114,10 +117,12 @@ def test_nothing_is_said_without_evidence(question: str | None, hits: list[Hit])
 
 
 @pytest.mark.parametrize(("threshold", "found"), [(0.0, True), (0.69, True), (0.71, False)])
-def test_the_threshold_decides(threshold: float, found: bool) -> None:
+def test_the_threshold_decides(
+    threshold: float, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # All words of the question are in the sentence: 0.7 * 0.571 + 0.3 * 1 = 0.7.
-    options = ExtractiveOptions(threshold=threshold)
-    text = answer("harbour bell", [hit("The harbour bell rings.", 0.4 / 0.7)], _with(options))
+    monkeypatch.setattr(extractive, "MIN_EVIDENCE", threshold)
+    text = answer("harbour bell", [hit("The harbour bell rings.", 0.4 / 0.7)])
     assert bool(text) is found
 
 
@@ -158,14 +163,10 @@ def test_a_hit_of_the_lexical_leg_alone_counts_as_the_least_dense_one() -> None:
 def test_only_the_best_sources_are_read() -> None:
     hits = [hit(f"Door number {n} is shut.", 0.6, n) for n in range(1, 8)]
     sources = sources_of(answer_messages(QuestionPart("bell"), hits))
-    found = _with(ExtractiveOptions(sources=2)).candidates("bell", sources)
+    found = ExtractiveGenerator(max_sources=2).candidates("bell", sources)
     assert {candidate.source.number for candidate in found} == {1, 2}
 
 
 def test_headings_and_questions_are_quoted_only_where_there_is_nothing_else() -> None:
-    assert quotable("Opening hours\n\nWhen do we open? We open at ten.") == ["We open at ten."]
-    assert quotable("When do we open?") == ["When do we open?"]
-
-
-def _with(options: ExtractiveOptions) -> ExtractiveGenerator:
-    return ExtractiveGenerator(options)
+    assert split_quotes("Opening hours\n\nWhen do we open? We open at ten.") == ["We open at ten."]
+    assert split_quotes("When do we open?") == ["When do we open?"]

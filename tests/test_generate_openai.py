@@ -17,7 +17,7 @@ import pytest
 
 from wavrag.errors import GenerationError
 from wavrag.generate import GenerateOptions, QuestionPart, answer_messages, load_generator
-from wavrag.generate.openai import OpenAIGenerator, OpenAIOptions
+from wavrag.generate.openai import OpenAIGenerator
 from wavrag.testing.generator import GeneratorConformance, supported
 from wavrag.types import Clip
 
@@ -27,7 +27,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 KEY = "a-key-for-this-test"
-ONCE = OpenAIOptions(timeout=30.0, connect_timeout=2.0, retries=0)
+
+
+@pytest.fixture(autouse=True)
+def no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that fails is not repeated."""
+    monkeypatch.setattr("wavrag.generate.openai.RETRIES", 0)
+
 
 # Serves until its standard input ends, which it does at the latest when the test process does.
 SERVER = """if True:
@@ -87,7 +93,7 @@ class TestConformance(GeneratorConformance):
     @pytest.fixture
     def generator(self, server: str, monkeypatch: pytest.MonkeyPatch) -> OpenAIGenerator:
         monkeypatch.setenv("OPENAI_BASE_URL", server)
-        return OpenAIGenerator("smollm2", ONCE)
+        return OpenAIGenerator("smollm2")
 
 
 class TestConformanceWithSoundAllowed(TestConformance):
@@ -96,14 +102,14 @@ class TestConformanceWithSoundAllowed(TestConformance):
     @pytest.fixture
     def generator(self, server: str, monkeypatch: pytest.MonkeyPatch) -> OpenAIGenerator:
         monkeypatch.setenv("OPENAI_BASE_URL", server)
-        return OpenAIGenerator("smollm2+audio", ONCE)
+        return OpenAIGenerator("smollm2+audio")
 
 
 def test_sound_for_a_model_that_hears_none(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", server)
     clip = Clip(np.zeros(16_000, np.float32), 16_000)
     messages = answer_messages(QuestionPart("When?", clip), [])
-    generator = OpenAIGenerator("smollm2+audio", ONCE)
+    generator = OpenAIGenerator("smollm2+audio")
     with pytest.raises(GenerationError, match=r"openai:smollm2\+text is given words.*audio input"):
         next(generator.stream(messages, GenerateOptions(max_tokens=8)))
 
@@ -132,20 +138,20 @@ def test_a_wrong_key(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", server)
     monkeypatch.setenv("OPENAI_API_KEY", "wrong")
     with pytest.raises(GenerationError, match=rf"{server}/: it refuses the key.*OPENAI_API_KEY"):
-        ask(OpenAIGenerator("smollm2", ONCE))
+        ask(OpenAIGenerator("smollm2"))
 
 
 def test_a_wrong_path(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", f"{server}/nowhere")
     with pytest.raises(GenerationError, match="has no model 'smollm2', or is no such endpoint"):
-        ask(OpenAIGenerator("smollm2", ONCE))
+        ask(OpenAIGenerator("smollm2"))
 
 
 def test_a_prompt_beyond_the_context(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", server)
     messages = answer_messages(QuestionPart("why " * 3000), [])
     with pytest.raises(GenerationError, match=r"status 400 .*exceeds the available context size"):
-        next(OpenAIGenerator("smollm2", ONCE).stream(messages, GenerateOptions(max_tokens=8)))
+        next(OpenAIGenerator("smollm2").stream(messages, GenerateOptions(max_tokens=8)))
 
 
 def test_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,13 +160,13 @@ def test_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
     monkeypatch.setenv("OPENAI_BASE_URL", url)
     with pytest.raises(GenerationError, match=rf"{url}/: it cannot be reached: start the server"):
-        ask(OpenAIGenerator("smollm2", ONCE))
+        ask(OpenAIGenerator("smollm2"))
 
 
 def test_a_server_that_ends_in_the_middle_of_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as (url, process):
         monkeypatch.setenv("OPENAI_BASE_URL", url)
-        pieces = OpenAIGenerator("m", ONCE).stream(supported(), GenerateOptions(max_tokens=1500))
+        pieces = OpenAIGenerator("m").stream(supported(), GenerateOptions(max_tokens=1500))
         assert next(pieces)
         process.kill()
         with pytest.raises(GenerationError, match="cannot be reached"):
@@ -209,4 +215,4 @@ def test_refusals_name_the_address_and_the_remedy(
     with refusing(status) as url:
         monkeypatch.setenv("OPENAI_BASE_URL", url)
         with pytest.raises(GenerationError, match=rf"{url}/: it {remedy}.*so it is"):
-            ask(OpenAIGenerator("smollm2", ONCE))
+            ask(OpenAIGenerator("smollm2"))

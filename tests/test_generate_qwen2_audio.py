@@ -25,10 +25,10 @@ from wavrag.generate import (  # noqa: E402
     answer_messages,
     load_generator,
 )
+from wavrag.generate.audio_input import QWEN2_AUDIO, fit_audio  # noqa: E402
 from wavrag.generate.base import AnswerEnd, Stream  # noqa: E402
-from wavrag.generate.hearing import QWEN2_AUDIO, fit_audio  # noqa: E402
-from wavrag.generate.qwen2_audio import Qwen2AudioGenerator, Qwen2AudioOptions  # noqa: E402
-from wavrag.generate.qwen2_network import Network, _chosen  # noqa: E402
+from wavrag.generate.qwen2_audio import Qwen2AudioGenerator  # noqa: E402
+from wavrag.generate.qwen2_network import Network, _sample  # noqa: E402
 from wavrag.rag import WavRAG  # noqa: E402
 from wavrag.testing.generator import GeneratorConformance  # noqa: E402
 from wavrag.train.contrastive.tiny import SECONDS, build_tiny  # noqa: E402
@@ -60,7 +60,7 @@ def teach(network: Network) -> None:
     lessons = []
     for source, one in TONES.items():
         for question, other in TONES.items():
-            prompt = network.read(asked(other, one))
+            prompt = network.encode(asked(other, one))
             said = tokenizer(f"{source} {question}<|im_end|>", return_tensors="pt")["input_ids"]
             prompt["input_ids"] = torch.cat([prompt["input_ids"], said], 1)
             prompt["attention_mask"] = torch.ones_like(prompt["input_ids"])
@@ -140,9 +140,9 @@ def test_it_hears_the_source_and_the_question(
 
 
 def test_it_writes_what_transformers_own_loop_writes(generator: Qwen2AudioGenerator) -> None:
-    network = generator._loaded()
+    network = generator._load_network()
     for messages in (asked(TONES["high"], TONES["low"]), asked("What is it?", "words", None)):
-        prompt = network.read(fit_audio(messages, SHORT).messages)
+        prompt = network.encode(fit_audio(messages, SHORT).messages)
         whole = network._model.generate(
             **prompt,
             max_new_tokens=12,
@@ -154,12 +154,12 @@ def test_it_writes_what_transformers_own_loop_writes(generator: Qwen2AudioGenera
 
 
 def test_a_sound_takes_the_tokens_that_the_budget_counts(generator: Qwen2AudioGenerator) -> None:
-    network = generator._loaded()
+    network = generator._load_network()
     audio = network._model.config.audio_token_id
     for seconds in (0.05, 0.4, 0.777, 1.0, 2.0):
         clip = Clip(tone(300, seconds, RATE), RATE)
         given = fit_audio(asked(clip), SHORT)
-        read = int((network.read(given.messages)["input_ids"] == audio).sum())
+        read = int((network.encode(given.messages)["input_ids"] == audio).sum())
         assert given.tokens - 1 <= read <= given.tokens
     assert SHORT.tokens(2.0) == 50
 
@@ -172,11 +172,11 @@ def test_clips_of_other_rates_are_heard(rate: int, generator: Qwen2AudioGenerato
 
 def test_a_source_that_does_not_fit_is_read(folder: Path) -> None:
     generator = Qwen2AudioGenerator(folder, audio_budget=AudioBudget(max_seconds=0.5))
-    network = generator._loaded()
+    network = generator._load_network()
     given = fit_audio(asked(TONES["low"], TONES["high"]), generator.spec.audio_budget)
-    assert (given.question, given.sources) == ("sound", {1: "nothing"})
+    assert (given.question, given.source_forms) == ("sound", {1: "nothing"})
     audio = network._model.config.audio_token_id
-    assert int((network.read(given.messages)["input_ids"] == audio).sum()) == given.tokens
+    assert int((network.encode(given.messages)["input_ids"] == audio).sum()) == given.tokens
 
 
 def test_a_clip_longer_than_the_encoder_hears_is_never_cut(folder: Path) -> None:
@@ -198,7 +198,7 @@ def test_seeds_make_answers_repeatable(generator: Qwen2AudioGenerator) -> None:
 
 
 def test_a_batch_writes_what_each_seed_writes_alone(folder: Path) -> None:
-    generator = Qwen2AudioGenerator(folder, Qwen2AudioOptions(parallel=3), SHORT)
+    generator = Qwen2AudioGenerator(folder, SHORT, batch_size=3)
     messages = asked(TONES["high"], "words")
     written = dict.fromkeys(range(5), "")
     usage: list[Usage | None] = []
@@ -217,10 +217,10 @@ def test_a_token_is_drawn_as_often_as_the_softmax_says() -> None:
     logits = torch.tensor([[0.0, float(np.log(3.0))]])  # 1 : 3, and 1 : 9 at half the temperature
     random = torch.Generator().manual_seed(1)
     for temperature, share in ((1.0, 0.75), (0.5, 0.9)):
-        drawn = [_chosen(logits, temperature, [random])[0] for _ in range(4_000)]
+        drawn = [_sample(logits, temperature, [random])[0] for _ in range(4_000)]
         # Four standard deviations: 4 * sqrt(0.75 * 0.25 / 4000) = 0.027.
         assert np.mean(drawn) == pytest.approx(share, abs=0.028)
-    assert _chosen(logits, 0.0, [random]) == [1]
+    assert _sample(logits, 0.0, [random]) == [1]
 
 
 def test_a_stop_string_ends_the_answer_before_it(generator: Qwen2AudioGenerator) -> None:
@@ -231,7 +231,7 @@ def test_a_stop_string_ends_the_answer_before_it(generator: Qwen2AudioGenerator)
 
 def test_no_token_is_computed_after_the_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = Qwen2AudioGenerator(folder, audio_budget=SHORT)
-    network = generator._loaded()
+    network = generator._load_network()
     begun, go_on = threading.Event(), threading.Event()
     steps = []
 
@@ -257,11 +257,11 @@ def test_no_token_is_computed_after_the_end(folder: Path, monkeypatch: pytest.Mo
 
 
 def test_marks_of_the_model_in_a_source_are_no_marks(generator: Qwen2AudioGenerator) -> None:
-    network = generator._loaded()
+    network = generator._load_network()
     token = network._processor.tokenizer.convert_tokens_to_ids
 
     def counts(words: str) -> list[int]:
-        ids = network.read(fit_audio(asked(TONES["low"], words), SHORT).messages)["input_ids"]
+        ids = network.encode(fit_audio(asked(TONES["low"], words), SHORT).messages)["input_ids"]
         marks = ("<|im_start|>", "<|im_end|>", "<|AUDIO|>")
         return [int((ids == token(mark)).sum()) for mark in marks]
 

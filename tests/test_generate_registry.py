@@ -54,7 +54,7 @@ def test_an_unknown_name_lists_what_there_is(spec: str) -> None:
 
 def test_each_source_may_be_read_alone_by_what_writes() -> None:
     assert load_generator("map-reduce:fake").spec.name == "map-reduce:fake"
-    with pytest.raises(GenerationError, match="takes one that writes"):
+    with pytest.raises(GenerationError, match="needs a generator that writes"):
         load_generator("map-reduce:extractive")
     with pytest.raises(GenerationError, match="no generator is called 'x'"):
         load_generator("map-reduce:x")

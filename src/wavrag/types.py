@@ -186,12 +186,12 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """The passage that a statement of an answer rests on.
+    """A citation: a passage that supports a statement of an answer.
 
     Attributes:
-        number: as it stands in the answer, `[1]`.
-        passage: what is cited; its `location` says which seconds or characters.
-        quote: the words of the passage that support the statement; empty if the model gave none.
+        number: number in the answer, `[1]`.
+        passage: the cited passage; its `location` holds the seconds or characters.
+        quote: the sentence of the passage closest to the statement; empty if no word is shared.
     """
 
     number: int
@@ -201,7 +201,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that a model read and wrote, as its generator reports them."""
+    """Token counts of a model call, as its generator reports them."""
 
     input: int
     output: int
@@ -209,16 +209,16 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningPath:
-    """One of the answers that were sampled for a question.
+    """One of the answers sampled for a question.
 
     Attributes:
-        text: everything that the model wrote.
-        answer: the answer parsed out of it, with its marks; empty if it did not finish.
-        finished: whether it was written to its end.
-        error: why it did not finish; empty if it did.
-        ms: milliseconds from the start of the sampling's request to its end.
-        usage: its tokens, where the generator reports them. A prompt that several paths share, and
-            that is read once, is counted with one of them.
+        text: complete output of the model.
+        answer: the answer extracted from it, with its marks; empty if the path is unfinished.
+        finished: True if the model reached the end and wrote an answer.
+        error: reason why the path is unfinished; empty otherwise.
+        ms: milliseconds from the start of the request to its end.
+        usage: its tokens, if the generator reports them. A prompt shared by several paths counts
+            with one of them.
     """
 
     text: str
@@ -231,20 +231,20 @@ class ReasoningPath:
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """What the check of one sentence gave.
+    """Result of the citation check of one sentence.
 
     Attributes:
         start: offset of its first character in the answer.
-        end: offset after its last character, marks included.
+        end: offset after its last character, including marks.
         text: the sentence without marks.
-        cited: numbers of the passages that it was compared with.
-        lexical: share of its content words that they have, from 0 to 1.
-        dense: best cosine with one of their sentences; None without an embedder.
-        same_numbers: whether every number of it stands in them.
-        same_negation: whether it is negated just as the sentence that says most of it.
-        checkable: whether there are words to compare it with; not so where it cites only
-            recordings without words. One that cites nothing is checked, and fails.
-        supported: whether all of that suffices.
+        cited: numbers of the cited passages.
+        lexical: share of its content words in the cited passages, from 0 to 1.
+        dense: maximum cosine with a sentence of these passages; None without an embedder.
+        same_numbers: True if every number of it occurs in these passages.
+        same_negation: True if it is negated like the closest sentence of these passages.
+        checkable: False if it cites only recordings without a transcript. A sentence without
+            citations is checked, and fails.
+        supported: True if it passes all thresholds.
     """
 
     start: int
@@ -261,11 +261,11 @@ class Support:
 
 @dataclass(frozen=True, slots=True)
 class Abstention:
-    """Why nothing should be answered.
+    """Reason not to answer.
 
     Attributes:
-        reason: in a few words, for programs.
-        detail: with the figures, for people.
+        reason: one of a few values, for programs.
+        detail: the reason with its figures, for people.
     """
 
     reason: AbstainReason
@@ -274,11 +274,11 @@ class Abstention:
 
 @dataclass(frozen=True, slots=True)
 class HistoryTurn:
-    """A question of a conversation and what was answered.
+    """An earlier question of a conversation with its answer.
 
     Attributes:
-        question: in words, as it was asked.
-        answer: its text, with or without marks; empty if nothing was found.
+        question: the question as text.
+        answer: text of the answer, with or without marks; empty if nothing was found.
     """
 
     question: str
@@ -287,30 +287,30 @@ class HistoryTurn:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was answered, what it rests on, and what it took.
+    """An answer with its citations, sources and cost.
 
     Attributes:
         text: the answer, with citation marks such as `[1]`.
-        found: False when nothing in the knowledge base supports an answer.
-        question: the question in words: as typed, or as the embedder recognised it, if it did.
-        search_query: the words that were searched for, where a follow-up leant on earlier turns.
-        citations: one for every mark in the text that names a source.
-        hits: what the generator was given to answer from, best first.
-        source_forms: the form in which the generator got each hit: its `sound`, its `words`, a
+        found: False if nothing in the knowledge base supports an answer.
+        question: the question as typed, or as recognised; None without a transcript.
+        search_query: text searched instead of a follow-up, completed from the history.
+        citations: one for every mark in the text with a source.
+        hits: sources of the generator, best first.
+        source_forms: form of each hit in the generator's input: its `sound`, its `words`, a
             `caption`, or `nothing` but its name.
-        support: for each sentence of the text, whether what it cites says it.
-        abstention: why nothing was answered, where that was decided for the generator.
-        withheld: what the generator had written, where nothing that it cites supports it.
-        generator: name of the generator that wrote it.
-        paths: reasoning paths that were sampled; empty when there was only the answer itself.
-        chosen: index into `paths` of the one that won.
-        chosen_by: what decided: the model's `choice`, the `majority` of the answers, or being the
-            `first` that finished; None without paths.
-        saved: paths that need not be written, because the others decided.
-        invented_citations: marks in the text that named no source, and were dropped.
-        timings: milliseconds for each stage.
-        usage: tokens for each stage, `in` and `out`, where the generator reports them.
-        cost: of these tokens, where prices were given.
+        support: result of the citation check of each sentence.
+        abstention: reason for no answer; None if there is one, or if the generator declined.
+        withheld: text of the generator that was withheld because nothing it cites supports it.
+        generator: name of the generator.
+        paths: sampled reasoning paths; empty without reasoning.
+        chosen: index of the path whose answer was chosen.
+        chosen_by: method of the choice: the model's `choice`, the `majority`, or the `first` path
+            to finish; None without paths.
+        saved: paths skipped because the others had decided.
+        invented_citations: count of marks without a source, which were removed.
+        timings: milliseconds of each stage.
+        usage: tokens of each stage, `in` and `out`, if the generator reports them.
+        cost: cost of these tokens, if prices were set.
     """
 
     text: str
@@ -335,7 +335,7 @@ class Answer:
 
     @property
     def history_turn(self) -> HistoryTurn:
-        """What a later question of the same conversation needs to know of this one."""
+        """The question and its answer, for the history of a follow-up."""
         return HistoryTurn(self.question or "", self.text if self.found else "")
 
 

@@ -198,7 +198,7 @@ class AnswerPipeline:
         if self._options.transcribe:
             # Transcription is slow, so it waits until the budget has decided which recordings go
             # in as audio and need no transcript.
-            forms = generator_input.sources
+            forms = generator_input.source_forms
             needed = [forms[number] != "sound" for number in range(1, len(hits) + 1)]
             generator_input = build_input(add_transcripts(self._kb, hits, audio, needed))
         draft.timings["read"] = 1e3 * (time.perf_counter() - started)
@@ -244,7 +244,7 @@ class AnswerPipeline:
     ) -> Answer:
         """Resolve the citation marks, check each sentence, and withhold an unsupported answer."""
         sources = sources_of(draft.input.messages) if draft.input else []
-        forms = draft.input.sources if draft.input else {}
+        forms = draft.input.source_forms if draft.input else {}
         # Invented marks go first, so that `attribute` sees their sentences as unmarked.
         parsed = parse_citations(draft.text.strip(), sources)
         cited_text = parse_citations(attribute(parsed.text, sources), sources)

@@ -1,5 +1,10 @@
-"""Messages to answers: the generator seam, prompts, citations, and the generators."""
+"""Generators: messages in, answers out.
 
+`base` defines the seam, `prompts` builds and renders messages, `audio_input` chooses the clips for
+models that hear, and `citation_marks` parses the marks of an answer.
+"""
+
+from wavrag.generate.audio_input import GeneratorInput, fit_audio
 from wavrag.generate.base import (
     AnswerEnd,
     AudioBudget,
@@ -7,17 +12,16 @@ from wavrag.generate.base import (
     Generator,
     GeneratorSpec,
     Message,
-    Part,
+    MessagePart,
     QuestionPart,
     SourcePart,
     StopSignal,
     Stream,
     TextPart,
 )
-from wavrag.generate.citations import CitedText, attribute, parse_citations
-from wavrag.generate.extractive import ExtractiveGenerator, ExtractiveOptions
+from wavrag.generate.citation_marks import CitedText, attribute, parse_citations
+from wavrag.generate.extractive import ExtractiveGenerator
 from wavrag.generate.fake import FakeGenerator
-from wavrag.generate.hearing import GeneratorInput, fit_audio
 from wavrag.generate.local import LocalGenerator, LocalOptions
 from wavrag.generate.map_reduce import MapReduceGenerator
 from wavrag.generate.prompts import (
@@ -40,7 +44,6 @@ __all__ = [
     "AudioBudget",
     "CitedText",
     "ExtractiveGenerator",
-    "ExtractiveOptions",
     "FakeGenerator",
     "GenerateOptions",
     "Generator",
@@ -50,7 +53,7 @@ __all__ = [
     "LocalOptions",
     "MapReduceGenerator",
     "Message",
-    "Part",
+    "MessagePart",
     "QuestionPart",
     "SourcePart",
     "StopSignal",

@@ -52,7 +52,7 @@ class SourcePart:
     facts: str = ""
 
 
-Part: TypeAlias = TextPart | QuestionPart | SourcePart
+MessagePart: TypeAlias = TextPart | QuestionPart | SourcePart
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Message:
     """One message of a chat."""
 
     role: Literal["system", "user", "assistant"]
-    parts: tuple[Part, ...]
+    parts: tuple[MessagePart, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,28 +154,28 @@ class GeneratorSpec:
 
 
 class Stream(Generic[T_co]):
-    """Output of a generator, piece by piece.
+    """Output of a generator as it is produced.
 
     Attributes:
         usage: token counts, known after the last piece; None if the generator does not report them.
     """
 
-    def __init__(self, pieces: Iterator[T_co], abort: Callable[[], object] | None = None) -> None:
+    def __init__(self, output: Iterator[T_co], abort: Callable[[], object] | None = None) -> None:
         """Wrap an iterator.
 
         Args:
-            pieces: the output; a `Usage` returned by a Python generator becomes `usage`.
+            output: text; a `Usage` returned by a Python generator becomes `usage`.
             abort: unblocks a thread that waits for the next piece; any thread may call it.
         """
         self.usage: Usage | None = None
-        self._pieces = pieces
+        self._output = output
         self._abort = abort
         self._closed = False
 
     @classmethod
-    def of(cls, pieces: Iterator[T_co]) -> Stream[T_co]:
+    def of(cls, output: Iterator[T_co]) -> Stream[T_co]:
         """Wrap an iterator, unless it is a `Stream` already."""
-        return pieces if isinstance(pieces, Stream) else Stream(iter(pieces))
+        return output if isinstance(output, Stream) else Stream(iter(output))
 
     def __iter__(self) -> Iterator[T_co]:
         return self
@@ -184,7 +184,7 @@ class Stream(Generic[T_co]):
         if self._closed:
             raise StopIteration
         try:
-            return next(self._pieces)
+            return next(self._output)
         except StopIteration as end:
             if isinstance(end.value, Usage):
                 self.usage = end.value
@@ -200,7 +200,7 @@ class Stream(Generic[T_co]):
         self._closed = True
         if self._abort is not None:
             self._abort()
-        close = getattr(self._pieces, "close", None)  # Python generators have it, iterators do not
+        close = getattr(self._output, "close", None)  # Python generators have it, iterators do not
         if close is not None:
             try:
                 close()
@@ -288,10 +288,10 @@ class Generator(Protocol):
         """
         for index in range(count):
             seed = None if options.seed is None else options.seed + index
-            pieces = Stream.of(self.stream(messages, replace(options, seed=seed)))
-            for piece in pieces:
-                yield index, piece
-            yield index, AnswerEnd(pieces.usage)
+            stream = Stream.of(self.stream(messages, replace(options, seed=seed)))
+            for text in stream:
+                yield index, text
+            yield index, AnswerEnd(stream.usage)
 
     def close(self) -> None:
         """Free the model; the default does nothing."""

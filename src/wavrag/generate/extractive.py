@@ -1,7 +1,7 @@
-"""Answers made of quotes: the best sentences of the best passages, or an honest nothing.
+"""Extractive answers: the best sentences of the best passages, quoted, or nothing.
 
-No model writes here, so nothing can be made up. A sentence is quoted if the evidence that it
-answers reaches a threshold; a recording without words is named with its span.
+There is no model, so nothing can be invented. A sentence is quoted if the evidence that it answers
+the question reaches a threshold. A recording without a transcript is named with its span.
 """
 
 from __future__ import annotations
@@ -16,41 +16,26 @@ from wavrag.generate.words import content_words
 from wavrag.text import sentences
 from wavrag.types import Hit
 
-
-@dataclass(frozen=True, slots=True)
-class ExtractiveOptions:
-    """What is quoted, and when.
-
-    Attributes:
-        sources: best passages that are read.
-        max_sentences: longest answer.
-        dense_weight: of the passage's cosine with the question, in the evidence.
-        overlap_weight: of the question's words that the sentence and its passage share.
-        threshold: least evidence of a sentence that is quoted, from 0 to 1.
-        min_dense: least cosine where nothing but the cosine speaks: for a recording without
-            words, or for a question without.
-        keep: least evidence of a further sentence, as a share of the best one's.
-        max_repeated: a further sentence is left out if it shares more than this part of its words,
-            or of an earlier sentence's, whichever has fewer.
-    """
-
-    sources: int = 5
-    max_sentences: int = 3
-    dense_weight: float = 0.7
-    overlap_weight: float = 0.3
-    threshold: float = 0.42
-    min_dense: float = 0.3
-    keep: float = 0.92
-    max_repeated: float = 0.75
+MAX_SOURCES = 5
+MAX_SENTENCES = 3  # in an answer
+# `benchmarks/threshold.py` measures weights and threshold on questions with and without an answer.
+DENSE_WEIGHT = 0.7  # cosine of passage and question
+OVERLAP_WEIGHT = 0.3  # words of the question in the sentence and its passage
+MIN_EVIDENCE = 0.42  # of a sentence that is quoted, from 0 to 1
+# Minimum cosine for a recording without a transcript, or a question without one: there, only the
+# cosine counts.
+MIN_DENSE = 0.3
+MIN_RELATIVE_EVIDENCE = 0.92  # of further sentences, as a share of the best one's
+MAX_REPETITION = 0.75  # share of words of a further sentence that the answer may have already
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What speaks for a sentence.
+    """Relevance signals of a sentence.
 
     Attributes:
-        dense: cosine of its passage with the question.
-        overlap: share of the question's words that it has, from 0 to 1; None without words.
+        dense: cosine of its passage and the question.
+        overlap: weighted share of the question's words in it, from 0 to 1; None without words.
     """
 
     dense: float
@@ -59,14 +44,14 @@ class Signals:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence that could be quoted, or a span that could be named.
+    """A sentence to quote, or a span of a recording to name.
 
     Attributes:
-        source: where it stands.
-        position: of the sentence in its passage, from 0.
-        text: the sentence as quoted, or the description of the span.
-        signals: what speaks for it.
-        evidence: the signals as one number.
+        source: its source.
+        position: position of the sentence in its passage, from 0.
+        text: the quote, or the description of the span.
+        signals: relevance signals.
+        evidence: the signals combined.
     """
 
     source: SourcePart
@@ -76,139 +61,145 @@ class Candidate:
     evidence: float
 
 
-def evidence(signals: Signals, options: ExtractiveOptions) -> float:
-    """Mean of the signals that there are, weighted by the options."""
-    weighted = [
-        (options.dense_weight, max(signals.dense, 0.0)),
-        (options.overlap_weight, signals.overlap),
-    ]
-    present = [(weight, value) for weight, value in weighted if value is not None and weight > 0]
-    total = sum(weight for weight, _ in present)
-    return sum(weight * value for weight, value in present) / total if total else 0.0
+def combine_evidence(signals: Signals) -> float:
+    """Weighted mean of the available signals."""
+    weighted = [(DENSE_WEIGHT, max(signals.dense, 0.0)), (OVERLAP_WEIGHT, signals.overlap)]
+    available = [(weight, value) for weight, value in weighted if value is not None]
+    total = sum(weight for weight, _ in available)
+    return sum(weight * value for weight, value in available) / total
 
 
-def suffices(candidate: Candidate, options: ExtractiveOptions) -> bool:
-    """Whether the evidence for a candidate reaches its threshold."""
-    by_words = candidate.signals.overlap is not None
-    return candidate.evidence >= (options.threshold if by_words else options.min_dense)
+def has_enough_evidence(candidate: Candidate) -> bool:
+    """True if a candidate reaches its threshold."""
+    has_words = candidate.signals.overlap is not None
+    return candidate.evidence >= (MIN_EVIDENCE if has_words else MIN_DENSE)
 
 
 class ExtractiveGenerator(Generator):
-    """Quotes the best sentences; an empty stream says that none is good enough.
+    """Quotes the best sentences; the stream is empty if there is not enough evidence.
 
-    Quotes are whole: `GenerateOptions` does not bear on them.
+    Sentences are quoted completely: `GenerateOptions` has no effect.
 
     Args:
-        options: what is quoted, and when.
+        max_sources: number of sources to read.
+        max_sentences: maximum number of sentences of an answer.
     """
 
     spec = GeneratorSpec("extractive", follows_instructions=False, quotes=True)
 
-    def __init__(self, options: ExtractiveOptions | None = None) -> None:
-        self._options = options or ExtractiveOptions()
+    def __init__(self, max_sources: int = MAX_SOURCES, max_sentences: int = MAX_SENTENCES) -> None:
+        self._max_sources = max_sources
+        self._max_sentences = max_sentences
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
-        """The quotes one by one, each followed by its mark."""
+        """Yield one quote after another, each followed by its mark."""
         question = question_of(messages).text
-        found = self.candidates(question, sources_of(messages))
-        for index, chosen in enumerate(choose(found, self._options)):
-            yield f"{' ' if index else ''}{chosen.text} [{chosen.source.number}]"
+        candidates = self.candidates(question, sources_of(messages))
+        for index, quote in enumerate(select_quotes(candidates, self._max_sentences)):
+            yield f"{' ' if index else ''}{quote.text} [{quote.source.number}]"
 
     def candidates(self, question: str | None, sources: Sequence[SourcePart]) -> list[Candidate]:
-        """All that could be quoted, with its evidence, best first."""
-        read = sources[: self._options.sources]
-        quotes = [(source, quotable(source.hit.passage.text or "")) for source in read]
-        asked = content_words(question or "")
-        weights = _idf(asked, [words for _, found in quotes for words in map(content_words, found)])
-        dense = _dense([source.hit for source in read])
-        made = []
-        for (source, found), cosine in zip(quotes, dense, strict=True):
-            about = _words_about(source.hit)
-            for position, text in enumerate(found):
-                overlap = _overlap(weights, set(content_words(text)), about) if asked else None
+        """Rank all sentences of the sources by evidence, best first."""
+        sources = sources[: self._max_sources]
+        quotes = [(source, split_quotes(source.hit.passage.text or "")) for source in sources]
+        query_words = content_words(question or "")
+        pool = [
+            content_words(quote) for _, quotes_of_source in quotes for quote in quotes_of_source
+        ]
+        weights = _idf_weights(query_words, pool)
+        cosines = _dense_scores([source.hit for source in sources])
+        candidates = []
+        for (source, texts), cosine in zip(quotes, cosines, strict=True):
+            context = _passage_words(source.hit)
+            for position, text in enumerate(texts):
+                words = set(content_words(text))
+                overlap = _word_overlap(weights, words, context) if query_words else None
                 signals = Signals(cosine, overlap)
-                made.append((source, position, text, signals))
-            if not found and source.hit.passage.modality == "audio":
-                made.append((source, 0, describe(source.hit), Signals(cosine)))
-        scored = [Candidate(*fields, evidence(fields[3], self._options)) for fields in made]
-        return sorted(scored, key=lambda one: (-one.evidence, one.source.number, one.position))
+                candidates.append((source, position, text, signals))
+            if not texts and source.hit.passage.modality == "audio":
+                candidates.append((source, 0, describe_recording(source.hit), Signals(cosine)))
+        return sorted(
+            (Candidate(*fields, combine_evidence(fields[3])) for fields in candidates),
+            key=lambda item: (-item.evidence, item.source.number, item.position),
+        )
 
 
-def choose(candidates: Sequence[Candidate], options: ExtractiveOptions) -> list[Candidate]:
-    """The candidates that make the answer.
+def select_quotes(candidates: Sequence[Candidate], max_sentences: int) -> list[Candidate]:
+    """Select the sentences of the answer.
 
     Args:
         candidates: best first.
-        options: how many, and how good.
+        max_sentences: maximum number of sentences.
 
     Returns:
-        Those of one source together and in its order, the source of the best one first.
+        Sentences grouped by source, in the order of their text, the source of the best one first.
     """
-    chosen: list[Candidate] = []
+    quotes: list[Candidate] = []
     for candidate in candidates:
-        if len(chosen) == options.max_sentences:
+        if len(quotes) == max_sentences:
             break
-        if not suffices(candidate, options):
+        if not has_enough_evidence(candidate):
             continue
-        if chosen and candidate.evidence < options.keep * chosen[0].evidence:
+        if quotes and candidate.evidence < MIN_RELATIVE_EVIDENCE * quotes[0].evidence:
             break
-        if not any(_repeats(candidate, earlier, options.max_repeated) for earlier in chosen):
-            chosen.append(candidate)
-    order = list(dict.fromkeys(one.source.number for one in chosen))
-    return sorted(chosen, key=lambda one: (order.index(one.source.number), one.position))
+        if not any(_is_repetition(candidate, earlier) for earlier in quotes):
+            quotes.append(candidate)
+    order = list(dict.fromkeys(quote.source.number for quote in quotes))
+    return sorted(quotes, key=lambda quote: (order.index(quote.source.number), quote.position))
 
 
-def quotable(text: str) -> list[str]:
-    """Sentences of a passage, each on one line, without headings and questions.
+def split_quotes(text: str) -> list[str]:
+    """Split a passage into sentences, each on one line, without headings and questions.
 
-    A passage of nothing else keeps them all.
+    A passage that consists of these keeps them all.
     """
-    found = [without_marks(" ".join(text[a:b].split())) for a, b in sentences(text)]
-    found = [sentence for sentence in found if content_words(sentence)]
-    told = [one for one in found if len(one.split()) > 2 and not one.endswith("?")]
-    return told or found
+    lines = [without_marks(" ".join(text[a:b].split())) for a, b in sentences(text)]
+    quotes = [line for line in lines if content_words(line)]
+    statements = [line for line in quotes if len(line.split()) > 2 and not line.endswith("?")]
+    return statements or quotes
 
 
-def describe(hit: Hit) -> str:
-    """A recording without words in words: `Recording "Harbour", 0:12.0-0:27.0`."""
+def describe_recording(hit: Hit) -> str:
+    """Name a recording without a transcript: `Recording "Harbour", 0:12.0-0:27.0`."""
     return f'Recording "{title_of(hit.passage)}", {location_of(hit.passage)}'
 
 
-def _dense(hits: Sequence[Hit]) -> list[float]:
-    """Cosines of hits; one that only the lexical leg found has at most the least of the others."""
-    least = min((hit.legs["dense"] for hit in hits if "dense" in hit.legs), default=0.0)
-    return [hit.legs.get("dense", least) for hit in hits]
+def _dense_scores(hits: Sequence[Hit]) -> list[float]:
+    """Cosines of hits; a hit of the lexical leg alone gets the minimum of the others."""
+    minimum = min((hit.legs["dense"] for hit in hits if "dense" in hit.legs), default=0.0)
+    return [hit.legs.get("dense", minimum) for hit in hits]
 
 
-def _idf(asked: Sequence[str], pool: Sequence[Sequence[str]]) -> dict[str, float]:
-    """How much each word that is asked for tells sentences of the pool apart (as in BM25)."""
+def _idf_weights(query_words: Sequence[str], pool: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Inverse document frequency of query words over a pool of sentences, as in BM25."""
     sets = [set(words) for words in pool]
-    counts = {word: sum(word in words for words in sets) for word in asked}
+    counts = {word: sum(word in words for words in sets) for word in query_words}
     return {
         word: math.log1p((len(sets) - count + 0.5) / (count + 0.5))
         for word, count in counts.items()
     }
 
 
-def _overlap(weights: dict[str, float], in_sentence: set[str], about: set[str]) -> float:
-    """Weighted share of the words: whole if the sentence has them, half if only its passage."""
-    got = sum(
-        weight * (1.0 if word in in_sentence else 0.5 if word in about else 0.0)
+def _word_overlap(weights: dict[str, float], sentence: set[str], passage: set[str]) -> float:
+    """Weighted share of the query words; a word in the passage but not the sentence counts half."""
+    score = sum(
+        weight * (1.0 if word in sentence else 0.5 if word in passage else 0.0)
         for word, weight in weights.items()
     )
-    return got / sum(weights.values())
+    return score / sum(weights.values())
 
 
-def _words_about(hit: Hit) -> set[str]:
+def _passage_words(hit: Hit) -> set[str]:
     passage = hit.passage
     return set(content_words(f"{passage.title} {passage.section} {passage.text or ''}"))
 
 
-def _repeats(candidate: Candidate, earlier: Candidate, limit: float) -> bool:
-    """Whether two candidates say the same, as overlapping windows do."""
-    one, other = candidate.source.hit.passage, earlier.source.hit.passage
-    if not one.text and one.start is not None and one.end is not None:
-        same = one.document_id == other.document_id
-        return same and (other.start or 0.0) < one.end and one.start < (other.end or 0.0)
-    words, seen = set(content_words(candidate.text)), set(content_words(earlier.text))
-    return len(words & seen) > limit * max(min(len(words), len(seen)), 1)
+def _is_repetition(candidate: Candidate, earlier: Candidate) -> bool:
+    """True if two candidates say the same, as overlapping windows of a recording do."""
+    passage, other = candidate.source.hit.passage, earlier.source.hit.passage
+    if not passage.text and passage.start is not None and passage.end is not None:
+        overlaps = (other.start or 0.0) < passage.end and passage.start < (other.end or 0.0)
+        return passage.document_id == other.document_id and overlaps
+    words, earlier_words = set(content_words(candidate.text)), set(content_words(earlier.text))
+    shortest = max(min(len(words), len(earlier_words)), 1)
+    return len(words & earlier_words) > MAX_REPETITION * shortest

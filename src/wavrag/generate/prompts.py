@@ -1,7 +1,7 @@
-"""Messages that ask for a cited answer, and how models that read are shown them.
+"""Prompts for cited answers, and their rendering as text.
 
-Pure functions on the parts of `wavrag.generate.base`. A source keeps its structure until `render`
-turns it into a numbered line.
+Pure functions on the message parts of `wavrag.generate.base`. Sources stay structured until
+`render` turns them into numbered lines.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from pathlib import PurePath
 from typing import TypeVar
 
 from wavrag.errors import GenerationError
-from wavrag.generate.base import Message, Part, QuestionPart, SourcePart, TextPart
+from wavrag.generate.base import Message, MessagePart, QuestionPart, SourcePart, TextPart
 from wavrag.types import Clip, HistoryTurn, Hit, Passage
 
 T = TypeVar("T")
 
 NO_ANSWER = "I don't know."
 SYSTEM = "You answer questions from sources."
-# It stands after the sources, because small models forget what stands before them, and shows no
-# mark as an example, because they copy it.
+# It follows the sources, because small models forget instructions in front of them. It contains no
+# example of a mark, because they would copy it.
 INSTRUCTION = (
     "Answer in one short sentence, only from the sources above, and end it with the number of the"
     f" source in brackets. If they do not answer it, say: {NO_ANSWER}"
@@ -38,24 +38,30 @@ def answer_messages(
     facts: Sequence[str] | None = None,
     history: Sequence[HistoryTurn] = (),
 ) -> list[Message]:
-    """What to send to a generator: earlier turns, the sources, the instruction and the question.
+    """Build the prompt of a cited answer: history, sources, instruction, question.
 
-    Sources are numbered by rank, from [1] on, and stand in the order of `second_best_last`.
+    Sources are numbered by rank from 1, and ordered by `second_best_last`.
 
     Args:
-        question: what is asked.
+        question: the question.
         hits: sources, best first.
-        clips: for generators that hear, the sound of each hit; None where a hit has none.
-        facts: what was measured of each hit's sound, in words; empty for text.
-        history: earlier turns, the oldest first; `bounded` says how many are worth telling.
+        clips: audio of each hit, for generators that hear; None for text.
+        facts: measurements of each hit's audio in words; empty for text.
+        history: earlier turns, oldest first.
+
+    Example:
+        >>> hit = Hit(Passage("timetable.md", 0, "The ferry leaves at nine."), 1, 1.0, {})
+        >>> messages = answer_messages(QuestionPart("When does the ferry leave?"), [hit])
+        >>> [message.role for message in messages]
+        ['system', 'user']
     """
-    sounds = clips if clips is not None else [None] * len(hits)
-    told = facts if facts is not None else [""] * len(hits)
+    clips = clips if clips is not None else [None] * len(hits)
+    facts = facts if facts is not None else [""] * len(hits)
     sources = [
         SourcePart(number, hit, clip, fact)
-        for number, (hit, clip, fact) in enumerate(zip(hits, sounds, told, strict=True), start=1)
+        for number, (hit, clip, fact) in enumerate(zip(hits, clips, facts, strict=True), start=1)
     ]
-    earlier = [
+    history_messages = [
         message
         for turn in history
         for message in (
@@ -65,21 +71,21 @@ def answer_messages(
     ]
     return [
         Message("system", (TextPart(SYSTEM),)),
-        *earlier,
+        *history_messages,
         Message("user", (*second_best_last(sources), TextPart(INSTRUCTION), question)),
     ]
 
 
-def second_best_last(ranked: Sequence[T]) -> list[T]:
-    """The order in a prompt: the best first, the second best last, where models read best.
+def second_best_last(ranking: Sequence[T]) -> list[T]:
+    """Reorder sources for a prompt: the best first, the second best last.
 
-    Liu et al., "Lost in the Middle" (arXiv 2307.03172): what stands between is used least.
+    Models use the middle of a prompt least (Liu et al., "Lost in the Middle", arXiv 2307.03172).
     """
-    return [*ranked[:1], *ranked[2:], *ranked[1:2]]
+    return [*ranking[:1], *ranking[2:], *ranking[1:2]]
 
 
 def question_of(messages: Sequence[Message]) -> QuestionPart:
-    """The last question in the messages.
+    """Return the last question of the messages.
 
     Raises:
         GenerationError: there is none.
@@ -92,14 +98,14 @@ def question_of(messages: Sequence[Message]) -> QuestionPart:
 
 
 def sources_of(messages: Sequence[Message]) -> list[SourcePart]:
-    """All sources in the messages, by number: the best first."""
+    """Return all sources of the messages by number, the best first."""
     parts = (part for message in messages for part in message.parts)
-    found = [part for part in parts if isinstance(part, SourcePart)]
-    return sorted(found, key=lambda source: source.number)
+    sources = [part for part in parts if isinstance(part, SourcePart)]
+    return sorted(sources, key=lambda source: source.number)
 
 
 def drop_source(messages: Sequence[Message], number: int) -> list[Message]:
-    """The messages without the source of that number; the others keep theirs and their places."""
+    """Remove the source with a number; the others keep their numbers and positions."""
     return [
         Message(
             message.role,
@@ -114,22 +120,22 @@ def drop_source(messages: Sequence[Message], number: int) -> list[Message]:
 
 
 def chat(messages: Sequence[Message]) -> list[dict[str, str]]:
-    """The messages as chat completions take them: role and rendered content."""
+    """Render messages for chat completions: role and content."""
     return [{"role": message.role, "content": render(message.parts)} for message in messages]
 
 
-def render(parts: Sequence[Part]) -> str:
-    """Parts as text for a model that reads.
+def render(parts: Sequence[MessagePart]) -> str:
+    """Render message parts as text for a model that reads.
 
-    A source is its label and, on the next line, its words.
+    A source is its label and, on the next line, its text.
 
     Raises:
-        GenerationError: the question is a recording without words.
+        GenerationError: the question is a recording without a transcript.
     """
     return "\n\n".join(_render_part(part) for part in parts)
 
 
-def _render_part(part: Part) -> str:
+def _render_part(part: MessagePart) -> str:
     if isinstance(part, TextPart):
         return part.text
     if isinstance(part, QuestionPart):
@@ -144,34 +150,34 @@ def _render_part(part: Part) -> str:
 
 
 def label(source: SourcePart) -> str:
-    """The name of a source in a prompt, so that a sound is not taken for another source's.
+    """Label of a source in a prompt.
 
     `[1] document "Timetable", page 3, Winter`, or `[2] recording "harbour notes", 0:13.5-0:27.8,
-    speech, 14.3 s, quiet (-38 dBFS)`, where all that stands after the time was measured. What could
-    be taken for a mark is none any more.
+    speech, 14.3 s, quiet (-38 dBFS)` with the measurements of its audio. Bracketed numbers in
+    titles and headings are rewritten, so that the label holds one mark.
     """
     passage = source.hit.passage
     title = without_marks(" ".join(title_of(passage).replace('"', "'").split()))
     kind = "recording" if passage.modality == "audio" else "document"
-    place = without_marks(" ".join(location_of(passage).split()))
+    location = without_marks(" ".join(location_of(passage).split()))
     speaker = _speaker(passage) if passage.modality == "audio" else ""
-    parts = (f'{kind} "{title}"', place, speaker, without_marks(source.facts))
-    return f"[{source.number}] {', '.join(filter(None, parts))}"
+    fields = (f'{kind} "{title}"', location, speaker, without_marks(source.facts))
+    return f"[{source.number}] {', '.join(filter(None, fields))}"
 
 
 def _speaker(passage: Passage) -> str:
-    """Who speaks, where the recording was indexed with it: `speaker Ada`."""
+    """The speaker in the metadata of a recording: `speaker Ada`."""
     name = passage.metadata.get("speaker")
     return without_marks(f"speaker {' '.join(str(name).split())}") if name else ""
 
 
 def title_of(passage: Passage) -> str:
-    """The title of the passage's document, or the name of its file."""
+    """Title of the passage's document, or its file name."""
     return passage.title or PurePath(passage.source or passage.document_id).name
 
 
 def location_of(passage: Passage) -> str:
-    """The seconds of a recording's passage; page and section of a text's, if it has any."""
+    """Time span of a passage of a recording; page and section of a passage of text, if any."""
     if passage.modality == "audio":
         return passage.location
     page = f"page {passage.page}" if passage.page is not None else ""
@@ -179,10 +185,10 @@ def location_of(passage: Passage) -> str:
 
 
 def without_marks(text: str) -> str:
-    """Text of a source whose own `[12]` reads `(12)`, so that it is not taken for a citation."""
+    """Rewrite `[12]` in the text of a source as `(12)`, so that it is not read as a citation."""
     return _NUMBER_IN_BRACKETS.sub(r"(\1)", text)
 
 
 def declines(answer: str) -> bool:
-    """Whether a model's answer is that the sources do not answer the question."""
+    """True if an answer says that the sources do not contain it."""
     return _DECLINES.match(answer) is not None

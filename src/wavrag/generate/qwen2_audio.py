@@ -1,4 +1,4 @@
-"""A Qwen2-Audio in this process, through transformers: it hears the question and the recordings."""
+"""A Qwen2-Audio in this process, through transformers: it hears question and recordings."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import importlib.util
 import re
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from wavrag.errors import GenerationError, MissingExtraError
 from wavrag.generate import base
+from wavrag.generate.audio_input import QWEN2_AUDIO, fit_audio
 from wavrag.generate.base import (
     AnswerEnd,
     AudioBudget,
@@ -20,64 +19,49 @@ from wavrag.generate.base import (
     Message,
     Stream,
 )
-from wavrag.generate.fitting import fit
-from wavrag.generate.hearing import QWEN2_AUDIO, fit_audio
+from wavrag.generate.context_window import fit_context_window
 from wavrag.generate.qwen2_network import Network
 from wavrag.types import Usage
 
 PREFIX = "qwen2-audio:"
+BATCH_SIZE = 8  # answers to one prompt; their key-value caches add little to 16 GB of weights
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Qwen2AudioOptions:
-    """How the model is run.
-
-    Attributes:
-        device: as torch names it; None for a GPU if there is one.
-        dtype: of the weights; `auto` for what they were saved as. 7 billion take 16 GB in bfloat16.
-        parallel: answers to one prompt that are written in a batch.
-    """
-
-    device: str | None = None
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    parallel: int = 8
-
-
 class Qwen2AudioGenerator(base.Generator):
-    """Writes answers with a Qwen2-Audio, which is given sound.
+    """Generates answers with a Qwen2-Audio, which gets audio.
 
-    The weights are read at the first answer and kept until `close`. Sampling goes by temperature
-    and seed alone: what the model's own files say of top-p, top-k and repetition does not count.
+    The weights are loaded for the first answer and stay in memory until `close`: on a GPU if there
+    is one, in the precision of the files (7 billion in bfloat16 take 16 GB). Only temperature and
+    seed control the sampling; top-p, top-k and repetition penalty of the model's files do not.
 
     Args:
-        place: folder, or ORG/NAME on the hub.
-        options: how to run it.
-        audio_budget: limits on the audio that it is given.
+        model: folder, or ORG/NAME on the hub.
+        audio_budget: limits on the audio.
+        batch_size: maximum number of answers to one prompt in a batch.
 
     Raises:
         MissingExtraError: transformers or torch is not installed.
-        GenerationError: there is no such folder.
+        GenerationError: the folder does not exist.
     """
 
     def __init__(
         self,
-        place: str | Path,
-        options: Qwen2AudioOptions | None = None,
+        model: str | Path,
         audio_budget: AudioBudget = QWEN2_AUDIO,
+        batch_size: int = BATCH_SIZE,
     ) -> None:
         if not all(map(importlib.util.find_spec, ("torch", "transformers"))):
-            raise MissingExtraError(f"the generator '{PREFIX}{place}'", "models")
-        folder = Path(place).expanduser()
-        if not folder.is_dir() and not _HUB_NAME.fullmatch(str(place)):
+            raise MissingExtraError(f"the generator '{PREFIX}{model}'", "models")
+        folder = Path(model).expanduser()
+        if not folder.is_dir() and not _HUB_NAME.fullmatch(str(model)):
             raise GenerationError(
                 f"{folder}: there is no such folder: give one with a Qwen2-Audio, or ORG/NAME of"
                 " one on the hub"
             )
-        self._place = str(folder) if folder.is_dir() else str(place)
-        self._options = options or Qwen2AudioOptions()
+        self._model = str(folder) if folder.is_dir() else str(model)
         self._spec = GeneratorSpec(
-            f"{PREFIX}{place}", parallel=self._options.parallel, audio_budget=audio_budget
+            f"{PREFIX}{model}", parallel=batch_size, audio_budget=audio_budget
         )
         self._lock = threading.Lock()
         self._network: Network | None = None
@@ -88,12 +72,12 @@ class Qwen2AudioGenerator(base.Generator):
         return self._spec
 
     def load(self) -> None:
-        """Read the weights now rather than at the first answer.
+        """Load the weights now rather than for the first answer.
 
         Raises:
-            GenerationError: the folder holds no whole Qwen2-Audio, or the hub has none.
+            GenerationError: folder or hub hold no complete Qwen2-Audio.
         """
-        self._loaded()
+        self._load_network()
 
     def close(self) -> None:
         """Free the model; a later answer loads it again."""
@@ -101,68 +85,67 @@ class Qwen2AudioGenerator(base.Generator):
             self._network = None
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
-        """The answer, token by token; closing the stream ends it before the next token.
+        """Generate an answer token by token; closing the stream stops before the next token.
 
-        A prompt that leaves no room for `options.max_tokens` loses whole sources, the one of
-        lowest rank first, with a warning in the log.
+        If the prompt leaves no room for `options.max_tokens`, sources are dropped, the lowest rank
+        first, with a warning in the log.
 
         Raises:
-            AudioError: a clip that is to be heard has no samples, or some that are not finite.
+            AudioError: a clip has no samples, or samples that are not finite.
             GenerationError: the model failed, or the question alone does not fit.
         """
         stop = threading.Event()
-        return Stream(self._pieces(messages, options, stop), stop.set)
+        return Stream(self._generate_one(messages, options, stop), stop.set)
 
     def stream_many(
         self, messages: Sequence[Message], options: GenerateOptions, count: int
     ) -> Stream[tuple[int, str | AnswerEnd]]:
-        """Several answers in batches, as `(index, piece)`; the last of an index is `AnswerEnd`.
+        """Generate several answers in batches as `(index, piece)`, each with an `AnswerEnd`.
 
-        The prompt is read, and its sound heard, once a batch, and counted with the answer that ends
-        first. The seed of an answer is `options.seed` plus its index.
+        The prompt with its audio is evaluated once per batch, and counted with the first answer to
+        end. The seed of an answer is `options.seed` plus its index.
 
         Raises:
             AudioError: as for `stream`.
             GenerationError: as for `stream`.
         """
         stop = threading.Event()
-        return Stream(self._written(messages, options, count, stop), stop.set)
+        return Stream(self._generate(messages, options, count, stop), stop.set)
 
-    def _pieces(
+    def _generate_one(
         self, messages: Sequence[Message], options: GenerateOptions, stop: threading.Event
     ) -> Generator[str, None, Usage | None]:
         usage = None
-        for _, piece in self._written(messages, options, 1, stop):
-            if isinstance(piece, AnswerEnd):
-                usage = piece.usage
+        for _, output in self._generate(messages, options, 1, stop):
+            if isinstance(output, AnswerEnd):
+                usage = output.usage
             else:
-                yield piece
+                yield output
         return usage
 
-    def _written(
+    def _generate(
         self,
         messages: Sequence[Message],
         options: GenerateOptions,
         count: int,
         stop: threading.Event,
     ) -> Iterator[tuple[int, str | AnswerEnd]]:
-        network = self._loaded()
-        given = fit_audio(messages, self.spec.audio_budget).messages
-        kept, _ = fit(
-            given,
-            lambda some: int(network.read(some)["input_ids"].shape[1]),
-            room=options.max_tokens,
+        network = self._load_network()
+        messages, _ = fit_context_window(
+            fit_audio(messages, self._spec.audio_budget).messages,
+            lambda prompt: int(network.encode(prompt)["input_ids"].shape[1]),
+            answer_tokens=options.max_tokens,
             context=network.context,
-            name=self.spec.name,
+            name=self._spec.name,
         )
-        prompt = network.read(kept)
-        batch = self.spec.parallel
+        inputs = network.encode(messages)
+        batch = self._spec.parallel
         for start in range(0, count, batch):
             indices = range(start, min(start + batch, count))
-            yield from network.write(prompt, options, indices, stop)
+            yield from network.generate(inputs, options, indices, stop)
 
-    def _loaded(self) -> Network:
+    def _load_network(self) -> Network:
         with self._lock:
             if self._network is None:
-                self._network = Network(self._place, self._options.device, self._options.dtype)
+                self._network = Network(self._model)
             return self._network

@@ -1,7 +1,6 @@
-"""The network of a Qwen2-Audio and its processor: messages in, tokens out.
+"""The network of a Qwen2-Audio with its processor: messages in, tokens out.
 
-Tokens are computed one by one as they are asked for, so that no thread runs ahead of its reader,
-and one that is told to stop does so before the next token.
+Tokens are computed on demand, one at a time, so a stop takes effect before the next token.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from typing import Any
 
 from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import GenerationError
+from wavrag.generate.audio_input import render_with_audio
 from wavrag.generate.base import AnswerEnd, GenerateOptions, Message
-from wavrag.generate.hearing import contents
-from wavrag.generate.pieces import Pieces
+from wavrag.generate.detokenizer import StreamingDetokenizer
 from wavrag.types import Clip, Usage
 
 MODEL_TYPE = "qwen2_audio"  # in a model's config.json
@@ -26,128 +25,134 @@ class Network:
     """A loaded model.
 
     Args:
-        place: folder, or ORG/NAME on the hub.
-        device: as torch names it; None for a GPU if there is one.
-        dtype: of the weights, as torch names it; `auto` for what they were saved as.
+        model: folder, or ORG/NAME on the hub.
+        device: torch device; None for a GPU if there is one.
+        dtype: torch dtype of the weights; `auto` for that of the files.
 
     Attributes:
-        context: tokens of prompt and answer together.
+        context: size of the context window in tokens.
 
     Raises:
-        GenerationError: the folder holds no whole Qwen2-Audio, or the hub has none.
+        GenerationError: folder or hub hold no complete Qwen2-Audio.
     """
 
-    def __init__(self, place: str, device: str | None, dtype: str) -> None:
+    def __init__(self, model: str, device: str | None = None, dtype: str = "auto") -> None:
         import torch
         import transformers
 
-        self._place = place
+        self._name = model
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        hub: Any = transformers  # its own types say little
+        hub: Any = transformers  # most of its functions are untyped
         try:
-            config = hub.AutoConfig.from_pretrained(place)
+            config = hub.AutoConfig.from_pretrained(model)
             if config.model_type != MODEL_TYPE:
                 raise GenerationError(
-                    f"{place}: it is a {config.model_type}, no Qwen2-Audio: give one, or ask this"
+                    f"{model}: it is a {config.model_type}, no Qwen2-Audio: give one, or ask this"
                     " model through a server with openai:MODEL+audio"
                 )
-            self._processor = hub.AutoProcessor.from_pretrained(place)
-            model, told = hub.Qwen2AudioForConditionalGeneration.from_pretrained(
-                place, dtype=dtype, output_loading_info=True
+            self._processor = hub.AutoProcessor.from_pretrained(model)
+            network, report = hub.Qwen2AudioForConditionalGeneration.from_pretrained(
+                model, dtype=dtype, output_loading_info=True
             )
-            self._model = model.to(device).eval()
+            self._model = network.to(device).eval()
         except (OSError, ValueError, ImportError, RuntimeError) as error:
-            raise GenerationError(f"{place}: the model cannot be loaded: {error}") from error
-        if told["missing_keys"]:
-            some = ", ".join(sorted(told["missing_keys"])[:3])
+            raise GenerationError(f"{model}: the model cannot be loaded: {error}") from error
+        # transformers only warns about missing weights, and fills them with random numbers.
+        if report["missing_keys"]:
+            examples = ", ".join(sorted(report["missing_keys"])[:3])
             raise GenerationError(
-                f"{place}: it lacks weights ({some}): give a Qwen2-Audio that writes, as published"
+                f"{model}: it lacks weights ({examples}): give a Qwen2-Audio that writes, as"
+                " published"
             )
         self.context: int = config.get_text_config().max_position_embeddings
-        self._hears: int = self._processor.feature_extractor.n_samples
+        self._max_samples: int = self._processor.feature_extractor.n_samples
         tokenizer = self._processor.tokenizer
-        special = sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()})
-        self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")
-        ends = model.generation_config.eos_token_id
-        self._ends = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id}
-        self._ends.add(tokenizer.get_added_vocab().get(_END_OF_TURN))
+        special_tokens = sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()})
+        self._special = re.compile("|".join(map(re.escape, special_tokens)) or r"(?!)")
+        # Some releases declare only one of these as the end of an answer.
+        ends = network.generation_config.eos_token_id
+        self._end_tokens = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id}
+        self._end_tokens.add(tokenizer.get_added_vocab().get(_END_OF_TURN))
 
-    def read(self, messages: Sequence[Message]) -> Any:
-        """The inputs of the model: token ids, shape = (1, n_tokens), and features of the sound."""
+    def encode(self, messages: Sequence[Message]) -> Any:
+        """Encode messages: token ids, shape = (1, n_tokens), and features of the audio."""
         clips: list[Clip] = []
         turns = []
         for message in messages:
-            content: list[dict[str, str]] = []
-            for part in contents(message.parts):
-                if isinstance(part, str):
-                    # The template itself puts nothing between a sound and the words after it.
-                    words = "\n" * bool(content) + self._plain(part)
-                    content.append({"type": "text", "text": words})
+            contents: list[dict[str, str]] = []
+            for content in render_with_audio(message.parts):
+                if isinstance(content, str):
+                    # The chat template puts nothing between audio and the text after it.
+                    text = "\n" * bool(contents) + self._escape(content)
+                    contents.append({"type": "text", "text": text})
                 else:
-                    content[-1]["text"] += "\n"
-                    content.append({"type": "audio", "audio": "heard"})
-                    clips.append(self._whole(part))
-            turns.append({"role": message.role, "content": content})
+                    contents[-1]["text"] += "\n"
+                    contents.append({"type": "audio", "audio": "clip"})
+                    clips.append(self._check_length(content))
+            turns.append({"role": message.role, "content": contents})
         prompt = self._processor.apply_chat_template(
             turns, add_generation_prompt=True, tokenize=False
         )
-        sound = (
-            {"audio": [clip.samples for clip in clips], "sampling_rate": SAMPLE_RATE}
-            if clips
-            else {}
-        )
-        return self._processor(text=prompt, return_tensors="pt", **sound).to(self._model.device)
+        audio: dict[str, Any] = {}
+        if clips:
+            audio = {"audio": [clip.samples for clip in clips], "sampling_rate": SAMPLE_RATE}
+        return self._processor(text=prompt, return_tensors="pt", **audio).to(self._model.device)
 
-    def write(
-        self, prompt: Any, options: GenerateOptions, indices: Sequence[int], stop: threading.Event
+    def generate(
+        self, inputs: Any, options: GenerateOptions, indices: Sequence[int], stop: threading.Event
     ) -> Iterator[tuple[int, str | AnswerEnd]]:
-        """Answers to one prompt, each a token at a time; the last of an index is `AnswerEnd`.
+        """Generate a batch of answers as `(index, piece)`, each with an `AnswerEnd`.
 
         Args:
-            prompt: as `read` gives it.
-            options: how to write; the seed of an answer is this one plus its index.
+            inputs: the prompt of `encode`.
+            options: decoding options; the seed of an answer is this seed plus its index.
             indices: one for each answer.
-            stop: when it is set no further token is computed.
+            stop: no further token is computed once it is set.
         """
         import torch
 
-        unread = int(prompt["input_ids"].shape[1])  # counted with the answer that ends first
-        answers = [_Answer(index, options, self._decode, self._ends) for index in indices]
+        prompt_tokens = int(inputs["input_ids"].shape[1])  # counted with the first answer to end
+        answers = [
+            _AnswerState(index, options, self._decode, self._end_tokens) for index in indices
+        ]
         if stop.is_set():
             return
-        logits, cache = self._step(prompt)
-        if len(answers) > 1:
+        logits, cache = self._forward(inputs)
+        if len(answers) > 1:  # the prompt is evaluated once, and its cache repeated
             cache.batch_repeat_interleave(len(answers))
             logits = logits.expand(len(answers), -1)
         while True:
-            tokens = _chosen(logits, options.temperature, [one.random for one in answers])
+            tokens = _sample(logits, options.temperature, [answer.random for answer in answers])
             for answer, token in zip(answers, tokens, strict=True):
-                if piece := answer.take(token):
-                    yield answer.index, piece
-                if answer.ended:
-                    yield answer.index, AnswerEnd(Usage(unread, answer.written))
-                    unread = 0
+                if text := answer.add(token):
+                    yield answer.index, text
+                if answer.finished:
+                    yield answer.index, AnswerEnd(Usage(prompt_tokens, answer.tokens))
+                    prompt_tokens = 0
                 if stop.is_set():
                     return
-            going = [row for row, answer in enumerate(answers) if not answer.ended]
-            if not going:
+            rows = [row for row, answer in enumerate(answers) if not answer.finished]
+            if not rows:
                 return
-            if len(going) < len(answers):
-                cache.batch_select_indices(torch.tensor(going, device=logits.device))
-            answers = [answers[row] for row in going]
-            last = torch.tensor([[tokens[row]] for row in going], device=logits.device)
-            logits, cache = self._step({"input_ids": last}, cache)
+            if len(rows) < len(answers):  # finished answers leave the batch
+                cache.batch_select_indices(torch.tensor(rows, device=logits.device))
+            answers = [answers[row] for row in rows]
+            last_tokens = torch.tensor([[tokens[row]] for row in rows], device=logits.device)
+            logits, cache = self._forward({"input_ids": last_tokens}, cache)
 
-    def _step(self, inputs: Any, cache: Any = None) -> tuple[Any, Any]:
-        """Logits after the last token, shape = (n_answers, n_vocabulary), and what was read."""
+    def _forward(self, inputs: Any, cache: Any = None) -> tuple[Any, Any]:
+        """Logits after the last token, shape = (n_answers, n_vocabulary), and the cache."""
         import torch
 
         try:
             with torch.inference_mode():
-                read = self._model.model(**inputs, past_key_values=cache, use_cache=True)
-                return self._model.lm_head(read.last_hidden_state[:, -1]), read.past_key_values
-        except RuntimeError as error:  # above all: no memory
-            raise GenerationError(f"{self._place}: the model failed: {error}") from error
+                output = self._model.model(**inputs, past_key_values=cache, use_cache=True)
+                # The head runs on the last token only: for a long prompt, logits of all tokens
+                # would take gigabytes.
+                logits = self._model.lm_head(output.last_hidden_state[:, -1])
+                return logits, output.past_key_values
+        except RuntimeError as error:  # mostly out of memory
+            raise GenerationError(f"{self._name}: the model failed: {error}") from error
 
     def _decode(self, tokens: Sequence[int]) -> str:
         text: str = self._processor.tokenizer.decode(
@@ -155,29 +160,29 @@ class Network:
         )
         return text
 
-    def _plain(self, words: str) -> str:
-        """Words in which nothing reads as one of the model's own marks, such as `<|im_end|>`."""
-        return self._special.sub(lambda mark: f"{mark[0][:1]} {mark[0][1:]}", words)
+    def _escape(self, text: str) -> str:
+        """Break up special tokens such as `<|im_end|>`, so that a source cannot inject them."""
+        return self._special.sub(lambda mark: f"{mark[0][:1]} {mark[0][1:]}", text)
 
-    def _whole(self, clip: Clip) -> Clip:
-        """The clip, which the processor must not cut."""
-        if len(clip.samples) > self._hears:
+    def _check_length(self, clip: Clip) -> Clip:
+        """Refuse a clip that the feature extractor would truncate without a warning."""
+        if len(clip.samples) > self._max_samples:
             raise GenerationError(
-                f"{clip.source}: it lasts {clip.duration:.1f} s, and {self._place} hears"
-                f" {self._hears / SAMPLE_RATE:g} s at a time: allow no longer max_clip_seconds"
-                " in its AudioBudget"
+                f"{clip.source}: it lasts {clip.duration:.1f} s, and {self._name} hears"
+                f" {self._max_samples / SAMPLE_RATE:g} s at a time: allow no longer"
+                " max_clip_seconds in its AudioBudget"
             )
         return clip
 
 
-class _Answer:
-    """An answer while it is written.
+class _AnswerState:
+    """An answer in progress.
 
     Attributes:
-        index: that tells it from the others.
-        random: torch generator of its own.
-        written: tokens so far, the one that ended it too.
-        ended: whether nothing follows.
+        index: index of the answer.
+        random: its torch generator.
+        tokens: number of tokens so far, with the end token.
+        finished: True after the last token.
     """
 
     def __init__(
@@ -185,7 +190,7 @@ class _Answer:
         index: int,
         options: GenerateOptions,
         decode: Callable[[Sequence[int]], str],
-        ends: Collection[int | None],
+        end_tokens: Collection[int | None],
     ) -> None:
         import torch
 
@@ -195,31 +200,32 @@ class _Answer:
             self.random.seed()
         else:
             self.random.manual_seed(options.seed + index)
-        self.written = 0
-        self.ended = False
-        self._pieces = Pieces(decode, options.stop)
-        self._longest = options.max_tokens
-        self._ends = ends
+        self.tokens = 0
+        self.finished = False
+        self._text = StreamingDetokenizer(decode, options.stop)
+        self._max_tokens = options.max_tokens
+        self._end_tokens = end_tokens
 
-    def take(self, token: int) -> str:
-        """What one more token adds to the text; empty if nothing yet."""
-        self.written += 1
-        last = token in self._ends
-        piece = "" if last else self._pieces.add(token)
-        self.ended = last or self._pieces.stopped or self.written >= self._longest
-        return piece + self._pieces.rest() if self.ended else piece
+    def add(self, token: int) -> str:
+        """Add a token and return the new text, if any."""
+        self.tokens += 1
+        is_end = token in self._end_tokens
+        text = "" if is_end else self._text.add(token)
+        self.finished = is_end or self._text.stopped or self.tokens >= self._max_tokens
+        return text + self._text.flush() if self.finished else text
 
 
-def _chosen(logits: Any, temperature: float, randoms: Sequence[Any]) -> list[int]:
-    """The next token of each row: the likeliest, or drawn from the softmax at a temperature.
+def _sample(logits: Any, temperature: float, randoms: Sequence[Any]) -> list[int]:
+    """Choose the next token of each row: the argmax, or a sample of the softmax.
 
-    Drawing adds noise to the logits and takes the largest (Gumbel-max; Maddison et al., "A*
-    Sampling", 2014, section 2): each row has random numbers of its own.
+    Samples with the Gumbel-max trick (Maddison et al., "A* Sampling", 2014, section 2): adds noise
+    to the logits and takes the maximum. Each row has its own random numbers, so an answer does not
+    depend on the others in its batch.
 
     Args:
         logits: shape = (n_rows, n_vocabulary).
-        temperature: 0 takes the likeliest.
-        randoms: torch generators, one a row.
+        temperature: 0 for the argmax.
+        randoms: torch generators, one per row.
     """
     import torch
 
@@ -230,5 +236,5 @@ def _chosen(logits: Any, temperature: float, randoms: Sequence[Any]) -> list[int
     noise = torch.stack(
         [-torch.empty(scores.shape[1]).exponential_(generator=random).log() for random in randoms]
     )
-    drawn: list[int] = (scores + noise).argmax(-1).tolist()
-    return drawn
+    samples: list[int] = (scores + noise).argmax(-1).tolist()
+    return samples

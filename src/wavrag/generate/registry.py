@@ -15,33 +15,37 @@ GENERATORS = (
     "map-reduce:NAME",
     "fake",
 )
-_NEEDED = {
+_ARGUMENTS = {
     "local": "the path of a GGUF model",
     "openai": "the name of a model",
     "qwen2-audio": "a folder, or ORG/NAME on the hub,",
 }
 
 
-def load_generator(spec: str) -> Generator:
-    """The generator of that name.
+def load_generator(name: str) -> Generator:
+    """Load a generator by name.
 
     Args:
-        spec: `extractive` (quotes), `local` (SmolLM2 in this process), `local:PATH` (another GGUF
-            model), `qwen2-audio:FOLDER` (a Qwen2-Audio in this process, from a folder or the hub),
-            `openai:MODEL` (an OpenAI-compatible endpoint; `openai:MODEL+audio` is given sound, and
-            `openai:MODEL+text` words only), `fake` (for tests), or `map-reduce:` before
-            one that writes: each source is read alone.
+        name: `extractive` (quotes), `local` (SmolLM2 in this process), `local:PATH` (another GGUF
+            model), `qwen2-audio:FOLDER` (Qwen2-Audio in this process, from a folder or the hub),
+            `openai:MODEL` (an OpenAI-compatible endpoint; `openai:MODEL+audio` sends audio to it,
+            `openai:MODEL+text` only text), `fake` (for tests), or `map-reduce:NAME` (reads each
+            source separately with another generator).
 
     Raises:
-        GenerationError: there is none of that name, or it lacks its model, address or key.
-        MissingExtraError: what it needs is not installed.
+        GenerationError: the name is unknown, or the model, address or key is missing.
+        MissingExtraError: a required package is not installed.
+
+    Example:
+        >>> load_generator("extractive").spec.quotes
+        True
     """
-    kind, separator, rest = spec.partition(":")
-    if kind in _NEEDED and separator and not rest:
-        raise GenerationError(f"the generator {spec!r} lacks {_NEEDED[kind]} after the colon")
-    match kind, rest:
+    kind, separator, argument = name.partition(":")
+    if kind in _ARGUMENTS and separator and not argument:
+        raise GenerationError(f"the generator {name!r} lacks {_ARGUMENTS[kind]} after the colon")
+    match kind, argument:
         case "map-reduce", inner if inner:
-            return _map_reduce(inner)
+            return _load_map_reduce(inner)
         case "extractive", "":
             return ExtractiveGenerator()
         case "fake", "":
@@ -52,26 +56,26 @@ def load_generator(spec: str) -> Generator:
             from wavrag.generate.local import LocalGenerator
 
             return LocalGenerator(path or None)
-        case "qwen2-audio", place if place:
+        case "qwen2-audio", model if model:
             from wavrag.generate.qwen2_audio import Qwen2AudioGenerator
 
-            return Qwen2AudioGenerator(place)
+            return Qwen2AudioGenerator(model)
         case "openai", model if model:
             from wavrag.generate.openai import OpenAIGenerator
 
             return OpenAIGenerator(model)
     known = ", ".join(GENERATORS)
-    raise GenerationError(f"no generator is called {spec!r}: choose one of {known}")
+    raise GenerationError(f"no generator is called {name!r}: choose one of {known}")
 
 
-def _map_reduce(spec: str) -> Generator:
-    """One that reads each source alone; what quotes ranks its sources together, and cannot."""
+def _load_map_reduce(name: str) -> Generator:
     from wavrag.generate.map_reduce import MapReduceGenerator
 
-    generator = load_generator(spec)
+    generator = load_generator(name)
     if generator.spec.quotes:
+        # A quoting generator weights words by how many sources contain them.
         raise GenerationError(
-            f"the generator {spec!r} quotes, and weighs its sources together: map-reduce takes one"
-            " that writes, such as map-reduce:local"
+            f"the generator {name!r} quotes, and ranks its sources together: map-reduce needs a"
+            " generator that writes, such as map-reduce:local"
         )
     return MapReduceGenerator(generator)

@@ -1,6 +1,6 @@
-"""Words by which sentences are compared: stems, without function words.
+"""Stems of content words, for comparing sentences.
 
-The function words and endings are English; text of another language is compared by whole words.
+Function words and endings are English; text of other languages is compared by whole words.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 
 
 def content_words(text: str) -> list[str]:
-    """Stems of the words that carry meaning, in the order in which they stand.
+    """Stems of the content words of a text, in order.
 
-    A text of nothing but function words ("who are you") keeps them all.
+    A text that consists of function words ("who are you") keeps them all.
     """
     words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
-    kept = [word for word in words if word not in FUNCTION_WORDS]
-    return [stem(word) for word in kept or words]
+    content = [word for word in words if word not in FUNCTION_WORDS]
+    return [stem(word) for word in content or words]
 
 
 def stem(word: str) -> str:
-    """A word in lower case without its English ending: `bridges`, `bridge` and `bridged` agree."""
+    """Strip the English ending of a word in lower case: `bridges` and `bridged` become `bridg`."""
     word = word.replace("\u2019", "'").split("'")[0]
     if not word.isascii() or not word.isalpha() or len(word) < 4:
         return word
@@ -40,11 +40,12 @@ def stem(word: str) -> str:
             break
     if word.endswith("y") and len(word) > 3:
         return word[:-1] + "i"
+    # A final "e" goes, so that `bridge` agrees with `bridging`.
     return word.removesuffix("e") if len(word) > 3 else word
 
 
 def _undouble(word: str) -> str:
-    """`stopp` gives `stop`; `fall`, `miss` and `buzz` keep both letters."""
+    """`stopp` becomes `stop`; `fall`, `miss` and `buzz` keep both letters."""
     if word[-1] == word[-2] and word[-1] not in "aeioulsz":
         return word[:-1]
     return word

@@ -1,4 +1,4 @@
-"""A knowledge base that answers: `WavRAG`."""
+"""The facade: `WavRAG` adds documents, searches, and answers."""
 
 from wavrag.rag.question import Question, as_query
 from wavrag.rag.rag import WavRAG

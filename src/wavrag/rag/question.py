@@ -1,20 +1,26 @@
-"""What can be asked."""
+"""The forms of a question."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeAlias
 
 from wavrag import audio
 from wavrag.types import Clip, Query
 
-Question = str | Clip | Path | Query  # a string is words; a pathlib.Path names a recording
+# A string is text, never a file name: a question must not open files. A `Path` is a recording.
+Question: TypeAlias = str | Clip | Path | Query
 
 
 def as_query(question: Question, where: str | None = None) -> Query:
-    """A question of any kind as a query; `where` replaces the query's own filter.
+    """Convert a question of any form to a query.
+
+    Args:
+        question: text, a clip, the path of a recording, or a query.
+        where: filter expression; it replaces the filter of the query.
 
     Raises:
-        AudioError: the recording that a path names cannot be read.
+        AudioError: the recording cannot be read.
     """
     match question:
         case Query():

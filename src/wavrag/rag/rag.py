@@ -1,9 +1,4 @@
-"""`WavRAG`: a knowledge base that answers.
-
-with WavRAG.open("my-kb") as rag:
-    rag.add("recordings/", "notes.md")
-    print(rag.ask("When does the ferry leave?").text)
-"""
+"""`WavRAG`: a knowledge base with a generator."""
 
 from __future__ import annotations
 
@@ -29,12 +24,17 @@ from wavrag.types import Answer, Document, HistoryTurn, Hit, Metadata
 
 
 class WavRAG(Closing):
-    """A knowledge base and a generator.
+    """Answers questions from a knowledge base.
 
     Args:
-        kb: what is asked.
-        generator: what answers.
-        options: what the generator is given, and what becomes of what it writes.
+        kb: the knowledge base.
+        generator: the generator.
+        options: selection of the context, and minimum cosine of an answer.
+
+    Example:
+        >>> with WavRAG.open("my-kb") as rag:
+        ...     rag.add("recordings/", "notes.md")
+        ...     print(rag.ask("When does the ferry leave?").text)
     """
 
     def __init__(
@@ -57,19 +57,19 @@ class WavRAG(Closing):
         create: bool = True,
         options: AnswerOptions | None = None,
     ) -> Self:
-        """Open the knowledge base of a folder, or make one there.
+        """Open the knowledge base in a folder, or create one.
 
         Args:
-            directory: its folder; `WAVRAG_KB` or `.wavrag` by default.
+            directory: folder of the knowledge base (default: `WAVRAG_KB` or `.wavrag`).
             embedder: see `KnowledgeBase.open`.
-            generator: one, or the name of one as `load_generator` takes it; `extractive` by
-                default.
-            create: make a knowledge base where there is none.
-            options: what the generator is given, and what becomes of what it writes.
+            generator: a generator, or a name for `load_generator` (default: `extractive`).
+            create: create a knowledge base if there is none.
+            options: selection of the context, and minimum cosine of an answer.
 
         Raises:
-            WavRAGError: the folder, the embedder or the generator cannot be used.
+            WavRAGError: folder, embedder or generator cannot be used.
         """
+        # The generator first: its errors are quick to detect, and leave no new folder behind.
         if generator is None or isinstance(generator, str):
             generator = load_generator(generator or config.DEFAULT_GENERATOR)
         return cls(
@@ -78,31 +78,31 @@ class WavRAG(Closing):
 
     def add(
         self,
-        *things: str | os.PathLike[str] | Document,
+        *sources: str | os.PathLike[str] | Document,
         globs: Sequence[str] = (),
         metadata: Metadata | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> AddReport:
-        """Add files, folders and documents; what has not changed is left as it is.
+        """Index files, folders and documents; unchanged ones are skipped.
 
         Args:
-            things: paths, or documents.
-            globs: of the files in folders, only those that match one of these.
-            metadata: given to every file.
+            sources: paths or documents.
+            globs: index only files of folders that match one of these patterns.
+            metadata: metadata of every file.
             on_progress: see `KnowledgeBase.add`.
 
         Returns:
-            What was added, updated, unchanged and skipped.
+            The documents that were added, updated, unchanged and skipped.
         """
-        documents = [thing for thing in things if isinstance(thing, Document)]
-        paths = [thing for thing in things if not isinstance(thing, Document)]
-        found = find_files(paths, globs, metadata)
-        report = self.kb.add([*documents, *found.documents], on_progress=on_progress)
-        report.skipped[:0] = found.skipped
+        documents = [source for source in sources if isinstance(source, Document)]
+        paths = [source for source in sources if not isinstance(source, Document)]
+        files = find_files(paths, globs, metadata)
+        report = self.kb.add([*documents, *files.documents], on_progress=on_progress)
+        report.skipped[:0] = files.skipped
         return report
 
     def search(self, question: Question, k: int = 10, where: str | None = None) -> list[Hit]:
-        """The best k passages for words, a clip, a recording's path, or a query of both."""
+        """Return the best k hits for text, a clip, the path of a recording, or a query."""
         return self.kb.search(as_query(question, where), k)
 
     def ask(
@@ -118,17 +118,22 @@ class WavRAG(Closing):
         """Answer a question from the knowledge base, with citations.
 
         Args:
-            question: words, a clip, a recording's path, or a query of both.
-            where: filter expression; only passages that pass it are used.
-            options: how to write.
-            reasoning: think first, and choose among several paths; None writes the answer at once.
-            on_path: told of each path when it ends.
-            history: earlier turns of the conversation, the oldest first (`Answer.turn`); a
-                follow-up is searched for with the question that it leans on.
+            question: text, a clip, the path of a recording, or a query.
+            where: filter expression for passages.
+            options: decoding options.
+            reasoning: reason first and choose among several paths; None answers at once.
+            on_path: called with each reasoning path when it ends.
+            history: earlier turns of the conversation (`Answer.history_turn`), oldest first; they
+                complete a follow-up question.
 
         Raises:
-            InputError: the question is empty or cannot be read, or the generator cannot reason.
-            GenerationError: the generator failed; its `hits` are what it was given.
+            InputError: the question is empty or unreadable, or the generator cannot reason.
+            GenerationError: the generator failed; the error carries the `hits` of its input.
+
+        Example:
+            >>> answer = rag.ask("When does the ferry leave?")
+            >>> for citation in answer.citations:
+            ...     print(citation.number, citation.passage.source, citation.quote)
         """
         return self.stream(
             question,
@@ -150,17 +155,17 @@ class WavRAG(Closing):
         history: Sequence[HistoryTurn] = (),
         retrieval: Retrieval | None = None,
     ) -> AnswerStream:
-        """Like `ask`, with the answer in pieces as it is written; in one piece after reasoning.
+        """Stream an answer as it is generated; with reasoning it comes in one string.
 
         Args:
-            question: see `ask`, as the others.
-            where: filter expression.
-            options: how to write.
-            reasoning: think first.
-            on_path: told of each path.
-            history: earlier turns.
-            retrieval: what was found for the question, at least `CANDIDATES` hits where there are
-                so many; None retrieves.
+            question: see `ask`.
+            where: see `ask`.
+            options: see `ask`.
+            reasoning: see `ask`.
+            on_path: see `ask`.
+            history: see `ask`.
+            retrieval: a search result for the question, with `CANDIDATES` hits if there are as
+                many; None searches.
         """
         request = AnswerRequest(
             as_query(question, where),
@@ -175,6 +180,6 @@ class WavRAG(Closing):
         return AnswerStream(pipeline.run(request), request.stop)
 
     def close(self) -> None:
-        """Release what is held, the generator's model too."""
+        """Close the knowledge base and free the model of the generator."""
         self.kb.close()
         self.generator.close()

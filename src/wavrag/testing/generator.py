@@ -1,4 +1,4 @@
-"""What every generator must keep: subclass, give the fixture, inherit the tests."""
+"""Conformance kit of the generator seam: subclass it, provide one fixture, inherit the tests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OPTIONS = GenerateOptions(max_tokens=24)
 
 
 def supported() -> list[Message]:
-    """A question that its first source answers; the second is a span of a recording."""
+    """Build a question that its first source answers; the second source is a recording."""
     passages = [
         Passage("t.md", 0, "The ferry to the island leaves at nine.", title="Timetable"),
         Passage("a.wav", 3, "The museum opens at ten.", start=12.0, end=19.5, source="a.wav"),
@@ -40,9 +40,16 @@ def supported() -> list[Message]:
 class GeneratorConformance:
     """Tests of the generator seam.
 
-    A subclass gives a fixture `generator`. It sets `cites` to False for a model too small to be
-    relied on for citation marks, and `empty_without_sources` to False for one that writes whatever
-    it is given.
+    A subclass provides the fixture `generator`. It sets `cites` to False for a model too small to
+    write citation marks reliably, and `empty_without_sources` to False for a model that answers
+    without sources.
+
+    Example:
+        >>> from wavrag.generate import FakeGenerator
+        >>> class TestFakeGenerator(GeneratorConformance):
+        ...     @pytest.fixture
+        ...     def generator(self) -> FakeGenerator:
+        ...         return FakeGenerator()
     """
 
     cites = True
@@ -50,7 +57,7 @@ class GeneratorConformance:
 
     @pytest.fixture
     def messages(self) -> list[Message]:
-        """A supported question."""
+        """A question with a source that answers it."""
         return supported()
 
     def test_satisfies_the_protocol(self, generator: Generator) -> None:
@@ -61,18 +68,18 @@ class GeneratorConformance:
         assert "text" in generator.spec.modalities
         assert generator.spec.modalities <= {"text", "audio"}
 
-    def test_a_supported_question_is_answered_in_strings(
+    def test_a_question_with_a_source_has_an_answer_in_strings(
         self, generator: Generator, messages: list[Message]
     ) -> None:
-        pieces = list(generator.stream(messages, OPTIONS))
-        assert all(isinstance(piece, str) and piece for piece in pieces)
-        assert "".join(pieces).strip()
+        output = list(generator.stream(messages, OPTIONS))
+        assert all(isinstance(text, str) and text for text in output)
+        assert "".join(output).strip()
 
-    def test_the_answer_cites_only_given_sources(
+    def test_the_answer_cites_only_its_sources(
         self, generator: Generator, messages: list[Message]
     ) -> None:
         if not self.cites:
-            pytest.skip(f"{generator.spec.name} cannot be relied on for citation marks")
+            pytest.skip(f"{generator.spec.name} does not cite reliably")
         sources = sources_of(messages)
         cited = parse_citations("".join(generator.stream(messages, OPTIONS)), sources)
         assert cited.invented == 0
@@ -82,16 +89,17 @@ class GeneratorConformance:
     def test_the_same_question_gives_the_same_answer(
         self, generator: Generator, messages: list[Message]
     ) -> None:
-        first = "".join(generator.stream(messages, OPTIONS))
-        assert "".join(generator.stream(messages, OPTIONS)) == first
+        answer = "".join(generator.stream(messages, OPTIONS))
+        assert "".join(generator.stream(messages, OPTIONS)) == answer
 
     def test_a_stream_can_be_closed_early_and_another_begun(
         self, generator: Generator, messages: list[Message]
     ) -> None:
-        pieces: Iterator[str] = generator.stream(messages, GenerateOptions(max_tokens=256))
-        first = next(pieces)
-        pieces.close()  # type: ignore[attr-defined]
-        assert next(pieces, None) is None
+        # Also without `Stream`: Python generators can be closed as well.
+        output: Iterator[str] = generator.stream(messages, GenerateOptions(max_tokens=256))
+        first = next(output)
+        output.close()  # type: ignore[attr-defined]
+        assert next(output, None) is None
         assert next(iter(generator.stream(messages, OPTIONS))) == first
 
     def test_a_stream_that_is_closed_before_it_is_read_is_empty(
@@ -114,35 +122,35 @@ class GeneratorConformance:
         assert list(stream) == []
         assert next(iter(generator.stream(messages, options))) == first
 
-    def test_tokens_are_told_when_the_stream_has_ended(
+    def test_tokens_are_reported_at_the_end_of_the_stream(
         self, generator: Generator, messages: list[Message]
     ) -> None:
         stream = Stream.of(generator.stream(messages, OPTIONS))
-        before, written, told = stream.usage, list(stream), stream.usage
-        assert before is None
-        if told is None:
-            pytest.skip(f"{generator.spec.name} tells no tokens")
-        assert told.input > 0
-        assert 0 < told.output <= OPTIONS.max_tokens
-        assert len(written) <= told.output
+        usage_before, output, usage = stream.usage, list(stream), stream.usage
+        assert usage_before is None
+        if usage is None:
+            pytest.skip(f"{generator.spec.name} reports no tokens")
+        assert usage.input > 0
+        assert 0 < usage.output <= OPTIONS.max_tokens
+        assert len(output) <= usage.output
 
-    def test_a_batch_writes_what_single_streams_write(
+    def test_a_batch_equals_single_streams(
         self, generator: Generator, messages: list[Message]
     ) -> None:
-        written: dict[int, str] = {}
-        ended: list[int] = []
-        for index, piece in generator.stream_many(messages, OPTIONS, 2):
-            assert index not in ended
-            if isinstance(piece, AnswerEnd):
-                ended.append(index)
+        answers: dict[int, str] = {}
+        finished: list[int] = []
+        for index, output in generator.stream_many(messages, OPTIONS, 2):
+            assert index not in finished
+            if isinstance(output, AnswerEnd):
+                finished.append(index)
             else:
-                written[index] = written.get(index, "") + piece
-        alone = "".join(generator.stream(messages, OPTIONS))
-        assert sorted(ended) == [0, 1]
-        assert list(written.values()) == [alone, alone]
+                answers[index] = answers.get(index, "") + output
+        single = "".join(generator.stream(messages, OPTIONS))
+        assert sorted(finished) == [0, 1]
+        assert list(answers.values()) == [single, single]
 
     def test_without_sources(self, generator: Generator) -> None:
-        pieces = list(generator.stream(answer_messages(QuestionPart(QUESTION), []), OPTIONS))
-        assert all(isinstance(piece, str) for piece in pieces)
+        output = list(generator.stream(answer_messages(QuestionPart(QUESTION), []), OPTIONS))
+        assert all(isinstance(text, str) for text in output)
         if self.empty_without_sources:
-            assert pieces == []
+            assert output == []

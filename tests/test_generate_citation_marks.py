@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wavrag.generate import SourcePart, parse_citations
-from wavrag.generate.citations import attribute, best_sentence
+from wavrag.generate.citation_marks import attribute, best_sentence
 from wavrag.types import Hit, Passage
 
 FERRY = "The harbour is old. The ferry leaves at nine. It carries forty people."

@@ -1,4 +1,4 @@
-"""A prompt within a model's context: whole sources go before anything is cut."""
+"""Fitting a prompt into the context window of a model: whole sources are dropped, never cut."""
 
 from __future__ import annotations
 
@@ -12,40 +12,41 @@ from wavrag.generate.prompts import drop_source, sources_of
 logger = logging.getLogger(__name__)
 
 
-def fit(
+def fit_context_window(
     messages: Sequence[Message],
-    count: Callable[[Sequence[Message]], int],
+    count_tokens: Callable[[Sequence[Message]], int],
     *,
-    room: int,
+    answer_tokens: int,
     context: int,
     name: str,
 ) -> tuple[list[Message], int]:
-    """The messages with as many sources as leave room for an answer, and their tokens.
-
-    Sources are left out whole, with a warning in the log: the last of `sources_of` first.
+    """Drop sources until prompt and answer fit, the lowest rank first, with a warning in the log.
 
     Args:
-        messages: what is asked.
-        count: tokens of messages as the model reads them.
-        room: tokens of the longest answer.
-        context: tokens of prompt and answer together.
-        name: of the generator.
+        messages: the prompt.
+        count_tokens: counts the tokens of messages under the model's chat template.
+        answer_tokens: maximum length of the answer.
+        context: size of the context window in tokens.
+        name: name of the generator, for messages.
+
+    Returns:
+        The messages and their number of tokens.
 
     Raises:
         GenerationError: the question alone does not fit.
     """
-    kept = list(messages)
+    prompt = list(messages)
     dropped: list[int] = []
-    while (tokens := count(kept)) + room > context:
-        sources = sources_of(kept)
+    while (tokens := count_tokens(prompt)) + answer_tokens > context:
+        sources = sources_of(prompt)
         if not sources:
             raise GenerationError(
-                f"the question takes {tokens} tokens and its answer up to {room}, and"
+                f"the question takes {tokens} tokens and its answer up to {answer_tokens}, and"
                 f" {name} has a context of {context}: ask a shorter question, or"
                 " allow a shorter answer"
             )
         dropped.append(sources[-1].number)
-        kept = drop_source(kept, dropped[-1])
+        prompt = drop_source(prompt, dropped[-1])
     if dropped:
         logger.warning(
             "%s has a context of %d tokens: sources %s were left out",
@@ -53,4 +54,4 @@ def fit(
             context,
             ", ".join(map(str, reversed(dropped))),
         )
-    return kept, tokens
+    return prompt, tokens

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavrag.generate.pieces import Pieces
+from wavrag.generate.detokenizer import StreamingDetokenizer
 
 
 def decode(tokens: list[int]) -> str:
@@ -12,13 +12,13 @@ def decode(tokens: list[int]) -> str:
 
 
 def written(text: str, *stop: str) -> list[str]:
-    pieces = Pieces(decode, stop)
+    pieces = StreamingDetokenizer(decode, stop)
     out = []
     for byte in text.encode():
         out.append(pieces.add(byte))
         if pieces.stopped:
             break
-    return [*out, pieces.rest()]
+    return [*out, pieces.flush()]
 
 
 def test_each_token_gives_its_piece() -> None:
@@ -30,9 +30,9 @@ def test_part_of_a_character_waits_for_the_rest_of_it() -> None:
 
 
 def test_a_character_that_is_never_whole_comes_at_the_end() -> None:
-    pieces = Pieces(decode)
+    pieces = StreamingDetokenizer(decode)
     assert [pieces.add(byte) for byte in "é".encode()[:1]] == [""]
-    assert pieces.rest() == "\ufffd"
+    assert pieces.flush() == "\ufffd"
 
 
 def test_what_may_begin_a_stop_string_waits_until_it_does_not() -> None:

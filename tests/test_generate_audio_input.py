@@ -31,19 +31,19 @@ from wavrag.generate import (
     render,
     sources_of,
 )
+from wavrag.generate.audio_input import (
+    MODEL_BUDGETS,
+    AudioBudget,
+    find_audio_budget,
+    fit_audio,
+    prepare_clip,
+    prepared_seconds,
+    render_with_audio,
+)
 from wavrag.generate.base import SourcePart, Stream, TextPart
 from wavrag.generate.extractive import ExtractiveGenerator
-from wavrag.generate.hearing import (
-    KNOWN,
-    AudioBudget,
-    as_heard,
-    contents,
-    fit_audio,
-    known_budget,
-    seconds_heard,
-)
 from wavrag.generate.map_reduce import MapReduceGenerator
-from wavrag.generate.openai import OpenAIGenerator, OpenAIOptions
+from wavrag.generate.openai import OpenAIGenerator
 from wavrag.rag import WavRAG
 from wavrag.testing.generator import QUESTION, GeneratorConformance
 from wavrag.types import Clip, Document, Hit, Passage, Query
@@ -52,7 +52,13 @@ needs_openai = pytest.mark.skipif(
     importlib.util.find_spec("openai") is None, reason="needs the extra wavrag[openai]"
 )
 
-ONCE = OpenAIOptions(timeout=30.0, connect_timeout=5.0, retries=0)
+
+@pytest.fixture(autouse=True)
+def no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that fails is not repeated."""
+    monkeypatch.setattr("wavrag.generate.openai.RETRIES", 0)
+
+
 ANSWER = Says("The ferry leaves at nine [1].")
 CHOICE = Says("The most consistent response is Response 1")
 RATE = 16_000
@@ -95,8 +101,8 @@ def test_a_clip_that_fits_is_heard_and_one_that_does_not_is_read() -> None:
         (Passage("t.md", 0, "A text."), None),
     )
     given = fit_audio(messages, AudioBudget())
-    assert given.question == "sound"
-    assert given.sources == {1: "sound", 2: "words", 3: "nothing", 4: "words"}
+    assert given.question_form == "sound"
+    assert given.source_forms == {1: "sound", 2: "words", 3: "nothing", 4: "words"}
     assert (given.seconds, given.tokens) == (13.0, 325)  # 3 + 10 s, 25 tokens each
     heard = {part.number: part.clip is not None for part in sources_of(given.messages)}
     assert heard == {1: True, 2: False, 3: False, 4: False}
@@ -108,8 +114,8 @@ def test_the_question_comes_first_and_then_the_rank_wherever_they_stand() -> Non
     for last_first in (False, True):
         messages = asked(QuestionPart(None, silent(10)), *sources, last_first=last_first)
         given = fit_audio(messages, options)
-        assert given.question == "sound"
-        assert given.sources == {1: "sound", 2: "words", 3: "words"}
+        assert given.question_form == "sound"
+        assert given.source_forms == {1: "sound", 2: "words", 3: "words"}
 
 
 @pytest.mark.parametrize(
@@ -125,7 +131,7 @@ def test_the_question_comes_first_and_then_the_rank_wherever_they_stand() -> Non
 def test_every_budget_counts(options: AudioBudget, heard: int) -> None:
     sources = [(recording("words"), silent(10)) for _ in range(3)]
     given = fit_audio(asked(QuestionPart("When?"), *sources), options)
-    assert list(given.sources.values()).count("sound") == heard
+    assert list(given.source_forms.values()).count("sound") == heard
 
 
 def test_a_recording_without_words_goes_in_with_its_caption() -> None:
@@ -133,13 +139,13 @@ def test_a_recording_without_words_goes_in_with_its_caption() -> None:
     for options in (None, AudioBudget(max_seconds=1.0)):
         messages = asked(QuestionPart("What is it?"), (captioned, silent(10)))
         given = fit_audio(messages, options)
-        assert given.sources == {1: "caption"}
+        assert given.source_forms == {1: "caption"}
         assert "caption: rain on a (1) roof" in render(given.messages[-1].parts)
-    assert fit_audio(messages, AudioBudget()).sources == {1: "sound"}
+    assert fit_audio(messages, AudioBudget()).source_forms == {1: "sound"}
     spoken = recording("The words.", caption="rain")
-    assert fit_audio(asked(QuestionPart("?"), (spoken, None)), None).sources == {1: "words"}
+    assert fit_audio(asked(QuestionPart("?"), (spoken, None)), None).source_forms == {1: "words"}
     text = Passage("t.md", 0, None, metadata={"caption": "no"})
-    assert fit_audio(asked(QuestionPart("?"), (text, None)), None).sources == {1: "nothing"}
+    assert fit_audio(asked(QuestionPart("?"), (text, None)), None).source_forms == {1: "nothing"}
 
 
 def test_a_generator_that_reads_is_given_words() -> None:
@@ -147,15 +153,15 @@ def test_a_generator_that_reads_is_given_words() -> None:
         QuestionPart(None, silent(1)), (recording("words"), silent(1)), (recording(None), None)
     )
     given = fit_audio(messages, None)
-    assert given.sources == {1: "words", 2: "nothing"}
-    assert given.question == "nothing"  # which `render` refuses
+    assert given.source_forms == {1: "words", 2: "nothing"}
+    assert given.question_form == "nothing"  # which `render` refuses
     assert (given.seconds, given.tokens) == (0.0, 0)
     assert given.messages[-1].parts[0] is messages[-1].parts[0]
 
 
 def test_a_question_that_fits_not_is_read_or_refused() -> None:
     given = fit_audio(asked(QuestionPart("When?", silent(40))), AudioBudget())
-    assert given.question == "words"
+    assert given.question_form == "words"
     with pytest.raises(GenerationError, match=r"40\.0 s without words.*up to 30 s a clip"):
         fit_audio(asked(QuestionPart(None, silent(40))), AudioBudget())
 
@@ -165,10 +171,12 @@ def test_words_that_were_recognised_are_left_out_beside_the_sound() -> None:
     messages = asked(QuestionPart("who is this? hoo iss this", clip))
     for typed, words in (("who is this?", "Question: who is this?"), (None, "Question:")):
         given = fit_audio(messages, AudioBudget(), Query(typed, clip))
-        texts = [part for part in contents(given.messages[-1].parts) if isinstance(part, str)]
+        texts = [
+            part for part in render_with_audio(given.messages[-1].parts) if isinstance(part, str)
+        ]
         assert texts[-1].endswith(words)
     unheard = fit_audio(messages, AudioBudget(max_seconds=1.0), Query(None, clip))
-    (words_only,) = contents(unheard.messages[-1].parts)
+    (words_only,) = render_with_audio(unheard.messages[-1].parts)
     assert isinstance(words_only, str)
     assert words_only.endswith("hoo iss this")
 
@@ -179,8 +187,10 @@ def test_earlier_questions_are_heard_after_the_last() -> None:
         QuestionPart("last", silent(9)), (recording("words"), silent(7))
     )]  # fmt: skip
     given = fit_audio(messages, AudioBudget(max_seconds=18.0))
-    assert given.question == "sound"
-    assert given.sources == {1: "sound"}  # 9 + 7 s; the 10 s of the earlier question find no room
+    assert given.question_form == "sound"
+    assert given.source_forms == {
+        1: "sound"
+    }  # 9 + 7 s; the 10 s of the earlier question find no room
     first = given.messages[0].parts[0]
     assert isinstance(first, QuestionPart)
     assert first.clip is None
@@ -225,7 +235,7 @@ def test_never_more_than_allowed_and_nothing_cut(
     clips = list(heard.values())
     asks = [part for part in parts if isinstance(part, QuestionPart)]
     clips += [part.clip for part in asks if part.clip is not None]
-    seconds = [seconds_heard(one) for one in clips]
+    seconds = [prepared_seconds(one) for one in clips]
     assert len(clips) <= options.max_clips
     assert all(one <= options.max_clip_seconds for one in seconds)
     assert sum(seconds) <= options.max_seconds + 1e-9
@@ -233,17 +243,17 @@ def test_never_more_than_allowed_and_nothing_cut(
     assert given.tokens == sum(map(options.tokens, seconds)) <= options.max_tokens
     # Nothing is cut: what is heard are the clips themselves, and all else keeps its words.
     assert all(heard[number] is found[number - 1][1] for number in heard)
-    for number, mode in given.sources.items():
+    for number, mode in given.source_forms.items():
         words = sources[number - 1][1]
         assert mode == ("sound" if number in heard else "words" if words else "nothing")
     # The question has the first claim, and a source gives way only where it does not fit.
     if clip is not None:
         alone = fit_audio(asked(QuestionPart("When?", clip)), options)
-        assert given.question == alone.question
-    before = [clip] if given.question == "sound" and clip is not None else []
+        assert given.question_form == alone.question_form
+    before = [clip] if given.question_form == "sound" and clip is not None else []
     for number, (_, sound) in enumerate(found, start=1):
-        spent = [seconds_heard(one) for one in before]
-        longer = seconds_heard(sound)
+        spent = [prepared_seconds(one) for one in before]
+        longer = prepared_seconds(sound)
         fits = (
             longer <= options.max_clip_seconds
             and sum(spent) + longer <= options.max_seconds
@@ -253,7 +263,7 @@ def test_never_more_than_allowed_and_nothing_cut(
         assert fits == (number in heard)
         before += [sound] if fits else []
     again = fit_audio(given.messages, options)
-    assert (again.sources, again.question) == (given.sources, given.question)
+    assert (again.source_forms, again.question_form) == (given.source_forms, given.question_form)
 
 
 def test_budgets_that_allow_nothing_are_refused() -> None:
@@ -266,14 +276,14 @@ def test_budgets_that_allow_nothing_are_refused() -> None:
 
 
 def test_models_that_are_known_to_hear() -> None:
-    assert known_budget("gpt-4o-audio-preview") is KNOWN["gpt-4o-audio*"]
-    assert known_budget("gpt-audio-1.5") is KNOWN["gpt-audio*"]
-    assert known_budget("Qwen/Qwen2-Audio-7B-Instruct") is KNOWN["qwen2-audio*"]
-    assert known_budget("Qwen/Qwen2.5-Omni-7B") is KNOWN["qwen2.5-omni*"]
-    assert known_budget("qwen3.5-omni-plus") is KNOWN["qwen3*-omni*"]
+    assert find_audio_budget("gpt-4o-audio-preview") is MODEL_BUDGETS["gpt-4o-audio*"]
+    assert find_audio_budget("gpt-audio-1.5") is MODEL_BUDGETS["gpt-audio*"]
+    assert find_audio_budget("Qwen/Qwen2-Audio-7B-Instruct") is MODEL_BUDGETS["qwen2-audio*"]
+    assert find_audio_budget("Qwen/Qwen2.5-Omni-7B") is MODEL_BUDGETS["qwen2.5-omni*"]
+    assert find_audio_budget("qwen3.5-omni-plus") is MODEL_BUDGETS["qwen3*-omni*"]
     for reads in ("gpt-4o", "gpt-4o-mini", "qwen3-30b", "my-gpt-audio", "omni"):
-        assert known_budget(reads) is None
-    for budget in KNOWN.values():  # a clip as long as is allowed has room among all
+        assert find_audio_budget(reads) is None
+    for budget in MODEL_BUDGETS.values():  # a clip as long as is allowed has room among all
         assert budget.max_clip_seconds <= budget.max_seconds
         assert budget.tokens(budget.max_seconds) <= budget.max_tokens
 
@@ -281,7 +291,7 @@ def test_models_that_are_known_to_hear() -> None:
 def test_the_page_has_the_table_of_budgets() -> None:
     page = (Path(__file__).parent.parent / "docs" / "hearing.md").read_text("utf-8")
     for name, one in [
-        *((f"`{key}`", one) for key, one in KNOWN.items()),
+        *((f"`{key}`", one) for key, one in MODEL_BUDGETS.items()),
         ("others", AudioBudget()),
     ]:
         cells = (
@@ -301,8 +311,8 @@ def test_a_spec_says_whether_a_model_hears(monkeypatch: pytest.MonkeyPatch) -> N
     for spec, heard in (
         ("openai:gpt-4o-mini", None),
         ("openai:gpt-4o-mini+audio", AudioBudget()),
-        ("openai:gpt-audio", KNOWN["gpt-audio*"]),
-        ("openai:gpt-audio+audio", KNOWN["gpt-audio*"]),
+        ("openai:gpt-audio", MODEL_BUDGETS["gpt-audio*"]),
+        ("openai:gpt-audio+audio", MODEL_BUDGETS["gpt-audio*"]),
         ("openai:gpt-audio+text", None),
     ):
         generator = load_generator(spec)
@@ -325,10 +335,10 @@ def test_the_fake_hears_and_the_extractive_generator_does_not() -> None:
 
 
 def test_short_and_slow_clips_are_made_fit_to_be_heard() -> None:
-    short = as_heard(sounding(seconds=0.05))
+    short = prepare_clip(sounding(seconds=0.05))
     assert len(short.samples) == 3_200  # 0.2 s
     assert not short.samples[800:].any()
-    slow = as_heard(sounding(seconds=1.0, rate=8_000))
+    slow = prepare_clip(sounding(seconds=1.0, rate=8_000))
     assert (slow.sample_rate, len(slow.samples)) == (RATE, RATE)
     assert np.abs(slow.samples - tone(440, 1.0, RATE))[1_000:-1_000].max() < 1e-3
 
@@ -337,7 +347,7 @@ def test_short_and_slow_clips_are_made_fit_to_be_heard() -> None:
 def test_no_clip_is_heard_longer_than_the_budget_counts(rate: int) -> None:
     for samples in (rate // 3 + 1, rate * 2 - 1, rate * 2):
         clip = Clip(np.zeros(samples, np.float32), rate)
-        assert as_heard(clip).duration <= seconds_heard(clip)
+        assert prepare_clip(clip).duration <= prepared_seconds(clip)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +361,7 @@ def test_what_cannot_be_heard_is_an_error_that_names_it(samples: Any, wrong: str
     for messages, name in ((as_question, "the question"), (as_source, r"source \[1\]")):
         given = fit_audio(messages, AudioBudget())
         with pytest.raises(AudioError, match=rf"{name}: has .*{wrong}"):
-            contents(given.messages[-1].parts)
+            render_with_audio(given.messages[-1].parts)
 
 
 @pytest.fixture
@@ -393,7 +403,7 @@ class TestConformance(GeneratorConformance):
 
     @pytest.fixture
     def generator(self, server: Scripted) -> OpenAIGenerator:
-        return OpenAIGenerator("m+audio", ONCE)
+        return OpenAIGenerator("m+audio")
 
 
 @needs_openai
@@ -405,7 +415,7 @@ def test_each_sound_stands_after_the_line_that_names_it(server: Scripted) -> Non
         (Passage("t.md", 0, "The museum opens at ten.", title="Timetable"), None),
         (recording(None, 1), second),
     )
-    assert say(OpenAIGenerator("m+audio", ONCE), messages) == ANSWER.text
+    assert say(OpenAIGenerator("m+audio"), messages) == ANSWER.text
     (request,) = server.requests
     assert request["modalities"] == ["text"]
     system, user = request["messages"]
@@ -432,7 +442,7 @@ def test_each_sound_stands_after_the_line_that_names_it(server: Scripted) -> Non
 
 @needs_openai
 def test_what_does_not_fit_is_sent_in_words(server: Scripted) -> None:
-    generator = OpenAIGenerator("m", ONCE, AudioBudget(max_seconds=2.0))
+    generator = OpenAIGenerator("m", AudioBudget(max_seconds=2.0))
     messages = asked(
         QuestionPart("When?", sounding(seconds=1.5)),
         (recording("The ferry leaves at nine."), sounding(seconds=1.0)),
@@ -456,7 +466,7 @@ def test_what_does_not_fit_is_sent_in_words(server: Scripted) -> None:
     ],
 )
 def test_unusual_clips_arrive_whole(clip: Clip, server: Scripted) -> None:
-    say(OpenAIGenerator("m+audio", ONCE), asked(QuestionPart(None, clip)))
+    say(OpenAIGenerator("m+audio"), asked(QuestionPart(None, clip)))
     heard = heard_by(server.requests[0]["messages"][-1]["content"][-1])
     assert len(heard) / RATE == pytest.approx(max(clip.duration, 0.2), abs=1 / RATE)
     level = np.abs(clip.samples).max()
@@ -465,8 +475,8 @@ def test_unusual_clips_arrive_whole(clip: Clip, server: Scripted) -> None:
 
 @needs_openai
 def test_without_sound_messages_are_plain_text(server: Scripted) -> None:
-    say(OpenAIGenerator("m+audio", ONCE), asked(QuestionPart("When?")))
-    say(OpenAIGenerator("gpt-audio+text", ONCE), asked(QuestionPart("When?", sounding())))
+    say(OpenAIGenerator("m+audio"), asked(QuestionPart("When?")))
+    say(OpenAIGenerator("gpt-audio+text"), asked(QuestionPart("When?", sounding())))
     for request in server.requests:
         assert all(isinstance(message["content"], str) for message in request["messages"])
 
@@ -474,7 +484,7 @@ def test_without_sound_messages_are_plain_text(server: Scripted) -> None:
 @needs_openai
 def test_alibabas_server_gets_a_data_uri(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", f"{server.url}/dashscope")
-    say(OpenAIGenerator("m+audio", ONCE), asked(QuestionPart(None, sounding())))
+    say(OpenAIGenerator("m+audio"), asked(QuestionPart(None, sounding())))
     sent = server.requests[0]["messages"][-1]["content"][-1]["input_audio"]
     assert sent["data"] == "data:;base64," + base64.b64encode(wav_bytes(sounding())).decode()
 
@@ -486,7 +496,7 @@ def test_a_server_that_refuses_sound_gets_a_way_out(monkeypatch: pytest.MonkeyPa
     with serving([Refuses(400)], CHOICE) as script:
         monkeypatch.setenv("OPENAI_BASE_URL", script.url)
         with pytest.raises(GenerationError, match=r"status 400.*openai:m\+text is given words"):
-            say(OpenAIGenerator("m+audio", ONCE), asked(QuestionPart(None, sounding())))
+            say(OpenAIGenerator("m+audio"), asked(QuestionPart(None, sounding())))
 
 
 @needs_openai
@@ -496,7 +506,7 @@ def test_a_request_with_sound_is_cancelled_at_the_server(monkeypatch: pytest.Mon
     with serving([Says("The ferry", then="hang")], CHOICE) as script:
         monkeypatch.setenv("OPENAI_BASE_URL", script.url)
         messages = asked(QuestionPart(None, sounding(seconds=5.0)))
-        stream = Stream.of(OpenAIGenerator("m+audio", ONCE).stream(messages, GenerateOptions()))
+        stream = Stream.of(OpenAIGenerator("m+audio").stream(messages, GenerateOptions()))
         assert next(stream) == "The"
         closing = threading.Thread(target=stream.close)
         closing.start()
@@ -516,7 +526,7 @@ def test_paths_over_sound_share_their_prompt_and_the_choice_hears_the_question(
         monkeypatch.setenv("OPENAI_BASE_URL", script.url)
         messages = asked(QuestionPart(None, sounding()), (recording("words"), sounding(900)))
         reasoned = reason(
-            OpenAIGenerator("m+audio", ONCE),
+            OpenAIGenerator("m+audio"),
             messages,
             GenerateOptions(),
             ReasoningOptions(paths=2, adaptive=False),

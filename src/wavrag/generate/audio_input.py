@@ -1,0 +1,260 @@
+"""Audio in the input of a generator that hears: which clips go in, and how they are prepared.
+
+Models accept limited audio. Clips are taken within an `AudioBudget`: the question first, then the
+sources by rank. Nothing is cut: a recording that does not fit is given as its transcript, its
+caption, or its name. Pure functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from wavrag.audio import SAMPLE_RATE, resample
+from wavrag.errors import GenerationError
+from wavrag.generate.base import (
+    AudioBudget,
+    Message,
+    MessagePart,
+    QuestionPart,
+    SourcePart,
+    TextPart,
+)
+from wavrag.generate.prompts import label, render
+from wavrag.types import Clip, Query, SourceForm
+
+MIN_CLIP_SECONDS = 0.2  # convolutional encoders fail on a few samples: pad shorter clips
+CAPTION_KEY = "caption"  # metadata key of a recording with a description of its sounds
+
+# Rates and lengths are from the sources named here. The totals (`max_seconds`, `max_tokens`) are
+# this project's choice: a question, a few passages, and the text beside them.
+#
+# OpenAI: 1 token per 100 ms of user audio
+#   (https://developers.openai.com/api/docs/guides/realtime-costs); a context of 128,000
+#   (https://developers.openai.com/api/docs/models/gpt-4o-audio-preview). No maximum is documented.
+_GPT_AUDIO = AudioBudget(300.0, 300.0, 3_000, 10.0)
+# Qwen2-Audio: a frame per 40 ms (https://arxiv.org/abs/2407.10759, section 2), 30 s at a time
+#   (`chunk_length` of its preprocessor_config.json), a context of 8,192
+#   (`max_position_embeddings` of https://huggingface.co/Qwen/Qwen2-Audio-7B-Instruct, config.json).
+QWEN2_AUDIO = AudioBudget(30.0, 120.0, 3_000, 25.0)
+# Qwen2.5-Omni: like Qwen2-Audio a frame per 40 ms (`position_id_per_seconds` of transformers'
+#   processing_qwen2_5_omni.py); its extractor takes 300 s; a hosted one reads 30,720 tokens
+#   (https://help.aliyun.com/document_detail/2975501.html).
+_QWEN25_OMNI = AudioBudget(300.0, 300.0, 7_500, 25.0)
+# Qwen3-Omni: 13 tokens per 100 frames of 10 ms, nothing truncated
+#   (`_get_feat_extract_output_lengths` of transformers' processing_qwen3_omni_moe.py).
+_QWEN3_OMNI = AudioBudget(300.0, 300.0, 3_900, 13.0)
+# Voxtral: 12.5 frames a second, up to 40 minutes in a context of 32,768
+#   (https://arxiv.org/abs/2507.13264); a clip is padded to a multiple of 30 s
+#   (`pad_to_multiple_of` of transformers' processing_voxtral.py).
+_VOXTRAL = AudioBudget(300.0, 300.0, 6_000, 12.5, padded_seconds=30.0)
+
+MODEL_BUDGETS: Mapping[str, AudioBudget] = {
+    "gpt-4o-audio*": _GPT_AUDIO,
+    "gpt-4o-mini-audio*": _GPT_AUDIO,
+    "gpt-audio*": _GPT_AUDIO,
+    "qwen2-audio*": QWEN2_AUDIO,
+    "qwen2.5-omni*": _QWEN25_OMNI,
+    "qwen3*-omni*": _QWEN3_OMNI,
+    "voxtral*": _VOXTRAL,
+}
+"""Budgets of models that hear, by pattern of the model name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GeneratorInput:
+    """Messages with audio within the budget, and a record of the form of each source.
+
+    Attributes:
+        messages: clips in them go in as audio.
+        source_forms: form of each source, by number: `sound`, `words`, `caption`, or `nothing` but
+            its name and measurements.
+        question_form: form of the last question; None without a question.
+        seconds: total duration of the audio.
+        tokens: total audio tokens by the budget.
+    """
+
+    messages: list[Message]
+    source_forms: Mapping[int, SourceForm]
+    question_form: SourceForm | None
+    seconds: float
+    tokens: int
+
+
+def find_audio_budget(model: str) -> AudioBudget | None:
+    """Budget of a model family, or None for a model that is not known to hear.
+
+    Args:
+        model: name on the server; of `ORG/NAME` only the name counts, in any case.
+    """
+    name = model.rpartition("/")[2].lower()
+    budgets = MODEL_BUDGETS.items()
+    return next((budget for pattern, budget in budgets if fnmatchcase(name, pattern)), None)
+
+
+def fit_audio(
+    messages: Sequence[Message], budget: AudioBudget | None, query: Query | None = None
+) -> GeneratorInput:
+    """Choose the clips that go in as audio, and the form of all other sources.
+
+    A source within the budget goes in as audio, without its transcript. Others go in with their
+    transcript, or with the caption in their metadata. A question that goes in as audio keeps only
+    its typed text. The result is a fixed point: applied again, nothing changes.
+
+    Args:
+        messages: messages of `answer_messages`.
+        budget: limits; None for a generator that reads text only, whose clips stay untouched.
+        query: the question as asked, to tell typed text from recognised text; without it the
+            question keeps all its text.
+
+    Raises:
+        GenerationError: the question is a recording beyond the budget without a transcript.
+    """
+    clips = _choose_clips(messages, budget) if budget is not None else _ClipChoice()
+    source_forms: dict[int, SourceForm] = {}
+    question_form: SourceForm | None = None
+    output = []
+    for row, message in enumerate(messages):
+        parts: list[MessagePart] = []
+        for column, part in enumerate(message.parts):
+            as_audio = (row, column) in clips.positions
+            match part:
+                case QuestionPart():
+                    question, question_form = _fit_question(part, as_audio, budget, query)
+                    parts.append(question)
+                case SourcePart():
+                    source, source_forms[part.number] = _fit_source(part, as_audio, budget)
+                    parts.append(source)
+                case TextPart():
+                    parts.append(part)
+        output.append(Message(message.role, tuple(parts)))
+    return GeneratorInput(output, source_forms, question_form, clips.seconds, clips.tokens)
+
+
+def render_with_audio(parts: Sequence[MessagePart]) -> list[str | Clip]:
+    """Render message parts as text and prepared clips, in order.
+
+    A clip directly follows its label, instead of a transcript. Consecutive texts are one string,
+    joined as by `render`.
+
+    Args:
+        parts: parts of messages of `fit_audio`.
+
+    Raises:
+        AudioError: a clip has no samples, or samples that are not finite.
+        GenerationError: a question has neither text nor a clip.
+    """
+    contents: list[str | Clip] = []
+    for part in parts:
+        clip = None if isinstance(part, TextPart) else part.clip
+        text = render([part]) if clip is None else _label_clip(part)
+        if contents and isinstance(contents[-1], str):
+            contents[-1] += f"\n\n{text}"
+        else:
+            contents.append(text)
+        if clip is not None:
+            name = f"source [{part.number}]" if isinstance(part, SourcePart) else "the question"
+            contents.append(prepare_clip(replace(clip, source=clip.source or name)))
+    return contents
+
+
+def prepare_clip(clip: Clip) -> Clip:
+    """Resample a clip to 16 kHz, and pad a very short one with silence.
+
+    Raises:
+        AudioError: it has no samples, or samples that are not finite.
+    """
+    clip = resample(clip, SAMPLE_RATE)
+    missing = round(MIN_CLIP_SECONDS * SAMPLE_RATE) - len(clip.samples)
+    return clip if missing <= 0 else replace(clip, samples=np.pad(clip.samples, (0, missing)))
+
+
+def prepared_seconds(clip: Clip) -> float:
+    """Duration of a clip after `prepare_clip`, without resampling it."""
+    samples = math.ceil(len(clip.samples) * SAMPLE_RATE / clip.sample_rate)
+    return max(samples / SAMPLE_RATE, MIN_CLIP_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _ClipChoice:
+    """Positions (message, part) of the clips within the budget, and their totals."""
+
+    positions: frozenset[tuple[int, int]] = frozenset()
+    seconds: float = 0.0
+    tokens: int = 0
+
+
+def _choose_clips(messages: Sequence[Message], budget: AudioBudget) -> _ClipChoice:
+    """Take clips greedily: questions, the last one first, then sources by number."""
+    questions: list[tuple[tuple[int, int], Clip]] = []
+    sources: list[tuple[int, tuple[int, int], Clip]] = []
+    for row, message in enumerate(messages):
+        for column, part in enumerate(message.parts):
+            if isinstance(part, QuestionPart) and part.clip is not None:
+                questions.append(((row, column), part.clip))
+            elif isinstance(part, SourcePart) and part.clip is not None:
+                sources.append((part.number, (row, column), part.clip))
+    # Sources do not stand in the order of their numbers: the second best comes last in a prompt.
+    sources.sort(key=lambda source: source[:2])
+    positions: set[tuple[int, int]] = set()
+    seconds, tokens = 0.0, 0
+    for position, clip in [*reversed(questions), *(source[1:] for source in sources)]:
+        clip_seconds = prepared_seconds(clip)
+        clip_tokens = budget.tokens(clip_seconds)
+        if (
+            clip_seconds <= budget.max_clip_seconds
+            and seconds + clip_seconds <= budget.max_seconds
+            and tokens + clip_tokens <= budget.max_tokens
+            and len(positions) < budget.max_clips
+        ):
+            positions.add(position)
+            seconds, tokens = seconds + clip_seconds, tokens + clip_tokens
+    return _ClipChoice(frozenset(positions), seconds, tokens)
+
+
+def _fit_question(
+    part: QuestionPart, as_audio: bool, budget: AudioBudget | None, query: Query | None
+) -> tuple[QuestionPart, SourceForm]:
+    if as_audio:
+        is_query = query is not None and query.clip is part.clip
+        return replace(part, text=query.text if query and is_query else part.text), "sound"
+    if part.clip is not None and budget is not None:
+        if not (part.text or "").strip():
+            raise GenerationError(
+                f"the question is a recording of {part.clip.duration:.1f} s without words, and this"
+                f" generator hears up to {budget.max_clip_seconds:g} s a clip,"
+                f" {budget.max_seconds:g} s and {budget.max_tokens} tokens in all: ask a shorter"
+                " question, or use an embedder that recognises words"
+            )
+        part = replace(part, clip=None)
+    return part, "words" if part.text else "nothing"
+
+
+def _fit_source(
+    part: SourcePart, as_audio: bool, budget: AudioBudget | None
+) -> tuple[SourcePart, SourceForm]:
+    if as_audio:
+        return part, "sound"
+    if budget is not None:
+        part = replace(part, clip=None)
+    passage = part.hit.passage
+    if (passage.text or "").strip():
+        return part, "words"
+    caption = str(passage.metadata.get(CAPTION_KEY, "")).strip()
+    if passage.modality != "audio" or not caption:
+        return part, "nothing"
+    passage = replace(passage, text=f"caption: {caption}")
+    return replace(part, hit=replace(part.hit, passage=passage)), "caption"
+
+
+def _label_clip(part: MessagePart) -> str:
+    """Text before a clip: the label of a source, or `Question:` and the typed text."""
+    if isinstance(part, QuestionPart):
+        return render([replace(part, text=part.text or "")]).rstrip()
+    if isinstance(part, SourcePart):
+        return label(part)
+    return render([part])
