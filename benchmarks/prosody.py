@@ -22,8 +22,7 @@ import speak as spoken_back
 
 from wavrag.audio import load
 from wavrag.audio.prosody import Prosody, measure_prosody
-from wavrag.speech import ENGINES, Engine, Style, best_engine, speak, style_from
-from wavrag.speech.style import own_prosody
+from wavrag.speech import ENGINES, Engine, Style, best_engine, match_style, measure_voice, speak
 
 UNITS = {"pitch": "semitones", "pace": "syllables/s", "loudness": "LU"}
 
@@ -75,10 +74,10 @@ def measured(engine: Engine, voice: str) -> dict[str, Any]:
     heard = [measure_prosody(load(corpus.QUESTIONS / question["file"])) for question in questions]
     voices = np.array([question["voice"] for question in questions])
     texts = spoken_back.texts(len(questions))
-    own = own_prosody(engine, voice)
+    own = measure_voice(engine, voice)
     styles = {
         "own way": [Style()] * len(heard),
-        "following": [style_from(prosody, own) for prosody in heard],
+        "following": [match_style(prosody, own) for prosody in heard],
     }
     asked = np.array([values(prosody) for prosody in heard])
     figures: dict[str, Any] = {"questions": len(questions)}

@@ -580,14 +580,14 @@ def test_a_service_that_is_busy_is_asked_again() -> None:
 @pytest.mark.parametrize(
     ("answer", "error", "message"),
     [
-        (401, InputError, "refuses the key: correct OPENAI_API_KEY"),
-        (403, InputError, "refuses the key"),
-        (404, InputError, "has no model 'tts-1', or is no such endpoint"),
-        (429, InputError, "allows no more requests"),
-        (400, AudioError, "refuses the text"),
-        (500, AudioError, "refuses the text"),
-        (b'{"error": "no sound"}', AudioError, "sent no sound"),
-        (b"", AudioError, "sent no sound"),
+        (401, InputError, "rejects the key: correct OPENAI_API_KEY"),
+        (403, InputError, "rejects the key"),
+        (404, InputError, "has no model 'tts-1', or is not such an endpoint"),
+        (429, InputError, "has too many requests"),
+        (400, AudioError, "rejects the text"),
+        (500, AudioError, "rejects the text"),
+        (b'{"error": "no sound"}', AudioError, "returned no audio"),
+        (b"", AudioError, "returned no audio"),
     ],
 )
 def test_what_a_service_refuses_names_its_address(
@@ -611,7 +611,7 @@ def test_no_service() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    with pytest.raises(InputError, match=rf"{url}/: cannot be reached"):
+    with pytest.raises(InputError, match=rf"{url}/: is not reachable"):
         ask(url, retries=0)
 
 

@@ -23,16 +23,16 @@ from wavrag.speech import (
     Style,
     best_engine,
     load_engine,
+    match_style,
     speak,
     speak_stream,
     spoken_text,
-    style_from,
     write_answer,
 )
 from wavrag.speech.answers import PAUSE, spoken_sentences
-from wavrag.speech.base import NEUTRAL, louder
+from wavrag.speech.base import NEUTRAL, apply_gain
 from wavrag.speech.kokoro import Kokoro
-from wavrag.speech.style import Limits, own_prosody
+from wavrag.speech.style import measure_voice
 from wavrag.text import edit_distance
 from wavrag.types import Clip, EmbedInput, Float32
 
@@ -80,7 +80,7 @@ class Recorder(FakeEngine):
 def test_the_fake_is_an_engine_and_follows_its_style() -> None:
     engine = FakeEngine()
     assert isinstance(engine, Engine)
-    own = own_prosody(engine, "low")
+    own = measure_voice(engine, "low")
     assert own.f0 == pytest.approx(110, rel=0.02)
     other = measure_prosody(engine.speak(CALIBRATION, "low", Style(1.2, 3.0, -6.0)))
     assert other.f0 == pytest.approx(110 * 2 ** (3 / 12), rel=0.02)
@@ -97,14 +97,14 @@ def test_a_rate_is_above_zero(rate: float) -> None:
         Style(rate=rate)
 
 
-def test_louder_never_clips() -> None:
+def test_apply_gain_never_clips() -> None:
     clip = Clip(np.array([0.1, -0.2, 0.4], np.float32), SAMPLE_RATE)
-    assert np.allclose(louder(clip, 20 * np.log10(2)).samples, [0.2, -0.4, 0.8], atol=1e-6)
+    assert np.allclose(apply_gain(clip, 20 * np.log10(2)).samples, [0.2, -0.4, 0.8], atol=1e-6)
     # 12 dB is a factor of 3.98: the peak would be 1.59, so all is turned down to 0.99.
-    loud = louder(clip, 12.0).samples
+    loud = apply_gain(clip, 12.0).samples
     assert np.abs(loud).max() == pytest.approx(0.99)
     assert loud[0] / loud[2] == pytest.approx(0.25)
-    assert not louder(Clip(np.zeros(5, np.float32), SAMPLE_RATE), 6.0).samples.any()
+    assert not apply_gain(Clip(np.zeros(5, np.float32), SAMPLE_RATE), 6.0).samples.any()
 
 
 @pytest.mark.parametrize("name", list(PROGRAMS))
@@ -335,7 +335,9 @@ def test_what_cannot_be_spoken() -> None:
     engine = FakeEngine()
     with pytest.raises(SpeechError, match=r"nothing to say in '\[1\]'"):
         speak("[1]", engine)
-    with pytest.raises(SpeechError, match=r"fake \(low\) cannot say 'Hm\.': .*nothing to say"):
+    with pytest.raises(
+        SpeechError, match=r"fake \(low\) cannot speak 'Hm\.': .*no syllable to speak"
+    ):
         speak("Hm.", engine)
     with pytest.raises(SpeechError, match="no voice 'loud': choose from low, high"):
         speak("One.", engine, "loud")
@@ -352,14 +354,14 @@ def prosody(f0: float | None, rate: float | None, loudness: float | None) -> Pro
 def test_a_style_makes_up_for_the_difference() -> None:
     own = prosody(100.0, 4.0, -20.0)
     # 12 log2(120 / 100) = 3.156 semitones; 4.4 / 4 = 1.1; -23 is 3 below -20.
-    style = style_from(prosody(120.0, 4.4, -23.0), own)
+    style = match_style(prosody(120.0, 4.4, -23.0), own)
     assert (style.pitch, style.rate, style.energy) == pytest.approx((3.156, 1.1, -3.0), abs=1e-3)
-    far = style_from(prosody(390.0, 9.0, -60.0), own)
+    far = match_style(prosody(390.0, 9.0, -60.0), own)
     assert (far.pitch, far.rate, far.energy) == (4.0, 1.25, -8.0)
-    near = style_from(prosody(60.0, 1.0, 0.0), own, Limits((0.9, 1.1), 1.0, 2.0))
-    assert (near.pitch, near.rate, near.energy) == (-1.0, 0.9, 2.0)
-    assert style_from(prosody(None, None, None), own) == Style()
-    assert style_from(prosody(120.0, 4.4, -23.0), prosody(None, None, None)) == Style()
+    low = match_style(prosody(60.0, 1.0, 0.0), own)
+    assert (low.pitch, low.rate, low.energy) == (-4.0, 0.8, 8.0)
+    assert match_style(prosody(None, None, None), own) == Style()
+    assert match_style(prosody(120.0, 4.4, -23.0), prosody(None, None, None)) == Style()
 
 
 def test_an_answer_in_a_file_follows_the_question(tmp_path: Path) -> None:

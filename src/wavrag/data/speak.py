@@ -31,7 +31,7 @@ from wavrag.data.prefetch import prefetch_map
 from wavrag.data.records import Content, TrainingRecord, read_numbered_lines, write_records
 from wavrag.data.voices import Speaker, is_reserved_voice
 from wavrag.errors import AudioError, InputError
-from wavrag.speech import UNSPEAKABLE, reason
+from wavrag.speech import SPEECH_ERRORS, describe_error
 
 SpokenFields: TypeAlias = Literal["query", "positives", "all"]
 
@@ -256,8 +256,8 @@ def _run_job(job: _SpeechJob) -> tuple[bool, str]:
         clip = job.engine.speak(job.text, job.voice, np.random.default_rng(job.draw))
         if np.abs(clip.samples).max(initial=0.0) < _SILENCE:
             raise AudioError("it is silent")
-    except UNSPEAKABLE as error:
-        return False, f"{job.engine.name} ({job.voice}): {reason(error)}"
+    except SPEECH_ERRORS as error:
+        return False, f"{job.engine.name} ({job.voice}): {describe_error(error)}"
     try:
         job.path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

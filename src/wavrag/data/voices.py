@@ -61,7 +61,7 @@ class Speaker(Protocol):
         """Speak a text in a voice, in a style drawn from `rng`.
 
         Raises:
-            Exception: one of `wavrag.speech.UNSPEAKABLE` if the engine cannot speak this text.
+            Exception: one of `wavrag.speech.SPEECH_ERRORS` if the engine cannot speak this text.
             WavRAGError: any other one if the engine cannot speak at all.
         """
         ...

@@ -1,20 +1,20 @@
-"""Text to speech: engines behind one method, the style they speak in, and answers said aloud."""
+"""Text to speech: engines with one method, styles of speech, and spoken answers."""
 
 from wavrag.speech.answers import SpokenAnswer, speak, speak_stream, write_answer
-from wavrag.speech.base import NEUTRAL, UNSPEAKABLE, Engine, Style, reason
-from wavrag.speech.engines import Espeak
+from wavrag.speech.base import NEUTRAL, SPEECH_ERRORS, Engine, Style, describe_error
 from wavrag.speech.fake import FakeEngine
 from wavrag.speech.kokoro import Kokoro
 from wavrag.speech.piper import Piper, voice_settings
+from wavrag.speech.programs import Espeak
 from wavrag.speech.registry import ENGINES, best_engine, load_engine
 from wavrag.speech.service import Endpoint, Service
-from wavrag.speech.spoken import spoken_text
-from wavrag.speech.style import Follow, style_from
+from wavrag.speech.spoken_text import spoken_text
+from wavrag.speech.style import Follow, match_style, measure_voice
 
 __all__ = [
     "ENGINES",
     "NEUTRAL",
-    "UNSPEAKABLE",
+    "SPEECH_ERRORS",
     "Endpoint",
     "Engine",
     "Espeak",
@@ -26,12 +26,13 @@ __all__ = [
     "SpokenAnswer",
     "Style",
     "best_engine",
+    "describe_error",
     "load_engine",
-    "reason",
+    "match_style",
+    "measure_voice",
     "speak",
     "speak_stream",
     "spoken_text",
-    "style_from",
     "voice_settings",
     "write_answer",
 ]

@@ -1,4 +1,4 @@
-"""Answers said aloud: whole, sentence by sentence while they are written, and into a file."""
+"""Speak an answer: whole, sentence by sentence during generation, or into a file."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ import numpy as np
 
 from wavrag.audio import SAMPLE_RATE, measure_prosody, write_wav
 from wavrag.errors import SpeechError
-from wavrag.speech.base import NEUTRAL, UNSPEAKABLE, Engine, Style, reason
+from wavrag.speech.base import NEUTRAL, SPEECH_ERRORS, Engine, Style, describe_error
 from wavrag.speech.registry import best_engine
-from wavrag.speech.spoken import spoken_text
-from wavrag.speech.style import Follow, own_prosody, style_from
+from wavrag.speech.spoken_text import spoken_text
+from wavrag.speech.style import Follow, match_style, measure_voice
 from wavrag.text import sentences
 from wavrag.types import Clip
 
 PAUSE = 0.3  # seconds between sentences
-# A line that ends what was before it: after an empty line, or a heading, item, quote, row, fence.
+# A block ends at an empty line, and before a heading, list item, quote, table row or fence.
 _BREAK = re.compile(r"\n(?=[ \t]*(?:\n|#{1,6}[ \t]|[-*+\u2022][ \t]|\d+[.)][ \t]|>|\||```|~~~))")
 _ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,2}[.)])[ \t]+(?=\S)")
-_LONGEST_QUOTE = 400  # characters; a quotation mark without a second one holds no more back
+_LONGEST_QUOTE = 400  # characters held back by an opening quotation mark without a closing one
 _HEADING = re.compile(r"^[ \t]*#{1,6}[ \t].*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class SpokenAnswer:
-    """An answer in a file.
+    """An answer in an audio file.
 
     Attributes:
-        path: of the WAV file.
+        path: the WAV file.
         duration: seconds.
-        engine: name of what spoke it.
-        voice: that it was spoken in.
-        style: that it was spoken in.
+        engine: name of the engine.
+        voice: voice of the engine.
+        style: style of the speech.
     """
 
     path: Path
@@ -48,66 +48,66 @@ class SpokenAnswer:
 
 
 def speak(text: str, engine: Engine, voice: str | None = None, style: Style = NEUTRAL) -> Clip:
-    """Say an answer, its sentences `PAUSE` apart.
+    """Speak an answer, with pauses of `PAUSE` between its sentences.
 
     Args:
-        text: as written, with marks and Markdown; `spoken_text` says what of it is spoken.
-        engine: what speaks.
-        voice: one of the engine's; None for its default.
-        style: how it is said.
+        text: the answer, with citation marks and Markdown; see `spoken_text`.
+        engine: speech engine.
+        voice: a voice of the engine; None for its default.
+        style: style of the speech.
 
     Returns:
-        The sound at 16 kHz.
+        A clip at 16 kHz.
 
     Raises:
-        SpeechError: there is nothing to say, or the engine cannot say it.
+        SpeechError: the text has no words, or the engine cannot speak it.
     """
     clips = [clip.samples for clip in speak_stream([text], engine, voice, style)]
     if not clips:
-        raise SpeechError(f"there is nothing to say in {text[:60]!r}")
+        raise SpeechError(f"there is nothing to say in {text[:60]!r}: give a text with words")
     gap = np.zeros(round(PAUSE / style.rate * SAMPLE_RATE), np.float32)
-    joined = [part for clip in clips for part in (gap, clip)][1:]
-    return Clip(np.concatenate(joined), SAMPLE_RATE)
+    samples = [array for clip in clips for array in (gap, clip)][1:]
+    return Clip(np.concatenate(samples), SAMPLE_RATE)
 
 
 def speak_stream(
-    pieces: Iterable[str], engine: Engine, voice: str | None = None, style: Style = NEUTRAL
+    deltas: Iterable[str], engine: Engine, voice: str | None = None, style: Style = NEUTRAL
 ) -> Iterator[Clip]:
-    """A clip for each sentence of an answer, as soon as the sentence is known to have ended.
+    """Speak an answer during its generation, with a clip for each complete sentence.
 
     Args:
-        pieces: of the answer, as they are written; a sentence may begin and end anywhere in them.
-        engine: what speaks.
-        voice: one of the engine's; None for its default.
-        style: how it is said.
+        deltas: text of the answer as it is generated; a sentence may begin and end anywhere.
+        engine: speech engine.
+        voice: a voice of the engine; None for its default.
+        style: style of the speech.
 
     Yields:
         Clips at 16 kHz, in the order of the text.
 
     Raises:
-        SpeechError: the engine does not have the voice, or cannot say a sentence.
+        SpeechError: the engine has no such voice, or cannot speak a sentence.
     """
     voice = _voice(engine, voice)
-    for sentence in spoken_sentences(pieces):
+    for sentence in spoken_sentences(deltas):
         try:
             yield engine.speak(sentence, voice, style)
-        except UNSPEAKABLE as error:
+        except SPEECH_ERRORS as error:
             raise SpeechError(
-                f"{engine.name} ({voice}) cannot say {sentence[:60]!r}: {reason(error)}"
+                f"{engine.name} ({voice}) cannot speak {sentence[:60]!r}: {describe_error(error)}"
             ) from error
 
 
-def spoken_sentences(pieces: Iterable[str]) -> Iterator[str]:
-    """The sentences of a streamed answer in the words that are said, each as soon as it ended.
+def spoken_sentences(deltas: Iterable[str]) -> Iterator[str]:
+    """Yield the sentences of a streamed answer as spoken text.
 
-    That is when the next one has begun, or a line that stands for itself.
+    A sentence is complete when the next one has begun, or when its block has ended.
     """
     text = ""
-    for piece in pieces:
-        text += piece
-        done, text = _finished(text)
-        yield from _said(done)
-    yield from _said(_all_sentences(text))
+    for delta in deltas:
+        text += delta
+        complete, text = _take_complete(text)
+        yield from _as_spoken(complete)
+    yield from _as_spoken(_all_sentences(text))
 
 
 def write_answer(
@@ -120,74 +120,79 @@ def write_answer(
     question: Clip | None = None,
     source: Clip | None = None,
 ) -> SpokenAnswer:
-    """Say an answer into a 16-bit WAV file.
+    """Speak an answer into a 16-bit WAV file.
+
+    Example:
+        >>> spoken = write_answer("The bridge is closed until noon [1].", "answer.wav")
 
     Args:
-        text: of the answer.
+        text: the answer.
         path: the file.
-        engine: what speaks, or its name; None for `best_engine`.
-        voice: one of the engine's; None for its default.
-        follow: what the answer is to sound like; None for the engine's own way. Without a clip of
-            it, as with a typed question, the engine speaks in its own way too.
+        engine: a speech engine or its name (default: `best_engine`).
+        voice: a voice of the engine (default: its default voice).
+        follow: clip whose prosody the speech follows; None for the engine's default style. The
+            same applies if there is no such clip, as with a typed question.
         question: the spoken question.
-        source: the recording that the answer rests on.
+        source: the recording behind the answer.
 
     Raises:
-        SpeechError: nothing here can speak, there is nothing to say, or it cannot be said.
-        InputError: the engine cannot be used as it is set up.
+        SpeechError: no engine is available, the text has no words, or it cannot be spoken.
+        InputError: the configuration of the engine is not usable.
         AudioError: the file cannot be written.
     """
     speaker = best_engine(engine) if engine is None or isinstance(engine, str) else engine
     voice = _voice(speaker, voice)
     clip = {"question": question, "source": source, None: None}[follow]
-    style = NEUTRAL if clip is None else style_after(clip, speaker, voice)
-    spoken = speak(text, speaker, voice, style)
-    write_wav(path, spoken)
-    return SpokenAnswer(Path(path), spoken.duration, speaker.name, voice, style)
+    style = NEUTRAL if clip is None else _follow_clip(clip, speaker, voice)
+    speech = speak(text, speaker, voice, style)
+    write_wav(path, speech)
+    return SpokenAnswer(Path(path), speech.duration, speaker.name, voice, style)
 
 
-def style_after(clip: Clip, engine: Engine, voice: str) -> Style:
-    """The style in which a voice of an engine comes closest to a clip.
+def _follow_clip(clip: Clip, engine: Engine, voice: str) -> Style:
+    """The style that brings a voice closest to a clip.
 
     Raises:
         SpeechError: the engine cannot speak in the voice.
     """
     try:
-        own = own_prosody(engine, voice)
-    except UNSPEAKABLE as error:
-        raise SpeechError(f"{engine.name} ({voice}) cannot speak: {reason(error)}") from error
-    return style_from(measure_prosody(clip), own)
+        default = measure_voice(engine, voice)
+    except SPEECH_ERRORS as error:
+        raise SpeechError(
+            f"{engine.name} ({voice}) cannot speak: {describe_error(error)}"
+        ) from error
+    return match_style(measure_prosody(clip), default)
 
 
 def _voice(engine: Engine, voice: str | None) -> str:
     if voice is None:
         return engine.default_voice
     if voice not in engine.voices:
-        known = ", ".join(engine.voices)
-        raise SpeechError(f"{engine.name} has no voice {voice!r}: choose from {known}")
+        names = ", ".join(engine.voices)
+        raise SpeechError(f"{engine.name} has no voice {voice!r}: choose from {names}")
     return voice
 
 
-def _said(written: Iterable[str]) -> Iterator[str]:
-    return filter(None, map(spoken_text, written))
+def _as_spoken(texts: Iterable[str]) -> Iterator[str]:
+    return filter(None, map(spoken_text, texts))
 
 
-def _finished(text: str) -> tuple[list[str], str]:
-    """The sentences of a text that have ended, and what remains of it."""
+def _take_complete(text: str) -> tuple[list[str], str]:
+    """The complete sentences of a text, and the remainder."""
     *blocks, last = _blocks(text)
-    done = [sentence for block in blocks for sentence in _block_sentences(block)]
+    complete = [sentence for block in blocks for sentence in _block_sentences(block)]
     last = _without_item(last)
     spans = sentences(last)
-    # The last one may go on, and so may the one before until a word after it is whole.
+    # The last sentence may continue, and so may the one before until the next word is complete.
     while spans and not re.search(r"\w\s", last[spans[-1][0] :]):
         spans.pop()
     at = 0
     for (start, end), (following, _) in pairwise(spans):
         if last.count('"', at, following) % 2 and len(last) - at < _LONGEST_QUOTE:
-            break  # what is in quotation marks may be one sentence
-        done.append(last[start:end])
+            break  # a quotation may be part of one sentence
+        complete.append(last[start:end])
         at = following
-    return done, last[at:]
+    return complete, last[at:]
 
 
 def _all_sentences(text: str) -> list[str]:
@@ -200,14 +205,14 @@ def _block_sentences(block: str) -> list[str]:
 
 
 def _without_item(block: str) -> str:
-    """A block without the mark of a list's item, whose number would be a sentence."""
-    found = _ITEM.match(block)
-    return block[found.end() :] if found else block
+    """Remove the marker of a list item, because its number would become a sentence."""
+    match = _ITEM.match(block)
+    return block[match.end() :] if match else block
 
 
 def _blocks(text: str) -> list[str]:
-    """A text cut where a line ends that stands for itself; joined they are the text."""
-    cuts = {found.end() for found in _BREAK.finditer(text)}
-    cuts |= {found.end() for found in _HEADING.finditer(text)}
-    places = [0, *sorted(cuts - {0, len(text)}), len(text)]
-    return [text[a:b] for a, b in pairwise(places)]
+    """Split a text into blocks such as paragraphs, headings and list items."""
+    cuts = {match.end() for match in _BREAK.finditer(text)}
+    cuts |= {match.end() for match in _HEADING.finditer(text)}
+    bounds = [0, *sorted(cuts - {0, len(text)}), len(text)]
+    return [text[a:b] for a, b in pairwise(bounds)]

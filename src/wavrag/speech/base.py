@@ -1,4 +1,4 @@
-"""The speech seam: a text, a voice and a style in, a clip out."""
+"""The speech synthesis seam: text, voice and style to a clip."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from wavrag.audio import resample
 from wavrag.errors import AudioError
 from wavrag.types import Clip, as_float32
 
-# What an engine raises that cannot say a text; it may still say the next one.
-UNSPEAKABLE = (AudioError, OSError, subprocess.SubprocessError, ValueError, RuntimeError)
+# Errors of an engine for a single text; it may still speak the next one.
+SPEECH_ERRORS = (AudioError, OSError, subprocess.SubprocessError, ValueError, RuntimeError)
 
-_CEILING = 0.99  # peak above which a clip is turned down rather than clipped
+_CEILING = 0.99  # peak of a clip after a gain: the gain is reduced before samples clip
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How something is said, against the engine's own way in the same voice.
+    """Style of speech, relative to the engine's default in the same voice.
 
     Attributes:
-        rate: factor of the pace; above 1 is faster.
+        rate: tempo factor; above 1 is faster.
         pitch: semitones; above 0 is higher.
         energy: dB; above 0 is louder, up to full scale.
-        voice: variant of the voice that is asked for, as the engine names it; None for the voice
-            itself.
+        voice: variant of the voice, by the engine's name for it; None for the voice itself.
     """
 
     rate: float = 1.0
@@ -40,7 +39,7 @@ class Style:
 
     def __post_init__(self) -> None:
         if not self.rate > 0:
-            raise ValueError(f"a rate is a factor above 0, and this one is {self.rate}")
+            raise ValueError(f"the rate is {self.rate}: give a factor above 0")
 
 
 NEUTRAL = Style()
@@ -48,43 +47,43 @@ NEUTRAL = Style()
 
 @runtime_checkable
 class Engine(Protocol):
-    """Something that speaks."""
+    """A speech synthesiser."""
 
     @property
     def name(self) -> str:
-        """What `load_engine` knows it by."""
+        """Name for `load_engine`."""
         ...
 
     @property
     def revision(self) -> str:
-        """Its version, or what names its model: another one may sound different."""
+        """Version of the program or digest of the model; another revision may sound different."""
         ...
 
     @property
     def voices(self) -> Sequence[str]:
-        """Names of its voices."""
+        """Names of the voices."""
         ...
 
     @property
     def default_voice(self) -> str:
-        """The one that answers are spoken in if none is named."""
+        """Voice used if none is named."""
         ...
 
     def speak(self, text: str, voice: str, style: Style) -> Clip:
-        """Say a text in a voice, in a style.
+        """Speak a text in a voice and a style.
 
         Returns:
-            The sound at `SAMPLE_RATE`.
+            A clip at 16 kHz.
 
         Raises:
-            Exception: one of `UNSPEAKABLE`: it cannot say this text.
-            WavRAGError: any other: it cannot say anything as it is now.
+            Exception: one of `SPEECH_ERRORS` if the engine cannot speak this text.
+            WavRAGError: any other one if the engine does not work at all.
         """
         ...
 
 
-def louder(clip: Clip, decibels: float) -> Clip:
-    """A clip with a gain; as much of it as full scale allows."""
+def apply_gain(clip: Clip, decibels: float) -> Clip:
+    """Apply a gain to a clip, up to full scale."""
     if not decibels:
         return clip
     samples = clip.samples * np.float32(10 ** (decibels / 20))
@@ -92,14 +91,14 @@ def louder(clip: Clip, decibels: float) -> Clip:
     return replace(clip, samples=as_float32(samples * min(1.0, _CEILING / max(peak, 1e-9))))
 
 
-def repitched(speak: Callable[[float], Clip], rate: float, semitones: float) -> Clip:
-    """Another pitch from an engine that only knows pace: said slower, then played faster.
+def shift_pitch(speak: Callable[[float], Clip], rate: float, semitones: float) -> Clip:
+    """Shift the pitch of an engine without pitch control: speak slower, then play faster.
 
-    The resonances of the voice move along with its pitch, as they do on a tape.
+    The formants of the voice shift with its pitch, as they do on a tape.
 
     Args:
-        speak: says the text at a rate.
-        rate: of the result.
+        speak: speaks the text at a tempo.
+        rate: tempo factor of the result.
         semitones: above 0 is higher.
     """
     factor = 2 ** (semitones / 12)
@@ -110,19 +109,19 @@ def repitched(speak: Callable[[float], Clip], rate: float, semitones: float) -> 
     return resample(faster, clip.sample_rate)
 
 
-def reason(error: Exception) -> str:
-    """Why a text was not spoken, on one line."""
+def describe_error(error: Exception) -> str:
+    """Cause of a speech error, on one line."""
     match error:
         case subprocess.CalledProcessError():
-            said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
-            return f"exit code {error.returncode}{': ' + said[-1] if said else ''}"
+            lines = (error.stderr or b"").decode(errors="replace").strip().splitlines()
+            return f"exit code {error.returncode}{': ' + lines[-1] if lines else ''}"
         case subprocess.TimeoutExpired():
             return f"took longer than {error.timeout:g} s"
         case _:
             return " ".join(str(error).split()) or type(error).__name__
 
 
-def digest(path: Path) -> str:
-    """What names the content of a file: 16 hexadecimal digits."""
+def file_digest(path: Path) -> str:
+    """Digest of a file's content: 16 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""An engine without a model: buzzes whose number, pitch, pace and level follow what is asked."""
+"""A fake engine: buzzes that follow the syllables of the text, and pitch, tempo and level."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 
 from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import AudioError
-from wavrag.speech.base import Style, louder
+from wavrag.speech.base import Style, apply_gain
 from wavrag.types import Clip
 
 _SYLLABLE = re.compile(r"[aeiouy]+", re.IGNORECASE)
 _HERTZ = {"low": 110.0, "high": 200.0}
 _SECONDS = 0.2  # a syllable with its gap
-_SOUNDING = 0.7  # share of a syllable that sounds
+_VOICED_SHARE = 0.7  # of a syllable; the rest is its gap
 _HARMONICS = 8
 
 
 class FakeEngine:
-    """Says every group of vowels as a buzz, for tests: deterministic, and without weights."""
+    """Speaks every group of vowels as a buzz, for tests: deterministic and without weights."""
 
     name = "fake"
     revision = "1"
@@ -27,21 +27,21 @@ class FakeEngine:
     default_voice = "low"
 
     def speak(self, text: str, voice: str, style: Style) -> Clip:
-        """Buzz a text.
+        """Speak a text.
 
         Raises:
-            AudioError: it has no vowel.
+            AudioError: the text has no vowel.
         """
         syllables = len(_SYLLABLE.findall(text))
         if not syllables:
-            raise AudioError(f"{text!r} has nothing to say")
+            raise AudioError(f"{text!r} has no syllable to speak")
         hertz = _HERTZ[style.voice or voice] * 2 ** (style.pitch / 12)
         length = round(_SECONDS / style.rate * SAMPLE_RATE)
-        time = np.arange(round(length * _SOUNDING)) / SAMPLE_RATE
+        time = np.arange(round(length * _VOICED_SHARE)) / SAMPLE_RATE
         phase = 2 * np.pi * hertz * time
         buzz = sum(np.sin(n * phase) / n for n in range(1, _HARMONICS + 1))
         buzz = 0.1 * buzz * np.hanning(len(time))
-        one = np.pad(buzz, (0, length - len(time)))
-        return louder(
-            Clip(np.tile(one, syllables).astype(np.float32), SAMPLE_RATE, text), style.energy
+        syllable = np.pad(buzz, (0, length - len(time)))
+        return apply_gain(
+            Clip(np.tile(syllable, syllables).astype(np.float32), SAMPLE_RATE, text), style.energy
         )

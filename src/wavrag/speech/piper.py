@@ -1,4 +1,4 @@
-"""Piper, neural and fast: a program, because its package is under the GPL."""
+"""The Piper engine, neural and fast: run as a program, because its package is under the GPL."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ from typing import Any
 
 from wavrag.audio import load
 from wavrag.errors import InputError
-from wavrag.speech.base import Style, digest, louder, repitched
-from wavrag.speech.engines import run
+from wavrag.speech.base import Style, apply_gain, file_digest, shift_pitch
+from wavrag.speech.programs import run
 from wavrag.types import Clip
 
 
 class Piper:
-    """A voice is a file, called as the file without `.onnx`.
-
-    Each of several speakers in one file is `FILE#NUMBER`.
+    """Each voice is a file, named without `.onnx`; speakers of one file are `FILE#NUMBER`.
 
     Args:
         models: voice files, each with its configuration, `MODEL.onnx.json`, beside it.
 
     Raises:
-        InputError: a file or its configuration is missing, or two files have one name.
+        InputError: a file or its configuration is missing, or two files have the same name.
     """
 
     name = program = "piper"
@@ -44,30 +42,30 @@ class Piper:
 
     @cached_property
     def revision(self) -> str:
-        """Digest of the voice files."""
+        """Digests of the voice files."""
         models = sorted({model for model, _ in self._models.values()}, key=lambda path: path.name)
-        return " ".join(map(digest, models))
+        return " ".join(map(file_digest, models))
 
     def speak(self, text: str, voice: str, style: Style) -> Clip:
-        """Say a text."""
-        say = partial(self._say, text, style.voice or voice)
-        return louder(repitched(say, style.rate, style.pitch), style.energy)
+        """Speak a text."""
+        say = partial(self._speak, text, style.voice or voice)
+        return apply_gain(shift_pitch(say, style.rate, style.pitch), style.energy)
 
-    def _say(self, text: str, voice: str, rate: float) -> Clip:
+    def _speak(self, text: str, voice: str, rate: float) -> Clip:
         model, speaker = self._models[voice]
         command = ["piper", "--model", str(model), "--length_scale", f"{1 / rate:.2f}"]
         command += [] if speaker is None else ["--speaker", str(speaker)]
         with tempfile.NamedTemporaryFile(suffix=".wav") as out:
-            # A line is a text to it.
+            # Piper reads each line as a text of its own.
             run([*command, "--output_file", out.name], " ".join(text.split()) + "\n")
             return load(out.name)
 
 
 def voice_settings(model: Path) -> dict[str, Any]:
-    """The configuration of a Piper voice.
+    """Read the configuration of a Piper voice.
 
     Raises:
-        InputError: the voice or its configuration is missing or broken.
+        InputError: the voice or its configuration is missing or damaged.
     """
     config = model.with_name(model.name + ".json")
     for path in (model, config):
@@ -76,14 +74,14 @@ def voice_settings(model: Path) -> dict[str, Any]:
     try:
         settings = json.loads(config.read_text(encoding="utf-8"))
         if not isinstance(settings, dict):
-            raise TypeError("it is no JSON object")
+            raise TypeError("it is not a JSON object")
         return settings
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{config} is no configuration of a Piper voice: {error}") from error
 
 
 def _speakers(model: Path) -> int:
-    """How many speakers a Piper voice has."""
+    """Number of speakers of a Piper voice."""
     try:
         return int(voice_settings(model).get("num_speakers") or 1)
     except (ValueError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Engines by name, and the best one that is here."""
+"""Load an engine by name, or the best one available."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 from wavrag.errors import InputError, SpeechError
 from wavrag.speech.base import Engine
-from wavrag.speech.engines import Espeak, Festival, Flite
 from wavrag.speech.fake import FakeEngine
 from wavrag.speech.kokoro import Kokoro
 from wavrag.speech.piper import Piper
+from wavrag.speech.programs import Espeak, Festival, Flite
 from wavrag.speech.service import Endpoint, Service
 
 ENGINES = ("kokoro", "flite", "espeak", "festival", "piper", "openai")
@@ -25,7 +25,7 @@ def load_engine(
     piper: Sequence[Path] = (),
     endpoint: Endpoint | None = None,
 ) -> Engine:
-    """An engine by name.
+    """Load an engine by name.
 
     Args:
         name: one of `ENGINES`, or `fake`.
@@ -34,7 +34,7 @@ def load_engine(
         endpoint: service for the engine `openai`.
 
     Raises:
-        InputError: there is no such engine, it is not installed, or what it needs is not given.
+        InputError: the engine is unknown or not installed, or an argument is missing.
         MissingExtraError: the SDK of the engine `openai` is not installed.
     """
     if name == "fake":
@@ -45,7 +45,7 @@ def load_engine(
         return Kokoro(kokoro)
     if name == "openai":
         if endpoint is None:
-            raise InputError("the engine openai needs the name of a model: give it with --model")
+            raise InputError("the engine openai needs a model: name it with --model")
         return Service(endpoint)
     if name == "piper" and not piper:
         raise InputError("the engine piper needs a voice: name its file with --piper MODEL.onnx")
@@ -58,40 +58,41 @@ def load_engine(
 
 
 def best_engine(name: str | None = None) -> Engine:
-    """The best engine that is here, or the one named, set up from the environment.
+    """Load the best available engine, or a named one, with settings from the environment.
 
-    Looked for in this order: `WAVRAG_PIPER` (a voice, `FILE.onnx`; several are joined as in PATH),
-    `WAVRAG_KOKORO` (the model's folder), `WAVRAG_SPEECH_URL` (a service with OpenAI's interface;
-    `WAVRAG_SPEECH_MODEL` and `WAVRAG_SPEECH_VOICE` say what to ask it for), then the programs
-    festival if it has the voice of `festvox-us-slt-hts`, flite, festival without it, and espeak-ng.
+    The order is: `WAVRAG_PIPER` (voice files, separated as in PATH), `WAVRAG_KOKORO` (model
+    folder), `WAVRAG_SPEECH_URL` (service with OpenAI's interface, with `WAVRAG_SPEECH_MODEL` and
+    `WAVRAG_SPEECH_VOICE`), festival with the voice of `festvox-us-slt-hts`, flite, festival with
+    other voices, espeak-ng. The order of the programs follows the word error rates in
+    docs/voice.md.
 
     Raises:
-        SpeechError: nothing here can speak.
-        InputError: what the environment names, or the engine of that name, cannot be used.
+        SpeechError: no engine is available.
+        InputError: an engine is configured or named, but not usable.
         MissingExtraError: the SDK for the service is not installed.
     """
     piper, kokoro = os.environ.get("WAVRAG_PIPER"), os.environ.get("WAVRAG_KOKORO")
     url = os.environ.get("WAVRAG_SPEECH_URL")
-    named = {"piper": piper, "kokoro": kokoro, "openai": url}
-    installed = [program.name for program in PROGRAMS if shutil.which(program.program)]
-    if Festival.name in installed and Festival().default_voice == Festival.voices[0]:
-        installed.insert(0, Festival.name)
-    found = [name, *(engine for engine, value in named.items() if value), *installed]
-    chosen = next(filter(None, found), None)
-    if chosen is None:
+    settings = {"piper": piper, "kokoro": kokoro, "openai": url}
+    programs = [program.name for program in PROGRAMS if shutil.which(program.program)]
+    if Festival.name in programs and Festival().default_voice == Festival.voices[0]:
+        programs.insert(0, Festival.name)
+    candidates = [name, *(engine for engine, value in settings.items() if value), *programs]
+    choice = next(filter(None, candidates), None)
+    if choice is None:
         raise SpeechError(
-            "nothing here can speak an answer: apt-get install espeak-ng (or flite), or name a"
+            "no speech engine is available: apt-get install espeak-ng (or flite), or name a"
             " neural voice with WAVRAG_PIPER or WAVRAG_KOKORO, or a service with WAVRAG_SPEECH_URL"
         )
-    if chosen in named and not named[chosen]:
+    if choice in settings and not settings[choice]:
         variable = {"piper": "WAVRAG_PIPER", "kokoro": "WAVRAG_KOKORO"}.get(
-            chosen, "WAVRAG_SPEECH_URL"
+            choice, "WAVRAG_SPEECH_URL"
         )
-        raise InputError(f"the engine {chosen} is set up by the environment: set {variable}")
+        raise InputError(f"the engine {choice} is configured by the environment: set {variable}")
     voices = tuple(filter(None, os.environ.get("WAVRAG_SPEECH_VOICE", "").split(",")))
     model = os.environ.get("WAVRAG_SPEECH_MODEL") or "tts-1"
     return load_engine(
-        chosen,
+        choice,
         Path(kokoro) if kokoro else None,
         list(map(Path, piper.split(os.pathsep))) if piper else (),
         (Endpoint(model, url, voices) if voices else Endpoint(model, url)) if url else None,

@@ -1,4 +1,4 @@
-"""A speech service with OpenAI's interface, `POST BASE_URL/audio/speech`."""
+"""A speech service with OpenAI's API, `POST BASE_URL/audio/speech`."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 
 from wavrag.audio import load
 from wavrag.errors import AudioError, InputError, MissingExtraError, WavRAGError
-from wavrag.speech.base import Style, louder, repitched
+from wavrag.speech.base import Style, apply_gain, shift_pitch
 from wavrag.types import Clip
 
-_SPEEDS = (0.25, 4.0)  # that OpenAI's takes
+_SPEEDS = (0.25, 4.0)  # range of OpenAI's API
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a service is, and how it is asked.
+    """Address and settings of a service.
 
     Attributes:
-        model: as the service calls it.
-        base_url: mostly ends in /v1; None for `OPENAI_BASE_URL`, or OpenAI's own.
-        voices: names that the service knows.
-        timeout: seconds of silence before a request counts as failed.
-        retries: further tries after a refused connection, a timeout, 429 or a server's fault.
+        model: the service's name of the model.
+        base_url: usually ends in /v1 (default: `OPENAI_BASE_URL`, or OpenAI's own).
+        voices: names of the service's voices.
+        timeout: seconds without data after which a request fails.
+        retries: retries after a refused connection, a timeout, status 429 or a server error.
     """
 
     model: str
@@ -37,11 +37,11 @@ class Endpoint:
 
 
 class Service:
-    """Speaks through an endpoint; the key is `OPENAI_API_KEY`.
+    """Speaks through an endpoint; the API key is `OPENAI_API_KEY`.
 
     Raises:
         MissingExtraError: the SDK is not installed.
-        InputError: there is no key.
+        InputError: there is no API key.
     """
 
     name = "openai"
@@ -51,8 +51,8 @@ class Service:
             raise MissingExtraError("the engine openai", "openai")
         if not os.environ.get("OPENAI_API_KEY"):
             raise InputError(
-                "the engine openai needs a key: set OPENAI_API_KEY (to any word for a server that"
-                " asks for none)"
+                "the engine openai needs a key: set OPENAI_API_KEY (any text for a server without"
+                " authentication)"
             )
         import openai
 
@@ -64,16 +64,17 @@ class Service:
         )
 
     def speak(self, text: str, voice: str, style: Style) -> Clip:
-        """Say a text, at the pace asked for where the model lets it.
+        """Speak a text; some models ignore the tempo.
 
         Raises:
-            AudioError: the service refuses this text, takes too long for it, or sends no sound.
-            InputError: the service cannot be reached, or refuses the key, the model or the rate.
+            AudioError: the service rejects this text, takes too long, or returns no audio.
+            InputError: the service is not reachable, or rejects the key, the model or the rate of
+                requests.
         """
-        say = partial(self._say, text, style.voice or voice)
-        return louder(repitched(say, style.rate, style.pitch), style.energy)
+        say = partial(self._speak, text, style.voice or voice)
+        return apply_gain(shift_pitch(say, style.rate, style.pitch), style.energy)
 
-    def _say(self, text: str, voice: str, rate: float) -> Clip:
+    def _speak(self, text: str, voice: str, rate: float) -> Clip:
         import openai
 
         try:
@@ -86,11 +87,11 @@ class Service:
             )
             return load(io.BytesIO(answer.content))
         except openai.OpenAIError as error:
-            raise self._explained(error) from error
+            raise self._translate_error(error) from error
         except AudioError as error:
-            raise AudioError(f"{self._client.base_url}: sent no sound ({error})") from error
+            raise AudioError(f"{self._client.base_url}: returned no audio ({error})") from error
 
-    def _explained(self, error: Exception) -> WavRAGError:
+    def _translate_error(self, error: Exception) -> WavRAGError:
         import openai
 
         url = self._client.base_url
@@ -98,16 +99,16 @@ class Service:
             case openai.APITimeoutError():
                 return AudioError(f"{url}: did not answer in time ({error})")
             case openai.APIConnectionError():
-                remedy = "cannot be reached: start the server, or correct its address"
+                remedy = "is not reachable: start the server, or correct its address"
             case openai.AuthenticationError() | openai.PermissionDeniedError():
-                remedy = "refuses the key: correct OPENAI_API_KEY"
+                remedy = "rejects the key: correct OPENAI_API_KEY"
             case openai.NotFoundError():
                 remedy = (
-                    f"has no model {self.revision!r}, or is no such endpoint: correct the"
-                    " model's name, or the address, which mostly ends in /v1"
+                    f"has no model {self.revision!r}, or is not such an endpoint: correct the"
+                    " model's name, or the address, which usually ends in /v1"
                 )
             case openai.RateLimitError():
-                remedy = "allows no more requests: go on later, or with fewer --threads"
+                remedy = "has too many requests: continue later, or with fewer --threads"
             case _:
-                return AudioError(f"{url}: refuses the text ({error})")
+                return AudioError(f"{url}: rejects the text ({error})")
         return InputError(f"{url}: {remedy} ({error})")

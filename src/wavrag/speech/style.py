@@ -1,68 +1,54 @@
-"""From how a voice sounds to how an answer is said."""
+"""Derive the style of an answer from the prosody of a recording."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import log2
 from typing import Literal, TypeAlias
 
 from wavrag.audio import Prosody, measure_prosody
 from wavrag.speech.base import NEUTRAL, Engine, Style
 
-# What an answer sounds like: the one who asks, or the recording that it rests on.
+# The clip whose prosody an answer follows: the question, or the recording behind the answer.
 Follow: TypeAlias = Literal["question", "source"]
 
-# Said once in a voice, to know how it sounds of itself.
+# Spoken once in each voice to measure its default prosody: two sentences, because tempo needs
+# a few seconds of speech.
 CALIBRATION = (
     "The ferry leaves at noon and comes back in the evening. Nobody knows how old the bridge is."
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How far a style may go from the engine's own way, so that it stays easy to follow.
-
-    Attributes:
-        rate: lowest and highest factor.
-        pitch: semitones up and down.
-        energy: dB up and down.
-    """
-
-    rate: tuple[float, float] = (0.8, 1.25)
-    pitch: float = 4.0
-    energy: float = 8.0
+# Limits of a style, so that the speech stays intelligible.
+RATE_LIMITS = (0.8, 1.25)  # tempo factor
+PITCH_LIMIT = 4.0  # semitones up and down
+ENERGY_LIMIT = 8.0  # dB up and down
 
 
-def style_from(
-    heard: Prosody, own: Prosody, limits: Limits | None = None, voice: str | None = None
-) -> Style:
-    """The style in which a voice comes closest to what was heard.
+def match_style(target: Prosody, default: Prosody) -> Style:
+    """The style that brings a voice closest to a target.
 
-    What either measurement does not tell stays as it is.
+    A value missing in either measurement keeps its default.
 
     Args:
-        heard: of a question, or of a retrieved recording.
-        own: of the engine's voice in its own way, from `own_prosody`.
-        limits: of the style.
-        voice: variant of the voice that the style names.
+        target: prosody of a question or a retrieved recording.
+        default: default prosody of the voice, from `measure_voice`.
     """
-    limits = limits or Limits()
-    style = replace(NEUTRAL, voice=voice)
-    if heard.rate is not None and own.rate is not None:
-        style = replace(style, rate=_clamped(heard.rate / own.rate, *limits.rate))
-    if heard.f0 is not None and own.f0 is not None:
-        semitones = 12 * log2(heard.f0 / own.f0)
-        style = replace(style, pitch=_clamped(semitones, -limits.pitch, limits.pitch))
-    if heard.loudness is not None and own.loudness is not None:
-        decibels = heard.loudness - own.loudness
-        style = replace(style, energy=_clamped(decibels, -limits.energy, limits.energy))
+    style = NEUTRAL
+    if target.rate is not None and default.rate is not None:
+        style = replace(style, rate=_clamp(target.rate / default.rate, *RATE_LIMITS))
+    if target.f0 is not None and default.f0 is not None:
+        semitones = 12 * log2(target.f0 / default.f0)
+        style = replace(style, pitch=_clamp(semitones, -PITCH_LIMIT, PITCH_LIMIT))
+    if target.loudness is not None and default.loudness is not None:
+        decibels = target.loudness - default.loudness
+        style = replace(style, energy=_clamp(decibels, -ENERGY_LIMIT, ENERGY_LIMIT))
     return style
 
 
-def own_prosody(engine: Engine, voice: str) -> Prosody:
-    """How a voice sounds of itself, measured on `CALIBRATION`."""
+def measure_voice(engine: Engine, voice: str) -> Prosody:
+    """Measure the default prosody of a voice on `CALIBRATION`."""
     return measure_prosody(engine.speak(CALIBRATION, voice, NEUTRAL))
 
 
-def _clamped(value: float, low: float, high: float) -> float:
+def _clamp(value: float, low: float, high: float) -> float:
     return min(max(value, low), high)

@@ -19,7 +19,7 @@ from wavrag import config
 from wavrag.audio import SAMPLE_RATE
 from wavrag.data import RESERVED_VOICES, Speaker, prefetch_map
 from wavrag.errors import InputError
-from wavrag.speech import UNSPEAKABLE
+from wavrag.speech import SPEECH_ERRORS
 from wavrag.train.mini.texts import Text
 from wavrag.types import Float32
 
@@ -82,7 +82,7 @@ def synthesise(
         voice = engine.voices[int(rng.integers(len(engine.voices)))]
         try:
             return voice, engine.speak(text.text, voice, rng).samples
-        except UNSPEAKABLE:
+        except SPEECH_ERRORS:
             return voice, None
 
     with index.open("w", encoding="utf-8") as lines, audio.open("ab") as sound:

@@ -1,4 +1,4 @@
-"""Written answers as they are said: no marks, no markup, no addresses, words for abbreviations."""
+"""Convert a written answer to spoken text: no citation marks, no markup, no abbreviations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _rules(*pairs: tuple[str, str]) -> _Rules:
 
 
 _MARKUP = _rules(
-    (r"^[ \t]*(?:```|~~~).*$", ""),  # fences; what they enclose is read as it is
+    (r"^[ \t]*(?:```|~~~).*$", ""),  # fences; the code between them is read out
     (r"<!--.*?-->", " "),
     (r"<(https?://[^>\s]+)>", r"\1"),
     (r"</?[a-zA-Z][^<>]*>", " "),
@@ -82,20 +82,22 @@ _MAIL = re.compile(r"\b([\w.+-]+)@([\w-]+(?:\.[\w-]+)+)\b")
 
 
 def spoken_text(text: str) -> str:
-    """What is said of a written answer, on one line; empty if nothing is.
+    """Convert a written answer to spoken text, on one line; it may be empty.
 
-    Citation marks go, Markdown and HTML leave their words, a web address is its host, common
-    abbreviations and units after a number are words. A line that ends without a stop, such as a
-    heading, gets one, so that it is said as a sentence.
+    Citation marks and the markup of Markdown and HTML are removed. A web address becomes its host;
+    common abbreviations, and units after a number, become words. A line without a final stop, such
+    as a heading, gets one, so that it is spoken as a sentence.
     """
-    text = _changed(text, _MARKUP)
+    text = _apply_rules(text, _MARKUP)
     text = html.unescape(_MARK.sub("", text))
     text = _ADDRESS.sub(_host, text)
-    text = _MAIL.sub(lambda found: f"{found[1]} at {_dotted(found[2])}", text)
-    text = _changed(text, _SIGNS)
-    text = _changed(text, _ABBREVIATIONS)
+    text = _MAIL.sub(lambda match: f"{match[1]} at {_spell_dots(match[2])}", text)
+    text = _apply_rules(text, _SIGNS)
+    text = _apply_rules(text, _ABBREVIATIONS)
     text = _UNIT.sub(_unit, text)
-    text = "".join(letter for letter in text if unicodedata.category(letter) not in _UNSAID)
+    text = "".join(
+        letter for letter in text if unicodedata.category(letter) not in _SILENT_CATEGORIES
+    )
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r"\s+([.,;:!?])", r"\1", text).strip(" ,;")
     if not any(letter.isalnum() for letter in text):
@@ -103,24 +105,26 @@ def spoken_text(text: str) -> str:
     return text if text[-1] in ".!?\"')" else f"{text.rstrip(':')}."
 
 
-_UNSAID = frozenset(("So", "Sk", "Cf", "Co", "Cs"))  # kinds of characters: symbols, invisible
+_SILENT_CATEGORIES = frozenset(
+    ("So", "Sk", "Cf", "Co", "Cs")
+)  # symbols such as emoji, and invisible characters
 
 
-def _changed(text: str, rules: _Rules) -> str:
+def _apply_rules(text: str, rules: _Rules) -> str:
     for pattern, change in rules:
         text = pattern.sub(change, text)
     return text
 
 
-def _host(found: re.Match[str]) -> str:
-    # A stop or comma that ends the sentence is none of the address's.
-    stop = re.search(r"[.,;:!?]*$", found[0])
-    return _dotted(found["host"].removeprefix("www.")) + (stop[0] if stop else "")
+def _host(match: re.Match[str]) -> str:
+    # A final stop or comma belongs to the sentence, not to the address.
+    stop = re.search(r"[.,;:!?]*$", match[0])
+    return _spell_dots(match["host"].removeprefix("www.")) + (stop[0] if stop else "")
 
 
-def _dotted(host: str) -> str:
+def _spell_dots(host: str) -> str:
     return host.replace(".", " dot ")
 
 
-def _unit(found: re.Match[str]) -> str:
-    return f" {_UNITS[found[1]]}"
+def _unit(match: re.Match[str]) -> str:
+    return f" {_UNITS[match[1]]}"
