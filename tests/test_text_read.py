@@ -163,14 +163,14 @@ def test_pdf_pages_paragraphs_and_hyphens(tmp_path: Path) -> None:
     ("name", "data", "message"),
     [
         ("a.txt", b"", "is empty"),
-        ("a.md", b" \n\t\n", "has no text in it"),
-        ("a.html", b"<html><body><script>x</script></body></html>", "has no text in it"),
+        ("a.md", b" \n\t\n", "contains no text: add"),
+        ("a.html", b"<html><body><script>x</script></body></html>", "contains no text: add"),
         ("a.txt", bytes(range(256)) * 20, "is not text"),
-        ("a.txt", b"\xff\xfea", "is damaged utf-16"),
-        ("a.pdf", b"%PDF-1.4\nrubbish", "is not a PDF that can be read"),
-        ("a.pdf", b"plain words", "is not a PDF that can be read"),
-        ("a.pdf", pdf([]), "holds no text, only pictures"),
-        ("a.pdf", pdf(["Secret"], password="x"), "protected by a password"),
+        ("a.txt", b"\xff\xfea", "is not valid utf-16"),
+        ("a.pdf", b"%PDF-1.4\nrubbish", "is not a readable PDF"),
+        ("a.pdf", b"plain words", "is not a readable PDF"),
+        ("a.pdf", pdf([]), "contains no text, only images"),
+        ("a.pdf", pdf(["Secret"], password="x"), "password-protected"),
     ],
 )
 def test_bad_files_are_named_with_the_remedy(

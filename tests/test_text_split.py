@@ -119,7 +119,7 @@ def test_lists_tables_and_code_stay_whole_where_they_fit() -> None:
 
 @pytest.mark.parametrize("sizes", [(0, 0, 0), (-5, -5, -5), (400, 100, 50), (400, 700, 500)])
 def test_sizes_that_cannot_be_kept_are_refused(sizes: tuple[int, int, int]) -> None:
-    with pytest.raises(InputError, match="choose sizes"):
+    with pytest.raises(InputError, match="choose lengths"):
         SplitOptions(*sizes)
 
 

@@ -27,10 +27,11 @@ def load(
         AudioError: the recording cannot be decoded, or has no audio in the span.
 
     Example:
-        >>> from wavrag import audio
-        >>> clip = audio.load("talk.mp3", start=60.0, end=75.0)
-        >>> clip.sample_rate, round(clip.duration)
-        (16000, 15)
+        >>> from wavrag.demo import DATA
+        >>> recording = DATA / "corpus" / "recordings" / "bells-in-the-rain.opus"
+        >>> clip = load(recording, start=2.0, end=5.0)
+        >>> clip.sample_rate, clip.duration
+        (16000, 3.0)
     """
     samples = np.concatenate(list(stream(file, sample_rate, start, end, on_note)))
     return Clip(samples, sample_rate, name_of(file), max(0.0, start))

@@ -66,8 +66,10 @@ def measure_prosody(clip: Clip) -> Prosody:
 
     Example:
         >>> from wavrag import audio
-        >>> prosody = audio.measure_prosody(audio.load("question.wav"))
-        >>> prosody.f0, prosody.rate
+        >>> from wavrag.demo import DATA
+        >>> prosody = audio.measure_prosody(audio.load(DATA / "questions" / "great-fire.opus"))
+        >>> f"{prosody.f0:.0f} Hz, {prosody.rate:.1f} syllables/s"
+        '85 Hz, 3.8 syllables/s'
     """
     samples, rate = clip.samples, clip.sample_rate
     audible, pauses = _audible_frames(_levels(samples, rate, _WINDOW))

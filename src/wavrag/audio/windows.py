@@ -74,8 +74,11 @@ def windows(
 
     Example:
         >>> from wavrag import audio
-        >>> for clip in audio.windows(audio.stream("talk.mp3")):
-        ...     print(clip.start, clip.end, clip.speech)
+        >>> from wavrag.demo import DATA
+        >>> recording = DATA / "corpus" / "recordings" / "bells-in-the-rain.opus"
+        >>> clips = list(audio.windows(audio.stream(recording)))
+        >>> clips[0].start, clips[0].speech
+        (0.0, False)
     """
     if sample_rate != SAMPLE_RATE:
         raise ValueError(f"recordings are cut at {SAMPLE_RATE} Hz, not at {sample_rate} Hz")

@@ -73,7 +73,8 @@ class WavRetrieverMini(Embedder):
         >>> from wavrag import audio, load_embedder
         >>> from wavrag.types import EmbedInput
         >>> embedder = load_embedder("wavretriever-mini")
-        >>> question = EmbedInput(clip=audio.load("question.wav"))
+        >>> from wavrag.demo import DATA
+        >>> question = EmbedInput(clip=audio.load(DATA / "questions" / "great-fire.opus"))
         >>> embedder.embed([question], "query").shape
         (1, 384)
     """

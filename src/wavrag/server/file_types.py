@@ -13,7 +13,7 @@ from wavrag.errors import AudioError, DocumentError
 from wavrag.server import limits
 from wavrag.server.errors import RequestError
 from wavrag.server.options import ServerOptions
-from wavrag.text import declared_encoding, decode
+from wavrag.text import decode, html_encoding
 
 HEAD_BYTES = 4096  # that are searched for signatures
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
@@ -131,7 +131,7 @@ def _check_recording(path: Path, name: str, suffix: str, options: ServerOptions)
 def _check_text(path: Path, name: str, kind: Literal["txt", "md", "html"]) -> FileType:
     data = path.read_bytes()
     try:
-        characters, _ = decode(data, name, declared_encoding(data) if kind == "html" else "")
+        characters, _ = decode(data, name, html_encoding(data) if kind == "html" else "")
         return FileType(f".{kind}", text.parse(characters, kind).title)
     except DocumentError as error:
         raise RequestError(

@@ -1,9 +1,9 @@
-"""Texts: reading documents, finding sentences, cutting into passages. Knows no model."""
+"""Text: read documents, split them into sentences and passages. No models."""
 
 from wavrag.text.distance import edit_distance
 from wavrag.text.document import Block, ParsedText
 from wavrag.text.function_words import FUNCTION_WORDS
-from wavrag.text.html import declared_encoding
+from wavrag.text.html import html_encoding
 from wavrag.text.plain import decode
 from wavrag.text.read import TEXT_SUFFIXES, parse, read
 from wavrag.text.segmentation import sentences
@@ -16,9 +16,9 @@ __all__ = [
     "ParsedText",
     "SplitOptions",
     "TextPassage",
-    "declared_encoding",
     "decode",
     "edit_distance",
+    "html_encoding",
     "parse",
     "read",
     "sentences",

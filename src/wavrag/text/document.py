@@ -1,4 +1,4 @@
-"""A text with its structure, whatever format it came from."""
+"""Document text with its structure, independent of the file format."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Literal, TypeAlias
 
 BlockKind: TypeAlias = Literal["heading", "paragraph", "list", "table", "code"]
 
-# Soft hyphens, zero-width characters, control characters other than tab and line feed, and halves
-# of characters, which cannot be stored. The joiners U+200C and U+200D stay: they spell words.
+# Soft hyphens, zero-width characters, control characters except tab and line feed, and lone
+# surrogates, which UTF-8 cannot encode. The joiners U+200C and U+200D stay: Persian and Indic
+# spelling needs them.
 _INVISIBLE = re.compile(
     "[\u00ad\u200b\u200e\u200f\u2060\ufeff\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]"
 )
-# Joined letters, as typesetters write them: a search for `file` finds them only apart.
+# Typographic ligatures: full-text search for `file` would miss a word with one.
 _LIGATURES = str.maketrans(
     dict(
         zip(
@@ -25,20 +26,20 @@ _LIGATURES = str.maketrans(
     )
 )
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
-HEADING_CHARS = 60  # longest line that is taken for a heading without being marked as one
+HEADING_CHARS = 60  # maximum length of a heading in formats without heading markup
 _SPACES = re.compile("[^\\S\n]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A stretch of the text.
+    """A paragraph, heading, list, table or code block.
 
     Attributes:
-        start: offset of its first character.
-        end: offset after its last character.
-        kind: what it is.
-        level: of a heading, from 1; 0 for the rest.
-        page: from 1, where there are pages.
+        start: offset of the first character.
+        end: offset after the last character.
+        kind: kind of block.
+        level: heading level from 1; 0 for other blocks.
+        page: page number from 1, in formats with pages.
     """
 
     start: int
@@ -50,12 +51,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class ParsedText:
-    """A text and where its parts begin and end.
+    """A text and its blocks.
 
     Attributes:
-        title: what the document calls itself, or its file name.
-        text: the whole text, normalised; offsets refer to it.
-        blocks: in order, not overlapping.
+        title: title of the document, or its file name.
+        text: the complete normalised text; offsets refer to it.
+        blocks: in order, without overlap.
     """
 
     title: str
@@ -64,7 +65,7 @@ class ParsedText:
 
 
 def seems_heading(paragraph: str) -> bool:
-    """Whether a paragraph of a format without headings reads like one: a short line, unfinished."""
+    """Guess whether a paragraph is a heading: a short line without final punctuation."""
     line = paragraph.strip()
     return (
         0 < len(line) <= HEADING_CHARS
@@ -76,10 +77,10 @@ def seems_heading(paragraph: str) -> bool:
 
 
 class TextBuilder:
-    """Puts a text together from blocks, an empty line between them."""
+    """Builds a text from blocks, separated by empty lines."""
 
     def __init__(self) -> None:
-        self._parts: list[str] = []
+        self._strings: list[str] = []
         self._blocks: list[Block] = []
         self._length = 0
 
@@ -89,29 +90,29 @@ class TextBuilder:
     def add(
         self, text: str, kind: BlockKind = "paragraph", level: int = 0, page: int | None = None
     ) -> None:
-        """Append a block; one without visible characters is left out."""
+        """Append a block, unless it has no visible characters."""
         text = normalise(text, keep_spaces=kind == "code")
         if not text:
             return
-        if self._parts:
-            self._parts.append("\n\n")
+        if self._strings:
+            self._strings.append("\n\n")
             self._length += 2
         start = self._length
-        self._parts.append(text)
+        self._strings.append(text)
         self._length += len(text)
         self._blocks.append(Block(start, self._length, kind, level, page))
 
     def build(self, title: str) -> ParsedText:
-        """The text so far; the title defaults to the first heading of level 1."""
-        text = "".join(self._parts)
+        """Return the text; the title defaults to the first heading of level 1."""
+        text = "".join(self._strings)
         if not title:
             first = next((b for b in self._blocks if b.kind == "heading" and b.level == 1), None)
             title = text[first.start : first.end] if first else ""
         return ParsedText(one_line(title), text, tuple(self._blocks))
 
 
-def add_unmarked(builder: TextBuilder, paragraph: str, page: int | None = None) -> None:
-    """Append a paragraph of a format that does not mark its headings; the first names the text."""
+def add_paragraph(builder: TextBuilder, paragraph: str, page: int | None = None) -> None:
+    """Append a paragraph of a format without heading markup; a first heading becomes the title."""
     if seems_heading(paragraph):
         builder.add(paragraph, "heading", level=2 if builder else 1, page=page)
     else:
@@ -119,13 +120,13 @@ def add_unmarked(builder: TextBuilder, paragraph: str, page: int | None = None) 
 
 
 def normalise(text: str, keep_spaces: bool = False) -> str:
-    """Composed characters (NFC), line feeds only, nothing invisible, no ligatures.
+    """Normalise to NFC with line feeds, without invisible characters and ligatures.
 
-    Lines begin and end without spaces.
+    Removes spaces at the beginning and end of lines.
 
     Args:
-        text: any.
-        keep_spaces: leave indentation and runs of spaces, as code needs them.
+        text: any text.
+        keep_spaces: keep indentation and repeated spaces, for code.
     """
     text = unicodedata.normalize("NFC", _LINE_ENDS.sub("\n", text))
     text = _INVISIBLE.sub("", text).translate(_LIGATURES)
@@ -135,5 +136,5 @@ def normalise(text: str, keep_spaces: bool = False) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text with all white space folded."""
+    """Replace each run of white space by one space."""
     return " ".join(text.split())

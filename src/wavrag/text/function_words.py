@@ -1,4 +1,4 @@
-"""Words that an English sentence has whatever it is about."""
+"""English function words: articles, pronouns, prepositions, auxiliary verbs."""
 
 FUNCTION_WORDS = frozenset(
     "a about am an and any are as at be been being but by can could did do does doing for from had"

@@ -1,4 +1,4 @@
-"""HTML: what a reader sees, without navigation."""
+"""Parse HTML: the visible text, without navigation."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ from typing import Any
 
 from wavrag.text.document import BlockKind, ParsedText, TextBuilder, one_line
 
+# Elements without content for a reader. `hidden` on the body does not count: pages hide it until
+# their scripts have run.
 _HIDDEN = (
     "script,style,noscript,template,svg,iframe,nav,footer,button,select,dialog,:not(body)[hidden]"
 )
+# Elements that start a new line, after the rendering section of the HTML Standard; the text of all
+# others continues the line.
 _BLOCKS = frozenset(
     "address article aside blockquote body caption dd details div dl dt fieldset figcaption figure"
     " h1 h2 h3 h4 h5 h6 header hgroup hr html li main ol p pre section summary table tbody td tfoot"
     " th thead tr ul".split()
 )
 _CHARSET = re.compile(rb"<meta\b[^>]*\bcharset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
-CHARSET_BYTES = 1024  # of a page, in which it names its encoding (HTML Standard, 4.2.5.4)
+CHARSET_BYTES = 1024  # the encoding must be declared in these (HTML Standard, 4.2.5.4)
 _LISTS = frozenset({"ul", "ol", "dl"})
 
 
 def parse_html(text: str) -> ParsedText:
-    """Headings, paragraphs, lists, tables and preformatted text, in order."""
+    """Parse headings, paragraphs, lists, tables and preformatted text, in order."""
     from selectolax.lexbor import LexborHTMLParser
 
     tree = LexborHTMLParser(text)
-    named = tree.css_first("head > title")
-    title = one_line(named.text()) if named is not None else ""
+    element = tree.css_first("head > title")
+    title = one_line(element.text()) if element is not None else ""
     builder = TextBuilder()
     body = tree.body
     if body is not None:
@@ -40,16 +44,16 @@ def parse_html(text: str) -> ParsedText:
     return builder.build(title)
 
 
-def declared_encoding(data: bytes) -> str:
-    """The encoding that a page names in a `meta` element; empty if it names none."""
-    found = _CHARSET.search(data, 0, CHARSET_BYTES)
-    name = found[1].decode("ascii", "replace").lower() if found else ""
-    # Pages that say Latin-1 are in Windows-1252 (Encoding Standard, section 4.2).
+def html_encoding(data: bytes) -> str:
+    """Return the encoding in the `meta` element of a page; empty without one."""
+    match = _CHARSET.search(data, 0, CHARSET_BYTES)
+    name = match[1].decode("ascii", "replace").lower() if match else ""
+    # Latin-1 and ASCII mean Windows-1252 on the web (Encoding Standard, section 4.2).
     return "cp1252" if name in ("iso-8859-1", "latin1", "us-ascii", "ascii") else name
 
 
 def visible_text(text: str) -> str:
-    """The words of a fragment."""
+    """Return the visible text of an HTML fragment."""
     return parse_html(text).text
 
 
@@ -57,42 +61,42 @@ _Key = tuple[int, BlockKind, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """The elements around a text that decide which block and line it belongs to.
+class _Context:
+    """Enclosing elements of a text node, which determine its block and line.
 
     Attributes:
-        owner: the nearest block element.
-        item: the nearest `li`.
-        listed: the outermost list.
-        row: the nearest row of a table.
-        table: the nearest table.
+        owner: nearest block element.
+        item: nearest `li`.
+        outer_list: outermost list.
+        row: nearest table row.
+        table: nearest table.
     """
 
     owner: Any
     item: Any = None
-    listed: Any = None
+    outer_list: Any = None
     row: Any = None
     table: Any = None
 
-    def within(self, element: Any) -> _Place:
-        """The place of what stands directly in an element at this place."""
+    def within(self, element: Any) -> _Context:
+        """Return the context of the children of an element in this context."""
         tag = element.tag
         if tag not in _BLOCKS:
             return self
-        place = replace(self, owner=element)
+        context = replace(self, owner=element)
         if tag in _LISTS:
-            return replace(place, listed=self.listed or element)
+            return replace(context, outer_list=self.outer_list or element)
         match tag:
             case "li":
-                return replace(place, item=element)
+                return replace(context, item=element)
             case "tr":
-                return replace(place, row=element)
+                return replace(context, row=element)
             case "table":
-                return replace(place, table=element)
-        return place
+                return replace(context, table=element)
+        return context
 
     def key(self) -> _Key:
-        """Identity, kind and level of the block: a table is one, and a list with those in it."""
+        """Return identity, kind and level of the block; nested lists form a single block."""
         tag = self.owner.tag
         if len(tag) == 2 and tag[0] == "h" and tag[1].isdigit():
             return self.owner.mem_id, "heading", int(tag[1])
@@ -100,21 +104,21 @@ class _Place:
             return self.owner.mem_id, "code", 0
         if self.table is not None:
             return self.table.mem_id, "table", 0
-        if self.listed is not None:
-            return self.listed.mem_id, "list", 0
+        if self.outer_list is not None:
+            return self.outer_list.mem_id, "list", 0
         return self.owner.mem_id, "paragraph", 0
 
 
 def _lines(body: Any) -> list[tuple[_Key, str]]:
-    """Lines, each with the key of its block. A row of a table is one line."""
+    """Return all lines, each with the key of its block; a table row is one line."""
     lines: list[tuple[_Key, str]] = []
     row: int | None = None
-    begun: set[int] = set()  # items that have their marker
+    marked: set[int] = set()  # list items with a marker
     for _, pairs in groupby(_texts(body), key=lambda pair: pair[0].owner.mem_id):
-        stretch = list(pairs)
-        place = stretch[0][0]
-        content = "".join(text for _, text in stretch)
-        key = place.key()
+        run = list(pairs)
+        context = run[0][0]
+        content = "".join(text for _, text in run)
+        key = context.key()
         if key[1] == "code":
             content = content.replace("\v", "\n")
         else:
@@ -122,10 +126,10 @@ def _lines(body: Any) -> list[tuple[_Key, str]]:
         if not content.strip():
             continue
         before, row = row, None
-        if key[1] == "table" and place.row is not None:
-            row = place.row.mem_id
-        if key[1] == "list" and place.item is not None and place.item.mem_id not in begun:
-            begun.add(place.item.mem_id)
+        if key[1] == "table" and context.row is not None:
+            row = context.row.mem_id
+        if key[1] == "list" and context.item is not None and context.item.mem_id not in marked:
+            marked.add(context.item.mem_id)
             content = f"- {content}"
         if row is not None and row == before:
             lines[-1] = (key, f"{lines[-1][1]} | {content}")
@@ -134,19 +138,19 @@ def _lines(body: Any) -> list[tuple[_Key, str]]:
     return lines
 
 
-def _texts(body: Any) -> Iterator[tuple[_Place, str]]:
-    """Every text node with its place; a line break is a vertical tab.
+def _texts(body: Any) -> Iterator[tuple[_Context, str]]:
+    """Yield each text node with its context; `br` becomes a vertical tab.
 
-    Places are handed down from parent to child, so that deep nesting costs no more than its size.
+    Each context derives from that of the parent, so the time is linear even for deep nesting.
     """
-    places = {body.mem_id: _Place(body)}
+    contexts = {body.mem_id: _Context(body)}
     for node in body.traverse(include_text=True):
         if node.mem_id == body.mem_id:
             continue
-        above = places[node.parent.mem_id]
+        parent = contexts[node.parent.mem_id]
         if node.tag == "-text":
-            yield above, node.text_content or ""
+            yield parent, node.text_content or ""
         elif node.tag == "br":
-            yield above, "\v"
+            yield parent, "\v"
         else:
-            places[node.mem_id] = above.within(node)
+            contexts[node.mem_id] = parent.within(node)

@@ -1,4 +1,4 @@
-"""Markdown (CommonMark with tables)."""
+"""Parse Markdown (CommonMark with tables)."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from typing import Any
 from wavrag.text.document import ParsedText, TextBuilder
 from wavrag.text.html import visible_text
 
-# Begins with `key:` or a comment; words between two rules are text.
+# Front matter starts with `key:` or a comment; other text between two rules is content.
 _FRONT_MATTER = re.compile(
     r"\A---[^\S\n]*\n(?=[\w-]+[^\S\n]*:|\#|---)(.*?)^(?:---|\.\.\.)[^\S\n]*$",
     re.DOTALL | re.MULTILINE,
 )
 _BREAK = re.compile(r"<br\b", re.IGNORECASE)
-MAX_NESTING = 100  # of quotes and lists; what is nested deeper is left out
+# Of quotes and lists; deeper content is dropped. The parser recurses, and hostile input would
+# overflow its stack.
+MAX_NESTING = 100
 _TITLE = re.compile(r"^title:[^\S\n]*(.+?)[^\S\n]*$", re.MULTILINE)
 
 
 def parse_markdown(text: str) -> ParsedText:
-    """Headings, paragraphs, lists, tables and code; markup is left out."""
+    """Parse headings, paragraphs, lists, tables and code, without markup."""
     from markdown_it import MarkdownIt
 
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     title = ""
     if front := _FRONT_MATTER.match(text):
-        found = _TITLE.search(front[1])
-        title = found[1].strip("\"'") if found else ""
+        match = _TITLE.search(front[1])
+        title = match[1].strip("\"'") if match else ""
         text = text[front.end() :]
     builder = TextBuilder()
     tokens = MarkdownIt("commonmark", {"maxNesting": MAX_NESTING}).enable("table").parse(text)
@@ -40,7 +42,7 @@ def parse_markdown(text: str) -> ParsedText:
 
 
 def _matching(tokens: Sequence[Any], at: int) -> int:
-    """Index of the token that closes the one given, or its own. Quotes are entered, not skipped."""
+    """Return the index of the closing token; quotes are not skipped, but parsed inside."""
     opening = tokens[at]
     if opening.nesting != 1 or opening.type == "blockquote_open":
         return at
@@ -70,7 +72,7 @@ def _add(builder: TextBuilder, tokens: Sequence[Any]) -> None:
 
 
 def _lines(tokens: Sequence[Any]) -> Iterator[str]:
-    """Lines of a list or a table, or of one within the other: one for each paragraph or row."""
+    """Yield the lines of a list or table, also nested: one per paragraph or row."""
     marker = ""
     cells: list[str] | None = None
     for token in tokens:
@@ -99,11 +101,11 @@ def _lines(tokens: Sequence[Any]) -> Iterator[str]:
 
 
 def _inline(token: Any) -> str:
-    """Words of inline markup; an image gives its description."""
-    parts = []
+    """Return the text of inline markup; an image yields its description."""
+    strings = []
     for child in token.children or ():
         if child.type in ("text", "code_inline", "image"):
-            parts.append(child.content)
+            strings.append(child.content)
         elif child.type in ("softbreak", "hardbreak") or _BREAK.match(child.content):
-            parts.append("\n")
-    return "".join(parts)
+            strings.append("\n")
+    return "".join(strings)

@@ -1,4 +1,4 @@
-"""Texts to passages, on their structure: headings, then paragraphs, then sentences, then words."""
+"""Split texts into passages along headings, paragraphs, sentences and words, in that order."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Span: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class SplitOptions:
-    """How texts are cut. All in characters.
+    """Passage lengths in characters.
 
     Attributes:
-        target_chars: paragraphs and sentences are packed up to this length. 400 characters are
-            about 65 words, well within what the text model reads at once.
+        target_chars: paragraphs and sentences are merged up to this length. 400 characters are
+            about 65 words, well below the token limit of the text model.
         max_chars: longest passage.
-        overlap_chars: a sentence up to this length that ends one passage of a long paragraph also
-            begins the next.
+        overlap_chars: within a long paragraph, the last sentence of a passage up to this length is
+            repeated in the next passage.
     """
 
     target_chars: int = 400
@@ -33,21 +33,21 @@ class SplitOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.overlap_chars <= self.target_chars <= self.max_chars or not self.max_chars:
             raise InputError(
-                f"{self}: choose sizes with 0 <= overlap_chars <= target_chars <= max_chars, and"
+                f"{self}: choose lengths with 0 <= overlap_chars <= target_chars <= max_chars, and"
                 " max_chars above 0"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class TextPassage:
-    """A passage of a text.
+    """A passage of a text document.
 
     Attributes:
-        text: its characters.
-        char_start: offset of the first in the document's text.
-        char_end: offset after the last.
-        section: headings above it, outermost first, joined by " > "; without the title.
-        page: on which it begins, from 1, where there are pages.
+        text: text of the passage.
+        char_start: offset of the first character in the document's text.
+        char_end: offset after the last character.
+        section: headings above the passage, outermost first, joined by " > "; without the title.
+        page: first page, from 1, in formats with pages.
     """
 
     text: str
@@ -58,39 +58,44 @@ class TextPassage:
 
 
 def split(parsed: ParsedText, options: SplitOptions | None = None) -> list[TextPassage]:
-    """Cut a text into passages.
+    r"""Split a text into passages.
 
-    A passage does not cross a heading or a page. Paragraphs stay whole where they fit, and so do
-    lists, tables and code. Together the passages hold every visible character outside headings.
+    Passages do not cross headings or pages. Paragraphs, lists, tables and code stay intact if they
+    fit. Every visible character outside headings is in a passage.
+
+    Example:
+        >>> from wavrag.text import parse
+        >>> [passage.text for passage in split(parse("One bell.\n\nTwo bells."))]
+        ['One bell.\n\nTwo bells.']
     """
     options = options or SplitOptions()
-    chunks = []
+    passages = []
     for (section, page), blocks in groupby(_body(parsed), key=lambda pair: pair[0]):
-        pieces = [piece for _, block in blocks for piece in _pieces(parsed.text, block, options)]
-        for start, end in _pack(pieces, options):
-            chunks.append(TextPassage(parsed.text[start:end], start, end, section, page))
-    return chunks
+        spans = [span for _, block in blocks for span in _block_spans(parsed.text, block, options)]
+        for start, end in _pack(spans, options):
+            passages.append(TextPassage(parsed.text[start:end], start, end, section, page))
+    return passages
 
 
 def _body(parsed: ParsedText) -> Iterator[tuple[tuple[str, int | None], Block]]:
-    """Every block that is no heading, with its section and page.
+    """Yield all blocks except headings, with section and page.
 
-    A heading with nothing below it counts as text.
+    A heading without content is text: otherwise its words would be lost.
     """
-    above: list[tuple[int, str]] = []
+    headings: list[tuple[int, str]] = []
     for block, following in zip_longest(parsed.blocks, parsed.blocks[1:]):
-        while block.level and above and above[-1][0] >= block.level:
-            above.pop()
-        empty = following is None or 0 < following.level <= block.level
-        if block.kind == "heading" and not empty:
-            above.append((block.level, one_line(parsed.text[block.start : block.end])))
+        while block.level and headings and headings[-1][0] >= block.level:
+            headings.pop()
+        is_empty = following is None or 0 < following.level <= block.level
+        if block.kind == "heading" and not is_empty:
+            headings.append((block.level, one_line(parsed.text[block.start : block.end])))
         else:
-            names = [name for _, name in above if name != parsed.title]
+            names = [name for _, name in headings if name != parsed.title]
             yield (" > ".join(names), block.page), block
 
 
-def _pieces(text: str, block: Block, options: SplitOptions) -> Iterator[Span]:
-    """Spans of a block that fit into a passage; those of a long block may overlap."""
+def _block_spans(text: str, block: Block, options: SplitOptions) -> Iterator[Span]:
+    """Split a block into spans of passage length; the spans of a long block may overlap."""
     if block.end - block.start <= options.max_chars:
         yield block.start, block.end
         return
@@ -99,7 +104,7 @@ def _pieces(text: str, block: Block, options: SplitOptions) -> Iterator[Span]:
     units = [
         (block.start + a, block.start + b)
         for start, end in spans
-        for a, b in _fitting(within, start, end, options.max_chars)
+        for a, b in _split_span(within, start, end, options.max_chars)
     ]
     first = 0
     while first < len(units):
@@ -109,6 +114,7 @@ def _pieces(text: str, block: Block, options: SplitOptions) -> Iterator[Span]:
         ):
             last += 1
         yield units[first][0], units[last][1]
+        # Repeat the last sentence only if the passage has others, or it would never end.
         repeats = (
             last + 1 < len(units)
             and last > first
@@ -126,8 +132,8 @@ def _lines(text: str) -> list[Span]:
     return spans
 
 
-def _fitting(text: str, start: int, end: int, limit: int) -> Iterator[Span]:
-    """A span as it is, or cut at spaces, or anywhere if there are none."""
+def _split_span(text: str, start: int, end: int, limit: int) -> Iterator[Span]:
+    """Split a span at spaces, or anywhere in a text without spaces, such as Chinese."""
     while end - start > limit:
         cut = max(
             text.rfind(" ", start + 1, start + limit), text.rfind("\n", start + 1, start + limit)
@@ -142,14 +148,15 @@ def _fitting(text: str, start: int, end: int, limit: int) -> Iterator[Span]:
         yield start, end
 
 
-def _pack(pieces: Sequence[Span], options: SplitOptions) -> list[Span]:
-    """Neighbouring pieces joined up to the target; a short rest joins the passage before."""
+def _pack(spans: Sequence[Span], options: SplitOptions) -> list[Span]:
+    """Merge neighbouring spans up to the target length; a short last span may exceed it."""
     packed: list[Span] = []
-    for start, end in pieces:
+    for start, end in spans:
         if packed:
             first, last = packed[-1]
-            small = min(last - first, end - start) <= options.overlap_chars
-            limit = options.max_chars if small else options.target_chars
+            # Alone, a span as short as a repeated sentence would be a poor passage.
+            is_short = min(last - first, end - start) <= options.overlap_chars
+            limit = options.max_chars if is_short else options.target_chars
             if start >= last and end - first <= limit:
                 packed[-1] = (first, end)
                 continue
