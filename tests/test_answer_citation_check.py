@@ -140,7 +140,7 @@ def test_any_answer_cites_only_retrieved_passages(answer: str, hits: list[Hit]) 
     assert {one.passage.id for one in cited.citations} <= retrieved
     numbers = {one.number for one in cited.citations}
     again = parse_citations(cited.text, [SourcePart(n, hits[0]) for n in numbers] if hits else [])
-    assert again.invented == 0
+    assert again.invented_count == 0
     for one in check_citations(cited.text, sources):
         assert set(one.cited) <= {source.number for source in sources}
         assert not one.supported or one.cited

@@ -47,7 +47,7 @@ def test_marks(answer: str, text: str, numbers: list[int], invented: int) -> Non
     cited = parse_citations(answer, SOURCES)
     assert cited.text == text
     assert [citation.number for citation in cited.citations] == numbers
-    assert cited.invented == invented
+    assert cited.invented_count == invented
 
 
 def test_each_mark_quotes_the_sentence_that_supports_its_statement() -> None:
@@ -91,7 +91,7 @@ def test_any_text_is_parsed_and_stays_parsed(answer: str) -> None:
     cited = parse_citations(answer, SOURCES)
     again = parse_citations(cited.text, SOURCES)
     assert again.text == cited.text
-    assert again.invented == 0
+    assert again.invented_count == 0
 
 
 @pytest.mark.parametrize(

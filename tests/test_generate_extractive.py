@@ -74,7 +74,7 @@ def test_quotes_are_found_again_in_the_passage() -> None:
     messages = answer_messages(QuestionPart("When does the ferry leave the island?"), [hit(FERRY)])
     text = "".join(ExtractiveGenerator().stream(messages, GenerateOptions()))
     cited = parse_citations(text, sources_of(messages))
-    assert cited.invented == 0
+    assert cited.invented_count == 0
     assert "The ferry to the island\nleaves at nine [4]." in [c.quote for c in cited.citations]
     assert all(citation.quote in FERRY for citation in cited.citations)
 

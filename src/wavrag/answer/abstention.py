@@ -28,8 +28,8 @@ def should_abstain(
             no cosine and pass.
 
     Returns:
-        The reason to abstain, or None. One supported sentence is enough for an answer; sentences
-        that cannot be checked do not count.
+        The reason to abstain, or None. One supported sentence is enough for an answer; uncheckable
+        sentences do not count.
     """
     if not hits:
         return Abstention("nothing retrieved", "no passage was found")

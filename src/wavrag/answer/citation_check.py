@@ -1,4 +1,4 @@
-"""The citation check: does each sentence of an answer follow from the passages that it cites?
+"""The citation check: do the cited passages support each sentence of an answer?
 
 Each sentence is compared with its cited passages by content words, numbers and negation, and
 optionally by the cosine of embeddings. `wavrag.generate.parse_citations` reads the marks before.
@@ -33,7 +33,7 @@ class CitationCheckOptions:
     """Thresholds of the check. `benchmarks/grounding.py` measures their precision and recall.
 
     Attributes:
-        lexical: minimum share, from 0 to 1, of the content words that occur in the cited passages.
+        lexical: minimum share, from 0 to 1, of content words in the cited passages.
         dense: minimum cosine with a cited sentence; applies only with an embedder.
         numbers: require every number of the sentence in the cited passages.
         negation: require the negation of the closest cited sentence.
@@ -52,7 +52,7 @@ def check_citations(
     *,
     embed: EmbedTexts | None = None,
 ) -> tuple[Support, ...]:
-    """Compare each sentence of an answer with the passages that it cites.
+    """Compare each sentence of an answer with its cited passages.
 
     Args:
         text: the answer in the form of `parse_citations`: every mark is `[n]`.
@@ -61,8 +61,8 @@ def check_citations(
         embed: embeds texts; without it, only words, numbers and negation are compared.
 
     Returns:
-        One result for each sentence, in order; none for an answer that declines. A sentence
-        without a citation is unsupported.
+        One result for each sentence, in order; none for "I don't know". A sentence without a
+        citation is unsupported.
 
     Example:
         >>> passage = Passage("timetable.md", 0, "The ferry leaves at nine.")
@@ -90,7 +90,7 @@ def check_citations(
 def flag_unsupported_sentences(
     text: str, support: Sequence[Support], flag: str = UNSUPPORTED_MARK
 ) -> str:
-    """Insert a flag after each sentence that failed the check.
+    """Insert a flag after each unsupported sentence.
 
     Args:
         text: the answer.
@@ -138,6 +138,7 @@ def _check_sentence(
     headings = " ".join(f"{passage.title} {passage.section}." for passage in passages)
     passage_text = f"{headings} {' '.join(evidence)}"
     words, numbers = _word_stems(statement), find_numbers(statement)
+    # A statement of numbers alone ("Nine [1].") has no words to compare; its numbers decide.
     overlap = len(words & _word_stems(passage_text))
     lexical = overlap / len(words) if words else float(bool(numbers and evidence))
     same_numbers = numbers <= find_numbers(passage_text)

@@ -167,10 +167,10 @@ def resemblance(text_a: str, text_b: str) -> float:
 
 
 def join(first: Passage, second: Passage) -> Passage:
-    """Join two neighbouring passages; text that overlaps occurs once.
+    """Join two neighbouring passages; overlapping text occurs once.
 
     Args:
-        first: the earlier passage, whose id the result has.
+        first: the earlier passage; the result has its id.
         second: the next passage of the same document.
     """
     before, after = first.text or "", second.text or ""
@@ -202,8 +202,10 @@ def _join_neighbours(sources: Sequence[_Source], candidate: _Source) -> list[_So
     """
     merged, separate, position = candidate, [], None
     for source in sources:
-        better, other = (source, merged) if position is None else (merged, source)
-        union = _join_pair(better, other)
+        # Sources come best first: the first neighbour is better than the candidate, and the
+        # merged source better than every later one.
+        better, worse = (source, merged) if position is None else (merged, source)
+        union = _join_pair(better, worse)
         if union is None:
             separate.append(source)
             continue
@@ -214,9 +216,9 @@ def _join_neighbours(sources: Sequence[_Source], candidate: _Source) -> list[_So
     return [*separate[:position], merged, *separate[position:]]
 
 
-def _join_pair(better: _Source, other: _Source) -> _Source | None:
+def _join_pair(better: _Source, worse: _Source) -> _Source | None:
     """Join two sources, with the scores of the better; None if they are not neighbours."""
-    first, second = sorted((better, other), key=lambda source: source.hit.passage.ordinal)
+    first, second = sorted((better, worse), key=lambda source: source.hit.passage.ordinal)
     before, after = first.hit.passage, second.hit.passage
     if first.last + 1 != after.ordinal or (
         (before.document_id, before.section, before.modality)

@@ -89,7 +89,7 @@ def is_follow_up(question: str) -> bool:
 
 
 def resolve_follow_up(question: str, history: Sequence[HistoryTurn]) -> str | None:
-    """Complete a follow-up with the latest question that is not a follow-up itself.
+    """Complete a follow-up with the latest standalone question.
 
     Args:
         question: the question as typed or recognised.

@@ -1,4 +1,4 @@
-"""Options of answers that do not depend on the question."""
+"""Options common to all answers of a `WavRAG`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class AnswerOptions:
     Attributes:
         context: selection of the hits for the generator; None for `EXTRACTIVE_CONTEXT` with a
             generator that quotes and for the defaults of `ContextOptions` with any other.
-        min_dense: minimum cosine between question and best hit, below which nothing is answered;
-            -1 for no minimum, None for the measured minimum of the embedder (`MIN_DENSE`).
-        transcribe: transcribe questions and retrieved recordings that have no transcript, if the
+        min_dense: minimum cosine between question and best hit of an answer; -1 for no minimum,
+            None for the measured minimum of the embedder (`MIN_DENSE`).
+        transcribe: transcribe questions and retrieved recordings without a transcript, if the
             generator needs one. The recogniser is English.
     """
 
@@ -26,7 +26,7 @@ class AnswerOptions:
     transcribe: bool = True
 
     def resolve_context(self, quotes: bool) -> ContextOptions:
-        """Context options for a generator that quotes, or for one that writes."""
+        """Context options for a quoting or for a writing generator."""
         return self.context or (EXTRACTIVE_CONTEXT if quotes else ContextOptions())
 
     def resolve_min_dense(self, embedder: str) -> float:

@@ -74,7 +74,7 @@ class _QuestionHits:
     Attributes:
         hits: best first.
         question: text of the question; None for a spoken question without a transcript.
-        search_query: text that was searched instead of a follow-up; None for other questions.
+        search_query: the completed text of a follow-up; None for other questions.
     """
 
     hits: tuple[Hit, ...]
@@ -113,6 +113,7 @@ class AnswerPipeline:
         """
         draft = _Draft()
         retrieval = self._retrieve(request, draft)
+        # Before the generator runs: a question without sources should cost nothing.
         draft.abstention = should_abstain(retrieval.hits, min_dense=self._min_dense)
         hits = () if draft.abstention else self._select_context(retrieval.hits)
         yield RetrievalResult(retrieval.question, hits, dict(draft.timings))
@@ -122,7 +123,7 @@ class AnswerPipeline:
                 run_model = self._reason if request.reasoning else self._generate
                 yield from run_model(draft.input.messages, request, draft)
         except GenerationError as error:
-            if request.stop.is_set:
+            if request.stop.is_set:  # a cancelled request fails, and nobody waits for the reason
                 return
             error.hits = hits
             raise
@@ -199,8 +200,8 @@ class AnswerPipeline:
             # Transcription is slow, so it waits until the budget has decided which recordings go
             # in as audio and need no transcript.
             forms = generator_input.source_forms
-            needed = [forms[number] != "sound" for number in range(1, len(hits) + 1)]
-            generator_input = build_input(add_transcripts(self._kb, hits, audio, needed))
+            text_only = [forms[number] != "sound" for number in range(1, len(hits) + 1)]
+            generator_input = build_input(add_transcripts(self._kb, hits, audio, text_only))
         draft.timings["read"] = 1e3 * (time.perf_counter() - started)
         return generator_input
 
@@ -271,7 +272,7 @@ class AnswerPipeline:
             chosen=reasoning.chosen if reasoning else None,
             chosen_by=reasoning.chosen_by if reasoning else None,
             saved=reasoning.saved if reasoning else 0,
-            invented_citations=parsed.invented,
+            invented_citations=parsed.invented_count,
             timings=draft.timings,
             usage={
                 stage: {"in": tokens.input, "out": tokens.output}

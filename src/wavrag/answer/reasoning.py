@@ -51,7 +51,7 @@ class ReasoningOptions:
         temperature: sampling temperature of several paths; a single path uses the temperature of
             `GenerateOptions`.
         max_tokens: maximum length of a path.
-        budget: time limit in seconds, after which unfinished paths are dropped and the model is
+        budget: time limit in seconds; at the limit, unfinished paths are dropped and the model is
             not asked to choose.
         concurrency: maximum number of requests to a server at a time, or of paths in a batch of a
             local model; None for no limit.
@@ -84,7 +84,7 @@ class ReasoningResult:
     """The sampled paths and the choice.
 
     Attributes:
-        paths: all paths that started, in order.
+        paths: all started paths, in order.
         chosen: index of the chosen path.
         chosen_by: method of the choice.
         saved: paths skipped or cancelled because the others had decided.
@@ -126,29 +126,11 @@ def reason(
         InputError: the generator does not follow instructions.
         GenerationError: no path finished, or `stop` was set.
     """
-    if not generator.spec.follows_instructions:
-        raise InputError(
-            f"the generator {generator.spec.name!r} cannot reason: use local, local:FILE.gguf,"
-            " openai:MODEL or qwen2-audio:FOLDER"
-        )
+    _require_reasoning(generator)
     stop = stop or StopSignal()
     started = time.perf_counter()
     deadline = None if reasoning.budget is None else started + reasoning.budget
-    path_options = replace(
-        options,
-        max_tokens=reasoning.max_tokens,
-        temperature=reasoning.temperature if reasoning.paths > 1 else options.temperature,
-        seed=options.seed or 0,
-    )
-    sampler = PathSampler(
-        generator,
-        reasoning_messages(messages) if reasoning.think else list(messages),
-        path_options,
-        reasoning.paths,
-        concurrency=reasoning.concurrency,
-        adaptive=reasoning.adaptive,
-        parse_answer=votes.parse_answer if reasoning.think else str.strip,
-    )
+    sampler = _create_sampler(generator, messages, options, reasoning)
     end = sampler.run(deadline, stop, on_path)
     paths = sampler.paths()
     timings = {"sample": milliseconds_since(started)}
@@ -159,19 +141,16 @@ def reason(
     answers = [votes.normalise(paths[index].answer) for index in finished]
     winner: int | None = None
     chosen_by: ChosenBy = "choice"
+    # Equal answers need no choice, and after the deadline there is no time for another request.
     if len(set(answers)) > 1 and end != "time":
         started = time.perf_counter()
-        responses = [paths[index].text for index in finished]
-        choice = _ask_choice(
-            generator, choice_messages(messages, responses), options, deadline, stop
-        )
+        prompt = choice_messages(messages, [paths[index].text for index in finished])
+        choice = _ask_choice(generator, prompt, options, deadline, stop)
         timings["choose"] = milliseconds_since(started)
         usage["choose"] = choice.usage
         winner = votes.parse_choice(choice.text, len(finished)) if choice.finished else None
     if winner is None:
-        winner, chosen_by = votes.majority(answers), "majority"
-    if winner is None:
-        winner, chosen_by = 0, "first"
+        winner, chosen_by = _vote(answers)
     return ReasoningResult(
         paths=paths,
         chosen=finished[winner],
@@ -203,6 +182,44 @@ def choice_messages(messages: Sequence[Message], responses: Sequence[str]) -> li
         Message("system", (TextPart(CHOICE_SYSTEM),)),
         Message("user", (question_of(messages), *response_parts, instruction)),
     ]
+
+
+def _require_reasoning(generator: Generator) -> None:
+    if not generator.spec.follows_instructions:
+        raise InputError(
+            f"the generator {generator.spec.name!r} cannot reason: use local, local:FILE.gguf,"
+            " openai:MODEL or qwen2-audio:FOLDER"
+        )
+
+
+def _create_sampler(
+    generator: Generator,
+    messages: Sequence[Message],
+    options: GenerateOptions,
+    reasoning: ReasoningOptions,
+) -> PathSampler:
+    path_options = replace(
+        options,
+        max_tokens=reasoning.max_tokens,
+        temperature=reasoning.temperature if reasoning.paths > 1 else options.temperature,
+        # A fixed default: the same question gives the same paths again.
+        seed=options.seed or 0,
+    )
+    return PathSampler(
+        generator,
+        reasoning_messages(messages) if reasoning.think else list(messages),
+        path_options,
+        reasoning.paths,
+        concurrency=reasoning.concurrency,
+        adaptive=reasoning.adaptive,
+        parse_answer=votes.parse_answer if reasoning.think else str.strip,
+    )
+
+
+def _vote(answers: Sequence[str]) -> tuple[int, ChosenBy]:
+    """Index of the majority answer, or of the first one if no two agree."""
+    winner = votes.majority(answers)
+    return (0, "first") if winner is None else (winner, "majority")
 
 
 def _ask_choice(

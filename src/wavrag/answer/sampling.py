@@ -46,7 +46,7 @@ class PathSampler:
         parse_answer: extracts the answer of a path; empty if it has none.
 
     Attributes:
-        failures: number of paths that ended without an answer.
+        failures: number of paths without an answer.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class PathSampler:
                     thread.join(max(join_until - time.perf_counter(), 0.0))
 
     def paths(self) -> tuple[ReasoningPath, ...]:
-        """All paths that started; cancelled ones have the error `STOPPED`."""
+        """All started paths; cancelled ones have the error `STOPPED`."""
         return tuple(
             state.path
             or ReasoningPath(state.text, "", False, STOPPED, milliseconds_since(state.started))

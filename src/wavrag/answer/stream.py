@@ -59,8 +59,7 @@ class AnswerStream:
     def close(self) -> None:
         """Stop the answer, from any thread.
 
-        A thread that waits for text reaches the end of the stream. Requests to a server are
-        cancelled.
+        A waiting thread reaches the end of the stream. Requests to a server are cancelled.
         """
         self._stop.set()
         try:

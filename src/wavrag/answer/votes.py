@@ -86,7 +86,7 @@ def parse_choice(text: str, count: int) -> int | None:
     Returns:
         Index of the response, from 0; None without a number in range, or with several numbers and
         no statement of the choice. In order of precedence: a stated choice, a number at the start,
-        the only response that is named, the only number of a short text.
+        the only named response, the only number of a short text.
     """
     words = "|".join(_NUMBER_WORDS)
     output = re.sub(

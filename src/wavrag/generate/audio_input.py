@@ -1,8 +1,8 @@
-"""Audio in the input of a generator that hears: which clips go in, and how they are prepared.
+"""Audio in the input of a generator: choice of the clips within its budget, and preparation.
 
-Models accept limited audio. Clips are taken within an `AudioBudget`: the question first, then the
-sources by rank. Nothing is cut: a recording that does not fit is given as its transcript, its
-caption, or its name. Pure functions.
+Clips are chosen within an `AudioBudget`: the question first, then the sources by rank. Nothing is
+cut: a recording beyond the budget goes in as its transcript, its caption, or its name. Pure
+functions.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class GeneratorInput:
 
 
 def find_audio_budget(model: str) -> AudioBudget | None:
-    """Budget of a model family, or None for a model that is not known to hear.
+    """Budget of a model family; None for other models.
 
     Args:
         model: name on the server; of `ORG/NAME` only the name counts, in any case.
@@ -99,15 +99,15 @@ def find_audio_budget(model: str) -> AudioBudget | None:
 def fit_audio(
     messages: Sequence[Message], budget: AudioBudget | None, query: Query | None = None
 ) -> GeneratorInput:
-    """Choose the clips that go in as audio, and the form of all other sources.
+    """Choose the audio clips within the budget, and the form of all other sources.
 
     A source within the budget goes in as audio, without its transcript. Others go in with their
-    transcript, or with the caption in their metadata. A question that goes in as audio keeps only
-    its typed text. The result is a fixed point: applied again, nothing changes.
+    transcript, or with the caption in their metadata. A question in audio keeps only its
+    typed text. The result is a fixed point: applied again, nothing changes.
 
     Args:
         messages: messages of `answer_messages`.
-        budget: limits; None for a generator that reads text only, whose clips stay untouched.
+        budget: limits; None for a text-only generator; its clips stay untouched.
         query: the question as asked, to tell typed text from recognised text; without it the
             question keeps all its text.
 
@@ -119,19 +119,19 @@ def fit_audio(
     question_form: SourceForm | None = None
     output = []
     for row, message in enumerate(messages):
-        parts: list[MessagePart] = []
+        message_parts: list[MessagePart] = []
         for column, part in enumerate(message.parts):
             as_audio = (row, column) in clips.positions
             match part:
                 case QuestionPart():
                     question, question_form = _fit_question(part, as_audio, budget, query)
-                    parts.append(question)
+                    message_parts.append(question)
                 case SourcePart():
                     source, source_forms[part.number] = _fit_source(part, as_audio, budget)
-                    parts.append(source)
+                    message_parts.append(source)
                 case TextPart():
-                    parts.append(part)
-        output.append(Message(message.role, tuple(parts)))
+                    message_parts.append(part)
+        output.append(Message(message.role, tuple(message_parts)))
     return GeneratorInput(output, source_forms, question_form, clips.seconds, clips.tokens)
 
 
@@ -145,7 +145,7 @@ def render_with_audio(parts: Sequence[MessagePart]) -> list[str | Clip]:
         parts: parts of messages of `fit_audio`.
 
     Raises:
-        AudioError: a clip has no samples, or samples that are not finite.
+        AudioError: a clip has no samples, or NaN or infinite ones.
         GenerationError: a question has neither text nor a clip.
     """
     contents: list[str | Clip] = []
@@ -166,7 +166,7 @@ def prepare_clip(clip: Clip) -> Clip:
     """Resample a clip to 16 kHz, and pad a very short one with silence.
 
     Raises:
-        AudioError: it has no samples, or samples that are not finite.
+        AudioError: it has no samples, or NaN or infinite ones.
     """
     clip = resample(clip, SAMPLE_RATE)
     missing = round(MIN_CLIP_SECONDS * SAMPLE_RATE) - len(clip.samples)
@@ -217,44 +217,44 @@ def _choose_clips(messages: Sequence[Message], budget: AudioBudget) -> _ClipChoi
 
 
 def _fit_question(
-    part: QuestionPart, as_audio: bool, budget: AudioBudget | None, query: Query | None
+    question: QuestionPart, as_audio: bool, budget: AudioBudget | None, query: Query | None
 ) -> tuple[QuestionPart, SourceForm]:
     if as_audio:
-        is_query = query is not None and query.clip is part.clip
-        return replace(part, text=query.text if query and is_query else part.text), "sound"
-    if part.clip is not None and budget is not None:
-        if not (part.text or "").strip():
+        is_query = query is not None and query.clip is question.clip
+        return replace(question, text=query.text if query and is_query else question.text), "sound"
+    if question.clip is not None and budget is not None:
+        if not (question.text or "").strip():
             raise GenerationError(
-                f"the question is a recording of {part.clip.duration:.1f} s without words, and this"
-                f" generator hears up to {budget.max_clip_seconds:g} s a clip,"
+                f"the question is a recording of {question.clip.duration:.1f} s without words, and"
+                f" this generator hears up to {budget.max_clip_seconds:g} s a clip,"
                 f" {budget.max_seconds:g} s and {budget.max_tokens} tokens in all: ask a shorter"
                 " question, or use an embedder that recognises words"
             )
-        part = replace(part, clip=None)
-    return part, "words" if part.text else "nothing"
+        question = replace(question, clip=None)
+    return question, "words" if question.text else "nothing"
 
 
 def _fit_source(
-    part: SourcePart, as_audio: bool, budget: AudioBudget | None
+    source: SourcePart, as_audio: bool, budget: AudioBudget | None
 ) -> tuple[SourcePart, SourceForm]:
     if as_audio:
-        return part, "sound"
+        return source, "sound"
     if budget is not None:
-        part = replace(part, clip=None)
-    passage = part.hit.passage
+        source = replace(source, clip=None)
+    passage = source.hit.passage
     if (passage.text or "").strip():
-        return part, "words"
+        return source, "words"
     caption = str(passage.metadata.get(CAPTION_KEY, "")).strip()
     if passage.modality != "audio" or not caption:
-        return part, "nothing"
+        return source, "nothing"
     passage = replace(passage, text=f"caption: {caption}")
-    return replace(part, hit=replace(part.hit, passage=passage)), "caption"
+    return replace(source, hit=replace(source.hit, passage=passage)), "caption"
 
 
-def _label_clip(part: MessagePart) -> str:
+def _label_clip(message_part: MessagePart) -> str:
     """Text before a clip: the label of a source, or `Question:` and the typed text."""
-    if isinstance(part, QuestionPart):
-        return render([replace(part, text=part.text or "")]).rstrip()
-    if isinstance(part, SourcePart):
-        return label(part)
-    return render([part])
+    if isinstance(message_part, QuestionPart):
+        return render([replace(message_part, text=message_part.text or "")]).rstrip()
+    if isinstance(message_part, SourcePart):
+        return label(message_part)
+    return render([message_part])

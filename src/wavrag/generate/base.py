@@ -42,7 +42,7 @@ class SourcePart:
     Attributes:
         number: citation number, from 1.
         hit: the retrieved passage.
-        clip: its audio, for generators that hear.
+        clip: its audio, for generators with an audio budget.
         facts: measurements of its audio in words (duration, level, speech); empty for text.
     """
 
@@ -70,7 +70,7 @@ class GenerateOptions:
     Attributes:
         max_tokens: maximum length of an answer.
         temperature: sampling temperature; 0 is greedy decoding.
-        seed: random seed of the sampling, for models that accept one.
+        seed: random seed of the sampling, if the model accepts one.
         stop: strings that end the answer.
         prices: price of a million input tokens and of a million output tokens; None leaves the
             cost out.
@@ -92,7 +92,7 @@ class GenerateOptions:
 
 @dataclass(frozen=True, slots=True)
 class AudioBudget:
-    """Limits on the audio in one request to a model that hears.
+    """Limits on the audio in one request.
 
     Attributes:
         max_clip_seconds: maximum duration of a clip.
@@ -130,13 +130,12 @@ class GeneratorSpec:
 
     Attributes:
         name: its name in `load_generator`.
-        follows_instructions: True for a language model that can be asked to reason step by step
-            and to choose among answers.
-        quotes: True for a generator that ranks and quotes sentences itself and writes no text of
-            its own.
-        parallel: number of answers to one prompt that `stream_many` computes in one batch.
-        audio_budget: limits on the audio that it is given; None for a generator that reads text
-            only.
+        follows_instructions: True for a language model with instruction tuning; it can be asked to
+            reason step by step and to choose among answers.
+        quotes: True for an extractive generator: it ranks and quotes sentences, and writes no text
+            of its own.
+        parallel: number of answers to one prompt in a batch of `stream_many`.
+        audio_budget: limits on the audio in a request; None for text only.
         endpoint: address of the server in error messages; empty for a model in this process.
     """
 
@@ -149,7 +148,7 @@ class GeneratorSpec:
 
     @property
     def modalities(self) -> frozenset[Modality]:
-        """`text`, and `audio` for a generator that hears."""
+        """`text`, and `audio` with an audio budget."""
         return frozenset({"text"} if self.audio_budget is None else {"text", "audio"})
 
 

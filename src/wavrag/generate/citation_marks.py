@@ -29,12 +29,12 @@ class CitedText:
     Attributes:
         text: the answer, with every mark in the form `[1]` or `[1][2]`.
         citations: in the order of the text, one for each source and quote.
-        invented: count of numbers in marks without a source, which were removed.
+        invented_count: number of removed marks, whose sources do not exist.
     """
 
     text: str
     citations: tuple[Citation, ...]
-    invented: int
+    invented_count: int
 
 
 def parse_citations(text: str, sources: Sequence[SourcePart]) -> CitedText:
@@ -46,22 +46,22 @@ def parse_citations(text: str, sources: Sequence[SourcePart]) -> CitedText:
 
     Returns:
         The answer without invented marks, and a citation with its quote for each other mark. A
-        mark belongs to the sentence that it ends, or to the next one at the start of the text.
+        mark belongs to the sentence before it, or to the next one at the start of the text.
 
     Example:
         >>> passage = Passage("timetable.md", 0, "The ferry leaves at nine.")
         >>> cited = parse_citations("At nine [1][7].", [SourcePart(1, Hit(passage, 1, 1.0, {}))])
-        >>> cited.text, cited.invented
+        >>> cited.text, cited.invented_count
         ('At nine [1].', 1)
     """
     by_number = {source.number: source for source in sources}
-    cited = _parse_once(text, by_number)
-    invented = cited.invented
+    result = _parse_once(text, by_number)
+    total = result.invented_count
     # The text around a removed mark can form another mark: [[9]1] becomes [1].
-    while cited.invented:
-        cited = _parse_once(cited.text, by_number)
-        invented += cited.invented
-    return CitedText(cited.text, cited.citations, invented)
+    while result.invented_count:
+        result = _parse_once(result.text, by_number)
+        total += result.invented_count
+    return CitedText(result.text, result.citations, total)
 
 
 def attribute(text: str, sources: Sequence[SourcePart]) -> str:
@@ -93,10 +93,9 @@ def attribute(text: str, sources: Sequence[SourcePart]) -> str:
 
 
 def best_sentence(statement: str, text: str) -> str:
-    """Find the sentence of a text that is most similar to a statement; empty if none is.
+    """Find the sentence of a text closest to a statement; empty if they share no word.
 
-    The similarity is Dice's coefficient of the content words, which does not favour long
-    sentences.
+    The similarity is Dice's coefficient of the content words; it does not favour long sentences.
     """
     statement_words = set(content_words(statement))
     best, best_score = "", 0.0
@@ -111,10 +110,10 @@ def best_sentence(statement: str, text: str) -> str:
 def _parse_once(text: str, by_number: dict[int, SourcePart]) -> CitedText:
     segments: list[str] = []  # text between groups of marks
     groups: list[list[int]] = []  # citation numbers after each segment
-    position = invented = 0
+    position = invented_count = 0
     for mark in _MARK.finditer(text):
         numbers, unknown = _parse_numbers(mark[1], by_number)
-        invented += unknown
+        invented_count += unknown
         segment = text[position : mark.start()]
         position = mark.end()
         if groups and not segment.strip(" ,;"):  # adjacent marks are one group
@@ -130,11 +129,11 @@ def _parse_once(text: str, by_number: dict[int, SourcePart]) -> CitedText:
             passage = by_number[number].hit.passage
             quote = best_sentence(statement, passage.text or "")
             citations.setdefault((number, quote), Citation(number, passage, quote))
-    return CitedText(_join(segments, groups), tuple(citations.values()), invented)
+    return CitedText(_join(segments, groups), tuple(citations.values()), invented_count)
 
 
 def _parse_numbers(mark: str, sources: dict[int, SourcePart]) -> tuple[list[int], int]:
-    """Numbers of a mark that have a source, and the count of those that have none."""
+    """Numbers of a mark with a source, and the count of numbers without one."""
     numbers: list[int] = []
     unknown = 0
     for match in _NUMBER_OR_RANGE.finditer(mark):

@@ -36,7 +36,7 @@ def fit_context_window(
         GenerationError: the question alone does not fit.
     """
     prompt = list(messages)
-    dropped: list[int] = []
+    dropped_numbers: list[int] = []
     while (tokens := count_tokens(prompt)) + answer_tokens > context:
         sources = sources_of(prompt)
         if not sources:
@@ -45,13 +45,13 @@ def fit_context_window(
                 f" {name} has a context of {context}: ask a shorter question, or"
                 " allow a shorter answer"
             )
-        dropped.append(sources[-1].number)
-        prompt = drop_source(prompt, dropped[-1])
-    if dropped:
+        dropped_numbers.append(sources[-1].number)
+        prompt = drop_source(prompt, dropped_numbers[-1])
+    if dropped_numbers:
         logger.warning(
             "%s has a context of %d tokens: sources %s were left out",
             name,
             context,
-            ", ".join(map(str, reversed(dropped))),
+            ", ".join(map(str, reversed(dropped_numbers))),
         )
     return prompt, tokens

@@ -27,7 +27,7 @@ class StreamingDetokenizer:
         self.stopped = False
         self._decode = decode
         self._stop = [word for word in stop if word]
-        self._emitted = 0  # characters
+        self._position = 0  # characters returned so far
 
     def add(self, token: int) -> str:
         """Add a token and return the new text; empty if it is held back."""
@@ -40,7 +40,7 @@ class StreamingDetokenizer:
             self.stopped = True
             return self._emit(text, min(ends))
         text = text.rstrip(_REPLACEMENT)
-        starts = range(self._emitted, len(text))
+        starts = range(self._position, len(text))
         possible = (start for start in starts if self._may_begin_stop(text[start:]))
         return self._emit(text, min(possible, default=len(text)))
 
@@ -53,5 +53,5 @@ class StreamingDetokenizer:
         return any(word.startswith(tail) for word in self._stop)
 
     def _emit(self, text: str, end: int) -> str:
-        start, self._emitted = self._emitted, max(self._emitted, end)
-        return text[start : self._emitted]
+        start, self._position = self._position, max(self._position, end)
+        return text[start : self._position]

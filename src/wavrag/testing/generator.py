@@ -82,7 +82,7 @@ class GeneratorConformance:
             pytest.skip(f"{generator.spec.name} does not cite reliably")
         sources = sources_of(messages)
         cited = parse_citations("".join(generator.stream(messages, OPTIONS)), sources)
-        assert cited.invented == 0
+        assert cited.invented_count == 0
         assert {citation.number for citation in cited.citations} <= {1, 2}
         assert cited.citations[0].passage is sources[cited.citations[0].number - 1].hit.passage
 
