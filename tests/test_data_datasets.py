@@ -28,11 +28,11 @@ from dataset_fixtures import (
 from wavrag.audio import load
 from wavrag.data.datasets import (
     DATASETS,
-    noise_files,
-    noise_stream,
+    find_noise_files,
     read_dataset,
     read_dataset_rows,
     store_sounds,
+    stream_noise_files,
 )
 from wavrag.data.records import Content, TrainingRecord, read_records, write_records
 from wavrag.errors import InputError, MissingExtraError
@@ -451,24 +451,24 @@ def test_musan_gives_its_files_by_kind(folder: Path) -> None:
     for name in ("music/fma/m-0.wav", "noise/free-sound/n-0.wav", "noise/sound bible/ñ-1.wav"):
         wav(folder / name)
     put(folder / "noise" / "free-sound" / "ANNOTATIONS", "n-0 rain\n")
-    files = noise_files(folder, ("music", "noise"))
+    files = find_noise_files(folder, ("music", "noise"))
     assert files == {
         "music": [folder / "music/fma/m-0.wav"],
         "noise": [folder / "noise/free-sound/n-0.wav", folder / "noise/sound bible/ñ-1.wav"],
     }
     with pytest.raises(InputError, match="has no sound in speech/"):
-        noise_files(folder)
+        find_noise_files(folder)
     with pytest.raises(InputError, match="MUSAN has no 'rain': choose from music, noise, speech"):
-        noise_stream(folder, ("rain",))
+        stream_noise_files(folder, ("rain",))
 
 
 def test_noise_comes_once_a_round_in_the_order_of_its_seed(folder: Path) -> None:
     for number in range(8):
         wav(folder / "noise" / f"{number}.wav")
-    files = set(noise_files(folder, ("noise",))["noise"])
+    files = set(find_noise_files(folder, ("noise",))["noise"])
 
     def rounds(seed: int) -> list[list[Path]]:
-        stream = noise_stream(folder, ("noise",), seed=seed)
+        stream = stream_noise_files(folder, ("noise",), seed=seed)
         return [list(islice(stream, 8)) for _ in range(3)]
 
     first, second, third = rounds(1)

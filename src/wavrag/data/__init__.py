@@ -1,7 +1,7 @@
-"""Data for training and evaluation: records, published data sets, tasks, synthetic speech, mining.
+"""Data for training and evaluation: records, data sets, tasks, synthetic speech, hard negatives.
 
-Needs no torch. `records` is the type that data sets are read into, `datasets` reads them, `tasks`
-loads retrieval tasks and `task_sets` makes them, `speak` and `mine` extend records.
+Imports no torch. `records` defines the training records, `datasets` reads published data sets into
+them, `speak` and `mining` extend them, `tasks` loads retrieval tasks, and `task_sets` makes them.
 """
 
 from wavrag.data.captions import held_out_captions, training_captions

@@ -226,15 +226,14 @@ def mine_negatives(
     )
 
     jobs = []
+    # A zero vector marks a content that could not be embedded.
     unusable = set(np.flatnonzero(~candidate_vectors.any(axis=1)).tolist())
     for number, (record, query) in enumerate(zip(records, rows, strict=True)):
         positives = positives_by_key[keys[number]]
         if query is None or not query_vectors[query].any() or not positives - unusable:
             continue
-        excluded = {row for positive in positives for row in candidates.equal_rows(positive)}
-        excluded.update(*(candidates.find_rows(content) for content in record.negatives))
-        usable_positives = np.array(sorted(positives - unusable))
-        jobs.append(_MiningJob(number, query, usable_positives, np.array(sorted(excluded))))
+        excluded = candidates.find_excluded(positives, record.negatives)
+        jobs.append(_MiningJob(number, query, _sorted_array(positives - unusable), excluded))
     return _run_jobs(
         records, jobs, query_vectors, candidate_vectors, candidates.contents, options=options
     )
@@ -352,12 +351,17 @@ class _ContentPool:
             self._rows_by_words[words].append(row)
         return row
 
-    def equal_rows(self, row: int) -> list[int]:
+    def find_excluded(self, positives: Iterable[int], negatives: Iterable[Content]) -> Indices:
+        """Return the rows equal to a positive or to a negative of a record."""
+        rows = {row for positive in positives for row in self._equal_rows(positive)}
+        return _sorted_array(rows.union(*map(self._find_rows, negatives)))
+
+    def _equal_rows(self, row: int) -> list[int]:
         """Return the rows with the same words as a row, including itself."""
         words = _words(self.contents[row])
         return self._rows_by_words[words] if words else [row]
 
-    def find_rows(self, content: Content) -> set[int]:
+    def _find_rows(self, content: Content) -> set[int]:
         """Return the rows with the same data or the same words as a content."""
         rows = set(self._rows_by_words.get(_words(content), ()))
         try:
@@ -382,6 +386,10 @@ class _ContentPool:
             digest = self._digests[content.audio]
         span = (content.start, content.end) if digest else ()
         return json.dumps([_normalize(content.text), digest, *span])
+
+
+def _sorted_array(rows: Iterable[int]) -> Indices:
+    return np.array(sorted(rows), np.intp)
 
 
 def _normalize(text: str | None) -> str:

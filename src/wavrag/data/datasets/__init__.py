@@ -1,24 +1,23 @@
-"""Published data sets, each from its layout on disk to one stream of training records.
+"""Published data sets, read from their published layout into a stream of training records.
 
-    for record in read_dataset("hotpotqa", "downloads/hotpotqa", note=print):
+    for record in read_dataset("hotpotqa", "downloads/hotpotqa", on_note=print):
         ...
 
-`DATASETS` says of each what it asks and answers, what its folder must hold and whose terms it has.
-Nothing is downloaded here, and no data set is held in memory. Where a record holds sound in memory,
-`store_sounds` puts it into files. MUSAN gives no records but background noise: `noise_files` and
-`noise_stream`.
+`DATASETS` lists direction, layout and licence of each. Nothing is downloaded, and no data set is
+held in memory. `store_sounds` writes audio in memory to files. MUSAN has no pairs and therefore no
+records: `find_noise_files` and `stream_noise_files` give its files as background noise.
 """
 
-from wavrag.data.datasets.noise import noise_files, noise_stream
+from wavrag.data.datasets.noise import find_noise_files, stream_noise_files
 from wavrag.data.datasets.registry import DATASETS, Dataset, read_dataset, read_dataset_rows
 from wavrag.data.datasets.store import store_sounds
 
 __all__ = [
     "DATASETS",
     "Dataset",
-    "noise_files",
-    "noise_stream",
+    "find_noise_files",
     "read_dataset",
     "read_dataset_rows",
     "store_sounds",
+    "stream_noise_files",
 ]

@@ -1,10 +1,9 @@
-"""Sounds with descriptions: AudioCaps, MusicCaps and Clotho.
+"""Sounds with captions: AudioCaps, MusicCaps and Clotho.
 
-The passage to be found is the sound with a description: `Content(text=description, audio=sound)`.
-The query is another description of the same sound, `Content(text=...)`, so that the words alone
-do not settle it. A sound with n descriptions gives n records, each description asking for the
-sound with the next one; a sound with a single description is found by it alone,
-`Content(audio=sound)`.
+The positive is the sound with a caption: `Content(text=caption, audio=sound)`. The query is another
+caption of the same sound, `Content(text=...)`, so that equal words do not give the answer away. A
+sound with n captions gives n records; the positive of each caption has the next one. A sound with
+a single caption has a positive without text, `Content(audio=sound)`.
 """
 
 from __future__ import annotations
@@ -21,84 +20,87 @@ from wavrag.types import NoteCallback
 
 
 @dataclass(frozen=True, slots=True)
-class _Described:
+class _CaptionedSound:
     id: str
     audio: str
-    descriptions: tuple[str, ...]
+    captions: tuple[str, ...]
     clip: str = ""
 
 
 def read_audiocaps(
     folder: Path, split: str, on_note: NoteCallback | None
 ) -> Iterator[TrainingRecord]:
-    """AudioCaps: one description a sound to train on, five in the other splits.
+    """Read AudioCaps: one caption per sound in the training split, five in the others.
 
-    Those five stand in scattered lines, so the lines of such a split, at most 5,000, are gathered
-    in memory. A clip is the file `AUDIOCAP_ID`, `YOUTUBE_ID`, `YYOUTUBE_ID` or `YOUTUBE_ID_START`,
+    A clip is the file `AUDIOCAP_ID`, `YOUTUBE_ID`, `YYOUTUBE_ID` or `YOUTUBE_ID_START`, already
     cut to its ten seconds.
     """
-    part = {"train": "train", "dev": "val", "test": "test"}[split]
-    path = require_file(folder, f"{part}.csv", f"dataset/{part}.csv")
-    sounds = AudioFolder(folder, part)
+    subset = {"train": "train", "dev": "val", "test": "test"}[split]
+    path = require_file(folder, f"{subset}.csv", f"dataset/{subset}.csv")
+    sounds = AudioFolder(folder, subset)
 
-    def make(row: dict[str, str]) -> _Described:
+    def parse(row: dict[str, str]) -> _CaptionedSound:
         id, video = get_text(row, "audiocap_id"), get_text(row, "youtube_id")
-        audio = sounds.find(id, video, f"Y{video}", f"{video}_{get_text(row, 'start_time')}")
-        return _Described(id, audio, (get_text(row, "caption"),), f"{video}_{row['start_time']}")
+        clip = f"{video}_{get_text(row, 'start_time')}"
+        audio = sounds.find(id, video, f"Y{video}", clip)
+        return _CaptionedSound(id, audio, (get_text(row, "caption"),), clip)
 
     columns = ("audiocap_id", "youtube_id", "start_time", "caption")
-    lines = map_rows(read_table(path, on_note, columns), make, on_note)
-    return _records("audiocaps", lines if split == "train" else _together(lines))
+    rows = map_rows(read_table(path, on_note, columns), parse, on_note)
+    # The five captions of a clip are on scattered lines, so these splits, of 5,000 lines at most,
+    # are held in memory.
+    return _build_records("audiocaps", rows if split == "train" else _merge_captions(rows))
 
 
 def read_musiccaps(
     folder: Path, split: str, on_note: NoteCallback | None
 ) -> Iterator[TrainingRecord]:
-    """MusicCaps; the list of aspects is a second description. The test is AudioSet's evaluation.
+    """Read MusicCaps, with the list of aspects as a second caption.
 
-    A clip is the file `YTID`, `YTID_START` or `[YTID]-[START-END]`, cut to its ten seconds.
+    The test split is the evaluation split of AudioSet. A clip is the file `YTID`, `YTID_START` or
+    `[YTID]-[START-END]`, already cut to its ten seconds.
     """
     path = require_file(folder, "musiccaps-public.csv")
     sounds = AudioFolder(folder, split)
     test = split == "test"
 
-    def chosen(row: dict[str, str]) -> dict[str, str] | None:
+    def select(row: dict[str, str]) -> dict[str, str] | None:
         flag = row["is_audioset_eval"].strip().casefold()
         if flag not in ("true", "false"):
             raise InputError(f"is_audioset_eval is {flag!r}, neither True nor False")
         return row if (flag == "true") == test else None
 
-    def make(row: dict[str, str]) -> _Described:
+    def parse(row: dict[str, str]) -> _CaptionedSound:
         id, start, end = get_text(row, "ytid"), get_text(row, "start_s"), get_text(row, "end_s")
         audio = sounds.find(id, f"{id}_{start}", f"[{id}]-[{start}-{end}]")
-        return _Described(f"{id}-{start}", audio, (get_text(row, "caption"), _aspects(row)))
+        captions = (get_text(row, "caption"), _parse_aspects(row))
+        return _CaptionedSound(f"{id}-{start}", audio, captions)
 
     columns = ("ytid", "start_s", "end_s", "aspect_list", "caption", "is_audioset_eval")
-    rows = map_rows(
-        read_table(path, on_note, columns), chosen, on_note, f"{path}: clips of the other split"
-    )
-    return _records("musiccaps", map_rows(rows, make, on_note))
+    skipped = f"{path}: clips of the other split"
+    rows = map_rows(read_table(path, on_note, columns), select, on_note, skipped)
+    return _build_records("musiccaps", map_rows(rows, parse, on_note))
 
 
 def read_clotho(folder: Path, split: str, on_note: NoteCallback | None) -> Iterator[TrainingRecord]:
-    """Clotho; five descriptions a sound. The metadata beside it is not needed."""
-    part = {"train": "development", "dev": "validation", "test": "evaluation"}[split]
-    path = require_file(folder, f"clotho_captions_{part}.csv")
-    sounds = AudioFolder(folder, part, f"clotho_audio_{part}")
-    captions = tuple(f"caption_{number}" for number in range(1, 6))
+    """Read Clotho: five captions per sound. The metadata files are not needed."""
+    subset = {"train": "development", "dev": "validation", "test": "evaluation"}[split]
+    path = require_file(folder, f"clotho_captions_{subset}.csv")
+    sounds = AudioFolder(folder, subset, f"clotho_audio_{subset}")
+    columns = tuple(f"caption_{number}" for number in range(1, 6))
 
-    def make(row: dict[str, str]) -> _Described:
+    def parse(row: dict[str, str]) -> _CaptionedSound:
         name = get_text(row, "file_name")
-        audio = sounds.find(*dict.fromkeys((row["file_name"], name)))  # some start with a space
-        return _Described(name, audio, tuple(get_text(row, key) for key in captions))
+        # Some file names start with a space, in the list and on disk.
+        audio = sounds.find(*dict.fromkeys((row["file_name"], name)))
+        return _CaptionedSound(name, audio, tuple(get_text(row, column) for column in columns))
 
-    return _records(
-        "clotho", map_rows(read_table(path, on_note, ("file_name", *captions)), make, on_note)
-    )
+    rows = read_table(path, on_note, ("file_name", *columns))
+    return _build_records("clotho", map_rows(rows, parse, on_note))
 
 
-def _aspects(row: dict[str, str]) -> str:
-    """The aspects, which stand as a Python list, as words with commas between them."""
+def _parse_aspects(row: dict[str, str]) -> str:
+    """Join the aspects, a Python list in the file, with commas."""
     try:
         aspects = ast.literal_eval(row["aspect_list"])
     except (SyntaxError, ValueError):
@@ -108,24 +110,27 @@ def _aspects(row: dict[str, str]) -> str:
     return ", ".join(map(str, aspects))
 
 
-def _together(lines: Iterator[tuple[str, _Described]]) -> Iterator[tuple[str, _Described]]:
-    """One for all lines of a clip, at its first."""
-    clips: dict[str, tuple[str, _Described]] = {}
-    for place, line in lines:
-        first, known = clips.get(line.clip, (place, replace(line, descriptions=())))
-        together = replace(known, descriptions=known.descriptions + line.descriptions)
-        clips[line.clip] = first, together
+def _merge_captions(
+    rows: Iterator[tuple[str, _CaptionedSound]],
+) -> Iterator[tuple[str, _CaptionedSound]]:
+    """Merge all rows of a clip, at the location of the first one."""
+    clips: dict[str, tuple[str, _CaptionedSound]] = {}
+    for location, sound in rows:
+        first, clip = clips.get(sound.clip, (location, replace(sound, captions=())))
+        clips[sound.clip] = first, replace(clip, captions=clip.captions + sound.captions)
     yield from clips.values()
 
 
-def _records(source: str, sounds: Iterator[tuple[str, _Described]]) -> Iterator[TrainingRecord]:
+def _build_records(
+    source: str, sounds: Iterator[tuple[str, _CaptionedSound]]
+) -> Iterator[TrainingRecord]:
     for _, sound in sounds:
-        count = len(sound.descriptions)
-        for number, words in enumerate(sound.descriptions):
-            following = sound.descriptions[(number + 1) % count] if count > 1 else None
+        count = len(sound.captions)
+        for index, caption in enumerate(sound.captions):
+            next_caption = sound.captions[(index + 1) % count] if count > 1 else None
             yield TrainingRecord(
-                f"{source}/{sound.id}" + (f"-{number + 1}" if count > 1 else ""),
-                Content(text=words),
-                (Content(text=following, audio=sound.audio),),
+                f"{source}/{sound.id}" + (f"-{index + 1}" if count > 1 else ""),
+                Content(text=caption),
+                (Content(text=next_caption, audio=sound.audio),),
                 source=source,
             )

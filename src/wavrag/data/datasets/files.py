@@ -1,7 +1,7 @@
-"""Reading the files of data sets row by row, with the place of each row for what is wrong in it.
+"""Row-by-row readers for the files of data sets.
 
-Every reader yields `(place, row)`: the place is `FILE:LINE`, or for a JSON document
-`FILE: record N (ID)`. A row that cannot be read is rejected by its place, and reading goes on.
+Every reader yields `(location, row)` for error messages. The location is `FILE:LINE`, or
+`FILE: record N (ID)` in a JSON document. A malformed row is reported and skipped.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ U = TypeVar("U")
 
 _ID_KEYS = ("id", "_id", "QuestionId", "title")
 _SUFFIXES = ("", ".wav", *sorted(AUDIO_SUFFIXES - {".wav"}))
+_PARQUET_BATCH = 64  # rows in memory at a time; a row may hold a recording
 
 
 def find_file(folder: Path, name: str) -> Path | None:
-    """The file of that name, whichever way its accents are encoded; None if there is none."""
+    """Return the file of that name, or None."""
+    # macOS decomposes accents in file names, archives and lists of files usually do not.
     for form in dict.fromkeys(
         (name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))
     ):
@@ -39,10 +41,10 @@ def find_file(folder: Path, name: str) -> Path | None:
 
 
 def require_file(folder: Path, *names: str) -> Path:
-    """The first of these files that the folder holds.
+    """Return the first of these files in the folder.
 
     Raises:
-        InputError: it holds none of them.
+        InputError: none of them exists.
     """
     for name in names:
         path = find_file(folder, name)
@@ -52,39 +54,40 @@ def require_file(folder: Path, *names: str) -> Path:
 
 
 class AudioFolder:
-    """Finds the sound files of a data set, in `audio/` or beside the lists, of any format."""
+    """Finds the audio files of a data set by their names without suffix."""
 
-    def __init__(self, folder: Path, *parts: str) -> None:
-        """Look in those parts of `audio/`, then of the folder, then in the two themselves."""
+    def __init__(self, folder: Path, *subfolders: str) -> None:
+        """Search the subfolders of `audio/` and of the folder, then these two themselves."""
         roots = (folder / "audio", folder)
-        places = [root / part for root in roots for part in parts] + list(roots)
+        paths = [root / name for root in roots for name in subfolders] + list(roots)
         self._folder = folder
-        self._places = [place for place in places if place.is_dir()]
+        self._paths = [path for path in paths if path.is_dir()]
 
     def find(self, *stems: str) -> str:
-        """Path of the first of these names that is there, with or without a suffix.
+        """Return the path of the first existing file, with or without a suffix.
 
         Raises:
-            InputError: none is.
+            InputError: there is no such file.
         """
-        for place in self._places:
+        for folder in self._paths:
             for stem in stems:
+                # A name in a downloaded list must not lead out of the folder.
                 if Path(stem).name != stem:
                     continue
                 for suffix in _SUFFIXES:
-                    path = find_file(place, stem + suffix)
+                    path = find_file(folder, stem + suffix)
                     if path is not None:
                         return str(path)
         raise InputError(f"no sound file {' or '.join(stems)} (.wav, .flac, …) in {self._folder}")
 
 
 def read_json_lines(path: Path, on_note: NoteCallback | None) -> Iterator[tuple[str, Any]]:
-    """The values of a JSON Lines file."""
-    with _opened(path) as lines:
+    """Read the values of a JSON Lines file."""
+    with _open_text(path) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 try:
-                    row = json.loads(_utf8(line))
+                    row = json.loads(_check_utf8(line))
                 except ValueError as error:
                     skip_or_raise(f"{path}:{number}: {error}", on_note)
                 else:
@@ -94,14 +97,14 @@ def read_json_lines(path: Path, on_note: NoteCallback | None) -> Iterator[tuple[
 def read_json_items(
     path: Path, under: str, on_note: NoteCallback | None
 ) -> Iterator[tuple[str, Any]]:
-    """The elements of one array of a JSON document, parsed one by one.
+    """Read the elements of an array in a JSON document, one by one.
 
-    Where the document stops being JSON, what is left of it is rejected.
+    The rest of a document is skipped from the first syntax error.
 
     Args:
         path: the document.
         under: key of the array; empty if the document is the array.
-        on_note: see `wavrag.data.records.reject`.
+        on_note: see `wavrag.data.records.skip_or_raise`.
     """
     try:
         import ijson
@@ -110,10 +113,11 @@ def read_json_items(
     number = 0
     try:
         with path.open("rb") as document:
+            # Without `use_float`, numbers are Decimals, which the json module cannot write.
             items = ijson.items(document, f"{under}.item" if under else "item", use_float=True)
             for number, item in enumerate(items, start=1):
-                known = item if isinstance(item, dict) else {}
-                name = next((f" ({known[key]})" for key in _ID_KEYS if known.get(key)), "")
+                keys = item if isinstance(item, dict) else {}
+                name = next((f" ({keys[key]})" for key in _ID_KEYS if keys.get(key)), "")
                 yield f"{path}: record {number}{name}", item
     except (OSError, ValueError, ijson.JSONError) as error:
         reason = " ".join(str(error).split())
@@ -133,20 +137,20 @@ def read_table(
     quoted: bool = True,
     header: bool = True,
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows of a table of text, by column.
+    """Read the rows of a CSV or TSV file as dictionaries.
 
     Args:
         path: the file.
-        on_note: see `wavrag.data.records.reject`.
-        columns: those that the header must name; without a header, the names of all, in order.
-        delimiter: between fields.
-        quoted: whether fields may stand in double quotes, and then go over lines.
+        on_note: see `wavrag.data.records.skip_or_raise`.
+        columns: required columns of the header; all columns in order if there is no header.
+        delimiter: character between fields.
+        quoted: whether fields may be in double quotes, and then span lines.
         header: whether the first line names the columns.
 
     Raises:
         InputError: the file cannot be read, or its header lacks a column.
     """
-    with _opened(path) as lines:
+    with _open_text(path) as lines:
         reader = csv.reader(
             lines, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
         )
@@ -159,26 +163,28 @@ def read_table(
             for column in columns:
                 if column not in names:
                     raise InputError(f"{path}:1: no column {column!r}: is it another file?")
+        # Not a `for` loop: the location is that of the first line of a row with line breaks, and
+        # reading continues after an error.
         while True:
-            place = f"{path}:{reader.line_num + 1}"
+            location = f"{path}:{reader.line_num + 1}"
             try:
                 row = next(reader)
                 if len(row) not in (0, len(names)):
                     raise ValueError(f"{len(row)} fields where {len(names)} belong")
-                _utf8("".join(row))
+                _check_utf8("".join(row))
             except StopIteration:
                 break
             except (csv.Error, ValueError) as error:
-                skip_or_raise(f"{place}: {error}", on_note)
+                skip_or_raise(f"{location}: {error}", on_note)
                 continue
             if row:
-                yield place, dict(zip(names, row, strict=True))
+                yield location, dict(zip(names, row, strict=True))
 
 
 def read_parquet(
     path: Path, columns: Sequence[str], on_note: NoteCallback | None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a Parquet file, a few of them in memory at a time.
+    """Read the rows of a Parquet file in small batches.
 
     Raises:
         InputError: the file cannot be read, or lacks a column.
@@ -192,7 +198,7 @@ def read_parquet(
             for column in columns:
                 if column not in file.schema_arrow.names:
                     raise InputError(f"{path}: no column {column!r}: is it another file?")
-            for batch in file.iter_batches(batch_size=64, columns=list(columns)):
+            for batch in file.iter_batches(batch_size=_PARQUET_BATCH, columns=list(columns)):
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}: row {number}", row
@@ -205,67 +211,67 @@ def read_parquet(
 
 def map_rows(
     rows: Iterable[tuple[str, T]],
-    make: Callable[[T], U | None],
+    convert: Callable[[T], U | None],
     on_note: NoteCallback | None,
-    left_out: str = "",
+    skipped: str = "",
 ) -> Iterator[tuple[str, U]]:
-    """What `make` makes of each row; a row that it refuses is rejected by its place.
+    """Convert rows; report malformed rows by location and skip them.
 
     Args:
-        rows: rows and their places.
-        make: raises InputError, OSError, TypeError or ValueError for a broken row; returns None
-            for a whole row that the data set does not train on.
-        on_note: see `wavrag.data.records.reject`.
-        left_out: what those rows are; their number is told to `on_note` at the end.
+        rows: rows with their locations.
+        convert: raises InputError, OSError, TypeError or ValueError for a malformed row, and
+            returns None for a row to skip.
+        on_note: see `wavrag.data.records.skip_or_raise`.
+        skipped: description of the rows to skip; `on_note` gets it with their number at the end.
     """
     count = 0
-    for place, row in rows:
+    for location, row in rows:
         try:
-            result = make(row)
+            result = convert(row)
         except (InputError, OSError, TypeError, ValueError) as error:
-            skip_or_raise(f"{place}: {error}", on_note)
+            skip_or_raise(f"{location}: {error}", on_note)
             continue
         if result is None:
             count += 1
         else:
-            yield place, result
+            yield location, result
     if count and on_note is not None:
-        on_note(f"{left_out}: {count} left out")
+        on_note(f"{skipped}: {count} left out")
 
 
 def drop_locations(rows: Iterable[tuple[str, T]]) -> Iterator[T]:
-    """The rows without their places."""
+    """Yield rows without their locations."""
     return (row for _, row in rows)
 
 
 def group_adjacent(
     rows: Iterable[tuple[str, T]], key: Callable[[T], Any]
 ) -> Iterator[tuple[str, list[T]]]:
-    """Neighbouring rows of one key together, at the place of the first."""
-    for _, run in groupby(rows, key=lambda placed: key(placed[1])):
-        placed = list(run)
-        yield placed[0][0], [row for _, row in placed]
+    """Group adjacent rows with equal keys, at the location of the first one."""
+    for _, group in groupby(rows, key=lambda item: key(item[1])):
+        items = list(group)
+        yield items[0][0], [row for _, row in items]
 
 
 def get_text(row: Any, key: str) -> str:
-    """A text that a row must have, without the space around it.
+    """Return a required text, stripped of white space.
 
     Raises:
-        InputError: it has none.
+        InputError: there is none.
     """
     value = get_field(row, key)
     if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
+        value = str(value)  # some data sets have numbers as ids
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{key!r} is no text" if value else f"{key!r} is empty")
     return value.strip()
 
 
 def get_list(row: Any, key: str) -> list[Any]:
-    """A list that a row must have.
+    """Return a required list.
 
     Raises:
-        InputError: it has none.
+        InputError: there is none.
     """
     value = get_field(row, key)
     if not isinstance(value, list):
@@ -274,10 +280,10 @@ def get_list(row: Any, key: str) -> list[Any]:
 
 
 def get_field(row: Any, key: str) -> Any:
-    """A value that a row must have.
+    """Return a required value.
 
     Raises:
-        InputError: it has none, or is no object.
+        InputError: the key is missing, or the row is not an object.
     """
     if not isinstance(row, dict):
         raise InputError("not an object with keys")
@@ -287,8 +293,11 @@ def get_field(row: Any, key: str) -> Any:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[TextIO]:
-    """A text file; bytes that are not UTF-8 stay recognisable for `_utf8`."""
+def _open_text(path: Path) -> Iterator[TextIO]:
+    """Open a text file; `_check_utf8` finds bytes that are not UTF-8.
+
+    A strict decoder would end the stream at the first of them.
+    """
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
             yield lines
@@ -296,7 +305,7 @@ def _opened(path: Path) -> Iterator[TextIO]:
         raise InputError(f"{path} cannot be read: {error}") from error
 
 
-def _utf8(line: str) -> str:
+def _check_utf8(line: str) -> str:
     try:
         line.encode()
     except UnicodeEncodeError:

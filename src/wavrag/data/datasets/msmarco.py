@@ -1,4 +1,4 @@
-"""MS MARCO passages: texts stay on disk, found by an index of where their lines start."""
+"""MS MARCO passages; the texts stay on disk, behind an index of line offsets."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ from wavrag.errors import InputError
 from wavrag.types import NoteCallback
 
 NEGATIVES = 16
-"""Most negatives of a record; the triples have up to a thousand a query."""
+"""Maximum number of negatives of a record; the triples have up to a thousand per query."""
 
 
 class LineIndex(Closing):
-    """Where each line of a file of `NUMBER<tab>TEXT` starts: 16 bytes of memory a line."""
+    """Random access to a file with lines `NUMBER<tab>TEXT`, with 16 bytes of memory per line."""
 
     def __init__(self, path: Path, on_note: NoteCallback | None = None) -> None:
-        """Read the file once.
+        """Read the file once and index it.
 
         Args:
             path: the file.
-            on_note: told of every line that is not of that form; without it, one is an error.
+            on_note: called with a message for every malformed line, which is skipped; without it,
+                a malformed line is an error.
 
         Raises:
-            InputError: the file cannot be read, or a line is broken and there is no `on_note`.
+            InputError: the file cannot be read, or a line is malformed and there is no `on_note`.
         """
         numbers, starts, position = array("q"), array("q"), 0
         try:
             with path.open("rb") as lines:
                 for count, line in enumerate(lines, start=1):
                     head, tab, _ = line.partition(b"\t")
-                    if tab and head.isdigit() and len(head) < 19:
+                    if tab and head.isdigit() and len(head) < 19:  # fits into 64 bits
                         numbers.append(int(head))
                         starts.append(position)
                     else:
@@ -55,6 +56,7 @@ class LineIndex(Closing):
         self._path = path
         keys = np.frombuffer(numbers, np.int64) if numbers else np.zeros(0, np.int64)
         offsets = np.frombuffer(starts, np.int64) if starts else np.zeros(0, np.int64)
+        # The collection is in order, so only the queries need sorting.
         if np.any(keys[1:] < keys[:-1]):
             order = np.argsort(keys, kind="stable")
             keys, offsets = keys[order], offsets[order]
@@ -65,15 +67,15 @@ class LineIndex(Closing):
         self._file.close()
 
     def text(self, number: int) -> str:
-        """The text of that number.
+        """Return the text of a number.
 
         Raises:
-            InputError: there is none, or it is not UTF-8.
+            InputError: the number is unknown, or the text is not UTF-8.
         """
-        found = int(np.searchsorted(self._keys, number))
-        if found == len(self._keys) or self._keys[found] != number:
+        row = int(np.searchsorted(self._keys, number))
+        if row == len(self._keys) or self._keys[row] != number:
             raise InputError(f"{self._path} has no line {number}")
-        self._file.seek(int(self._offsets[found]))
+        self._file.seek(int(self._offsets[row]))
         try:
             line = self._file.readline().decode()
         except UnicodeDecodeError:
@@ -84,50 +86,52 @@ class LineIndex(Closing):
 def read_msmarco(
     folder: Path, split: str, on_note: NoteCallback | None
 ) -> Iterator[TrainingRecord]:
-    """MS MARCO passages: positives of a query are its judged passages.
+    """Read MS MARCO passages: the positives of a query are its relevant passages.
 
-    Neighbouring lines of a query make one record. Where the triples of ids are there, they are read
-    in place of the judgements and give negatives, the first 16 of a query.
+    Adjacent lines of a query make one record. If the file of triples exists, it replaces the
+    judgements and adds the first 16 negatives of each query.
     """
     collection = require_file(folder, "collection.tsv")
     queries = require_file(folder, f"queries.{split}.tsv")
     triples = folder / f"qidpidtriples.{split}.full.2.tsv"
     if triples.is_file():
-        return _records(collection, queries, triples, ("query", "positive", "negative"), on_note)
-    judged = require_file(folder, f"qrels.{split}.tsv", f"qrels.{split}.small.tsv")
+        return _read_records(
+            collection, queries, triples, ("query", "positive", "negative"), on_note
+        )
+    judgements = require_file(folder, f"qrels.{split}.tsv", f"qrels.{split}.small.tsv")
     columns = ("query", "iteration", "positive", "relevance")
-    return _records(collection, queries, judged, columns, on_note)
+    return _read_records(collection, queries, judgements, columns, on_note)
 
 
-def _records(
+def _read_records(
     collection: Path,
     queries: Path,
-    judged: Path,
+    judgements: Path,
     columns: tuple[str, ...],
     on_note: NoteCallback | None,
 ) -> Iterator[TrainingRecord]:
     with LineIndex(collection, on_note) as passages, LineIndex(queries, on_note) as questions:
-        rows = read_table(judged, on_note, columns, delimiter="\t", quoted=False, header=False)
-        numbered = map_rows(rows, _numbers, on_note)
-        asked = group_adjacent(numbered, lambda row: row["query"])
-        make = partial(_record, passages=passages, questions=questions)
+        rows = read_table(judgements, on_note, columns, delimiter="\t", quoted=False, header=False)
+        rows_by_number = map_rows(rows, _parse_numbers, on_note)
+        groups = group_adjacent(rows_by_number, lambda row: row["query"])
+        build = partial(_build_record, passages=passages, questions=questions)
         yield from drop_locations(
-            map_rows(asked, make, on_note, f"{judged}: queries without a relevant passage")
+            map_rows(groups, build, on_note, f"{judgements}: queries without a relevant passage")
         )
 
 
-def _numbers(row: dict[str, str]) -> dict[str, int]:
+def _parse_numbers(row: dict[str, str]) -> dict[str, int]:
     return {name: int(value) for name, value in row.items()}
 
 
-def _record(
+def _build_record(
     rows: list[dict[str, int]], passages: LineIndex, questions: LineIndex
 ) -> TrainingRecord | None:
     positives = dict.fromkeys(row["positive"] for row in rows if row.get("relevance", 1) > 0)
     if not positives:
         return None
-    near = (row["negative"] for row in rows if "negative" in row)
-    negatives = list(dict.fromkeys(number for number in near if number not in positives))
+    candidates = (row["negative"] for row in rows if "negative" in row)
+    negatives = list(dict.fromkeys(number for number in candidates if number not in positives))
     query = rows[0]["query"]
     return TrainingRecord(
         f"msmarco/{query}-{next(iter(positives))}",

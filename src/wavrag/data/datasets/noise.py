@@ -1,4 +1,4 @@
-"""MUSAN: music, speech and noise to lay under recordings; without pairs, it gives no records."""
+"""MUSAN: music, speech and noise to mix into recordings; without pairs, it gives no records."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ from wavrag.audio import AUDIO_SUFFIXES
 from wavrag.errors import InputError
 
 KINDS = ("music", "noise", "speech")
-"""The folders of MUSAN."""
+"""Top folders of MUSAN."""
 
 
-def noise_files(
+def find_noise_files(
     folder: str | os.PathLike[str], kinds: Sequence[str] = KINDS
 ) -> dict[str, list[Path]]:
-    """The sound files of each kind, sorted.
+    """Return the audio files of each kind, sorted.
 
     Args:
-        folder: MUSAN unpacked: `music/`, `noise/` and `speech/`, with a folder a source below them.
-        kinds: which of the three.
+        folder: unpacked MUSAN, with `music/`, `noise/` and `speech/`.
+        kinds: a selection of `KINDS`.
 
     Raises:
-        InputError: a kind is unknown, or there is no sound of it.
+        InputError: a kind is unknown or has no files.
     """
     files = {}
     for kind in kinds:
         if kind not in KINDS:
             raise InputError(f"MUSAN has no {kind!r}: choose from {', '.join(KINDS)}")
-        found = [
+        paths = [
             path
             for path in (Path(folder) / kind).rglob("*")
             if path.suffix.lower() in AUDIO_SUFFIXES
         ]
-        if not found:
+        if not paths:
             raise InputError(f"{folder} has no sound in {kind}/: name the folder MUSAN is in")
-        files[kind] = sorted(found)
+        files[kind] = sorted(paths)
     return files
 
 
-def noise_stream(
+def stream_noise_files(
     folder: str | os.PathLike[str], kinds: Sequence[str] = KINDS, *, seed: int = 0
 ) -> Iterator[Path]:
-    """Sound files without end, for augmentation: each once a round, each round shuffled anew.
+    """Yield audio files endlessly, for augmentation: all of them in random order, again and again.
 
-    The same seed gives the same stream on the same files.
+    Equal files and seeds give equal streams.
 
     Args:
-        folder: see `noise_files`.
-        kinds: which of the three.
-        seed: of the order.
+        folder: see `find_noise_files`.
+        kinds: a selection of `KINDS`.
+        seed: random seed of the order.
 
     Raises:
-        InputError: as `noise_files`, at once.
+        InputError: see `find_noise_files`; raised by the call, before the first file.
     """
-    files = [path for found in noise_files(folder, kinds).values() for path in found]
-    return _rounds(files, random.Random(seed))
+    files = [path for paths in find_noise_files(folder, kinds).values() for path in paths]
+    return _shuffle_endlessly(files, random.Random(seed))
 
 
-def _rounds(files: list[Path], chance: random.Random) -> Iterator[Path]:
+def _shuffle_endlessly(files: list[Path], rng: random.Random) -> Iterator[Path]:
     while True:
-        yield from chance.sample(files, len(files))
+        yield from rng.sample(files, len(files))

@@ -1,4 +1,4 @@
-"""The table of data sets, and reading one by its name."""
+"""The table of data sets, and reading by name."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ class Dataset:
     """A published data set.
 
     Attributes:
-        name: what it is called here and on the command line.
-        direction: what asks and what is found when it is trained on, as the paper has it: `S2T` is
-            speech to text; the queries of `S2T` sets that are published as text are text here and
-            are spoken in another step.
-        splits: the parts that can be read.
-        licence: in short; the page has the terms.
-        page: where it is described and can be had.
-        layout: what its folder must hold.
-        read: folder, split and note to records.
-        row: a row of the `datasets` library to a record, or None for one that is not trained on;
-            None where the set is not read in that way.
+        name: name in Python and on the command line.
+        direction: kinds of query and positive in the training of the paper: `S2T` is speech to
+            text. Some `S2T` sets are published as text; `wavrag synth` speaks their queries.
+        splits: splits that can be read.
+        licence: summary of the licence; the page has the terms.
+        page: page with description and download.
+        layout: required files of the folder.
+        read: reads folder and split to records.
+        parse_row: converts a row of the `datasets` library to a record, or None for a row without
+            an answer; None if the data set is not read from rows.
     """
 
     name: str
@@ -41,7 +40,7 @@ class Dataset:
     page: str
     layout: str
     read: Callable[[Path, str, NoteCallback | None], Iterator[TrainingRecord]]
-    row: Callable[[Any], TrainingRecord | None] | None = None
+    parse_row: Callable[[Any], TrainingRecord | None] | None = None
 
 
 _ALL = (
@@ -203,8 +202,8 @@ _ALL = (
     ),
 )
 
-DATASETS: Mapping[str, Dataset] = MappingProxyType({each.name: each for each in _ALL})
-"""Every data set that can be read, by name."""
+DATASETS: Mapping[str, Dataset] = MappingProxyType({dataset.name: dataset for dataset in _ALL})
+"""All data sets, by name."""
 
 
 def read_dataset(
@@ -218,17 +217,22 @@ def read_dataset(
 
     Args:
         name: one of `DATASETS`.
-        folder: where it was unpacked; `DATASETS[name].layout` says what it must hold.
+        folder: folder of the unpacked data set, as in `DATASETS[name].layout`.
         split: one of `DATASETS[name].splits`.
         on_note: called with `FILE:LINE: reason` for every malformed record, which is skipped, and
             with the number of unused rows; without it, the first malformed record is an error.
 
     Raises:
-        InputError: the name or the split is unknown or a file is missing, all before the first
-            record; or a record is broken and there is no `on_note`.
-        MissingExtraError: the set is a JSON document and the extra `train` is not installed.
+        InputError: name or split is unknown, or a file is missing, before the first record; or a
+            record is malformed and there is no `on_note`.
+        MissingExtraError: the data set is a JSON document and the extra `train` is not installed.
+
+    Example:
+        >>> records = read_dataset("squad", "downloads/squad", on_note=print)  # doctest: +SKIP
+        >>> next(records).direction  # doctest: +SKIP
+        'T2T'
     """
-    dataset = _named(name)
+    dataset = _find_dataset(name)
     if split not in dataset.splits:
         raise InputError(f"{name} has no split {split!r}: choose from {', '.join(dataset.splits)}")
     folder = Path(folder)
@@ -245,36 +249,40 @@ def read_dataset(
 def read_dataset_rows(
     name: str, rows: Iterable[Any], *, on_note: NoteCallback | None = None
 ) -> Iterator[TrainingRecord]:
-    """Records of rows as the `datasets` library publishes them.
+    """Convert rows of the `datasets` library to records.
 
-    For HotpotQA, Quora, ELI5 (of KILT), TriviaQA, SQuAD and SLUE-SQA-5, whose rows differ from the
-    files or bring the sound along. The split is that of the rows.
+    Supported are HotpotQA, Quora, ELI5 (of KILT), TriviaQA, SQuAD and SLUE-SQA-5, whose rows differ
+    from the files or include the audio.
 
     Args:
         name: one of `DATASETS`.
-        rows: dictionaries, or a `Dataset` or `IterableDataset`; sound stays encoded.
+        rows: dictionaries, a `Dataset` or an `IterableDataset`; audio stays encoded.
         on_note: see `read_dataset`.
 
     Raises:
-        InputError: the name is unknown, or the set is not read in this way; or a row is broken and
-            there is no `on_note`.
+        InputError: the name is unknown, the data set cannot be read from rows, or a row is
+            malformed and there is no `on_note`.
     """
-    make = _named(name).row
-    if make is None:
-        known = ", ".join(each.name for each in _ALL if each.row is not None)
-        raise InputError(f"{name} is read from its files, with `read_dataset`: rows give {known}")
-    numbered = ((f"{name}: row {n}", row) for n, row in enumerate(_encoded(rows), start=1))
-    return drop_locations(map_rows(numbered, make, on_note, f"{name}: rows without an answer"))
+    parse_row = _find_dataset(name).parse_row
+    if parse_row is None:
+        names = ", ".join(dataset.name for dataset in _ALL if dataset.parse_row is not None)
+        raise InputError(f"{name} is read from its files, with `read_dataset`: rows give {names}")
+    rows_by_location = (
+        (f"{name}: row {n}", row) for n, row in enumerate(_keep_encoded(rows), start=1)
+    )
+    return drop_locations(
+        map_rows(rows_by_location, parse_row, on_note, f"{name}: rows without an answer")
+    )
 
 
-def _named(name: str) -> Dataset:
+def _find_dataset(name: str) -> Dataset:
     if name not in DATASETS:
         raise InputError(f"no data set {name!r}: choose from {', '.join(DATASETS)}")
     return DATASETS[name]
 
 
-def _encoded(rows: Any) -> Iterable[Any]:
-    """The rows with columns of sound as bytes and path, for those that would decode it."""
+def _keep_encoded(rows: Any) -> Iterable[Any]:
+    """Turn off the decoding of audio columns."""
     if not hasattr(rows, "cast_column"):
         return rows  # type: ignore[no-any-return]
     from datasets import Audio

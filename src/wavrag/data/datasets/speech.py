@@ -1,4 +1,4 @@
-"""Data sets of people speaking: SLUE-SQA-5, spoken question to spoken document, and VoxCeleb."""
+"""Data sets of human speech: SLUE-SQA-5, with spoken questions and documents, and VoxCeleb."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from wavrag.data.datasets.files import (
     read_table,
     require_file,
 )
-from wavrag.data.datasets.kinds import Sound, pairs
+from wavrag.data.datasets.kinds import Sound, pair_sounds
 from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
 from wavrag.types import NoteCallback
 
-TRANSCRIPT_KEYS = ("normalized_{}_text", "raw_{}_text", "{}_text")
-_PARTS = {
+_TRANSCRIPT_KEYS = ("normalized_{}_text", "raw_{}_text", "{}_text")
+_SUBSETS = {
     "train": ("fine-tune",),
     "dev": ("dev",),
     "test": ("test",),
@@ -34,78 +34,79 @@ _GENDERS = {"m": "man", "f": "woman"}
 def read_slue_sqa5(
     folder: Path, split: str, on_note: NoteCallback | None
 ) -> Iterator[TrainingRecord]:
-    """SLUE-SQA-5: a spoken question and the spoken document that answers it.
+    """Read SLUE-SQA-5: a spoken question and the spoken document with the answer.
 
-    The recordings are `PART/question/QUESTION_ID.wav` and `PART/document/DOCUMENT_ID.wav`, with the
-    part `fine-tune` for training.
+    The recordings are `SUBSET/question/QUESTION_ID.wav` and `SUBSET/document/DOCUMENT_ID.wav`; the
+    subset of the training split is `fine-tune`.
     """
-    path = require_file(folder, *(f"slue-sqa5_{part}.tsv" for part in _PARTS[split]))
-    part = path.stem.removeprefix("slue-sqa5_")
+    path = require_file(folder, *(f"slue-sqa5_{subset}.tsv" for subset in _SUBSETS[split]))
+    subset = path.stem.removeprefix("slue-sqa5_")
 
-    def heard(row: dict[str, str], what: str) -> Content:
-        recording = find_file(folder / part / what, f"{get_text(row, f'{what}_id')}.wav")
+    def read_content(row: dict[str, str], field: str) -> Content:
+        recording = find_file(folder / subset / field, f"{get_text(row, f'{field}_id')}.wav")
         if recording is None:
-            raise InputError(f"no sound file {part}/{what}/{row[f'{what}_id']}.wav in {folder}")
-        return Content(audio=str(recording), transcript=find_transcript(row, what))
+            raise InputError(f"no sound file {subset}/{field}/{row[f'{field}_id']}.wav in {folder}")
+        return Content(audio=str(recording), transcript=_find_transcript(row, field))
 
-    def make(row: dict[str, str]) -> TrainingRecord:
-        question, document = heard(row, "question"), heard(row, "document")
+    def parse(row: dict[str, str]) -> TrainingRecord:
+        question, document = read_content(row, "question"), read_content(row, "document")
         id = f"slue-sqa-5/{row['question_id'].strip()}"
         return TrainingRecord(id, question, (document,), source="slue-sqa-5")
 
     columns = ("question_id", "document_id")
     return drop_locations(
-        map_rows(read_table(path, on_note, columns, delimiter="\t", quoted=False), make, on_note)
+        map_rows(read_table(path, on_note, columns, delimiter="\t", quoted=False), parse, on_note)
     )
 
 
 def parse_slue_sqa5_row(row: Any) -> TrainingRecord:
-    """The record of a row as the `datasets` library has it, with the sound in the row."""
+    """Convert a row of the `datasets` library, which includes the audio."""
 
-    def heard(what: str) -> Content:
-        cell = get_field(row, f"{what}_audio")
+    def read_content(field: str) -> Content:
+        cell = get_field(row, f"{field}_audio")
         sound = get_field(cell, "bytes") or get_field(cell, "path")
         if not sound:
-            raise InputError(f"{what}_audio is empty")
-        return Content(audio=sound, transcript=find_transcript(row, what))
+            raise InputError(f"{field}_audio is empty")
+        return Content(audio=sound, transcript=_find_transcript(row, field))
 
     id = f"slue-sqa-5/{get_text(row, 'question_id')}"
-    return TrainingRecord(id, heard("question"), (heard("document"),), source="slue-sqa-5")
+    return TrainingRecord(
+        id, read_content("question"), (read_content("document"),), source="slue-sqa-5"
+    )
 
 
-def find_transcript(row: dict[str, Any], what: str) -> str | None:
+def _find_transcript(row: dict[str, Any], field: str) -> str | None:
     """Return the transcript of the question or the document of a row, or None."""
-    words = (str(row.get(key.format(what)) or "").strip() for key in TRANSCRIPT_KEYS)
+    words = (str(row.get(key.format(field)) or "").strip() for key in _TRANSCRIPT_KEYS)
     return next(filter(None, words), None)
 
 
 def read_voxceleb(
     folder: Path, split: str, on_note: NoteCallback | None
 ) -> Iterator[TrainingRecord]:
-    """VoxCeleb 1: an utterance, who speaks it, and another utterance of the same person.
+    """Read VoxCeleb 1: an utterance, and another utterance of the same person with a caption.
 
-    The pairs are those of `wavrag.data.datasets.kinds`: the kind is the person, the caption the
-    name, gender and nationality of `vox1_meta.csv`. The utterances of a person are taken from each
-    video in turn, so that a pair is of two videos while there are several left.
+    Pairs are built as in `wavrag.data.datasets.kinds`: the kind is the person, and the caption has
+    the name, gender and nationality from `vox1_meta.csv`.
     """
     path = require_file(folder, "vox1_meta.csv")
-    chosen = {"train": "dev", "test": "test"}[split]
+    subset = {"train": "dev", "test": "test"}[split]
 
-    def person(row: dict[str, str]) -> list[Sound] | None:
-        if row["Set"].strip() != chosen:
+    def list_utterances(row: dict[str, str]) -> list[Sound] | None:
+        if row["Set"].strip() != subset:
             return None
         id, name = get_text(row, "VoxCeleb1 ID"), get_text(row, "VGGFace1 ID").replace("_", " ")
         gender = _GENDERS.get(row["Gender"].strip(), "person")
         caption = f"{name}, a {gender} from {get_text(row, 'Nationality')}"
         videos = [sorted(video.glob("*.wav")) for video in sorted((folder / "wav" / id).iterdir())]
-        in_turn = filter(None, chain.from_iterable(zip_longest(*videos)))
+        # From each video in turn, so that a pair is from two videos as long as several are left.
+        files = filter(None, chain.from_iterable(zip_longest(*videos)))
         return [
-            Sound(f"{id}-{file.parent.name}-{file.stem}", id, caption, str(file))
-            for file in in_turn
+            Sound(f"{id}-{file.parent.name}-{file.stem}", id, caption, str(file)) for file in files
         ]
 
     columns = ("VoxCeleb1 ID", "VGGFace1 ID", "Gender", "Nationality", "Set")
     rows = read_table(path, on_note, columns, delimiter="\t", quoted=False)
-    people = map_rows(rows, person, on_note, f"{path}: people of the other split")
-    every = (sound for sounds in drop_locations(people) for sound in sounds)
-    return pairs(every, "voxceleb", "Who is speaking?")
+    people = map_rows(rows, list_utterances, on_note, f"{path}: people of the other split")
+    sounds = (sound for utterances in drop_locations(people) for sound in utterances)
+    return pair_sounds(sounds, "voxceleb", "Who is speaking?")

@@ -1,4 +1,4 @@
-"""SQuAD 1.1 and 2.0, and what was spoken of it: Spoken-SQuAD and HeySQuAD."""
+"""SQuAD 1.1 and 2.0, and its spoken versions: Spoken-SQuAD and HeySQuAD."""
 
 from __future__ import annotations
 
@@ -24,41 +24,43 @@ from wavrag.data.records import Content, TrainingRecord, skip_or_raise
 from wavrag.errors import InputError
 from wavrag.types import NoteCallback
 
-_SPOKEN = {
+_SPOKEN_FILES = {
     "train": ("spoken_train-v1.1.json", "train_wav"),
     "test": ("spoken_test-v1.1.json", "dev_wav"),
     "test-wer44": ("spoken_test-v1.1_WER44.json", "dev_wav"),
     "test-wer54": ("spoken_test-v1.1_WER54.json", "dev_wav"),
 }
 
-# A paragraph, a question of it, and the numbers of article and paragraph.
-_Asked: TypeAlias = tuple[Any, Any, int, int]
+# A paragraph, a question, and the indices of article and paragraph.
+_QuestionRow: TypeAlias = tuple[Any, Any, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A question, its passage, and where the passage stands: article and paragraph, from 0."""
+    """A question, its passage, and the indices of article and paragraph, from 0."""
 
     id: str
-    question: str
+    text: str
     passage: str
     article: int
     paragraph: int
-    answered: bool
+    answerable: bool
 
 
 def read_squad(folder: Path, split: str, on_note: NoteCallback | None) -> Iterator[TrainingRecord]:
-    """SQuAD: a question and the passage that answers it.
+    """Read SQuAD: a question and the passage with the answer.
 
-    Questions of version 2.0 that their passage does not answer are left out.
+    Unanswerable questions of version 2.0 are skipped.
     """
     path = require_file(folder, f"{split}-v1.1.json", f"{split}-v2.0.json")
     left_out = f"{path}: questions without an answer"
-    return drop_locations(map_rows(_questions(path, on_note), _squad_record, on_note, left_out))
+    return drop_locations(
+        map_rows(_read_questions(path, on_note), _build_squad_record, on_note, left_out)
+    )
 
 
 def parse_squad_row(row: Any) -> TrainingRecord | None:
-    """The record of a row as the `datasets` library has it; None if it has no answer."""
+    """Convert a row of the `datasets` library; None if it has no answer."""
     if not get_list(get_field(row, "answers"), "text"):
         return None
     query, passage = Content(text=get_text(row, "question")), Content(text=get_text(row, "context"))
@@ -68,51 +70,50 @@ def parse_squad_row(row: Any) -> TrainingRecord | None:
 def read_spoken_squad(
     folder: Path, split: str, on_note: NoteCallback | None
 ) -> Iterator[TrainingRecord]:
-    """Spoken-SQuAD: a written question and the recording of the passage that answers it.
+    """Read Spoken-SQuAD: a written question and the recording of the passage with the answer.
 
-    A passage is recorded in a file a sentence, `ARTICLE_PARAGRAPH_SENTENCE.wav`, all counted from 0
-    as they stand in the JSON file. A positive is the whole passage: the bytes of one WAV file
-    joined of its sentences, with the recognised text as what is said. Without a folder of
-    recordings, it is the recognised text.
+    Each sentence of a passage is a file, `ARTICLE_PARAGRAPH_SENTENCE.wav`, with indices from 0 in
+    the order of the JSON file. The positive is one WAV file of all sentences, in memory, with the
+    recognised text as its transcript. Without recordings, it is the recognised text.
 
-    The noisy tests (`test-wer44`, `test-wer54`) differ in the recognised text; their recordings are
-    looked for where those of `test` are.
+    The noisy tests (`test-wer44`, `test-wer54`) differ in the recognised text and share the folder
+    of recordings with `test`.
     """
-    name, sound = _SPOKEN[split]
+    name, sound = _SPOKEN_FILES[split]
     path = require_file(folder, name)
-    places = [folder / sound, folder / "Spoken-SQuAD_audio" / sound]
-    recordings = next((place for place in places if place.is_dir()), None)
-    passage = _Passages(recordings).entry if recordings else _recognised
+    folders = [folder / sound, folder / "Spoken-SQuAD_audio" / sound]
+    recordings = next((path for path in folders if path.is_dir()), None)
+    build_passage = _PassageAudio(recordings).load_passage if recordings else _build_text_passage
 
-    def make(asked: _Question) -> TrainingRecord:
-        query = Content(text=asked.question)
+    def build(question: _Question) -> TrainingRecord:
+        query = Content(text=question.text)
         return TrainingRecord(
-            f"spoken-squad/{asked.id}", query, (passage(asked),), source="spoken-squad"
+            f"spoken-squad/{question.id}", query, (build_passage(question),), source="spoken-squad"
         )
 
-    return drop_locations(map_rows(_questions(path, on_note), make, on_note))
+    return drop_locations(map_rows(_read_questions(path, on_note), build, on_note))
 
 
 def read_heysquad(
     folder: Path, split: str, on_note: NoteCallback | None
 ) -> Iterator[TrainingRecord]:
-    """HeySQuAD: a question of SQuAD asked by a person, and the passage that answers it.
+    """Read HeySQuAD: a question of SQuAD, spoken by a person, and the passage with the answer.
 
-    The Parquet files of the hub, `data/train-*.parquet` or `data/validation-*.parquet`, with the
-    recording as the bytes of a file in `audio`. Questions without an answer are left out.
+    The files are those of the hub, `data/train-*.parquet` or `data/validation-*.parquet`, with the
+    bytes of an audio file in the column `audio`. Unanswerable questions are skipped.
     """
-    part = {"train": "train", "dev": "validation"}[split]
-    paths = sorted(folder.glob(f"data/{part}-*.parquet"))
+    subset = {"train": "train", "dev": "validation"}[split]
+    paths = sorted(folder.glob(f"data/{subset}-*.parquet"))
     if not paths:
-        raise InputError(f"{folder} has no data/{part}-*.parquet")
+        raise InputError(f"{folder} has no data/{subset}-*.parquet")
     columns = ("audio", "question", "context", "id", "answers", "is_impossible")
     rows = (row for path in paths for row in read_parquet(path, columns, on_note))
     return drop_locations(
-        map_rows(rows, _asked_aloud, on_note, f"{folder}: questions without an answer")
+        map_rows(rows, _parse_heysquad, on_note, f"{folder}: questions without an answer")
     )
 
 
-def _asked_aloud(row: dict[str, Any]) -> TrainingRecord | None:
+def _parse_heysquad(row: dict[str, Any]) -> TrainingRecord | None:
     if row["is_impossible"] or not row["answers"]:
         return None
     sound = get_field(row["audio"], "bytes")
@@ -123,19 +124,19 @@ def _asked_aloud(row: dict[str, Any]) -> TrainingRecord | None:
     return TrainingRecord(f"heysquad/{get_text(row, 'id')}", query, (passage,), source="heysquad")
 
 
-def _squad_record(asked: _Question) -> TrainingRecord | None:
-    if not asked.answered:
+def _build_squad_record(question: _Question) -> TrainingRecord | None:
+    if not question.answerable:
         return None
-    query, passage = Content(text=asked.question), Content(text=asked.passage)
-    return TrainingRecord(f"squad/{asked.id}", query, (passage,), source="squad")
+    query, passage = Content(text=question.text), Content(text=question.passage)
+    return TrainingRecord(f"squad/{question.id}", query, (passage,), source="squad")
 
 
-def _recognised(asked: _Question) -> Content:
-    return Content(text=asked.passage)
+def _build_text_passage(question: _Question) -> Content:
+    return Content(text=question.passage)
 
 
-class _Passages:
-    """Joins the sentences of passages; remembers the last, which its questions share."""
+class _PassageAudio:
+    """Joins the sentences of passages, and caches the last passage for its further questions."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -144,27 +145,30 @@ class _Passages:
             match = re.fullmatch(r"(\d+)_(\d+)_(\d+)\.wav", path.name)
             if match:
                 article, paragraph, sentence = map(int, match.groups())
-                place = article, paragraph
-                self._sentences[place] = max(sentence, self._sentences.get(place, 0))
+                position = article, paragraph
+                self._sentences[position] = max(sentence, self._sentences.get(position, 0))
         self._last: tuple[tuple[int, int], Content] | None = None
 
-    def entry(self, asked: _Question) -> Content:
-        place = asked.article, asked.paragraph
-        if self._last is None or self._last[0] != place:
-            stem = f"{place[0]}_{place[1]}"
+    def load_passage(self, question: _Question) -> Content:
+        position = question.article, question.paragraph
+        if self._last is None or self._last[0] != position:
+            stem = f"{position[0]}_{position[1]}"
             paths = [
                 self._folder / f"{stem}_{sentence}.wav"
-                for sentence in range(self._sentences.get(place, 0) + 1)
+                for sentence in range(self._sentences.get(position, 0) + 1)
             ]
-            self._last = place, Content(audio=_joined(paths), transcript=asked.passage)
+            self._last = (
+                position,
+                Content(audio=_join_wav_files(paths), transcript=question.passage),
+            )
         return self._last[1]
 
 
-def _joined(paths: list[Path]) -> bytes:
-    """One WAV file of several.
+def _join_wav_files(paths: list[Path]) -> bytes:
+    """Join several WAV files.
 
     Raises:
-        InputError: one is missing or no WAV file, or they differ in rate, channels or width.
+        InputError: a file is missing or malformed, or the formats differ.
     """
     shapes: list[tuple[int, int, int]] = []
     sentences: list[bytes] = []
@@ -177,31 +181,37 @@ def _joined(paths: list[Path]) -> bytes:
             raise InputError(f"{path} cannot be read: {error}") from error
         if shapes[-1] != shapes[0]:
             raise InputError(f"{path} has another rate or number of channels than {paths[0]}")
-    joined = io.BytesIO()
-    with wave.open(joined, "wb") as target:
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as target:
         target.setnchannels(shapes[0][0])
         target.setsampwidth(shapes[0][1])
         target.setframerate(shapes[0][2])
         target.writeframes(b"".join(sentences))
-    return joined.getvalue()
+    return buffer.getvalue()
 
 
-def _questions(path: Path, on_note: NoteCallback | None) -> Iterator[tuple[str, _Question]]:
-    return map_rows(_asked(path, on_note), _question, on_note)
+def _read_questions(path: Path, on_note: NoteCallback | None) -> Iterator[tuple[str, _Question]]:
+    return map_rows(_read_question_rows(path, on_note), _parse_question, on_note)
 
 
-def _asked(path: Path, on_note: NoteCallback | None) -> Iterator[tuple[str, _Asked]]:
-    """The questions of a file; a paragraph or an article that is broken is rejected as a whole."""
-    for article, (place, row) in enumerate(read_json_items(path, "data", on_note)):
-        for paragraph, passage in enumerate(_listed(place, row, "paragraphs", on_note)):
-            within = f"{place}, paragraph {paragraph + 1}"
-            for number, qa in enumerate(_listed(within, passage, "qas", on_note), start=1):
-                known = qa.get("id") if isinstance(qa, dict) else None
-                yield f"{within}, question {known or number}", (passage, qa, article, paragraph)
+def _read_question_rows(
+    path: Path, on_note: NoteCallback | None
+) -> Iterator[tuple[str, _QuestionRow]]:
+    """Read the questions of a file; a malformed article or paragraph is skipped as a whole."""
+    for article, (location, row) in enumerate(read_json_items(path, "data", on_note)):
+        for paragraph, passage in enumerate(
+            _get_list_or_skip(location, row, "paragraphs", on_note)
+        ):
+            within = f"{location}, paragraph {paragraph + 1}"
+            for number, qa in enumerate(
+                _get_list_or_skip(within, passage, "qas", on_note), start=1
+            ):
+                id = qa.get("id") if isinstance(qa, dict) else None
+                yield f"{within}, question {id or number}", (passage, qa, article, paragraph)
 
 
-def _question(asked: _Asked) -> _Question:
-    passage, qa, article, paragraph = asked
+def _parse_question(row: _QuestionRow) -> _Question:
+    passage, qa, article, paragraph = row
     return _Question(
         get_text(qa, "id"),
         get_text(qa, "question"),
@@ -212,9 +222,9 @@ def _question(asked: _Asked) -> _Question:
     )
 
 
-def _listed(place: str, row: Any, key: str, on_note: NoteCallback | None) -> list[Any]:
+def _get_list_or_skip(location: str, row: Any, key: str, on_note: NoteCallback | None) -> list[Any]:
     try:
         return get_list(row, key)
     except InputError as error:
-        skip_or_raise(f"{place}: {error}", on_note)
+        skip_or_raise(f"{location}: {error}", on_note)
         return []

@@ -1,4 +1,4 @@
-"""Sound in memory to files, so that records that hold it can be written to a file of records."""
+"""Audio in memory to files, so that a file of records can refer to it."""
 
 from __future__ import annotations
 
@@ -17,39 +17,40 @@ _SIGNATURES = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3
 def store_sounds(
     records: Iterable[TrainingRecord], folder: str | os.PathLike[str]
 ) -> Iterator[TrainingRecord]:
-    """The same records, with every sound in memory as a file of the folder.
+    """Yield the records with all audio in memory written to files in the folder.
 
-    A file is named by its content, so a passage that many questions share is stored once, and what
-    was stored by an earlier run is found again.
+    A file is named by its content: a passage with several questions is stored once, and files of
+    earlier runs are reused.
 
     Raises:
         InputError: a file cannot be written.
     """
     folder = Path(folder)
 
-    def stored(entry: Content) -> Content:
-        if not isinstance(entry.audio, bytes):
-            return entry
-        return replace(entry, audio=str(store_sound(entry.audio, folder)))
+    def store(content: Content) -> Content:
+        if not isinstance(content.audio, bytes):
+            return content
+        return replace(content, audio=str(store_sound(content.audio, folder)))
 
-    return (map_contents(record, stored) for record in records)
+    return (map_contents(record, store) for record in records)
 
 
 def store_sound(sound: bytes, folder: Path) -> Path:
-    """The file of a folder that holds this sound, named by its content.
+    """Write an audio file, unless it exists, and return its path.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: the file cannot be written.
     """
     name = hashlib.sha256(sound).hexdigest()[:32]
-    suffix = next((each for start, each in _SIGNATURES.items() if sound.startswith(start)), "")
+    suffix = next((suffix for magic, suffix in _SIGNATURES.items() if sound.startswith(magic)), "")
+    # A level of folders, since file systems slow down with 100,000s of files in one.
     path = folder / name[:2] / f"{name}{suffix}"
     if not path.exists():
-        unfinished = path.with_name(path.name + ".partial")
+        partial = path.with_name(path.name + ".partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            unfinished.write_bytes(sound)
-            os.replace(unfinished, path)
+            partial.write_bytes(sound)
+            os.replace(partial, path)
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error}") from error
     return path

@@ -1,10 +1,10 @@
-"""Published data sets, each from its layout on disk to a retrieval task that `wavrag eval` runs.
+"""Published data sets, converted from their published layout to tasks for `wavrag eval`.
 
     make_task("spoken-squad", "downloads/spoken-squad", "tasks/spoken-squad", TaskOptions())
 
-`TASK_SETS` says of each which directions and splits it has and what its folder must hold. What
-training reads, too, is read by `wavrag.data.datasets`. `make_mixed_task` makes a task over
-recordings and texts out of one over texts. Nothing is downloaded here.
+`TASK_SETS` lists directions, splits and layout of each. Data sets that are also used for training
+are read by `wavrag.data.datasets`. `make_mixed_task` turns a task over texts into a task over
+recordings and texts. Nothing is downloaded.
 """
 
 from wavrag.data.task_sets.draw import TaskOptions, TaskSource

@@ -1,4 +1,4 @@
-"""What a data set gives for a task, and a draw of it."""
+"""A data set as the source of a task, and random samples of it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class TaskSource:
-    """A data set as a task, read again whenever it is asked, so that it need not be in memory.
+    """A data set as a task, read anew by every call, so that it need not fit in memory.
 
     Attributes:
-        corpus: all entries, each a row of `_id` and any of `title`, `text`, `audio`; `audio` is a
-            path, or the bytes of a sound file.
-        queries: those of the ids that are given, as rows of the same keys.
-        qrels: judgements of each query, in the order in which queries are numbered.
+        corpus: reads all documents, rows with `_id` and any of `title`, `text`, `audio`; `audio`
+            is a path, or the bytes of an audio file.
+        queries: reads the queries with the given ids, rows with the same keys.
+        qrels: judgements of each query, in the order of the data set.
     """
 
     corpus: Callable[[], Iterator[Row]]
@@ -35,15 +35,15 @@ class TaskSource:
 
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
-    """Which part of a data set becomes the task.
+    """Split, direction and size of a task.
 
     Attributes:
-        split: one of the set's; None for its first.
-        direction: such as `S2T`, one of the set's; None for its first.
-        limit: queries that are drawn; None for all.
-        passages: entries of the corpus: those that the drawn queries are judged on, and others
-            that are drawn; None for all.
-        seed: of both draws.
+        split: split of the data set; None for its first.
+        direction: kinds of queries and documents, such as `S2T`; None for the first.
+        limit: number of queries in the sample; None for all.
+        passages: number of documents in the corpus: the judged ones of these queries, and a sample
+            of the others; None for all.
+        seed: random seed of both samples.
     """
 
     split: str | None = None
@@ -56,56 +56,61 @@ class TaskOptions:
 def draw_task(
     source: TaskSource, options: TaskOptions, sounds: Path, on_note: NoteCallback | None
 ) -> TaskRows:
-    """The rows of the task that is drawn from a source.
+    """Sample queries and documents from a source.
 
     Args:
-        source: all of it.
-        options: how much of it.
-        sounds: folder for what is sound in memory.
-        on_note: told of judgements that name no entry of the corpus, which are left out.
+        source: the whole data set.
+        options: size of the sample.
+        sounds: folder for audio that the source has in memory.
+        on_note: called with the number of queries without a relevant document, which are skipped.
 
     Raises:
-        InputError: no query has a relevant entry, or `passages` are too few for the queries.
+        InputError: no query has a relevant document, or `passages` is too small for the queries.
     """
-    known = dict.fromkeys(row["_id"] for row in source.corpus())
-    judged = {
-        query: {id: score for id, score in scores.items() if id in known}
+    # The corpus is read twice, for its ids and for its rows: the largest have millions of texts.
+    ids = dict.fromkeys(row["_id"] for row in source.corpus())
+    judgements = {
+        query: {id: score for id, score in scores.items() if id in ids}
         for query, scores in source.qrels.items()
     }
-    usable = [query for query, scores in judged.items() if max(scores.values(), default=0) > 0]
-    if on_note is not None and (lost := len(judged) - len(usable)):
-        on_note(f"queries without a relevant entry in the corpus: {lost:,} left out")
+    usable = [query for query, scores in judgements.items() if max(scores.values(), default=0) > 0]
+    if on_note is not None and (count := len(judgements) - len(usable)):
+        on_note(f"queries without a relevant entry in the corpus: {count:,} left out")
     if not usable:
         raise InputError("no query has a relevant entry in the corpus: is it the right folder?")
-    chosen = dict.fromkeys(sample(usable, options.limit, options.seed))
-    kept = _kept(list(known), {id for query in chosen for id in judged[query]}, options)
+    queries = dict.fromkeys(sample_items(usable, options.limit, options.seed))
+    documents = _sample_corpus(
+        list(ids), {id for query in queries for id in judgements[query]}, options
+    )
 
-    def stored(row: Row) -> Row:
+    def store(row: Row) -> Row:
         sound = row.get("audio")
         return row | {"audio": str(store_sound(sound, sounds))} if isinstance(sound, bytes) else row
 
     return TaskRows(
-        corpus=(stored(row) for row in source.corpus() if row["_id"] in kept),
-        queries=map(stored, source.queries(chosen)),
-        qrels=((query, id, score) for query in chosen for id, score in judged[query].items()),
+        corpus=(store(row) for row in source.corpus() if row["_id"] in documents),
+        queries=map(store, source.queries(queries)),
+        qrels=((query, id, score) for query in queries for id, score in judgements[query].items()),
     )
 
 
-def _kept(known: Sequence[str], wanted: Collection[str], options: TaskOptions) -> Collection[str]:
-    """The entries of the corpus that stay."""
+def _sample_corpus(
+    ids: Sequence[str], required: Collection[str], options: TaskOptions
+) -> Collection[str]:
+    """Return the ids of the documents in the sample."""
     if options.passages is None:
-        return set(known)
-    if options.passages < len(wanted):
+        return set(ids)
+    if options.passages < len(required):
         raise InputError(
-            f"--passages {options.passages}: the queries are judged on {len(wanted):,} passages:"
+            f"--passages {options.passages}: the queries are judged on {len(required):,} passages:"
             " give at least as many, or draw fewer queries with --limit"
         )
-    others = [id for id in known if id not in wanted]
-    return {*wanted, *sample(others, options.passages - len(wanted), options.seed)}
+    distractors = [id for id in ids if id not in required]
+    return {*required, *sample_items(distractors, options.passages - len(required), options.seed)}
 
 
-def sample(items: Sequence[T], number: int | None, seed: int) -> list[T]:
-    """So many of the items, drawn without replacement, in their order; all if there are fewer."""
+def sample_items(items: Sequence[T], number: int | None, seed: int) -> list[T]:
+    """Sample items without replacement, in their order; all of them if there are fewer."""
     if number is None or number >= len(items):
         return list(items)
     picks = random.Random(seed).sample(range(len(items)), number)

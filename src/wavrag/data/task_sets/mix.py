@@ -1,4 +1,4 @@
-"""A task over recordings and texts, made of a task over texts: the same facts, a share spoken."""
+"""A task over recordings and texts, from a task over texts: part of the corpus is spoken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from wavrag.data.records import Content, TrainingRecord, read_records
 from wavrag.data.speak import SpeakOptions, speak_records
 from wavrag.data.task_files import Row, TaskRows, write_task
-from wavrag.data.task_sets.draw import TaskOptions, TaskSource, draw_task, sample
+from wavrag.data.task_sets.draw import TaskOptions, TaskSource, draw_task, sample_items
 from wavrag.data.tasks import Task, TaskContent
 from wavrag.data.voices import Speaker
 from wavrag.errors import InputError
@@ -19,14 +19,14 @@ from wavrag.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class MixOptions:
-    """How much of the corpus is spoken.
+    """Options of `make_mixed_task`.
 
     Attributes:
-        ratio: share of the relevant entries, and of the others, that are recordings; 0 to 1.
-        limit: queries that are drawn; None for all.
-        passages: entries of the corpus; None for all. See `TaskOptions`.
-        seed: of the draws, of the choice of recordings, and of voice and style.
-        threads: entries spoken at a time; None for the number that models use.
+        ratio: share of recordings, among relevant documents and among the others; 0 to 1.
+        limit: number of queries in the sample; None for all.
+        passages: number of documents in the corpus; None for all. See `TaskOptions`.
+        seed: random seed of the samples, of the choice of recordings, and of voice and style.
+        threads: number of texts spoken in parallel; None for the number of threads of models.
     """
 
     ratio: float = 0.5
@@ -43,115 +43,123 @@ def make_mixed_task(
     options: MixOptions | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[int, int]:
-    """Make the folder of a task in which some facts are recordings, and distractors are both.
+    """Write a task in which both relevant documents and distractors are recordings and texts.
 
-    Relevant entries and the others are drawn for themselves, so that the ratio holds among either.
-    An entry that has a recording is used with it; others are spoken into `OUT/spoken`, and what is
-    there from an earlier run is used again. A title is not spoken, and texts lose theirs, so that
-    both kinds say the same. Queries stay as they are.
+    Recordings are sampled separately from the relevant documents and from the others, so the ratio
+    holds in both. Existing recordings are used; other documents are spoken into `OUT/spoken`, and
+    clips of earlier runs are reused. Titles are neither spoken nor kept with texts, so that both
+    modalities have the same words. Queries are unchanged.
 
     Args:
-        task: whose entries have words.
+        task: task whose documents have text.
         out: folder of the new task.
-        engines: what speaks; one of them is drawn for each entry.
-        options: ratio and draws.
-        on_progress: told how many texts of how many are spoken.
+        engines: speech engines; one is drawn for each document.
+        options: ratio, size and random seed.
+        on_progress: called with the number of texts spoken and their total.
 
     Returns:
-        How many queries and how many entries.
+        Number of queries and of documents.
 
     Raises:
-        InputError: the ratio is not from 0 to 1, an entry has no words or cannot be spoken, or the
-            folder cannot be written.
+        InputError: the ratio is not from 0 to 1, a document has no text or cannot be spoken, or
+            the folder cannot be written.
     """
     options = options or MixOptions()
     if not 0 <= options.ratio <= 1:
         raise InputError(f"a ratio of {options.ratio:g}: give one from 0 to 1")
-    draw = TaskOptions(limit=options.limit, passages=options.passages, seed=options.seed)
-    drawn_rows = draw_task(_source(task), draw, out, None)
-    corpus, qrels = [row["_id"] for row in drawn_rows.corpus], list(drawn_rows.qrels)
-    spoken = _chosen(corpus, {id for _, id, score in qrels if score > 0}, options)
-    audio, silent = _parts(task, spoken)
-    if silent:
-        audio |= _speak(silent, out / "spoken", engines, options, on_progress)
+    size = TaskOptions(limit=options.limit, passages=options.passages, seed=options.seed)
+    sample = draw_task(_open_task(task), size, out, None)
+    corpus, qrels = [row["_id"] for row in sample.corpus], list(sample.qrels)
+    relevant = {id for _, id, score in qrels if score > 0}
+    audio_ids = _sample_audio_ids(corpus, relevant, options)
+    audio, records = _find_audio(task, audio_ids)
+    if records:
+        audio |= _speak(records, out / "spoken", engines, options, on_progress)
     rows = TaskRows(
         corpus=[
             {"_id": id, "audio": audio[id]}
-            if id in spoken
+            if id in audio_ids
             else {"_id": id, "text": task.corpus[id].words}
             for id in corpus
         ],
-        queries=drawn_rows.queries,
+        queries=sample.queries,
         qrels=qrels,
-        provenance=_provenance(task, engines, options, len(spoken), len(corpus)),
+        provenance=_describe(task, engines, options, len(audio_ids), len(corpus)),
     )
     return write_task(out, rows)
 
 
-def _source(task: Task) -> TaskSource:
-    def entries() -> Iterator[Row]:
-        return (_row(entry) for entry in task.corpus.values())
+def _open_task(task: Task) -> TaskSource:
+    def read_corpus() -> Iterator[Row]:
+        return map(_build_row, task.corpus.values())
 
-    def queries(chosen: Collection[str]) -> Iterator[Row]:
-        return (_row(entry) for id, entry in task.queries.items() if id in chosen)
+    def read_queries(ids: Collection[str]) -> Iterator[Row]:
+        return (_build_row(query) for id, query in task.queries.items() if id in ids)
 
-    return TaskSource(entries, queries, task.qrels)
-
-
-def _row(entry: TaskContent) -> Row:
-    parts = {"title": entry.title, "text": entry.text, "audio": entry.audio}
-    return {"_id": entry.id} | {key: value for key, value in parts.items() if value}
+    return TaskSource(read_corpus, read_queries, task.qrels)
 
 
-def _chosen(corpus: Sequence[str], relevant: Collection[str], options: MixOptions) -> set[str]:
-    """The entries that are recordings."""
+def _build_row(content: TaskContent) -> Row:
+    values = {"title": content.title, "text": content.text, "audio": content.audio}
+    return {"_id": content.id} | {key: value for key, value in values.items() if value}
+
+
+def _sample_audio_ids(
+    corpus: Sequence[str], relevant: Collection[str], options: MixOptions
+) -> set[str]:
+    """Return the ids of the documents that become recordings."""
     groups = [id for id in corpus if id in relevant], [id for id in corpus if id not in relevant]
     return {
         id
         for group in groups
-        for id in sample(group, round(options.ratio * len(group)), options.seed)
+        for id in sample_items(group, round(options.ratio * len(group)), options.seed)
     }
 
 
-def _parts(task: Task, spoken: Collection[str]) -> tuple[dict[str, str], list[TrainingRecord]]:
-    """The recordings that are there, and records of what is to be spoken."""
-    found: dict[str, str] = {}
-    silent: list[TrainingRecord] = []
-    for id, entry in task.corpus.items():
-        if id in spoken and entry.audio is not None:
-            found[id] = entry.audio
-        elif id in spoken:
-            words = Content(text=" ".join(entry.words.split()))
-            silent.append(TrainingRecord(id, words, (words,)))
-        elif not entry.words:
-            raise InputError(f"{entry.where}: {id!r} has no words, and a ratio below 1 needs them")
-    return found, silent
+def _find_audio(
+    task: Task, audio_ids: Collection[str]
+) -> tuple[dict[str, str], list[TrainingRecord]]:
+    """Return existing recordings by id, and the other documents as records for speech."""
+    audio: dict[str, str] = {}
+    records: list[TrainingRecord] = []
+    for id, document in task.corpus.items():
+        if id in audio_ids and document.audio is not None:
+            audio[id] = document.audio
+        elif id in audio_ids:
+            content = Content(text=" ".join(document.words.split()))
+            records.append(TrainingRecord(id, content, (content,)))
+        elif not document.words:
+            raise InputError(
+                f"{document.where}: {id!r} has no words, and a ratio below 1 needs them"
+            )
+    return audio, records
 
 
 def _speak(
-    silent: Sequence[TrainingRecord],
+    records: Sequence[TrainingRecord],
     folder: Path,
     engines: Sequence[Speaker],
     options: MixOptions,
     on_progress: Callable[[int, int], None],
 ) -> dict[str, str]:
-    speak = SpeakOptions(seed=options.seed, threads=options.threads)
-    done = speak_records(silent, engines, folder, speak, on_progress)
-    if done.failures:
-        id, reason = done.failures[0]
-        raise InputError(f"{len(done.failures)} entries were not spoken, first {id!r}: {reason}")
-    spoken = read_records(folder / "records.jsonl")
-    return {record.id: str(record.query.audio) for record in spoken}
+    """Speak the queries of records; return the paths of the clips by id."""
+    speak_options = SpeakOptions(seed=options.seed, threads=options.threads)
+    result = speak_records(records, engines, folder, speak_options, on_progress)
+    if result.failures:
+        id, reason = result.failures[0]
+        raise InputError(f"{len(result.failures)} entries were not spoken, first {id!r}: {reason}")
+    return {record.id: str(record.query.audio) for record in read_records(folder / "records.jsonl")}
 
 
-def _provenance(
-    task: Task, engines: Sequence[Speaker], options: MixOptions, spoken: int, entries: int
+def _describe(
+    task: Task, engines: Sequence[Speaker], options: MixOptions, recordings: int, size: int
 ) -> dict[str, Any]:
+    """Describe the origin of the task for `provenance.json`."""
     return {
         "made_of": task.name,
         "ratio": options.ratio,
-        "recordings": spoken,
-        "texts": entries - spoken,
+        "recordings": recordings,
+        "texts": size - recordings,
         "engines": [f"{engine.name} {engine.revision}".strip() for engine in engines],
         "limit": options.limit,
         "passages": options.passages,

@@ -1,4 +1,4 @@
-"""Records of a data set to a task: what asks, what should be found, and as words or as sound."""
+"""Training records to a task, in a choice of modalities for queries and documents."""
 
 from __future__ import annotations
 
@@ -11,71 +11,77 @@ from wavrag.data.task_files import Row
 from wavrag.data.task_sets.draw import TaskSource
 from wavrag.errors import InputError
 
-Read: TypeAlias = Callable[[], Iterator[TrainingRecord]]
-_Key: TypeAlias = tuple[str, str | bytes]  # what a row holds
+ReadRecords: TypeAlias = Callable[[], Iterator[TrainingRecord]]
+_Key: TypeAlias = tuple[str, str | bytes]  # text and audio of a row
 
 
-def from_records(read: Read, direction: str, *, turned: bool = False) -> TaskSource:
-    """A task of the queries of records and all their positives.
+def build_task_source(read: ReadRecords, direction: str, *, reverse: bool = False) -> TaskSource:
+    """Build a task from the queries and positives of records.
 
-    Entries that hold the same are one, so that a passage or a sound with several questions is in
-    the corpus once. Of an entry without text the words that are said in it stand for its text.
+    Equal contents become one document, so a passage or a sound with several questions is in the
+    corpus once. The transcript is the text of a content without text.
 
     Args:
-        read: starts reading; the same records every time.
-        direction: kind of the queries and of the corpus, such as `T2S` or `AT2AT`.
-        turned: ask with the positives for the queries; a positive that was found by several
-            queries is one query with all of them to be found.
+        read: function that streams the records, the same ones on every call.
+        direction: kinds of queries and documents, such as `T2S` or `AT2AT`.
+        reverse: use positives as queries and queries as documents; a positive of several queries
+            becomes one query with several relevant documents.
 
     Raises:
-        InputError: a record has no sound or no words where the direction needs them.
+        InputError: a record lacks audio or text that the direction needs.
     """
-    asks, found = direction.split("2")
+    query_kind, document_kind = direction.split("2")
     qrels: dict[str, dict[str, float]] = {}
     queries: dict[_Key, str] = {}
-    entries: dict[_Key, str] = {}
-    for id, query, entry in _pairs(read, asks, found, turned):
-        name = queries.setdefault(_key(query), id) if turned else id
-        known = entries.setdefault(_key(entry), f"passage-{len(entries) + 1:06d}")
-        qrels.setdefault(name, {})[known] = 1.0
+    documents: dict[_Key, str] = {}
+    for id, query, document in _read_pairs(read, query_kind, document_kind, reverse):
+        name = queries.setdefault(_key(query), id) if reverse else id
+        document_id = documents.setdefault(_key(document), f"passage-{len(documents) + 1:06d}")
+        qrels.setdefault(name, {})[document_id] = 1.0
 
-    def corpus() -> Iterator[Row]:
+    def read_corpus() -> Iterator[Row]:
         seen: set[str] = set()
-        for _, _, entry in _pairs(read, asks, found, turned):
-            id = entries[_key(entry)]
+        for _, _, document in _read_pairs(read, query_kind, document_kind, reverse):
+            id = documents[_key(document)]
             if id not in seen:
                 seen.add(id)
-                yield {"_id": id} | entry
+                yield {"_id": id} | document
 
-    def asked(chosen: Collection[str]) -> Iterator[Row]:
+    def read_queries(ids: Collection[str]) -> Iterator[Row]:
         seen: set[str] = set()
-        for id, query, _ in _pairs(read, asks, found, turned):
-            if id in chosen and id not in seen:
+        for id, query, _ in _read_pairs(read, query_kind, document_kind, reverse):
+            if id in ids and id not in seen:
                 seen.add(id)
                 yield {"_id": id} | query
 
-    return TaskSource(corpus, asked, qrels)
+    return TaskSource(read_corpus, read_queries, qrels)
 
 
-def _pairs(read: Read, asks: str, found: str, turned: bool) -> Iterator[tuple[str, Row, Row]]:
-    """Id, query and entry of every pair, without their ids."""
+def _read_pairs(
+    read: ReadRecords, query_kind: str, document_kind: str, reverse: bool
+) -> Iterator[tuple[str, Row, Row]]:
+    """Yield the id of the record, the query row and the document row of every pair."""
     for record in read():
         for positive in record.positives:
-            query, entry = (positive, record.query) if turned else (record.query, positive)
-            yield record.id, _part(query, asks, record.id), _part(entry, found, record.id)
+            query, document = (positive, record.query) if reverse else (record.query, positive)
+            yield (
+                record.id,
+                _build_row(query, query_kind, record.id),
+                _build_row(document, document_kind, record.id),
+            )
 
 
-def _part(entry: Content, kind: str, id: str) -> Row:
-    words = entry.text or entry.transcript
+def _build_row(content: Content, kind: str, id: str) -> Row:
+    words = content.text or content.transcript
     if "T" in kind and not words:
         raise InputError(f"{id}: is a recording without words: choose another --direction")
-    if kind != "T" and entry.audio is None:
+    if kind != "T" and content.audio is None:
         raise InputError(
             f"{id}: has no recording here, only words: put the recordings into the folder, or"
             " choose another --direction"
         )
     row: Row = {"text": words} if "T" in kind else {}
-    return row if kind == "T" else row | {"audio": entry.audio}
+    return row if kind == "T" else row | {"audio": content.audio}
 
 
 def _key(row: Row) -> _Key:

@@ -1,4 +1,4 @@
-"""The table of data sets that become tasks, and making one by its name."""
+"""The table of data sets with tasks, and making a task by name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wavrag.data.datasets import DATASETS, read_dataset
 from wavrag.data.records import TrainingRecord
 from wavrag.data.task_files import write_task
 from wavrag.data.task_sets.draw import TaskOptions, TaskSource, draw_task
-from wavrag.data.task_sets.records import from_records
+from wavrag.data.task_sets.records import build_task_source
 from wavrag.data.task_sets.squtr import SPLITS as SQUTR_SPLITS
 from wavrag.data.task_sets.squtr import load_squtr
 from wavrag.data.task_sets.svq import SPLITS as SVQ_SPLITS
@@ -25,16 +25,16 @@ from wavrag.types import NoteCallback
 
 @dataclass(frozen=True, slots=True)
 class TaskSet:
-    """A published data set that a task is made of.
+    """A published data set that can become a task.
 
     Attributes:
-        name: what it is called here and on the command line.
-        directions: what asks and what is found, such as `S2T`; the first is made if none is named.
-        splits: the parts that a task can be made of; the first is, if none is named.
-        licence: in short; the page has the terms.
-        page: where it is described and can be had.
-        layout: what its folder must hold.
-        source: folder, split, direction and note to all of it.
+        name: name in Python and on the command line.
+        directions: kinds of queries and documents, such as `S2T`; the first is the default.
+        splits: splits; the first is the default.
+        licence: summary of the licence; the page has the terms.
+        page: page with description and download.
+        layout: required files of the folder.
+        load: opens folder, split and direction as a source.
     """
 
     name: str
@@ -43,26 +43,26 @@ class TaskSet:
     licence: str
     page: str
     layout: str
-    source: Callable[[Path, str, str, NoteCallback | None], TaskSource]
+    load: Callable[[Path, str, str, NoteCallback | None], TaskSource]
 
 
-def _of_records(
+def _load_records(
     name: str, folder: Path, split: str, direction: str, on_note: NoteCallback | None
 ) -> TaskSource:
     def read() -> Iterator[TrainingRecord]:
         return read_dataset(name, folder, split=split, on_note=on_note)
 
-    return from_records(read, direction, turned=name in _CAPTIONED and direction == "S2T")
+    return build_task_source(read, direction, reverse=name in _CAPTION_SETS and direction == "S2T")
 
 
-_CAPTIONED = ("audiocaps", "clotho")  # records ask with words for sound
+_CAPTION_SETS = ("audiocaps", "clotho")  # the query of a record is a caption, never audio
 
 
-def _trained(name: str, directions: tuple[str, ...], splits: tuple[str, ...]) -> TaskSet:
-    """A data set that training reads, too."""
-    known = DATASETS[name]
-    source = partial(_of_records, name)
-    return TaskSet(name, directions, splits, known.licence, known.page, known.layout, source)
+def _training_set(name: str, directions: tuple[str, ...], splits: tuple[str, ...]) -> TaskSet:
+    """Describe a data set that is also in the table of training sets."""
+    dataset = DATASETS[name]
+    load = partial(_load_records, name)
+    return TaskSet(name, directions, splits, dataset.licence, dataset.page, dataset.layout, load)
 
 
 _ALL = (
@@ -86,20 +86,22 @@ _ALL = (
         "`utt_index.jsonl` and `audio/*.parquet`",
         load_svq,
     ),
-    _trained("spoken-squad", ("T2S", "T2T", "T2AT"), ("test", "test-wer44", "test-wer54", "train")),
-    _trained("heysquad", ("S2T", "T2T", "AT2T"), ("dev", "train")),
-    _trained(
+    _training_set(
+        "spoken-squad", ("T2S", "T2T", "T2AT"), ("test", "test-wer44", "test-wer54", "train")
+    ),
+    _training_set("heysquad", ("S2T", "T2T", "AT2T"), ("dev", "train")),
+    _training_set(
         "slue-sqa-5",
         ("S2S", "AT2AT", "S2T", "T2S", "T2T"),
         ("test", "verified-test", "dev", "train"),
     ),
-    _trained("audiocaps", ("T2S", "S2T"), ("test", "dev", "train")),
-    _trained("clotho", ("T2S", "S2T"), ("test", "dev", "train")),
-    _trained("squad", ("T2T",), ("dev", "train")),
+    _training_set("audiocaps", ("T2S", "S2T"), ("test", "dev", "train")),
+    _training_set("clotho", ("T2S", "S2T"), ("test", "dev", "train")),
+    _training_set("squad", ("T2T",), ("dev", "train")),
 )
 
-TASK_SETS: Mapping[str, TaskSet] = MappingProxyType({each.name: each for each in _ALL})
-"""Every data set that becomes a task, by name."""
+TASK_SETS: Mapping[str, TaskSet] = MappingProxyType({task_set.name: task_set for task_set in _ALL})
+"""All data sets with tasks, by name."""
 
 
 def make_task(
@@ -110,65 +112,66 @@ def make_task(
     *,
     on_note: NoteCallback | None = None,
 ) -> tuple[int, int]:
-    """Make the folder of a task from a data set as it is published.
+    """Convert a published data set to a task folder.
 
-    Recordings stay where they are and are named by relative paths; those that are within other
-    files, or in several, are written to `OUT/sounds`. Equal options make equal files.
+    Recordings are not copied, and their paths are relative; recordings inside other files, or split
+    over several, are written to `OUT/sounds`. Equal options give equal files.
 
     Args:
         name: one of `TASK_SETS`.
-        folder: where the data set was unpacked; `TASK_SETS[name].layout` says what it must hold.
+        folder: folder of the unpacked data set, as in `TASK_SETS[name].layout`.
         out: folder of the task.
-        options: split, direction and draw.
-        on_note: told of each broken record, which is then left out; without it, one is an error.
+        options: split, direction and size.
+        on_note: called with a message for every malformed record, which is skipped; without it, a
+            malformed record is an error.
 
     Returns:
-        How many queries and how many entries.
+        Number of queries and of documents.
 
     Raises:
-        InputError: name, split or direction is unknown, a file is missing or broken, or the task
-            cannot be written.
-        MissingExtraError: the set is a JSON document and the extra `train` is not installed.
+        InputError: name, split or direction is unknown, a file is missing or malformed, or the
+            task cannot be written.
+        MissingExtraError: the data set is a JSON document and the extra `train` is not installed.
     """
     if name not in TASK_SETS:
         raise InputError(f"no task is made of {name!r}: choose from {', '.join(TASK_SETS)}")
-    known, options, folder = TASK_SETS[name], options or TaskOptions(), Path(folder)
-    split = _choice("split", options.split, known.splits, name)
-    direction = _choice("direction", options.direction, known.directions, name)
+    task_set, options, folder = TASK_SETS[name], options or TaskOptions(), Path(folder)
+    split = _choose("split", options.split, task_set.splits, name)
+    direction = _choose("direction", options.direction, task_set.directions, name)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: name the one that {name} was unpacked in")
     out = Path(out)
     if out.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{out} lies within {folder}, which is only read: name another folder")
-    on_note = _once(on_note) if on_note is not None else None
+    on_note = _drop_repeats(on_note) if on_note is not None else None
     try:
-        source = known.source(folder, split, direction, on_note)
+        source = task_set.load(folder, split, direction, on_note)
     except InputError as error:
         raise InputError(
-            f"{error} (the folder of {name} must hold {known.layout}; get it at {known.page})"
+            f"{error} (the folder of {name} must hold {task_set.layout}; get it at {task_set.page})"
         ) from error
     rows = draw_task(source, options, out / "sounds", on_note)
     options = replace(options, split=split, direction=direction)
-    origin = {"dataset": name, "page": known.page, "licence": known.licence}
+    origin = {"dataset": name, "page": task_set.page, "licence": task_set.licence}
     provenance = origin | asdict(options) | {"wavrag": version("wavrag")}
     return write_task(out, replace(rows, provenance=provenance))
 
 
-def _once(on_note: NoteCallback) -> NoteCallback:
-    """Tell the same only once: the files are read several times."""
-    told: set[str] = set()
+def _drop_repeats(on_note: NoteCallback) -> NoteCallback:
+    """Pass every message on once, since the files are read several times."""
+    messages: set[str] = set()
 
-    def tell(message: str) -> None:
-        if message not in told:
-            told.add(message)
+    def note_once(message: str) -> None:
+        if message not in messages:
+            messages.add(message)
             on_note(message)
 
-    return tell
+    return note_once
 
 
-def _choice(what: str, given: str | None, known: tuple[str, ...], name: str) -> str:
-    if given is None:
-        return known[0]
-    if given not in known:
-        raise InputError(f"{name} has no {what} {given!r}: choose from {', '.join(known)}")
-    return given
+def _choose(option: str, value: str | None, choices: tuple[str, ...], name: str) -> str:
+    if value is None:
+        return choices[0]
+    if value not in choices:
+        raise InputError(f"{name} has no {option} {value!r}: choose from {', '.join(choices)}")
+    return value

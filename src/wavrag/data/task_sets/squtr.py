@@ -1,7 +1,7 @@
-"""SQuTR: questions of six text retrieval sets, spoken and laid under noise (arXiv 2602.12783).
+"""SQuTR: spoken questions of six text retrieval sets, with added noise (arXiv 2602.12783).
 
-A folder for each set, such as `source_data/en/fiqa`, in the layout of BEIR with lists of recordings
-beside it, as https://github.com/ttoyekk1a/SQuTR-Spoken-Query-to-Text-Retrieval shows it:
+Each set is a folder such as `source_data/en/fiqa`, in the layout of BEIR with lists of recordings
+(https://github.com/ttoyekk1a/SQuTR-Spoken-Query-to-Text-Retrieval):
 
     corpus.jsonl                          {"_id", "title", "text"}
     queries_with_audio_clean.jsonl        {"_id", "text", "audio": "4641.wav"}
@@ -42,22 +42,22 @@ SPLITS = {
 def load_squtr(
     folder: Path, split: str, direction: str, on_note: NoteCallback | None
 ) -> TaskSource:
-    """One of the six sets, at one level of noise."""
+    """Open one of the six sets, at one level of noise."""
     condition = SPLITS[split]
     passages = require_file(folder, "corpus.jsonl")
-    listed = require_file(folder, f"queries_with_audio_{condition}.jsonl")
-    judged = require_file(folder, "qrels/test.jsonl", "qrels/test.tsv")
-    asks = direction.partition("2")[0]
+    query_file = require_file(folder, f"queries_with_audio_{condition}.jsonl")
+    qrels_file = require_file(folder, "qrels/test.jsonl", "qrels/test.tsv")
+    query_kind = direction.partition("2")[0]
 
-    def entry(row: Any) -> Row | None:
+    def parse_document(row: Any) -> Row | None:
         words = {key: str(row.get(key) or "").strip() for key in ("title", "text")}
         return {"_id": get_text(row, "_id")} | words if any(words.values()) else None
 
-    def query(row: Any) -> Row:
+    def parse_query(row: Any) -> Row:
         query_row: Row = {"_id": get_text(row, "_id")}
-        if "T" in asks:
+        if "T" in query_kind:
             query_row["text"] = get_text(row, "text")
-        if "S" in asks or "A" in asks:
+        if "S" in query_kind or "A" in query_kind:
             name = get_text(row, "audio")
             recording = find_file(folder / f"audio_{condition}", Path(name).name)
             if recording is None:
@@ -65,25 +65,28 @@ def load_squtr(
             query_row["audio"] = str(recording)
         return query_row
 
-    def corpus() -> Iterator[Row]:
+    def read_corpus() -> Iterator[Row]:
         return drop_locations(
             map_rows(
-                read_json_lines(passages, on_note), entry, on_note, f"{passages}: empty entries"
+                read_json_lines(passages, on_note),
+                parse_document,
+                on_note,
+                f"{passages}: empty entries",
             )
         )
 
-    def queries(chosen: Collection[str]) -> Iterator[Row]:
+    def read_queries(ids: Collection[str]) -> Iterator[Row]:
         lines = (
-            (place, row)
-            for place, row in read_json_lines(listed, on_note)
-            if not isinstance(row, dict) or str(row.get("_id")) in chosen
+            (location, row)
+            for location, row in read_json_lines(query_file, on_note)
+            if not isinstance(row, dict) or str(row.get("_id")) in ids
         )
-        return drop_locations(map_rows(lines, query, on_note))
+        return drop_locations(map_rows(lines, parse_query, on_note))
 
-    return TaskSource(corpus, queries, _qrels(judged, on_note))
+    return TaskSource(read_corpus, read_queries, _read_qrels(qrels_file, on_note))
 
 
-def _qrels(path: Path, on_note: NoteCallback | None) -> dict[str, dict[str, float]]:
+def _read_qrels(path: Path, on_note: NoteCallback | None) -> dict[str, dict[str, float]]:
     columns = ("query-id", "corpus-id", "score")
     rows = (
         read_json_lines(path, on_note)
@@ -91,7 +94,7 @@ def _qrels(path: Path, on_note: NoteCallback | None) -> dict[str, dict[str, floa
         else read_table(path, on_note, columns, delimiter="\t", quoted=False)
     )
 
-    def judgement(row: Any) -> tuple[str, str, float]:
+    def parse_judgement(row: Any) -> tuple[str, str, float]:
         return (
             get_text(row, columns[0]),
             get_text(row, columns[1]),
@@ -99,6 +102,6 @@ def _qrels(path: Path, on_note: NoteCallback | None) -> dict[str, dict[str, floa
         )
 
     qrels: dict[str, dict[str, float]] = {}
-    for query, id, score in drop_locations(map_rows(rows, judgement, on_note)):
+    for query, id, score in drop_locations(map_rows(rows, parse_judgement, on_note)):
         qrels.setdefault(query, {})[id] = score
     return qrels

@@ -1,16 +1,16 @@
-"""SVQ, Simple Voice Questions: people's questions to passages of Wikipedia, of the MSEB benchmark.
+"""SVQ, Simple Voice Questions of the MSEB benchmark: human voice questions to Wikipedia passages.
 
-The folder of https://huggingface.co/datasets/google/svq, as the reader of MSEB takes it
+The folder of https://huggingface.co/datasets/google/svq, in the layout that the reader of MSEB uses
 (https://github.com/google-research/mseb, `mseb/datasets/simple_voice_questions.py` and
 `mseb/tasks/retrievals/passage_in_lang/svq.py`):
 
     passage_retrieval_in_lang.jsonl        utt_id, locale, environment, text, passage_id, …
     passage_retrieval_in_lang_index.jsonl  id, title, context
     utt_index.jsonl                        utt_id, index: "audio/utts_en_us_clean:12", …
-    audio/utts_en_us_clean.parquet         a row an utterance, `waveform` with a WAV file's bytes
+    audio/utts_en_us_clean.parquet         one row per utterance, `waveform` has a WAV file
 
-The first two may be Parquet files of the same columns. Without `utt_index.jsonl` the files in
-`audio/` are searched for their `utt_id`. Files of ArrayRecord are not read.
+The first two may also be Parquet files with the same columns. Without `utt_index.jsonl`, utterances
+are found by the column `utt_id` of the files in `audio/`. ArrayRecord files are not supported.
 """
 
 from __future__ import annotations
@@ -48,46 +48,54 @@ SPLITS = tuple(
 
 
 def load_svq(folder: Path, split: str, direction: str, on_note: NoteCallback | None) -> TaskSource:
-    """The questions of a locale, in all environments or, as `en_us:clean`, in one."""
+    """Open the questions of a locale, in all environments or, for `en_us:clean`, in one."""
     locale, _, environment = split.partition(":")
-    asked = require_file(folder, f"{TASK}.jsonl", f"{TASK}.parquet")
+    question_file = require_file(folder, f"{TASK}.jsonl", f"{TASK}.parquet")
     passages = require_file(folder, f"{TASK}_index.jsonl", f"{TASK}_index.parquet")
-    asks = direction.partition("2")[0]
+    query_kind = direction.partition("2")[0]
 
-    def question(row: Any) -> tuple[bool, tuple[str, str, str]]:
-        own = get_text(row, "locale") == locale
-        own = own and environment in ("", get_text(row, "environment"))
-        return own, (get_text(row, "utt_id"), get_text(row, "text"), get_text(row, "passage_id"))
+    def parse_question(row: Any) -> tuple[bool, tuple[str, str, str]]:
+        selected = get_text(row, "locale") == locale
+        selected = selected and environment in ("", get_text(row, "environment"))
+        return selected, (
+            get_text(row, "utt_id"),
+            get_text(row, "text"),
+            get_text(row, "passage_id"),
+        )
 
-    rows = drop_locations(map_rows(_rows(asked, on_note, _ASKED), question, on_note))
-    questions = {id: (words, passage) for own, (id, words, passage) in rows if own}
+    rows = drop_locations(
+        map_rows(_read_rows(question_file, on_note, _QUESTION_COLUMNS), parse_question, on_note)
+    )
+    questions = {id: (words, passage) for selected, (id, words, passage) in rows if selected}
 
-    def entry(row: Any) -> Row:
+    def parse_document(row: Any) -> Row:
         title = str(row.get("title") or "").strip()
         return {"_id": get_text(row, "id"), "title": title, "text": get_text(row, "context")}
 
-    def corpus() -> Iterator[Row]:
+    def read_corpus() -> Iterator[Row]:
         return drop_locations(
-            map_rows(_rows(passages, on_note, ("id", "title", "context")), entry, on_note)
+            map_rows(
+                _read_rows(passages, on_note, ("id", "title", "context")), parse_document, on_note
+            )
         )
 
-    def queries(chosen: Collection[str]) -> Iterator[Row]:
-        words = {id: {"text": questions[id][0]} if "T" in asks else {} for id in chosen}
-        if asks == "T":
+    def read_queries(ids: Collection[str]) -> Iterator[Row]:
+        words = {id: {"text": questions[id][0]} if "T" in query_kind else {} for id in ids}
+        if query_kind == "T":
             yield from ({"_id": id} | row for id, row in words.items())
             return
-        for id, sound in _recordings(folder, chosen, on_note):
+        for id, sound in _read_recordings(folder, ids, on_note):
             yield {"_id": id, "audio": sound} | words[id]
 
     return TaskSource(
-        corpus, queries, {id: {passage: 1.0} for id, (_, passage) in questions.items()}
+        read_corpus, read_queries, {id: {passage: 1.0} for id, (_, passage) in questions.items()}
     )
 
 
-_ASKED = ("utt_id", "locale", "environment", "text", "passage_id")
+_QUESTION_COLUMNS = ("utt_id", "locale", "environment", "text", "passage_id")
 
 
-def _rows(
+def _read_rows(
     path: Path, on_note: NoteCallback | None, columns: tuple[str, ...]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     return (
@@ -97,41 +105,41 @@ def _rows(
     )
 
 
-def _recordings(
-    folder: Path, chosen: Collection[str], on_note: NoteCallback | None
+def _read_recordings(
+    folder: Path, ids: Collection[str], on_note: NoteCallback | None
 ) -> Iterator[tuple[str, bytes]]:
-    """Id and sound of the utterances, file by file.
+    """Yield ids and audio of utterances, file by file, since a file has thousands of them.
 
     Raises:
-        InputError: one is not in the folder.
+        InputError: an utterance is missing.
     """
-    places = _places(folder, on_note)
+    positions = _find_positions(folder, on_note)
     files: dict[str, dict[int, str]] = {}
-    for id in chosen:
-        if id not in places:
+    for id in ids:
+        if id not in positions:
             raise InputError(f"no recording of {id} in {folder}/audio: is the download whole?")
-        file, _, number = places[id].rpartition(":")
+        file, _, number = positions[id].rpartition(":")
         files.setdefault(file, {})[int(number)] = id
-    for name, ids in files.items():
+    for name, ids_by_row in files.items():
         path = find_file(folder, f"{name}.parquet")
         if path is None:
             raise InputError(f"no {name}.parquet in {folder}: files of ArrayRecord are not read")
-        for at, (place, row) in enumerate(read_parquet(path, ("waveform",), on_note)):
-            if at in ids:
-                yield ids[at], _sound(row, place)
+        for index, (location, row) in enumerate(read_parquet(path, ("waveform",), on_note)):
+            if index in ids_by_row:
+                yield ids_by_row[index], _get_audio(row, location)
 
 
-def _sound(row: Mapping[str, Any], place: str) -> bytes:
-    """The waveform, stored as it is or as the hub's library stores sound."""
+def _get_audio(row: Mapping[str, Any], location: str) -> bytes:
+    """Return the waveform, in a column of bytes or of audio of the `datasets` library."""
     value = row["waveform"]
     sound = value if isinstance(value, bytes) else get_field(value, "bytes")
     if not isinstance(sound, bytes) or not sound:
-        raise InputError(f"{place}: waveform holds no sound file")
+        raise InputError(f"{location}: waveform holds no sound file")
     return sound
 
 
-def _places(folder: Path, on_note: NoteCallback | None) -> dict[str, str]:
-    """File and row of every utterance, such as `audio/utts_en_us_clean:12`."""
+def _find_positions(folder: Path, on_note: NoteCallback | None) -> dict[str, str]:
+    """Return file and row of every utterance, such as `audio/utts_en_us_clean:12`."""
     index = find_file(folder, "utt_index.jsonl")
     if index is not None:
         rows = drop_locations(read_json_lines(index, on_note))
