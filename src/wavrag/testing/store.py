@@ -1,9 +1,11 @@
-"""What every store must keep. Subclass a kit, give its fixture, and inherit the tests.
+"""Conformance kits of the store seam: subclass one, provide its fixture, inherit the tests.
 
-class TestMyStore(PersistentStoreConformance):
-    @pytest.fixture
-    def open_store(self, tmp_path):
-        return lambda dim: MyStore(tmp_path, dim)
+Example::
+
+    class TestMyStore(PersistentStoreConformance):
+        @pytest.fixture
+        def open_store(self, tmp_path):
+            return lambda dim: MyStore(tmp_path, dim)
 """
 
 from __future__ import annotations
@@ -25,30 +27,30 @@ from wavrag.testing.store_data import (
     ODD_QUESTIONS,
     OpenStore,
     broken_records,
-    check_written,
+    check_writers,
     contents,
+    filter_literal,
     ids,
     plain,
     random_filter,
     random_passages,
     run_together,
     text_records,
-    typed,
     unit_vector,
+    with_types,
     writer,
-    written,
 )
 from wavrag.types import Metadata, Passage
 from wavrag.where import matches, parse
 
 
 class StoreConformance:
-    """Tests of one open store. Give the fixture `open_store`: dim to an empty store."""
+    """Tests of one open store; the fixture `open_store` maps a dimension to an empty store."""
 
     @pytest.fixture
     def open_store(self) -> OpenStore:
-        """Makes a store that keeps vectors of the given length."""
-        raise NotImplementedError("give the fixture open_store")
+        """Create stores for vectors of a given dimension."""
+        raise NotImplementedError("define the fixture open_store")
 
     @pytest.fixture
     def store(self, open_store: OpenStore) -> Store:
@@ -115,17 +117,17 @@ class StoreConformance:
         }  # fmt: skip
         store.upsert(text_records("a", ["one"], metadata=metadata))
         (passage,) = store.get(["a#0"])
-        assert typed(passage.metadata) == typed(metadata)
-        assert typed(store.documents()[0].metadata) == typed(metadata)
-        assert typed(next(iter(store.scan())).passage.metadata) == typed(metadata)
+        assert with_types(passage.metadata) == with_types(metadata)
+        assert with_types(store.documents()[0].metadata) == with_types(metadata)
+        assert with_types(next(iter(store.scan())).passage.metadata) == with_types(metadata)
 
     @pytest.mark.parametrize(("before", "after"), [(10, 3), (3, 10), (4, 4)])
     def test_a_document_is_replaced_whole(self, store: Store, before: int, after: int) -> None:
-        other = text_records("other", ["stays", "too"])
+        neighbour = text_records("other", ["stays", "too"])
         new = text_records("a", [f"new {i}" for i in range(after)], seed=2, content_hash="2")
-        store.upsert([*text_records("a", [f"old {i}" for i in range(before)]), *other])
+        store.upsert([*text_records("a", [f"old {i}" for i in range(before)]), *neighbour])
         store.upsert(new)
-        assert contents(store) == plain([*new, *other])
+        assert contents(store) == plain([*new, *neighbour])
         assert ids(store.search(None, "old", 20)["lexical"]) == []
         assert len(store.search(None, "new", 20)["lexical"]) == after
         assert store.verify() == []
@@ -140,13 +142,13 @@ class StoreConformance:
         store.upsert(list(reversed(new)))
         assert contents(store) == plain(new)
 
-    @pytest.mark.parametrize("what", sorted(broken_records()))
-    def test_broken_records_change_nothing(self, store: Store, what: str) -> None:
-        kept = text_records("broken", ["before"]) + text_records("z", ["before"])
-        store.upsert(kept)
-        with pytest.raises(IndexMismatchError if what == "other dim" else StoreError):
-            store.upsert(text_records("fine", ["one"]) + broken_records()[what])
-        assert contents(store) == plain(kept)
+    @pytest.mark.parametrize("defect", sorted(broken_records()))
+    def test_broken_records_change_nothing(self, store: Store, defect: str) -> None:
+        before = text_records("broken", ["before"]) + text_records("z", ["before"])
+        store.upsert(before)
+        with pytest.raises(IndexMismatchError if defect == "other dim" else StoreError):
+            store.upsert(text_records("fine", ["one"]) + broken_records()[defect])
+        assert contents(store) == plain(before)
 
     def test_odd_ids(self, store: Store) -> None:
         records = [
@@ -160,18 +162,18 @@ class StoreConformance:
             assert store.count() == len(records) - 2 * left
 
     def test_delete(self, store: Store) -> None:
-        kept = text_records("b", ["zebra"] * 2)
-        store.upsert(text_records("a", ["zebra"] * 3) + kept + text_records("c", ["zebra"]))
+        survivors = text_records("b", ["zebra"] * 2)
+        store.upsert(text_records("a", ["zebra"] * 3) + survivors + text_records("c", ["zebra"]))
         assert store.delete(["a", "c", "c", "unknown"]) == 4
-        assert contents(store) == plain(kept)
+        assert contents(store) == plain(survivors)
         assert sorted(ids(store.search(None, "zebra", 9)["lexical"])) == ["b#0", "b#1"]
         assert sorted(ids(store.search(unit_vector(0), None, 9)["dense"])) == ["b#0", "b#1"]
         assert store.delete(["a"]) == 0
 
     def test_get_keeps_the_order_asked_for(self, store: Store) -> None:
         store.upsert(text_records("a", ["one", "two", "three"]))
-        wanted = ["a#2", "unknown", "a#0", "a#2"]
-        assert [passage.id for passage in store.get(wanted)] == ["a#2", "a#0", "a#2"]
+        passage_ids = ["a#2", "unknown", "a#0", "a#2"]
+        assert [passage.id for passage in store.get(passage_ids)] == ["a#2", "a#0", "a#2"]
 
     def test_dense_is_cosine(self, store: Store) -> None:
         records = [r for i in range(30) for r in text_records(f"d{i}", ["w"] * 10, seed=i + 1)]
@@ -271,8 +273,8 @@ class StoreConformance:
         first = next(records)
         store.upsert(text_records("aa", ["w"]))
         store.delete(["c"])
-        found = [first, *records]
-        assert [(r.passage.document_id, r.passage.ordinal) for r in found] == [
+        rows = [first, *records]
+        assert [(r.passage.document_id, r.passage.ordinal) for r in rows] == [
             (name, ordinal) for name in "abc" for ordinal in range(11)
         ]
 
@@ -312,15 +314,15 @@ class StoreConformance:
         vectors = [unit_vector(seed) for seed in range(len(passages))]
         rows = zip(passages, vectors, strict=True)
         store.upsert([StoredPassage(passage, vector, "zebra", "h") for passage, vector in rows])
-        told_apart = 0
+        selective = 0  # filters that pass some passages, but not all
         for _ in range(400):
             where = random_filter(chance)
             tree = parse(where)
             expected = {passage.id for passage in passages if matches(tree, passage)}
-            found = store.search(unit_vector(0), None, 1_000, where)["dense"]
-            assert set(ids(found)) == expected, where
-            told_apart += 0 < len(expected) < len(passages)
-        assert told_apart > 100
+            hits = store.search(unit_vector(0), None, 1_000, where)["dense"]
+            assert set(ids(hits)) == expected, where
+            selective += 0 < len(expected) < len(passages)
+        assert selective > 100
 
     def test_every_value_compares_as_in_the_filter_language(self, store: Store) -> None:
         passages = [
@@ -330,10 +332,10 @@ class StoreConformance:
         store.upsert([StoredPassage(passage, unit_vector(1), "", "h") for passage in passages])
         for value in FILTER_VALUES:
             for operator in ("=", "!=", "<", ">="):
-                where = f"key {operator} {written(value)}"
+                where = f"key {operator} {filter_literal(value)}"
                 expected = {p.id for p in passages if matches(parse(where), p)}
-                found = store.search(unit_vector(0), None, 1_000, where)["dense"]
-                assert set(ids(found)) == expected, where
+                hits = store.search(unit_vector(0), None, 1_000, where)["dense"]
+                assert set(ids(hits)) == expected, where
 
     @pytest.mark.parametrize(
         "where",
@@ -361,11 +363,11 @@ class StoreConformance:
     def test_threads_write_at_once(self, open_store: OpenStore) -> None:
         store = open_store(DIM)
         run_together([writer(store, name) for name in "abcd"])
-        check_written(store, "abcd")
+        check_writers(store, "abcd")
 
 
 class PersistentStoreConformance(StoreConformance):
-    """Tests of a store that outlives its process: `open_store` opens one and the same place."""
+    """Tests of a store on disk; each call of `open_store` opens the same one."""
 
     def test_reopen(self, open_store: OpenStore) -> None:
         records = text_records("a", ["zebra", "okapi"], metadata={"lang": "en"})
@@ -384,19 +386,19 @@ class PersistentStoreConformance(StoreConformance):
             open_store(DIM + 1)
 
     def test_a_reader_sees_what_another_has_written(self, open_store: OpenStore) -> None:
-        writing, reading = open_store(DIM), open_store(DIM)
-        assert reading.count() == 0
-        writing.upsert(text_records("a", ["zebra"]))
-        assert ids(reading.search(None, "zebra", 1)["lexical"]) == ["a#0"]
-        assert reading.count() == 1
-        assert [document.id for document in reading.documents()] == ["a"]
-        writing.optimize()
-        writing.delete(["a"])
-        assert reading.search(unit_vector(0), "zebra", 1) == {"dense": [], "lexical": []}
+        writer_store, reader_store = open_store(DIM), open_store(DIM)
+        assert reader_store.count() == 0
+        writer_store.upsert(text_records("a", ["zebra"]))
+        assert ids(reader_store.search(None, "zebra", 1)["lexical"]) == ["a#0"]
+        assert reader_store.count() == 1
+        assert [document.id for document in reader_store.documents()] == ["a"]
+        writer_store.optimize()
+        writer_store.delete(["a"])
+        assert reader_store.search(unit_vector(0), "zebra", 1) == {"dense": [], "lexical": []}
 
     def test_two_handles_write_at_once(self, open_store: OpenStore) -> None:
         run_together([writer(open_store(DIM), name) for name in "abcd"])
-        check_written(open_store(DIM), "abcd")
+        check_writers(open_store(DIM), "abcd")
 
     def test_closed(self, open_store: OpenStore) -> None:
         store = open_store(DIM)

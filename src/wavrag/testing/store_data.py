@@ -1,4 +1,4 @@
-"""Records, filters and writers that the store kits are made of."""
+"""Test data of the store kits: passages, filters and concurrent writers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ODD_QUESTIONS = (
 
 
 def unit_vector(seed: int, dim: int = DIM) -> Float32:
-    """A unit vector, the same for the same seed."""
+    """A unit vector, reproducible by its seed."""
     vector = np.random.default_rng(seed).standard_normal(dim)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
@@ -62,7 +62,7 @@ def text_records(
     metadata: Metadata | None = None,
     content_hash: str = "hash",
 ) -> list[StoredPassage]:
-    """A text document with one passage for each of `words`."""
+    """A text document with a passage for each item of `words`."""
     return [
         StoredPassage(
             Passage(
@@ -88,7 +88,7 @@ def ids(hits: Iterable[ScoredPassage]) -> list[str]:
 
 
 def contents(store: Store) -> list[tuple[Passage, list[float], str, str]]:
-    """Everything that a store keeps, comparable."""
+    """The content of a store, in comparable form."""
     return [
         (record.passage, record.vector.tolist(), record.lexical, record.content_hash)
         for record in store.scan()
@@ -96,18 +96,18 @@ def contents(store: Store) -> list[tuple[Passage, list[float], str, str]]:
 
 
 def plain(records: Iterable[StoredPassage]) -> list[tuple[Passage, list[float], str, str]]:
-    """Records as `contents` gives them."""
-    ordered = sorted(records, key=lambda r: (r.passage.document_id, r.passage.ordinal))
-    return [(r.passage, r.vector.tolist(), r.lexical, r.content_hash) for r in ordered]
+    """Passages in the form of `contents`."""
+    rows = sorted(records, key=lambda r: (r.passage.document_id, r.passage.ordinal))
+    return [(r.passage, r.vector.tolist(), r.lexical, r.content_hash) for r in rows]
 
 
-def typed(metadata: Metadata) -> dict[str, tuple[type, Scalar]]:
-    """Metadata with its types, for 1, 1.0 and True are equal in Python."""
+def with_types(metadata: Metadata) -> dict[str, tuple[type, Scalar]]:
+    """Metadata with types, because 1, 1.0 and True are equal in Python."""
     return {key: (type(value), value) for key, value in metadata.items()}
 
 
 def broken_records() -> Mapping[str, list[StoredPassage]]:
-    """Records that every store refuses, by what is wrong with them."""
+    """Invalid documents by defect; every store must reject them."""
     good = text_records("broken", ["one", "two", "three"])
 
     def changed(index: int, **changes: Any) -> list[StoredPassage]:
@@ -150,7 +150,7 @@ FILTER_PIECES = (
 
 
 def random_passages(chance: random.Random, count: int) -> list[Passage]:
-    """One passage each of documents with all kinds of metadata and of own keys."""
+    """Documents of one passage with random metadata, some under built-in keys."""
     passages = []
     for number in range(count):
         keys = chance.sample([*FILTER_KEYS, *FILTER_OWN_KEYS], chance.randrange(8))
@@ -173,7 +173,7 @@ def random_passages(chance: random.Random, count: int) -> list[Passage]:
 
 
 def random_filter(chance: random.Random, depth: int = 3) -> str:
-    """An expression of the filter language over the keys and values above."""
+    """A random expression of the filter language over the keys and values above."""
     shape = chance.randrange(8) if depth else 0
     if shape == 1:
         return f"not ({random_filter(chance, depth - 1)})"
@@ -184,26 +184,28 @@ def random_filter(chance: random.Random, depth: int = 3) -> str:
     key = '"' + key.replace('"', '""') + '"'
     match chance.randrange(6):
         case 0:
-            values = [written(chance.choice(FILTER_VALUES)) for _ in range(chance.randrange(1, 4))]
+            values = [
+                filter_literal(chance.choice(FILTER_VALUES)) for _ in range(chance.randrange(1, 4))
+            ]
             return f"{key} {chance.choice(['', 'not '])}in ({', '.join(values)})"
         case 1:
             pattern = "".join(chance.choices(FILTER_PIECES, k=chance.randrange(4)))
-            return f"{key} {chance.choice(['', 'not '])}like {written(pattern)}"
+            return f"{key} {chance.choice(['', 'not '])}like {filter_literal(pattern)}"
         case 2:
             return f"{key} is {chance.choice(['', 'not '])}null"
     operator = chance.choice(["=", "!=", "<>", "<", "<=", ">", ">="])
-    return f"{key} {operator} {written(chance.choice(FILTER_VALUES))}"
+    return f"{key} {operator} {filter_literal(chance.choice(FILTER_VALUES))}"
 
 
-def written(value: Scalar) -> str:
-    """A value as the filter language writes it."""
+def filter_literal(value: Scalar) -> str:
+    """A value in the syntax of the filter language."""
     if isinstance(value, bool):
         return str(value).lower()
     return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
 
 
 def writer(store: Store, name: str) -> Callable[[], None]:
-    """Writes documents of its own, and again and again one that all writers share."""
+    """A thread that writes documents of its own and updates one shared by all writers."""
 
     def write() -> None:
         for turn in range(5):
@@ -215,8 +217,8 @@ def writer(store: Store, name: str) -> Callable[[], None]:
     return write
 
 
-def check_written(store: Store, names: str) -> None:
-    """All is there that the writers of these names wrote, and the shared document is whole."""
+def check_writers(store: Store, names: str) -> None:
+    """Check the documents of all writers; the shared one must not mix their versions."""
     documents = {document.id: document for document in store.documents()}
     assert set(documents) == {"shared", *(f"{name}{turn}" for name in names for turn in range(5))}
     shared = documents.pop("shared")
@@ -226,7 +228,7 @@ def check_written(store: Store, names: str) -> None:
 
 
 def run_together(calls: Sequence[Callable[[], None]]) -> None:
-    """Run calls in threads that start at once; raises what one of them raised."""
+    """Run calls in concurrent threads and raise the first error."""
     barrier = threading.Barrier(len(calls))
     errors: list[BaseException] = []
 
