@@ -561,6 +561,35 @@ def test_threads_from_the_environment(tmp_path: Path) -> None:
     assert "WAVRAG_THREADS is 'two'" in done.stderr
 
 
+def test_limits_of_an_answer(demo_kb: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    common = ["ask", "--kb", str(demo_kb), "--json", "How long does the dark rye loaf bake?"]
+    assert main([*common, "--max-passages", "1", "--no-transcription"]) == 0
+    answer = out_json(capsys)
+    assert answer["found"]
+    assert {citation["number"] for citation in answer["citations"]} == {1}
+    assert main([*common, "--min-cosine", "1"]) == 0
+    answer = out_json(capsys)
+    assert not answer["found"]
+
+
+def test_generation_options_reach_the_generator(
+    demo_kb: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received = []
+
+    class Recording(FakeGenerator):
+        def stream(self, messages: Any, options: Any) -> Iterator[str]:
+            received.append((options.max_tokens, options.seed, options.temperature))
+            yield "The loaf bakes for an hour [1]."
+
+    monkeypatch.setattr("wavrag.rag.rag.load_generator", lambda spec: Recording())
+    common = ["ask", "--kb", str(demo_kb), "How long does the dark rye loaf bake?"]
+    assert main(common) == 0
+    assert main([*common, "--max-tokens", "9", "--seed", "7", "--temperature", "0.5"]) == 0
+    assert received == [(256, None, 0.0), (9, 7, 0.5)]
+
+
 def test_a_conversation_goes_on_in_its_file(
     demo_kb: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """The frame of the experiments: steps that are kept, results on disk, pages, plots, the command."""
 
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -20,10 +21,11 @@ from experiments import (
     run_experiment,
     write_page,
 )
-from experiments.__main__ import main
+from experiments.__main__ import EXPERIMENTS_COMMAND, main
 from experiments.base import read_rows
 from experiments.page import markdown_table, text_table
 from experiments.plots import bars, drawing, lines
+from wavrag.cli import CommandParser
 from wavrag.errors import InputError
 
 
@@ -222,6 +224,16 @@ def test_bars_leave_out_what_is_missing(tmp_path: Path) -> None:
         assert [patch.get_height() for patch in left.patches] == [0.5, 0.2, 0.3]
         right.set_axis_off()
     assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_help_ends_with_examples_that_parse() -> None:
+    parser = CommandParser(EXPERIMENTS_COMMAND, EXPERIMENTS_COMMAND.name)
+    _, _, examples = parser.format_help().rpartition("examples:\n")
+    for line in examples.splitlines():
+        python, option, package, *arguments = shlex.split(line)
+        assert (python, option, package) == ("python", "-m", "experiments")
+        name = parser.parse_args(arguments).name
+        assert name is None or load_experiment(name).name == name
 
 
 def test_an_unknown_experiment_is_named() -> None:

@@ -1,4 +1,4 @@
-"""What the environment decides: where things are kept and how many threads work."""
+"""Defaults, and settings from environment variables: knowledge base folder, number of threads."""
 
 from __future__ import annotations
 
@@ -12,21 +12,30 @@ DEFAULT_GENERATOR = "extractive"
 
 
 def kb_directory() -> Path:
-    """Folder of the knowledge base: `WAVRAG_KB`, or `.wavrag` in the working directory."""
+    """The default knowledge base folder: `WAVRAG_KB`, or `.wavrag` in the working directory."""
+    # An empty variable counts as unset: Path("") would be the working directory itself.
     return Path(os.environ.get("WAVRAG_KB") or ".wavrag")
 
 
 def threads() -> int:
-    """Threads that models use: `WAVRAG_THREADS`, or the processors this process may run on.
+    """The number of threads for models: `WAVRAG_THREADS`, or the processors of this process.
 
     Raises:
         WavRAGError: `WAVRAG_THREADS` is not a whole number above 0.
+
+    Example:
+        >>> os.environ["WAVRAG_THREADS"] = "2"
+        >>> threads()
+        2
     """
     value = os.environ.get("WAVRAG_THREADS")
     if not value:
+        # Containers and job schedulers restrict a process to some processors; more threads than
+        # those slow each other down. macOS and Windows have no such call.
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
+    # isdecimal alone accepts digits of other scripts, such as Arabic ones.
     if not (value.isascii() and value.isdecimal()) or int(value) < 1:
         raise WavRAGError(f"WAVRAG_THREADS is {value!r}: set it to a whole number above 0")
     return int(value)

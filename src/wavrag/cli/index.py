@@ -107,5 +107,5 @@ COMMAND = Command(
         "wavrag index calls/ --glob '*.mp3' --meta year=2024 --meta speaker=Ada --prune",
         "wavrag index talks/ --kb talks-kb --embedder http://gpu-box:8000",
     ),
-    details="Files that did not change since the last run are skipped.",
+    details="Files unchanged since the last run are not indexed again.",
 )  # fmt: skip

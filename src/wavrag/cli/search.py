@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from typing import TYPE_CHECKING
 
@@ -60,11 +59,7 @@ def read_query(arguments: argparse.Namespace) -> Query:
         if text is None:
             raise UsageError("there is no question: give TEXT, --audio FILE, or both")
         return Query(text=text, where=arguments.where)
-    if arguments.audio == "-":
-        # Read whole: decoders seek, and a pipe cannot.
-        clip = audio.load(io.BytesIO(sys.stdin.buffer.read()))
-    else:
-        clip = audio.load(arguments.audio)
+    clip = audio.load(sys.stdin.buffer if arguments.audio == "-" else arguments.audio)
     return Query(text=text, clip=clip, where=arguments.where)
 
 

@@ -1,12 +1,13 @@
-"""The small corpus that ships with WavRAG, and spoken questions that it answers.
+"""The packaged demo corpus, with spoken questions about it.
 
-Below `DATA`: `corpus/recordings` and `corpus/documents` are what is indexed, `questions` holds the
-recorded questions with `questions.json` (what each asks and where its answer stands), and
-`NOTICE.md` says where every file comes from.
+`DATA` contains the recordings and documents to index (`corpus/recordings`, `corpus/documents`),
+the spoken questions with their transcripts and answer locations (`questions`,
+`questions/questions.json`), and the licence and origin of every file (`NOTICE.md`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+# For evaluation only: neither the questions nor their voices are ever trained on.
 DATA = Path(__file__).parent / "data"
