@@ -26,6 +26,7 @@ def answers(arguments: argparse.Namespace) -> int:
     target = json_file(arguments.json)
     questions = load_questions(arguments.questions, arguments.limit)
     quiet = arguments.json == "-"
+    # Loaded before hours of asking, so that a wrong name fails at once.
     judge = load_generator(arguments.judge) if arguments.judge else None
     with (
         WavRAG.open(arguments.kb, generator=arguments.generator, create=False) as rag,

@@ -23,6 +23,7 @@ MAX_COLUMNS = 100  # longer lines of prose are hard to read, however wide the te
 
 def print_json(value: Any) -> None:
     """Print a value as a single JSON document."""
+    # Without ensure_ascii, transcripts in any script stay readable in a terminal.
     json.dump(value, sys.stdout, ensure_ascii=False, indent=2)
     print()
 
@@ -74,6 +75,7 @@ def format_location(passage: Passage) -> str:
 
 def format_snippet(passage: Passage, width: int = 240) -> str:
     """The beginning of a passage's text on one line, at most `width` characters."""
+    # Recordings of machines or music have no transcript; they are found by their sound.
     if not passage.text:
         return f"({passage.title}: sound without words)"
     return textwrap.shorten(passage.text, width, placeholder=" …")
@@ -109,6 +111,7 @@ def format_count(number: int, noun: str) -> str:
 
 def format_duration(seconds: float) -> str:
     """`42 s`, `12.5 min` or `3.2 h`."""
+    # Up to 90 seconds, as 70 s is easier to read than 1.2 min.
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
