@@ -147,7 +147,7 @@ def test_it_writes_what_transformers_own_loop_writes(generator: Qwen2AudioGenera
             **prompt,
             max_new_tokens=12,
             do_sample=False,
-            eos_token_id=sorted(network._ends - {None}),
+            eos_token_id=sorted(network._end_tokens - {None}),
         )
         own = whole[0, prompt["input_ids"].shape[1] :].tolist()
         assert say(generator, messages) == network._decode(own)
@@ -174,7 +174,7 @@ def test_a_source_that_does_not_fit_is_read(folder: Path) -> None:
     generator = Qwen2AudioGenerator(folder, audio_budget=AudioBudget(max_seconds=0.5))
     network = generator._load_network()
     given = fit_audio(asked(TONES["low"], TONES["high"]), generator.spec.audio_budget)
-    assert (given.question, given.source_forms) == ("sound", {1: "nothing"})
+    assert (given.question_form, given.source_forms) == ("sound", {1: "nothing"})
     audio = network._model.config.audio_token_id
     assert int((network.encode(given.messages)["input_ids"] == audio).sum()) == given.tokens
 
@@ -240,9 +240,9 @@ def test_no_token_is_computed_after_the_end(folder: Path, monkeypatch: pytest.Mo
         if len(steps) == 3:
             begun.set()
             assert go_on.wait(20)
-        return Network._step(network, *inputs)
+        return Network._forward(network, *inputs)
 
-    monkeypatch.setattr(network, "_step", step)
+    monkeypatch.setattr(network, "_forward", step)
     stream = Stream.of(generator.stream(asked("Why?", "words"), GenerateOptions(500, 2.0, 1)))
     read: list[str] = []
     reading = threading.Thread(target=lambda: read.extend(stream))
