@@ -30,9 +30,9 @@ def human_reading() -> Path:
 @pytest.fixture(scope="module")
 def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
     """A `WavRAG` of two small texts, for a server."""
-    from serving import filled
+    from serving import create_rag
 
-    with filled(tmp_path_factory.mktemp("rag")) as opened:
+    with create_rag(tmp_path_factory.mktemp("rag")) as opened:
         yield opened
 
 

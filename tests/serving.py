@@ -24,7 +24,7 @@ BEES = "# Bees\n\nA honeybee flies three kilometres. It dances when it is home.\
 
 @contextmanager
 def serving(rag: WavRAG, options: ServerOptions = OPTIONS) -> Iterator[str]:
-    """The address of a server, as long as the block runs."""
+    """Run a server during the block; yields its URL."""
     app = create_app(rag, options)
     app.state.server.start()
     with bind_socket("127.0.0.1", 0) as listener:
@@ -42,12 +42,12 @@ def serving(rag: WavRAG, options: ServerOptions = OPTIONS) -> Iterator[str]:
 
 @contextmanager
 def client(url: str, **options: object) -> Iterator[httpx.Client]:
-    """A client without anything of the environment."""
+    """A client that ignores proxies of the environment."""
     with httpx.Client(base_url=url, trust_env=False, timeout=60, **options) as opened:  # type: ignore[arg-type]
         yield opened
 
 
-def filled(folder: Path, generator: Generator | None = None) -> WavRAG:
+def create_rag(folder: Path, generator: Generator | None = None) -> WavRAG:
     """A `WavRAG` of two small texts, on the real store."""
     texts = folder / "texts"
     texts.mkdir()
@@ -58,7 +58,7 @@ def filled(folder: Path, generator: Generator | None = None) -> WavRAG:
     return WavRAG(kb, generator or FakeGenerator())
 
 
-def files_of(folder: Path) -> list[str]:
-    """Uploaded files, whole or not, of a knowledge base's folder."""
-    found = [path for name in ("incoming", "uploads") for path in (folder / name).iterdir()]
-    return sorted(path.name for path in found)
+def uploaded_files(folder: Path) -> list[str]:
+    """Names of complete and incomplete uploads of a knowledge base."""
+    paths = [path for name in ("incoming", "uploads") for path in (folder / name).iterdir()]
+    return sorted(path.name for path in paths)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from audio_files import tone, write
-from serving import BEES, FERRY, OPTIONS, client, filled, serving
+from serving import BEES, FERRY, OPTIONS, client, create_rag, serving
 from wavrag import WavRAG
 from wavrag.audio import load
 from wavrag.errors import StoreError
@@ -55,13 +55,13 @@ def uploaded(http: httpx.Client, path: Path, **fields: str) -> dict[str, Any]:
     return job
 
 
-def test_search_in_words_and_in_sound(http: httpx.Client, recording: Path) -> None:
-    found = http.get("/v1/search", params={"q": "the ferry leaves", "k": 1}).json()
-    assert found["query"] == "the ferry leaves"
-    (hit,) = found["hits"]
+def test_search_by_text_and_by_recording(http: httpx.Client, recording: Path) -> None:
+    result = http.get("/v1/search", params={"q": "the ferry leaves", "k": 1}).json()
+    assert result["query"] == "the ferry leaves"
+    (hit,) = result["hits"]
     assert hit["text"] == FERRY.strip()
-    assert found == http.post("/v1/search", json={"text": "the ferry leaves", "k": 1}).json() | {
-        "timings_ms": found["timings_ms"]
+    assert result == http.post("/v1/search", json={"text": "the ferry leaves", "k": 1}).json() | {
+        "timings_ms": result["timings_ms"]
     }
     spoken = {"audio": (recording.name, recording.read_bytes())}
     as_form = http.post("/v1/search", files=spoken, data={"k": "2"}).json()
@@ -85,7 +85,7 @@ def test_search_in_words_and_in_sound(http: httpx.Client, recording: Path) -> No
         ({"audio": {"data": "aGVsbG8="}}, 400, "the recording: is not decodable audio"),
     ],
 )
-def test_questions_that_cannot_be_searched(
+def test_invalid_questions_are_rejected(
     http: httpx.Client, body: dict[str, Any], status: int, message: str
 ) -> None:
     reply = http.post("/v1/search", json=body)
@@ -93,33 +93,34 @@ def test_questions_that_cannot_be_searched(
     assert message in reply.json()["error"]["message"]
 
 
-def test_a_question_longer_than_the_limit(http: httpx.Client, tmp_path: Path) -> None:
+def test_a_question_above_the_length_limit_is_rejected(http: httpx.Client, tmp_path: Path) -> None:
     long = write(tmp_path / "long.ogg", tone(300, 130, 16_000)[None], 48_000 // 3)
     reply = http.post("/v1/search", files={"audio": ("long.ogg", long.read_bytes())})
     assert reply.status_code == 413
     assert "longer than 120 s" in reply.json()["error"]["message"]
 
 
-def test_an_answer_whole_and_in_events(http: httpx.Client) -> None:
-    whole = http.post("/v1/ask", json={"text": "When does the ferry leave?"}).json()
-    assert whole["answer"] == "The ferry leaves at nine in the morning. [1]"
-    assert whole["citations"][0]["number"] == 1
-    assert whole["citations"][0]["document_id"] == whole["hits"][0]["document_id"]
-    asked = {"text": "When does the ferry leave?", "stream": True}
-    reply = http.post("/v1/ask", json=asked)
+def test_an_answer_as_json_and_as_events(http: httpx.Client) -> None:
+    complete = http.post("/v1/ask", json={"text": "When does the ferry leave?"}).json()
+    assert complete["answer"] == "The ferry leaves at nine in the morning. [1]"
+    assert complete["citations"][0]["number"] == 1
+    assert complete["citations"][0]["document_id"] == complete["hits"][0]["document_id"]
+    body = {"text": "When does the ferry leave?", "stream": True}
+    reply = http.post("/v1/ask", json=body)
     assert reply.headers["content-type"].startswith("text/event-stream")
     names, data = zip(*events_of(reply.text), strict=True)
     assert names == ("hits", *["delta"] * (len(names) - 2), "answer")
     assert len(names) > 5
-    given = [
-        {key: value for key, value in hit.items() if key != "source_form"} for hit in whole["hits"]
+    hits = [
+        {key: value for key, value in hit.items() if key != "source_form"}
+        for hit in complete["hits"]
     ]
-    assert data[0]["hits"] == given
-    assert "".join(piece["text"] for piece in data[1:-1]) == whole["answer"]
-    assert {**data[-1], "timings_ms": 0} == {**whole, "timings_ms": 0}
+    assert data[0]["hits"] == hits
+    assert "".join(piece["text"] for piece in data[1:-1]) == complete["answer"]
+    assert {**data[-1], "timings_ms": 0} == {**complete, "timings_ms": 0}
 
 
-def test_the_description_has_the_events_of_an_answer(http: httpx.Client) -> None:
+def test_openapi_describes_the_events_of_an_answer(http: httpx.Client) -> None:
     operation = http.get("/openapi.json").json()["paths"]["/v1/ask"]["post"]
     described = operation["responses"]["200"]["content"]["text/event-stream"]["itemSchema"]["oneOf"]
     schemas = {
@@ -139,7 +140,7 @@ def test_an_idle_stream_is_kept_alive(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("wavrag.server.answer_events.KEEP_ALIVE_SECONDS", 0.05)
     body = {"text": "the ferry", "stream": True}
     with (
-        filled(tmp_path, Endless()) as rag,
+        create_rag(tmp_path, Endless()) as rag,
         serving(rag) as url,
         client(url) as http,
         http.stream("POST", "/v1/ask", json=body) as reply,
@@ -147,22 +148,22 @@ def test_an_idle_stream_is_kept_alive(tmp_path: Path, monkeypatch: pytest.Monkey
         assert next(line for line in reply.iter_lines() if line.startswith(":")) == ": ping"
 
 
-def test_replies_have_the_shape_that_is_described(http: httpx.Client) -> None:
+def test_replies_match_their_shapes(http: httpx.Client) -> None:
     answer = http.post("/v1/ask", json={"text": "When does the ferry leave?"}).json()
-    found = http.get("/v1/search?q=ferry").json()
-    listed = http.get("/v1/documents").json()
-    words = http.get(f"/v1/documents/{listed['documents'][0]['id'].replace('/', '%2F')}/text")
+    result = http.get("/v1/search?q=ferry").json()
+    documents = http.get("/v1/documents").json()
+    words = http.get(f"/v1/documents/{documents['documents'][0]['id'].replace('/', '%2F')}/text")
     for shape, reply in (
         (AnswerShape, answer),
         (GivenHitShape, answer["hits"][0]),
         (CitationShape, answer["citations"][0]),
-        (SearchShape, found),
-        (DocumentShape, listed["documents"][0]),
+        (SearchShape, result),
+        (DocumentShape, documents["documents"][0]),
         (DocumentTextShape, words.json()),
     ):
         assert set(reply) == set(shape.model_validate(reply).model_fields_set)
         assert set(reply) <= set(shape.model_fields)
-        required = {name for name, one in shape.model_fields.items() if one.is_required()}
+        required = {name for name, info in shape.model_fields.items() if info.is_required()}
         assert required <= set(reply)
 
 
@@ -183,14 +184,14 @@ def test_upload_listing_text_and_removal(http: httpx.Client, rag: WavRAG, tmp_pa
     assert document["title"] == "Tides"
     metadata = {"filename": "Tide tables.md", "year": 2026, "tidal": True}
     assert document["metadata"] == metadata
-    listed = http.get("/v1/documents", params={"q": "tide", "modality": "text"}).json()
-    assert listed == {"documents": [document], "total": 1}
+    documents = http.get("/v1/documents", params={"q": "tide", "modality": "text"}).json()
+    assert documents == {"documents": [document], "total": 1}
     words = http.get(f"/v1/documents/{id}/text").json()
     for passage in words["contents"]:
         assert words["text"][passage["char_start"] : passage["char_end"]] == passage["text"]
     assert "Boats wait for it." in words["text"]
-    found = http.get("/v1/search", params={"q": "late tide", "where": "year = 2026"}).json()
-    assert {hit["document_id"] for hit in found["hits"]} == {id}
+    result = http.get("/v1/search", params={"q": "late tide", "where": "year = 2026"}).json()
+    assert {hit["document_id"] for hit in result["hits"]} == {id}
     again = uploaded(http, page, metadata='{"year": 2026, "tidal": true}')
     assert again["report"]["unchanged"] == [id]
     uploads = rag.kb.directory / "uploads"
@@ -198,33 +199,33 @@ def test_upload_listing_text_and_removal(http: httpx.Client, rag: WavRAG, tmp_pa
     changed = uploaded(http, page)
     assert changed["report"]["updated"] == [id]
     assert len(list(uploads.iterdir())) == 1
-    gone = http.delete(f"/v1/documents/{id}?wait=30")
-    assert gone.status_code == 202
-    assert gone.json()["report"] == {"removed": [id], "passages": 2}
+    removal = http.delete(f"/v1/documents/{id}?wait=30")
+    assert removal.status_code == 202
+    assert removal.json()["report"] == {"removed": [id], "passages": 2}
     assert list(uploads.iterdir()) == []
     assert http.get(f"/v1/documents/{id}").status_code == 404
     assert http.delete(f"/v1/documents/{id}").status_code == 404
 
 
-def test_documents_that_were_indexed_where_they_lie(http: httpx.Client, rag: WavRAG) -> None:
-    (source,) = [one.id for one in rag.kb.documents() if one.id.endswith("bees.md")]
+def test_documents_indexed_in_place(http: httpx.Client, rag: WavRAG) -> None:
+    (source,) = [document.id for document in rag.kb.documents() if document.id.endswith("bees.md")]
     document = http.get(f"/v1/documents/{source.replace('/', '%2F')}").json()
     assert document["id"] == source
     words = http.get(f"/v1/documents/{source.replace('/', '%2F')}/text").json()
     assert words["contents"][0]["text"] in BEES
 
 
-def test_a_recording_whole_in_ranges_and_in_spans(http: httpx.Client, recording: Path) -> None:
+def test_a_recording_with_ranges_and_spans(http: httpx.Client, recording: Path) -> None:
     job = uploaded(http, recording)
     (id,) = job["report"]["added"]
     assert job["documents"][0]["title"] == "rising tone"
     audio = f"/v1/documents/{id}/audio"
-    whole = http.get(audio)
-    assert whole.content == recording.read_bytes()
-    assert whole.headers["content-type"] == "audio/wav"
-    part = http.get(audio, headers={"Range": "bytes=10-19"})
-    assert part.status_code == 206
-    assert part.content == whole.content[10:20]
+    complete = http.get(audio)
+    assert complete.content == recording.read_bytes()
+    assert complete.headers["content-type"] == "audio/wav"
+    partial = http.get(audio, headers={"Range": "bytes=10-19"})
+    assert partial.status_code == 206
+    assert partial.content == complete.content[10:20]
     for format in ("wav", "ogg", "mp3", "flac"):
         span = http.get(audio, params={"start": 1, "end": 2, "format": format})
         assert span.status_code == 200
@@ -232,13 +233,13 @@ def test_a_recording_whole_in_ranges_and_in_spans(http: httpx.Client, recording:
         assert clip.duration == pytest.approx(1, abs=0.08)
         spectrum = np.abs(np.fft.rfft(clip.samples))
         assert np.argmax(spectrum) * 16_000 / len(clip.samples) == pytest.approx(600, abs=5)
-    for wrong in ({"start": 2, "end": 1}, {"start": 0, "end": 10_000}, {"start": 100, "end": 101}):
-        assert http.get(audio, params=wrong).status_code == 400
+    for span in ({"start": 2, "end": 1}, {"start": 0, "end": 10_000}, {"start": 100, "end": 101}):
+        assert http.get(audio, params=span).status_code == 400
     assert http.get("/v1/documents/nothing/audio").status_code == 404
     http.delete(f"/v1/documents/{id}?wait=30")
 
 
-def test_health_readiness_figures_and_the_description(http: httpx.Client) -> None:
+def test_health_readiness_metrics_and_openapi(http: httpx.Client) -> None:
     assert http.get("/healthz").json() == {"status": "ok"}
     assert http.get("/readyz").json() == {"ready": True}
     http.get("/v1/search?q=x")
@@ -262,7 +263,7 @@ def test_the_page_and_its_headers(http: httpx.Client) -> None:
     assert http.get("/..%2f..%2fapp.py").status_code == 404
 
 
-def test_two_clients_at_once(url: str) -> None:
+def test_two_concurrent_clients(url: str) -> None:
     failures: list[str] = []
 
     def ask(words: str, start: str) -> None:
@@ -272,8 +273,11 @@ def test_two_clients_at_once(url: str) -> None:
                 if not answer.startswith(start):
                     failures.append(answer)
 
-    asked = [("When does the ferry leave?", "The ferry"), ("How far flies a honeybee?", "A honeyb")]
-    threads = [threading.Thread(target=ask, args=pair) for pair in asked]
+    questions = [
+        ("When does the ferry leave?", "The ferry"),
+        ("How far flies a honeybee?", "A honeyb"),
+    ]
+    threads = [threading.Thread(target=ask, args=pair) for pair in questions]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -282,7 +286,7 @@ def test_two_clients_at_once(url: str) -> None:
 
 
 class Endless(Generator):
-    """Writes until it is closed, and tells when it was."""
+    """Generates until it is closed, and signals the end."""
 
     spec = GeneratorSpec("endless")
 
@@ -307,14 +311,14 @@ class Endless(Generator):
 
 @pytest.mark.parametrize("path", ["/v1/ask", "/v1/chat/completions"])
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_goes_frees_the_generator(tmp_path: Path, path: str, stream: bool) -> None:
+def test_a_disconnect_cancels_generation(tmp_path: Path, path: str, stream: bool) -> None:
     generator = Endless()
     body: dict[str, Any] = {"stream": stream}
     if path == "/v1/ask":
         body["text"] = "the ferry"
     else:
         body |= {"model": "wavrag", "messages": [{"role": "user", "content": "the ferry"}]}
-    with filled(tmp_path, generator) as rag, serving(rag) as url, client(url) as http:
+    with create_rag(tmp_path, generator) as rag, serving(rag) as url, client(url) as http:
         if stream:
             with http.stream("POST", path, json=body) as reply:
                 lines = reply.iter_lines()
@@ -333,12 +337,12 @@ def test_a_client_that_goes_frees_the_generator(tmp_path: Path, path: str, strea
             pytest.fail("the answer is still counted as being written")
 
 
-def test_an_answer_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+def test_an_answer_times_out(tmp_path: Path) -> None:
     from dataclasses import replace
 
     generator = Endless()
     options = replace(OPTIONS, answer_timeout=0.3)
-    with filled(tmp_path, generator) as rag, serving(rag, options) as url, client(url) as http:
+    with create_rag(tmp_path, generator) as rag, serving(rag, options) as url, client(url) as http:
         reply = http.post("/v1/ask", json={"text": "the ferry"})
         assert reply.status_code == 502
         assert "not finished in time" in reply.json()["error"]["message"]
@@ -352,7 +356,7 @@ def test_a_knowledge_base_has_one_server(url: str, rag: Rag) -> None:
         pass
 
 
-def test_a_reply_does_not_wait_for_an_acknowledgement() -> None:
+def test_connections_have_no_nagle_delay() -> None:
     with (
         bind_socket("127.0.0.1", 0) as listener,
         socket.create_connection(listener.getsockname()),

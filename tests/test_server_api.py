@@ -14,12 +14,12 @@ from wavrag import WavRAG
 EXAMPLES = 12  # for each operation, of either kind
 
 
-def test_no_request_makes_the_server_fail(url: str) -> None:
+def test_no_request_causes_a_server_error(url: str) -> None:
     """Requests that the description allows, and ones that break it, to every operation."""
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     tried: dict[str, int] = {}
-    for found in schema.get_all_operations():
-        operation = found.ok()
+    for result in schema.get_all_operations():
+        operation = result.ok()
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             with_this = operation.as_strategy(generation_mode=mode)
 
@@ -51,6 +51,6 @@ def test_no_request_makes_the_server_fail(url: str) -> None:
     assert sum(tried.values()) > 200
 
 
-def test_the_server_lives_after_all_that(url: str, rag: WavRAG) -> None:
+def test_the_server_is_intact_afterwards(url: str, rag: WavRAG) -> None:
     assert httpx.get(f"{url}/readyz", trust_env=False).json() == {"ready": True}
     assert rag.kb.verify() == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from audio_files import tone, write
-from serving import filled, serving
+from serving import create_rag, serving
 from wavrag.cli import build_parser
 
 PAGE = (Path(__file__).parent.parent / "docs" / "server.md").read_text(encoding="utf-8")
@@ -24,7 +24,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with filled(tmp_path_factory.mktemp("rag")) as rag, serving(rag) as address:
+    with create_rag(tmp_path_factory.mktemp("rag")) as rag, serving(rag) as address:
         yield address
 
 
@@ -46,22 +46,22 @@ def test_the_commands_parse() -> None:
 @pytest.mark.parametrize("number", range(len(blocks("sh"))))
 def test_curl(url: str, folder: Path, number: int) -> None:
     script = blocks("sh")[number].replace("curl -s", "curl --fail-with-body --noproxy '*' -s")
-    done = subprocess.run(
+    process = subprocess.run(
         ["sh", "-e", "-c", script.replace(ADDRESS, url)],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert '"id"' in done.stdout or '"hits"' in done.stdout
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert '"id"' in process.stdout or '"hits"' in process.stdout
 
 
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
 def test_python(url: str, folder: Path, number: int) -> None:
     code = blocks("python")[number].replace(ADDRESS, url)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert "The ferry leaves at nine in the morning. [1]" in done.stdout
+    assert process.returncode == 0, process.stderr
+    assert "The ferry leaves at nine in the morning. [1]" in process.stdout

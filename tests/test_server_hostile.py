@@ -1,4 +1,4 @@
-"""Uploads and requests that mean harm, or go wrong: refused with 4xx, and nothing stays on disk."""
+"""Hostile and damaged uploads and requests: rejected with 4xx, and no file stays on disk."""
 
 import gzip
 import io
@@ -14,7 +14,7 @@ import pytest
 from pypdf import PdfWriter
 
 from audio_files import tone, write
-from serving import OPTIONS, client, files_of, filled, serving
+from serving import OPTIONS, client, create_rag, serving, uploaded_files
 from wavrag import WavRAG
 from wavrag.errors import InputError
 from wavrag.server import ServerOptions, limits
@@ -38,16 +38,16 @@ def url(rag: WavRAG) -> Iterator[str]:
 
 @pytest.fixture
 def http(url: str, rag: WavRAG) -> Iterator[httpx.Client]:
-    """A client; whatever its test sent, nothing of it may be left, and nothing indexed."""
+    """A client; after the test, no file may be left and no document added."""
     with client(url) as opened:
         yield opened
-        assert files_of(rag.kb.directory) == []
+        assert uploaded_files(rag.kb.directory) == []
         assert opened.get("/v1/jobs").json()["jobs"] == []
         assert len(rag.kb.documents()) == 2
 
 
 def raw(url: str, head: str, body: Iterable[bytes] = ()) -> bytes:
-    """What a server says to a request that no client would send."""
+    """The reply to a request that no client library would send."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port), timeout=20) as connection:
         connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n\r\n")
@@ -55,7 +55,7 @@ def raw(url: str, head: str, body: Iterable[bytes] = ()) -> bytes:
             for data in body:
                 connection.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
-            pass  # it stopped listening
+            pass  # the server closed the connection
         answer = b""
         try:
             while data := connection.recv(1 << 16):
@@ -73,12 +73,12 @@ Content-Type: multipart/form-data; boundary=x
 Connection: close"""
 
 
-def test_10_gb_are_refused_before_they_are_sent(http: httpx.Client, url: str) -> None:
+def test_10_gb_are_rejected_before_they_are_sent(http: httpx.Client, url: str) -> None:
     answer = raw(url, f"{UPLOAD}\nContent-Length: {10 * 10**9}")
     assert b" 413 " in answer.splitlines()[0]
 
 
-def test_a_body_of_unknown_length_is_cut_off_at_the_limit(http: httpx.Client, url: str) -> None:
+def test_a_chunked_body_is_rejected_at_the_limit(http: httpx.Client, url: str) -> None:
     sent = 0
 
     def body() -> Iterator[bytes]:
@@ -94,13 +94,13 @@ def test_a_body_of_unknown_length_is_cut_off_at_the_limit(http: httpx.Client, ur
     assert sent < 64 * LIMIT
 
 
-def test_a_body_that_pauses_is_given_up(http: httpx.Client, url: str) -> None:
+def test_a_stalled_body_times_out(http: httpx.Client, url: str) -> None:
     start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nabc'
     answer = raw(url, f"{UPLOAD}\nContent-Length: 1000", iter([start]))
     assert b" 408 " in answer.splitlines()[0]
 
 
-def test_a_client_that_breaks_off_leaves_nothing(http: httpx.Client, url: str) -> None:
+def test_an_aborted_upload_leaves_no_files(http: httpx.Client, url: str) -> None:
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname, parts.port)) as connection:
         start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\nabc'
@@ -133,7 +133,7 @@ def zipped(content: bytes) -> bytes:
         ("long.txt", b"word " * (LIMIT // 8), 413),
     ],
 )
-def test_what_is_no_document_by_its_content(
+def test_files_are_rejected_by_content(
     http: httpx.Client, name: str, content: bytes, status: int
 ) -> None:
     reply = http.post("/v1/documents", files={"file": (name, content)})
@@ -141,7 +141,7 @@ def test_what_is_no_document_by_its_content(
     assert "/incoming/" not in reply.text
 
 
-def test_a_recording_that_is_too_long(http: httpx.Client, tmp_path: Path) -> None:
+def test_a_recording_above_the_length_limit_is_rejected(http: httpx.Client, tmp_path: Path) -> None:
     long = write(tmp_path / "long.flac", tone(300, 3, 16_000)[None], 16_000)
     reply = http.post("/v1/documents", files={"file": ("long.flac", long.read_bytes())})
     assert reply.status_code == 413
@@ -162,7 +162,7 @@ def test_a_recording_that_is_too_long(http: httpx.Client, tmp_path: Path) -> Non
         "x" * 100_000,
     ],
 )
-def test_names_that_no_file_has(http: httpx.Client, url: str, name: str) -> None:
+def test_invalid_file_names_are_rejected(http: httpx.Client, url: str, name: str) -> None:
     body = (
         b'--x\r\nContent-Disposition: form-data; name="file"; filename="'
         + name.encode()
@@ -185,12 +185,14 @@ def test_names_that_no_file_has(http: httpx.Client, url: str, name: str) -> None
         (b"", "multipart/form-data; boundary=" + "x" * 5000, 400),
     ],
 )
-def test_forms_that_are_none(http: httpx.Client, body: bytes, kind: str, status: int) -> None:
+def test_malformed_forms_are_rejected(
+    http: httpx.Client, body: bytes, kind: str, status: int
+) -> None:
     reply = http.post("/v1/documents", content=body, headers={"content-type": kind})
     assert reply.status_code == status, reply.text
 
 
-def test_one_bad_file_refuses_all(http: httpx.Client) -> None:
+def test_one_bad_file_rejects_the_upload(http: httpx.Client) -> None:
     files = [("file", ("good.txt", b"Good words.")), ("file", ("bad.txt", bytes(100)))]
     assert http.post("/v1/documents", files=files).status_code == 415
     many = [("file", (f"{n}.txt", b"Good words.")) for n in range(4)]
@@ -201,7 +203,7 @@ def test_one_bad_file_refuses_all(http: httpx.Client) -> None:
     "metadata",
     ["[]", "{", '{"a": []}', '{"a": null}', '{"a": 1e999}', '{"a": "\\ud800"}', "9" * 5000],
 )
-def test_metadata_that_cannot_be_kept(http: httpx.Client, metadata: str) -> None:
+def test_invalid_metadata_is_rejected(http: httpx.Client, metadata: str) -> None:
     files = {"file": ("good.txt", b"Good words.")}
     reply = http.post("/v1/documents", files=files, data={"metadata": metadata})
     assert reply.status_code == 422, reply.text
@@ -223,12 +225,12 @@ def test_metadata_that_cannot_be_kept(http: httpx.Client, metadata: str) -> None
         "/%00",
     ],
 )
-def test_paths_lead_nowhere(http: httpx.Client, url: str, path: str) -> None:
+def test_path_traversal_is_not_found(http: httpx.Client, url: str, path: str) -> None:
     answer = raw(url, f"GET {path} HTTP/1.1\nHost: localhost\nConnection: close")
     assert b" 404 " in answer.splitlines()[0]
 
 
-def test_other_names_and_other_pages_are_refused(http: httpx.Client) -> None:
+def test_foreign_hosts_and_origins_are_rejected(http: httpx.Client) -> None:
     assert http.get("/v1/models", headers={"host": "rebound.example"}).status_code == 421
     for origin in ("http://other.example", "null", "http://127.0.0.1:1"):
         reply = http.post("/v1/search", json={"text": "x"}, headers={"origin": origin})
@@ -238,12 +240,12 @@ def test_other_names_and_other_pages_are_refused(http: httpx.Client) -> None:
     assert http.get("/v1/models", headers={"origin": own}).status_code == 200
 
 
-def test_an_origin_may_be_allowed(tmp_path: Path) -> None:
+def test_an_allowed_origin_gets_cors_headers(tmp_path: Path) -> None:
     friend = "https://friend.example"
     options = replace(OPTIONS, allowed_origins=(friend,), tokens=frozenset({TOKEN}))
-    with filled(tmp_path) as rag, serving(rag, options) as url, client(url) as http:
-        asked = {"origin": friend, "access-control-request-method": "POST"}
-        assert http.options("/v1/search", headers=asked).status_code == 200
+    with create_rag(tmp_path) as rag, serving(rag, options) as url, client(url) as http:
+        preflight = {"origin": friend, "access-control-request-method": "POST"}
+        assert http.options("/v1/search", headers=preflight).status_code == 200
         headers = {"origin": friend, "authorization": f"Bearer {TOKEN}"}
         reply = http.get("/v1/models", headers=headers)
         assert reply.headers["access-control-allow-origin"] == friend
@@ -251,29 +253,29 @@ def test_an_origin_may_be_allowed(tmp_path: Path) -> None:
 
 def test_tokens(tmp_path: Path) -> None:
     options = replace(OPTIONS, tokens=frozenset({TOKEN, "another-good-token"}))
-    with filled(tmp_path) as rag, serving(rag, options) as url, client(url) as http:
+    with create_rag(tmp_path) as rag, serving(rag, options) as url, client(url) as http:
         for path in ("/v1/documents", "/v1/search?q=x", "/metrics", "/openapi.json"):
             assert http.get(path).status_code == 401
-            for wrong in ("", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer é"):
-                headers = {"authorization": wrong.encode("latin-1")}
+            for header in ("", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer é"):
+                headers = {"authorization": header.encode("latin-1")}
                 assert http.get(path, headers=headers).status_code == 401  # type: ignore[arg-type]
             for token in options.tokens:
-                right = {"authorization": f"Bearer {token}"}
-                assert http.get(path, headers=right).status_code == 200
-        # What a browser needs before it has a token, and what looks whether the server lives.
+                headers = {"authorization": f"Bearer {token}"}
+                assert http.get(path, headers=headers).status_code == 200
+        # The page asks for the token itself, and health checks have none.
         for path in ("/", "/healthz", "/readyz"):
             assert http.get(path).status_code == 200
         assert http.get("/healthz", headers={"host": "any.example"}).status_code == 200
 
 
-def test_other_machines_need_a_token(tmp_path: Path) -> None:
-    with filled(tmp_path) as rag, pytest.raises(InputError, match="give tokens"):
+def test_serving_other_machines_requires_a_token(tmp_path: Path) -> None:
+    with create_rag(tmp_path) as rag, pytest.raises(InputError, match="give tokens"):
         serve(rag, "0.0.0.0", 0, ServerOptions())
     with pytest.raises(InputError, match="at least 16"):
         ServerOptions(tokens=frozenset({"short"}))
 
 
-def test_a_pdf_that_unfolds_is_skipped_and_removed(rag: WavRAG, url: str, tmp_path: Path) -> None:
+def test_a_pdf_bomb_is_skipped_and_deleted(rag: WavRAG, url: str, tmp_path: Path) -> None:
     from pypdf.generic import DecodedStreamObject, NameObject
 
     writer = PdfWriter()
@@ -291,4 +293,4 @@ def test_a_pdf_that_unfolds_is_skipped_and_removed(rag: WavRAG, url: str, tmp_pa
         (skipped,) = job["report"]["skipped"]
         assert skipped["source"] == "bomb.pdf"
         assert skipped["reason"].startswith("bomb.pdf: ")
-    assert files_of(rag.kb.directory) == []
+    assert uploaded_files(rag.kb.directory) == []

@@ -1,4 +1,4 @@
-"""The server in a process of its own: kill -9 under load, an orderly end, whom it talks to."""
+"""The server as a process: kill -9 under load, graceful shutdown, network connections."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from audio_files import tone, write
-from serving import client, files_of
+from serving import client, uploaded_files
 from wavrag import KnowledgeBase
 
 ROUNDS = 3
@@ -44,15 +44,15 @@ def server(kb: Path, command: Sequence[str] = SERVE) -> Iterator[tuple[str, subp
         try:
             assert process.stderr is not None
             line = process.stderr.readline()
-            found = re.search(r"http://[\d.:]+", line)
-            assert found, line + process.stderr.read()
-            yield found[0], process
+            match = re.search(r"http://[\d.:]+", line)
+            assert match, line + process.stderr.read()
+            yield match[0], process
         finally:
             process.kill()
 
 
 def upload(url: str, recording: bytes, number: int, acknowledged: set[str]) -> None:
-    """Upload texts and recordings until the server is gone."""
+    """Upload texts and recordings until the server is killed."""
     with client(url) as http:
         for count in range(10_000):
             words = f"Sender {number} says {os.urandom(4).hex()}, for the time {count}."
@@ -64,10 +64,10 @@ def upload(url: str, recording: bytes, number: int, acknowledged: set[str]) -> N
             except httpx.TransportError:
                 return
             assert reply.status_code == 202, reply.text
-            acknowledged.update(one["id"] for one in reply.json()["documents"])
+            acknowledged.update(document["id"] for document in reply.json()["documents"])
 
 
-def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+def test_acknowledged_uploads_survive_kill_9(tmp_path: Path) -> None:
     kb = tmp_path / "kb"
     sound = write(tmp_path / "sound.wav", tone(440, 1, 16_000)[None], 16_000).read_bytes()
     acknowledged: set[str] = set()
@@ -98,30 +98,33 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     with KnowledgeBase.open(kb) as opened:
         documents = opened.documents()
     assert acknowledged <= {document.id for document in documents}
-    assert files_of(kb) == sorted(Path(document.source).name for document in documents)
+    assert uploaded_files(kb) == sorted(Path(document.source).name for document in documents)
     verified = subprocess.run(
         [sys.executable, "-m", "wavrag", "kb", "verify", "--kb", str(kb)], check=False
     )
     assert verified.returncode == 0
 
 
-def test_a_server_that_is_told_to_end_loses_nothing(tmp_path: Path) -> None:
+def test_a_graceful_shutdown_loses_nothing(tmp_path: Path) -> None:
     kb = tmp_path / "kb"
     files = [("file", (f"{n}.txt", f"This is text number {n}.".encode())) for n in range(100)]
     with server(kb) as (url, process), client(url) as http:
-        ids = {one["id"] for one in http.post("/v1/documents", files=files).json()["documents"]}
+        ids = {
+            document["id"]
+            for document in http.post("/v1/documents", files=files).json()["documents"]
+        }
         assert len(ids) == 100
         process.send_signal(signal.SIGTERM)
         process.wait(30)
     with server(kb) as (url, process), client(url) as http:
         (job,) = http.get("/v1/jobs").json()["jobs"]
         assert http.get(f"/v1/jobs/{job['id']}?wait=30").json()["state"] == "done"
-        found = http.get("/v1/documents?limit=1000").json()["documents"]
-    assert {document["id"] for document in found} == ids
+        documents = http.get("/v1/documents?limit=1000").json()["documents"]
+    assert {document["id"] for document in documents} == ids
 
 
-def test_it_talks_to_nobody_but_this_machine(tmp_path: Path) -> None:
-    """Every address that the process binds, looks up or connects to is of the loopback."""
+def test_the_process_connects_to_the_loopback_only(tmp_path: Path) -> None:
+    """The process binds, looks up and connects to loopback addresses only."""
     log = tmp_path / "addresses"
     command = [sys.executable, "-c", WATCHED, str(log), *SERVE[3:]]
     with server(tmp_path / "kb", command) as (url, process), client(url) as http:

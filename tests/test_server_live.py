@@ -1,4 +1,4 @@
-"""`/v1/live` over a real WebSocket: a turn, push-to-talk, and who is let in."""
+"""`/v1/live` over a real WebSocket: hands-free, push-to-talk, access control."""
 
 import json
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from serving import OPTIONS, client, filled, serving
+from serving import OPTIONS, client, create_rag, serving
 from wavrag.audio import load
 from wavrag.demo import DATA
 
@@ -31,16 +31,16 @@ def pcm(silence: float = 0.0) -> list[bytes]:
 
 
 def events(socket: ClientConnection) -> list[dict[str, Any]]:
-    """All that comes until the server closes."""
-    found = []
+    """All events until the server closes the connection."""
+    received = []
     try:
         while True:
-            found.append(json.loads(socket.recv(timeout=30)))
+            received.append(json.loads(socket.recv(timeout=30)))
     except ConnectionClosed:
-        return found
+        return received
 
 
-def test_push_to_talk_is_one_committed_result_and_an_answer(url: str) -> None:
+def test_push_to_talk_gives_one_committed_result_and_an_answer(url: str) -> None:
     with live(url) as socket:
         socket.send(json.dumps({"mode": "push-to-talk", "k": 1}))
         assert json.loads(socket.recv(timeout=30)) == {"event": "ready"}
@@ -49,15 +49,15 @@ def test_push_to_talk_is_one_committed_result_and_an_answer(url: str) -> None:
             socket.send(chunk)
         socket.send(json.dumps({"type": "end"}))
         socket.send(json.dumps({"type": "finish"}))
-        found = events(socket)
-    names = [event["event"] for event in found]
+        received = events(socket)
+    names = [event["event"] for event in received]
     assert names[-1] == "answer"
     assert names.count("hits") == 1
     assert names.index("turn_ended") < names.index("hits") < names.index("answer")
-    assert len(found[names.index("hits")]["hits"]) == 1
+    assert len(received[names.index("hits")]["hits"]) == 1
 
 
-def test_hands_free_hears_the_end(url: str) -> None:
+def test_hands_free_detects_the_end_of_speech(url: str) -> None:
     with live(url) as socket:
         socket.send(json.dumps({"answer": False}))
         for chunk in pcm(silence=1.5):
@@ -80,16 +80,16 @@ def test_hands_free_hears_the_end(url: str) -> None:
         (['{"sample_rate": 1}'], "1"),
     ],
 )
-def test_messages_that_mean_nothing(url: str, messages: list[str | bytes], reason: str) -> None:
+def test_invalid_messages_are_errors(url: str, messages: list[str | bytes], reason: str) -> None:
     with live(url) as socket:
         for message in messages:
             socket.send(message)
-        found = events(socket)
-    assert found[-1]["event"] in ("error", "failed")
-    assert reason in json.dumps(found[-1])
+        received = events(socket)
+    assert received[-1]["event"] in ("error", "failed")
+    assert reason in json.dumps(received[-1])
 
 
-def test_pages_of_other_servers_are_not_let_in(url: str) -> None:
+def test_foreign_origins_are_rejected(url: str) -> None:
     with pytest.raises(InvalidStatus), live(url, origin="http://other.example"):
         pass
     with live(url, origin=url) as socket:
@@ -97,9 +97,9 @@ def test_pages_of_other_servers_are_not_let_in(url: str) -> None:
         assert json.loads(socket.recv(timeout=30)) == {"event": "ready"}
 
 
-def test_a_token_comes_first(tmp_path: Path) -> None:
+def test_the_first_message_carries_the_token(tmp_path: Path) -> None:
     options = replace(OPTIONS, tokens=frozenset({TOKEN}))
-    with filled(tmp_path) as rag, serving(rag, options) as url:
+    with create_rag(tmp_path) as rag, serving(rag, options) as url:
         with live(url) as socket:
             socket.send(json.dumps({"token": TOKEN}))
             assert json.loads(socket.recv(timeout=30)) == {"event": "ready"}
@@ -109,7 +109,7 @@ def test_a_token_comes_first(tmp_path: Path) -> None:
             assert "a token is needed" in refused["message"]
 
 
-def test_a_speaker_who_goes_leaves_the_server_well(url: str) -> None:
+def test_the_server_survives_a_disconnect(url: str) -> None:
     for _ in range(5):
         with live(url) as socket:
             socket.send("{}")

@@ -1,4 +1,4 @@
-"""The OpenAI client, as it is, and our own remote embedder against the server."""
+"""The official OpenAI client and the remote embedder against the server."""
 
 import base64
 import io
@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from audio_files import tone
-from serving import filled, serving
+from serving import create_rag, serving
 from wavrag import Clip, WavRAG
 from wavrag.audio import load
 from wavrag.embed import load_embedder
@@ -40,8 +40,8 @@ def test_models(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize("format", ["float", "base64", None])
 def test_embeddings_of_texts(client: openai.OpenAI, rag: WavRAG, format: str | None) -> None:
     texts = ["the ferry", "a honeybee"]
-    given = {} if format is None else {"encoding_format": format}
-    reply = client.embeddings.create(model="fake", input=texts, **given)  # type: ignore[call-overload]
+    options = {} if format is None else {"encoding_format": format}
+    reply = client.embeddings.create(model="fake", input=texts, **options)  # type: ignore[call-overload]
     rows = np.array(
         [
             np.frombuffer(base64.b64decode(entry.embedding), "<f4")
@@ -55,14 +55,14 @@ def test_embeddings_of_texts(client: openai.OpenAI, rag: WavRAG, format: str | N
     np.testing.assert_array_equal(rows, expected)
 
 
-def test_embeddings_of_sound(client: openai.OpenAI, rag: WavRAG) -> None:
+def test_embeddings_of_audio(client: openai.OpenAI, rag: WavRAG) -> None:
     clip = sound(440)
     reply = client.embeddings.create(model="fake", input=[part_of(clip), "words"])  # type: ignore[list-item]
     expected = rag.kb.embedder.embed([EmbedInput(clip=clip), EmbedInput("words")], "passage")
-    np.testing.assert_allclose([one.embedding for one in reply.data], expected, atol=1e-3)
+    np.testing.assert_allclose([entry.embedding for entry in reply.data], expected, atol=1e-3)
 
 
-def test_our_remote_embedder_is_served_by_our_server(url: str, rag: WavRAG) -> None:
+def test_the_remote_embedder_works_with_the_server(url: str, rag: WavRAG) -> None:
     remote = load_embedder(f"{url}#fake")
     assert remote.spec.modalities == {"text", "audio"}
     assert remote.spec.dim == rag.kb.embedder.spec.dim
@@ -106,7 +106,7 @@ def test_a_chat_streams(client: openai.OpenAI) -> None:
     assert chunks[-1].usage.total_tokens > 9
 
 
-def test_what_was_said_before_is_the_history(client: openai.OpenAI) -> None:
+def test_earlier_messages_are_the_history(client: openai.OpenAI) -> None:
     reply = client.chat.completions.create(
         model="wavrag",
         messages=[
@@ -120,7 +120,7 @@ def test_what_was_said_before_is_the_history(client: openai.OpenAI) -> None:
     assert "ferry" in extension["search_query"]
 
 
-def test_a_chat_asks_in_sound(client: openai.OpenAI) -> None:
+def test_a_chat_with_a_spoken_question(client: openai.OpenAI) -> None:
     reply = client.chat.completions.create(
         model="wavrag",
         messages=[{"role": "user", "content": [part_of(sound(440))]}],  # type: ignore[list-item,misc]
@@ -141,7 +141,7 @@ def test_speech(client: openai.OpenAI, format: str) -> None:
     assert np.abs(clip.samples).max() > 0.05
 
 
-def test_bare_speech_has_24_khz(client: openai.OpenAI) -> None:
+def test_pcm_speech_has_24_khz(client: openai.OpenAI) -> None:
     with client.audio.speech.with_streaming_response.create(
         model="voice-fake", voice="default", input="One ferry.", response_format="pcm", speed=2
     ) as reply:
@@ -149,7 +149,7 @@ def test_bare_speech_has_24_khz(client: openai.OpenAI) -> None:
     assert len(samples) == pytest.approx(0.4 * 24_000, rel=0.05)
 
 
-def test_what_is_refused_is_the_error_that_the_client_knows(client: openai.OpenAI) -> None:
+def test_rejections_map_to_the_errors_of_the_client(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="there is no model 'gpt-4'"):
         client.chat.completions.create(
             model="gpt-4", messages=[{"role": "user", "content": "hello"}]
@@ -166,13 +166,16 @@ def test_what_is_refused_is_the_error_that_the_client_knows(client: openai.OpenA
         )
 
 
-def test_a_token_is_the_client_s_key(rag: WavRAG, tmp_path: Path) -> None:
+def test_a_token_is_the_api_key(rag: WavRAG, tmp_path: Path) -> None:
     from dataclasses import replace
 
     from serving import OPTIONS
 
     token = "correct-horse-battery"
-    with filled(tmp_path) as own, serving(own, replace(OPTIONS, tokens=frozenset({token}))) as url:
+    with (
+        create_rag(tmp_path) as own,
+        serving(own, replace(OPTIONS, tokens=frozenset({token}))) as url,
+    ):
         for key, works in ((token, True), (token[:-1], False), ("none", False)):
             with openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
                 if works:

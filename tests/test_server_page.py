@@ -1,10 +1,10 @@
-"""The page in a real browser, with a microphone that hears recorded questions."""
+"""The page in a real browser; its fake microphone plays recorded questions."""
 
 import json
 import re
 import shutil
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from scripted_server import Says
-from scripted_server import serving as saying
+from scripted_server import serving as serve_script
 from serving import serving
 from wavrag import KnowledgeBase, WavRAG
 from wavrag.audio import load
@@ -41,10 +41,9 @@ QUIET = (
     "--no-first-run",
 )
 ALLOWED = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
-PATIENCE = 30_000  # ms in which something must appear
+TIMEOUT = 30_000  # ms
 PLAYS, SILENT = "a => !a.paused && a.currentTime > 0", "a => a.paused"
 PHONE = {"width": 375, "height": 740}
-Opens = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +69,7 @@ def playwright() -> Iterator[Any]:
 
 
 def question(folder: Path, name: str) -> Path:
-    """A recorded question of the demo, with silence around it, as the fake microphone takes it."""
+    """A recorded question of the demo with silence around it, for the fake microphone."""
     clip = load(DATA / "questions" / name, RATE)
     quiet = np.zeros(RATE, np.float32)
     sound = np.concatenate([quiet, clip.samples, quiet, quiet])
@@ -85,9 +84,9 @@ def question(folder: Path, name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(playwright: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A browser whose microphone hears the question about the honeybee each time it is opened."""
-    heard = question(tmp_path_factory.mktemp("sound"), "bee-distance.opus")
-    sound = f"--use-file-for-fake-audio-capture={heard}%noloop"
+    """A browser; its microphone plays the question about the honeybee each time it is opened."""
+    recording = question(tmp_path_factory.mktemp("sound"), "bee-distance.opus")
+    sound = f"--use-file-for-fake-audio-capture={recording}%noloop"
     arguments = [*QUIET, *ALLOWED, sound]
     opened = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
     yield opened
@@ -95,55 +94,64 @@ def browser(playwright: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @contextmanager
-def watched(browser: Any, url: str, **options: Any) -> Iterator[Any]:
-    """A page that has been loaded; it may not reach out, nor complain, nor break the policy."""
+def open_page(browser: Any, url: str, **options: Any) -> Iterator[Any]:
+    """Open a page; it must not contact other hosts, log errors or violate the policy."""
     context = browser.new_context(**options)
-    context.set_default_timeout(PATIENCE)
+    context.set_default_timeout(TIMEOUT)
     page = context.new_page()
-    wrong: list[str] = []
-    page.on("request", lambda one: wrong.append(one.url) if not is_ours(one.url, url) else None)
-    page.on("websocket", lambda one: wrong.append(one.url) if not is_ours(one.url, url) else None)
-    page.on("console", lambda one: wrong.append(one.text) if one.type == "error" else None)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
+    problems: list[str] = []
+    page.on(
+        "request",
+        lambda request: problems.append(request.url) if not is_local(request.url, url) else None,
+    )
+    page.on(
+        "websocket",
+        lambda request: problems.append(request.url) if not is_local(request.url, url) else None,
+    )
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if message.type == "error" else None,
+    )
+    page.on("pageerror", lambda error: problems.append(str(error)))
     page.add_init_script(
         "addEventListener('securitypolicyviolation', e => console.error('policy', e.blockedURI))"
     )
-    page.wrong = wrong
+    page.problems = problems
     try:
         page.goto(url)
         yield page
     finally:
         context.close()
-    assert not wrong
+    assert not problems
 
 
-def is_ours(address: str, url: str) -> bool:
+def is_local(address: str, url: str) -> bool:
     host = url.removeprefix("http://")
     return address.startswith((f"http://{host}/", f"ws://{host}/", f"blob:http://{host}/", "data:"))
 
 
 @pytest.fixture
 def page(browser: Any, url: str) -> Iterator[Any]:
-    with watched(browser, url) as opened:
+    with open_page(browser, url) as opened:
         expect(opened.locator("#welcome")).to_contain_text("What would you like to know?")
         yield opened
 
 
-def asked(page: Any, words: str) -> Any:
-    """The turn of a typed question, when it has been answered."""
+def ask_typed(page: Any, words: str) -> Any:
+    """Ask a typed question and wait for its answer."""
     page.fill("#question", words)
     page.keyboard.press("Enter")
-    return done(page)
+    return finished_turn(page)
 
 
-def done(page: Any) -> Any:
+def finished_turn(page: Any) -> Any:
     turn = page.locator(".turn").last
-    expect(turn).to_have_attribute("data-state", "done", timeout=PATIENCE)
+    expect(turn).to_have_attribute("data-state", "done", timeout=TIMEOUT)
     return turn
 
 
-def told(page: Any) -> list[dict[str, Any]]:
-    """A list that takes in the events of voice connections."""
+def record_events(page: Any) -> list[dict[str, Any]]:
+    """A list to which the events of voice connections are added."""
     events: list[dict[str, Any]] = []
 
     def listen(socket: Any) -> None:
@@ -153,13 +161,13 @@ def told(page: Any) -> list[dict[str, Any]]:
     return events
 
 
-def until(page: Any, is_true: str, element: Any) -> None:
-    """Wait for something of an element; the page's policy forbids `wait_for_function`."""
-    for _ in range(PATIENCE // 50):
+def wait_until(page: Any, is_true: str, element: Any) -> None:
+    """Poll an element; the content security policy forbids `wait_for_function`."""
+    for _ in range(TIMEOUT // 50):
         if element.evaluate(is_true):
             return
         page.wait_for_timeout(50)
-    raise AssertionError(f"{is_true}: it is still not so")
+    raise AssertionError(f"{is_true}: it is still false")
 
 
 def seconds(text: str) -> float:
@@ -168,33 +176,33 @@ def seconds(text: str) -> float:
 
 
 def check_playing(page: Any, card: Any) -> None:
-    """The recording of a card plays, within the span that the card names."""
+    """Check that the recording of a card plays within its span."""
     start, end = map(seconds, card.locator(".card .location").inner_text().split("–"))
     audio = card.locator("audio")
-    until(page, PLAYS, audio)
+    wait_until(page, PLAYS, audio)
     before = audio.evaluate("a => a.currentTime")
-    until(page, f"a => a.currentTime > {before} + 0.3", audio)
+    wait_until(page, f"a => a.currentTime > {before} + 0.3", audio)
     at = float(card.locator(".wave").get_attribute("aria-valuenow"))
     assert start - 1 <= at <= end + 1
 
 
-def test_hands_free_hits_while_one_speaks_an_answer_and_its_citation(page: Any) -> None:
-    events = told(page)
+def test_hands_free_with_hits_during_speech_and_a_citation(page: Any) -> None:
+    events = record_events(page)
     page.click("#hands-free")
     expect(page.locator("#status")).to_contain_text("Just speak")
-    # Found before the turn has ended: only partial hits are shown to one who still speaks.
+    # The turn has not ended, so these are partial hits.
     page.wait_for_selector(".turn[data-state=listening] .sources > li")
     assert page.locator(".turn .hits-label").inner_text() == "Results so far"
     first = page.locator(".sources > li")
-    shown = first.evaluate_all("all => all.map(one => (one.wasThere = true, one.dataset.id))")
-    turn = done(page)
+    ids_before = first.evaluate_all("all => all.map(e => (e.wasThere = true, e.dataset.id))")
+    turn = finished_turn(page)
     names = [event["event"] for event in events]
     assert names.index("partial_hits") < names.index("turn_ended") < names.index("hits")
     assert names.count("hits") == 1
-    # A passage that stays keeps its element, which so can glide to its new place.
-    kept = first.evaluate_all("all => all.map(one => [one.dataset.id, !!one.wasThere])")
-    assert all(was for id, was in kept if id in shown)
-    assert len({id for id, _ in kept}) == len(kept)
+    # A remaining passage keeps its element, so that it can be animated.
+    cards = first.evaluate_all("all => all.map(e => [e.dataset.id, !!e.wasThere])")
+    assert all(was for id, was in cards if id in ids_before)
+    assert len({id for id, _ in cards}) == len(cards)
     expect(turn.locator(".question")).to_contain_text("honeybee")
     expect(turn.locator(".answer")).to_contain_text("distance")
     latency = turn.locator(".latency").inner_text()
@@ -211,14 +219,14 @@ def test_hands_free_hits_while_one_speaks_an_answer_and_its_citation(page: Any) 
     expect(page.locator("#listening")).to_be_hidden()
 
 
-def test_push_to_talk_and_everything_else_with_the_keyboard_alone(page: Any) -> None:
+def test_push_to_talk_with_the_keyboard_alone(page: Any) -> None:
     keyboard = page.keyboard
     keyboard.down(" ")
     expect(page.locator("#talk")).to_have_attribute("aria-pressed", "true")
     page.wait_for_selector(".turn[data-state=listening] .sources > li")
-    expect(page.locator(".question")).to_contain_text("flowers", timeout=PATIENCE)
+    expect(page.locator(".question")).to_contain_text("flowers", timeout=TIMEOUT)
     keyboard.up(" ")
-    turn = done(page)
+    turn = finished_turn(page)
     expect(page.locator("#talk")).to_have_attribute("aria-pressed", "false")
     keyboard.press("/")
     expect(page.locator("#question")).to_be_focused()
@@ -235,7 +243,7 @@ def test_push_to_talk_and_everything_else_with_the_keyboard_alone(page: Any) -> 
     card = turn.locator(".sources > li[data-number]").first
     check_playing(page, card)
     keyboard.press("Escape")
-    until(page, SILENT, card.locator("audio"))
+    wait_until(page, SILENT, card.locator("audio"))
     tab_to(".player .wave")
     keyboard.press("Home")
     at = card.locator("audio").evaluate("a => a.currentTime")
@@ -252,17 +260,17 @@ def test_push_to_talk_and_everything_else_with_the_keyboard_alone(page: Any) -> 
     expect(page.locator("#reader")).to_be_hidden()
 
 
-def test_a_tap_on_the_microphone_stays_until_the_next(page: Any) -> None:
+def test_a_tap_on_the_microphone_listens_until_the_next_tap(page: Any) -> None:
     page.locator("#talk").click()
     expect(page.locator("#status")).to_contain_text("Press again")
     page.wait_for_selector(".turn[data-state=listening] .sources > li")
     page.locator("#talk").click()
-    done(page)
+    finished_turn(page)
     expect(page.locator("#listening")).to_be_hidden()
 
 
-def test_escape_while_one_speaks_takes_the_turn_back(page: Any) -> None:
-    events = told(page)
+def test_escape_during_speech_removes_the_turn(page: Any) -> None:
+    events = record_events(page)
     page.locator("#talk").click()
     page.wait_for_selector(".turn[data-state=listening] .sources > li")
     page.keyboard.press("Escape")
@@ -270,7 +278,7 @@ def test_escape_while_one_speaks_takes_the_turn_back(page: Any) -> None:
     assert "hits" not in [event["event"] for event in events]
 
 
-def test_typed_questions_with_a_passage_marked_and_a_follow_up(page: Any) -> None:
+def test_typed_questions_with_a_highlighted_passage_and_a_follow_up(page: Any) -> None:
     sent: list[dict[str, Any]] = []
 
     def keep(request: Any) -> None:
@@ -278,7 +286,7 @@ def test_typed_questions_with_a_passage_marked_and_a_follow_up(page: Any) -> Non
             sent.append(json.loads(request.post_data))
 
     page.on("request", keep)
-    turn = asked(page, "Where are dogs allowed on the ferry?")
+    turn = ask_typed(page, "Where are dogs allowed on the ferry?")
     expect(turn.locator(".answer")).to_contain_text("open upper deck")
     assert re.match(r"Results \d+ ms after you asked", turn.locator(".latency").inner_text())
     turn.locator("button.cite").first.click()
@@ -287,42 +295,42 @@ def test_typed_questions_with_a_passage_marked_and_a_follow_up(page: Any) -> Non
     expect(page.locator("#reader-text mark.quote").first).to_be_in_viewport()
     page.keyboard.press("Escape")
 
-    asked(page, "And what about bicycles?")
+    ask_typed(page, "And what about bicycles?")
     assert page.locator(".turn").count() == 2  # earlier turns stay
-    (said,) = sent[1]["history"]
-    assert said["question"] == "Where are dogs allowed on the ferry?"
-    assert "upper deck" in said["answer"]
+    (turn_sent,) = sent[1]["history"]
+    assert turn_sent["question"] == "Where are dogs allowed on the ferry?"
+    assert "upper deck" in turn_sent["answer"]
     page.click("#new-conversation")
     expect(page.locator(".turn")).to_have_count(0)
 
 
-def test_reading_aloud_and_barging_in(page: Any) -> None:
+def test_reading_aloud_and_barge_in(page: Any) -> None:
     page.click("#read-aloud")
-    asked(page, "Which buildings in Fairhaven survived the great fire?")
+    ask_typed(page, "Which buildings in Fairhaven survived the great fire?")
     speaker = page.locator("#speaker")
-    until(page, PLAYS, speaker)
+    wait_until(page, PLAYS, speaker)
     page.click("#stop")
-    until(page, SILENT, speaker)
+    wait_until(page, SILENT, speaker)
     expect(page.locator("#stop")).to_be_hidden()
-    asked(page, "Which buildings in Fairhaven survived the great fire?")
-    until(page, PLAYS, speaker)
-    page.locator("#talk").click()  # whoever speaks has the word
-    until(page, SILENT, speaker)
+    ask_typed(page, "Which buildings in Fairhaven survived the great fire?")
+    wait_until(page, PLAYS, speaker)
+    page.locator("#talk").click()  # barge-in
+    wait_until(page, SILENT, speaker)
     page.keyboard.press("Escape")
 
 
-def test_an_answer_is_stopped_while_it_is_written(
+def test_an_answer_is_stopped_during_generation(
     browser: Any, cascade: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endless = [Says("Dogs may travel on the upper deck. [1] They", then="hang")]
     ferry = DATA / "corpus" / "documents" / "ferry-conditions.txt"
-    with saying(endless, endless[0]) as script:
+    with serve_script(endless, endless[0]) as script:
         monkeypatch.setenv("OPENAI_API_KEY", "any")
         monkeypatch.setenv("OPENAI_BASE_URL", script.url)
         with KnowledgeBase.open(tmp_path / "kb", embedder=cascade) as kb:
             kb.add(find_files([ferry]).documents)
             rag = WavRAG(kb, load_generator("openai:m"))
-            with serving(rag, OPTIONS) as address, watched(browser, address) as page:
+            with serving(rag, OPTIONS) as address, open_page(browser, address) as page:
                 page.fill("#question", "Where are dogs allowed on the ferry?")
                 page.keyboard.press("Enter")
                 turn = page.locator(".turn")
@@ -330,21 +338,21 @@ def test_an_answer_is_stopped_while_it_is_written(
                 page.click("#stop")
                 expect(turn).to_have_attribute("data-state", "done")
                 expect(turn.locator(".answer")).to_contain_text("Stopped.")
-                assert script.gone.acquire(timeout=30)  # nobody writes for nobody
+                assert script.gone.acquire(timeout=30)  # generation is cancelled
 
 
-def test_a_file_is_uploaded_asked_about_and_removed(page: Any) -> None:
+def test_a_file_is_uploaded_queried_and_removed(page: Any) -> None:
     page.click("#to-library")
     before = page.locator("#count").inner_text()
     text = "# The kettle\n\nThe kettle is descaled with citric acid every third Sunday.\n"
     page.set_input_files(
         "#files", [{"name": "kettle.md", "mimeType": "text/markdown", "buffer": text.encode()}]
     )
-    expect(page.locator("#uploads li")).to_contain_text("added", timeout=PATIENCE)
+    expect(page.locator("#uploads li")).to_contain_text("added", timeout=TIMEOUT)
     expect(page.locator("#count")).to_have_text(str(int(before) + 1))
     page.fill("#filter", "kettle")
     page.get_by_role("button", name="Ask only The kettle").click()
-    turn = asked(page, "When is the kettle descaled?")
+    turn = ask_typed(page, "When is the kettle descaled?")
     expect(turn.locator(".answer")).to_contain_text("third Sunday")
     expect(turn.locator(".sources > li")).to_have_count(1)
 
@@ -354,7 +362,7 @@ def test_a_file_is_uploaded_asked_about_and_removed(page: Any) -> None:
     expect(page.locator("#match-count")).to_contain_text("No matches")
 
 
-def test_files_are_dropped_and_what_cannot_be_added_says_why(page: Any) -> None:
+def test_files_are_dropped_and_a_rejection_shows_its_reason(page: Any) -> None:
     drop = """name => {
         const carried = new DataTransfer();
         carried.items.add(new File([new Uint8Array(5000)], name));
@@ -363,9 +371,9 @@ def test_files_are_dropped_and_what_cannot_be_added_says_why(page: Any) -> None:
             document.body.dispatchEvent(new DragEvent(kind, options));
     }"""
     page.evaluate(drop, "zeros.mp3")
-    expect(page.locator("#uploads .failed")).to_contain_text("cannot be indexed", timeout=PATIENCE)
-    assert len(page.wrong) == 1
-    assert "415" in page.wrong.pop()  # the browser notes the refusal
+    expect(page.locator("#uploads .failed")).to_contain_text("cannot be indexed", timeout=TIMEOUT)
+    assert len(page.problems) == 1
+    assert "415" in page.problems.pop()  # the browser logs the status
 
 
 def test_the_library_is_filtered(page: Any) -> None:
@@ -380,18 +388,18 @@ def test_the_library_is_filtered(page: Any) -> None:
     expect(page.locator("#match-count")).to_have_text("1 match")
     rows.locator(".open").click()
     page.locator("#reader-text .line").nth(1).click()
-    until(page, PLAYS, page.locator("#reader-player audio"))
+    wait_until(page, PLAYS, page.locator("#reader-player audio"))
     page.click("#reader-close")
     page.fill("#filter", "no such thing")
     expect(page.locator("#match-count")).to_contain_text("No matches")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Any, url: str, scheme: str) -> None:
+def test_the_page_fits_a_phone(browser: Any, url: str, scheme: str) -> None:
     wide = "() => document.documentElement.scrollWidth - innerWidth"
     options = {"viewport": PHONE, "has_touch": True, "is_mobile": True, "color_scheme": scheme}
-    with watched(browser, url, reduced_motion="reduce", **options) as page:
-        turn = asked(page, "Which buildings in Fairhaven survived the great fire?")
+    with open_page(browser, url, reduced_motion="reduce", **options) as page:
+        turn = ask_typed(page, "Which buildings in Fairhaven survived the great fire?")
         assert page.evaluate(wide) <= 0
         turn.locator(".more").click()
         assert page.evaluate(wide) <= 0
@@ -407,7 +415,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(browser: Any, url: str, sch
         assert page.evaluate(wide) <= 0
 
 
-def test_nothing_there_and_no_server_are_said_in_words(
+def test_an_empty_library_and_a_lost_server_show_messages(
     browser: Any, cascade: Embedder, tmp_path: Path
 ) -> None:
     with KnowledgeBase.open(tmp_path / "kb", embedder=cascade) as empty:
@@ -415,16 +423,16 @@ def test_nothing_there_and_no_server_are_said_in_words(
         options = ServerOptions(tokens=frozenset({token}), voice="fake")
         with (
             serving(WavRAG(empty, load_generator("extractive")), options) as address,
-            watched(browser, address) as page,
+            open_page(browser, address) as page,
         ):
             page.fill("#token-value", token)
             page.get_by_role("button", name="Continue").click()
             expect(page.locator("#welcome")).to_contain_text("Your library is empty")
-            turn = asked(page, "Where is the key?")
+            turn = ask_typed(page, "Where is the key?")
             expect(turn.locator(".answer")).to_contain_text("Your library is empty")
-            events = told(page)
+            events = record_events(page)
             page.click("#hands-free")
-            for _ in range(PATIENCE // 50):
+            for _ in range(TIMEOUT // 50):
                 if events:
                     break
                 page.wait_for_timeout(50)
@@ -434,18 +442,18 @@ def test_nothing_there_and_no_server_are_said_in_words(
             expect(page.locator("#documents .empty")).to_contain_text("Drop recordings")
             page.click("#to-ask")
             page.context.set_offline(True)
-            turn = asked(page, "Where is the key?")
+            turn = ask_typed(page, "Where is the key?")
             expect(turn.locator(".failed")).to_contain_text("The server does not respond")
-            refusals = [text for text in page.wrong if "401" in text or "DISCONNECTED" in text]
-            assert refusals == page.wrong  # the browser notes both
-            page.wrong.clear()
+            refusals = [text for text in page.problems if "401" in text or "DISCONNECTED" in text]
+            assert refusals == page.problems  # the browser logs both
+            page.problems.clear()
 
 
-def test_a_refused_microphone_is_said_in_words(playwright: Any, url: str) -> None:
+def test_a_denied_microphone_shows_a_message(playwright: Any, url: str) -> None:
     arguments = [*QUIET, "--use-fake-device-for-media-stream", "--deny-permission-prompts"]
     strict = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
     try:
-        with watched(strict, url) as page:
+        with open_page(strict, url) as page:
             page.locator("#talk").click()
             expect(page.locator("#alert")).to_contain_text("Access to the microphone was denied")
             expect(page.locator(".turn")).to_have_count(0)

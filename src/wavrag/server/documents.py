@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
 from pydantic import (
+    BaseModel,
     Field,
     StrictBool,
     StrictFloat,
@@ -27,6 +28,7 @@ from wavrag.server.file_types import MEDIA_TYPES, check_file
 from wavrag.server.jobs import IndexJob, Upload, sync_folder
 from wavrag.server.limits import MAX_CLIP_SECONDS, MAX_LISTED
 from wavrag.server.multipart import Form, receive_form
+from wavrag.server.requests import describe_body, inline_schema
 from wavrag.server.schemas import DocumentsShape, DocumentTextShape, JobShape, JobsShape
 from wavrag.server.state import ServerState, State
 from wavrag.server.worker import generate_name
@@ -54,38 +56,22 @@ _METADATA: TypeAdapter[dict[str, Scalar]] = TypeAdapter(
 router = APIRouter(prefix="/v1", tags=["documents"])
 
 
+# Used for the OpenAPI description only: FastAPI would spool the files to disk before any check.
+class UploadForm(BaseModel):
+    """Files to index."""
+
+    file: list[bytes] = Field(description="files, each in a part of its own")
+    title: str = Field("", description="title of a single file")
+    metadata: str = Field("", description="JSON object of strings, numbers and booleans")
+
+
 @router.post(
     "/documents",
     status_code=202,
     response_model=JobShape,
     responses=error_responses(408, 415),
     summary="Upload files to index in the background",
-    # Declared by hand: FastAPI's own upload would spool the files before any check.
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["file"],
-                        "properties": {
-                            "file": {
-                                "type": "array",
-                                "items": {"type": "string", "format": "binary"},
-                                "description": "files, each in a part of its own",
-                            },
-                            "title": {"type": "string", "description": "title of a single file"},
-                            "metadata": {
-                                "type": "string",
-                                "description": "JSON object of strings, numbers and booleans",
-                            },
-                        },
-                    }
-                }
-            },
-        }
-    },
+    openapi_extra=describe_body({"multipart/form-data": inline_schema(UploadForm, "validation")}),
 )
 async def upload_documents(request: Request, state: State, wait: Wait = 0) -> JobShape:
     """Check files by their content and queue a job to index them: all files or none."""

@@ -53,19 +53,8 @@ class LiveStart(StrictBody):
         Raises:
             WavRAGError: an option is not valid.
         """
-        return LiveOptions(
-            mode=self.mode,
-            sample_rate=self.sample_rate,
-            channels=self.channels,
-            silence_ms=self.silence_ms,
-            max_seconds=self.max_seconds,
-            k=self.k,
-            where=self.where,
-            answer=self.answer,
-            barge_in=self.barge_in,
-            early_answers=self.early_answers,
-            generate=GenerateOptions(max_tokens=self.max_tokens),
-        )
+        options = self.model_dump(exclude={"token", "max_tokens", "history"})
+        return LiveOptions(**options, generate=GenerateOptions(max_tokens=self.max_tokens))
 
 
 class LiveControl(StrictBody):

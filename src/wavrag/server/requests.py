@@ -166,15 +166,13 @@ def describe_question_body(model: type[QuestionBody]) -> dict[str, Any]:
     schema = inline_schema(model, "validation")
     form = {**schema, "properties": dict(schema["properties"])}
     form["properties"]["audio"] = {"type": "string", "format": "binary"}
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {"schema": schema},
-                "multipart/form-data": {"schema": form},
-            },
-        }
-    }
+    return describe_body({"application/json": schema, "multipart/form-data": form})
+
+
+def describe_body(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A request body in OpenAPI, with a schema for each media type."""
+    content = {media_type: {"schema": schema} for media_type, schema in schemas.items()}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def inline_schema(
