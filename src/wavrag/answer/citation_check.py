@@ -134,7 +134,7 @@ def _check_sentence(
 ) -> Support:
     statement = _MARK_WITH_SPACE.sub("", text[slice(*span)]).strip()
     evidence = [sentence for passage in passages for sentence in _split_sentences(passage)]
-    # Titles and section headings count too: answers often repeat them ("At the pier, ...").
+    # Titles and section headings count too: answers may repeat them ("At the pier, ...").
     headings = " ".join(f"{passage.title} {passage.section}." for passage in passages)
     passage_text = f"{headings} {' '.join(evidence)}"
     words, numbers = _word_stems(statement), find_numbers(statement)

@@ -16,14 +16,13 @@ from wavrag.text import sentences
 from wavrag.types import Hit, Passage
 
 SHINGLE_WORDS = 3
-# Jaccard similarity of word triples. Copies of a page with another date or headline stay above,
-# different pages on one topic below.
+# Jaccard similarity of word triples: in a passage of 70 words, two changed words leave it above
+# this threshold, and four do not.
 DUPLICATE_SIMILARITY = 0.8
-# A joined source is about two passages of text or two windows of a recording: more would crowd out
-# other documents from the budget.
+# A joined source leaves room for another document in the budget of 2,400 characters.
 MAX_JOINED_CHARS = 1_400
 MAX_JOINED_SECONDS = 48.0
-MAX_JOINED_GAP_SECONDS = 2.0  # a longer pause between two windows usually ends a topic
+MAX_JOINED_GAP_SECONDS = 2.0  # a longer silence separates two windows
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ _HOW = re.compile(
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 _MARK_WITH_SPACE = re.compile(r"\s*\[\d+\]")
 MIN_CONTENT_WORDS = 2  # a question with fewer content words is a follow-up
-# About 400 tokens: room for the topic of a conversation in the context of a small model.
+# About 400 tokens, a tenth of the context of the default local model.
 MAX_TURNS = 4
 MAX_CHARS = 1_600
 

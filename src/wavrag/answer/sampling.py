@@ -19,8 +19,8 @@ PathCallback: TypeAlias = Callable[[int, ReasoningPath], None]  # index of a pat
 SamplingEnd: TypeAlias = Literal["all", "decided", "time"]
 
 STOPPED = "stopped"  # error of a cancelled path
-# A cut connection or a local model stops within one token, which takes far less. A thread that
-# takes longer is left behind: it is a daemon.
+# Streams stop before the next token. A thread that takes longer, because its model evaluates a long
+# prompt, is left behind: it is a daemon and ends with the process.
 JOIN_SECONDS = 2.0
 
 

@@ -18,10 +18,11 @@ from wavrag.types import Hit
 
 MAX_SOURCES = 5
 MAX_SENTENCES = 3  # in an answer
-# `benchmarks/threshold.py` measures weights and threshold on questions with and without an answer.
 DENSE_WEIGHT = 0.7  # cosine of passage and question
 OVERLAP_WEIGHT = 0.3  # words of the question in the sentence and its passage
-MIN_EVIDENCE = 0.42  # of a sentence that is quoted, from 0 to 1
+# Of a quoted sentence, from 0 to 1; `benchmarks/threshold.py` measures it on questions with and
+# without an answer in the knowledge base.
+MIN_EVIDENCE = 0.42
 # Minimum cosine for a recording without a transcript, or a question without one: there, only the
 # cosine counts.
 MIN_DENSE = 0.3

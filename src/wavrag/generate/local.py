@@ -185,8 +185,8 @@ class _LlamaServer:
         params.cpuparams.n_threads = threads
         params.cpuparams_batch.n_threads = threads
         params.verbosity = -1  # llama.cpp logs to the terminal otherwise
-        params.warmup = False  # it takes as long as a short answer
-        params.cache_ram_mib = 0  # prompts differ in their sources, so a cache saves nothing
+        params.warmup = False  # the first answer warms the model up instead
+        params.cache_ram_mib = 0  # prompts differ in their sources, so a cache would save little
         params.ui = False
         params.endpoint_slots = False
         params.cors_origins = ""  # no web page may use the port

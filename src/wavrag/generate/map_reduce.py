@@ -125,7 +125,7 @@ def _map_sources(messages: Sequence[Message], calls: _CallSequence) -> Iterator[
         if calls.cancelled:
             return
         output = calls.run(_replace_sources(messages, {source.number: source}))
-        # The marks go: with one source in the prompt, models number it as they like.
+        # Its marks are removed: `_cite` or `attribute` adds the number of the source later.
         text = parse_citations(output, []).text
         if text and not declines(text):
             yield PartialAnswer(source, text)

@@ -150,7 +150,7 @@ class OpenAIGenerator(base.Generator):
         output: list[dict[str, Any]] = []
         for message in fit_audio(messages, self._audio_budget).messages:
             match render_with_audio(message.parts):
-                case [str() as text]:  # plain text: some servers accept lists in user messages only
+                case [str() as text]:  # without audio: a string, as for a text-only model
                     output.append({"role": message.role, "content": text})
                 case contents:
                     content = [content_part(item, prefix) for item in contents]

@@ -69,7 +69,7 @@ class Network:
         tokenizer = self._processor.tokenizer
         special_tokens = sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()})
         self._special = re.compile("|".join(map(re.escape, special_tokens)) or r"(?!)")
-        # Some releases declare only one of these as the end of an answer.
+        # Any of these ends an answer: the model's own, the tokenizer's, and the chat template's.
         ends = network.generation_config.eos_token_id
         self._end_tokens = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id}
         self._end_tokens.add(tokenizer.get_added_vocab().get(_END_OF_TURN))

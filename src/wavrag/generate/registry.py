@@ -73,7 +73,7 @@ def _load_map_reduce(name: str) -> Generator:
 
     generator = load_generator(name)
     if generator.spec.quotes:
-        # A quoting generator weights words by how many sources contain them.
+        # A quoting generator weights words by the number of sentences with them.
         raise GenerationError(
             f"the generator {name!r} quotes, and ranks its sources together: map-reduce needs a"
             " generator that writes, such as map-reduce:local"
