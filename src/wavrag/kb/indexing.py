@@ -23,7 +23,7 @@ from wavrag.types import Document, Float32
 BATCH = 32  # texts in a batch of the embedder
 CLIP_WEIGHT = 4  # texts that a clip counts for: bounds memory and keeps progress moving
 QUEUE_SIZE = 32  # events read ahead of embedding
-COMMIT_PASSAGES = 1_000  # a commit costs about the same for one passage as for a thousand
+COMMIT_PASSAGES = 1_000  # shares the fixed cost of a commit among many small documents
 COMMIT_SECONDS = 5.0  # bounds the work that a killed process loses
 OPTIMIZE_PASSAGES = 20_000  # search slows down as small files accumulate in a long run
 
@@ -72,12 +72,14 @@ def add_documents(
             for batch in split_batches(queue, BATCH):
                 writer.process(batch, embedder)
     except StoreError:
+        # The store failed: another commit would fail as well, and hide the reason.
         raise
     except BaseException:
         # Interrupted, or the embedder failed: complete documents are kept.
         writer.commit()
         raise
     writer.commit()
+    # Without changes the indexes are up to date, and a run over unchanged files stays fast.
     if writer.report.added or writer.report.updated:
         store.optimize()
     writer.report.seconds = time.monotonic() - start
@@ -159,6 +161,7 @@ class _DocumentWriter:
         for event in events:
             match event:
                 case BeginDocument():
+                    # Passages of a document that failed in the middle are discarded here.
                     self._hash, self._passages = event.content_hash, []
                     self._report_progress(current=event.document.path or event.document.id)
                 case PendingPassage():

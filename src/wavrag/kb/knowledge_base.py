@@ -126,6 +126,7 @@ class KnowledgeBase(Closing):
         """Remove documents and return the number of removed passages; unknown ids are ignored."""
         removed = self._store.delete(document_ids)
         if removed:
+            # Frees the disk space: a deletion alone only marks rows.
             self._store.optimize()
         return removed
 
@@ -200,7 +201,7 @@ class KnowledgeBase(Closing):
         clip = load_passage_clip(passage, self.embedder.spec.sampling_rate or SAMPLE_RATE)
         if passage.text or passage.speech is not None:
             return replace(clip, speech=bool(passage.text) or passage.speech)
-        # A knowledge base of an earlier version, without measurements.
+        # A passage indexed by an earlier version, without measurements.
         return detect_speech(clip)
 
     def transcribe(self, passage: Passage, clip: Clip | None = None) -> str:

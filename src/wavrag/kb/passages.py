@@ -70,6 +70,7 @@ def content_hash(document: Document) -> str:
                 f"{document.path}: {error.strerror or error}: make it readable or leave it out"
             ) from error
     if document.text is not None:
+        # Lone surrogates occur in file names and broken JSON; hashing must not fail on them.
         digest.update(document.text.encode("utf-8", "surrogatepass"))
     if document.clip is not None:
         digest.update(str(document.clip.sample_rate).encode())
@@ -121,7 +122,7 @@ def _split_recording(
         passage = replace(
             base,
             ordinal=ordinal,
-            start=round(clip.start, 3),
+            start=round(clip.start, 3),  # milliseconds are finer than any window boundary
             end=round(clip.end, 3),
             speech=clip.speech,
             level=audio.measure_level(clip.samples),

@@ -1,6 +1,5 @@
 """Events of a voice turn and their JSON form.
 
-Every event has the number of its turn, from 1, and `at_ms`: milliseconds since the turn started.
 A turn starts with its first voiced sample, or with `begin`. Positions in the audio (`Span`) are
 milliseconds of audio since the first sample that was pushed.
 
@@ -29,27 +28,34 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SpeechStarted:
-    """Speech has begun.
-
-    Attributes:
-        turn: number of the turn.
-        at_ms: milliseconds from the first voiced sample until speech was detected.
-        from_ms: position of the first voiced sample in the audio.
-    """
-
-    turn: int
-    at_ms: float
-    from_ms: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PartialHits:
-    """Hits for the speech so far.
+class TurnEvent:
+    """Base of all events.
 
     Attributes:
         turn: number of the turn.
         at_ms: milliseconds since the turn started.
+    """
+
+    turn: int
+    at_ms: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpeechStarted(TurnEvent):
+    """Speech has begun; `at_ms` is the time from the first voiced sample to its detection.
+
+    Attributes:
+        from_ms: position of the first voiced sample in the audio.
+    """
+
+    from_ms: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartialHits(TurnEvent):
+    """Hits for the speech so far.
+
+    Attributes:
         hits: best first.
         words: transcript of the speech; None if the embedder gives none.
         span: the audio of the query.
@@ -61,8 +67,6 @@ class PartialHits:
         timings: milliseconds: `wait` for a processor, `embed`, `search`.
     """
 
-    turn: int
-    at_ms: float
     hits: tuple[Hit, ...]
     words: str | None
     span: Span
@@ -74,31 +78,25 @@ class PartialHits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TurnEnded:
+class TurnEnded(TurnEvent):
     """The turn has ended.
 
     Attributes:
-        turn: number of the turn.
-        at_ms: milliseconds since the turn started.
         reason: `silence`, `requested` by `end`, `max duration`, or `finished` audio.
         span: the utterance, which is the query of the committed hits.
         after_speech_ms: milliseconds since the last voiced sample.
     """
 
-    turn: int
-    at_ms: float
     reason: EndReason
     span: Span
     after_speech_ms: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Hits:
+class Hits(TurnEvent):
     """The committed result of the turn.
 
     Attributes:
-        turn: number of the turn.
-        at_ms: milliseconds since the turn started.
         hits: best first, retrieved with the audio of `span`.
         words: transcript of the utterance; None if the embedder gives none.
         span: the utterance.
@@ -109,8 +107,6 @@ class Hits:
         timings: milliseconds: `wait` for a processor, `embed`, `search`.
     """
 
-    turn: int
-    at_ms: float
     hits: tuple[Hit, ...]
     words: str | None
     span: Span
@@ -121,67 +117,51 @@ class Hits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AnswerDelta:
+class AnswerDelta(TurnEvent):
     """The next text of the answer.
 
     Attributes:
-        turn: number of the turn.
-        at_ms: milliseconds since the turn started.
         text: to append to the answer so far.
     """
 
-    turn: int
-    at_ms: float
     text: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CompleteAnswer:
+class CompleteAnswer(TurnEvent):
     """The complete answer with its citations.
 
     Attributes:
-        turn: number of the turn.
-        at_ms: milliseconds since the turn started.
         answer: the same as from `WavRAG.ask`.
         early: generation started before the turn ended.
     """
 
-    turn: int
-    at_ms: float
     answer: Answer
     early: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cancelled:
+class Cancelled(TurnEvent):
     """The turn or its answer was cancelled.
 
     Attributes:
-        turn: number of the turn.
-        at_ms: milliseconds since the turn started.
         stage: `turn` before the hits, `answer` after them.
         reason: cause of the cancellation.
     """
 
-    turn: int
-    at_ms: float
     stage: Literal["turn", "answer"]
     reason: CancelReason
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Failed:
+class Failed(TurnEvent):
     """The search or the answer failed.
 
     Attributes:
-        turn: number of the turn.
-        at_ms: milliseconds since the turn started.
         stage: `hits` or `answer`.
         message: the error and its remedy.
     """
 
-    turn: int
-    at_ms: float
     stage: Literal["hits", "answer"]
     message: str
 

@@ -110,6 +110,7 @@ class Outcomes:
             if not turn.searches.begin(search, self._clock(), track.end):
                 return
         query = replace(search.query, where=self._options.where)
+        # Outside the lock: `push` must not wait for a model.
         try:
             retrieval = self._rag.kb.retrieve(query, max(CANDIDATES, self._options.k))
         except Exception as error:  # noqa: BLE001 - reported as an event
@@ -231,6 +232,7 @@ class Outcomes:
         if early is not None and (turn.muted or early.key != _answer_key(search)):
             early.cancel()
             turn.answer_job = early = None
+        # Muted: barge-in or `interrupt` came between the end of the turn and its result.
         if turn.muted or not self._options.answer:
             self._close_turn(turn)
             self._emit(None)

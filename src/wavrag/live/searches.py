@@ -96,7 +96,7 @@ class Searches:
             self._drop_pause_search()
             self._request_partial(track, now)
             return
-        # In a pause: search with the utterance so far, because it may be complete.
+        # In a pause, search with the utterance so far, because it may be complete.
         end = self.utterance_end(track.last_voiced)
         if track.end < end or self._covers(end) or not self._within_rate(now, reserve=0):
             return

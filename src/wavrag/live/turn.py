@@ -168,6 +168,7 @@ class LiveTurn(Closing):
                 self._outcomes.cancel(turn, "closed")
             self._closed = True
             self._emit(None)
+        # Without the lock, because an answer needs it to end.
         for turn in turns:
             if turn.answer_job is not None:
                 turn.answer_job.join()
@@ -252,6 +253,7 @@ class LiveTurn(Closing):
             return
         if self.options.mode == "hands-free" and track.pause >= frames_of(self.options.silence_ms):
             self._end(turn, "silence")
+        # Two frames before the limit, so that the utterance with its last frame stays within it.
         elif track.end - turn.start > self.options.max_seconds * SAMPLE_RATE - 2 * VAD_FRAME:
             self._end(turn, "max duration")
         elif turn.started:

@@ -45,6 +45,7 @@ def check_records(records: Sequence[StoredPassage], dim: int) -> None:
         head = first.setdefault(passage.document_id, record)
         if head is record:
             check_metadata(passage.metadata, passage.document_id)
+        # Both are stored with every row; `documents` reads them from the first one only.
         elif record.content_hash != head.content_hash or passage.metadata != head.passage.metadata:
             raise StoreError(
                 f"{passage.id} differs from {head.passage.id} in content hash or metadata:"

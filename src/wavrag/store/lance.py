@@ -148,6 +148,7 @@ class LanceStore:
                 partitions = vector_partitions(self._table)
                 legs["dense"] = dense_leg(self._table, vector, k, condition, partitions)
             if text is not None:
+                # Lone surrogates cannot be passed to LanceDB, which is written in Rust.
                 words = query_words(text.encode(errors="replace").decode())
                 legs["lexical"] = lexical_leg(self._table, words, k, condition)
         return legs
@@ -187,6 +188,7 @@ class LanceStore:
             snapshot = self._snapshot()
             spans = snapshot.search().select(["document_id", "end"]).to_arrow()
             columns = ["document_id", "content_hash", "source", "title", "metadata", "start"]
+            # Title and metadata are the same in all rows of a document, so one row is enough.
             heads = snapshot.search().where("ordinal = 0").select(columns).to_arrow()
         spans = spans.group_by("document_id").aggregate([("end", "max"), ([], "count_all")])
         extent = {row["document_id"]: row for row in spans.to_pylist()}
@@ -239,6 +241,7 @@ class LanceStore:
             with self._lock:
                 self._database.create_table(TABLE, schema=schema(self.dim), exist_ok=True)
             table = self._database.open_table(TABLE)
+        # Also after a crash between the creation of the table and that of its indexes.
         if missing_indexes(table):
             with self._lock:
                 create_indexes(table)
@@ -271,6 +274,7 @@ class LanceStore:
         """The current version of the table, unaffected by later commits."""
         import lancedb
 
+        # A connection without a consistency interval never looks for later commits.
         return lancedb.connect(self.path).open_table(TABLE)
 
     def _read(self, snapshot: Any, row_ids: list[int]) -> Iterator[StoredPassage]:

@@ -193,6 +193,7 @@ def _sortable(value: int | float) -> str:
     float. The last four digits are the difference of an integer from its nearest float.
     """
     nearest, remainder = _nearest(value)
+    # Adding 0.0 turns -0.0 into 0.0, which equals it but has other bits.
     (bits,) = struct.unpack(">Q", struct.pack(">d", nearest + 0.0))
     bits = bits ^ ((1 << 64) - 1) if bits >> 63 else bits | 1 << 63
     return f"{bits:016x}{remainder + _MAX_REMAINDER:04x}"

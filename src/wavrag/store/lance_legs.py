@@ -24,7 +24,9 @@ TIE_ROWS = 16
 # them: the remaining rows may be far from the query.
 PROBE_SHARE = 0.2
 
+# Below 80 partitions, a fifth of them is too few for good recall.
 MIN_PROBES = 16
+
 # Rows per partition for training the index.
 TRAINING_ROWS = 64
 
@@ -148,6 +150,7 @@ def _best(
     """The k best rows, ties by passage id; fetches more while the k-th ties with the last."""
     if k < 1:
         return []
+    # LanceDB breaks ties arbitrarily, but results must be reproducible.
     limit = k + TIE_ROWS
     while True:
         rows = fetch(limit)

@@ -52,6 +52,7 @@ class MemoryStore:
         for record in sorted(records, key=lambda record: record.passage.ordinal):
             changed.setdefault(record.passage.document_id, []).append(record)
         with self._lock:
+            # A new dictionary, so that a running `scan` keeps its snapshot.
             self._documents = self._documents | changed
 
     def delete(self, document_ids: Sequence[str]) -> int:
@@ -60,7 +61,6 @@ class MemoryStore:
         ids = set(document_ids)
         with self._lock:
             removed = sum(len(self._documents.get(document_id, ())) for document_id in ids)
-            # A new dictionary, because a running `scan` iterates over the previous one.
             self._documents = {key: rows for key, rows in self._documents.items() if key not in ids}
         return removed
 
@@ -79,6 +79,7 @@ class MemoryStore:
             legs["dense"] = _best(records, scores, allowed, k)
         if text is not None:
             scores = bm25(query_words(text), [record.lexical for record in records])
+            # A passage without any word of the query is no hit, however small k is.
             matching = [ok and score > 0 for ok, score in zip(allowed, scores, strict=True)]
             legs["lexical"] = _best(records, scores, matching, k)
         return legs

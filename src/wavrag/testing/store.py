@@ -155,6 +155,7 @@ class StoreConformance:
             r for i, name in enumerate(ODD_IDS) for r in text_records(name, ["w"] * 2, seed=i)
         ]
         store.upsert(records)
+        # Replacing a document must not touch others, even if its id is not a valid SQL literal.
         store.upsert([r for r in records if r.passage.document_id == "it's"])
         assert store.get([r.passage.id for r in records]) == [r.passage for r in records]
         for left, name in enumerate(ODD_IDS, start=1):
@@ -210,6 +211,7 @@ class StoreConformance:
         for first in range(0, 120, 40):
             batch = [r for name in names[first : first + 40] for r in text_records(name, ["zebra"])]
             store.upsert([replace(r, vector=unit_vector(5)) for r in batch])
+        # Before and after `optimize`, because indexes may order rows differently.
         for _ in range(2):
             legs = store.search(unit_vector(5), "zebra", 5)
             assert ids(legs["dense"]) == [f"d{i:03d}#0" for i in range(5)]
@@ -221,6 +223,7 @@ class StoreConformance:
         store.upsert(common + text_records("rare", ["Quagga words there"]))
         hits = store.search(None, "What are the common QUAGGA words?", 30)["lexical"]
         assert ids(hits)[0] == "rare#0"
+        # Every passage has "words" in common with the question.
         assert len(hits) == 21
         assert all(first.score >= second.score > 0 for first, second in itertools.pairwise(hits))
 
@@ -271,6 +274,7 @@ class StoreConformance:
             store.upsert(text_records(name, ["w"] * 11))
         records = store.scan()
         first = next(records)
+        # Changes after the first row must not appear in a running scan.
         store.upsert(text_records("aa", ["w"]))
         store.delete(["c"])
         rows = [first, *records]
@@ -322,6 +326,7 @@ class StoreConformance:
             hits = store.search(unit_vector(0), None, 1_000, where)["dense"]
             assert set(ids(hits)) == expected, where
             selective += 0 < len(expected) < len(passages)
+        # Otherwise the random filters would prove little.
         assert selective > 100
 
     def test_every_value_compares_as_in_the_filter_language(self, store: Store) -> None:

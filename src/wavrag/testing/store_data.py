@@ -17,6 +17,7 @@ DIM = 8
 
 OpenStore = Callable[[int], Store]
 
+# Quotes, wildcards, SQL, the separators of ids and facets, and the empty id.
 ODD_IDS = (
     "it's",
     'say "hi"',
@@ -30,6 +31,7 @@ ODD_IDS = (
     "sep\x1e\x1farator",
 )
 
+# Query syntax of common full-text engines, which a store must read as plain words.
 ODD_QUESTIONS = (
     '"zebra"',
     "zebra:",
@@ -133,8 +135,11 @@ def broken_records() -> Mapping[str, list[StoredPassage]]:
     }
 
 
+# Keys that need quoting, and some that look like built-in keys.
 FILTER_KEYS = ("year", "lang", "x y", 'quote"d', "it's", "é", "sep\x1e\x1f", "Year", "start.end")
 FILTER_OWN_KEYS = ("id", "source", "title", "modality", "section", "page", "start", "end")
+# Around the limits of 64-bit integers and of floats (2**53), values equal across types, characters
+# special in SQL, regular expressions and LIKE, and control characters as used for separators.
 FILTER_VALUES: tuple[Scalar, ...] = (
     0, 1, -1, 2, 10, 2**53, 2**53 + 1, 2**63 - 1, -(2**63),
     0.0, 1.0, 1.5, -0.5, 9e15, 1e300, 5e-324,
@@ -143,6 +148,7 @@ FILTER_VALUES: tuple[Scalar, ...] = (
     "100%", "a_b", "a\\b", "a.b", "a\nb", " ", "$^(.*)[]",
     "\x00", "\x1c", "\x1d", "\x1e", "\x1f", "\x1d1", "a\x1fsb",
 )  # fmt: skip
+# Fragments of LIKE patterns: wildcards, escaped wildcards, and characters special elsewhere.
 FILTER_PIECES = (
     "%", "_", "%", "a", "b", "é", ".", "\\\\", "\\%", "\\_", "\\a", "'", "1",
     "[", "$", "\n", "\x1d", "1%",
