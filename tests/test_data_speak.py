@@ -669,7 +669,7 @@ def test_the_command_prints_json_and_nothing_else(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert main(["synth", str(file), "--out", str(out), "--part", "all", "--json"]) == 1
+    assert main(["synth", str(file), "--out", str(out), "--fields", "all", "--json"]) == 1
     captured = capsys.readouterr()
     assert captured.err == ""
     result = json.loads(captured.out)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from wavrag.config import DEFAULT_EMBEDDER
+from wavrag.config import DEFAULT_EMBEDDER, DEFAULT_GENERATOR
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,10 @@ NEW_EMBEDDER = Option(
 GENERATOR = Option(
     "--generator",
     "SPEC",
-    "model that writes the answer: extractive (default), local, local:FILE.gguf, openai:MODEL,"
+    "model that writes the answer: extractive, local, local:FILE.gguf, openai:MODEL,"
     " openai:MODEL+audio, or qwen2-audio:FOLDER; the prefix map-reduce: asks about each passage"
     " alone and combines the answers",
+    unset=DEFAULT_GENERATOR,
 )
 VOICE_HELP = "speech engine, such as flite"
 BEST_ENGINE = "the best one installed"

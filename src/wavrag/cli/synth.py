@@ -31,7 +31,7 @@ def synth(arguments: argparse.Namespace) -> int:
         raise InputError(f"{arguments.records} holds no record")
     engines = _load_engines(arguments)
     options = SpeakOptions(
-        arguments.part, tuple(arguments.voice), arguments.seed, arguments.threads
+        arguments.fields, tuple(arguments.voice), arguments.seed, arguments.threads
     )
     folder = Path(arguments.out)
     with ProgressBar("speaking", "texts", quiet=arguments.json) as bar:
@@ -96,10 +96,10 @@ COMMAND = Command(
     (
         Option("records", "RECORDS", "training records (.jsonl), or a question per line (.txt)"),
         Option("--out", "DIR", "output folder for the records and their clips", required=True),
-        Option("--part", help="texts of a record to speak", choices=("query", "positives", "all"),
+        Option("--fields", help="texts of a record to speak", choices=("query", "positives", "all"),
             default="query"),
-        Option("--engine", "NAME", "speech engine: flite (default), espeak, festival, kokoro,"
-            " piper or openai; one of several is drawn for each text", repeat=True),
+        Option("--engine", "NAME", "speech engine: flite, espeak, festival, kokoro, piper or"
+            " openai; one of several is drawn for each text", unset="flite", repeat=True),
         Option("--voice", "NAME", "voice to draw from", unset="all of the engines", repeat=True),
         KOKORO,
         Option("--piper", "MODEL.onnx", "voice file for the engine piper", repeat=True),
@@ -114,7 +114,7 @@ COMMAND = Command(
     ),
     (
         "wavrag synth questions.txt --out spoken --limit 1000",
-        "wavrag synth records.jsonl --out spoken --part positives --engine flite --engine espeak",
+        "wavrag synth records.jsonl --out spoken --fields positives --engine flite --engine espeak",
         "wavrag synth records.jsonl --out spoken --engine openai --model gpt-4o-mini-tts",
     ),
 )  # fmt: skip

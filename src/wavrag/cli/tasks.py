@@ -105,8 +105,9 @@ COMMAND = Command(
     option_groups={
         f"options of {MIXED}": (
             Option("--ratio", "R", "share of passages to speak", unset="0.5", minimum=0.0),
-            Option("--engine", "NAME", "speech engine: flite (default), espeak, festival or"
-                " kokoro; one of several is drawn for each passage", repeat=True),
+            Option("--engine", "NAME", "speech engine: flite, espeak, festival or"
+                " kokoro; one of several is drawn for each passage", unset="flite",
+                repeat=True),
             KOKORO,
         ),
     },
