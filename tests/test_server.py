@@ -80,7 +80,7 @@ def test_search_by_text_and_by_recording(http: httpx.Client, recording: Path) ->
         ({"text": " "}, 400, "there is no question"),
         ({"text": "x", "k": 0}, 422, "k: "),
         ({"text": "x", "nonsense": 1}, 422, "nonsense"),
-        ({"text": "x", "where": "("}, 400, "filter not understood"),
+        ({"text": "x", "where": "("}, 400, "syntax error in the filter"),
         ({"audio": {"data": "%%%"}}, 400, "not valid base64"),
         ({"audio": {"data": "aGVsbG8="}}, 400, "the recording: is not decodable audio"),
     ],

@@ -76,7 +76,7 @@ def test_hands_free_detects_the_end_of_speech(url: str) -> None:
         ([b"\x00\x00"], "send the options before it"),
         (["{}", "no json"], "Invalid JSON"),
         (["{}", '{"type": "dance"}'], "dance"),
-        (['{"where": "("}'], "filter not understood"),
+        (['{"where": "("}'], "syntax error in the filter"),
         (['{"sample_rate": 1}'], "1"),
     ],
 )

@@ -77,18 +77,18 @@ def test_meaning(expression: str, expected: bool) -> None:
     ("expression", "what", "column"),
     [
         ("", "expected a key", 0),
-        ("3 = year", "a key stands on the left", 0),
+        ("3 = year", "keys are on the left", 0),
         ("year", "expected one of = != <", 4),
         ("year = ", "expected a value", 7),
-        ("year = Ada", "a text stands in single quotes: 'Ada'", 7),
-        ("year = 'open", "this quote is not closed", 7),
+        ("year = Ada", "strings need single quotes: 'Ada'", 7),
+        ("year = 'open", "unclosed quote", 7),
         ("(a = 1", "expected ')'", 6),
         ("a = 1 b = 2", "expected 'and', 'or' or the end", 6),
-        ("a = 1; drop table", "not understood", 5),
+        ("a = 1; drop table", "unexpected character", 5),
         ("a in ()", "expected a value", 6),
         ("a not 3", "expected 'in' or 'like'", 6),
         ("a like 3", "expected a pattern in single quotes", 7),
-        ("a = 12abc", "not understood", 4),
+        ("a = 12abc", "unexpected character", 4),
         ("a = 1e999", "this number is too large", 4),
         ("a = " + "9" * 5_000, "this number is too large", 4),
     ],
@@ -101,7 +101,7 @@ def test_errors_point_at_the_place(expression: str, what: str, column: int) -> N
     assert f"at character {column + 1}:" in first
     assert shown == f"  {expression[: column + 60]}"
     assert pointer == f"  {' ' * column}^"
-    assert "an example of a filter" in example
+    assert "example of a filter" in example
 
 
 @given(st.text("ab%_", max_size=8), st.text("ab\n", max_size=10))

@@ -1,16 +1,16 @@
-"""One tree of errors. Every message names what was wrong with which input, and what to do.
+"""All exceptions of WavRAG. Each message names the faulty input and the remedy.
 
 WavRAGError
-├── InputError              something given to WavRAG cannot be used
-│   ├── AudioError          a recording that cannot be decoded or has no samples
-│   ├── DocumentError       a text, HTML, Markdown or PDF file that cannot be read
-│   └── FilterError         a `--where` expression that cannot be understood
-├── EmbedderError           an embedder that cannot be loaded, or was asked for what it cannot do
-├── StoreError              a knowledge base that cannot be read or written
-│   └── IndexMismatchError  a knowledge base made by another embedder or format
-├── GenerationError         a generator that cannot be loaded or failed to answer
-├── SpeechError             nothing here can speak, or a text that cannot be spoken
-└── MissingExtraError       a part that an optional extra brings is not installed
+├── InputError              invalid input
+│   ├── AudioError          a recording is not decodable or has no samples
+│   ├── DocumentError       a text, HTML, Markdown or PDF file is not readable
+│   └── FilterError         a `--where` expression has a syntax error
+├── EmbedderError           an embedder cannot be loaded, or its input is unsupported
+├── StoreError              a knowledge base cannot be read or written
+│   └── IndexMismatchError  a knowledge base has another embedder or format
+├── GenerationError         a generator cannot be loaded or failed to answer
+├── SpeechError             no speech engine is available, or a text cannot be spoken
+└── MissingExtraError       an optional dependency is not installed
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from typing import Any
 
 
 class WavRAGError(Exception):
-    """Base of every error that WavRAG raises on purpose; its message is fit to be shown."""
+    """Base class of all errors raised on purpose; the message is suitable for end users."""
 
 
 class InputError(WavRAGError):
-    """Something given to WavRAG cannot be used."""
+    """Invalid input."""
 
 
 class AudioError(InputError):
-    """A recording cannot be decoded or has no samples."""
+    """A recording is not decodable or has no samples."""
 
 
 class DocumentError(InputError):
-    """A text, HTML, Markdown or PDF file cannot be read."""
+    """A text, HTML, Markdown or PDF file is not readable."""
 
 
 class FilterError(InputError):
-    """A filter expression cannot be understood."""
+    """A filter expression has a syntax error."""
 
 
 class EmbedderError(WavRAGError):
-    """An embedder cannot be loaded, or was asked for what it cannot do."""
+    """An embedder cannot be loaded, or its input is unsupported."""
 
 
 class StoreError(WavRAGError):
@@ -47,26 +47,26 @@ class StoreError(WavRAGError):
 
 
 class IndexMismatchError(StoreError):
-    """A knowledge base was made by another embedder, or in another format."""
+    """A knowledge base has another embedder or another format."""
 
 
 class GenerationError(WavRAGError):
     """A generator cannot be loaded or failed to answer.
 
     Attributes:
-        hits: what was found for the question (`wavrag.types.Hit`), where that had been done.
+        hits: hits for the question (`wavrag.types.Hit`), if the retrieval had finished.
     """
 
     hits: tuple[Any, ...] = ()
 
 
 class SpeechError(WavRAGError):
-    """Nothing here can speak, or a text cannot be spoken."""
+    """No speech engine is available, or a text cannot be spoken."""
 
 
 class MissingExtraError(WavRAGError):
-    """A part that an optional extra brings is not installed."""
+    """An optional dependency is not installed."""
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an extra: pip install 'wavrag[{extra}]'")
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an extra: pip install 'wavrag[{extra}]'")
         self.extra = extra

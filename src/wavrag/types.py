@@ -1,4 +1,4 @@
-"""The data that flows through WavRAG: frozen, numpy only, no behaviour beyond small derivations."""
+"""Data classes shared by all packages: frozen, numpy only, without logic beyond derived values."""
 
 from __future__ import annotations
 
@@ -19,21 +19,23 @@ SourceForm: TypeAlias = Literal["sound", "words", "caption", "nothing"]
 AbstainReason: TypeAlias = Literal["nothing retrieved", "weak retrieval", "nothing supported"]
 Scalar: TypeAlias = str | int | float | bool
 Metadata: TypeAlias = Mapping[str, Scalar]
-NoteCallback: TypeAlias = Callable[[str], None]  # told of what is worth knowing but no error
+# Called with a message worth knowing that is no error, such as a guessed encoding.
+NoteCallback: TypeAlias = Callable[[str], None]
 
+# A constant, since a default of `{}` would be shared and could be changed.
 _NO_METADATA: Metadata = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clip:
-    """Mono sound.
+    """Mono audio samples in memory.
 
     Attributes:
         samples: float32 in [-1, 1], shape = (n_samples,).
         sample_rate: Hz.
-        source: path or URI of the recording that the samples come from.
-        start: second of the recording at which the samples start.
-        speech: whether there is a voice in it; None where nobody has listened for one.
+        source: path or URI of the recording.
+        start: start time within the recording in seconds.
+        speech: True if the clip contains speech; None if voice activity detection has not run.
     """
 
     samples: Float32
@@ -44,18 +46,18 @@ class Clip:
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Duration in seconds."""
         return len(self.samples) / self.sample_rate
 
     @property
     def end(self) -> float:
-        """Second of the recording at which the samples end."""
+        """End time within the recording in seconds."""
         return self.start + self.duration
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbedInput:
-    """What an embedder turns into one vector: text, sound, or both."""
+    """Input of an embedder that becomes one vector: text, a clip, or both."""
 
     text: str | None = None
     clip: Clip | None = None
@@ -63,16 +65,16 @@ class EmbedInput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
-    """One entry of the knowledge base before it is split: a text, a recording, or a file of either.
+    """A text, a recording, or a file of either, to be added to a knowledge base.
 
     Attributes:
-        id: unique in its knowledge base; a file's id is its absolute path.
-        text: the whole text, for a document that is not a file.
-        clip: the whole sound, for a recording that is not a file.
-        path: file to read, for a document that is one.
-        title: shown to people and embedded along with text.
-        metadata: flat and JSON-able; filters (`--where`) test it.
-        content_hash: hex digest of the content; filled in when the document is added.
+        id: unique id in the knowledge base; the absolute path for files.
+        text: complete text, for a document in memory.
+        clip: complete audio, for a recording in memory.
+        path: path, for a file.
+        title: shown in results, and embedded along with the text.
+        metadata: flat and JSON-serialisable; filters (`--where`) refer to it.
+        content_hash: hex digest of the content; set when the document is added.
     """
 
     id: str
@@ -86,25 +88,24 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """The unit that is embedded, found and cited: a stretch of text, or a span of a recording.
+    """The unit of embedding, storage, retrieval and citation: a span of a text or a recording.
 
     Attributes:
-        document_id: the document that it belongs to.
+        document_id: id of its document.
         ordinal: position in the document, from 0.
-        text: its text; for a recording the words that the embedder recognised, if it has any.
-        start: second at which a recording's passage starts; None for text.
-        end: second at which a recording's passage ends; None for text.
+        text: the text; for a recording the transcript of the embedder, if available.
+        start: start time in the recording in seconds; None for text.
+        end: end time in the recording in seconds; None for text.
         char_start: offset of the first character in the document's text; None for recordings.
         char_end: offset after the last character in the document's text; None for recordings.
         section: headings above the text, outermost first, joined by " > ".
-        page: page number from 1, for documents that have pages.
+        page: page number from 1, for documents with pages.
         source: path or URI of the document.
         title: the document's title.
         metadata: the document's metadata.
-        speech: True if a recording's passage contains speech; None for text and where nobody
-            measured it.
+        speech: True if a recording's passage contains speech; None for text and if not measured.
         level: RMS level of a recording's passage in dBFS, `-inf` for digital silence; None for
-            text and where nobody measured it.
+            text and if not measured.
     """
 
     document_id: str
@@ -124,30 +125,40 @@ class Passage:
 
     @property
     def id(self) -> str:
-        """Unique in its knowledge base."""
+        """Unique id in the knowledge base."""
         return f"{self.document_id}#{self.ordinal}"
 
     @property
     def modality(self) -> Modality:
-        """Whether the passage is a span of a recording or a stretch of text."""
+        """`audio` for a span of a recording, `text` otherwise."""
         return "text" if self.start is None else "audio"
 
     @property
     def location(self) -> str:
-        """Where in its source it stands: `12:03.4-12:19.0`, or page, section and characters."""
+        """Span in the source: `12:03.4-12:19.0`, or page, section and characters."""
         if self.start is not None and self.end is not None:
             return f"{format_seconds(self.start)}-{format_seconds(self.end)}"
-        parts = [f"page {self.page}"] if self.page is not None else []
+        labels = [f"page {self.page}"] if self.page is not None else []
         if self.section:
-            parts.append(self.section)
+            labels.append(self.section)
         if self.char_start is not None and self.char_end is not None:
-            parts.append(f"characters {self.char_start}-{self.char_end}")
-        return ", ".join(parts)
+            labels.append(f"characters {self.char_start}-{self.char_end}")
+        return ", ".join(labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """A question: text, sound, or both, and the filter that its answers must pass."""
+    """A search request: text, a clip, or both.
+
+    Attributes:
+        text: typed query.
+        clip: spoken query, or a sound to search for.
+        where: filter expression for the hits (`wavrag.where`).
+
+    Example:
+        >>> Query("When does the ferry leave?", where="year >= 2020").modality
+        'text'
+    """
 
     text: str | None = None
     clip: Clip | None = None
@@ -155,13 +166,13 @@ class Query:
 
     @property
     def modality(self) -> Modality:
-        """`audio` as soon as there is sound."""
+        """`audio` for a query with a clip, `text` otherwise."""
         return "text" if self.clip is None else "audio"
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredPassage:
-    """A passage with the score of one leg, higher is better."""
+    """A passage with its score in one leg; higher is better."""
 
     passage: Passage
     score: float
@@ -169,13 +180,14 @@ class ScoredPassage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage that was found.
+    """A retrieved passage.
 
     Attributes:
-        passage: what was found.
-        rank: from 1.
-        score: the fused score that the rank follows; comparable within one result only.
-        legs: the score of every leg that found it: `dense` is a cosine, `lexical` a BM25 score.
+        passage: the passage.
+        rank: rank from 1.
+        score: fused score, which determines the rank; comparable within one result only.
+        legs: score in each leg that retrieved the passage: a cosine for `dense`, a BM25 score for
+            `lexical`.
     """
 
     passage: Passage
@@ -340,7 +352,12 @@ class Answer:
 
 
 def format_seconds(seconds: float) -> str:
-    """Time of a recording for people: 723.4 gives `12:03.4`, 3723.4 gives `1:02:03.4`."""
+    """Format a time in a recording.
+
+    Example:
+        >>> format_seconds(723.4), format_seconds(3723.4)
+        ('12:03.4', '1:02:03.4')
+    """
     tenths = round(seconds * 10)
     minutes, tenths = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
@@ -349,5 +366,5 @@ def format_seconds(seconds: float) -> str:
 
 
 def as_float32(values: Any) -> Float32:
-    """Any array-like as a contiguous float32 array."""
+    """Convert an array-like to a contiguous float32 array."""
     return np.ascontiguousarray(values, dtype=np.float32)

@@ -1,26 +1,25 @@
-r"""The filter language of `--where`: an expression to a small tree, and what the tree means.
+r"""Filter language of `--where`: parser, syntax tree and evaluation.
 
     year >= 2020 and (speaker = 'Ada' or title like '%call%') and not modality = 'text'
     lang in ('en', 'de') and reviewed = true and page is not null
 
-Keys are the passage's own `id` (its document's), `source`, `title`, `modality`, `section`, `page`,
-`start` and `end` (seconds); any other key is looked up in the metadata. A key of other characters
-than letters, digits and `_ . -`, or one that is a keyword, stands in double quotes. Texts stand in
-single quotes, where '' is one quote; other values are numbers, `true` and `false`. `not` binds
-closest, then `and`, then `or`. Keywords may be written in any case; keys and texts are compared as
-they are.
+Built-in keys are `id` (of the document), `source`, `title`, `modality`, `section`, `page`, `start`
+and `end` (seconds); all other keys refer to the metadata. Keys with characters other than letters,
+digits and `_ . -`, and keys equal to a keyword, need double quotes. Strings need single quotes,
+with '' for a quote inside; other values are numbers, `true` and `false`. `not` binds tightest, then
+`and`, then `or`. Keywords are case-insensitive; keys and strings are case-sensitive.
 
-What an expression means, in two-valued logic, for every store alike:
+The semantics are two-valued, and the same in every store:
 
-- A value has one of three types: text, number or truth; whole and decimal numbers are one type.
-- `=`, `<`, `<=`, `>`, `>=`, `in` and `like` are false when the key is missing and when the two
-  values differ in type: `year = '2020'` is false where the year is the number 2020.
-- Numbers compare by value, texts by code point, and false is less than true.
-- `like` has to match the whole of a text: `%` stands for any characters, `_` for one, and a
-  backslash takes the character after it literally.
-- `is null` is true when the key is missing.
-- `not` is true when what follows it is false. `a != b`, `a not in (...)`, `a not like p` and
-  `a is not null` are other spellings of it, so `lang != 'en'` is true where there is no `lang`.
+- A value is a string, a number or a boolean; integers and decimals are the same type.
+- `=`, `<`, `<=`, `>`, `>=`, `in` and `like` are false if the key is missing, and if the types
+  differ: `year = '2020'` is false if the year is the number 2020.
+- Numbers compare by value, strings by code point, and false is less than true.
+- `like` matches the complete string: `%` matches any characters, `_` a single one, and a backslash
+  escapes the next character.
+- `is null` is true if the key is missing.
+- `not` inverts its operand. `a != b`, `a not in (...)`, `a not like p` and `a is not null` are
+  short forms of `not`, so `lang != 'en'` is true if `lang` is missing.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ from wavrag.errors import FilterError
 from wavrag.types import Passage, Scalar
 
 BUILT_IN_KEYS = ("id", "source", "title", "modality", "section", "page", "start", "end")
-"""Keys of the passage itself; metadata of the same name is hidden by them."""
+"""Keys of the passage itself; they take precedence over metadata of the same name."""
 
 MAX_DEPTH = 50
-"""How deep parentheses and `not` may be nested."""
+"""Maximum nesting of parentheses and `not`; the parser is recursive."""
 
 EXAMPLE = "year >= 2020 and (speaker = 'Ada' or title like '%call%')"
 
@@ -47,7 +46,7 @@ Operator: TypeAlias = Literal["=", "<", "<=", ">", ">="]
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """The key's value compared with another."""
+    """Compare the value of a key with a constant."""
 
     key: str
     operator: Operator
@@ -56,7 +55,7 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class In:
-    """The key's value equals one of these."""
+    """The value of the key is one of `values`."""
 
     key: str
     values: tuple[Scalar, ...]
@@ -64,7 +63,7 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """The key's text matches a pattern."""
+    """The string value of the key matches a pattern."""
 
     key: str
     pattern: str
@@ -86,14 +85,14 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """Every term is true; there are two or more."""
+    """All terms are true; at least two terms."""
 
     terms: tuple[Node, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """At least one term is true; there are two or more."""
+    """At least one term is true; at least two terms."""
 
     terms: tuple[Node, ...]
 
@@ -102,17 +101,20 @@ Node: TypeAlias = Compare | In | Like | IsNull | Not | And | Or
 
 
 def parse(expression: str) -> Node:
-    """Read a filter expression.
+    """Parse a filter expression.
 
     Raises:
-        FilterError: it cannot be understood; the message points at the place and says what is
-            expected there.
+        FilterError: a syntax error; the message shows its position and the expected token.
+
+    Example:
+        >>> parse("year >= 2020")
+        Compare(key='year', operator='>=', value=2020)
     """
     return _Parser(expression).parse()
 
 
 def matches(node: Node, passage: Passage) -> bool:
-    """Whether a passage passes a filter. Stores of every kind agree with this."""
+    """Evaluate a filter on a passage. This is the reference for the filters of all stores."""
     match node:
         case And(terms):
             return all(matches(term, passage) for term in terms)
@@ -123,34 +125,34 @@ def matches(node: Node, passage: Passage) -> bool:
         case IsNull(key):
             return _look_up(key, passage) is None
         case Like(key, pattern):
-            found = _look_up(key, passage)
-            return isinstance(found, str) and _like_regex(pattern).fullmatch(found) is not None
+            text = _look_up(key, passage)
+            return isinstance(text, str) and _like_regex(pattern).fullmatch(text) is not None
         case In(key, values):
-            found = _look_up(key, passage)
-            return any(_compare(found, "=", value) for value in values)
+            stored = _look_up(key, passage)
+            return any(_compare(stored, "=", value) for value in values)
         case Compare(key, operator, value):
             return _compare(_look_up(key, passage), operator, value)
 
 
 @lru_cache(maxsize=256)
 def _like_regex(pattern: str) -> re.Pattern[str]:
-    """A `like` pattern as a regular expression.
+    """Compile a `like` pattern to a regular expression.
 
-    What stands between two `%` is taken where it first occurs and not looked for again (the group
-    is atomic), so that many `%` do not multiply the time.
+    Text between two `%` is an atomic group, matched at its first occurrence without backtracking.
+    A pattern with many `%` would otherwise backtrack for a very long time.
     """
-    stretches = [""]
-    for escaped, run, one, plain in LIKE_PARTS.findall(pattern):
-        if run:
-            stretches.append("")
+    segments = [""]
+    for literal, percent, underscore, plain in LIKE_TOKENS.findall(pattern):
+        if percent:
+            segments.append("")
         else:
-            stretches[-1] += "." if one else re.escape(escaped or plain)
-    first, *rest = stretches
-    if not rest:
+            segments[-1] += "." if underscore else re.escape(literal or plain)
+    first, *following = segments
+    if not following:
         return re.compile(first, re.DOTALL)
-    *inner, last = rest
-    found = "".join(f"(?>.*?{stretch})" for stretch in inner if stretch)
-    return re.compile(f"{first}{found}.*{last}", re.DOTALL)
+    *inner, last = following
+    middle = "".join(f"(?>.*?{segment})" for segment in inner if segment)
+    return re.compile(f"{first}{middle}.*{last}", re.DOTALL)
 
 
 def _look_up(key: str, passage: Passage) -> Scalar | None:
@@ -161,10 +163,10 @@ def _look_up(key: str, passage: Passage) -> Scalar | None:
     return passage.metadata.get(key)
 
 
-def _compare(found: Scalar | None, operator: Operator, value: Scalar) -> bool:
-    if found is None or _type(found) is not _type(value):
+def _compare(stored: Scalar | None, operator: Operator, value: Scalar) -> bool:
+    if stored is None or _type(stored) is not _type(value):
         return False
-    left, right = cast("float", found), cast("float", value)  # of one type, whichever it is
+    left, right = cast("float", stored), cast("float", value)  # equal types, whichever they are
     match operator:
         case "=":
             return left == right
@@ -179,16 +181,17 @@ def _compare(found: Scalar | None, operator: Operator, value: Scalar) -> bool:
 
 
 def _type(value: Scalar) -> type:
+    # `bool` is a subclass of `int`, but true must not equal 1.
     return type(value) if isinstance(value, str | bool) else float
 
 
 _KEYWORDS = frozenset({"and", "or", "not", "in", "like", "is", "null", "true", "false"})
-LIKE_PARTS = re.compile(r"\\(.)|(%)|(_)|([^\\%_]+)", re.DOTALL)
+LIKE_TOKENS = re.compile(r"\\(.)|(%)|(_)|([^\\%_]+)", re.DOTALL)
 _SYNONYMS = {"==": "=", "<>": "!="}
 _TOKEN = re.compile(
     r"""
       (?P<text> ' (?: [^'] | '' )* ' )
-    | (?P<quoted> " (?: [^"] | "" )* " )
+    | (?P<quoted_key> " (?: [^"] | "" )* " )
     | (?P<number> [+-]? (?: [0-9]+ (?: \.[0-9]* )? | \.[0-9]+ ) (?: [eE][+-]?[0-9]+ )? (?![\w.]) )
     | (?P<word> [^\W\d] [\w.-]* )
     | (?P<sign> <= | >= | == | != | <> | [=<>(),] )
@@ -205,7 +208,7 @@ class _Token:
 
 
 class _Parser:
-    """Recursive descent over the tokens of one expression."""
+    """Recursive descent parser of an expression."""
 
     def __init__(self, expression: str) -> None:
         self._expression = expression
@@ -234,7 +237,7 @@ class _Parser:
     def _not(self) -> Node:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise self._error(f"nested more than {MAX_DEPTH} deep: write it flatter")
+            raise self._error(f"nested more than {MAX_DEPTH} levels deep: simplify it")
         node: Node
         if self._take("not"):
             node = Not(self._not())
@@ -248,25 +251,25 @@ class _Parser:
 
     def _test(self) -> Node:
         if self._token.kind in {"text", "number"}:
-            raise self._error("expected a key; a key stands on the left, its value on the right")
+            raise self._error("expected a key; keys are on the left, values on the right")
         if self._token.kind != "key":
             raise self._error("expected a key")
         key = self._next().value
         if self._take("is"):
-            negated = self._take("not")
+            is_negated = self._take("not")
             self._expect("null")
-            return _negate(IsNull(key), negated)
+            return _negate(IsNull(key), is_negated)
         for sign in ("=", "<", "<=", ">", ">=", "!="):
             if self._take(sign):
-                negated = sign == "!="
-                operator = cast("Operator", "=" if negated else sign)
-                return _negate(Compare(key, operator, self._value()), negated)
-        negated = self._take("not")
+                is_negated = sign == "!="
+                operator = cast("Operator", "=" if is_negated else sign)
+                return _negate(Compare(key, operator, self._value()), is_negated)
+        is_negated = self._take("not")
         if self._take("in"):
-            return _negate(In(key, self._values()), negated)
+            return _negate(In(key, self._values()), is_negated)
         if self._take("like"):
-            return _negate(Like(key, self._pattern()), negated)
-        expected = "'in' or 'like'" if negated else "one of = != < <= > >= in like is"
+            return _negate(Like(key, self._pattern()), is_negated)
+        expected = "'in' or 'like'" if is_negated else "one of = != < <= > >= in like is"
         raise self._error(f"expected {expected} after the key {key!r}")
 
     def _values(self) -> tuple[Scalar, ...]:
@@ -290,15 +293,17 @@ class _Parser:
         if token.kind == "keyword" and token.value in {"true", "false"}:
             return self._next().value == "true"
         if token.kind == "key":
-            raise self._error(f"expected a value; a text stands in single quotes: '{token.value}'")
-        raise self._error("expected a value: a text in single quotes, a number, true or false")
+            raise self._error(f"expected a value; strings need single quotes: '{token.value}'")
+        raise self._error("expected a value: a string in single quotes, a number, true or false")
 
     def _pattern(self) -> str:
         if self._token.kind != "text":
             raise self._error("expected a pattern in single quotes, such as '%call%'")
         pattern = self._token.value
         if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
-            raise self._error("the pattern ends in a single backslash; write \\\\ for one itself")
+            raise self._error(
+                "the pattern ends in a single backslash; write \\\\ for a literal one"
+            )
         return self._next().value
 
     @property
@@ -310,16 +315,16 @@ class _Parser:
         self._at += 1
         return token
 
-    def _take(self, wanted: str) -> bool:
+    def _take(self, value: str) -> bool:
         token = self._token
-        if token.kind not in {"keyword", "sign"} or token.value != wanted:
+        if token.kind not in {"keyword", "sign"} or token.value != value:
             return False
         self._at += 1
         return True
 
-    def _expect(self, wanted: str) -> None:
-        if not self._take(wanted):
-            raise self._error(f"expected {wanted!r}")
+    def _expect(self, value: str) -> None:
+        if not self._take(value):
+            raise self._error(f"expected {value!r}")
 
     def _tokenise(self) -> list[_Token]:
         tokens: list[_Token] = []
@@ -329,33 +334,33 @@ class _Parser:
                 at += 1
             if at == len(self._expression):
                 return [*tokens, _Token("end", "", at)]
-            found = _TOKEN.match(self._expression, at)
-            if found is None:
+            match = _TOKEN.match(self._expression, at)
+            if match is None:
                 quote = self._expression[at]
-                problem = "this quote is not closed" if quote in "'\"" else "not understood"
+                problem = "unclosed quote" if quote in "'\"" else "unexpected character"
                 raise self._error(problem, at)
-            tokens.append(_token(found))
-            at = found.end()
+            tokens.append(_token(match))
+            at = match.end()
 
     def _error(self, problem: str, at: int | None = None) -> FilterError:
-        """Shows the place within 60 characters to both sides, on one line."""
+        """Return an error with an excerpt of 60 characters on both sides, on one line."""
         at = self._token.start if at is None else at
         first = max(0, at - 60)
-        shown = "".join(
+        excerpt = "".join(
             char if char.isprintable() else " " for char in self._expression[first : at + 60]
         )
         return FilterError(
-            f"filter not understood at character {at + 1}: {problem}\n"
-            f"  {shown}\n  {' ' * (at - first)}^\nan example of a filter: {EXAMPLE}"
+            f"syntax error in the filter at character {at + 1}: {problem}\n"
+            f"  {excerpt}\n  {' ' * (at - first)}^\nexample of a filter: {EXAMPLE}"
         )
 
 
-def _token(found: re.Match[str]) -> _Token:
-    value, start = found[0], found.start()
-    match found.lastgroup:
+def _token(match: re.Match[str]) -> _Token:
+    value, start = match[0], match.start()
+    match match.lastgroup:
         case "text":
             return _Token("text", value[1:-1].replace("''", "'"), start)
-        case "quoted":
+        case "quoted_key":
             return _Token("key", value[1:-1].replace('""', '"'), start)
         case "number":
             return _Token("number", value, start)
@@ -368,12 +373,12 @@ def _token(found: re.Match[str]) -> _Token:
 
 
 def _int(digits: str) -> int | None:
-    """A whole number; None if it has more digits than Python converts."""
+    """Parse an integer; None beyond the digits that Python converts (4,300 by default)."""
     try:
         return int(digits)
     except ValueError:
         return None
 
 
-def _negate(node: Node, negated: bool) -> Node:
-    return Not(node) if negated else node
+def _negate(node: Node, is_negated: bool) -> Node:
+    return Not(node) if is_negated else node

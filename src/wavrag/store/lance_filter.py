@@ -21,7 +21,7 @@ from wavrag.errors import FilterError
 from wavrag.types import Metadata, Passage, Scalar
 from wavrag.where import (
     BUILT_IN_KEYS,
-    LIKE_PARTS,
+    LIKE_TOKENS,
     And,
     Compare,
     In,
@@ -150,7 +150,7 @@ def _regex(pattern: str, *, letter: str, escape: Callable[[str], str]) -> str:
         else letter
         if char
         else _SYNTAX.sub(r"\\\g<0>", escape(quoted or plain))
-        for quoted, run, char, plain in LIKE_PARTS.findall(pattern)
+        for quoted, run, char, plain in LIKE_TOKENS.findall(pattern)
     )
     return f"(?s)^(?:{''.join(expressions)})$"
 
