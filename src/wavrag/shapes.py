@@ -109,7 +109,7 @@ class HitShape(PassageShape):
 
     rank: int
     score: FusedScore
-    legs: dict[Leg, LegScore]
+    legs: dict[Leg, LegScore]  # without legs that did not retrieve the passage
 
 
 class GivenHitShape(HitShape):
@@ -128,6 +128,7 @@ class CitationShape(PassageShape):
 class SearchShape(Shape):
     """The result of a search."""
 
+    # The words searched for: as typed, or as recognised; null if the embedder has no recogniser.
     query: str | None = Field(validation_alias="words")
     hits: list[HitShape]
     timings_ms: TimingsMs = Field(validation_alias="timings")
@@ -154,7 +155,7 @@ class SupportShape(Shape):
     start: int
     end: int
     text: str
-    cited: list[int]
+    cited: list[int]  # numbers of citations
     checkable: bool
     supported: bool
 
@@ -166,7 +167,7 @@ class PathShape(Shape):
     answer: str
     finished: bool
     error: str
-    ms: Milliseconds
+    ms: Milliseconds  # from the start of the request to the model
     tokens: dict[Literal["in", "out"], int] | None
 
     @classmethod
@@ -190,13 +191,13 @@ class AnswerShape(Shape):
     support: list[SupportShape]
     generator: str
     paths: list[PathShape]
-    chosen: int | None
+    chosen: int | None  # index into `paths`
     chosen_by: ChosenBy | None
     saved: int
     invented_citations: int
     timings_ms: TimingsMs = Field(validation_alias="timings")
-    usage: dict[str, dict[str, int]]
-    cost: float | None
+    usage: dict[str, dict[str, int]]  # by stage, then `in` and `out`
+    cost: float | None  # null without prices
     hits: list[GivenHitShape]
 
     @classmethod

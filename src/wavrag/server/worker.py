@@ -36,7 +36,7 @@ def generate_name(suffix: str) -> str:
 
 
 def is_generated_name(name: str) -> bool:
-    """True for names by `generate_name`."""
+    """True for a name from `generate_name`."""
     return _GENERATED_NAME.fullmatch(name) is not None
 
 
