@@ -48,7 +48,7 @@ def index_in_process(path: Path, facts: Sequence[Fact], way: str) -> dict[str, A
         "way": way,
         "questions": [[fact.id, fact.question] for fact in facts],
     }
-    command = [sys.executable, "-c", f"from {__name__} import child; child()"]
+    command = [sys.executable, "-c", f"from {__name__} import run_child; run_child()"]
     try:
         process = subprocess.run(
             command, input=json.dumps(request), capture_output=True, check=True, text=True
