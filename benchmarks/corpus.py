@@ -1,4 +1,4 @@
-"""Material for the benchmarks, made from the packaged demo corpus."""
+"""Input of the benchmarks, built from the packaged demo corpus; not a program."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ DOCUMENTS = DATA / "corpus" / "documents"
 QUESTIONS = DATA / "questions"
 
 
-def speech() -> np.ndarray:
-    """All demo recordings with speech one after the other, half a second apart, as PCM16."""
+def load_speech() -> np.ndarray:
+    """Concatenate all demo recordings with speech, half a second apart, as PCM16."""
     gap = np.zeros(SAMPLE_RATE // 2, np.float32)
-    parts = []
+    blocks = []
     for path in sorted(RECORDINGS.iterdir()):
         if path.stem != "bells-in-the-rain":
-            parts += [audio.load(path, SAMPLE_RATE).samples, gap]
-    return (np.clip(np.concatenate(parts), -1, 1) * 32_767).astype("<i2")
+            blocks += [audio.load(path, SAMPLE_RATE).samples, gap]
+    return (np.clip(np.concatenate(blocks), -1, 1) * 32_767).astype("<i2")
 
 
-def long_recording(path: Path, seconds: float) -> None:
-    """Write a WAV file of that length: the speech above, over and over."""
-    one = speech()
-    left = round(seconds * SAMPLE_RATE)
+def write_long_recording(path: Path, seconds: float) -> None:
+    """Write a WAV file of a duration: the speech of `load_speech`, repeated."""
+    samples = load_speech()
+    remaining = round(seconds * SAMPLE_RATE)
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
-        while left > 0:
-            file.writeframes(one[:left].tobytes())
-            left -= len(one)
+        while remaining > 0:
+            file.writeframes(samples[:remaining].tobytes())
+            remaining -= len(samples)
 
 
 def write_wav(path: Path, samples: np.ndarray) -> None:
@@ -45,8 +45,8 @@ def write_wav(path: Path, samples: np.ndarray) -> None:
     audio.write_wav(path, Clip(samples, SAMPLE_RATE))
 
 
-def texts(folder: Path, copies: int) -> None:
-    """Write every demo document that is not a PDF so many times, each under a name of its own."""
+def write_texts(folder: Path, copies: int) -> None:
+    """Write copies of every demo document except PDFs, each under a distinct name."""
     for path in sorted(DOCUMENTS.iterdir()):
         if path.suffix != ".pdf":
             for copy in range(copies):

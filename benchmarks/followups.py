@@ -1,12 +1,11 @@
-"""Follow-up questions over the demo corpus: what the history of a conversation brings.
+"""Retrieval for follow-up questions over the demo corpus, with and without the history.
 
     python benchmarks/followups.py [--spoken] [--json]
 
-Each conversation is a question, a follow-up that cannot be understood without it, and a question
-about something else. Printed is the share of follow-ups, and of the other questions, whose first
-hit, and one of whose first three hits, is of the document that answers them: without the history,
-with it, and with every question joined to the first, whether it leans on it or not. `--spoken` asks
-in the voice that `wavrag ask --speak` uses, and so through the recogniser.
+Each conversation is a question, a follow-up that depends on it, and an unrelated question. Prints
+the share of follow-ups and of unrelated questions with a right document in the first hit, and in
+the first three: without the history, with it, and with every question joined to the previous one.
+`--spoken` speaks the questions with the voice of `wavrag ask --speak`, and recognises them.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from wavrag.kb import find_files
 from wavrag.speech import best_engine, speak
 from wavrag.types import HistoryTurn
 
-# First question, follow-up, the document that answers both; another question and its document.
+# First question, follow-up, their document; unrelated question, its document.
 CONVERSATIONS = (
     ("How often should I descale the espresso machine?", "And how long does it take?",
      "espresso-machine-manual.md", "What do I do when my orchid has flowered?",
@@ -61,62 +60,70 @@ CONVERSATIONS = (
      "rye-bread-recipe.md", "What tools should a cyclist carry?", "bicycle-repair.md"),
 )  # fmt: skip
 
-Search = Callable[[str, list[HistoryTurn]], str]  # the words that are searched for
+Search = Callable[[str, list[HistoryTurn]], str]  # question and history to search text
 
 
-def alone(question: str, history: list[HistoryTurn]) -> str:
-    """Without the history."""
+def ignore_history(question: str, history: list[HistoryTurn]) -> str:
+    """Search for the question alone."""
     return question
 
 
 def with_history(question: str, history: list[HistoryTurn]) -> str:
-    """As `WavRAG.ask` does it."""
+    """Resolve follow-ups as `WavRAG.ask` does."""
     return resolve_follow_up(question, history) or question
 
 
-def joined(question: str, history: list[HistoryTurn]) -> str:
-    """Every question after the one before."""
+def prepend_question(question: str, history: list[HistoryTurn]) -> str:
+    """Put the previous question before every question."""
     return f"{history[-1].question} {question}"
 
 
-SEARCHES = {"without history": alone, "with history": with_history, "always joined": joined}
+SEARCHES = {
+    "without history": ignore_history,
+    "with history": with_history,
+    "always joined": prepend_question,
+}
 
 
 def main() -> None:
-    """Index, ask, print."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--spoken", action="store_true", help="ask aloud")
+    parser.add_argument("--spoken", action="store_true", help="speak and recognise the questions")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, KnowledgeBase.open(Path(folder)) as kb:
         kb.add(find_files([corpus.RECORDINGS, corpus.DOCUMENTS]).documents)
 
-        def heard(question: str) -> str:
+        def transcribe(question: str) -> str:
             if not arguments.spoken:
                 return question
             clip = speak(question, best_engine())
             return kb.retrieve(Query(clip=clip), 1).words or ""
 
-        asked = [tuple(map(heard, (c[0], c[1], c[3]))) for c in CONVERSATIONS]
+        conversations = [tuple(map(transcribe, (c[0], c[1], c[3]))) for c in CONVERSATIONS]
         figures = {
             "conversations": len(CONVERSATIONS),
             "spoken": best_engine().name if arguments.spoken else None,
-            "follow-ups taken for such": _share([is_follow_up(follow) for _, follow, _ in asked]),
-            "others taken for follow-ups": _share([is_follow_up(other) for _, _, other in asked]),
+            "follow-ups taken for such": _share(
+                [is_follow_up(follow) for _, follow, _ in conversations]
+            ),
+            "others taken for follow-ups": _share(
+                [is_follow_up(other) for _, _, other in conversations]
+            ),
         }
         for name, search in SEARCHES.items():
-            for kind, place, answer in (("follow-up", 1, 2), ("other", 2, 4)):
-                found = [
+            for kind, position, answer in (("follow-up", 1, 2), ("other", 2, 4)):
+                matches = [
                     [
                         Path(hit.passage.source).name == conversation[answer]
-                        for hit in kb.search(search(turn[place], [HistoryTurn(turn[0], "")]), 3)
+                        for hit in kb.search(search(turn[position], [HistoryTurn(turn[0], "")]), 3)
                     ]
-                    for conversation, turn in zip(CONVERSATIONS, asked, strict=True)
+                    for conversation, turn in zip(CONVERSATIONS, conversations, strict=True)
                 ]
-                figures[f"{name}, {kind}, first"] = _share([hits[0] for hits in found])
-                figures[f"{name}, {kind}, in three"] = _share([any(hits) for hits in found])
+                figures[f"{name}, {kind}, first"] = _share([hits[0] for hits in matches])
+                figures[f"{name}, {kind}, in three"] = _share([any(hits) for hits in matches])
     if arguments.json:
         print(json.dumps(figures, indent=2))
         return

@@ -1,13 +1,14 @@
-"""The thresholds of docs/grounding.md: the citation check, silence, and how many passages.
+"""Thresholds of docs/grounding.md: the citation check, abstention, and the context size.
 
     python benchmarks/grounding.py [--pairs FILE.jsonl] [--questions 300] [--json]
 
-Check: sentences of the demo corpus against the passage that holds them (those of recordings as
-written, against what was recognised), against the most similar other passage, and with a number or
-a negation changed. Silence: the demo's questions with all passages, and without those of the
-document that answers them. `--pairs` measures the same, and what is left of the right paragraph
-in contexts of different sizes, on a file of `question`, `answers`, `paragraph` and `title`
-(Google's QED): a statement is the question with its own answer, or with that of another question.
+Prints precision and recall of the citation check by threshold: sentences of the demo corpus against
+their own passage (for recordings: reference against recognised words), against the most similar
+other passage, and with a changed number or negation. Then prints the share of questions answered
+with all passages, and of abstentions without the passages of the right document, by threshold.
+`--pairs` runs the same on a file with `question`, `answers`, `paragraph` and `title` (Google's
+QED), with the question and a right or wrong answer as the statement, and also prints how often
+contexts of several sizes contain the answer.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _WORD_UP = {"two": "three", "three": "five", "four": "six", "five": "eight", "si
 
 
 class Pair(NamedTuple):
-    """A statement, the passages that it cites, and whether they say it."""
+    """A statement, its cited passages, and whether they support it."""
 
     kind: str
     supported: bool
@@ -57,44 +58,44 @@ class Pair(NamedTuple):
     passages: Sequence[Passage]
 
 
-class Texts:
-    """Vectors of texts, each embedded once."""
+class TextVectors:
+    """Vectors of texts, with a cache."""
 
     def __init__(self, kb: KnowledgeBase) -> None:
         self._embedder = kb.embedder
-        self._known: dict[str, Float32] = {}
+        self._vectors: dict[str, Float32] = {}
 
     def __call__(self, texts: Sequence[str]) -> Float32:
-        """Unit rows, shape = (n_texts, dim)."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        """Return unit vectors, shape = (n_texts, dim)."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._vectors]
         if new:
             rows = self._embedder.embed([EmbedInput(text=text) for text in new], "passage")
-            self._known.update(zip(new, rows, strict=True))
-        return np.stack([self._known[text] for text in texts])
+            self._vectors.update(zip(new, rows, strict=True))
+        return np.stack([self._vectors[text] for text in texts])
 
 
 def sources(passages: Iterable[Passage]) -> list[SourcePart]:
-    """Passages as they are cited."""
+    """Convert passages to numbered sources."""
     return [SourcePart(n, Hit(p, n, 1.0, {})) for n, p in enumerate(passages, start=1)]
 
 
 def with_marks(statement: str, count: int) -> str:
-    """A statement that cites the first so many sources."""
+    """Add citations of the first sources to a statement."""
     return f"{statement.rstrip('.?! ')} {''.join(f'[{n + 1}]' for n in range(count))}."
 
 
-def other_number(sentence: str) -> str | None:
-    """The sentence with its first number changed; None if it has none."""
-    if found := re.search(r"\d+", sentence):
-        changed = f"{sentence[: found.start()]}{int(found[0]) + 3}{sentence[found.end() :]}"
+def change_number(sentence: str) -> str | None:
+    """Change the first number of a sentence; None if it has none."""
+    if number := re.search(r"\d+", sentence):
+        changed = f"{sentence[: number.start()]}{int(number[0]) + 3}{sentence[number.end() :]}"
     else:
         pattern = rf"\b({'|'.join(_WORD_UP)})\b"
         changed = re.sub(pattern, lambda word: _WORD_UP[word[0]], sentence, count=1)
     return changed if find_numbers(changed) != find_numbers(sentence) else None
 
 
-def opposite(sentence: str) -> str | None:
-    """The sentence with a `not` more or less; None if it offers no place."""
+def negate(sentence: str) -> str | None:
+    """Add or remove a `not`; None if the sentence does not allow it."""
     if " not " in sentence:
         changed = sentence.replace(" not ", " ", 1)
     else:
@@ -102,52 +103,58 @@ def opposite(sentence: str) -> str | None:
     return changed if is_negated(changed) != is_negated(sentence) else None
 
 
-def told(passages: Sequence[Passage]) -> list[tuple[str, list[Passage]]]:
-    """Sentences of the demo corpus with the passages that hold them."""
-    found = []
+def list_statements(passages: Sequence[Passage]) -> list[tuple[str, list[Passage]]]:
+    """List the sentences of the demo corpus with their passages."""
+    statements = []
     for passage in passages:
         text = passage.text or ""
         if passage.modality == "text":
-            found += [(text[a:b], [passage]) for a, b in sentences(text)]
+            statements += [(text[a:b], [passage]) for a, b in sentences(text)]
     for name, timeline in json.loads(TIMELINES.read_text("utf-8")).items():
-        of_it = [p for p in passages if p.source.endswith(name)]
+        recording_passages = [p for p in passages if p.source.endswith(name)]
         for text, start, end in timeline:
-            if within := [p for p in of_it if shares(p, start, end)]:
-                found.append((text, within))
-    return [(" ".join(text.split()), where) for text, where in found if len(text.split()) > 4]
+            if within := [p for p in recording_passages if overlaps(p, start, end)]:
+                statements.append((text, within))
+    return [
+        (" ".join(text.split()), passages_with_it)
+        for text, passages_with_it in statements
+        if len(text.split()) > 4
+    ]
 
 
-def shares(passage: Passage, start: float, end: float) -> bool:
-    """Whether a recording's passage has over a tenth of a second of a span."""
+def overlaps(passage: Passage, start: float, end: float) -> bool:
+    """Tell whether a passage of a recording overlaps a span by over a tenth of a second."""
     return min(passage.end or 0.0, end) - max(passage.start or 0.0, start) > 0.1
 
 
-def demo_pairs(passages: Sequence[Passage], embed: Texts) -> list[Pair]:
-    """Supported and unsupported statements over the demo corpus."""
+def demo_pairs(passages: Sequence[Passage], embed: TextVectors) -> list[Pair]:
+    """Build supported and unsupported statements over the demo corpus."""
     with_words = [passage for passage in passages if passage.text]
     matrix = embed([passage.text or "" for passage in with_words])
     pairs = []
-    for sentence, where in told(passages):
-        heard = where[0].modality == "audio"
-        pairs.append(Pair("recording" if heard else "document", True, sentence, where))
-        documents = {passage.document_id for passage in where}
+    for sentence, passages_with_it in list_statements(passages):
+        is_recording = passages_with_it[0].modality == "audio"
+        pairs.append(
+            Pair("recording" if is_recording else "document", True, sentence, passages_with_it)
+        )
+        documents = {passage.document_id for passage in passages_with_it}
         order = np.argsort(-(matrix @ embed([sentence])[0]), kind="stable")
-        other = next(with_words[i] for i in order if with_words[i].document_id not in documents)
-        pairs.append(Pair("other passage", False, sentence, [other]))
-        if changed := other_number(sentence):
-            pairs.append(Pair("other number", False, changed, where))
-        if changed := opposite(sentence):
-            pairs.append(Pair("opposite", False, changed, where))
+        other_row = next(with_words[i] for i in order if with_words[i].document_id not in documents)
+        pairs.append(Pair("other passage", False, sentence, [other_row]))
+        if changed := change_number(sentence):
+            pairs.append(Pair("other number", False, changed, passages_with_it))
+        if changed := negate(sentence):
+            pairs.append(Pair("opposite", False, changed, passages_with_it))
     return pairs
 
 
 def qed_pairs(rows: list[dict[str, Any]]) -> list[Pair]:
-    """Questions with an answer as statements, against the paragraph of the question."""
+    """Build statements from questions and answers, against the paragraph of the question."""
     pairs = []
-    for row, other in zip(rows, rows[1:] + rows[:1], strict=True):
-        right, wrong = (one["answers"][0][0]["string"] for one in (row, other))
+    for row, other_row in zip(rows, rows[1:] + rows[:1], strict=True):
+        right, wrong = (answer_row["answers"][0][0]["string"] for answer_row in (row, other_row))
         own = [Passage("own", 0, row["paragraph"], title=row["title"])]
-        another = [Passage("other", 0, other["paragraph"], title=other["title"])]
+        another = [Passage("other", 0, other_row["paragraph"], title=other_row["title"])]
         pairs.append(Pair("right answer", True, f"{row['question']} {right}", own))
         pairs.append(Pair("other passage", False, f"{row['question']} {right}", another))
         if wrong.casefold() not in row["paragraph"].casefold():
@@ -155,19 +162,19 @@ def qed_pairs(rows: list[dict[str, Any]]) -> list[Pair]:
     return pairs
 
 
-def judged(pairs: Sequence[Pair], embed: Texts) -> list[tuple[Pair, Support]]:
-    """The measurements of each pair; a statement that falls into several sentences is left out."""
-    found = []
+def check_pairs(pairs: Sequence[Pair], embed: TextVectors) -> list[tuple[Pair, Support]]:
+    """Measure each pair, without statements of several sentences."""
+    statements = []
     for pair in pairs:
         text = with_marks(pair.statement, len(pair.passages))
         supports = check_citations(text, sources(pair.passages), ANYTHING, embed=embed)
         if len(supports) == 1:
-            found.append((pair, supports[0]))
-    return found
+            statements.append((pair, supports[0]))
+    return statements
 
 
 def passes(support: Support, options: CitationCheckOptions) -> bool:
-    """Whether measurements suffice under other options."""
+    """Tell whether measurements pass under other options."""
     return (
         support.lexical >= options.lexical
         and (support.dense or 0.0) >= options.dense
@@ -176,64 +183,73 @@ def passes(support: Support, options: CitationCheckOptions) -> bool:
     )
 
 
-def of_check(found: Sequence[tuple[Pair, Support]]) -> list[dict[str, Any]]:
-    """Precision and recall of `supported`, and what of each kind passes, for each threshold."""
+def check_figures(statements: Sequence[tuple[Pair, Support]]) -> list[dict[str, Any]]:
+    """Compute precision, recall and pass rates by kind, for each threshold."""
     rows = []
     for dense in DENSE:
         for lexical in LEXICAL:
             options = CitationCheckOptions(lexical=lexical, dense=-1.0 if dense is None else dense)
-            rows.append(figures(found, options))
+            rows.append(figures(statements, options))
     default = CitationCheckOptions()
     return [
         *rows,
-        figures(found, default) | {"pairs": dict(Counter(pair.kind for pair, _ in found))},
-        figures(found, replace(default, numbers=False)) | {"without": "numbers"},
-        figures(found, replace(default, negation=False)) | {"without": "negation"},
+        figures(statements, default)
+        | {"pairs": dict(Counter(pair.kind for pair, _ in statements))},
+        figures(statements, replace(default, numbers=False)) | {"without": "numbers"},
+        figures(statements, replace(default, negation=False)) | {"without": "negation"},
     ]
 
 
-def figures(found: Sequence[tuple[Pair, Support]], options: CitationCheckOptions) -> dict[str, Any]:
-    """A row of the table."""
-    passed = [(pair, passes(support, options)) for pair, support in found]
-    right = sum(ok for pair, ok in passed if pair.supported)
-    kinds = dict.fromkeys(pair.kind for pair, _ in passed)
+def figures(
+    statements: Sequence[tuple[Pair, Support]], options: CitationCheckOptions
+) -> dict[str, Any]:
+    """Compute a row of the table."""
+    verdicts = [(pair, passes(support, options)) for pair, support in statements]
+    right = sum(ok for pair, ok in verdicts if pair.supported)
+    kinds = dict.fromkeys(pair.kind for pair, _ in verdicts)
     return {
         "lexical": options.lexical,
         "dense": options.dense if options.dense >= 0 else None,
-        "precision": round(right / max(sum(ok for _, ok in passed), 1), 3),
-        "recall": share([ok for pair, ok in passed if pair.supported]),
-        "passes": {kind: share([ok for pair, ok in passed if pair.kind == kind]) for kind in kinds},
+        "precision": round(right / max(sum(ok for _, ok in verdicts), 1), 3),
+        "recall": share([ok for pair, ok in verdicts if pair.supported]),
+        "passes": {
+            kind: share([ok for pair, ok in verdicts if pair.kind == kind]) for kind in kinds
+        },
     }
 
 
-def of_silence(kb: KnowledgeBase, asked: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Share of questions that go on, with and without the passages of the answer, by cosine."""
+def abstention_figures(
+    kb: KnowledgeBase, questions_asked: Iterable[tuple[str, str]]
+) -> list[dict[str, Any]]:
+    """Compute shares of answers and abstentions with and without right passages, by cosine."""
     answerable, others = [], []
-    for question, answer in asked:
+    for question, answer in questions_asked:
         hits = kb.retrieve(Query(question), 2 * CANDIDATES).hits
         answerable.append(hits[:CANDIDATES])
-        rest = [h for h in hits if answer not in (h.passage.title, Path(h.passage.source).name)]
-        others.append(rest[:CANDIDATES])
+        unrelated = [
+            h for h in hits if answer not in (h.passage.title, Path(h.passage.source).name)
+        ]
+        others.append(unrelated[:CANDIDATES])
     rows = []
     for cosine in COSINES:
-        goes_on = share([should_abstain(hits, min_dense=cosine) is None for hits in answerable])
-        silent = share([should_abstain(hits, min_dense=cosine) is not None for hits in others])
-        rows.append({"min_dense": cosine, "answered": goes_on, "silent": silent})
+        answered = share([should_abstain(hits, min_dense=cosine) is None for hits in answerable])
+        abstained = share([should_abstain(hits, min_dense=cosine) is not None for hits in others])
+        rows.append({"min_dense": cosine, "answered": answered, "silent": abstained})
     return rows
 
 
-def of_context(kb: KnowledgeBase, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What contexts of different sizes keep of the right paragraph, and what they cost."""
-    found = [
+def context_figures(kb: KnowledgeBase, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Measure how often contexts of several sizes contain the answer, and their length."""
+    statements = [
         (remove_overlaps(kb.retrieve(Query(row["question"]), CANDIDATES).hits), row) for row in rows
     ]
-    made = []
+    results = []
     for size in SIZES:
         for gap in (0.05, 0.1, 0.15, 0.2, 1.0):
             options = ContextOptions(max_passages=size, max_gap=gap / 2, max_gap_agreed=gap)
-            contexts = [(build_context(hits, options).hits, row) for hits, row in found]
-            answers = [any(holds(h.passage, row) for h in hits) for hits, row in contexts]
-            made.append(
+            contexts = [(build_context(hits, options).hits, row) for hits, row in statements]
+            answers = [any(has_answer(h.passage, row) for h in hits) for hits, row in contexts]
+            results.append(
                 {
                     "max_passages": size,
                     "max_gap_agreed": gap,
@@ -245,63 +261,67 @@ def of_context(kb: KnowledgeBase, rows: list[dict[str, Any]]) -> list[dict[str, 
                     ),
                 }
             )  # fmt: skip
-    return made
+    return results
 
 
-def holds(passage: Passage, row: dict[str, Any]) -> bool:
-    """Whether a passage of the right article has an answer."""
-    answers = [span["string"] for one in row["answers"] for span in one]
+def has_answer(passage: Passage, row: dict[str, Any]) -> bool:
+    """Tell whether a passage is of the right article and contains an answer."""
+    answers = [span["string"] for spans in row["answers"] for span in spans]
     return passage.title == row["title"] and any(a in (passage.text or "") for a in answers)
 
 
 def share(values: Sequence[bool]) -> float:
-    """Of those that are true."""
+    """Compute the share of true values."""
     return round(sum(values) / max(len(values), 1), 3)
 
 
-def demo() -> dict[str, Any]:
-    """Everything over the demo corpus."""
+def measure_demo() -> dict[str, Any]:
+    """Run all measurements over the demo corpus."""
     with tempfile.TemporaryDirectory() as folder, KnowledgeBase.open(folder) as kb:
         files = sorted([*RECORDINGS.iterdir(), *DOCUMENTS.iterdir()])
         kb.add([Document(str(path), path=str(path)) for path in files])
         passages = [record.passage for record in kb.scan()]
-        embed = Texts(kb)
-        listed = json.loads((QUESTIONS / "questions.json").read_text("utf-8"))
-        listed = [*listed["spoken"], listed["typed"]]
-        asked = [(one["text"], Path(one["answer_source"]).name) for one in listed]
+        embed = TextVectors(kb)
+        question_rows = json.loads((QUESTIONS / "questions.json").read_text("utf-8"))
+        question_rows = [*question_rows["spoken"], question_rows["typed"]]
+        questions_asked = [
+            (question["text"], Path(question["answer_source"]).name) for question in question_rows
+        ]
         return {
-            "check": of_check(judged(demo_pairs(passages, embed), embed)),
-            "silence": of_silence(kb, asked),
+            "check": check_figures(check_pairs(demo_pairs(passages, embed), embed)),
+            "silence": abstention_figures(kb, questions_asked),
         }
 
 
-def qed(rows: list[dict[str, Any]], questions: int) -> dict[str, Any]:
-    """Everything over a file of pairs."""
+def measure_pairs(rows: list[dict[str, Any]], questions: int) -> dict[str, Any]:
+    """Run all measurements over a file of pairs."""
     paragraphs = {row["paragraph"]: row["title"] for row in rows}
     documents = [Document(f"p{n}", text=p, title=t) for n, (p, t) in enumerate(paragraphs.items())]
     with tempfile.TemporaryDirectory() as folder, KnowledgeBase.open(folder) as kb:
         kb.add(documents)
-        embed = Texts(kb)
-        asked = rows[:questions]
+        embed = TextVectors(kb)
+        questions_asked = rows[:questions]
         return {
-            "check": of_check(judged(qed_pairs(asked), embed)),
-            "silence": of_silence(kb, [(row["question"], row["title"]) for row in asked]),
-            "context": of_context(kb, asked),
+            "check": check_figures(check_pairs(qed_pairs(questions_asked), embed)),
+            "silence": abstention_figures(
+                kb, [(row["question"], row["title"]) for row in questions_asked]
+            ),
+            "context": context_figures(kb, questions_asked),
         }
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=Path, metavar="FILE.jsonl")
     parser.add_argument("--questions", type=int, default=300)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     if arguments.pairs is None:
-        measured = demo()
+        measured = measure_demo()
     else:
         rows = [json.loads(line) for line in arguments.pairs.open(encoding="utf-8")]
-        measured = qed(rows, arguments.questions)
+        measured = measure_pairs(rows, arguments.questions)
     if arguments.json:
         print(json.dumps(measured, indent=2))
         return

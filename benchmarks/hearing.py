@@ -1,13 +1,13 @@
-"""WavRetriever-mini against the ways through a transcript, in one run on one machine.
+"""Speed of WavRetriever-mini compared with systems with a transcript, in one run.
 
     python benchmarks/hearing.py [--whisper MODEL_DIR] [--minutes 6] [--runs 15] [--json]
 
-Queries: from samples of 3, 5 and 10 s to vector and words, models loaded, the systems in turn.
-Indexing: a recording into a fresh knowledge base, models loaded. Process: seconds from `load` to
-the first spoken query's vector, and the resident memory then, in a process of its own.
+Prints the median time of a query of 3, 5 and 10 s from samples to vector and words, with loaded
+models; the time of indexing a recording into a new knowledge base; and the time from loading to the
+first spoken query's vector, with the resident memory, in a new process.
 
-`--whisper` names a folder with a CTranslate2 Whisper model and needs `pip install faster-whisper`;
-its words, decoded greedily, go through the same text model.
+`--whisper` names a folder with a CTranslate2 Whisper model and requires `pip install
+faster-whisper`; the same text model embeds its words, decoded greedily.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from wavrag.kb import find_files
 from wavrag.types import EmbedInput
 
 SECONDS = (3, 5, 10)
-OURS, CASCADE, WHISPER = "wavretriever-mini", "cascade", "whisper + minilm"
+RETRIEVER, CASCADE, WHISPER = "wavretriever-mini", "cascade", "whisper + minilm"
 FIRST_QUERY = """
 import os, resource, time
 started = time.perf_counter()
@@ -48,11 +48,11 @@ with open("/proc/self/statm") as statm:
 print(seconds, resident / 1e6)
 """
 
-System = Callable[[Clip], Any]
+EmbedFunction = Callable[[Clip], Any]
 
 
-def whisper(folder: Path) -> System:
-    """A Whisper model, greedy, without timestamps, then the text model."""
+def load_whisper(folder: Path) -> EmbedFunction:
+    """Load a Whisper model (greedy, without timestamps) and the text model."""
     from faster_whisper import WhisperModel
 
     model, text = WhisperModel(str(folder), device="cpu", compute_type="int8"), MiniLM()
@@ -66,9 +66,9 @@ def whisper(folder: Path) -> System:
     return embed
 
 
-def queries(systems: dict[str, System], runs: int) -> dict[str, dict[str, float]]:
-    """Median milliseconds for each length and system."""
-    speech = corpus.speech().astype(np.float32) / 32_768
+def measure_queries(systems: dict[str, EmbedFunction], runs: int) -> dict[str, dict[str, float]]:
+    """Measure the median query time in milliseconds for each length and system."""
+    speech = corpus.load_speech().astype(np.float32) / 32_768
     figures: dict[str, dict[str, float]] = {}
     for seconds in SECONDS:
         size = seconds * SAMPLE_RATE
@@ -80,18 +80,19 @@ def queries(systems: dict[str, System], runs: int) -> dict[str, dict[str, float]
                 embed(clip)
                 times[name].append(time.perf_counter() - started)
         figures[f"{seconds} s"] = {
-            name: round(1e3 * float(np.median(some[1:])), 1) for name, some in times.items()
+            name: round(1e3 * float(np.median(durations[1:])), 1)
+            for name, durations in times.items()
         }
     return figures
 
 
-def indexing(minutes: float) -> dict[str, float]:
-    """Seconds to index a recording, for each embedder."""
+def measure_indexing(minutes: float) -> dict[str, float]:
+    """Measure the time of indexing a recording in seconds, for each embedder."""
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
         recording = Path(folder, "recording.wav")
-        corpus.long_recording(recording, minutes * 60)
-        for name in (OURS, CASCADE):
+        corpus.write_long_recording(recording, minutes * 60)
+        for name in (RETRIEVER, CASCADE):
             embedder = load_embedder(name)
             embedder.embed([EmbedInput(clip=Clip(np.zeros(16_000, np.float32), 16_000))], "passage")
             with KnowledgeBase.open(Path(folder, name), embedder=embedder) as kb:
@@ -101,13 +102,13 @@ def indexing(minutes: float) -> dict[str, float]:
     return figures
 
 
-def process() -> dict[str, dict[str, float]]:
-    """Seconds from nothing to the first vector of a spoken query of 5 s, and MB then."""
+def measure_first_query() -> dict[str, dict[str, float]]:
+    """Measure time and resident memory of a new process until its first vector of 5 s."""
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
         samples = Path(folder, "samples.f32")
-        (corpus.speech()[: 5 * SAMPLE_RATE].astype(np.float32) / 32_768).tofile(samples)
-        for name in (OURS, CASCADE):
+        (corpus.load_speech()[: 5 * SAMPLE_RATE].astype(np.float32) / 32_768).tofile(samples)
+        for name in (RETRIEVER, CASCADE):
             script = FIRST_QUERY.format(name=name, samples=str(samples))
             command = [sys.executable, "-c", script]
             printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -117,34 +118,38 @@ def process() -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--whisper", type=Path, help="folder of a CTranslate2 Whisper model")
-    parser.add_argument("--minutes", type=float, default=6.0, help="of audio to index")
+    parser.add_argument(
+        "--minutes", type=float, default=6.0, help="minutes of audio to index (default: 6)"
+    )
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    systems: dict[str, System] = {}
-    for name in (OURS, CASCADE):
+    systems: dict[str, EmbedFunction] = {}
+    for name in (RETRIEVER, CASCADE):
         embedder = load_embedder(name)
         systems[name] = lambda clip, embedder=embedder: embedder.embed(
             [EmbedInput(clip=clip)], "query"
         )
     if arguments.whisper:
-        systems[WHISPER] = whisper(arguments.whisper)
+        systems[WHISPER] = load_whisper(arguments.whisper)
     figures = {
-        "query_ms": queries(systems, arguments.runs),
-        "index_seconds": indexing(arguments.minutes),
-        "first_query": process(),
+        "query_ms": measure_queries(systems, arguments.runs),
+        "index_seconds": measure_indexing(arguments.minutes),
+        "first_query": measure_first_query(),
     }
     if arguments.json:
         print(json.dumps(figures, indent=1))
         return
     for seconds, times in figures["query_ms"].items():
         for name, value in times.items():
-            print(f"query of {seconds:5} {name:20} {value:8.1f} ms {value / times[OURS]:6.1f} x")
+            print(
+                f"query of {seconds:5} {name:20} {value:8.1f} ms {value / times[RETRIEVER]:6.1f} x"
+            )
     for name, value in figures["index_seconds"].items():
-        ratio = value / figures["index_seconds"][OURS]
+        ratio = value / figures["index_seconds"][RETRIEVER]
         print(f"index {arguments.minutes:g} min  {name:20} {value:8.2f} s  {ratio:6.1f} x")
     for name, values in figures["first_query"].items():
         line = f"{values['seconds']:8.2f} s  {values['resident_mb']:6.0f} MB"

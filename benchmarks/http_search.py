@@ -1,10 +1,11 @@
-"""How much of a search's time the server costs, and how many it answers at once.
+"""Overhead of the server for a search, and its throughput with several clients.
 
     python benchmarks/http_search.py [--passages 2000] [--requests 200] [--clients 1 4] [--json F]
 
-In one run, over the texts of the demo and about as many further passages as asked for: searches in
-words within this process; then over HTTP against `wavrag serve` in a process of its own, by each
-number of clients at a time, each on one connection. The ratio is HTTP's median to that in process.
+Prints percentiles of the search time in milliseconds and searches per second over the demo texts
+and about as many further passages as requested: by calls in this process, then over HTTP from
+`wavrag serve` in another process with each number of concurrent clients, each on one connection.
+The ratio is that of the median over HTTP to the median in process.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import numpy as np
 from wavrag import KnowledgeBase
 from wavrag.kb import find_files
 
-WARM = 10  # searches before those that are timed
+WARM = 10  # searches before the measurement
 QUESTIONS = (
     "How far does a honeybee fly?",
     "When does the ferry leave?",
@@ -39,23 +40,23 @@ QUESTIONS = (
 
 
 @contextmanager
-def server(kb: Path) -> Iterator[str]:
-    """The address of a server in a process of its own."""
+def start_server(kb: Path) -> Iterator[str]:
+    """Start a server in a new process, and yield its URL."""
     command = [sys.executable, "-m", "wavrag", "serve", "--port", "0", "--kb", str(kb)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
             line = process.stderr.readline()
-            found = re.search(r"http://[\d.:]+", line)
-            if found is None:
+            match = re.search(r"http://[\d.:]+", line)
+            if match is None:
                 raise SystemExit(line + process.stderr.read())
-            yield found[0]
+            yield match[0]
         finally:
             process.terminate()
 
 
-def timed(search: Callable[[str], object], count: int) -> list[float]:
-    """Milliseconds of each search."""
+def time_searches(search: Callable[[str], object], count: int) -> list[float]:
+    """Measure the time of each search in milliseconds."""
     times = []
     for number in range(count):
         started = time.perf_counter()
@@ -65,36 +66,36 @@ def timed(search: Callable[[str], object], count: int) -> list[float]:
 
 
 def figures(times: list[float], seconds: float) -> dict[str, float]:
-    """Percentiles in ms, and searches a second."""
-    named = {f"p{percent}": float(np.percentile(times, percent)) for percent in (50, 95, 99)}
-    return {name: round(value, 2) for name, value in named.items()} | {
+    """Compute percentiles in milliseconds, and searches per second."""
+    values = {f"p{percent}": float(np.percentile(times, percent)) for percent in (50, 95, 99)}
+    return {name: round(value, 2) for name, value in values.items()} | {
         "per second": round(len(times) / seconds, 1)
     }
 
 
-def in_process(kb: KnowledgeBase, count: int) -> dict[str, float]:
-    """Searches by calls."""
-    timed(kb.search, WARM)
+def measure_in_process(kb: KnowledgeBase, count: int) -> dict[str, float]:
+    """Measure searches by function calls."""
+    time_searches(kb.search, WARM)
     started = time.perf_counter()
-    return figures(timed(kb.search, count), time.perf_counter() - started)
+    return figures(time_searches(kb.search, count), time.perf_counter() - started)
 
 
-def over_http(url: str, clients: int, count: int) -> dict[str, float]:
-    """Searches by so many clients at a time, `count` in all."""
+def measure_http(url: str, clients: int, count: int) -> dict[str, float]:
+    """Measure `count` searches in total by concurrent clients."""
     times: list[list[float]] = []
 
-    def work() -> None:
+    def run_client() -> None:
         with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
 
             def search(words: str) -> None:
                 http.get("/v1/search", params={"q": words}).raise_for_status()
 
-            timed(search, WARM)
+            time_searches(search, WARM)
             ready.wait()
-            times.append(timed(search, count // clients))
+            times.append(time_searches(search, count // clients))
 
     ready = threading.Barrier(clients + 1)
-    threads = [threading.Thread(target=work) for _ in range(clients)]
+    threads = [threading.Thread(target=run_client) for _ in range(clients)]
     for thread in threads:
         thread.start()
     ready.wait()
@@ -102,35 +103,41 @@ def over_http(url: str, clients: int, count: int) -> dict[str, float]:
     for thread in threads:
         thread.join()
     seconds = time.perf_counter() - started
-    return figures([one for part in times for one in part], seconds)
+    return figures(
+        [milliseconds for client_times in times for milliseconds in client_times], seconds
+    )
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--passages", type=int, default=2_000, help="of text beside the corpus")
-    parser.add_argument("--requests", type=int, default=200, help="of each kind")
+    parser.add_argument(
+        "--passages", type=int, default=2_000, help="further passages of text (default: 2000)"
+    )
+    parser.add_argument(
+        "--requests", type=int, default=200, help="searches per measurement (default: 200)"
+    )
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4, 8])
-    parser.add_argument("--json", metavar="FILE", help="write the figures; - prints them")
+    parser.add_argument("--json", metavar="FILE", help="write the figures as JSON; - prints them")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         directory, texts = Path(folder, "kb"), Path(folder, "texts")
         texts.mkdir()
         with KnowledgeBase.open(directory) as kb:
             kb.add(find_files([corpus.DATA / "corpus" / "documents"]).documents)
-            corpus.texts(texts, 1)
-            each = kb.add(find_files([texts]).documents).passages
-            corpus.texts(texts, max(1, arguments.passages // each))
+            corpus.write_texts(texts, 1)
+            passages_per_copy = kb.add(find_files([texts]).documents).passages
+            corpus.write_texts(texts, max(1, arguments.passages // passages_per_copy))
             kb.add(find_files([texts]).documents)
             result: dict[str, Any] = {
                 "passages": kb.count(),
-                "in process": in_process(kb, arguments.requests),
+                "in process": measure_in_process(kb, arguments.requests),
             }
-        with server(directory) as url:
+        with start_server(directory) as url:
             for clients in arguments.clients:
-                found = over_http(url, clients, arguments.requests)
-                found["ratio of p50"] = round(found["p50"] / result["in process"]["p50"], 2)
-                result[f"http, {clients} at once"] = found
+                match = measure_http(url, clients, arguments.requests)
+                match["ratio of p50"] = round(match["p50"] / result["in process"]["p50"], 2)
+                result[f"http, {clients} at once"] = match
     if arguments.json == "-":
         print(json.dumps(result, indent=2))
         return

@@ -1,10 +1,10 @@
-"""How fast files are indexed, and how much memory a long one takes.
+"""Speed of indexing, and memory for a long recording.
 
     python benchmarks/index.py [--minutes 20] [--copies 60] [--long-hours 3] [--json]
 
-Each measurement is a `wavrag index` of its own in a fresh folder, with models loaded and the store
-opened: what a user waits for. Memory is the largest resident set of that process. Recordings and
-texts are the demo corpus, repeated.
+Prints hours of audio indexed per hour, text passages per second, and the peak resident memory. Each
+measurement is a run of `wavrag index` in a new folder, including the time to load models and to
+open the store. Recordings and texts are copies of the demo corpus.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import Any
 import corpus
 
 
-def index(paths: list[Path], kb: Path) -> dict[str, float]:
-    """Index paths in a process of its own: its report, seconds and memory."""
+def run_index(paths: list[Path], kb: Path) -> dict[str, float]:
+    """Index paths in a new process, and return its report, time and memory."""
     command = [sys.executable, "-m", "wavrag", "index", "--json", "--kb", str(kb), *map(str, paths)]
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -42,46 +42,51 @@ def index(paths: list[Path], kb: Path) -> dict[str, float]:
 
 
 def _maxrss_unit() -> int:
-    """Bytes in the unit of `ru_maxrss`."""
+    """Return the unit of `ru_maxrss` in bytes."""
     return 1 if sys.platform == "darwin" else 1024
 
 
-def recordings(folder: Path, minutes: float) -> dict[str, Any]:
-    """Hours of audio indexed in an hour."""
+def measure_recordings(folder: Path, minutes: float) -> dict[str, Any]:
+    """Measure hours of audio indexed per hour."""
     path = folder / "recording.wav"
-    corpus.long_recording(path, minutes * 60)
-    result = index([path], folder / "kb-audio")
+    corpus.write_long_recording(path, minutes * 60)
+    result = run_index([path], folder / "kb-audio")
     return {**result, "hours_per_hour": result["audio_seconds"] / result["seconds"]}
 
 
-def texts(folder: Path, copies: int) -> dict[str, Any]:
-    """Passages of text indexed in a second."""
+def measure_texts(folder: Path, copies: int) -> dict[str, Any]:
+    """Measure text passages indexed per second."""
     source = folder / "texts"
     source.mkdir()
-    corpus.texts(source, copies)
-    result = index([source], folder / "kb-text")
+    corpus.write_texts(source, copies)
+    result = run_index([source], folder / "kb-text")
     return {**result, "passages_per_second": result["passages"] / result["seconds"]}
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=20.0, help="of audio for the speed")
-    parser.add_argument("--copies", type=int, default=60, help="of each text")
     parser.add_argument(
-        "--long-hours", type=float, default=3.0, help="of one file for the memory; 0 leaves it out"
+        "--minutes", type=float, default=20.0, help="minutes of audio (default: 20)"
+    )
+    parser.add_argument("--copies", type=int, default=60, help="copies of each text (default: 60)")
+    parser.add_argument(
+        "--long-hours",
+        type=float,
+        default=3.0,
+        help="hours of the long file; 0 skips it (default: 3)",
     )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = {
-            "recordings": recordings(Path(folder), arguments.minutes),
-            "texts": texts(Path(folder), arguments.copies),
+            "recordings": measure_recordings(Path(folder), arguments.minutes),
+            "texts": measure_texts(Path(folder), arguments.copies),
         }
         if arguments.long_hours:
             long = Path(folder, "long")
             long.mkdir()
-            figures["long recording"] = recordings(long, arguments.long_hours * 60)
+            figures["long recording"] = measure_recordings(long, arguments.long_hours * 60)
     if arguments.json:
         print(json.dumps(figures, indent=2))
         return

@@ -1,10 +1,10 @@
-"""Size of the base install: what `pip install wavrag` puts into site-packages.
+"""Size of the base install: the files of `pip install wavrag` in site-packages.
 
     python benchmarks/install_size.py [--json] [--latest]
 
-Makes a fresh virtual environment, installs the repository without extras at the versions of
-constraints.txt (or the latest ones), and adds up the files of every distribution but pip and
-setuptools, compiled Python files included.
+Prints every distribution above 1 MB, and the total. The repository is installed without extras into
+a new virtual environment, at the versions of constraints.txt (`--latest`: the latest versions). The
+sizes include compiled Python files, and exclude pip and setuptools.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ print(json.dumps(sizes))
 
 
 def measure(latest: bool) -> dict[str, int]:
-    """Bytes of each distribution in a fresh base install."""
+    """Measure the size of each distribution in a new base install, in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         python = str(Path(folder, "bin", "python"))
@@ -36,17 +36,21 @@ def measure(latest: bool) -> dict[str, int]:
         if not latest:
             install += ["-c", str(ROOT / "constraints.txt")]
         subprocess.run(install, check=True)
-        listed = subprocess.run([python, "-c", LIST], check=True, capture_output=True, text=True)
-    sizes: dict[str, int] = json.loads(listed.stdout)
+        output = subprocess.run([python, "-c", LIST], check=True, capture_output=True, text=True)
+    sizes: dict[str, int] = json.loads(output.stdout)
     for name in ("pip", "setuptools"):
         sizes.pop(name, None)
     return sizes
 
 
 def main() -> None:
-    """Print a line for each distribution above 1 MB, and the sum."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--latest", action="store_true", help="latest versions, not constraints")
+    parser.add_argument(
+        "--latest",
+        action="store_true",
+        help="install the latest versions instead of constraints.txt",
+    )
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     sizes = measure(arguments.latest)

@@ -1,11 +1,11 @@
-"""How long a spoken question takes, warm and from a cold command line.
+"""Latency of a spoken question, with loaded models and from the command line.
 
     python benchmarks/latency.py [--passages 5000] [--runs 30] [--json]
 
-Warm: a spoken question of 5 s, models loaded, from samples to hits, over a knowledge base of the
-demo corpus and about as many further passages of text as asked for. Cold: `wavrag search --audio`
-as a new process, and where its time goes: each part is timed in a process of its own, less the time
-that Python takes to start.
+Prints two tables over a knowledge base of the demo corpus and about as many further text passages
+as requested. Warm: percentiles of the time from samples to hits for a question of 5 s, with loaded
+models. Cold: the time of `wavrag search --audio` in a new process, and of its parts, each in
+another process and without the start of Python.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ PARTS = {
 }
 
 
-def question(path: Path) -> Clip:
-    """Write a spoken question of 5 s as a WAV file and return its samples."""
+def write_question(path: Path) -> Clip:
+    """Write a spoken question of 5 s as a WAV file, and return its clip."""
     names = ("bicycle-bridge", "spare-key", "booming-bird")
-    spoken = [load(corpus.QUESTIONS / f"{name}.opus").samples for name in names]
-    samples = np.concatenate(spoken)[: 5 * SAMPLE_RATE]
+    clips = [load(corpus.QUESTIONS / f"{name}.opus").samples for name in names]
+    samples = np.concatenate(clips)[: 5 * SAMPLE_RATE]
     clip = Clip(samples, SAMPLE_RATE)
     corpus.write_wav(path, samples)
     return clip
 
 
-def warm(kb: KnowledgeBase, clip: Clip, runs: int) -> dict[str, float]:
-    """Median and 95th percentile of the stages, in milliseconds."""
+def measure_warm(kb: KnowledgeBase, clip: Clip, runs: int) -> dict[str, float]:
+    """Measure median and 95th percentile of the stages, in milliseconds."""
     timings = [kb.retrieve(Query(clip=clip), 5).timings for _ in range(runs + 3)][3:]
     embed = np.array([timing["embed"] for timing in timings])
     search = np.array([timing["search"] for timing in timings])
@@ -61,8 +61,8 @@ def warm(kb: KnowledgeBase, clip: Clip, runs: int) -> dict[str, float]:
     }
 
 
-def seconds(command: list[str], runs: int = 5) -> float:
-    """Median seconds of a process."""
+def median_seconds(command: list[str], runs: int = 5) -> float:
+    """Measure the median duration of a process, in seconds."""
     times = []
     for _ in range(runs):
         started = time.perf_counter()
@@ -71,21 +71,23 @@ def seconds(command: list[str], runs: int = 5) -> float:
     return sorted(times)[len(times) // 2]
 
 
-def cold(kb: Path, recording: Path) -> dict[str, float]:
-    """Median seconds of a cold search and of its parts."""
-    python = seconds([sys.executable, "-c", "pass"])
+def measure_cold(kb: Path, recording: Path) -> dict[str, float]:
+    """Measure the median duration of a cold search and of its parts, in seconds."""
+    python = median_seconds([sys.executable, "-c", "pass"])
     search = [sys.executable, "-m", "wavrag", "search", "--kb", str(kb), "--audio", str(recording)]
-    figures = {"wavrag search --audio": seconds(search), "python": python}
+    figures = {"wavrag search --audio": median_seconds(search), "python": python}
     for name, code in PARTS.items():
-        script = code.format(question=str(recording), store=str(kb / "store"))
-        figures[name] = seconds([sys.executable, "-c", script]) - python
+        script = code.format(write_question=str(recording), store=str(kb / "store"))
+        figures[name] = median_seconds([sys.executable, "-c", script]) - python
     return {name: round(value, 2) for name, value in figures.items()}
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--passages", type=int, default=5_000, help="of text beside the corpus")
+    parser.add_argument(
+        "--passages", type=int, default=5_000, help="further passages of text (default: 5000)"
+    )
     parser.add_argument("--runs", type=int, default=30)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -95,19 +97,19 @@ def main() -> None:
             Path(folder, "kb"),
             Path(folder, "q.wav"),
         )
-        clip = question(recording)
+        clip = write_question(recording)
         texts.mkdir()
         with KnowledgeBase.open(directory) as kb:
             kb.add(find_files([corpus.DATA / "corpus"]).documents)
-            corpus.texts(texts, 1)
-            each = kb.add(find_files([texts]).documents).passages
-            corpus.texts(texts, max(1, arguments.passages // each))
+            corpus.write_texts(texts, 1)
+            passages_per_copy = kb.add(find_files([texts]).documents).passages
+            corpus.write_texts(texts, max(1, arguments.passages // passages_per_copy))
             kb.add(find_files([texts]).documents)
             figures: dict[str, Any] = {
                 "passages": kb.count(),
-                "warm, ms": warm(kb, clip, arguments.runs),
+                "warm, ms": measure_warm(kb, clip, arguments.runs),
             }
-        figures["cold, s"] = cold(directory, recording)
+        figures["cold, s"] = measure_cold(directory, recording)
     if arguments.json:
         print(json.dumps(figures, indent=2))
         return

@@ -1,22 +1,22 @@
-"""How soon hits are there when speakers stop, with several at once, in real time.
+"""Latency of hits after the end of live turns, with several speakers in real time.
 
     python benchmarks/live.py [--speakers 1 2 4 8] [--turns 24] [--embedders NAME ...]
         [--task FOLDER] [--questions FOLDER | --data FILE.jsonl] [--kb FOLDER] [--json FILE]
 
-Every speaker sends recorded questions in chunks of 20 ms, each when its last sample would have been
-spoken, with silence between questions. All speakers share one process, its processors and one
-scheduler; their turns are not answered.
+Prints a JSON object per system and number of speakers. Every speaker sends recorded questions in
+chunks of 20 ms at the pace of speech, with silence between questions. All speakers share one
+process and one scheduler; the turns are not answered.
 
-Beyond the silence: from the last voiced sample, by the speakers' own clock, until `hits` has been
-taken by a listening thread, less the silence time that was chosen. The same is measured for a plain
-way in the same run: the same endpoint, and only then recognition and search (`cascade`).
+`beyond_ms`: time from the last voiced sample until a listening thread has received `hits`, minus
+the silence time of the endpoint. The same is measured for a baseline with the same endpoint,
+followed by recognition and search (`cascade`).
 
-How early: of the turns, those whose first committed hit was in partial hits that came before the
-last voiced sample, and how long before it was there for the first time.
+`early_ms`: for turns with the first committed hit in partial hits before the last voiced sample,
+the time from its first appearance to that sample.
 
-`--task` adds the corpus of a task (`tools/make_tasks.py`) to the demo corpus. `--data` names
-questions with an `audio` path relative to the folder above the file. `--kb` keeps the knowledge
-bases, one for each embedder, for the next run.
+`--task` adds the corpus of a task (`tools/make_tasks.py`) to the demo corpus. `--data` names a file
+of questions with an `audio` path relative to the parent of its folder. `--kb` keeps the knowledge
+bases, one per embedder, for the next run.
 """
 
 from __future__ import annotations
@@ -52,15 +52,15 @@ PERCENTILES = (50, 90, 95, 99)
 
 @dataclass
 class Turns:
-    """What was measured, a number for each turn.
+    """Measurements, one per turn.
 
     Attributes:
-        beyond: ms from the last voiced sample to the hits, less the silence.
-        precomputed: whether the hits were ready when the turn ended.
-        early: ms before the last voiced sample at which partial hits first had the first hit.
-        early_first: the same for partial hits that had it first.
-        searches: ahead of the end, those that were told.
-        lost: turns without hits.
+        beyond: ms from the last voiced sample to the hits, minus the silence time.
+        precomputed: True if the hits were ready at the end of the turn.
+        early: ms from the first partial hits with the first final hit to the last voiced sample.
+        early_first: the same, for partial hits with that hit at rank 1.
+        searches: number of partial hits.
+        lost: number of turns without hits.
     """
 
     beyond: list[float] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Turns:
 
 
 def question_files(arguments: argparse.Namespace) -> list[Path]:
-    """Recordings of questions."""
+    """List the recordings of the questions."""
     if arguments.data:
         rows = [json.loads(line) for line in arguments.data.open(encoding="utf-8")]
         return [arguments.data.parent.parent / row["audio"] for row in rows]
@@ -81,13 +81,13 @@ def question_files(arguments: argparse.Namespace) -> list[Path]:
 
 
 def questions(paths: Sequence[Path], shortest: float, longest: float) -> list[np.ndarray]:
-    """Those that last so long, as samples."""
+    """Load the questions of suitable duration, as samples."""
     clips = [load(path, SAMPLE_RATE) for path in paths]
     return [clip.samples for clip in clips if shortest <= clip.duration <= longest]
 
 
 def knowledge_base(folder: Path, embedder: str, task: Path | None) -> KnowledgeBase:
-    """The demo corpus and the corpus of a task."""
+    """Open a knowledge base with the demo corpus and the corpus of a task."""
     kb = KnowledgeBase.open(folder / embedder, embedder=embedder)
     documents = list(find_files([corpus.DATA / "corpus"]).documents)
     if task is not None:
@@ -99,13 +99,13 @@ def knowledge_base(folder: Path, embedder: str, task: Path | None) -> KnowledgeB
 
 
 class Clock:
-    """When the samples of a speaker are spoken."""
+    """Real time of the samples of a speaker."""
 
     def __init__(self, start: float) -> None:
         self.start = start
 
     def of(self, sample: float) -> float:
-        """Second of `perf_counter` at which a sample is spoken."""
+        """Return the time of a sample, in seconds of `perf_counter`."""
         return self.start + sample / SAMPLE_RATE
 
     def wait(self, sample: int) -> None:
@@ -116,18 +116,18 @@ class Clock:
 def speak_live(
     rag: WavRAG, scheduler: Scheduler, speech: np.ndarray, count: int, start: float
 ) -> Turns:
-    """One speaker's turns through `LiveTurn`."""
+    """Run the turns of a speaker through `LiveTurn`."""
     ready = threading.Event()
-    seen: list[tuple[float, Event]] = []
-    over = threading.Event()
+    events: list[tuple[float, Event]] = []
+    finished = threading.Event()
 
     def listen(turn: LiveTurn) -> None:
-        while not over.is_set():
+        while not finished.is_set():
             ready.wait(0.5)
             ready.clear()
-            taken = turn.take()
+            new_events = turn.take()
             now = time.perf_counter()
-            seen.extend((now, event) for event in taken)
+            events.extend((now, event) for event in new_events)
 
     clock = Clock(start)
     with LiveTurn(rag, OPTIONS, scheduler=scheduler, on_ready=ready.set) as turn:
@@ -138,22 +138,22 @@ def speak_live(
             clock.wait(at + len(chunk))
             turn.push(chunk)
         time.sleep(1.0)
-        over.set()
+        finished.set()
         listener.join()
-    return measured(seen, clock, count)
+    return summarise_events(events, clock, count)
 
 
-def measured(seen: Sequence[tuple[float, Event]], clock: Clock, count: int) -> Turns:
-    """What the events of one speaker say."""
+def summarise_events(events: Sequence[tuple[float, Event]], clock: Clock, count: int) -> Turns:
+    """Compute the measurements from the events of a speaker."""
     turns = Turns()
-    committed = [(now, event) for now, event in seen if isinstance(event, Hits)]
-    for now, hits in committed:
+    commits = [(now, event) for now, event in events if isinstance(event, Hits)]
+    for now, hits in commits:
         last_voiced = clock.of((hits.span.end_ms - TAIL_MS) * SAMPLE_RATE / 1e3)
         turns.beyond.append(1e3 * (now - last_voiced) - OPTIONS.silence_ms)
         turns.precomputed.append(hits.precomputed)
         partials = [
             (then, event)
-            for then, event in seen
+            for then, event in events
             if isinstance(event, PartialHits) and event.turn == hits.turn
         ]
         turns.searches.append(len(partials))
@@ -165,14 +165,14 @@ def measured(seen: Sequence[tuple[float, Event]], clock: Clock, count: int) -> T
         ]
         turns.early += [early for early, ids in before if first in ids][:1]
         turns.early_first += [early for early, ids in before if first == ids[0]][:1]
-    turns.lost = max(0, count - len(committed))
+    turns.lost = max(0, count - len(commits))
     return turns
 
 
 def speak_plainly(kb: KnowledgeBase, speech: np.ndarray, start: float) -> Turns:
-    """The same speaker where the utterance is recognised and searched once it has ended."""
+    """Run the turns of a speaker with recognition and search after the endpoint."""
     turns, clock = Turns(), Clock(start)
-    track, begun = VoiceTrack(), None
+    track, onset_sample = VoiceTrack(), None
     silence, tail = frames_of(OPTIONS.silence_ms), round(TAIL_MS * SAMPLE_RATE / 1e3)
     lead = round(LEAD_MS * SAMPLE_RATE / 1e3)
     with voice_detector() as detector:
@@ -180,37 +180,39 @@ def speak_plainly(kb: KnowledgeBase, speech: np.ndarray, start: float) -> Turns:
             clock.wait(at + CHUNK)
             while track.end + VAD_FRAME <= at + CHUNK:
                 track.add(detector.probability(speech[track.end : track.end + VAD_FRAME]))
-                if begun is None:
-                    begun = track.onset()
+                if onset_sample is None:
+                    onset_sample = track.onset()
                 elif track.pause >= silence:
                     assert track.last_voiced is not None
-                    utterance = speech[max(0, begun - lead) : track.last_voiced + tail]
+                    utterance = speech[max(0, onset_sample - lead) : track.last_voiced + tail]
                     kb.retrieve(Query(clip=Clip(utterance, SAMPLE_RATE)), OPTIONS.k)
                     late = time.perf_counter() - clock.of(track.last_voiced)
                     turns.beyond.append(1e3 * late - OPTIONS.silence_ms)
-                    track, begun = VoiceTrack(track.end), None
+                    track, onset_sample = VoiceTrack(track.end), None
     return turns
 
 
-def scripts(
-    spoken: Sequence[np.ndarray], speakers: int, turns: int, chance: random.Random
+def draw_scripts(
+    recordings: Sequence[np.ndarray], speakers: int, turns: int, chance: random.Random
 ) -> list[list[np.ndarray]]:
-    """The questions of each speaker, those of all taken in a random order."""
-    each = max(1, round(turns / speakers))
+    """Assign random questions to each speaker."""
+    count_each = max(1, round(turns / speakers))
     order: list[np.ndarray] = []
-    while len(order) < each * speakers:
-        order += chance.sample(list(spoken), len(spoken))
-    return [order[n * each : (n + 1) * each] for n in range(speakers)]
+    while len(order) < count_each * speakers:
+        order += chance.sample(list(recordings), len(recordings))
+    return [order[n * count_each : (n + 1) * count_each] for n in range(speakers)]
 
 
 def run(
     kb: KnowledgeBase, script: Sequence[Sequence[np.ndarray]], offsets: Sequence[float], live: bool
 ) -> Turns:
-    """All speakers at once."""
-    rest = np.zeros(round(REST * SAMPLE_RATE), np.float32)
+    """Run all speakers concurrently."""
+    silence_after = np.zeros(round(REST * SAMPLE_RATE), np.float32)
     speech = [
-        np.concatenate([part for one in mine for part in (one, rest)]).astype(np.float32)
-        for mine in script
+        np.concatenate(
+            [block for question in own_questions for block in (question, silence_after)]
+        ).astype(np.float32)
+        for own_questions in script
     ]
     rag, results = WavRAG(kb, FakeGenerator()), [Turns() for _ in script]
     begin = time.perf_counter() + 0.5
@@ -230,27 +232,27 @@ def run(
             thread.start()
         for thread in threads:
             thread.join()
-    together = Turns()
-    for one in results:
+    combined = Turns()
+    for turns_of_speaker in results:
         for name in ("beyond", "precomputed", "early", "early_first", "searches"):
-            getattr(together, name).extend(getattr(one, name))
-        together.lost += one.lost
-    return together
+            getattr(combined, name).extend(getattr(turns_of_speaker, name))
+        combined.lost += turns_of_speaker.lost
+    return combined
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """In ms, to one decimal."""
+    """Compute percentiles in milliseconds."""
     return {f"p{p}": round(float(np.percentile(values, p)), 1) for p in PERCENTILES}
 
 
 def figures(turns: Turns) -> dict[str, Any]:
-    """Of one way with so many speakers."""
-    said: dict[str, Any] = {"turns": len(turns.beyond), "beyond_ms": percentiles(turns.beyond)}
+    """Summarise the measurements of a system."""
+    summary: dict[str, Any] = {"turns": len(turns.beyond), "beyond_ms": percentiles(turns.beyond)}
     if not turns.precomputed:
-        return said
+        return summary
     count = len(turns.beyond)
     early = {"p10": 10, "p50": 50, "p90": 90}
-    said |= {
+    summary |= {
         "lost": turns.lost,
         "precomputed": round(sum(turns.precomputed) / count, 3),
         "searches_per_turn": round(sum(turns.searches) / count, 1),
@@ -258,17 +260,22 @@ def figures(turns: Turns) -> dict[str, Any]:
         "first_in_partials": round(len(turns.early_first) / count, 3),
     }
     if turns.early:
-        said["early_ms"] = {
+        summary["early_ms"] = {
             name: round(float(np.percentile(turns.early, p)), 0) for name, p in early.items()
         }
-    return said
+    return summary
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--speakers", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--turns", type=int, default=24, help="of all speakers together, at least")
+    parser.add_argument(
+        "--turns",
+        type=int,
+        default=24,
+        help="minimum number of turns of all speakers together (default: 24)",
+    )
     parser.add_argument("--embedders", nargs="+", default=["cascade", "wavretriever-mini"])
     parser.add_argument("--task", type=Path)
     parser.add_argument("--questions", type=Path)
@@ -279,7 +286,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    spoken = questions(question_files(arguments), arguments.shortest, arguments.longest)
+    recordings = questions(question_files(arguments), arguments.shortest, arguments.longest)
     chance = random.Random(arguments.seed)
     results = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -287,14 +294,14 @@ def main() -> None:
         names = list(dict.fromkeys([*arguments.embedders, "cascade"]))
         bases = {name: knowledge_base(folder, name, arguments.task) for name in names}
         for kb in bases.values():
-            for samples in spoken[:3]:
+            for samples in recordings[:3]:
                 kb.retrieve(Query(clip=Clip(samples, SAMPLE_RATE)))
         for speakers in arguments.speakers:
-            script = scripts(spoken, speakers, max(arguments.turns, 3 * speakers), chance)
+            script = draw_scripts(recordings, speakers, max(arguments.turns, 3 * speakers), chance)
             offsets = [chance.uniform(0, 2) for _ in script]
             plain = figures(run(bases["cascade"], script, offsets, live=False))
             results.append({"way": PLAIN, "speakers": speakers, **plain})
-            show(results[-1])
+            print_line(results[-1])
             for name in arguments.embedders:
                 live = figures(run(bases[name], script, offsets, live=True))
                 ratio = {
@@ -302,18 +309,22 @@ def main() -> None:
                     for p in ("p50", "p95")
                 }
                 results.append({"way": name, "speakers": speakers, **live, "plain_over": ratio})
-                show(results[-1])
+                print_line(results[-1])
         passages = {name: kb.count() for name, kb in bases.items()}
         for kb in bases.values():
             kb.close()
     if arguments.json:
-        figure = {"silence_ms": OPTIONS.silence_ms, "questions": len(spoken), "passages": passages}
+        figure = {
+            "silence_ms": OPTIONS.silence_ms,
+            "questions": len(recordings),
+            "passages": passages,
+        }
         text = json.dumps({**figure, "results": results}, indent=2)
         arguments.json.write_text(text + "\n", encoding="utf-8")
 
 
-def show(result: dict[str, Any]) -> None:
-    """One line for people."""
+def print_line(result: dict[str, Any]) -> None:
+    """Print a result as a line of JSON."""
     print(json.dumps(result), flush=True)
 
 

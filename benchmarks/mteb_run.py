@@ -1,12 +1,12 @@
-"""Tasks of MTEB and MAEB on data that is here, and on tasks of WavRAG, with any embedder.
+"""Scores of embedders on tasks of MTEB and MAEB with local data, and on WavRAG's own tasks.
 
     python benchmarks/mteb_run.py --data DATA_DIR [--only NAME ...] [--mteb-task TASK_DIR ...]
                                   --embedder NAME ... [--json]
 
-The code is mteb's own, loaders, evaluators and metrics; the data stands in the place of that of its
-hub, which is not asked. Sounds are those of fold 5, which WavRetriever-mini never trained on.
-`--mteb-task` runs folders of `wavrag tasks` as spoken questions to passages, or as a mixed corpus.
-Needs `pip install 'wavrag[mteb]'`.
+Prints the main score and recall of each task. Loaders, evaluators and metrics are those of mteb,
+with local data instead of its hub. Sounds are from fold 5, held out from the training of
+WavRetriever-mini. `--mteb-task` runs task folders of `wavrag tasks` as retrieval from spoken
+questions, or from a mixed corpus. Requires `pip install 'wavrag[mteb]'`.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ from wavrag.evaluate.mteb_tasks import (
 )
 
 SEED = 0
-CANDIDATES = 16  # clips of other classes that a query of the reranking is to be told from
+CANDIDATES = 16  # irrelevant clips per query of the reranking
 
 
 def sounds(data: Path, name: str) -> list[dict[str, Any]]:
-    """Rows of the clips of fold 5 with the paths of their files."""
+    """Read the clips of fold 5 with the paths of their files."""
     with (data / "sounds" / f"{name}.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     return [row | {"audio": str(data / row["audio"])} for row in rows if row["fold"] == 5]
 
 
-def labelled(data: Path, name: str) -> Any:
-    """Clips and their classes, in the columns of ESC-50 in mteb."""
+def build_classes(data: Path, name: str) -> Any:
+    """Build clips and classes in the columns of mteb's ESC-50."""
     rows = sounds(data, name)
     labels = sorted({row["label"] for row in rows})
     return datasets.DatasetDict(
@@ -63,19 +63,19 @@ def labelled(data: Path, name: str) -> Any:
 
 
 def classification(data: Path) -> Any:
-    """ESC50: the class of a clip by a linear probe, cross-validated."""
-    return use_local_data(mteb.get_task("ESC50"), "ESC50 on ESC-10", labelled(data, "esc10"))
+    """ESC50: class of a clip by a linear probe, cross-validated."""
+    return use_local_data(mteb.get_task("ESC50"), "ESC50 on ESC-10", build_classes(data, "esc10"))
 
 
 def clustering(data: Path) -> Any:
     """ESC50Clustering: classes from clusters."""
     task = mteb.get_task("ESC50Clustering")
-    return use_local_data(task, "ESC50Clustering on kitchen20", labelled(data, "kitchen20"))
+    return use_local_data(task, "ESC50Clustering on kitchen20", build_classes(data, "kitchen20"))
 
 
 def pairs(data: Path) -> Any:
-    """ESC50PairClassification: are two clips of one class; no two are of one recording."""
-    rows, chance = sounds(data, "kitchen20"), random.Random(SEED)
+    """ESC50PairClassification: pairs of the same class, from different recordings."""
+    rows, rng = sounds(data, "kitchen20"), random.Random(SEED)
     columns: dict[str, list[Any]] = {"audio1": [], "audio2": [], "label": []}
     for row in rows:
         for same in (True, False):
@@ -87,7 +87,7 @@ def pairs(data: Path) -> Any:
             ]
             if partners:
                 columns["audio1"].append(row["audio"])
-                columns["audio2"].append(chance.choice(partners))
+                columns["audio2"].append(rng.choice(partners))
                 columns["label"].append(int(same))
     test = datasets.DatasetDict({"test": datasets.Dataset.from_dict(columns)})
     task = mteb.get_task("ESC50PairClassification")
@@ -95,51 +95,55 @@ def pairs(data: Path) -> Any:
 
 
 def reranking(data: Path) -> Any:
-    """ESC50AudioReranking: clips of the query's class before others."""
+    """ESC50AudioReranking: clips of the query's class among others."""
     firsts: dict[str, dict[str, Any]] = {}
     for row in sounds(data, "esc10"):
         firsts.setdefault(row["freesound_id"], row)
-    rows, chance = list(firsts.values()), random.Random(SEED)
+    rows, rng = list(firsts.values()), random.Random(SEED)
     entries = {row["id"]: TaskContent(row["id"], audio=row["audio"]) for row in rows}
     qrels: dict[str, dict[str, float]] = {}
     for row in rows:
-        right = [o["id"] for o in rows if o is not row and o["label"] == row["label"]]
-        wrong = [o["id"] for o in rows if o["label"] != row["label"]]
-        if right:
-            wrong = chance.sample(wrong, CANDIDATES)
-            qrels[row["id"]] = dict.fromkeys(right, 1.0) | dict.fromkeys(wrong, 0.0)
-    made = build_retrieval_data(Task("esc10", entries, {id: entries[id] for id in qrels}, qrels))
-    made["default"]["test"]["top_ranked"] = {id: list(judged) for id, judged in qrels.items()}
+        relevant = [o["id"] for o in rows if o is not row and o["label"] == row["label"]]
+        irrelevant = [o["id"] for o in rows if o["label"] != row["label"]]
+        if relevant:
+            irrelevant = rng.sample(irrelevant, CANDIDATES)
+            qrels[row["id"]] = dict.fromkeys(relevant, 1.0) | dict.fromkeys(irrelevant, 0.0)
+    task_data = build_retrieval_data(
+        Task("esc10", entries, {id: entries[id] for id in qrels}, qrels)
+    )
+    task_data["default"]["test"]["top_ranked"] = {id: list(judged) for id, judged in qrels.items()}
     return use_local_data(
-        mteb.get_task("ESC50AudioReranking"), "ESC50AudioReranking on ESC-10", made
+        mteb.get_task("ESC50AudioReranking"), "ESC50AudioReranking on ESC-10", task_data
     )
 
 
 def transcripts(data: Path) -> Any:
-    """LibriTTSA2TRetrieval.v2: a read sentence to its text."""
+    """LibriTTSA2TRetrieval.v2: text of a read sentence."""
     with (data / "speech" / "librispeech.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     corpus = {
         f"text-{row['id']}": TaskContent(f"text-{row['id']}", text=row["text"]) for row in rows
     }
     queries = {row["id"]: TaskContent(row["id"], audio=str(data / row["audio"])) for row in rows}
-    made = Task("librispeech", corpus, queries, {id: {f"text-{id}": 1.0} for id in queries})
+    task_data = Task("librispeech", corpus, queries, {id: {f"text-{id}": 1.0} for id in queries})
     task = mteb.get_task("LibriTTSA2TRetrieval.v2")
     return use_local_data(
-        task, "LibriTTSA2TRetrieval.v2 on LibriSpeech", build_retrieval_data(made)
+        task, "LibriTTSA2TRetrieval.v2 on LibriSpeech", build_retrieval_data(task_data)
     )
 
 
 def passages(data: Path) -> Any:
-    """NQ: a written web question to its paragraph, with the questions that QED took of it."""
+    """NQ: paragraph of a written web question, with the questions of QED."""
     with (data / "text" / "qed_eval.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     ids = {text: f"p{number}" for number, text in enumerate({row["paragraph"]: 0 for row in rows})}
     titles = {row["paragraph"]: row["title"] for row in rows}
     corpus = {id: TaskContent(id, titles[text], text) for text, id in ids.items()}
     queries = {row["id"]: TaskContent(row["id"], text=row["question"]) for row in rows}
-    made = Task("qed", corpus, queries, {row["id"]: {ids[row["paragraph"]]: 1.0} for row in rows})
-    return use_local_data(mteb.get_task("NQ"), "NQ on QED", build_retrieval_data(made))
+    task_data = Task(
+        "qed", corpus, queries, {row["id"]: {ids[row["paragraph"]]: 1.0} for row in rows}
+    )
+    return use_local_data(mteb.get_task("NQ"), "NQ on QED", build_retrieval_data(task_data))
 
 
 TASKS: dict[str, Callable[[Path], Any]] = {
@@ -152,8 +156,8 @@ TASKS: dict[str, Callable[[Path], Any]] = {
 }
 
 
-def of_folder(folder: Path) -> FolderRetrieval:
-    """The task of mteb that a folder of WavRAG is."""
+def load_folder(folder: Path) -> FolderRetrieval:
+    """Load a task folder as a task of mteb."""
     task = load_task(folder)
     kinds = {entry.audio is None for entry in task.corpus.values()}
     if len(kinds) == 2:
@@ -164,49 +168,47 @@ def of_folder(folder: Path) -> FolderRetrieval:
 
 
 def run(embedder: str, task: Any) -> dict[str, Any]:
-    """The main score of a task, and recall where it has it."""
+    """Run a task, and return its main score and recall."""
     result = mteb.evaluate(MTEBModel(embedder), task, cache=None, show_progress_bar=False)
     (scores,) = result.task_results[0].scores[task.metadata.eval_splits[0]]
-    wanted = dict.fromkeys((task.metadata.main_score, "ndcg_at_10", "recall_at_1", "recall_at_10"))
+    names = dict.fromkeys((task.metadata.main_score, "ndcg_at_10", "recall_at_1", "recall_at_10"))
     return {
         "embedder": embedder,
         "task": task.metadata.name,
         "type": task.metadata.type,
         "category": task.metadata.category,
-        "scores": {
-            name: round(scores[name], 4) for name in dict.fromkeys(wanted) if name in scores
-        },
+        "scores": {name: round(scores[name], 4) for name in dict.fromkeys(names) if name in scores},
     }
 
 
-def line_of(figures: dict[str, Any]) -> str:
-    """What is printed of a task."""
+def format_line(figures: dict[str, Any]) -> str:
+    """Format the scores of a task."""
     scores = "  ".join(f"{name} {value:.3f}" for name, value in figures["scores"].items())
     return f"{figures['embedder']:18} {figures['task']:44} {scores}"
 
 
 def main() -> None:
-    """Run every task with every embedder, and print the scores."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, metavar="DATA_DIR")
     parser.add_argument("--only", nargs="+", choices=TASKS, metavar="NAME", help=", ".join(TASKS))
     parser.add_argument("--mteb-task", nargs="+", type=Path, default=[], metavar="TASK_DIR")
     parser.add_argument("--embedder", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
-    if given.data is None and (given.only or not given.mteb_task):
+    options = parser.parse_args()
+    if options.data is None and (options.only or not options.mteb_task):
         parser.error("name the folder of the data with --data")
     datasets.disable_progress_bars()
-    names = (given.only or list(TASKS)) if given.data else []
-    found = []
-    for embedder in given.embedder:
-        made = (TASKS[name](given.data) for name in names)
-        for task in chain(made, map(of_folder, given.mteb_task)):
-            found.append(run(embedder, task))
-            if not given.json:
-                print(line_of(found[-1]), flush=True)
-    if given.json:
-        print(json.dumps(found, indent=2))
+    names = (options.only or list(TASKS)) if options.data else []
+    results = []
+    for embedder in options.embedder:
+        task_data = (TASKS[name](options.data) for name in names)
+        for task in chain(task_data, map(load_folder, options.mteb_task)):
+            results.append(run(embedder, task))
+            if not options.json:
+                print(format_line(results[-1]), flush=True)
+    if options.json:
+        print(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

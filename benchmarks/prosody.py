@@ -1,13 +1,13 @@
-"""Whether a spoken answer sounds like its question when it is told to.
+"""Prosody of spoken answers: does an answer follow the pitch, pace and loudness of its question?
 
     python benchmarks/prosody.py [--engine NAME] [--voice NAME] [--json]
 
-For each spoken question of the demo, a sentence of the packaged documents is spoken as an answer
-would be: in the engine's own way, and following the question. Pitch, pace and loudness of question
-and answer are measured by `wavrag.audio.prosody` and compared: mean absolute difference, and
-Pearson's correlation over the questions with a 95 % interval (bootstrap). Without following, the
-correlation is what comes about by chance. `within voices` correlates deviations from the mean of
-each of the three voices that ask, so that it says nothing of who asks, only of how.
+For each spoken question of the demo, a sentence of the packaged documents is spoken as its answer,
+in the engine's default style and following the question. Prints, for pitch, pace and loudness, the
+mean absolute difference between question and answer, and Pearson's correlation over the questions
+with a 95 % bootstrap interval. The correlation in the default style is due to chance. `within
+voices` correlates deviations from the mean of each of the three voices, without the effect of the
+voice itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 import corpus
 import numpy as np
-import speak as spoken_back
+import speak as speak_benchmark
 
 from wavrag.audio import load
 from wavrag.audio.prosody import Prosody, measure_prosody
@@ -28,7 +28,7 @@ UNITS = {"pitch": "semitones", "pace": "syllables/s", "loudness": "LU"}
 
 
 def values(prosody: Prosody) -> list[float]:
-    """Pitch in semitones over 100 Hz, syllables a second, LUFS; NaN for what is not known."""
+    """Convert to semitones over 100 Hz, syllables per second and LUFS; NaN if unknown."""
     f0, rate, loudness = prosody.f0, prosody.rate, prosody.loudness
     return [
         12 * np.log2(f0 / 100) if f0 else np.nan,
@@ -38,55 +38,61 @@ def values(prosody: Prosody) -> list[float]:
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
-    """Pearson's r and its interval."""
-    drawn = np.random.default_rng(0).integers(len(a), size=(2_000, len(a)))
+    """Compute Pearson's r with its interval."""
+    samples = np.random.default_rng(0).integers(len(a), size=(2_000, len(a)))
     with np.errstate(invalid="ignore", divide="ignore"):
-        some = [float(np.corrcoef(a[at], b[at])[0, 1]) for at in drawn]
-        low, high = np.nanpercentile(some, (2.5, 97.5))
+        correlations = [float(np.corrcoef(a[column], b[column])[0, 1]) for column in samples]
+        low, high = np.nanpercentile(correlations, (2.5, 97.5))
         r = float(np.corrcoef(a, b)[0, 1])
     return {"r": round(r, 2), "low": round(float(low), 2), "high": round(float(high), 2)}
 
 
-def centred(column: np.ndarray, voices: np.ndarray) -> np.ndarray:
-    """Deviations from the mean of each voice."""
+def subtract_voice_means(column: np.ndarray, voices: np.ndarray) -> np.ndarray:
+    """Subtract the mean of each voice."""
     means = {voice: column[voices == voice].mean() for voice in set(voices)}
     return column - np.array([means[voice] for voice in voices])
 
 
-def compare(asked: np.ndarray, said: np.ndarray, voices: np.ndarray) -> dict[str, Any]:
-    """How close answers are to questions, for each of `UNITS`."""
+def compare(
+    question_values: np.ndarray, answer_values: np.ndarray, voices: np.ndarray
+) -> dict[str, Any]:
+    """Compare answers with questions, for each of `UNITS`."""
     figures = {}
-    for at, name in enumerate(UNITS):
-        known = ~np.isnan(asked[:, at]) & ~np.isnan(said[:, at])
-        a, b, who = asked[known, at], said[known, at], voices[known]
+    for column, name in enumerate(UNITS):
+        valid = ~np.isnan(question_values[:, column]) & ~np.isnan(answer_values[:, column])
+        a, b, speakers = question_values[valid, column], answer_values[valid, column], voices[valid]
         figures[name] = {
-            "pairs": int(known.sum()),
+            "pairs": int(valid.sum()),
             "difference": round(float(np.abs(a - b).mean()), 2),
             "over all": correlation(a, b),
-            "within voices": correlation(centred(a, who), centred(b, who)),
+            "within voices": correlation(
+                subtract_voice_means(a, speakers), subtract_voice_means(b, speakers)
+            ),
         }
     return figures
 
 
-def measured(engine: Engine, voice: str) -> dict[str, Any]:
-    """Figures without following and with it."""
+def measure(engine: Engine, voice: str) -> dict[str, Any]:
+    """Measure answers in the default style and following the question."""
     questions = json.loads((corpus.QUESTIONS / "questions.json").read_text())["spoken"]
-    heard = [measure_prosody(load(corpus.QUESTIONS / question["file"])) for question in questions]
+    question_prosody = [
+        measure_prosody(load(corpus.QUESTIONS / question["file"])) for question in questions
+    ]
     voices = np.array([question["voice"] for question in questions])
-    texts = spoken_back.texts(len(questions))
-    own = measure_voice(engine, voice)
+    texts = speak_benchmark.select_sentences(len(questions))
+    own_voice = measure_voice(engine, voice)
     styles = {
-        "own way": [Style()] * len(heard),
-        "following": [match_style(prosody, own) for prosody in heard],
+        "own way": [Style()] * len(question_prosody),
+        "following": [match_style(prosody, own_voice) for prosody in question_prosody],
     }
-    asked = np.array([values(prosody) for prosody in heard])
+    question_values = np.array([values(prosody) for prosody in question_prosody])
     figures: dict[str, Any] = {"questions": len(questions)}
-    for name, chosen in styles.items():
-        said = [
+    for name, voice_styles in styles.items():
+        answer_values = [
             values(measure_prosody(speak(text, engine, voice, style)))
-            for text, style in zip(texts, chosen, strict=True)
+            for text, style in zip(texts, voice_styles, strict=True)
         ]
-        figures[name] = compare(asked, np.array(said), voices)
+        figures[name] = compare(question_values, np.array(answer_values), voices)
     figures["styles at a limit"] = {
         "pitch": sum(abs(style.pitch) >= 4 for style in styles["following"]),
         "rate": sum(style.rate in (0.8, 1.25) for style in styles["following"]),
@@ -96,15 +102,17 @@ def measured(engine: Engine, voice: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--engine", choices=ENGINES, help="the best one here if none is named")
-    parser.add_argument("--voice", help="the engine's default voice if none is named")
+    parser.add_argument(
+        "--engine", choices=ENGINES, help="speech engine (default: the best one installed)"
+    )
+    parser.add_argument("--voice", help="voice (default: the engine's)")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     engine = best_engine(arguments.engine)
     voice = arguments.voice or engine.default_voice
-    figures = measured(engine, voice)
+    figures = measure(engine, voice)
     if arguments.json:
         print(json.dumps({"engine": engine.name, "voice": voice, **figures}, indent=1))
         return
@@ -112,12 +120,12 @@ def main() -> None:
     for name, unit in UNITS.items():
         for way in ("own way", "following"):
             line = figures[way][name]
-            told = " ".join(
+            text = " ".join(
                 f"{kind} r {line[kind]['r']:+.2f} ({line[kind]['low']:+.2f} to"
                 f" {line[kind]['high']:+.2f})"
                 for kind in ("over all", "within voices")
             )
-            print(f"{name:9} {way:10} off by {line['difference']:5.2f} {unit:11} {told}")
+            print(f"{name:9} {way:10} off by {line['difference']:5.2f} {unit:11} {text}")
     print("styles at a limit:", figures["styles at a limit"])
 
 

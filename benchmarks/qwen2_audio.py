@@ -1,11 +1,11 @@
-"""Speed of the paper's retriever at its true size, with random weights: they change no time.
+"""Speed of the paper's retriever at full size, with random weights, which do not affect times.
 
     python benchmarks/qwen2_audio.py --size 7b       on a GPU
-    python benchmarks/qwen2_audio.py --size tiny     anywhere, to try the script
+    python benchmarks/qwen2_audio.py --size tiny     anywhere, to test the script
 
-Prints, in one run: milliseconds per spoken query at batch 1, items per second in batches, against
-greedy recognition of a 20-token question by a network of the size of Whisper-large-v3; which part
-takes how much of a query; then training samples per second and peak memory for the paper's recipe.
+Prints milliseconds per spoken query at batch size 1 and inputs per second in batches, compared with
+greedy recognition of a 20-token question by a network of the size of Whisper-large-v3; the share of
+each component in a query; then training samples per second and peak memory of the paper's recipe.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REPEATS = 10
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=sorted(SECONDS), default="tiny")
     parser.add_argument("--batch", type=int, default=64)
@@ -53,10 +53,10 @@ def main() -> None:
     report["parameters"] = sum(value.numel() for value in model.parameters())
     recognise = recogniser(options.size, device, dtype)
     for seconds in SECONDS[options.size]:
-        one = features(model, seconds, 1, device)
-        many = features(model, seconds, options.batch, device)
-        query = median_ms(lambda one=one: model(dict(one)), device)
-        batch = median_ms(lambda many=many: model(dict(many)), device, repeats=3)
+        single = features(model, seconds, 1, device)
+        batched = features(model, seconds, options.batch, device)
+        query = median_ms(lambda single=single: model(dict(single)), device)
+        batch = median_ms(lambda batched=batched: model(dict(batched)), device, repeats=3)
         cascade = median_ms(recognise, device, repeats=3)
         report[f"{seconds} s"] = {
             "query_ms": round(query, 1),
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def retriever(size: str, folder: Path, device: torch.device, dtype: torch.dtype) -> Any:
-    """The retriever with random weights: a tiny one, or the architecture of Qwen2-Audio-7B."""
+    """Build the retriever with random weights: tiny, or the architecture of Qwen2-Audio-7B."""
     tiny.build_tiny(folder)
     model = build_retriever(folder, query_prompt="find: ", passage_prompt="", dtype=dtype)
     if size == "7b":
@@ -98,7 +98,7 @@ def retriever(size: str, folder: Path, device: torch.device, dtype: torch.dtype)
 
 
 def recogniser(size: str, device: torch.device, dtype: torch.dtype) -> Callable[[], Any]:
-    """Greedy recognition of `TOKENS` tokens by a random network of the size of Whisper-large-v3."""
+    """Build a random network of the size of Whisper-large-v3 for `TOKENS` greedy tokens."""
     from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 
     large = {
@@ -122,7 +122,7 @@ def recogniser(size: str, device: torch.device, dtype: torch.dtype) -> Callable[
 
 
 def features(model: Any, seconds: float, count: int, device: torch.device) -> dict[str, Any]:
-    """Model inputs of noise."""
+    """Build model inputs from noise."""
     rng = np.random.default_rng(0)
     clips = [
         {
@@ -131,15 +131,15 @@ def features(model: Any, seconds: float, count: int, device: torch.device) -> di
         }
         for _ in range(count)
     ]
-    made = model[0].preprocess([{"audio": clip} for clip in clips], prompt="find: ")
+    inputs = model[0].preprocess([{"audio": clip} for clip in clips], prompt="find: ")
     return {
         name: value.to(device) if isinstance(value, torch.Tensor) else value
-        for name, value in made.items()
+        for name, value in inputs.items()
     }
 
 
 def median_ms(run: Callable[[], Any], device: torch.device, repeats: int = REPEATS) -> float:
-    """Milliseconds of a call, after one to warm up."""
+    """Measure the median time of a call in milliseconds, after a warm-up call."""
     times = []
     with torch.inference_mode():
         for at in range(repeats + 1):
@@ -153,12 +153,12 @@ def median_ms(run: Callable[[], Any], device: torch.device, repeats: int = REPEA
 
 
 def profile(model: Any, inputs: dict[str, Any]) -> dict[str, float]:
-    """Share of the time of a query in encoder, projector and language model."""
-    spent: dict[str, float] = {}
+    """Measure the shares of encoder, projector and language model in a query."""
+    times_spent: dict[str, float] = {}
     hooks = []
     inner = model[0].model
     for name in ("audio_tower", "multi_modal_projector", "language_model"):
-        part, clock = getattr(inner, name), {}
+        module, clock = getattr(inner, name), {}
 
         def before(*_: Any, clock: dict[str, float] = clock) -> None:
             _wait()
@@ -166,16 +166,16 @@ def profile(model: Any, inputs: dict[str, Any]) -> dict[str, float]:
 
         def after(*_: Any, clock: dict[str, float] = clock, name: str = name) -> None:
             _wait()
-            spent[name] = spent.get(name, 0.0) + time.perf_counter() - clock["at"]
+            times_spent[name] = times_spent.get(name, 0.0) + time.perf_counter() - clock["at"]
 
-        hooks += [part.register_forward_pre_hook(before), part.register_forward_hook(after)]
+        hooks += [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
     with torch.inference_mode():
         for _ in range(5):
             model(dict(inputs))
     for hook in hooks:
         hook.remove()
-    whole = sum(spent.values())
-    return {name: round(value / whole, 3) for name, value in spent.items()}
+    total = sum(times_spent.values())
+    return {name: round(value / total, 3) for name, value in times_spent.items()}
 
 
 def _wait() -> None:
@@ -184,29 +184,29 @@ def _wait() -> None:
 
 
 def training(model: Any, seconds: float, batch: int, device: torch.device) -> dict[str, float]:
-    """Samples per second and peak memory of training steps of the paper's recipe."""
+    """Measure samples per second and peak memory of training steps of the paper's recipe."""
     prepare_for_training(model, LoraOptions())
     inner = model[0].model
     inner.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     loss = contrastive_loss(model, replace(LossOptions(), gather=False))
     values = [value for value in model.parameters() if value.requires_grad]
     optimizer = torch.optim.AdamW(values, lr=1e-4)
-    sides = [features(model, seconds, batch, device) for _ in range(2)]
+    batches = [features(model, seconds, batch, device) for _ in range(2)]
     model.train()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     times = []
     for _ in range(3):
         started = time.perf_counter()
-        loss([dict(side) for side in sides], None).backward()
+        loss([dict(side) for side in batches], None).backward()
         optimizer.step()
         optimizer.zero_grad()
         _wait()
         times.append(time.perf_counter() - started)
-    made = {"samples_per_second": round(batch / min(times), 2)}
+    inputs = {"samples_per_second": round(batch / min(times), 2)}
     if device.type == "cuda":
-        made["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 1)
-    return made
+        inputs["peak_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 1)
+    return inputs
 
 
 if __name__ == "__main__":

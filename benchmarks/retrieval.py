@@ -1,11 +1,11 @@
-"""Recall of spoken and written questions over a corpus of texts, by leg and fused.
+"""Recall of spoken and written questions over a corpus, by leg and fused.
 
     python benchmarks/retrieval.py [--corpus FILE.jsonl --questions FILE.jsonl] [--json]
 
-Without files: the demo corpus and its twenty spoken questions, where a hit must overlap the passage
-that answers. With files: the corpus has objects with `id`, `title` and `context`, the questions
-`text`, `audio` (a path relative to the file's folder's parent) and `positive` (an id), and a hit
-must be of that document.
+Prints recall at 1, 5 and 10. By default, it uses the demo corpus and its twenty spoken questions,
+and a hit must overlap the answering passage. A corpus file has objects with `id`, `title` and
+`context`; a question file has objects with `text`, `audio` (a path relative to the parent of the
+file's folder) and `positive` (an id), and a hit must be of that document.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Relevant = Callable[[Passage], bool]
 
 
 def demo_questions() -> list[tuple[str, Path, Relevant]]:
-    """Text, recording and relevance of the demo questions."""
+    """Read text, recording and relevance of the demo questions."""
     spoken = json.loads((corpus.QUESTIONS / "questions.json").read_text(encoding="utf-8"))["spoken"]
 
     def relevance(question: dict[str, Any]) -> Relevant:
@@ -49,7 +49,7 @@ def demo_questions() -> list[tuple[str, Path, Relevant]]:
 
 
 def file_questions(path: Path) -> list[tuple[str, Path, Relevant]]:
-    """Text, recording and relevance of the questions in a file."""
+    """Read text, recording and relevance of the questions in a file."""
 
     def relevance(positive: str) -> Relevant:
         return lambda passage: passage.document_id == positive
@@ -60,38 +60,40 @@ def file_questions(path: Path) -> list[tuple[str, Path, Relevant]]:
     ]
 
 
-def recalls(found: Sequence[Sequence[Hit]], relevant: Sequence[Relevant]) -> dict[str, float]:
-    """Share of questions with a relevant hit among the first k."""
+def recalls(rankings: Sequence[Sequence[Hit]], relevant: Sequence[Relevant]) -> dict[str, float]:
+    """Compute the share of questions with a relevant hit among the first k."""
     ranks = [
-        next((rank for rank, hit in enumerate(hits, 1) if wanted(hit.passage)), 10**9)
-        for hits, wanted in zip(found, relevant, strict=True)
+        next((rank for rank, hit in enumerate(hits, 1) if is_relevant(hit.passage)), 10**9)
+        for hits, is_relevant in zip(rankings, relevant, strict=True)
     ]
     return {f"R@{k}": round(sum(rank <= k for rank in ranks) / len(ranks), 3) for k in DEPTHS}
 
 
 def by_leg(hits: Sequence[Hit], leg: Any) -> list[Hit]:
-    """The hits that a leg found, in its own order."""
+    """Select the hits of a leg, in its order."""
     return sorted((hit for hit in hits if leg in hit.legs), key=lambda hit: -hit.legs[leg])
 
 
 def measure(kb: KnowledgeBase, questions: Sequence[tuple[str, Path, Relevant]]) -> dict[str, Any]:
-    """Recalls of written and spoken questions."""
-    relevant = [wanted for _, _, wanted in questions]
+    """Measure recall of written and spoken questions."""
+    relevant = [is_relevant for _, _, is_relevant in questions]
     figures = {}
     for kind in ("written", "spoken"):
         queries = [
             Query(text) if kind == "written" else Query(clip=load(recording))
             for text, recording, _ in questions
         ]
-        found = [kb.search(query, 100) for query in queries]
-        figures[f"{kind}, dense"] = recalls([by_leg(hits, "dense") for hits in found], relevant)
-        figures[f"{kind}, lexical"] = recalls([by_leg(hits, "lexical") for hits in found], relevant)
-        figures[f"{kind}, fused"] = recalls(found, relevant)
+        rankings = [kb.search(query, 100) for query in queries]
+        figures[f"{kind}, dense"] = recalls([by_leg(hits, "dense") for hits in rankings], relevant)
+        figures[f"{kind}, lexical"] = recalls(
+            [by_leg(hits, "lexical") for hits in rankings], relevant
+        )
+        figures[f"{kind}, fused"] = recalls(rankings, relevant)
     return figures
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", type=Path, metavar="FILE.jsonl")
     parser.add_argument("--questions", type=Path, metavar="FILE.jsonl")

@@ -1,11 +1,11 @@
-"""Sounds to like sounds: WavRetriever-mini against mean-pooled frames of Whisper's encoder.
+"""Retrieval of similar sounds: WavRetriever-mini against mean-pooled states of Whisper's encoder.
 
     python benchmarks/sounds.py TASK_DIR [TASK_DIR ...] [--whisper MODEL_DIR] [--json]
 
-A task's queries and entries are recordings, such as `esc10-similar` of tools/make_tasks.py.
-Precision at 5: the share of the five nearest other entries that are relevant; chance is what five
-drawn at random would reach. `--whisper` names a folder with a CTranslate2 Whisper model and needs
-`pip install faster-whisper`.
+Prints precision at 5 for each task: the relevant share of the five nearest other clips, and that of
+five random clips. Queries and corpus of a task are recordings, as in `esc10-similar` of
+tools/make_tasks.py. `--whisper` names a folder with a CTranslate2 Whisper model and requires `pip
+install faster-whisper`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ NEAREST = 5
 SECONDS = 30.0
 
 
-def ours() -> Callable[[Clip], Float32]:
-    """The packaged embedder."""
+def load_retriever() -> Callable[[Clip], Float32]:
+    """Load the packaged embedder."""
     embedder = load_embedder("wavretriever-mini")
     return lambda clip: embedder.embed([EmbedInput(clip=clip)], "passage")[0]
 
 
-def whisper(folder: Path) -> Callable[[Clip], Float32]:
-    """Mean of the encoder's frames over the clip, without its padding, as a unit vector."""
+def load_whisper(folder: Path) -> Callable[[Clip], Float32]:
+    """Load an encoder of clips to the mean of Whisper's states without padding, normalised."""
     from faster_whisper import WhisperModel
 
     model = WhisperModel(str(folder), device="cpu", compute_type="int8")
@@ -50,25 +50,25 @@ def whisper(folder: Path) -> Callable[[Clip], Float32]:
 
 
 def precision(task: Task, embed: Callable[[Clip], Float32] | None) -> float:
-    """Mean precision at 5 over the queries; without an embedder, what chance would reach."""
+    """Compute the mean precision at 5; without an embedder, its expectation by chance."""
     ids = list(task.corpus)
-    found = []
+    values = []
     if embed is not None:
         clips = {id: load(entry.audio, end=SECONDS) for id, entry in task.corpus.items()}
         vectors = np.stack([embed(clips[id]) for id in ids])
     for query in task.queries:
         relevant = np.array([id in task.qrels[query] for id in ids])
-        other = np.array([id != query for id in ids])
+        is_other = np.array([id != query for id in ids])
         if embed is None:
-            found.append(relevant.sum() / other.sum())
+            values.append(relevant.sum() / is_other.sum())
             continue
-        scores = np.where(other, vectors @ vectors[ids.index(query)], -np.inf)
-        found.append(relevant[np.argsort(-scores, kind="stable")[:NEAREST]].mean())
-    return round(float(np.mean(found)), 3)
+        scores = np.where(is_other, vectors @ vectors[ids.index(query)], -np.inf)
+        values.append(relevant[np.argsort(-scores, kind="stable")[:NEAREST]].mean())
+    return round(float(np.mean(values)), 3)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("task", type=Path, nargs="+")
     parser.add_argument("--whisper", type=Path, help="folder of a CTranslate2 Whisper model")
@@ -76,8 +76,8 @@ def main() -> None:
     arguments = parser.parse_args()
     systems: dict[str, Callable[[Clip], Float32] | None] = {"chance": None}
     if arguments.whisper:
-        systems["whisper, mean-pooled"] = whisper(arguments.whisper)
-    systems["wavretriever-mini"] = ours()
+        systems["whisper, mean-pooled"] = load_whisper(arguments.whisper)
+    systems["wavretriever-mini"] = load_retriever()
     figures = {
         path.name: {name: precision(load_task(path), embed) for name, embed in systems.items()}
         for path in arguments.task

@@ -1,10 +1,10 @@
-"""How fast the embedded store writes and searches, and what its vector index costs in recall.
+"""Speed of writing and searching in the embedded store, and recall of its vector index.
 
     python benchmarks/store.py [--rows N] [--dim N] [--queries N] [--path DIR] [--json]
 
-Passages are made up: vectors that vary along 32 directions, the first most, and a little along all
-others; words drawn by Zipf's law; documents of 10 passages. Recall is measured against the exact
-search of the same store.
+Prints times, sizes on disk, and recall against the exact search of the same store. Passages are
+synthetic: vectors with decreasing variance along 32 directions and some noise, words with Zipf's
+distribution, and documents of 10 passages.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wavrag.types import Float32, Passage
 
 PASSAGES_PER_DOCUMENT = 10
 BATCH = 1_000
-PARTS = 100  # a filter on one part keeps 1 % of the documents
+PARTS = 100  # the filter keeps one part: 1 % of the documents
 FILTER = "part = 7"
 K = 10
 DIRECTIONS = 32
@@ -34,7 +34,7 @@ NOISE = 0.15
 
 
 def main() -> int:
-    """Run the benchmark and print its figures."""
+    """Run the benchmark and print the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def run(path: Path, rows: int, dim: int, queries: int) -> dict[str, float | int | str]:
-    """Every figure of one store of `rows` passages."""
+    """Measure a store of `rows` passages."""
     random = np.random.default_rng(1)
     directions = main_directions(random, dim)
     figures: dict[str, float | int | str] = {
@@ -76,22 +76,22 @@ def run(path: Path, rows: int, dim: int, queries: int) -> dict[str, float | int 
 
     upserts = []
     for records in batches(random, directions, rows):
-        upserts.append(timed(lambda records=records: store.upsert(records)))
+        upserts.append(time_call(lambda records=records: store.upsert(records)))
     last = records
     figures["upsert_rows_per_s"] = rows / (sum(upserts) / 1e3)
     figures["upsert_1000_new_first_ms"] = upserts[0]
     figures["upsert_1000_new_last_ms"] = upserts[-1]
 
-    vectors = made_vectors(random, directions, queries)
+    vectors = make_vectors(random, directions, queries)
     questions = [" ".join(words(random, 6)) for _ in range(queries)]
     figures |= percentiles("lexical_unindexed", lambda i: store.search(None, questions[i], K), 5)
     figures["disk_before_optimize_mb"] = megabytes(path)
-    figures["optimize_s"] = timed(store.optimize) / 1e3
-    figures["optimize_again_s"] = timed(store.optimize) / 1e3
+    figures["optimize_s"] = time_call(store.optimize) / 1e3
+    figures["optimize_again_s"] = time_call(store.optimize) / 1e3
     figures["disk_after_optimize_mb"] = megabytes(path)
-    figures["upsert_1000_same_ms"] = timed(lambda: store.upsert(last))
+    figures["upsert_1000_same_ms"] = time_call(lambda: store.upsert(last))
     shorter = [record for record in last if record.passage.ordinal < PASSAGES_PER_DOCUMENT - 1]
-    figures["upsert_900_shrinking_ms"] = timed(lambda: store.upsert(shorter))
+    figures["upsert_900_shrinking_ms"] = time_call(lambda: store.upsert(shorter))
     store.optimize()
 
     figures |= percentiles("dense_exact", lambda i: store.search(vectors[i], None, K), queries)
@@ -102,19 +102,21 @@ def run(path: Path, rows: int, dim: int, queries: int) -> dict[str, float | int 
     figures |= percentiles(
         "both_legs", lambda i: store.search(vectors[i], questions[i], K), queries
     )
-    truth = found(store, vectors, None)
-    truth_filtered = found(store, vectors, FILTER)
+    truth = nearest_ids(store, vectors, None)
+    truth_filtered = nearest_ids(store, vectors, FILTER)
     store.close()
 
     indexed = LanceStore(path, dim, LanceOptions(exact_below=1, keep_seconds=0.001))
-    figures["ivf_build_s"] = timed(indexed.optimize) / 1e3
+    figures["ivf_build_s"] = time_call(indexed.optimize) / 1e3
     figures |= percentiles("dense_ivf", lambda i: indexed.search(vectors[i], None, K), queries)
     figures |= percentiles(
         "dense_ivf_filter", lambda i: indexed.search(vectors[i], None, K, FILTER), queries
     )
     figures["dense_exact_to_ivf_ratio"] = ratio(figures, "dense_exact_p50_ms", "dense_ivf_p50_ms")
-    figures["recall_at_10_ivf"] = recall(truth, found(indexed, vectors, None))
-    figures["recall_at_10_ivf_filter"] = recall(truth_filtered, found(indexed, vectors, FILTER))
+    figures["recall_at_10_ivf"] = recall(truth, nearest_ids(indexed, vectors, None))
+    figures["recall_at_10_ivf_filter"] = recall(
+        truth_filtered, nearest_ids(indexed, vectors, FILTER)
+    )
     figures["disk_with_ivf_mb"] = megabytes(path)
     indexed.close()
     return figures
@@ -123,15 +125,15 @@ def run(path: Path, rows: int, dim: int, queries: int) -> dict[str, float | int 
 def batches(
     random: np.random.Generator, directions: Float32, rows: int
 ) -> Iterator[list[StoredPassage]]:
-    """Records of made-up documents."""
+    """Yield batches of synthetic passages."""
     for first in range(0, rows, BATCH):
         count = min(BATCH, rows - first)
-        vectors = made_vectors(random, directions, count)
+        vectors = make_vectors(random, directions, count)
         yield [record(random, first + i, vectors[i]) for i in range(count)]
 
 
 def record(random: np.random.Generator, number: int, vector: Float32) -> StoredPassage:
-    """One passage of a made-up document."""
+    """Build a passage of a synthetic document."""
     document, ordinal = divmod(number, PASSAGES_PER_DOCUMENT)
     text = " ".join(words(random, 80))
     passage = Passage(
@@ -148,61 +150,61 @@ def record(random: np.random.Generator, number: int, vector: Float32) -> StoredP
 
 
 def words(random: np.random.Generator, count: int) -> list[str]:
-    """Made-up words, frequent ones often."""
+    """Draw synthetic words by Zipf's law."""
     return [f"w{number}x" for number in np.minimum(random.zipf(1.2, count), 50_000)]
 
 
 def main_directions(random: np.random.Generator, dim: int) -> Float32:
-    """The directions along which vectors vary, as long as they vary."""
+    """Draw the main directions of variance, scaled by their standard deviation."""
     lengths = 1 / np.sqrt(np.arange(1, DIRECTIONS + 1))
     return (random.standard_normal((DIRECTIONS, dim)) * lengths[:, None]).astype(np.float32)
 
 
-def made_vectors(random: np.random.Generator, directions: Float32, count: int) -> Float32:
-    """Unit vectors along the directions, with noise."""
+def make_vectors(random: np.random.Generator, directions: Float32, count: int) -> Float32:
+    """Draw unit vectors along the directions, with noise."""
     along = random.standard_normal((count, len(directions))) @ directions
-    return unit(along + NOISE * random.standard_normal(along.shape))
+    return normalise(along + NOISE * random.standard_normal(along.shape))
 
 
-def unit(vectors: np.ndarray) -> Float32:
-    """Rows of length 1."""
+def normalise(vectors: np.ndarray) -> Float32:
+    """Normalise rows to unit length."""
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def found(store: LanceStore, vectors: Float32, where: str | None) -> list[set[str]]:
-    """Ids of the K nearest passages of every vector."""
+def nearest_ids(store: LanceStore, vectors: Float32, where: str | None) -> list[set[str]]:
+    """Search for the ids of the K nearest passages of every vector."""
     results = (store.search(vector, None, K, where)["dense"] for vector in vectors)
     return [{hit.passage.id for hit in hits} for hits in results]
 
 
 def recall(truth: Sequence[set[str]], results: Sequence[set[str]]) -> float:
-    """Mean share of the true ids that were found."""
+    """Compute the mean recall of the true ids."""
     shares = [len(t & r) / len(t) for t, r in zip(truth, results, strict=True) if t]
     return float(np.mean(shares))
 
 
 def ratio(figures: dict[str, float | int | str], above: str, below: str) -> float:
-    """One figure divided by another."""
+    """Divide one figure by another."""
     return float(figures[above]) / float(figures[below])
 
 
 def percentiles(name: str, call: Callable[[int], object], count: int) -> dict[str, float]:
-    """Median and 95th percentile of `count` calls, after one that is not counted."""
+    """Measure median and 95th percentile of `count` calls, after a warm-up call."""
     call(0)
-    times = [timed(lambda i=i: call(i)) for i in range(count)]
+    times = [time_call(lambda i=i: call(i)) for i in range(count)]
     p50, p95 = np.percentile(times, [50, 95])
     return {f"{name}_p50_ms": float(p50), f"{name}_p95_ms": float(p95)}
 
 
-def timed(call: Callable[[], object]) -> float:
-    """Milliseconds that a call takes."""
+def time_call(call: Callable[[], object]) -> float:
+    """Measure the time of a call in milliseconds."""
     start = time.perf_counter()
     call()
     return (time.perf_counter() - start) * 1e3
 
 
 def megabytes(path: Path) -> float:
-    """Size of the files below a directory."""
+    """Measure the size of all files in a folder, in MB."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e6
 
 
