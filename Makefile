@@ -8,7 +8,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 # The exact set of versions that the tests pass with.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check lint types arrows docs format bench clean
+.PHONY: help demo test check lint types arrows docs measure format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ arrows: $(VENV)/.dev ## imports between rooms point one way
 
 docs: $(VENV)/.dev ## the documentation site, in site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+measure: $(VENV)/.dev ## figures of code quality, with their bars
+	@$(BIN)/python tools/measure_code.py --check
 
 format: $(VENV)/.dev ## rewrite to the house format
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
