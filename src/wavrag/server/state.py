@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
@@ -47,8 +48,8 @@ class ServerState:
         self.uploads_folder = self._kb_folder / "uploads"
         # Released by another thread than the one that acquires it, hence not thread-local.
         self._lock = FileLock(self._kb_folder / "server.lock", timeout=0, thread_local=False)
-        self._worker: JobWorker | None = None
-        self._jobs: JobFolder | None = None
+        self.jobs: JobFolder  # set by start()
+        self.worker: JobWorker  # set by start()
         self._compute_limiter = anyio.CapacityLimiter(limits.CONCURRENT_COMPUTATIONS)
         self._speech_limiter = anyio.CapacityLimiter(limits.CONCURRENT_SPEECH)
         self.scheduler = Scheduler()  # shared by all live connections
@@ -73,21 +74,20 @@ class ServerState:
             self.incoming_folder.mkdir(exist_ok=True)
             for path in self.incoming_folder.iterdir():  # left by a killed process
                 path.unlink()
-            self.speech_engine = _load_speech_engine(self.options.voice)
+            with suppress(SpeechError):  # without an engine, `/v1/audio/speech` is not offered
+                self.speech_engine = best_engine(self.options.voice)
             jobs = JobFolder(self._kb_folder / "jobs")
             worker = JobWorker(
                 self.rag.kb, jobs, self.uploads_folder, self.options, self.metrics.count_job
             )
-            # Loads the models now; the first user would wait for seconds.
+            # Now, or the first user would wait for seconds; the query warms up the store.
             self.rag.kb.retrieve(Query(text="warm"), 1)
-            load = getattr(self.rag.kb.embedder, "load", None)
-            if load is not None:
-                load()
+            self.rag.kb.embedder.load()
             worker.start()
         except BaseException:
             self._lock.release()
             raise
-        self._jobs, self._worker = jobs, worker
+        self.jobs, self.worker = jobs, worker
         self.is_ready = True
 
     def stop(self) -> None:
@@ -97,18 +97,6 @@ class ServerState:
             self.scheduler.close()
             self.worker.stop()
             self._lock.release()
-
-    @property
-    def jobs(self) -> JobFolder:
-        """The background jobs."""
-        assert self._jobs is not None, "the server was not started"
-        return self._jobs
-
-    @property
-    def worker(self) -> JobWorker:
-        """The worker of the background jobs."""
-        assert self._worker is not None, "the server was not started"
-        return self._worker
 
     async def run_in_thread(self, stage: str, function: Callable[..., T], *arguments: object) -> T:
         """Run a blocking function on a thread, once a slot is free, and record its time."""
@@ -132,13 +120,6 @@ class ServerState:
         if is_generated_name(name) and (self.uploads_folder / name).is_file():
             return self.uploads_folder / name
         return Path(source)
-
-
-def _load_speech_engine(name: str | None) -> Engine | None:
-    try:
-        return best_engine(name)
-    except SpeechError:
-        return None
 
 
 def get_state(request: Request) -> ServerState:
