@@ -465,7 +465,9 @@ def test_a_base_of_another_architecture_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["train"], ["train", "--recipe", "tiny"]], ids=["no recipe", "no folder"]
+    "arguments",
+    [["train", "--out", "runs"], ["train", "--recipe", "tiny"]],
+    ids=["no recipe", "no folder"],
 )
 def test_what_is_missing_on_the_command_line_is_named(arguments: list[str]) -> None:
     result = run(*arguments)

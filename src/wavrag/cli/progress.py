@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from wavrag.kb import Progress
 
 
-class ProgressBar(Closing):
+class _TerminalBar(Closing):
+    """Base class of bars that tqdm draws."""
+
+    _bar: Any = None
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class ProgressBar(_TerminalBar):
     """A bar for a known number of steps; calling it with the steps done and the total moves it.
 
     Args:
@@ -32,7 +43,6 @@ class ProgressBar(Closing):
             f"{label}: {{n_fmt}}/{{total_fmt}} {noun} |{{bar:20}}| {{elapsed}}<{{remaining}}"
         )
         self._quiet = quiet or not sys.stderr.isatty()
-        self._bar: Any = None
 
     def __call__(self, steps: int, total: int) -> None:
         """Draw the bar."""
@@ -44,13 +54,8 @@ class ProgressBar(Closing):
             self._bar = tqdm(total=total, bar_format=self._format, dynamic_ncols=True, leave=False)
         self._bar.update(steps - self._bar.n)
 
-    def close(self) -> None:
-        """Remove the bar."""
-        if self._bar is not None:
-            self._bar.close()
 
-
-class StageBars(Closing):
+class StageBars(_TerminalBar):
     """A progress bar for each stage of a run.
 
     Args:
@@ -60,7 +65,6 @@ class StageBars(Closing):
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
         self._stage = ""
-        self._bar: ProgressBar | None = None
 
     def __call__(self, stage: str, steps: int, total: int) -> None:
         """Draw the bar of a stage; a new stage removes the bar before it."""
@@ -69,13 +73,8 @@ class StageBars(Closing):
             self._stage, self._bar = stage, ProgressBar(stage, "done", self._quiet)
         self._bar(steps, total)
 
-    def close(self) -> None:
-        """Remove the bar of the current stage."""
-        if self._bar is not None:
-            self._bar.close()
 
-
-class IndexBar(Closing):
+class IndexBar(_TerminalBar):
     """A bar of the files indexed, with hours of audio and passages per second.
 
     Args:
@@ -90,25 +89,23 @@ class IndexBar(Closing):
     INTERVAL = 0.1  # seconds between two redraws
 
     def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet or not sys.stderr.isatty()
         self._last_draw = 0.0
-        self._bar: Any = None
         self.documents = 0
+        if not quiet and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            # Created before the work, as the rate of passages counts from here.
+            self._bar = tqdm(
+                desc="indexing", bar_format=self.FORMAT, dynamic_ncols=True, leave=False
+            )
 
     def __call__(self, progress: Progress) -> None:
         """Draw the bar."""
         self.documents = progress.documents
-        now = time.monotonic()
-        if self._quiet or now - self._last_draw < self.INTERVAL:
+        bar, now = self._bar, time.monotonic()
+        if bar is None or now - self._last_draw < self.INTERVAL:
             return
         self._last_draw = now
-        if self._bar is None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                desc="indexing", bar_format=self.FORMAT, dynamic_ncols=True, leave=False
-            )
-        bar = self._bar
         bar.total, bar.n = progress.total, progress.documents
         # The first call may come within the resolution of the clock.
         rate = progress.passages / max(bar.format_dict["elapsed"], 1e-3)
@@ -116,8 +113,3 @@ class IndexBar(Closing):
             f"{progress.audio_seconds / 3_600:.2f} h of audio, {rate:.0f} passages/s,"
             f" {Path(progress.current).name[:30]}"
         )
-
-    def close(self) -> None:
-        """Remove the bar."""
-        if self._bar is not None:
-            self._bar.close()

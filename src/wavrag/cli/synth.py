@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -67,19 +67,27 @@ def _read_records(path: str, on_note: NoteCallback) -> Iterator[TrainingRecord]:
     return read_records(path, on_note)
 
 
+def load_engines(
+    names: Sequence[str], kokoro: str | None, piper: Sequence[str] = ()
+) -> list[Speaker]:
+    """Load speech engines by the values of --engine, --kokoro and --piper."""
+    from wavrag.data import load_speaker
+
+    folder = Path(kokoro) if kokoro else None
+    # An engine given twice is drawn no more often than the others.
+    return [
+        load_speaker(name, folder, list(map(Path, piper)))
+        for name in dict.fromkeys(names or ["flite"])
+    ]
+
+
 def _load_engines(arguments: argparse.Namespace) -> list[Speaker]:
-    """Load the engines of --engine."""
     from wavrag.data import Endpoint, load_speaker
 
-    names = list(dict.fromkeys(arguments.engine or ["flite"]))
-    kokoro = Path(arguments.kokoro) if arguments.kokoro else None
-    local = [
-        load_speaker(name, kokoro, list(map(Path, arguments.piper)))
-        for name in names
-        if name != "openai"
-    ]
-    if "openai" not in names:
-        return local
+    names = [name for name in arguments.engine if name != "openai"]
+    if "openai" not in arguments.engine:
+        return load_engines(names, arguments.kokoro, arguments.piper)
+    local = load_engines(names, arguments.kokoro, arguments.piper) if names else []
     endpoint = Endpoint(arguments.model, arguments.base_url) if arguments.model else None
     # A service cannot list its voices, so it gets those of --voice that no local engine has.
     local_voices = {voice for engine in local for voice in engine.voices}

@@ -10,9 +10,9 @@ from wavrag.cli.command import Command, UsageError
 from wavrag.cli.options import JSON, KOKORO, SEED, Option
 from wavrag.cli.output import NoteLog, format_count, print_json, short_path
 from wavrag.cli.progress import ProgressBar
+from wavrag.cli.synth import load_engines
 
 if TYPE_CHECKING:
-    from wavrag.data import Speaker
     from wavrag.types import NoteCallback
 
 MIXED = "mixed"
@@ -66,17 +66,10 @@ def _make_mixed(arguments: argparse.Namespace) -> tuple[int, int]:
     ratio = 0.5 if arguments.ratio is None else arguments.ratio
     options = MixOptions(ratio, arguments.limit, arguments.passages, arguments.seed)
     with ProgressBar("speaking", "texts", quiet=arguments.json) as bar:
+        engines = load_engines(arguments.engine, arguments.kokoro)
         return make_mixed_task(
-            load_task(arguments.folder), Path(arguments.out), _load_engines(arguments), options, bar
+            load_task(arguments.folder), Path(arguments.out), engines, options, bar
         )
-
-
-def _load_engines(arguments: argparse.Namespace) -> list[Speaker]:
-    from wavrag.data import load_speaker
-
-    kokoro = Path(arguments.kokoro) if arguments.kokoro else None
-    names = dict.fromkeys(arguments.engine or ["flite"])
-    return [load_speaker(name, kokoro) for name in names]
 
 
 COMMAND = Command(
