@@ -74,6 +74,7 @@ class StoreConformance:
         assert store.verify() == []
 
     def test_records_come_back_as_given(self, store: Store) -> None:
+        # Databases often reject NUL and characters beyond the basic multilingual plane.
         text = Passage(
             "b.pdf",
             0,
@@ -110,6 +111,7 @@ class StoreConformance:
         assert store.get(["b.pdf#0", "a.wav#1"]) == [text, records[2].passage]
 
     def test_metadata_keeps_its_types(self, store: Store) -> None:
+        # Integers at the limits of 64 bits, the smallest float, and separators in keys and values.
         metadata: Metadata = {
             "int": 1, "float": 1.0, "yes": True, "no": False, "text": "1", "empty": "", "": 0,
             "min": -(2**63), "max": 2**63 - 1, "tiny": 5e-324, "third": 1 / 3, "minus": -0.5,
@@ -121,6 +123,7 @@ class StoreConformance:
         assert with_types(store.documents()[0].metadata) == with_types(metadata)
         assert with_types(next(iter(store.scan())).passage.metadata) == with_types(metadata)
 
+    # Fewer, more and equally many passages: each case deletes or inserts other rows.
     @pytest.mark.parametrize(("before", "after"), [(10, 3), (3, 10), (4, 4)])
     def test_a_document_is_replaced_whole(self, store: Store, before: int, after: int) -> None:
         neighbour = text_records("other", ["stays", "too"])
@@ -139,6 +142,7 @@ class StoreConformance:
             *text_records("c", ["two"], content_hash="2"),
             *text_records("a", ["two"] * 7, content_hash="2"),
         ]
+        # The order of the passages in a call must not matter.
         store.upsert(list(reversed(new)))
         assert contents(store) == plain(new)
 
@@ -147,6 +151,7 @@ class StoreConformance:
         before = text_records("broken", ["before"]) + text_records("z", ["before"])
         store.upsert(before)
         with pytest.raises(IndexMismatchError if defect == "other dim" else StoreError):
+            # The valid document of the same call must not be stored, either.
             store.upsert(text_records("fine", ["one"]) + broken_records()[defect])
         assert contents(store) == plain(before)
 
@@ -180,6 +185,7 @@ class StoreConformance:
         records = [r for i in range(30) for r in text_records(f"d{i}", ["w"] * 10, seed=i + 1)]
         store.upsert(records)
         query = unit_vector(0)
+        # The expected ranking, by exhaustive search.
         cosines = {r.passage.id: float(query @ r.vector) for r in records}
         expected = sorted(cosines, key=lambda key: (-cosines[key], key))[:25]
         hits = store.search(query, None, 25)["dense"]
@@ -307,6 +313,7 @@ class StoreConformance:
         ]
         far = text_records("far", ["a zebra among many other words"], metadata={"lang": "en"})
         store.upsert([replace(r, vector=query) for r in near] + [replace(far[0], vector=-query)])
+        # A filter after the cut at k would find nothing: 50 nearer passages do not pass it.
         legs = store.search(query, "zebra", 3, "lang = 'en'")
         assert ids(legs["dense"]) == ids(legs["lexical"]) == ["far#0"]
         legs = store.search(query, "zebra", 3, "lang = 'fr'")
@@ -342,6 +349,7 @@ class StoreConformance:
                 hits = store.search(unit_vector(0), None, 1_000, where)["dense"]
                 assert set(ids(hits)) == expected, where
 
+    # Numbers, lists, depths and patterns beyond the limits of many SQL parsers.
     @pytest.mark.parametrize(
         "where",
         [
@@ -391,6 +399,7 @@ class PersistentStoreConformance(StoreConformance):
             open_store(DIM + 1)
 
     def test_a_reader_sees_what_another_has_written(self, open_store: OpenStore) -> None:
+        # Two handles stand for two processes: neither may rely on shared memory.
         writer_store, reader_store = open_store(DIM), open_store(DIM)
         assert reader_store.count() == 0
         writer_store.upsert(text_records("a", ["zebra"]))

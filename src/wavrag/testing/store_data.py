@@ -76,6 +76,7 @@ def text_records(
                 source=document_id,
                 metadata=metadata or {},
             ),
+            # Documents of different seeds share no vector, up to 1,000 passages.
             unit_vector(1000 * seed + ordinal),
             text,
             content_hash,
@@ -211,7 +212,7 @@ def filter_literal(value: Scalar) -> str:
 
 
 def writer(store: Store, name: str) -> Callable[[], None]:
-    """A thread that writes documents of its own and updates one shared by all writers."""
+    """A writer of documents of its own and of one shared by all writers."""
 
     def write() -> None:
         for turn in range(5):
@@ -228,6 +229,7 @@ def check_writers(store: Store, names: str) -> None:
     documents = {document.id: document for document in store.documents()}
     assert set(documents) == {"shared", *(f"{name}{turn}" for name in names for turn in range(5))}
     shared = documents.pop("shared")
+    # The hash ends with the turn of its writer, and in turn n it has n + 1 passages.
     assert shared.passages == int(shared.content_hash[-1]) + 1
     assert {document.passages for document in documents.values()} == {3}
     assert store.verify() == []
@@ -239,7 +241,7 @@ def run_together(calls: Sequence[Callable[[], None]]) -> None:
     errors: list[BaseException] = []
 
     def run(call: Callable[[], None]) -> None:
-        barrier.wait()
+        barrier.wait()  # so that the calls overlap, however slowly threads start
         try:
             call()
         except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
