@@ -23,7 +23,7 @@ from wavrag import audio
 from wavrag.audio import encode, media_type
 from wavrag.errors import AudioError
 from wavrag.server import limits
-from wavrag.server.errors import RequestError, error_responses, validation_message
+from wavrag.server.errors import RequestError, error_responses
 from wavrag.server.file_types import MEDIA_TYPES, check_file
 from wavrag.server.jobs import IndexJob, Upload, sync_folder
 from wavrag.server.limits import MAX_CLIP_SECONDS, MAX_LISTED
@@ -118,9 +118,13 @@ def _parse_metadata(field: str | None) -> dict[str, Scalar]:
     try:
         return _METADATA.validate_json(field) if field else {}
     except ValidationError as error:
-        message = validation_message(error.errors(), "metadata")
+        first = error.errors()[0]
+        # Pydantic lists an error for each type of a value, so no single message describes it.
+        message = (
+            f"the value of {first['loc'][0]!r} is not allowed" if first["loc"] else first["msg"]
+        )
         raise RequestError(
-            422, f"{message}: send a flat JSON object of strings, numbers and booleans"
+            422, f"metadata: {message}: send a flat JSON object of strings, numbers and booleans"
         ) from error
 
 
