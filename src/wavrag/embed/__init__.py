@@ -1,7 +1,7 @@
 """Speech, other audio and text become vectors here: the embedder seam and all embedders.
 
-`base` defines the seam, `registry` loads embedders and recognisers by name, `wavretriever` is the
-default embedder, and `cascade` transcribes speech first.
+`base` defines the seam, and `registry` loads embedders and recognisers by name. `cascade`, the
+default, transcribes speech and embeds the transcript; `wavretriever` embeds speech in one pass.
 """
 
 from wavrag.embed.base import (

@@ -156,5 +156,6 @@ def unit_rows(vectors: Float32) -> Float32:
     Args:
         vectors: shape = (n, dim).
     """
+    # The lower bound avoids a division by zero.
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.ascontiguousarray(vectors / np.maximum(norms, 1e-12), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Cascade embedder: transcribe speech, then embed the transcript as text.
+"""Cascade, the default embedder: transcribe speech, then embed the transcript as text.
 
 The baseline of the paper. Both steps are interchangeable: `cascade:RECOGNISER,text=EMBEDDER`.
 """
@@ -70,6 +70,7 @@ class Cascade(Embedder):
             languages=tuple(
                 language
                 for language in recogniser.languages
+                # `mul`: a multilingual text embedder without a list of its languages.
                 if {language, "mul"} & set(text.languages)
             ),
             licence=" AND ".join(dict.fromkeys((recogniser.licence, text.licence))),
@@ -83,6 +84,7 @@ class Cascade(Embedder):
     def embed_with_texts(self, inputs: Sequence[EmbedInput], role: Role) -> EmbedResult:
         """Embed texts and clips; the text of a clip is its transcript, empty without speech."""
         check_inputs(self.spec, inputs)
+        # Clips are transcribed in parallel; all transcripts then form one batch of texts.
         transcripts = self._workers.map(self._transcript, inputs)
         pairs = list(zip(inputs, transcripts, strict=True))
         texts = [

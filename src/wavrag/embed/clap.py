@@ -55,6 +55,7 @@ def folder_spec(folder: Path) -> ModelSpec:
                 f"{path} is of a {config['model_type']} model, not of a CLAP model: load it as"
                 f" st:{folder}"
             )
+        # 514 is the default of transformers, which does not write defaults to the file.
         positions = config["text_config"].get("max_position_embeddings", 514)
         return replace(
             spec_for(BASE_MODEL),

@@ -45,6 +45,7 @@ class FakeEmbedder(Embedder):
         rows[:, 0] = 1e-3  # so that no row is the zero vector, which has no direction
         for index, content in enumerate(inputs):
             for word in re.findall(r"\w+", (content.text or "").lower()):
+                # The hashing trick: each word adds to one dimension, with a sign of its own.
                 digest = hashlib.sha256(word.encode()).digest()
                 rows[index, digest[0] % SPEC.dim] += 1.0 if digest[1] % 2 else -1.0
             if content.clip is not None:

@@ -60,6 +60,7 @@ class MiniLM(Embedder):
         from tokenizers import Tokenizer
 
         tokenizer = Tokenizer.from_file(str(WEIGHTS / "tokenizer.json"))
+        # The published tokenizer pads and truncates; here longer texts are split instead.
         tokenizer.no_padding()
         tokenizer.no_truncation()
         return tokenizer
@@ -88,11 +89,13 @@ class MiniLM(Embedder):
         size = MAX_TOKENS - 2
         windows = [tokens[at : at + size] for at in range(0, len(tokens), size)] or [[]]
         rows = np.stack([self._run([CLS, *window, SEP]) for window in windows])
+        # An empty text has a window without tokens, which still needs a weight.
         weights = np.array([[max(len(window), 1)] for window in windows], np.float32)
         row: Float32 = unit_rows((rows * weights).sum(0, keepdims=True))[0]
         return row
 
     def _run(self, ids: list[int]) -> Float32:
+        # One text per call, without padding: the vector does not depend on the batch.
         tokens = np.array([ids], np.int64)
         feed = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
         row: Float32 = self._session.run(None, feed)[0][0]

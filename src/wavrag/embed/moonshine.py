@@ -24,8 +24,8 @@ MIN_SAMPLES = 1_600  # 0.1 s; shorter audio is padded with silence: the encoder 
 # More than speech ever yields. Greedy decoding of noise can loop over a phrase; this limit ends it.
 TOKENS_PER_SECOND = 6.5
 MIN_TOKENS = 8  # limit for very short clips
-BEGIN, END = 1, 2
-HEADS, HEAD_SIZE = 8, 36
+BEGIN, END = 1, 2  # tokens
+HEADS, HEAD_SIZE = 8, 36  # of the decoder's attention, for the empty cache of the first step
 SPACE = "\u2581"  # SentencePiece marks the beginning of a word with it
 
 SPEC = RecogniserSpec(

@@ -8,6 +8,9 @@ from wavrag.embed.base import Embedder
 from wavrag.embed.recogniser import Recogniser
 from wavrag.errors import EmbedderError
 
+# The builders import their modules themselves: loading one embedder must not import the libraries
+# of all others, some of which are optional.
+
 
 def _cascade(name: str = "cascade") -> Embedder:
     from wavrag.embed.cascade import Cascade, split_name
@@ -81,8 +84,8 @@ def load_embedder(name: str) -> Embedder:
 
     | name | embedder |
     |---|---|
-    | `wavretriever-mini` | speech, sounds and text in one pass (the default) |
-    | `cascade` | transcribes speech with Moonshine, embeds the transcript with MiniLM |
+    | `wavretriever-mini` | speech, sounds and text in one pass |
+    | `cascade` (default) | transcribes speech with Moonshine, embeds the transcript with MiniLM |
     | `cascade:RECOGNISER`, `cascade:RECOGNISER,text=EMBEDDER` | a cascade of other models |
     | `minilm` | text only |
     | `clap:ORG/NAME`, `clap:FOLDER` | sounds and captions |

@@ -55,7 +55,7 @@ class RemoteEmbedder(Embedder, Closing):
                 self._body([(0, EmbedInput(text="probe"))], "passage"), 1
             ).shape[1]
             takes_audio = self._probe_audio() if options.audio is None else options.audio
-        except BaseException:
+        except BaseException:  # also an interrupt: the probes may wait for a slow server
             self.close()
             raise
         modalities: set[Modality] = {"text", "audio"} if takes_audio else {"text"}
@@ -106,6 +106,7 @@ class RemoteEmbedder(Embedder, Closing):
         return [texts[at : at + size] for at in range(0, len(texts), size)] + chats
 
     def _map(self, function: Callable[[Batch], Float32], batches: list[Batch]) -> list[Float32]:
+        # Threads, not asyncio: embedders are called from synchronous code.
         workers = min(self._options.concurrency, len(batches))
         if workers < 2:
             return [function(batch) for batch in batches]
@@ -167,6 +168,7 @@ class RemoteEmbedder(Embedder, Closing):
 
     def _probe_audio(self) -> bool:
         rate = self._options.sampling_rate
+        # Two sounds of 0.2 s with different spectra and levels.
         count = max(round(0.2 * rate), 1)
         noise = np.random.default_rng(0).normal(0, 0.001, count).astype(np.float32)
         tone = (0.25 * np.sin(2 * np.pi * 440 / rate * np.arange(count))).astype(np.float32)

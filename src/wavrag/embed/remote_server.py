@@ -57,6 +57,7 @@ class RemoteServer:
 
         self._options = options
         self._key = os.environ.get(options.api_key_env, "")
+        # The SDK needs some key, even for servers without keys.
         self._client = openai.OpenAI(
             base_url=f"{options.base_url}/v1",
             api_key=self._key or "none",

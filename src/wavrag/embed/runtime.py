@@ -31,7 +31,7 @@ def load_session(path: Path, threads: int = 1) -> Any:
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
+    options.inter_op_num_threads = 1  # the graphs run sequentially
     options.log_severity_level = 3  # errors only: warnings go to the user's terminal otherwise
     if not path.is_file():
         raise EmbedderError(f"model file {path} is missing: reinstall the package that ships it")
@@ -59,6 +59,7 @@ class Workers:
         inputs = list(inputs)
         if len(inputs) < 2 or self._threads < 2:
             return list(map(function, inputs))
+        # Created on first use, so that loading an embedder starts no threads.
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="wavrag-model")
         return list(self._pool.map(function, inputs))

@@ -114,6 +114,7 @@ class SentenceModel(Embedder):
             raise MissingExtraError(f"embedder {self._name}", "models") from error
         spec = self.model_spec
         try:
+            # A bare transformers model has no pooling of its own.
             if spec.pooling != "own" and not is_sentence_transformer_model(self._location):
                 network = build_network(
                     self._location, pooling=spec.pooling, dtype=spec.dtype, device=self._device
@@ -130,7 +131,7 @@ class SentenceModel(Embedder):
         if getattr(network, "tokenizer", None) is not None:
             network.tokenizer.model_max_length = NO_LIMIT
         self._check(network)
-        network.eval()
+        network.eval()  # no dropout
         return network
 
     def _check(self, network: Any) -> None:
@@ -173,7 +174,7 @@ class SentenceModel(Embedder):
                 prompt=None if in_message else prompt or None,
                 batch_size=len(batch),
                 show_progress_bar=False,
-                normalize_embeddings=False,
+                normalize_embeddings=False,  # the mean over segments comes first
             )
             for (row, weight, _), vector in zip(batch, vectors, strict=True):
                 sums[row] += weight * vector.astype(np.float32)
@@ -212,6 +213,7 @@ class SentenceModel(Embedder):
         if not content.text:
             yield 1.0, content
             return
+        # Two towers, as in CLAP: take the mean of both vectors.
         if content.clip is not None and not self._takes_both:
             yield 0.5, EmbedInput(clip=content.clip)
             for weight, segment in self._segments(EmbedInput(text=content.text)):

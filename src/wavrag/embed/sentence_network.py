@@ -91,6 +91,7 @@ def build_network(
     transformer = Transformer(str(model), model_kwargs={"dtype": dtype})
     config = transformer.config
     if config.model_type == "qwen2_audio":
+        # In place of the chat template of an assistant.
         transformer.processor.chat_template = CHAT_TEMPLATE
     width = config.get_text_config().hidden_size
     return SentenceTransformer(

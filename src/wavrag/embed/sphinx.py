@@ -71,6 +71,7 @@ class PocketSphinx:
             return ""
         decoder = self._decoder()
         samples = (np.clip(clip.samples, -1, 1) * 32_767).astype("<i2").tobytes()
+        # `full_utt`: normalisation needs the complete clip.
         decoder.start_utt()
         decoder.process_raw(samples, full_utt=True)
         decoder.end_utt()

@@ -1,4 +1,4 @@
-"""WavRetriever-mini, the default embedder: speech becomes a vector here, in one pass on a CPU.
+"""WavRetriever-mini: speech becomes a vector here, in one pass on a CPU, without a recogniser.
 
 The architecture of the paper (arXiv 2502.14727, section 3.1) at a small scale: a frozen audio
 encoder (the lower layers of Moonshine), a trained projector (its upper layers, with a CTC head for
@@ -71,9 +71,9 @@ class WavRetrieverMini(Embedder):
 
     Example:
         >>> from wavrag import audio, load_embedder
+        >>> from wavrag.demo import DATA
         >>> from wavrag.types import EmbedInput
         >>> embedder = load_embedder("wavretriever-mini")
-        >>> from wavrag.demo import DATA
         >>> question = EmbedInput(clip=audio.load(DATA / "questions" / "great-fire.opus"))
         >>> embedder.embed([question], "query").shape
         (1, 384)
@@ -126,6 +126,7 @@ class WavRetrieverMini(Embedder):
     def embed_with_texts(self, inputs: Sequence[EmbedInput], role: Role) -> EmbedResult:
         """Embed texts and clips; the text of a clip is its transcript, empty without speech."""
         check_inputs(WAVRETRIEVER_SPEC, inputs)
+        # Batches run one clip per thread, a single clip runs on all threads.
         session = self._session if len(inputs) > 1 else self._wide_session
         clips = self._workers.map(
             lambda content: self._encode(content.clip, session) if content.clip else None, inputs
@@ -144,6 +145,7 @@ class WavRetrieverMini(Embedder):
         vectors[text_rows] = self._text_embedder.embed_texts(
             [inputs[row].text or "" for row in text_rows]
         )
+        # The reader, not the text embedder: it was trained on misspelled transcripts.
         speech_rows = [row for row, clip in enumerate(clips) if clip is not None and clip.words]
         vectors[speech_rows] += self._reader.embed_texts([texts[row] or "" for row in speech_rows])
         for row, clip in enumerate(clips):
@@ -163,8 +165,10 @@ class WavRetrieverMini(Embedder):
             samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
         feed = {"samples": np.ascontiguousarray(samples[None], np.float32)}
         letters, sound = session.run(None, feed)
+        # If voice activity detection found no speech, the letters are an artefact of noise.
         words = self._lexicon.words(letters) if clip.speech is not False else []
         count = sum(len(word.letters) for word in words)
+        # Weighted by letters: long words say more about the clip than short ones.
         probability = sum(word.weight * len(word.letters) for word in words) / max(count, 1)
         is_doubtful = count < MIN_LETTERS or probability < MIN_LETTER_PROBABILITY
         if not words or (clip.speech is None and is_doubtful):

@@ -77,7 +77,7 @@ class Whisper:
                 device="cpu",
                 compute_type=COMPUTE,
                 cpu_threads=self._threads,
-                local_files_only=True,
+                local_files_only=True,  # a mistyped folder must not start a download
             )
         except (OSError, RuntimeError, ValueError) as error:
             raise EmbedderError(
@@ -90,6 +90,7 @@ class Whisper:
         Args:
             clip: 16 kHz, at most 30 s, finite samples.
         """
+        # Whisper hallucinates on digital silence.
         if not np.any(clip.samples):
             return ""
         segments, _ = self._model.transcribe(
@@ -97,7 +98,7 @@ class Whisper:
             language="en",
             beam_size=1,
             temperature=0.0,
-            without_timestamps=True,
-            condition_on_previous_text=False,
+            without_timestamps=True,  # timestamp tokens cost decoding steps
+            condition_on_previous_text=False,  # otherwise errors propagate
         )
         return " ".join(words for segment in segments if (words := segment.text.strip()))
