@@ -27,7 +27,7 @@ RESULTS_FILE = "results.json"
 TIMINGS_FILE = "timings.json"
 STEPS_FOLDER = "steps"
 
-StageSink: TypeAlias = Callable[[str, int, int], None]  # stage, number of steps done, total
+StageCallback: TypeAlias = Callable[[str, int, int], None]  # stage, number of steps done, total
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
 
@@ -139,7 +139,7 @@ class Context:
     quick: bool = False
     models: Mapping[str, Path] = field(default_factory=lambda: MappingProxyType({}))
     options: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    on_progress: StageSink = lambda stage, completed, total: None
+    on_progress: StageCallback = lambda stage, completed, total: None
 
     def step(
         self, key: str, compute: Callable[[], Any], about: Mapping[str, Any] | None = None
@@ -224,7 +224,7 @@ def run_experiment(
     quick: bool = False,
     models: Mapping[str, Path] = MappingProxyType({}),
     options: Mapping[str, float] = MappingProxyType({}),
-    on_progress: StageSink = lambda stage, completed, total: None,
+    on_progress: StageCallback = lambda stage, completed, total: None,
 ) -> Results:
     """Run or resume an experiment, and write `results.json` and `timings.json`.
 

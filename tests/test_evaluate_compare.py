@@ -28,7 +28,7 @@ def figures(systems: dict[str, list[float]], ids: str = "abc", task: str = "litt
             }
             for name, values in systems.items()
         ],
-        "queries": [{"id": id, "reference_transcript": f"say {id}"} for id in ids],
+        "queries": [{"id": id, "transcript": f"say {id}"} for id in ids],
     }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import html
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from markupsafe import escape
 
 from test_data_tasks import CORPUS, QUERIES, make_task
 from wavrag.cli import main
-from wavrag.errors import InputError
+from wavrag.errors import InputError, MissingExtraError
 from wavrag.evaluate.page import PageOptions, render_report
 from wavrag.evaluate.results import read_figures
 
@@ -88,6 +89,12 @@ def test_answers_and_experiments_have_sections(tmp_path: Path) -> None:
     assert "data:image/png;base64," in page
     assert "The plot gone is not in the page" in page
     assert HOSTILE not in page
+
+
+def test_without_jinja2_the_extra_is_named(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'wavrag\[evaluate\]'"):
+        page_of(results)
 
 
 def test_damaged_figures_are_named() -> None:

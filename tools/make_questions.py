@@ -17,7 +17,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from experiments.reading import gold_answers
+from experiments.questions import gold_answers
 
 Row = dict[str, Any]
 

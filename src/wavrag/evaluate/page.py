@@ -28,7 +28,7 @@ from wavrag.evaluate.results import (
     task_name,
 )
 
-MAX_CHARACTERS = 600  # of a passage's text: about the length of a passage in the index
+MAX_CHARACTERS = 600  # of a passage's text on the page
 TEMPLATES = Path(__file__).with_name("templates")
 IMAGE_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
@@ -223,7 +223,7 @@ def _show_passage(
     span = hit.get("span") if hit else None
     # Without a hit, a passage is shown by its text if it has one.
     is_audio = hit["modality"] == "audio" if hit else not passage.get("text")
-    text = passage.get("reference_transcript" if is_audio else "text", "")
+    text = passage.get("transcript" if is_audio else "text", "")
     if not is_audio and span:
         text = text[int(span[0]) : int(span[1])]
     if len(text) > MAX_CHARACTERS:
@@ -268,7 +268,7 @@ def _experiment_sections(
 ) -> Iterator[dict[str, Any]]:
     folder = Path(path).parent
     yield {
-        "template": "experiment.html",
+        "template": "findings.html",
         "title": f"Experiment: {figures['title']}",
         "path": path,
         **{name: figures[name] for name in ("question", "findings", "left_out")},

@@ -137,7 +137,7 @@ def _content_to_dict(content: TaskContent) -> dict[str, Any]:
     fields = {
         "title": content.title,
         "text": content.text,
-        "reference_transcript": content.transcript,
+        "transcript": content.transcript,
         "audio": content.audio or "",
     }
     return {name: value for name, value in fields.items() if value}

@@ -102,4 +102,4 @@ def task_name(task: Figures) -> str:
 
 def query_text(query: Figures) -> str:
     """Return the words of a query, spoken or written; empty if they are unknown."""
-    return str(query.get("reference_transcript") or query.get("text") or query.get("title") or "")
+    return str(query.get("transcript") or query.get("text") or query.get("title") or "")

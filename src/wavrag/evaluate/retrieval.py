@@ -26,7 +26,7 @@ from wavrag.search import reciprocal_rank_fusion
 from wavrag.store import LanceStore
 from wavrag.types import Document, Float32, Hit, Leg, Query, ScoredPassage
 
-QuerySink: TypeAlias = Callable[[int, int], None]  # number of queries done, total
+QueryCallback: TypeAlias = Callable[[int, int], None]  # number of queries done, total
 
 REPORTED_HITS = 5  # hits of each query in reports
 BLANK_TITLE = " "  # an empty title would be replaced by the name of the recording's file
@@ -67,7 +67,7 @@ def evaluate_embedder(
     legs: Sequence[Legs] = LEGS,
     *,
     on_index: ProgressCallback | None = None,
-    on_query: QuerySink | None = None,
+    on_query: QueryCallback | None = None,
 ) -> list[System]:
     """Index the corpus of a task in a temporary folder, run every query, and measure.
 
@@ -203,7 +203,7 @@ def _run_queries(
     kb: KnowledgeBase,
     store: _LegStore,
     corpus_ids: Mapping[str, str],
-    on_query: QuerySink | None,
+    on_query: QueryCallback | None,
 ) -> _QueryResults:
     results = _QueryResults()
     # The first search of a new index opens its files: it is not measured.
