@@ -38,6 +38,30 @@ def ids(hits: tuple[Hit, ...] | list[Hit]) -> list[str]:
     return [one.passage.id for one in hits]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ((False, -20.0), (True, -20.0), (True, -20.0)),
+        ((True, -20.0), (None, None), (True, None)),
+        ((False, -20.0), (None, -20.0), (None, -20.0)),
+        # 1 s at 0.01 and 3 s at 0.0001 have a mean power of 0.002575, which is -25.89 dB.
+        ((False, -20.0), (False, -40.0), (False, -25.89)),
+    ],
+)
+def test_joined_recordings_have_the_speech_and_level_of_both(
+    first: tuple[bool | None, float | None],
+    second: tuple[bool | None, float | None],
+    expected: tuple[bool | None, float | None],
+) -> None:
+    passages = [
+        Passage("a.wav", 0, start=0.0, end=1.0, speech=first[0], level=first[1]),
+        Passage("a.wav", 1, start=1.0, end=4.0, speech=second[0], level=second[1]),
+    ]
+    joined = join(*passages)
+    assert joined.speech is expected[0]
+    assert joined.level == pytest.approx(expected[1], abs=0.01)
+
+
 def test_a_gap_in_cosine_ends_the_context_and_agreement_widens_it() -> None:
     far = hit("far", 0.9, dense=0.30)
     agreed = replace(hit("agreed", 0.9, dense=0.30), legs={"dense": 0.30, "lexical": 4.0})

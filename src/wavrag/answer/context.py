@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from wavrag.answer.numerals import find_numbers, is_negated
+from wavrag.audio import mean_level
 from wavrag.errors import InputError
 from wavrag.text import sentences
 from wavrag.types import Hit, Passage
@@ -183,7 +184,29 @@ def join(first: Passage, second: Passage) -> Passage:
         text = before + after[overlap:]
     else:
         text = " ".join(filter(None, (before, after)))
-    return replace(first, text=text or None, end=second.end, char_end=second.char_end)
+    return replace(
+        first,
+        text=text or None,
+        end=second.end,
+        char_end=second.char_end,
+        speech=_joined_speech(first.speech, second.speech),
+        level=_joined_level(first, second),
+    )
+
+
+def _joined_speech(first: bool | None, second: bool | None) -> bool | None:
+    # False prevents transcription, so it takes two passages without speech.
+    if first or second:
+        return True
+    return None if first is None or second is None else False
+
+
+def _joined_level(first: Passage, second: Passage) -> float | None:
+    """Level of two neighbouring passages in dBFS; None if either was not measured."""
+    if first.level is None or second.level is None:
+        return None
+    seconds = [(passage.end or 0.0) - (passage.start or 0.0) for passage in (first, second)]
+    return mean_level(first.level, seconds[0], second.level, seconds[1])
 
 
 @dataclass(frozen=True, slots=True)
