@@ -153,10 +153,6 @@ class WavRetrieverMini(Embedder):
                 vectors[row] += clip.sound
         return EmbedResult(unit_rows(vectors), texts)
 
-    def encode(self, clip: Clip) -> EncodedClip:
-        """Return the transcript or the sound vector of a clip, at most 30 s at 16 kHz."""
-        return self._encode(clip, self._wide_session)
-
     def _encode(self, clip: Clip, session: Any) -> EncodedClip:
         if not np.any(clip.samples):
             return SILENCE

@@ -1,21 +1,19 @@
 """Text: read documents, split them into sentences and passages. No models."""
 
 from wavrag.text.distance import edit_distance
-from wavrag.text.document import Block, ParsedText
+from wavrag.text.document import ParsedText
 from wavrag.text.function_words import FUNCTION_WORDS
 from wavrag.text.html import html_encoding
 from wavrag.text.plain import decode
 from wavrag.text.read import TEXT_SUFFIXES, parse, read
 from wavrag.text.segmentation import sentences
-from wavrag.text.split import SplitOptions, TextPassage, split
+from wavrag.text.split import SplitOptions, split
 
 __all__ = [
     "FUNCTION_WORDS",
     "TEXT_SUFFIXES",
-    "Block",
     "ParsedText",
     "SplitOptions",
-    "TextPassage",
     "decode",
     "edit_distance",
     "html_encoding",
