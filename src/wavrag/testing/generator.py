@@ -63,6 +63,7 @@ class GeneratorConformance:
     def test_satisfies_the_protocol(self, generator: Generator) -> None:
         assert isinstance(generator, Generator)
         assert generator.spec.name
+        assert generator.spec.parallel >= 1
 
     def test_modalities_are_known_and_hold_text(self, generator: Generator) -> None:
         assert "text" in generator.spec.modalities
