@@ -120,8 +120,8 @@ def _learners(context: Context) -> Pairs:
         if row["split"] == "test" and row["text"] not in trained:
             by_speaker.setdefault(row["speaker"], []).append(row)
     draw = random.Random(context.seed)
-    rows_chosen = [draw.choice(by_speaker[speaker]) for speaker in sorted(by_speaker)]
-    return _sentences(context, LEARNERS, rows_chosen[: context.size(len(rows_chosen))])
+    selection = [draw.choice(by_speaker[speaker]) for speaker in sorted(by_speaker)]
+    return _sentences(context, LEARNERS, selection[: context.size(len(selection))])
 
 
 def _sentences(context: Context, kind: str, rows: Sequence[Row]) -> Pairs:
@@ -195,7 +195,7 @@ def _space_table(spaces: Mapping[str, Sequence[Space]]) -> Table:
         for space in system_spaces:
             gap = geometry.modality_gap(space.sound, space.text)
             middle = Space(space.pairs, geometry.centred(space.sound), geometry.centred(space.text))
-            centred_hits = _first_is_matched(middle.similarities(), space.matched())
+            centred_recall = _first_is_matched(middle.similarities(), space.matched())
             rows.append(
                 (
                     name,
@@ -205,7 +205,7 @@ def _space_table(spaces: Mapping[str, Sequence[Space]]) -> Table:
                     geometry.uniformity(space.text),
                     gap,
                     geometry.gap_by_chance(space.sound, space.text),
-                    estimate(centred_hits),
+                    estimate(centred_recall),
                 )
             )
     return Table(
@@ -325,9 +325,7 @@ def _on_a_map(spaces: Sequence[Space], seed: int) -> npt.NDArray[np.float64]:
         raise MissingExtraError("drawing a map", "evaluate")
     from sklearn.manifold import TSNE  # type: ignore[import-untyped]
 
-    rows = np.concatenate(
-        [vectors_part for space in spaces for vectors_part in (space.sound, space.text)]
-    )
+    rows = np.concatenate([cloud for space in spaces for cloud in (space.sound, space.text)])
     # Clips may share a caption: t-SNE would arrange the copies of its vector in a ring.
     points, row = np.unique(rows.round(6), axis=0, return_inverse=True)
     chart = TSNE(

@@ -42,7 +42,7 @@ def facts_of(context: Context) -> list[Fact]:
     facts = []
     for row in context.rows("text/qed_eval.jsonl"):
         low, high = FACT_WORDS
-        answers = {string["string"] for answer in row["answers"] for string in answer}
+        answers = {span["string"] for answer in row["answers"] for span in answer}
         matches = [
             sentence
             for start, end in sentences(row["paragraph"])
@@ -65,7 +65,7 @@ def record(context: Context, facts: Sequence[Fact], minutes: int) -> dict[str, A
     rows = untrained_sentences(context)
     filler = _filler(context, rows, rng)
     pause = np.zeros(int(PAUSE * SAMPLE_RATE), np.float32)
-    samples_list: list[Float32] = []
+    blocks: list[Float32] = []
     length, locations = 0, {}
     order = rng.permutation(len(facts))
     for number, fact_number in enumerate(order.tolist()):
@@ -75,19 +75,19 @@ def record(context: Context, facts: Sequence[Fact], minutes: int) -> dict[str, A
         target = (number + 0.5) / len(facts) * minutes * 60 * SAMPLE_RATE - len(speech) / 2
         while length < target:
             sentence = next(filler)
-            samples_list += [sentence, pause]
+            blocks += [sentence, pause]
             length += len(sentence) + len(pause)
         locations[fact.id] = [
             round(length / SAMPLE_RATE, 3),
             round((length + len(speech)) / SAMPLE_RATE, 3),
         ]
-        samples_list += [speech, pause]
+        blocks += [speech, pause]
         length += len(speech) + len(pause)
     while length < minutes * 60 * SAMPLE_RATE:
         sentence = next(filler)
-        samples_list += [sentence, pause]
+        blocks += [sentence, pause]
         length += len(sentence) + len(pause)
-    samples = np.concatenate(samples_list)
+    samples = np.concatenate(blocks)
     write_wav(path_of(context, minutes), Clip(samples, SAMPLE_RATE))
     return {"places": locations, "seconds": round(len(samples) / SAMPLE_RATE, 3)}
 
@@ -97,8 +97,8 @@ def _filler(
 ) -> Iterator[Float32]:
     """Yield read sentences in random order, without end."""
     while True:
-        for fact_number in rng.permutation(len(rows)).tolist():
-            yield _level(load(context.data / rows[fact_number]["audio"], SAMPLE_RATE).samples)
+        for row_number in rng.permutation(len(rows)).tolist():
+            yield _level(load(context.data / rows[row_number]["audio"], SAMPLE_RATE).samples)
 
 
 def _level(samples: Float32) -> Float32:

@@ -145,14 +145,14 @@ def _fifth(span: Sequence[float], seconds: float) -> int:
 def _by_fifth(
     minutes: Sequence[int], scores: Scores, locations: Mapping[int, Mapping[str, Any]], way: str
 ) -> list[list[float]]:
-    by_position: list[list[float]] = [[] for _ in range(FIFTHS)]
+    values_by_fifth: list[list[float]] = [[] for _ in range(FIFTHS)]
     for length in minutes:
         for kind in QUESTION_KINDS:
             for id, value in scores[way, length, kind, "fused", 5].items():
-                by_position[
+                values_by_fifth[
                     _fifth(locations[length]["places"][id], locations[length]["seconds"])
                 ].append(value)
-    return by_position
+    return values_by_fifth
 
 
 def _position_table(
@@ -160,8 +160,10 @@ def _position_table(
 ) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for way, (_, label) in WAYS.items():
-        by_position = _by_fifth(minutes, scores, locations, way)
-        rows.append((label, *(estimate(numbers) if numbers else None for numbers in by_position)))
+        values_by_fifth = _by_fifth(minutes, scores, locations, way)
+        rows.append(
+            (label, *(estimate(numbers) if numbers else None for numbers in values_by_fifth))
+        )
     return Table(
         "position",
         "Recall@5, fused, by where the fact stands, over all lengths and both kinds of question",
@@ -276,16 +278,16 @@ def _draw(
             *panes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3
         )
     with drawing(context.out / "position.png", 6.4, 3.6) as (pane,):
-        by_position = {way: _by_fifth(minutes, scores, locations, way) for way in WAYS}
-        by_place = {
-            label: [estimate(numbers) if numbers else None for numbers in by_position[way]]
+        values_by_fifth = {way: _by_fifth(minutes, scores, locations, way) for way in WAYS}
+        series = {
+            label: [estimate(numbers) if numbers else None for numbers in values_by_fifth[way]]
             for way, (_, label) in WAYS.items()
         }
         centres = [100 * (n + 0.5) / FIFTHS for n in range(FIFTHS)]
         lines(
             pane,
             centres,
-            by_place,
+            series,
             xlabel="place of the fact, % of the recording",
             ylabel="recall@5",
         )

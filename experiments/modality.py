@@ -159,39 +159,42 @@ def _base(
         for fact, path in zip(facts, recordings, strict=True)
     ]
     vectors = Vectors(context, name)
-    units = [unit for document in (*texts, *sounds) for unit in _units(document)]
-    rows, words = vectors.items("entries", [partial(_item, unit) for unit in units], "passage")
+    pending_passages = [pending for document in (*texts, *sounds) for pending in _split(document)]
+    rows, words = vectors.items(
+        "entries", [partial(_build_input, pending) for pending in pending_passages], "passage"
+    )
     question_texts = [row["text"] for row in questions]
-    clip_builders = [partial(_question, context.data / row["audio"]) for row in questions]
+    clip_builders = [partial(_load_question, context.data / row["audio"]) for row in questions]
     speech, transcripts = vectors.items("spoken-questions", clip_builders, "query")
     return Base(
-        passages=tuple(unit.passage for unit in units),
+        passages=tuple(pending.passage for pending in pending_passages),
         vectors=rows,
         words=tuple(
-            unit.passage.text or transcript for unit, transcript in zip(units, words, strict=True)
+            pending.passage.text or transcript
+            for pending, transcript in zip(pending_passages, words, strict=True)
         ),
         queries={TEXT: vectors.texts("written-questions", question_texts, "query"), SPEECH: speech},
         query_words={TEXT: question_texts, SPEECH: transcripts},
     )
 
 
-def _units(document: Document) -> Iterator[PendingPassage]:
+def _split(document: Document) -> Iterator[PendingPassage]:
     def refuse(note: str) -> None:
         raise InputError(f"{document.id}: {note}: make it again")
 
     return split_document(document, SAMPLE_RATE, refuse)
 
 
-def _item(unit: PendingPassage) -> EmbedInput:
+def _build_input(pending: PendingPassage) -> EmbedInput:
     """Build the input of a passage without its title, which only texts have."""
     return (
-        EmbedInput(text=unit.passage.text)
-        if unit.embed_input.clip is None
-        else EmbedInput(clip=unit.embed_input.clip)
+        EmbedInput(text=pending.passage.text)
+        if pending.embed_input.clip is None
+        else EmbedInput(clip=pending.embed_input.clip)
     )
 
 
-def _question(path: Path) -> EmbedInput:
+def _load_question(path: Path) -> EmbedInput:
     return EmbedInput(clip=load(path))
 
 

@@ -141,13 +141,13 @@ def _sounds(context: Context) -> list[Row]:
     """Select the clips of the test fold, and some of every class of the other folds."""
     per_class = context.size(5, 2)  # clips per class and training fold
     counts: dict[tuple[str, int], int] = {}
-    rows_chosen = []
+    selection = []
     for row in context.rows("sounds/esc10.jsonl"):
-        number = row["label"], row["fold"]
-        counts[number] = counts.get(number, 0) + 1
-        if counts[number] <= per_class or (row["fold"] == TEST_FOLD and not context.quick):
-            rows_chosen.append(row)
-    return rows_chosen
+        group = row["label"], row["fold"]
+        counts[group] = counts.get(group, 0) + 1
+        if counts[group] <= per_class or (row["fold"] == TEST_FOLD and not context.quick):
+            selection.append(row)
+    return selection
 
 
 def _tunes(context: Context, speech_rows: Sequence[Row]) -> list[Row]:

@@ -133,10 +133,10 @@ def find_passages(context: Context, count: int) -> list[QuestionWithHits]:
     rows = [row for row in context.rows("text/qed_eval.jsonl") if gold_answers(row)]
     if len(rows) < count:
         raise InputError(f"{context.data}: QED has {len(rows)} questions, and {count} are needed")
-    rows_chosen = random.Random(context.seed).sample(rows, count)
+    selection = random.Random(context.seed).sample(rows, count)
     titles = {row["paragraph"]: row["title"] for row in reversed(rows)}
     ids = {text: f"paragraph-{number:04d}" for number, text in enumerate(titles)}
-    paragraphs = dict.fromkeys(row["paragraph"] for row in rows_chosen)
+    paragraphs = dict.fromkeys(row["paragraph"] for row in selection)
     distractors = [text for text in titles if text not in paragraphs]
     distractor_count = max(
         0, min(context.size(DOCUMENTS, 3 * count) - len(paragraphs), len(distractors))
@@ -147,7 +147,7 @@ def find_passages(context: Context, count: int) -> list[QuestionWithHits]:
     documents = [Document(ids[text], text=text, title=titles[text]) for text in paragraphs]
     questions = [
         GoldQuestion(row["id"], row["question"], tuple(gold_answers(row)), (ids[row["paragraph"]],))
-        for row in rows_chosen
+        for row in selection
     ]
     hit_fields = context.step(
         "found", lambda: _find(context, questions, documents), {"questions": count}

@@ -40,7 +40,7 @@ class BarChart:
     title: str
     rows: Sequence[tuple[str, float, tuple[float, float]]]
 
-    PLOT_WIDTH: ClassVar[int] = 420
+    PLOT_WIDTH: ClassVar[int] = 420  # pixels; with the longest label still narrower than a page
     ROW_HEIGHT: ClassVar[int] = 28
     MAX_LABEL: ClassVar[int] = 42  # characters, of about 7 pixels each
 

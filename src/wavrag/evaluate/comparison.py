@@ -107,7 +107,7 @@ def compare_results(
     comparisons = []
     for task, second_task, a, b in _pair_systems(first, second):
         labels = [system_name(a), system_name(b)]
-        if labels[0] == labels[1]:
+        if labels[0] == labels[1]:  # the same system in two runs
             labels = [f"{run}: {label}" for run, label in zip(names, labels, strict=True)]
         comparison = _compare_systems((task, second_task), (a, b), metric, max_changes)
         comparisons.append(replace(comparison, a=labels[0], b=labels[1]))

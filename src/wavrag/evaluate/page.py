@@ -127,7 +127,7 @@ def _render(sections: list[dict[str, Any]], recordings: PageAudio) -> str:
         sections=sections,
         recordings=recordings.uris,
         policy=policy,
-        script=Markup(script),
+        script=Markup(script),  # from this package: escaping would break it
         style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
     )
 
