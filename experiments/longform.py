@@ -279,7 +279,7 @@ def _draw(
         )
     with drawing(context.out / "position.png", 6.4, 3.6) as (pane,):
         values_by_fifth = {way: _by_fifth(minutes, scores, locations, way) for way in WAYS}
-        series = {
+        curves = {
             label: [estimate(numbers) if numbers else None for numbers in values_by_fifth[way]]
             for way, (_, label) in WAYS.items()
         }
@@ -287,7 +287,7 @@ def _draw(
         lines(
             pane,
             centres,
-            series,
+            curves,
             xlabel="place of the fact, % of the recording",
             ylabel="recall@5",
         )
