@@ -12,7 +12,7 @@ from wavrag.cli.command import Command, UsageError
 from wavrag.cli.history import add_turn, read_history
 from wavrag.cli.options import BEST_ENGINE, GENERATOR, JSON, KB, VOICE_HELP, Option
 from wavrag.cli.output import format_count, note, print_citations, print_json
-from wavrag.cli.search import QUERY_OPTIONS, read_query
+from wavrag.cli.search import query_options, read_query
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ COMMAND = Command(
     "answer a typed or spoken question, with citations",
     ask,
     (
-        *QUERY_OPTIONS,
+        *query_options("question"),
         GENERATOR,
         Option("--history", "FILE.jsonl", "continue the conversation in this file, and append the"
             " new turn to it"),

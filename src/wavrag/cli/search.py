@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from wavrag.types import Query
 
 
-QUERY_OPTIONS = (
-    Option("text", "TEXT", "the question as text", nargs="*"),
-    Option("--audio", "FILE", "the question as a recording, alone or beside TEXT; - reads"
-        " standard input"),
-    Option("--where", "EXPR",
-        "use only passages that match a filter, such as \"year >= 2020 and speaker = 'Ada'\""),
-)  # fmt: skip
+def query_options(noun: str) -> tuple[Option, ...]:
+    """The options that `read_query` reads; the noun is `query` or `question`."""
+    return (
+        Option("text", "TEXT", f"the {noun} as text", nargs="*"),
+        Option("--audio", "FILE", f"the {noun} as a recording, alone or beside TEXT; - reads"
+            " standard input"),
+        Option("--where", "EXPR", "use only passages that match a filter, such as \"year >= 2020"
+            " and speaker = 'Ada'\""),
+    )  # fmt: skip
 
 
 def search(arguments: argparse.Namespace) -> int:
@@ -65,9 +67,9 @@ def read_query(arguments: argparse.Namespace) -> Query:
 
 COMMAND = Command(
     "search",
-    "find passages for a typed or spoken question",
+    "find passages for a typed or spoken query",
     search,
-    (*QUERY_OPTIONS, Option("-k", "N", "maximum number of hits", default=5, minimum=1), KB, JSON),
+    (*query_options("query"), Option("-k", "N", "maximum number of hits", default=5, minimum=1), KB, JSON),
     (
         'wavrag search "when does the last ferry leave"',
         "wavrag search --audio question.wav -k 10",
