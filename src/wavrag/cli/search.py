@@ -69,7 +69,12 @@ COMMAND = Command(
     "search",
     "find passages for a typed or spoken query",
     search,
-    (*query_options("query"), Option("-k", "N", "maximum number of hits", default=5, minimum=1), KB, JSON),
+    (
+        *query_options("query"),
+        Option("-k", "N", "maximum number of hits", default=5, minimum=1),
+        KB,
+        JSON,
+    ),
     (
         'wavrag search "when does the last ferry leave"',
         "wavrag search --audio question.wav -k 10",
