@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wavrag.store import LanceOptions, LanceStore, StoredPassage
+from wavrag.store import LanceStore, StoredPassage
 from wavrag.types import Float32, Passage
 
 PASSAGES_PER_DOCUMENT = 10
@@ -71,8 +71,7 @@ def run(path: Path, rows: int, dim: int, queries: int) -> dict[str, float | int 
         "rows": rows,
         "dim": dim,
     }
-    exact_only = LanceOptions(exact_below=rows + 1, keep_seconds=0.001)
-    store = LanceStore(path, dim, exact_only)
+    store = LanceStore(path, dim, exact_below=rows + 1, keep_seconds=0.001)
 
     upserts = []
     for records in batches(random, directions, rows):
@@ -106,7 +105,7 @@ def run(path: Path, rows: int, dim: int, queries: int) -> dict[str, float | int 
     truth_filtered = nearest_ids(store, vectors, FILTER)
     store.close()
 
-    indexed = LanceStore(path, dim, LanceOptions(exact_below=1, keep_seconds=0.001))
+    indexed = LanceStore(path, dim, exact_below=1, keep_seconds=0.001)
     figures["ivf_build_s"] = time_call(indexed.optimize) / 1e3
     figures |= percentiles("dense_ivf", lambda i: indexed.search(vectors[i], None, K), queries)
     figures |= percentiles(

@@ -41,11 +41,6 @@ def test_ties_go_by_passage_id():
     assert summary(reciprocal_rank_fusion(swapped)) == summary(reciprocal_rank_fusion(legs))
 
 
-def test_the_constant():
-    hits = reciprocal_rank_fusion({"dense": leg("a", "b")}, constant=9)
-    assert summary(hits) == [("a", 1, pytest.approx(1 / 10)), ("b", 2, pytest.approx(1 / 11))]
-
-
 def test_a_passage_found_twice_by_a_leg_counts_once():
     hits = reciprocal_rank_fusion({"dense": leg("a", "a", "b")})
     assert summary(hits) == [("a", 1, pytest.approx(1 / 61)), ("b", 2, pytest.approx(1 / 63))]

@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from wavrag.errors import FilterError, StoreError
-from wavrag.store import LanceOptions, LanceStore
+from wavrag.store import LanceStore
 from wavrag.store.base import StoredPassage
 from wavrag.store.lance_legs import KEY_INDEXES, WORDS_INDEX, vector_partitions
 from wavrag.testing.store import PersistentStoreConformance
@@ -109,7 +109,7 @@ def clustered(rows, parts=10):
 
 def test_vector_index(tmp_path):
     records, queries = clustered(2_000)
-    store = LanceStore(tmp_path, DIM, LanceOptions(exact_below=2_000))
+    store = LanceStore(tmp_path, DIM, exact_below=2_000)
     store.upsert(records[:-1])
     store.optimize()
     assert vector_partitions(store._table) is None
@@ -131,7 +131,7 @@ def test_vector_index(tmp_path):
 
 def test_rows_newer_than_the_vector_index_are_found(tmp_path):
     records, _ = clustered(600)
-    store = LanceStore(tmp_path, DIM, LanceOptions(exact_below=500))
+    store = LanceStore(tmp_path, DIM, exact_below=500)
     store.upsert(records)
     store.optimize()
     query = unit_vector(0)
@@ -146,7 +146,7 @@ def test_rows_newer_than_the_vector_index_are_found(tmp_path):
 
 def test_the_vector_index_follows_the_number_of_rows(tmp_path):
     records, _ = clustered(2_400)
-    store = LanceStore(tmp_path, DIM, LanceOptions(exact_below=400))
+    store = LanceStore(tmp_path, DIM, exact_below=400)
     for rows, partitions in ((400, 20), (1_000, 20), (2_400, 49)):
         store.upsert(records[:rows])
         store.optimize()
@@ -158,7 +158,7 @@ def test_the_vector_index_follows_the_number_of_rows(tmp_path):
 
 
 def test_optimize_drops_old_versions(tmp_path):
-    store = LanceStore(tmp_path, DIM, LanceOptions(keep_seconds=0.001))
+    store = LanceStore(tmp_path, DIM, keep_seconds=0.001)
     records = text_records("a", ["word " * 200] * 20)
     for _ in range(20):
         store.upsert(records)

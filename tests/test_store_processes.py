@@ -16,13 +16,13 @@ from wavrag.testing.store_data import DIM
 # each. A document of turn t has t % 7 + 1 passages and the content hash t.
 WRITER = """
 import sys
-from wavrag.store import LanceOptions, LanceStore
+from wavrag.store import LanceStore
 from wavrag.testing.store_data import DIM, text_records
 import lancedb, filelock
 path, name, first, turns = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 print("ready", flush=True)
 sys.stdin.readline()
-store = LanceStore(path, DIM, LanceOptions(keep_seconds=1.0))
+store = LanceStore(path, DIM, keep_seconds=1.0)
 for turn in range(first, first + turns):
     words = ["word"] * (turn % 7 + 1)
     store.upsert(

@@ -12,17 +12,14 @@ RRF_CONSTANT = 60
 
 def reciprocal_rank_fusion(
     legs: Mapping[Leg, Sequence[ScoredPassage]],
-    *,
-    constant: int = RRF_CONSTANT,
 ) -> list[Hit]:
     """Fuse the legs of a search by rank, whatever the scale of their scores.
 
-    The score of a passage is the sum over its legs of 1 / (constant + rank), with ranks from 1
-    (Cormack, Clarke and Büttcher, SIGIR 2009, equation 1).
+    The score of a passage is the sum over its legs of 1 / (`RRF_CONSTANT` + rank), with ranks
+    from 1 (Cormack, Clarke and Büttcher, SIGIR 2009, equation 1).
 
     Args:
         legs: passages of each leg, best first.
-        constant: see `RRF_CONSTANT`.
 
     Returns:
         Every passage once, best first, ties by passage id.
@@ -39,7 +36,7 @@ def reciprocal_rank_fusion(
                 continue
             by_leg[leg] = hit.score
             passages[key] = hit.passage
-            scores[key] = scores.get(key, 0.0) + 1 / (constant + rank)
+            scores[key] = scores.get(key, 0.0) + 1 / (RRF_CONSTANT + rank)
     order = sorted(passages, key=lambda key: (-scores[key], key))
     return [
         Hit(passage=passages[key], rank=rank, score=scores[key], legs=leg_scores[key])

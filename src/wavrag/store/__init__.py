@@ -13,10 +13,9 @@ from wavrag.store.lexical import query_words
 from wavrag.store.memory import MemoryStore, bm25
 
 if TYPE_CHECKING:
-    from wavrag.store.lance import LanceOptions, LanceStore
+    from wavrag.store.lance import LanceStore
 
 __all__ = [
-    "LanceOptions",
     "LanceStore",
     "MemoryStore",
     "Store",
@@ -29,8 +28,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Imported on first use: a process with a store in memory never needs LanceDB's modules.
-    if name in {"LanceOptions", "LanceStore"}:
-        from wavrag.store import lance
+    if name == "LanceStore":
+        from wavrag.store.lance import LanceStore
 
-        return getattr(lance, name)
+        return LanceStore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

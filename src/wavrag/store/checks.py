@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from wavrag.errors import FilterError, IndexMismatchError, StoreError
-from wavrag.store.base import StoredDocument, StoredPassage
+from wavrag.store.base import StoredPassage
 from wavrag.types import Float32, Metadata
 from wavrag.where import Node, parse
 
@@ -129,30 +129,6 @@ def check_metadata(metadata: Metadata, document_id: str) -> None:
             raise StoreError(
                 f"the metadata {key!r} of {document_id} exceeds 64 bits: give it as text"
             )
-
-
-def summarise(records: Iterable[StoredPassage]) -> list[StoredDocument]:
-    """Summarise passages by document, ordered by id."""
-    grouped: dict[str, list[StoredPassage]] = {}
-    for record in records:
-        grouped.setdefault(record.passage.document_id, []).append(record)
-    documents = []
-    for document_id in sorted(grouped):
-        rows = grouped[document_id]
-        head = min(rows, key=lambda row: row.passage.ordinal)
-        documents.append(
-            StoredDocument(
-                id=document_id,
-                content_hash=head.content_hash,
-                source=head.passage.source,
-                title=head.passage.title,
-                modality=head.passage.modality,
-                passages=len(rows),
-                seconds=max(row.passage.end or 0.0 for row in rows),
-                metadata=head.passage.metadata,
-            )
-        )
-    return documents
 
 
 def find_defects(records: Iterable[StoredPassage], dim: int) -> list[str]:

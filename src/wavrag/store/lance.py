@@ -9,20 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from wavrag.errors import IndexMismatchError, StoreError
 from wavrag.store.base import StoredDocument, StoredPassage
-from wavrag.store.checks import (
-    check_records,
-    check_vector,
-    find_defects,
-    is_unicode,
-    read_filter,
-)
+from wavrag.store.checks import check_records, check_vector, find_defects, is_unicode, read_filter
 from wavrag.store.lance_errors import translate_errors
 from wavrag.store.lance_filter import filter_sql, in_sql
 from wavrag.store.lance_legs import (
@@ -55,33 +48,26 @@ SCAN_ROWS = 1024
 LOCK_SECONDS = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class LanceOptions:
-    """Options of a `LanceStore`.
-
-    Attributes:
-        exact_below: number of rows below which dense search is exhaustive; larger tables get an
-            IVF_SQ index.
-        keep_seconds: age in seconds at which `optimize` deletes old versions of the table. A
-            longer `scan` can fail if another process optimizes in the meantime.
-    """
-
-    exact_below: int = 50_000
-    keep_seconds: float = 600.0
-
-
 class LanceStore:
     """Passages in a LanceDB table, with exact or approximate cosine search, and BM25."""
 
     def __init__(
-        self, path: str | os.PathLike[str], dim: int, options: LanceOptions | None = None
+        self,
+        path: str | os.PathLike[str],
+        dim: int,
+        *,
+        exact_below: int = 50_000,
+        keep_seconds: float = 600.0,
     ) -> None:
         """Open the store in a directory; create both if necessary.
 
         Args:
             path: directory of the store.
             dim: dimension of the vectors.
-            options: see `LanceOptions`.
+            exact_below: number of rows below which dense search is exhaustive; larger tables get
+                an IVF_SQ index.
+            keep_seconds: age in seconds at which `optimize` deletes old versions of the table. A
+                longer `scan` can fail if another process optimizes in the meantime.
 
         Raises:
             IndexMismatchError: it has vectors of another dimension, or another format.
@@ -93,7 +79,8 @@ class LanceStore:
 
         self.path = Path(path)
         self.dim = dim
-        self.options = options or LanceOptions()
+        self._exact_below = exact_below
+        self._keep_seconds = keep_seconds
         self._closed = False
         self._lock = FileLock(self.path / "write.lock", timeout=LOCK_SECONDS, poll_interval=0.01)
         with translate_errors(self.path):
@@ -210,8 +197,8 @@ class LanceStore:
         """Merge small files, update the indexes, delete old versions."""
         self._check_open()
         with self._writing():
-            self._table.optimize(cleanup_older_than=timedelta(seconds=self.options.keep_seconds))
-            update_vector_index(self._table, self._table.count_rows(), self.options.exact_below)
+            self._table.optimize(cleanup_older_than=timedelta(seconds=self._keep_seconds))
+            update_vector_index(self._table, self._table.count_rows(), self._exact_below)
 
     def verify(self) -> list[str]:
         """Read all rows and query all indexes; see `Store.verify`."""

@@ -57,12 +57,7 @@ def encode_metadata(metadata: Metadata) -> str:
 
 def encode_built_in(passage: Passage) -> str:
     """Facets of a passage's built-in keys."""
-    fields = {
-        "modality": passage.modality,
-        "page": passage.page,
-        "start": passage.start,
-        "end": passage.end,
-    }
+    fields = {key: getattr(passage, key) for key in ("modality", "page", "start", "end")}
     return "".join(_facet(key, value) for key, value in fields.items() if value is not None)
 
 

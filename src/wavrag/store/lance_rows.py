@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,7 @@ from wavrag.types import Metadata, Passage
 # Version of the columns, in the metadata of the schema.
 FORMAT = b"1"
 
-PASSAGE_COLUMNS = (
-    "document_id",
-    "ordinal",
-    "text",
-    "start",
-    "end",
-    "char_start",
-    "char_end",
-    "section",
-    "page",
-    "source",
-    "title",
-    "metadata",
-    "speech",
-    "level",
-)
+PASSAGE_COLUMNS = tuple(field.name for field in fields(Passage))
 
 # Columns missing in tables of earlier versions; the first write adds them, empty.
 ADDED_COLUMNS = ("speech", "level")
@@ -71,15 +57,14 @@ def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
     """Convert passages to an Arrow table with `schema(dim)`."""
     import pyarrow as pa
 
+    table_schema = schema(dim)
     encoded: dict[str, tuple[str, str]] = {}  # once per document, which may have thousands of rows
-    columns: dict[str, list[Any]] = {name: [] for name in schema(dim).names if name != "vector"}
+    columns: dict[str, list[Any]] = {name: [] for name in table_schema.names if name != "vector"}
     for record in records:
         passage = record.passage
         if passage.document_id not in encoded:
-            encoded[passage.document_id] = (
-                _dump(passage.metadata),
-                encode_metadata(passage.metadata),
-            )
+            json_text = json.dumps(dict(passage.metadata), ensure_ascii=False, sort_keys=True)
+            encoded[passage.document_id] = json_text, encode_metadata(passage.metadata)
         for name in PASSAGE_COLUMNS:
             if name != "metadata":
                 columns[name].append(getattr(passage, name))
@@ -88,11 +73,12 @@ def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
         columns["facets"].append(f"{RS}{encode_built_in(passage)}{encoded[passage.document_id][1]}")
         columns["content_hash"].append(record.content_hash)
         columns["lexical"].append(record.lexical)
-    fields = schema(dim)
-    arrays = {name: pa.array(values, fields.field(name).type) for name, values in columns.items()}
+    arrays = {
+        name: pa.array(values, table_schema.field(name).type) for name, values in columns.items()
+    }
     vectors = np.stack([record.vector for record in records]).astype(np.float32, copy=False)
     arrays["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dim)
-    return pa.table([arrays[name] for name in fields.names], schema=fields)
+    return pa.table([arrays[name] for name in table_schema.names], schema=table_schema)
 
 
 def to_passages(table: Any) -> list[Passage]:
@@ -124,7 +110,3 @@ def load_metadata(text: str) -> Metadata:
     """Parse metadata from JSON."""
     metadata: Metadata = json.loads(text)
     return metadata
-
-
-def _dump(metadata: Metadata) -> str:
-    return json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True)

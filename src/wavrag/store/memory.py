@@ -16,13 +16,7 @@ import numpy as np
 
 from wavrag.errors import StoreError
 from wavrag.store.base import StoredDocument, StoredPassage
-from wavrag.store.checks import (
-    check_records,
-    check_vector,
-    find_defects,
-    read_filter,
-    summarise,
-)
+from wavrag.store.checks import check_records, check_vector, find_defects, read_filter
 from wavrag.store.lexical import query_words, split_words
 from wavrag.types import Float32, Leg, Passage, ScoredPassage
 from wavrag.where import matches
@@ -104,7 +98,19 @@ class MemoryStore:
     def documents(self) -> list[StoredDocument]:
         """Return all documents, ordered by id."""
         self._check_open()
-        return summarise(self._records())
+        return [
+            StoredDocument(
+                id=document_id,
+                content_hash=records[0].content_hash,
+                source=records[0].passage.source,
+                title=records[0].passage.title,
+                modality=records[0].passage.modality,
+                passages=len(records),
+                seconds=max(record.passage.end or 0.0 for record in records),
+                metadata=records[0].passage.metadata,
+            )
+            for document_id, records in sorted(self._documents.items())
+        ]
 
     def optimize(self) -> None:
         """Do nothing: there are no indexes and no old versions."""

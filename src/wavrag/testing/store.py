@@ -75,31 +75,10 @@ class StoreConformance:
 
     def test_records_come_back_as_given(self, store: Store) -> None:
         # Databases often reject NUL and characters beyond the basic multilingual plane.
-        text = Passage(
-            "b.pdf",
-            0,
-            "Ünïcode \U0001f3a4\n\x00",
-            None,
-            None,
-            3,
-            9,
-            "A > B",
-            7,
-            "b.pdf",
-            "Title",
-            {},
-        )
-        audio = Passage(
-            "a.wav",
-            0,
-            None,
-            1.25,
-            2.0000001,
-            source="/a.wav",
-            metadata={"k": "v"},
-            speech=True,
-            level=-31.25,
-        )
+        words = "Ünïcode \U0001f3a4\n\x00"
+        text = Passage("b.pdf", 0, words, None, None, 3, 9, "A > B", 7, "b.pdf", "Title", {})
+        audio = Passage("a.wav", 0, None, 1.25, 2.0000001, source="/a.wav", metadata={"k": "v"})
+        audio = replace(audio, speech=True, level=-31.25)
         silence = replace(audio, ordinal=1, start=2.0, end=3.5, speech=False, level=-math.inf)
         records = [
             StoredPassage(text, unit_vector(1), "words", "h1"),

@@ -19,35 +19,16 @@ OpenStore = Callable[[int], Store]
 
 # Quotes, wildcards, SQL, the separators of ids and facets, and the empty id.
 ODD_IDS = (
-    "it's",
-    'say "hi"',
-    "a#0",
-    "100%_\\",
-    "line\nbreak",
-    "') OR (1 = 1",
-    "日本/é.wav",
-    "",
-    "null\x00byte",
-    "sep\x1e\x1farator",
-)
+    "it's", 'say "hi"', "a#0", "100%_\\", "line\nbreak", "') OR (1 = 1", "日本/é.wav", "",
+    "null\x00byte", "sep\x1e\x1farator",
+)  # fmt: skip
 
 # Query syntax of common full-text engines, which a store must read as plain words.
 ODD_QUESTIONS = (
-    '"zebra"',
-    "zebra:",
-    "+zebra -crossing",
-    "(zebra",
-    "zebra)",
-    "zebra AND (",
-    "zebra*",
-    "zebra~2",
-    "NOT zebra",
-    "title:zebra^9",
-    "zebra\\",
-    "'; DROP TABLE passages; -- zebra",
-    "\x00zebra\n",
+    '"zebra"', "zebra:", "+zebra -crossing", "(zebra", "zebra)", "zebra AND (", "zebra*", "zebra~2",
+    "NOT zebra", "title:zebra^9", "zebra\\", "'; DROP TABLE passages; -- zebra", "\x00zebra\n",
     "zebra?!",
-)
+)  # fmt: skip
 
 
 def unit_vector(seed: int, dim: int = DIM) -> Float32:
@@ -68,9 +49,9 @@ def text_records(
     return [
         StoredPassage(
             Passage(
-                document_id=document_id,
-                ordinal=ordinal,
-                text=text,
+                document_id,
+                ordinal,
+                text,
                 char_start=100 * ordinal,
                 char_end=100 * ordinal + len(text),
                 source=document_id,
