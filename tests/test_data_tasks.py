@@ -245,9 +245,9 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_noise_is_mixed_at_the_ratio_asked_for(tool: Any) -> None:
     speech, noise = tone(200, 1.0, RATE, 0.1), tone(3_000, 1.0, RATE, 0.7)
     # 6 dB: noise of 10^(-.6) = .251 of the speech's power, so .501 of its amplitude, .0501.
-    mixed = tool.mix(speech, noise, 6.0)
+    mixed = tool.mix_noise(speech, noise, 6.0)
     assert mixed - speech == pytest.approx(noise * (0.0501187 / 0.7), abs=1e-5)
-    assert np.abs(tool.mix(speech, noise, -40.0)).max() <= 1
+    assert np.abs(tool.mix_noise(speech, noise, -40.0)).max() <= 1
 
 
 def collected(folder: Path) -> Path:
@@ -294,7 +294,7 @@ def test_tasks_are_made_of_collected_data(tool: Any, tmp_path: Path) -> None:
     data, out = collected(tmp_path / "data"), tmp_path / "out"
     tool.main([str(out), "--data", str(data)])
     tasks = {folder.name: load_task(folder) for folder in sorted(out.iterdir())}
-    assert set(tasks) == set(tool.TASKS) - set(tool.SPOKEN)
+    assert set(tasks) == set(tool.TASKS) - set(tool.NEEDS_VOICE)
     recordings = tasks["librispeech-recordings"]
     assert [set(found) for found in recordings.qrels.values()] == [{"s0"}, {"s1", "s2"}]
     assert tasks["librispeech"].qrels["s1"] == tasks["librispeech"].qrels["s2"], "equal texts"

@@ -95,7 +95,7 @@ def one_thread() -> Any:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     folder = tmp_path_factory.mktemp("a model with späces")
-    build_tiny(folder, writes=True)
+    build_tiny(folder, with_head=True)
     network = Network(str(folder), "cpu", "float32")
     teach(network)
     network._model.save_pretrained(folder)

@@ -19,7 +19,7 @@ pytest.importorskip("peft")
 import test_cli  # noqa: E402
 from wavrag.embed.sentence_model import SentenceModel  # noqa: E402
 from wavrag.errors import InputError  # noqa: E402
-from wavrag.train.contrastive.data import Reader, write_rows  # noqa: E402
+from wavrag.train.contrastive.data import BatchReader, write_rows  # noqa: E402
 from wavrag.train.contrastive.loss import CachedSoundLoss, contrastive_loss  # noqa: E402
 from wavrag.train.contrastive.model import (  # noqa: E402
     ENCODER,
@@ -409,7 +409,7 @@ def test_a_recording_that_is_broken_or_too_long_is_left_out(tmp_path: Path) -> N
     rows = write_rows(recipe, tmp_path / "rows", notes.append)
     assert list(rows) == ["T2T"]
     assert [note.split(" is left out")[0] for note in notes] == ["record 'long'", "record 'bad'"]
-    assert "lasts 5.0 s, and the model hears at most 4 s" in notes[0]
+    assert "lasts 5.0 s, and the model takes at most 4 s" in notes[0]
     with pytest.raises(InputError, match="long"):
         write_rows(recipe, tmp_path / "rows", None)
 
@@ -422,18 +422,18 @@ def test_augmentation_depends_on_seed_epoch_and_entry_only(model: Any, tmp_path:
     )  # fmt: skip
     rows = [json.dumps({"audio": "tones/oak-low.wav"})]
 
-    def heard(reader: Reader, epoch: int) -> Any:
+    def heard(reader: BatchReader, epoch: int) -> Any:
         reader.epoch = epoch
         return reader(rows, prompt="find: ")["input_features"]
 
-    one, other = Reader(model, recipe), Reader(model, recipe)
+    one, other = BatchReader(model, recipe), BatchReader(model, recipe)
     assert torch.equal(heard(one, 0), heard(other, 0))
     assert not torch.equal(heard(one, 0), heard(one, 1))
 
 
 def test_a_text_of_too_many_tokens_is_cut_and_counted(model: Any) -> None:
     recipe = load_recipe("tiny", ["model.max_text_tokens=6"])
-    reader = Reader(model, recipe)
+    reader = BatchReader(model, recipe)
     # The tokenizer is of bytes: three of them are one Chinese character.
     lengths = [
         len(reader([json.dumps({"text": text})])["input_ids"][0]) for text in ("你好", "你好吗")
@@ -446,7 +446,7 @@ def test_a_folder_without_noise_is_an_error(model: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     changes = [f"root={json.dumps(str(tmp_path))}", "augment.noise=empty"]
     with pytest.raises(InputError, match="holds no recordings of noise"):
-        Reader(model, load_recipe("tiny", changes))
+        BatchReader(model, load_recipe("tiny", changes))
 
 
 def test_another_recipe_does_not_go_on_in_the_same_folder(trained: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from wavrag.train.mini.export import SpeechNetwork, export_network, measure_parity
 
 from audio_files import tone, write
 from letter_frames import letter_frames
@@ -18,13 +19,12 @@ from wavrag.data.captions import CLASSES, held_out_captions, training_captions
 from wavrag.embed.moonshine import moonshine_folder
 from wavrag.errors import InputError, WavRAGError
 from wavrag.evaluate import evaluate_embedder
-from wavrag.train.mini import recipe
+from wavrag.train.mini import ctc, recipe
 from wavrag.train.mini.ctc import CTCOptions, SpeechHead, error_rates, train_ctc
-from wavrag.train.mini.export import SpeechNetwork, export, parity
-from wavrag.train.mini.frames import Frames, batches
+from wavrag.train.mini.frames import Frames, make_batches
 from wavrag.train.mini.moonshine import WIDTH, Encoder, frames_of, load_encoder
 from wavrag.train.mini.reader import ReaderOptions
-from wavrag.train.mini.recipe import MiniOptions, word_list
+from wavrag.train.mini.recipe import MiniOptions, build_word_list
 from wavrag.train.mini.sounds import (
     POOLED,
     PooledSounds,
@@ -82,7 +82,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Frames:
 
 
 def test_batches_hold_every_clip_once_within_the_limit(frames: Frames) -> None:
-    made = list(batches(frames.examples, 90, np.random.default_rng(0)))
+    made = list(make_batches(frames.examples, 90, np.random.default_rng(0)))
     assert sorted(e.speaker for batch in made for e in batch) == sorted(
         e.speaker for e in frames.examples
     )
@@ -91,12 +91,15 @@ def test_batches_hold_every_clip_once_within_the_limit(frames: Frames) -> None:
     assert padded.shape == (len(made[0]), int(counts.max()), WIDTH)
 
 
-def test_the_head_learns_letters(frames: Frames, tmp_path: Path) -> None:
+def test_the_head_learns_letters(
+    frames: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ctc, "WARMUP", 5)
     torch.manual_seed(0)
     head, lines = SpeechHead(), []
     held_out = [e for e in frames.examples if e.speaker in ("v0", "v1", "v2")]
     before = error_rates(head, frames, held_out, 500)
-    options = CTCOptions(epochs=12, frames=300, warmup=5)
+    options = CTCOptions(epochs=12, frames=300)
     train_ctc(head, frames, held_out, options, checkpoint=tmp_path / "s.pt", log=lines.append)
     assert before["set_cer"] > 0.8
     assert lines[-1]["set_cer"] < 0.3
@@ -158,17 +161,17 @@ def test_the_exported_model_is_the_trained_one(
         frames = encoder(samples)
         letters = speech(frames).log_softmax(-1)[0]
         assert torch.allclose(network(samples)[0], letters, atol=1e-2)
-    sizes = export(network, tmp_path / "model.onnx")
+    sizes = export_network(network, tmp_path / "model.onnx")
     assert sizes["bytes"] < sizes["float_bytes"] / 3
     clips = [reading, reading[: RATE // 10], tone(440, 1.0, RATE)]
-    agreement = parity(network, tmp_path / "model.onnx", clips)
+    agreement = measure_parity(network, tmp_path / "model.onnx", clips)
     assert agreement["letters_kl"] < 0.02
     assert agreement["sound_cosine"] > 0.97
 
 
 def test_the_word_list_keeps_what_is_said_often_or_long() -> None:
     said = ["the cat sat", "the cat", "lothario at 1973", "in 1973 to 1973 and 1973 or 1973 x"]
-    lines = dict(line.split() for line in word_list(said).splitlines())
+    lines = dict(line.split() for line in build_word_list(said).splitlines())
     assert lines == {"1973": "5", "cat": "2", "the": "2", "lothario": "1"}
 
 

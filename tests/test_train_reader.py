@@ -8,14 +8,15 @@ from transformers import BertConfig, BertModel
 
 from letter_frames import letter_frames
 from wavrag.embed.lexicon import Lexicon
+from wavrag.train.mini import reader as reader_module
 from wavrag.train.mini.ctc import SpeechHead
 from wavrag.train.mini.reader import (
     MAX_TOKENS,
     ReaderOptions,
-    Reading,
-    hear_all,
+    TranscriptPair,
     padded_tokens,
     train_reader,
+    transcribe_clips,
 )
 from wavrag.train.mini.text_model import TrainableSentenceModel
 from wavrag.types import Float32
@@ -45,10 +46,16 @@ def embed(texts: Sequence[str]) -> Float32:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def test_it_learns_what_was_meant_by_what_was_heard() -> None:
+def test_it_learns_what_was_meant_by_what_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_module, "RATE", 3e-3)
+    monkeypatch.setattr(reader_module, "WARMUP", 5)
+    monkeypatch.setattr(reader_module, "JOINED_SHARE", 0.0)
     reader, log = tiny(), list[dict[str, object]]()
-    readings = [Reading(heard, said) for heard, said in zip(HEARD, SAID, strict=True)]
-    options = ReaderOptions(steps=150, batch=4, rate=3e-3, warmup=5, joined=0.0)
+    readings = [
+        TranscriptPair(recognised, reference)
+        for recognised, reference in zip(HEARD, SAID, strict=True)
+    ]
+    options = ReaderOptions(steps=150, batch=4)
     train_reader(reader, letters, readings, embed, options=options, log=log.append)
     ids, mask = padded_tokens([letters(text) for text in HEARD])
     with torch.inference_mode():
@@ -74,19 +81,22 @@ def test_long_texts_are_cut_to_what_is_trained_on() -> None:
 def test_clips_are_read_by_head_and_lexicon(tmp_path: Path) -> None:
     frames = letter_frames(tmp_path)
     lexicon = Lexicon(["go", "home"], np.log(np.array([0.5, 0.5], np.float32)))
-    readings = hear_all(SpeechHead(), frames, frames.examples[:5], lexicon, limit=90)
-    assert sorted(r.said for r in readings) == sorted(e.text for e in frames.examples[:5])
+    readings = transcribe_clips(SpeechHead(), frames, frames.examples[:5], lexicon, limit=90)
+    assert sorted(r.reference for r in readings) == sorted(e.text for e in frames.examples[:5])
 
 
 @pytest.mark.parametrize("joined", [0.0, 1.0])
-def test_sentences_are_joined_as_often_as_asked(joined: float) -> None:
+def test_sentences_are_joined_as_often_as_asked(
+    joined: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_module, "JOINED_SHARE", joined)
     seen: list[str] = []
 
     def watch(texts: Sequence[str]) -> Float32:
         seen.extend(texts)
         return embed(texts)
 
-    readings = [Reading("one", "one")]
-    options = ReaderOptions(steps=3, batch=4, joined=joined)
+    readings = [TranscriptPair("one", "one")]
+    options = ReaderOptions(steps=3, batch=4)
     train_reader(tiny(), letters, readings, watch, options=options, log=lambda line: None)
     assert {len(text.split()) > 1 for text in seen} == {bool(joined)}

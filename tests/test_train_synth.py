@@ -10,10 +10,10 @@ from audio_files import tone
 from wavrag.data.voices import RESERVED_VOICES, load_speaker
 from wavrag.errors import AudioError, InputError
 from wavrag.train.mini.synth import read_set, synthesise
-from wavrag.train.mini.texts import Text
+from wavrag.train.mini.texts import SourceText
 from wavrag.types import Clip
 
-TEXTS = [Text(f"text number {number}", "test") for number in range(9)]
+TEXTS = [SourceText(f"text number {number}", "test") for number in range(9)]
 
 
 class Whistle:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from wavrag.errors import InputError
-from wavrag.train.mini.letters import collapse_classes, numbers, spell_text
-from wavrag.train.mini.texts import gather
+from wavrag.train.mini.letters import collapse_classes, spell_text, text_to_classes
+from wavrag.train.mini.texts import gather_texts
 
 
 def collected(folder: Path) -> Path:
@@ -56,7 +56,7 @@ def collected(folder: Path) -> Path:
 
 
 def test_no_text_of_an_evaluation_is_trained_on_and_none_twice(tmp_path: Path) -> None:
-    gathered = gather(collected(tmp_path), 0)
+    gathered = gather_texts(collected(tmp_path), 0)
     assert sorted(text.text for text in gathered) == [
         "A text of the training",
         "He was king of the hill.",
@@ -65,13 +65,13 @@ def test_no_text_of_an_evaluation_is_trained_on_and_none_twice(tmp_path: Path) -
         "isn't it o'brien's?",
         "it is at lourdes, france.",
     ]
-    assert gathered == gather(tmp_path, 0)
+    assert gathered == gather_texts(tmp_path, 0)
     assert {text.source for text in gathered} == {"q", "squad-dev", "squad-train", "wikipedia"}
 
 
 def test_a_data_folder_without_its_files_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"librispeech\.jsonl cannot be read"):
-        gather(tmp_path, 0)
+        gather_texts(tmp_path, 0)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,6 @@ def test_a_text_is_spelled_or_refused(text: str, spelled: str | None) -> None:
 
 
 def test_letters_are_collapsed_as_ctc_does() -> None:
-    b, o, k = numbers("bok")
+    b, o, k = text_to_classes("bok")
     assert collapse_classes([0, b, b, 0, o, 0, o, o, k, 0]) == "book"
     assert collapse_classes([]) == ""

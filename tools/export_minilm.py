@@ -54,21 +54,21 @@ class Pair:
 
     def embed(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         """Unit rows of the original and of the exported graph, each shape = (n_texts, 384)."""
-        original, exported = [], []
+        original, quantised = [], []
         for text in texts:
             ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)
             feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-            exported.append(self._session.run(None, feed)[0][0])
+            quantised.append(self._session.run(None, feed)[0][0])
             with torch.no_grad():
                 original.append(self._original(*map(torch.from_numpy, feed.values())).numpy()[0])
-        return np.stack(original), np.stack(exported)
+        return np.stack(original), np.stack(quantised)
 
 
 def parity(pair: Pair, texts: list[str]) -> dict[str, float]:
     """Cosine between the original's vectors and the exported graph's."""
-    original, exported = pair.embed(texts)
-    cosine = (original * exported).sum(1)
-    error = np.abs(original @ original.T - exported @ exported.T)
+    original, quantised = pair.embed(texts)
+    cosine = (original * quantised).sum(1)
+    error = np.abs(original @ original.T - quantised @ quantised.T)
     return {
         "texts": len(texts),
         "cosine_mean": round(float(cosine.mean()), 4),

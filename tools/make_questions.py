@@ -1,12 +1,12 @@
-"""Make questions for `wavrag answers` and the documents that answer them; none is committed.
+"""Write questions for `wavrag answers` and documents with their answers; none is committed.
 
     python tools/make_questions.py OUT_DIR --data DATA_DIR [--questions N] [--unanswerable SHARE]
                                    [--documents N] [--seed N]
 
 Reads `text/qed_eval.jsonl` of DATA_DIR: web questions with a Wikipedia paragraph and answers
-(Google's QED, development set). Writes `questions.jsonl`, a Markdown file a paragraph in
-`documents/`, and `provenance.json`. A question is made unanswerable by leaving out every paragraph
-of its article. The others of the set are there to be confused with.
+(Google's QED, development set). Writes `questions.jsonl`, one Markdown file per paragraph in
+`documents/`, and `provenance.json`. A question becomes unanswerable by omitting all paragraphs of
+its article. Paragraphs of other questions serve as distractors.
 """
 
 from __future__ import annotations
@@ -22,33 +22,39 @@ from experiments.questions import gold_answers
 Row = dict[str, Any]
 
 
-def make(rows: list[Row], out: Path, arguments: argparse.Namespace) -> None:
-    """Draw the questions and write everything."""
+def write_questions(rows: list[Row], out: Path, arguments: argparse.Namespace) -> None:
+    """Sample the questions and write all files."""
     draw = random.Random(arguments.seed)
-    asked = draw.sample(rows, min(arguments.questions, len(rows)))
-    left_out = round(arguments.unanswerable * len(asked))
-    titles = {row["title"] for row in asked[:left_out]}
+    questions = draw.sample(rows, min(arguments.questions, len(rows)))
+    left_out = round(arguments.unanswerable * len(questions))
+    titles = {row["title"] for row in questions[:left_out]}
     names = {
         paragraph: f"paragraph-{number:04d}.md"
         for number, paragraph in enumerate(dict.fromkeys(row["paragraph"] for row in rows))
     }
-    kept = {row["paragraph"]: row["title"] for row in reversed(rows) if row["title"] not in titles}
-    needed = [row["paragraph"] for row in asked if row["paragraph"] in kept]
-    others = sorted(set(kept) - set(needed), key=names.__getitem__)
-    draw.shuffle(others)
-    room = len(others) if arguments.documents is None else arguments.documents - len(set(needed))
-    chosen = {*needed, *others[: max(room, 0)]}
+    titles_by_paragraph = {
+        row["paragraph"]: row["title"] for row in reversed(rows) if row["title"] not in titles
+    }
+    required = [row["paragraph"] for row in questions if row["paragraph"] in titles_by_paragraph]
+    distractors = sorted(set(titles_by_paragraph) - set(required), key=names.__getitem__)
+    draw.shuffle(distractors)
+    count = (
+        len(distractors)
+        if arguments.documents is None
+        else arguments.documents - len(set(required))
+    )
+    selection = {*required, *distractors[: max(count, 0)]}
     folder = out / "documents"
     if folder.exists():
         raise SystemExit(f"{folder} is there already: name another folder, or remove it")
     folder.mkdir(parents=True)
-    for paragraph in chosen:
-        text = f"# {kept[paragraph]}\n\n{paragraph}\n"
+    for paragraph in selection:
+        text = f"# {titles_by_paragraph[paragraph]}\n\n{paragraph}\n"
         (folder / names[paragraph]).write_text(text, encoding="utf-8")
-    draw.shuffle(asked)  # so that the first N are of both kinds
+    draw.shuffle(questions)  # so that the first N include unanswerable ones
     with (out / "questions.jsonl").open("w", encoding="utf-8") as file:
-        for row in asked:
-            answerable = row["paragraph"] in chosen
+        for row in questions:
+            answerable = row["paragraph"] in selection
             line = {
                 "id": row["id"],
                 "question": row["question"],
@@ -59,9 +65,9 @@ def make(rows: list[Row], out: Path, arguments: argparse.Namespace) -> None:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
     provenance = {
         "source": "QED, development set",
-        "questions": len(asked),
-        "unanswerable": sum(row["paragraph"] not in chosen for row in asked),
-        "documents": len(chosen),
+        "questions": len(questions),
+        "unanswerable": sum(row["paragraph"] not in selection for row in questions),
+        "documents": len(selection),
         "seed": arguments.seed,
     }
     (out / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
@@ -69,18 +75,20 @@ def make(rows: list[Row], out: Path, arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    """Read the arguments and make."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, metavar="OUT_DIR")
     parser.add_argument("--data", type=Path, required=True, metavar="DATA_DIR")
     parser.add_argument("--questions", type=int, default=100, metavar="N")
     parser.add_argument("--unanswerable", type=float, default=0.3, metavar="SHARE")
-    parser.add_argument("--documents", type=int, metavar="N", help="most documents (all)")
+    parser.add_argument(
+        "--documents", type=int, metavar="N", help="maximum number of documents (default: all)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N")
     arguments = parser.parse_args()
     with (arguments.data / "text" / "qed_eval.jsonl").open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in file if line.strip()]
-    make(rows, arguments.out, arguments)
+    write_questions(rows, arguments.out, arguments)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Make retrieval tasks for `wavrag eval` from collected public data; nothing of it is committed.
+"""Write retrieval tasks for `wavrag eval` from collected public data; none is committed.
 
     python tools/make_tasks.py OUT_DIR --data DATA_DIR [--only NAME ...] [--limit N] [--words]
                                [--noise babble|ambience --snr DB] [--seed N] [--kokoro DIR]
 
-Recordings stay where they are and are referenced; only noisy ones are written, to OUT_DIR. What
-DATA_DIR holds, and which of its sets are for evaluation, docs/evaluate.md says.
+Recordings are not copied; only noisy ones are written, to OUT_DIR. docs/evaluate.md describes
+DATA_DIR and lists the sets for evaluation.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ TALKERS = 5  # that babble is the sum of
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says.
+    """Options of the command line.
 
     Attributes:
-        out: folder that the tasks' folders go to.
+        out: folder for the task folders.
         data: folder of the collected data.
-        limit: most queries of `speechocean`, or paragraphs that are read; None for all.
-        words: whether spoken queries are given their words, too.
-        noise: mixed into the questions of the `squad-spoken` tasks; None for clean ones.
-        snr: of speech to noise, dB.
-        seed: of what is chosen and where noise begins.
-        kokoro: folder of the voice that reads paragraphs.
+        limit: maximum number of queries of `speechocean`, or of spoken paragraphs; None for all.
+        words: whether spoken queries also have text.
+        noise: kind of noise in the questions of the `squad-spoken` tasks; None for none.
+        snr: signal-to-noise ratio, dB.
+        seed: random seed of samples and noise.
+        kokoro: folder of the Kokoro model for spoken paragraphs.
     """
 
     out: Path
@@ -55,14 +55,14 @@ class Options:
     kokoro: Path | None = None
 
     def rows(self, name: str) -> list[Row]:
-        """The lines of a file of the data."""
+        """Read the lines of a data file."""
         with (self.data / name).open(encoding="utf-8") as file:
             return [json.loads(line) for line in file]
 
 
 @dataclass
-class Made:
-    """A task that is being made."""
+class TaskDraft:
+    """An unfinished task."""
 
     corpus: list[Row] = field(default_factory=list)
     queries: list[Row] = field(default_factory=list)
@@ -70,84 +70,84 @@ class Made:
     provenance: Row = field(default_factory=dict)
 
 
-def librispeech(options: Options) -> Made:
+def load_librispeech(options: Options) -> TaskDraft:
     """Read sentences of native speakers to their texts."""
     rows = options.rows("speech/librispeech.jsonl")
     return sentences(options, rows, [row["text"] for row in rows])
 
 
-def speechocean(options: Options) -> Made:
+def load_speechocean(options: Options) -> TaskDraft:
     """Sentences of Mandarin speakers, half of them children, to their texts: the test split."""
     rows = options.rows("speech/speechocean762.jsonl")
     trained = {row["text"] for row in rows if row["split"] == "train"}
     test = [row for row in rows if row["split"] == "test" and row["text"] not in trained]
-    chosen = test
+    selection = test
     if options.limit is not None and options.limit < len(test):
         picks = random.Random(options.seed).sample(range(len(test)), options.limit)
-        chosen = [test[pick] for pick in sorted(picks)]
-    return sentences(options, chosen, [row["text"] for row in test])
+        selection = [test[pick] for pick in sorted(picks)]
+    return sentences(options, selection, [row["text"] for row in test])
 
 
-def sentences(options: Options, spoken: Iterable[Row], texts: Iterable[str]) -> Made:
-    """Recordings to texts; equal texts are one entry."""
+def sentences(options: Options, rows: Iterable[Row], texts: Iterable[str]) -> TaskDraft:
+    """Recordings to texts; equal texts become one document."""
     ids = {text: f"text-{number:04d}" for number, text in enumerate(dict.fromkeys(texts))}
-    return Made(
+    return TaskDraft(
         corpus=[{"_id": id, "text": text} for text, id in ids.items()],
-        queries=[spoken_query(options, row) for row in spoken],
-        qrels=[(row["id"], ids[row["text"]]) for row in spoken],
+        queries=[spoken_query(options, row) for row in rows],
+        qrels=[(row["id"], ids[row["text"]]) for row in rows],
     )
 
 
-def recordings(options: Options, name: str) -> Made:
-    """Texts to the recordings in which they are read: the other way round."""
-    made = TASKS[name](options)
-    texts = {row["_id"]: row["text"] for row in made.corpus}
-    asked = dict.fromkeys(id for _, id in made.qrels)
-    return Made(
+def reverse_task(options: Options, name: str) -> TaskDraft:
+    """Swap queries and corpus: texts to their recordings."""
+    draft = TASKS[name](options)
+    texts = {row["_id"]: row["text"] for row in draft.corpus}
+    ids = dict.fromkeys(id for _, id in draft.qrels)
+    return TaskDraft(
         corpus=[
             {"_id": row["_id"], "audio": row["audio"], "transcript": row["transcript"]}
-            for row in made.queries
+            for row in draft.queries
         ],
-        queries=[{"_id": id, "text": texts[id]} for id in asked],
-        qrels=[(text, recording) for recording, text in made.qrels],
+        queries=[{"_id": id, "text": texts[id]} for id in ids],
+        qrels=[(text, recording) for recording, text in draft.qrels],
     )
 
 
-def squad_recordings(options: Options) -> Made:
-    """Questions, spoken and written, to paragraphs that are spoken by four other voices.
+def speak_squad_paragraphs(options: Options) -> TaskDraft:
+    """Questions, spoken and written, to paragraphs spoken by four other voices.
 
-    The shortest of the paragraphs that the spoken questions are about; no voice of theirs is among
-    those that speak the questions, and none is trained on.
+    The corpus has the shortest paragraphs of the spoken questions. Its voices neither speak the
+    questions nor occur in training.
     """
     if options.kokoro is None:
         raise SystemExit("squad-recordings is spoken by Kokoro: name its folder with --kokoro")
     rows = options.rows("speech/squad_eval_kokoro.jsonl")
-    asked = {row["positive"] for row in rows}
-    paragraphs = [row for row in options.rows("text/squad_dev_eval.jsonl") if row["id"] in asked]
+    ids = {row["positive"] for row in rows}
+    paragraphs = [row for row in options.rows("text/squad_dev_eval.jsonl") if row["id"] in ids]
     paragraphs.sort(key=lambda row: (len(row["context"]), row["id"]))
-    chosen = paragraphs[: options.limit or len(paragraphs)]
+    selection = paragraphs[: options.limit or len(paragraphs)]
     kokoro = ReadingVoices(options.kokoro)
     folder = options.out.absolute() / "squad-recordings" / "audio"
     folder.mkdir(parents=True, exist_ok=True)
     corpus = []
-    for number, row in enumerate(tqdm(chosen, desc="squad-recordings", disable=None)):
+    for number, row in enumerate(tqdm(selection, desc="squad-recordings", disable=None)):
         path = folder / f"{row['id']}.wav"
         if not path.exists():
             sentences = re.split(r"(?<=[.!?]) +", row["context"])
             write_wav(path, kokoro.read(sentences, READING_VOICES[number % 4]))
         corpus.append({"_id": row["id"], "audio": str(path), "transcript": row["context"]})
-    known = {row["_id"] for row in corpus}
-    kept = [row for row in rows if row["positive"] in known]
-    return Made(
+    paragraph_ids = {row["_id"] for row in corpus}
+    questions = [row for row in rows if row["positive"] in paragraph_ids]
+    return TaskDraft(
         corpus=corpus,
-        queries=[spoken_query(replace(options, words=True), row) for row in kept],
-        qrels=[(row["id"], row["positive"]) for row in kept],
+        queries=[spoken_query(replace(options, words=True), row) for row in questions],
+        qrels=[(row["id"], row["positive"]) for row in questions],
         provenance={"voices": list(READING_VOICES)},
     )
 
 
 class ReadingVoices:
-    """Kokoro in voices that only evaluation uses."""
+    """Kokoro in voices reserved for evaluation."""
 
     def __init__(self, folder: Path) -> None:
         from kokoro_onnx import Kokoro
@@ -156,26 +156,26 @@ class ReadingVoices:
         self._kokoro = Kokoro(str(model), str(voices))
 
     def read(self, sentences: Sequence[str], voice: str) -> Clip:
-        """Say sentences one after another, with a pause of 0.3 s between them."""
+        """Speak sentences with a pause of 0.3 s between them."""
         language = "en-gb" if voice[0] == "b" else "en-us"
-        parts = []
+        pieces = []
         for sentence in sentences:
             samples, rate = self._kokoro.create(sentence, voice, lang=language)
-            parts += [samples, np.zeros(int(0.3 * rate), np.float32)]
-        joined = np.clip(np.concatenate(parts), -1, 1).astype(np.float32)
+            pieces += [samples, np.zeros(int(0.3 * rate), np.float32)]
+        joined = np.clip(np.concatenate(pieces), -1, 1).astype(np.float32)
         return resample(Clip(joined, rate), SAMPLE_RATE)
 
 
 def spoken_query(options: Options, row: Row) -> Row:
-    """A query of a recording, and of its words if they are asked for."""
+    """Build a query from a recording, with its text if requested."""
     words = {"text": row["text"]} if options.words else {}
     return {"_id": row["id"], "audio": row["audio"], "transcript": row["text"], **words}
 
 
-def squad_spoken_small(options: Options) -> Made:
+def load_squad_spoken_small(options: Options) -> TaskDraft:
     """Synthetic questions to the paragraphs of their own articles."""
     rows = options.rows("speech/squad_eval_kokoro.jsonl")
-    return Made(
+    return TaskDraft(
         corpus=[
             {"_id": row["id"], "title": row["title"].replace("_", " "), "text": row["context"]}
             for row in options.rows("text/squad_dev_eval.jsonl")
@@ -185,48 +185,48 @@ def squad_spoken_small(options: Options) -> Made:
     )
 
 
-def squad_spoken(options: Options) -> Made:
+def load_squad_spoken(options: Options) -> TaskDraft:
     """Synthetic questions to paragraphs, among passages of other Wikipedia articles."""
-    made = squad_spoken_small(options)
-    made.corpus += [
+    draft = load_squad_spoken_small(options)
+    draft.corpus += [
         {"_id": row["id"], "title": row["title"], "text": row["text"]}
         for row in options.rows("text/wiki_passages.jsonl")
     ]
-    return made
+    return draft
 
 
-def qed(options: Options) -> Made:
+def load_qed(options: Options) -> TaskDraft:
     """Written web questions to their Wikipedia paragraphs."""
     rows = options.rows("text/qed_eval.jsonl")
     titles = {row["paragraph"]: row["title"] for row in reversed(rows)}
     ids = {row["paragraph"]: "" for row in rows}
     ids = {paragraph: f"paragraph-{number:04d}" for number, paragraph in enumerate(ids)}
-    return Made(
+    return TaskDraft(
         corpus=[{"_id": id, "title": titles[text], "text": text} for text, id in ids.items()],
         queries=[{"_id": row["id"], "text": row["question"]} for row in rows],
         qrels=[(row["id"], ids[row["paragraph"]]) for row in rows],
     )
 
 
-def sounds_by_text(options: Options, name: str) -> Made:
+def load_sounds_by_text(options: Options, name: str) -> TaskDraft:
     """Captions of each class, in words held back from training, to its clips: fold 5."""
     clips = [row for row in options.rows(f"sounds/{name}.jsonl") if row["fold"] == 5]
-    asked = [
+    ids = [
         (f"{label.replace(' ', '-')}-{number}", label, caption)
         for label in sorted({row["label"] for row in clips})
         for number, caption in enumerate(held_out_captions(label))
     ]
-    return Made(
+    return TaskDraft(
         corpus=[{"_id": row["id"], "audio": row["audio"]} for row in clips],
-        queries=[{"_id": id, "text": caption} for id, _, caption in asked],
-        qrels=[(id, row["id"]) for id, label, _ in asked for row in clips if row["label"] == label],
+        queries=[{"_id": id, "text": caption} for id, _, caption in ids],
+        qrels=[(id, row["id"]) for id, label, _ in ids for row in clips if row["label"] == label],
     )
 
 
-def similar_sounds(options: Options, name: str) -> Made:
+def load_similar_sounds(options: Options, name: str) -> TaskDraft:
     """A clip to the others of its class: fold 5, the first clip of every Freesound recording.
 
-    Further clips of a recording are left out: they would be found first, and prove little.
+    Further clips of a recording are skipped, since they are trivial to retrieve.
     """
     firsts: dict[str, Row] = {}
     for row in options.rows(f"sounds/{name}.jsonl"):
@@ -234,36 +234,36 @@ def similar_sounds(options: Options, name: str) -> Made:
             firsts.setdefault(row["freesound_id"], row)
     clips = list(firsts.values())
     qrels = [
-        (one["id"], other["id"])
-        for one in clips
-        for other in clips
-        if one is not other and one["label"] == other["label"]
+        (query["id"], hit["id"])
+        for query in clips
+        for hit in clips
+        if query is not hit and query["label"] == hit["label"]
     ]
-    having = {query for query, _ in qrels}
+    query_ids = {query for query, _ in qrels}
     entries = [{"_id": row["id"], "audio": row["audio"]} for row in clips]
-    return Made(entries, [entry for entry in entries if entry["_id"] in having], qrels)
+    return TaskDraft(entries, [entry for entry in entries if entry["_id"] in query_ids], qrels)
 
 
-TASKS: dict[str, Callable[[Options], Made]] = {
-    "librispeech": librispeech,
-    "speechocean": speechocean,
-    "librispeech-recordings": lambda options: recordings(options, "librispeech"),
-    "speechocean-recordings": lambda options: recordings(options, "speechocean"),
-    "squad-recordings": squad_recordings,
-    "squad-spoken": squad_spoken,
-    "squad-spoken-small": squad_spoken_small,
-    "qed": qed,
-    "esc10-text": lambda options: sounds_by_text(options, "esc10"),
-    "esc10-similar": lambda options: similar_sounds(options, "esc10"),
-    "kitchen20-text": lambda options: sounds_by_text(options, "kitchen20"),
-    "kitchen20-similar": lambda options: similar_sounds(options, "kitchen20"),
+TASKS: dict[str, Callable[[Options], TaskDraft]] = {
+    "librispeech": load_librispeech,
+    "speechocean": load_speechocean,
+    "librispeech-recordings": lambda options: reverse_task(options, "librispeech"),
+    "speechocean-recordings": lambda options: reverse_task(options, "speechocean"),
+    "squad-recordings": speak_squad_paragraphs,
+    "squad-spoken": load_squad_spoken,
+    "squad-spoken-small": load_squad_spoken_small,
+    "qed": load_qed,
+    "esc10-text": lambda options: load_sounds_by_text(options, "esc10"),
+    "esc10-similar": lambda options: load_similar_sounds(options, "esc10"),
+    "kitchen20-text": lambda options: load_sounds_by_text(options, "kitchen20"),
+    "kitchen20-similar": lambda options: load_similar_sounds(options, "kitchen20"),
 }
-SPOKEN = ("squad-recordings",)  # tasks that need a voice, made only when they are named
-NOISY = ("squad-spoken", "squad-spoken-small")  # tasks that --noise makes
+NEEDS_VOICE = ("squad-recordings",)  # tasks with spoken paragraphs, written only on request
+NOISY = ("squad-spoken", "squad-spoken-small")  # tasks for --noise
 
 
-def mix(speech: Float32, noise: Float32, snr: float) -> Float32:
-    """Speech with noise whose power is 10^(-snr/10) of the speech's over the whole clip.
+def mix_noise(speech: Float32, noise: Float32, snr: float) -> Float32:
+    """Mix speech with noise at a power of 10^(-snr/10) of the speech over the whole clip.
 
     Args:
         speech: shape = (n_samples,).
@@ -271,38 +271,40 @@ def mix(speech: Float32, noise: Float32, snr: float) -> Float32:
         snr: dB.
 
     Returns:
-        The sum, made quieter where it would pass 1; float32, shape = (n_samples,).
+        The sum, scaled down if its peak exceeds 1; float32, shape = (n_samples,).
     """
     mixed = audio.add_noise(speech, noise, snr)
     return mixed / max(1.0, float(np.abs(mixed).max()))
 
 
 def noise_like(options: Options, sources: Sequence[Row], length: int, seed: str) -> Float32:
-    """Noise of a length in samples: babble of several talkers, or one ambience."""
+    """Draw noise of a length in samples: babble of several talkers, or one ambience."""
     chance = random.Random(seed)
     if options.noise == "ambience":
-        return looped(options, [chance.choice(sources)], length, chance)
+        return loop_recordings(options, [chance.choice(sources)], length, chance)
     by_speaker: dict[str, list[Row]] = {}
     for row in sources:
         by_speaker.setdefault(row["speaker"], []).append(row)
     total = np.zeros(length, np.float32)
     for speaker in chance.sample(sorted(by_speaker), TALKERS):
-        voice = looped(options, by_speaker[speaker], length, chance)
+        voice = loop_recordings(options, by_speaker[speaker], length, chance)
         total += voice / max(float(np.sqrt(np.mean(voice**2))), 1e-6)
     return total
 
 
-def looped(options: Options, rows: Sequence[Row], length: int, chance: random.Random) -> Float32:
-    """Recordings in random order, over and over, from a random place."""
-    parts: list[Float32] = []
-    while sum(map(len, parts)) < length + SAMPLE_RATE:
-        parts.append(load(options.data / chance.choice(rows)["audio"], SAMPLE_RATE).samples)
+def loop_recordings(
+    options: Options, rows: Sequence[Row], length: int, chance: random.Random
+) -> Float32:
+    """Repeat recordings in random order, from a random start."""
+    pieces: list[Float32] = []
+    while sum(map(len, pieces)) < length + SAMPLE_RATE:
+        pieces.append(load(options.data / chance.choice(rows)["audio"], SAMPLE_RATE).samples)
     start = chance.randrange(SAMPLE_RATE)
-    return np.concatenate(parts)[start : start + length]
+    return np.concatenate(pieces)[start : start + length]
 
 
 def noise_sources(options: Options) -> list[Row]:
-    """What noise is made of: the test speakers of speechocean762, or ambiences never trained on."""
+    """List the sources of noise: test speakers of speechocean762, or ambiences not in training."""
     if options.noise == "babble":
         rows = options.rows("speech/speechocean762.jsonl")
         return [row for row in rows if row["split"] == "test"]
@@ -311,41 +313,41 @@ def noise_sources(options: Options) -> list[Row]:
     return [row for row in rows if row["label"] != "silence"]
 
 
-def add_noise(options: Options, made: Made, folder: Path) -> None:
-    """Write a noisy recording of every query into the folder, and name it instead."""
+def add_noise(options: Options, draft: TaskDraft, folder: Path) -> None:
+    """Replace every query by a noisy recording in the folder."""
     sources = noise_sources(options)
     (folder / "audio").mkdir(parents=True, exist_ok=True)
-    for query in made.queries:
+    for query in draft.queries:
         speech = load(options.data / query["audio"], SAMPLE_RATE).samples
         seed = f"{options.seed} {query['_id']}"
         noise = noise_like(options, sources, len(speech), seed)
         target = folder / "audio" / f"{query['_id']}.wav"
-        write_wav(target, Clip(mix(speech, noise, options.snr), SAMPLE_RATE))
+        write_wav(target, Clip(mix_noise(speech, noise, options.snr), SAMPLE_RATE))
         query["audio"] = str(target.absolute())
-    made.provenance = {"noise": options.noise, "snr_db": options.snr}
+    draft.provenance = {"noise": options.noise, "snr_db": options.snr}
     if options.noise == "ambience":
-        made.provenance["noise_files"] = sorted(row["audio"] for row in sources)
+        draft.provenance["noise_files"] = sorted(row["audio"] for row in sources)
 
 
-def located(options: Options, row: Row) -> Row:
-    """The row with the path of its recording, if it has one."""
+def resolve_path(options: Options, row: Row) -> Row:
+    """Resolve the path of the recording of a row."""
     return row | {"audio": options.data / row["audio"]} if "audio" in row else row
 
 
-def write(options: Options, name: str) -> Path:
-    """Make a task and write its folder."""
-    made = TASKS[name](options)
+def write_task_folder(options: Options, name: str) -> Path:
+    """Write the folder of a task."""
+    draft = TASKS[name](options)
     if options.noise:
         name += f"-{options.noise}-{options.snr:g}db"
     folder = options.out / name
     if options.noise:
-        add_noise(options, made, folder)
+        add_noise(options, draft, folder)
     provenance = {"seed": options.seed, "limit": options.limit, "words": options.words}
     rows = TaskRows(
-        corpus=[located(options, row) for row in made.corpus],
-        queries=[located(options, row) for row in made.queries],
-        qrels=[(query, id, 1) for query, id in made.qrels],
-        provenance=made.provenance | provenance,
+        corpus=[resolve_path(options, row) for row in draft.corpus],
+        queries=[resolve_path(options, row) for row in draft.queries],
+        qrels=[(query, id, 1) for query, id in draft.qrels],
+        provenance=draft.provenance | provenance,
     )
     queries, entries = write_task(folder, rows)
     print(f"{folder}: {queries:,} queries, {entries:,} entries")
@@ -353,7 +355,7 @@ def write(options: Options, name: str) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Make the tasks that are asked for."""
+    """Write the requested tasks."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, metavar="OUT_DIR")
     parser.add_argument("--data", type=Path, required=True, metavar="DATA_DIR")
@@ -362,29 +364,29 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--limit",
         type=int,
         metavar="N",
-        help="most queries of speechocean, or paragraphs of squad-recordings",
+        help="maximum number of queries of speechocean, or of paragraphs of squad-recordings",
     )
-    parser.add_argument("--words", action="store_true", help="give spoken queries their words, too")
+    parser.add_argument("--words", action="store_true", help="add the text to spoken queries")
     parser.add_argument("--noise", choices=["babble", "ambience"], help="for squad-spoken tasks")
     parser.add_argument("--snr", type=float, default=0.0, metavar="DB", help="default: 0")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     parser.add_argument("--kokoro", type=Path, metavar="DIR", help="voice for squad-recordings")
-    given = parser.parse_args(argv)
-    if given.out.resolve().is_relative_to(given.data.resolve()):
+    arguments = parser.parse_args(argv)
+    if arguments.out.resolve().is_relative_to(arguments.data.resolve()):
         parser.error("OUT_DIR lies within DATA_DIR, which is only read: name another folder")
-    names = given.only or (
-        NOISY if given.noise else tuple(name for name in TASKS if name not in SPOKEN)
+    names = arguments.only or (
+        NOISY if arguments.noise else tuple(name for name in TASKS if name not in NEEDS_VOICE)
     )
-    if given.noise and (clean := [name for name in names if name not in NOISY]):
+    if arguments.noise and (clean := [name for name in names if name not in NOISY]):
         parser.error(
             f"--noise is not for {', '.join(clean)}: name {' or '.join(NOISY)} with --only"
         )
     options = Options(
-        given.out, given.data, given.limit, given.words, given.noise, given.snr, given.seed,
-        given.kokoro,
+        arguments.out, arguments.data, arguments.limit, arguments.words, arguments.noise,
+        arguments.snr, arguments.seed, arguments.kokoro,
     )  # fmt: skip
     for name in names:
-        write(options, name)
+        write_task_folder(options, name)
 
 
 if __name__ == "__main__":

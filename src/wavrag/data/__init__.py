@@ -8,15 +8,24 @@ from wavrag.data.captions import held_out_captions, training_captions
 from wavrag.data.datasets import read_dataset, store_sounds
 from wavrag.data.mining import MineOptions, mine_negatives, read_corpus
 from wavrag.data.prefetch import prefetch_map
-from wavrag.data.records import Content, TrainingRecord, read_records, skip_or_raise, write_records
+from wavrag.data.records import (
+    Content,
+    TrainingRecord,
+    read_records,
+    relative_path,
+    skip_or_raise,
+    write_records,
+)
 from wavrag.data.rows import read_rows, write_json
 from wavrag.data.speak import SpeakOptions, read_questions, speak_records
 from wavrag.data.task_sets import MixOptions, TaskOptions, make_mixed_task, make_task
 from wavrag.data.tasks import Judgements, Qrels, Task, TaskContent, load_task
+from wavrag.data.validation import STRICT, parse_json
 from wavrag.data.voices import RESERVED_VOICES, Endpoint, Speaker, load_speaker
 
 __all__ = [
     "RESERVED_VOICES",
+    "STRICT",
     "Content",
     "Endpoint",
     "Judgements",
@@ -35,12 +44,14 @@ __all__ = [
     "make_mixed_task",
     "make_task",
     "mine_negatives",
+    "parse_json",
     "prefetch_map",
     "read_corpus",
     "read_dataset",
     "read_questions",
     "read_records",
     "read_rows",
+    "relative_path",
     "skip_or_raise",
     "speak_records",
     "store_sounds",

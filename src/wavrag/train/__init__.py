@@ -1,1 +1,1 @@
-"""Training kit for retrievers that hear. Needs the extra `train`; nothing else imports it."""
+"""Training of audio retrievers; needs the extra `train`."""

@@ -1,7 +1,7 @@
 """The paper's recipe: contrastive training of a retriever on Qwen2-Audio (arXiv 2502.14727).
 
-`options` says what a recipe is, `data` makes batches of records, `model` builds what is trained,
-`loss` compares, `run` puts them together, `tiny` makes a small random base to run it all on.
+`options` reads recipes, `data` builds batches from records, `model` builds the retriever, `loss`
+has the contrastive loss, `run` trains, and `tiny` builds a small random base model for tests.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Records to batches: rows on disk, batches mixed by direction, recordings decoded and augmented.
+"""Training rows on disk, and decoded, augmented and tokenised batches of them.
 
-A row holds its entries as JSON; recordings are opened when a batch is made, so memory stays flat
-however many records there are.
+A row has its contents as JSON. Recordings are opened when a batch is built, so memory does not grow
+with the number of records.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from wavrag.data import (
     TrainingRecord,
     read_dataset,
     read_records,
+    relative_path,
     skip_or_raise,
     store_sounds,
 )
@@ -34,10 +35,11 @@ from wavrag.types import NoteCallback
 
 
 def gather(recipe: Recipe, on_note: NoteCallback | None) -> Iterator[tuple[str, TrainingRecord]]:
-    """Stream the records of all sources, each with the direction whose share it counts to.
+    """Stream the records of all sources, each with its direction for the batch weights.
 
     Raises:
-        InputError: a source is missing, or a record is broken and there is no `on_note`.
+        InputError: a source is missing, or a record is malformed and there is no
+            `on_note`.
     """
     for source in recipe.data:
         path = Path(recipe.root) / source.path
@@ -50,15 +52,15 @@ def gather(recipe: Recipe, on_note: NoteCallback | None) -> Iterator[tuple[str, 
 
 
 def write_rows(recipe: Recipe, folder: Path, on_note: NoteCallback | None) -> dict[str, Path]:
-    """Write a file of rows for every direction there is, and return them by direction.
+    """Write a file of rows for each direction, and return the paths by direction.
 
-    A row has the columns `query`, `positive` and, where the recipe asks for hard negatives and
-    the record has as many, `negative_1` and so on; such rows are a direction of their own
-    (`S2T+negatives`), as the columns of a batch are the same for all its rows. A record with a
-    recording that cannot be opened or is too long is left out.
+    A row has the columns `query` and `positive`. If the record has as many hard negatives as the
+    recipe requests, it also has `negative_1` and so on, and goes to a file of its own
+    (`S2T+negatives`), since all rows of a batch must have the same columns. A record is skipped if
+    a recording cannot be opened or is too long.
 
     Raises:
-        InputError: no records are left, or a recording is bad and there is no `on_note`.
+        InputError: no records are left, or a recording is unusable and there is no `on_note`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, Any] = {}
@@ -71,31 +73,31 @@ def write_rows(recipe: Recipe, folder: Path, on_note: NoteCallback | None) -> di
                 )
             try:
                 (stored,) = store_sounds([record], folder / "sounds")
-                for entry in (stored.query, stored.positives[0], *stored.negatives):
-                    _check(entry, recipe.model)
+                for content in (stored.query, stored.positives[0], *stored.negatives):
+                    _check_duration(content, recipe.model)
             except AudioError as error:
                 skip_or_raise(f"record {record.id!r} is left out: {error}", on_note)
                 continue
-            wanted = recipe.loss.hard_negatives
-            with_negatives = 0 < wanted <= len(stored.negatives)
+            count = recipe.loss.hard_negatives
+            with_negatives = 0 < count <= len(stored.negatives)
             name = direction + ("+negatives" if with_negatives else "")
             root = Path(recipe.root)
             row = {
-                "query": _json(stored.query, root),
-                "positive": _json(stored.positives[0], root),
+                "query": _to_json(stored.query, root),
+                "positive": _to_json(stored.positives[0], root),
             }
             if with_negatives:
-                for number, entry in enumerate(stored.negatives[:wanted], start=1):
-                    row[f"negative_{number}"] = _json(entry, root)
+                for number, content in enumerate(stored.negatives[:count], start=1):
+                    row[f"negative_{number}"] = _to_json(content, root)
             if name not in files:
-                unfinished = folder / f"{name}.partial"
-                files[name] = unfinished.open("w", encoding="utf-8")
+                partial = folder / f"{name}.partial"
+                files[name] = partial.open("w", encoding="utf-8")
             files[name].write(json.dumps(row) + "\n")
     finally:
         for file in files.values():
             file.close()
     if not files:
-        raise InputError(f"{recipe.root}: no records to train on; name their place with root=DIR")
+        raise InputError(f"{recipe.root}: no records to train on; name their folder with root=DIR")
     paths = {}
     for name in sorted(files):
         paths[name] = folder / f"{name}.jsonl"
@@ -103,77 +105,78 @@ def write_rows(recipe: Recipe, folder: Path, on_note: NoteCallback | None) -> di
     return paths
 
 
-def _json(entry: Content, root: Path) -> str:
-    """An entry as JSON, its path from the root, so that it does not depend on where that lies."""
-    row = {key: value for key, value in asdict(entry).items() if value is not None}
+def _to_json(content: Content, root: Path) -> str:
+    """Convert a content to JSON, with a path relative to the root.
+
+    The seed of its augmentation is a hash of this text, so it must not depend on the root.
+    """
+    row = {key: value for key, value in asdict(content).items() if value is not None}
     if "audio" in row:
-        audio, base = os.path.abspath(row["audio"]), os.path.abspath(root)
-        inside = os.path.commonpath([audio, base]) == base
-        row["audio"] = os.path.relpath(audio, base) if inside else audio
+        row["audio"] = relative_path(row["audio"], root)
     return json.dumps(row)
 
 
-def _check(entry: Content, model: ModelOptions) -> None:
-    """Refuse a recording that cannot be opened or is longer than the model hears."""
-    if not isinstance(entry.audio, str):
+def _check_duration(content: Content, model: ModelOptions) -> None:
+    """Refuse a recording that cannot be opened or is too long for the model."""
+    if not isinstance(content.audio, str):
         return
-    with open_audio(entry.audio) as source:
+    with open_audio(content.audio) as source:
         seconds = source.duration
-    if entry.end is not None:
-        seconds = entry.end
-    if seconds is not None and seconds - (entry.start or 0.0) > model.max_audio_seconds:
+    if content.end is not None:
+        seconds = content.end
+    if seconds is not None and seconds - (content.start or 0.0) > model.max_audio_seconds:
         raise AudioError(
-            f"{entry.audio} lasts {seconds - (entry.start or 0.0):.1f} s, and the model hears at"
-            f" most {model.max_audio_seconds:g} s"
+            f"{content.audio} lasts {seconds - (content.start or 0.0):.1f} s, and the model takes at"
+            f" most {model.max_audio_seconds:g} s (model.max_audio_seconds)"
         )
 
 
-class Reader:
-    """Makes the model's input of rows: decodes, augments, tokenises.
+class BatchReader:
+    """Decodes, augments and tokenises rows.
 
-    The augmentation of an entry depends on the seed, the epoch and the entry alone, so that a
-    run that was interrupted hears the same as one that was not.
+    The augmentation of a content depends on the random seed, the epoch and the content alone, so a
+    resumed run has the same batches as an uninterrupted one.
     """
 
     def __init__(self, model: Any, recipe: Recipe) -> None:
         self.epoch = 0
-        self.cut: Counter[str] = Counter()  # texts that were longer than the model takes
+        self.cut: Counter[str] = Counter()  # number of truncated texts
         self._transformer = model[0]
         self._model, self._seed = recipe.model, recipe.seed
-        self._augmentation = augmentation(recipe.augment)
+        self._augmentation = build_augmentation(recipe.augment)
         self._root = Path(recipe.root)
-        self._noises = noise_files(recipe.augment.noise, self._root)
+        self._noise_paths = find_noise(recipe.augment.noise, self._root)
 
     def __call__(
         self, rows: Sequence[str], prompt: str | None = None, task: str | None = None
     ) -> dict[str, Any]:
-        """Features of entries that are written as JSON; `task` makes no difference."""
+        """Return the features of contents in JSON; `task` is unused."""
         features: dict[str, Any] = self._transformer.preprocess(
             [self._input(row) for row in rows], prompt=prompt
         )
         return features
 
     def _input(self, row: str) -> Any:
-        entry = Content(**json.loads(row))
-        text = self._fitting(entry.text) if entry.text else None
-        if entry.audio is None:
+        content = Content(**json.loads(row))
+        text = self._truncate(content.text) if content.text else None
+        if content.audio is None:
             return text
         samples = load(
-            self._root / str(entry.audio), start=entry.start or 0.0, end=entry.end
+            self._root / str(content.audio), start=content.start or 0.0, end=content.end
         ).samples
         rng = np.random.default_rng((self._seed, self.epoch, zlib.crc32(row.encode())))
         noises = []
-        if self._noises:
-            noise = self._noises[int(rng.integers(len(self._noises)))]
+        if self._noise_paths:
+            noise = self._noise_paths[int(rng.integers(len(self._noise_paths)))]
             noises.append(load(noise, end=len(samples) / SAMPLE_RATE).samples)
         samples = self._augmentation.apply(samples, SAMPLE_RATE, rng, noises)
         sound = {"audio": audio_inputs(samples, SAMPLE_RATE, self._model.chunk_seconds)}
         return sound | ({"text": text} if text else {})
 
-    def _fitting(self, text: str) -> str:
-        """The first `max_text_tokens` tokens of a text; how many were cut is counted."""
+    def _truncate(self, text: str) -> str:
+        """Truncate a text to `max_text_tokens` tokens, and count it if it is longer."""
         limit = self._model.max_text_tokens
-        if len(text.encode()) <= limit:  # a token is at least one byte
+        if len(text.encode()) <= limit:  # a token has at least one byte
             return text
         spans = token_spans(self._transformer.tokenizer, text)
         if len(spans) <= limit:
@@ -182,8 +185,8 @@ class Reader:
         return text[: spans[limit - 1][1]]
 
 
-def augmentation(options: AugmentOptions) -> Augmentation:
-    """The paper's three steps; the other ones of `Augmentation` stay off."""
+def build_augmentation(options: AugmentOptions) -> Augmentation:
+    """Return the paper's three steps of augmentation; the other steps stay off."""
     return Augmentation(
         speed_share=0.0,
         reverberation_share=0.0,
@@ -198,20 +201,20 @@ def augmentation(options: AugmentOptions) -> Augmentation:
     )
 
 
-def noise_files(folder: str, root: Path) -> list[Path]:
-    """Recordings of background noise under a folder, in order.
+def find_noise(folder: str, root: Path) -> list[Path]:
+    """Find recordings of background noise below a folder, sorted.
 
     Raises:
         InputError: there are none.
     """
     if not folder:
         return []
-    found = sorted(
+    paths = sorted(
         path for path in (root / folder).rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES
     )
-    if not found:
+    if not paths:
         raise InputError(
-            f"{root / folder} holds no recordings of noise: name its place with"
+            f"{root / folder} holds no recordings of noise: name its folder with"
             ' augment.noise=DIR, or go without: augment.noise=""'
         )
-    return found
+    return paths

@@ -1,4 +1,4 @@
-"""InfoNCE, plain and with GradCache, as sentence-transformers has them, for inputs with sound.
+"""InfoNCE, plain and with GradCache, for inputs with audio, on sentence-transformers.
 
 Source: van den Oord et al., arXiv 1807.03748; Gao et al., arXiv 2101.06983.
 """
@@ -17,12 +17,12 @@ from sentence_transformers.sentence_transformer.losses import (
 
 from wavrag.train.contrastive.options import LossOptions
 
-AUDIO_KEYS = ("input_features", "feature_attention_mask")  # a row a recording, not a row an item
+AUDIO_KEYS = ("input_features", "feature_attention_mask")  # one row per recording, not per input
 AUDIO_START = "<|audio_bos|>"
 
 
 def contrastive_loss(model: Any, options: LossOptions) -> torch.nn.Module:
-    """The loss of a run: cosine over temperature, against all passages of the batch."""
+    """Build the loss of a run: cosine over temperature, against all passages of the batch."""
     scale = 1 / options.temperature
     gather = (
         options.gather and torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -41,7 +41,7 @@ def contrastive_loss(model: Any, options: LossOptions) -> torch.nn.Module:
 
 
 class CachedSoundLoss(CachedMultipleNegativesRankingLoss):
-    """GradCache in which an item may hold several recordings, each a row of the features."""
+    """GradCache for inputs with several recordings, each a row of the audio features."""
 
     def embed_minibatch(  # noqa: PLR0917 (as the parent has it)
         self,
@@ -52,31 +52,36 @@ class CachedSoundLoss(CachedMultipleNegativesRankingLoss):
         copy_random_state: bool,
         random_state: Any = None,
     ) -> tuple[torch.Tensor, Any]:
-        """Embed the items from `begin` to `end` with their own recordings."""
-        items = items_of(sentence_feature, begin, end, self._audio_start())
+        """Embed the inputs from `begin` to `end` with their recordings."""
+        inputs = slice_features(sentence_feature, begin, end, self._audio_start())
         with random_state or nullcontext(), nullcontext() if with_grad else torch.no_grad():
-            state = RandContext(*items.values()) if copy_random_state else None
-            vectors = self.model(items)["sentence_embedding"]
+            state = RandContext(*inputs.values()) if copy_random_state else None
+            vectors = self.model(inputs)["sentence_embedding"]
         return vectors, state
 
     def _audio_start(self) -> int:
-        model = getattr(self.model, "module", self.model)  # inside what distributes it
+        model = getattr(self.model, "module", self.model)  # unwrap DistributedDataParallel
         token: int = model.tokenizer.convert_tokens_to_ids(AUDIO_START)
         return token
 
 
-def items_of(features: dict[str, Any], begin: int, end: int, audio_start: int) -> dict[str, Any]:
-    """The features of some items of a batch, their recordings found by counting start tokens."""
+def slice_features(
+    features: dict[str, Any], begin: int, end: int, audio_start: int
+) -> dict[str, Any]:
+    """Slice the features of a batch.
+
+    The recordings of an input are found by the number of audio start tokens before it.
+    """
     recordings = (features["input_ids"] == audio_start).sum(1).cumsum(0).tolist()
     first = recordings[begin - 1] if begin else 0
     last = recordings[min(end, len(recordings)) - 1]
-    items = {}
+    inputs = {}
     for name, value in features.items():
         if not isinstance(value, torch.Tensor):
-            items[name] = value
+            inputs[name] = value
         elif name in AUDIO_KEYS:
             if first < last:
-                items[name] = value[first:last]
+                inputs[name] = value[first:last]
         else:
-            items[name] = value[begin:end]
-    return items
+            inputs[name] = value[begin:end]
+    return inputs

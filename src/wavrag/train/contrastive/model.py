@@ -1,7 +1,7 @@
-"""The paper's retriever: Qwen2-Audio with a frozen encoder, its projector, and LoRA.
+"""The paper's retriever: Qwen2-Audio with a frozen encoder, a trained projector, and LoRA.
 
-Instruction, audio and text, end-of-sequence; the last hidden state of the last token, as a unit
-vector (arXiv 2502.14727, section 3.1).
+The input is instruction, audio, text and the end-of-sequence token. The embedding is the last
+hidden state of that token, as a unit vector (arXiv 2502.14727, section 3.1).
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ def build_retriever(
     passage_prompt: str,
     dtype: torch.dtype = torch.float32,
 ) -> Any:
-    """A SentenceTransformer on Qwen2-Audio without its language-modelling head.
+    """Build a SentenceTransformer on Qwen2-Audio without its language-modelling head.
 
     Args:
         base: folder or hub name of Qwen2-Audio.
         query_prompt: instruction before a query.
         passage_prompt: instruction before a passage.
-        dtype: of the weights.
+        dtype: data type of the weights.
 
     Raises:
-        InputError: the base is another architecture or cannot be loaded.
+        InputError: the base has another architecture or cannot be loaded.
     """
     try:
         model = build_network(
@@ -51,35 +51,35 @@ def build_retriever(
             f"base model {base} cannot be loaded: {error}; name a folder or a hub name of"
             " Qwen2-Audio"
         ) from error
-    kind = model[0].config.model_type
-    if kind != "qwen2_audio":
-        raise InputError(f"base model {base} is a {kind}: this recipe trains Qwen2-Audio")
+    model_type = model[0].config.model_type
+    if model_type != "qwen2_audio":
+        raise InputError(f"base model {base} is a {model_type}: this recipe trains Qwen2-Audio")
     return model
 
 
 def network(model: Any) -> Any:
-    """The transformers model inside a SentenceTransformer."""
+    """Return the transformers model inside a SentenceTransformer."""
     return model[0].model
 
 
 def prepare_for_training(model: Any, lora: LoraOptions) -> list[str]:
-    """Freeze what is not trained, and put adapters on the language model.
+    """Freeze the base, and add adapters to the language model.
 
     Returns:
-        Names of the parameters that are trained: the adapters and the whole projector.
+        Names of the trained parameters: the adapters and the whole projector.
 
     Raises:
-        InputError: an adapter's target is not in the language model.
+        InputError: the language model has no layer with the name of a target.
     """
     from peft import LoraConfig, get_peft_model
 
     inner = network(model)
-    present = {
+    layer_names = {
         name.rsplit(".", 1)[-1]
         for name, module in inner.named_modules()
         if name.startswith(f"{LANGUAGE_MODEL}.") and isinstance(module, nn.Linear)
     }
-    missing = sorted(set(lora.targets) - present)
+    missing = sorted(set(lora.targets) - layer_names)
     if missing:
         raise InputError(f"lora.targets: the language model has no {', '.join(missing)}")
     config = LoraConfig(
@@ -91,20 +91,23 @@ def prepare_for_training(model: Any, lora: LoraOptions) -> list[str]:
         task_type="FEATURE_EXTRACTION",
     )
     with warnings.catch_warnings():
-        # Of peft, about a name that transformers has changed.
+        # peft warns about a name that transformers has changed.
         warnings.simplefilter("ignore", FutureWarning)
         model[0].model = get_peft_model(inner, config)
     trained = [name for name, value in model.named_parameters() if value.requires_grad]
-    strange = [name for name in trained if not _may_train(name)]
-    if strange or any(ENCODER in name for name in trained):
-        raise InputError(f"parameters would train that should not: {', '.join(strange or trained)}")
+    # peft picks modules by name, so a new version of a model could change the selection silently.
+    unexpected = [name for name in trained if not _is_trainable(name)]
+    if unexpected or any(ENCODER in name for name in trained):
+        raise InputError(
+            f"parameters would train that should not: {', '.join(unexpected or trained)}"
+        )
     return trained
 
 
-def _may_train(name: str) -> bool:
+def _is_trainable(name: str) -> bool:
     return ".lora_" in name or f"{PROJECTOR}.modules_to_save." in name
 
 
 def merge_adapters(model: Any) -> None:
-    """Fold the adapters into the weights, in place: what is left is a plain Qwen2-Audio."""
+    """Merge the adapters into the weights, in place; the result is a plain Qwen2-Audio."""
     model[0].model = network(model).merge_and_unload()

@@ -1,44 +1,53 @@
-"""A recipe: one readable TOML file with everything that a training run depends on.
+"""A recipe: one TOML file with everything behind a training run.
 
-`load_recipe(name or path, changes)` reads it into frozen dataclasses. A key that is not a field
-here is an error, and so is a value of another type.
+`load_recipe(name or path, changes)` reads it into frozen dataclasses. Unknown keys and values of a
+wrong type are errors.
 """
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias
 
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from wavrag.data import STRICT, parse_json
 from wavrag.errors import InputError
 
 RECIPES = Path(__file__).parent / "recipes"
-DIRECTIONS = ("S2T", "T2T", "S2S", "T2S", "AT2AT")
+Direction: TypeAlias = Literal["S2T", "T2T", "S2S", "T2S", "AT2AT"]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """What is trained."""
+    """The base model and its inputs."""
+
+    __pydantic_config__ = STRICT
 
     base: str  # folder or hub name of Qwen2-Audio; `tiny` builds a small random one
-    dtype: str = "bfloat16"  # of the frozen weights; adapters and projector train in float32
+    # Of the frozen weights; adapters and projector train in float32.
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     query_prompt: str = ""  # instruction before a query
     passage_prompt: str = ""  # instruction before a passage
-    max_text_tokens: int = 512  # longer texts are cut to the first so many
-    max_audio_seconds: float = 80.0  # longer recordings are left out, with a note
-    chunk_seconds: float = 30.0  # that the encoder hears at a time
+    max_text_tokens: int = 512  # longer texts are truncated
+    max_audio_seconds: float = 80.0  # longer recordings are skipped, with a note
+    chunk_seconds: float = 30.0  # input length of the audio encoder
 
 
 @dataclass(frozen=True, slots=True)
 class LoraOptions:
     """Low-rank adapters on the language model (Hu et al., arXiv 2106.09685)."""
 
-    rank: int = 8
+    __pydantic_config__ = STRICT
+
+    rank: PositiveInt = 8
     alpha: int = 32
     dropout: float = 0.05
-    targets: tuple[str, ...] = (  # linear layers that get one
+    targets: tuple[str, ...] = (  # linear layers with an adapter
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
     )  # fmt: skip
 
@@ -47,24 +56,28 @@ class LoraOptions:
 class LossOptions:
     """InfoNCE over the batch (van den Oord et al., arXiv 1807.03748)."""
 
-    temperature: float = 0.05
-    hard_negatives: int = 0  # of each record, beside the other passages of the batch
-    grad_cache: int = 0  # items of one pass with GradCache (arXiv 2101.06983); 0 for none
-    gather: bool = True  # passages of the other devices are negatives too
+    __pydantic_config__ = STRICT
+
+    temperature: PositiveFloat = 0.05
+    hard_negatives: NonNegativeInt = 0  # per record, in addition to the passages of the batch
+    grad_cache: NonNegativeInt = 0  # batch of a GradCache pass (arXiv 2101.06983); 0 turns it off
+    gather: bool = True  # use the passages of other devices as negatives
 
 
 @dataclass(frozen=True, slots=True)
 class OptimOptions:
-    """How it is trained."""
+    """Optimiser, schedule and checkpoints."""
 
-    learning_rate: float = 1e-4
-    batch: int = 64  # records a device
+    __pydantic_config__ = STRICT
+
+    learning_rate: PositiveFloat = 1e-4
+    batch: Annotated[int, Field(ge=2)] = 64  # records per device; the others are the negatives
     epochs: float = 1.0
-    max_steps: int = -1  # ends the run earlier; -1 for whole epochs
+    max_steps: int = -1  # stop after that many steps; -1 for no limit
     warmup: float = 0.05  # share of the steps
-    schedule: str = "linear"  # as transformers names it
+    schedule: str = "linear"  # name of a scheduler of transformers
     weight_decay: float = 0.0
-    clip: float = 1.0  # norm of the gradient
+    clip: float = 1.0  # maximum norm of the gradient
     bf16: bool = True  # matrix products in bfloat16
     gradient_checkpointing: bool = True
     save_steps: int = 500  # between checkpoints
@@ -74,38 +87,45 @@ class OptimOptions:
 
 @dataclass(frozen=True, slots=True)
 class AugmentOptions:
-    """The paper's augmentation of recordings, in its order; each step for a share of the clips."""
+    """The paper's augmentation of recordings; each step applies to a share of the clips."""
+
+    __pydantic_config__ = STRICT
 
     echo_share: float = 0.5
     echo_delay: tuple[float, float] = (0.1, 0.5)  # seconds
-    echo_scale: tuple[float, float] = (0.0, 0.2)  # amplitude against the sound
+    echo_scale: tuple[float, float] = (0.0, 0.2)  # amplitude relative to the recording
     noise_share: float = 0.5
     snr: tuple[float, float] = (0.0, 20.0)  # dB
-    noise: str = ""  # folder of background noise, such as MUSAN's; empty for none
+    noise: str = ""  # folder of background noise, such as MUSAN; empty for none
     gain_share: float = 0.5
     gain: tuple[float, float] = (-10.0, 6.0)  # dB
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetSource:
-    """Records to learn from: a data set in its published layout, or a file of records."""
+    """Training data: a data set in its published layout, or a file of records."""
 
-    path: str  # folder or file, from `root`
+    __pydantic_config__ = STRICT
+
+    path: str  # folder or file, relative to `root`
     dataset: str = ""  # name of the data set; empty for a file of records
     split: str = "train"
-    direction: str = ""  # whose share of the batches it has; empty for that of each record
-    limit: int = 0  # records at most; 0 for all
+    direction: Literal["", Direction] = ""  # key of `weights`; empty for that of each record
+    limit: int = 0  # maximum number of records; 0 for all
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A whole run."""
+    """All options of a run."""
+
+    __pydantic_config__ = STRICT
 
     model: ModelOptions
     data: tuple[DatasetSource, ...]
-    root: str = "."  # folder that the paths of `data` start from
+    root: str = "."  # folder of the paths in `data`
     seed: int = 0
-    weights: dict[str, float] = field(default_factory=dict)  # share of batches by direction
+    # Share of batches by direction; empty for shares by size.
+    weights: dict[Direction, NonNegativeFloat] = field(default_factory=dict)
     lora: LoraOptions = LoraOptions()
     loss: LossOptions = LossOptions()
     optim: OptimOptions = OptimOptions()
@@ -113,124 +133,58 @@ class Recipe:
 
 
 def recipe_names() -> list[str]:
-    """The recipes that the package holds."""
+    """Return the names of the packaged recipes."""
     return sorted(path.stem for path in RECIPES.glob("*.toml"))
 
 
 def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and change some of it.
+    """Read a recipe and override some of its values.
 
     Args:
         name: one of `recipe_names()`, or the path of a TOML file.
         changes: `key=value` with the key as in the file (`loss.temperature=0.02`) and the value
-            as TOML writes it; a bare word is a string.
+            in TOML; a bare word is a string.
 
     Raises:
         InputError: there is no such recipe, or a key or a value is wrong.
+
+    Example:
+        >>> load_recipe("tiny", ["optim.epochs=2"]).optim.epochs
+        2.0
     """
     path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
     if not path.is_file():
-        known = ", ".join(recipe_names())
-        raise InputError(f"no recipe {name!r}: choose one of {known}, or name a .toml file")
+        choices = ", ".join(recipe_names())
+        raise InputError(f"no recipe {name!r}: choose one of {choices}, or name a .toml file")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"recipe {path} is not TOML: {error}") from error
     for change in changes:
-        _set(table, change)
-    recipe: Recipe = _read(Recipe, table, str(path), "")
-    _check(recipe, str(path))
+        _override(table, change)
+    try:
+        # As JSON, whose lists pydantic takes as tuples in strict mode. TOML has dates in addition;
+        # as strings, they are refused where numbers are expected.
+        recipe = parse_json(Recipe, json.dumps(table, default=str))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    if not recipe.data:
+        raise InputError(f"{path}: `data` must name at least one source")
     return recipe
 
 
-def _set(table: dict[str, Any], change: str) -> None:
+def _override(table: dict[str, Any], change: str) -> None:
     key, equals, value = change.partition("=")
     if not equals or not key.strip():
         raise InputError(f"--set {change}: write KEY=VALUE, such as loss.temperature=0.02")
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        parsed_value = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        parsed = value
+        parsed_value = value
     *sections, last = key.strip().split(".")
     for section in sections:
         inner = table.setdefault(section, {})
         if not isinstance(inner, dict):
             raise InputError(f"--set {change}: {section!r} has no keys of its own")
         table = inner
-    table[last] = parsed
-
-
-def _read(kind: Any, table: Any, where: str, prefix: str) -> Any:
-    """A dataclass from a table, checked key by key."""
-    if not isinstance(table, dict):
-        raise InputError(f"{where}: `{prefix.rstrip('.')}` must be a table")
-    known = {one.name: one for one in fields(kind)}
-    for key in table:
-        if key not in known:
-            raise InputError(
-                f"{where}: unknown key `{prefix}{key}`; there are"
-                f" {', '.join(prefix + name for name in known)}"
-            )
-    hints = get_type_hints(kind)
-    values = {}
-    for name, one in known.items():
-        if name in table:
-            values[name] = _value(hints[name], table[name], where, prefix + name)
-        elif one.default is MISSING and one.default_factory is MISSING:
-            raise InputError(f"{where}: `{prefix}{name}` is missing")
-    return kind(**values)
-
-
-def _value(kind: Any, given: Any, where: str, key: str) -> Any:
-    if is_dataclass(kind):
-        return _read(kind, given, where, f"{key}.")
-    if get_origin(kind) is tuple:
-        inner = get_args(kind)
-        repeated = inner[-1] is Ellipsis
-        if isinstance(given, list) and (repeated or len(given) == len(inner)):
-            return tuple(
-                _value(inner[0], one, where, f"{key}[{at}]") for at, one in enumerate(given)
-            )
-    elif get_origin(kind) is dict:
-        if isinstance(given, dict):
-            return {name: _value(float, one, where, f"{key}.{name}") for name, one in given.items()}
-    elif kind is float and isinstance(given, int | float) and not isinstance(given, bool):
-        return float(given)
-    elif isinstance(given, kind) and not (kind is int and isinstance(given, bool)):
-        return given
-    raise InputError(f"{where}: `{key}` is {given!r}, and must be {_named(kind)}")
-
-
-def _named(kind: Any) -> str:
-    names = {float: "a number", int: "a whole number", str: "a string", bool: "true or false"}
-    return names.get(kind, "a list" if get_origin(kind) is tuple else "a table")
-
-
-def _check(recipe: Recipe, where: str) -> None:
-    rules = {
-        "data": (len(recipe.data) > 0, "must name at least one source"),
-        "loss.temperature": (recipe.loss.temperature > 0, "must be above 0"),
-        "loss.hard_negatives": (recipe.loss.hard_negatives >= 0, "must not be below 0"),
-        "loss.grad_cache": (recipe.loss.grad_cache >= 0, "must not be below 0"),
-        "lora.rank": (recipe.lora.rank > 0, "must be above 0"),
-        "optim.batch": (
-            recipe.optim.batch > 1,
-            "must be at least 2: the batch gives the negatives",
-        ),
-        "optim.learning_rate": (recipe.optim.learning_rate > 0, "must be above 0"),
-        "model.dtype": (
-            recipe.model.dtype in ("bfloat16", "float16", "float32"),
-            "must be bfloat16, float16 or float32",
-        ),
-        "data.direction": (
-            {source.direction for source in recipe.data} <= {"", *DIRECTIONS},
-            f"must be one of {', '.join(DIRECTIONS)}",
-        ),
-        "weights": (
-            set(recipe.weights) <= set(DIRECTIONS) and all(w >= 0 for w in recipe.weights.values()),
-            f"must give shares of at least 0 to some of {', '.join(DIRECTIONS)}",
-        ),
-    }
-    for key, (kept, rule) in rules.items():
-        if not kept:
-            raise InputError(f"{where}: `{key}` {rule}")
+    table[last] = parsed_value

@@ -1,9 +1,9 @@
-"""A recipe from records to a model that `load_embedder` takes.
+"""Training run of a recipe, from records to a model for `load_embedder`.
 
 OUT/data         rows of every direction
-OUT/checkpoints  what a run that was cut off goes on from
-OUT/model        adapters merged: a folder for `load_embedder("st:OUT/model")`
-OUT/run.json     recipe, versions, trained parameters, losses, and that frozen means frozen
+OUT/checkpoints  checkpoints, for resuming an interrupted run
+OUT/model        model with merged adapters, for `load_embedder("st:OUT/model")`
+OUT/run.json     recipe, versions, trained parameters, losses, hashes of the frozen encoder
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from wavrag.data import write_json
 from wavrag.embed import ModelSpec, write_spec
 from wavrag.errors import InputError
 from wavrag.train.contrastive import tiny
-from wavrag.train.contrastive.data import Reader, write_rows
+from wavrag.train.contrastive.data import BatchReader, write_rows
 from wavrag.train.contrastive.loss import contrastive_loss
 from wavrag.train.contrastive.model import (
     ENCODER,
@@ -50,29 +50,26 @@ def train_retriever(
     log: Callable[[Mapping[str, Any]], None] = lambda line: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Run a recipe; a run that was cut off goes on from its last checkpoint.
+    """Run a recipe; an interrupted run resumes from its last checkpoint.
 
     Args:
-        recipe: what to do.
-        out: folder for everything that is made.
-        on_note: told of every record that is left out.
-        log: called with losses.
-        on_progress: called with steps done and steps in all.
+        recipe: the recipe.
+        out: run folder.
+        on_note: called with a message for every skipped record.
+        log: called with steps and losses.
+        on_progress: called with the number of finished steps and their total.
 
     Returns:
-        What `OUT/run.json` holds.
+        The content of `OUT/run.json`.
 
     Raises:
         InputError: a source is missing, the base cannot be loaded, or `out` holds a run of
             another recipe.
     """
-    from datasets import Dataset, DatasetDict
-    from transformers import PrinterCallback
-
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    _same_recipe(recipe, out)
-    recipe = _with_tiny(recipe, out)
+    _check_same_recipe(recipe, out)
+    recipe = _build_tiny_base(recipe, out)
     torch.manual_seed(recipe.seed)
     options = recipe.model
     model = build_retriever(
@@ -81,32 +78,15 @@ def train_retriever(
         passage_prompt=options.passage_prompt,
         dtype=getattr(torch, options.dtype),
     )
-    before = fingerprint(model)
+    before = hash_encoder(model)
     trained = prepare_for_training(model, recipe.lora)
     rows = write_rows(recipe, out / "data", on_note)
-    data = DatasetDict(
-        {
-            name: Dataset.from_json(str(path), cache_dir=str(out / "data" / "cache"))
-            for name, path in rows.items()
-        }
-    )
-    weights = [recipe.weights.get(name.partition("+")[0], 0.0) for name in rows]
-    if recipe.weights and not any(weights):
-        raise InputError(f"`weights` leave nothing to train on: there are {', '.join(rows)}")
-    reader = Reader(model, recipe)
-    trainer = MixingTrainer(
-        weights=weights,
-        model=model,
-        args=_arguments(recipe, out, data),
-        train_dataset=data,
-        loss=contrastive_loss(model, recipe.loss),
-        data_collator=_collator(reader, recipe, data),
-        callbacks=[_follower(reader, log, on_progress)],
-    )
-    trainer.remove_callback(PrinterCallback)  # it would write to standard output
+    reader = BatchReader(model, recipe)
+    callback = _progress_callback(reader, log, on_progress)
+    trainer = _build_trainer(recipe, out, rows, reader, model=model, callback=callback)
     checkpoint = _last_checkpoint(out / "checkpoints")
     finished = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    after = fingerprint(model)
+    after = hash_encoder(model)
     if before != after:
         raise InputError("the frozen audio encoder changed in training: the run is not to be used")
     merge_adapters(model)
@@ -115,7 +95,7 @@ def train_retriever(
         "recipe": asdict(recipe),
         "versions": {name: version(name) for name in PACKAGES},
         "device": str(model.device),
-        "rows": {name: len(part) for name, part in data.items()},
+        "rows": {name: len(rows) for name, rows in trainer.train_dataset.items()},
         "steps": finished.global_step,
         "loss": round(finished.training_loss, 4),
         "losses": [round(line["loss"], 4) for line in trainer.state.log_history if "loss" in line],
@@ -128,11 +108,46 @@ def train_retriever(
     return result
 
 
+def _build_trainer(
+    recipe: Recipe,
+    out: Path,
+    rows: Mapping[str, Path],
+    reader: BatchReader,
+    *,
+    model: Any,
+    callback: Any,
+) -> Any:
+    """Build the trainer for files of rows by direction."""
+    from datasets import Dataset, DatasetDict
+    from transformers import PrinterCallback
+
+    # A cache inside the run folder, so that deleting the run deletes all of its data.
+    cache = str(out / "data" / "cache")
+    data = DatasetDict(
+        {name: Dataset.from_json(str(path), cache_dir=cache) for name, path in rows.items()}
+    )
+    shares = {str(direction): share for direction, share in recipe.weights.items()}
+    weights = [shares.get(name.partition("+")[0], 0.0) for name in rows]
+    if recipe.weights and not any(weights):
+        raise InputError(f"`weights` leave nothing to train on: there are {', '.join(rows)}")
+    trainer = MixingTrainer(
+        weights=weights,
+        model=model,
+        args=_build_arguments(recipe, out, data),
+        train_dataset=data,
+        loss=contrastive_loss(model, recipe.loss),
+        data_collator=_build_collator(reader, recipe, data),
+        callbacks=[callback],
+    )
+    trainer.remove_callback(PrinterCallback)  # it would write to standard output
+    return trainer
+
+
 def push_model(out: Path, repository: str) -> None:
-    """Upload the trained model to a hub.
+    """Upload the trained model to the Hugging Face Hub.
 
     Raises:
-        InputError: there is no trained model, or the hub refuses it.
+        InputError: there is no trained model, or the upload fails.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
@@ -147,8 +162,8 @@ def push_model(out: Path, repository: str) -> None:
         raise InputError(f"{repository}: the hub did not take the model: {error}") from error
 
 
-def fingerprint(model: Any) -> str:
-    """SHA-256 of the audio encoder's weights."""
+def hash_encoder(model: Any) -> str:
+    """Return the SHA-256 hash of the weights of the audio encoder."""
     digest = hashlib.sha256()
     for name, value in sorted(network(model).state_dict().items()):
         if ENCODER in name:
@@ -157,8 +172,8 @@ def fingerprint(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _with_tiny(recipe: Recipe, out: Path) -> Recipe:
-    """The recipe with its random base and its tones made, if it asks for them."""
+def _build_tiny_base(recipe: Recipe, out: Path) -> Recipe:
+    """Build the random base model and its tones if the recipe uses them."""
     if recipe.model.base != "tiny":
         return recipe
     from dataclasses import replace
@@ -169,19 +184,19 @@ def _with_tiny(recipe: Recipe, out: Path) -> Recipe:
     return replace(recipe, model=replace(recipe.model, base=str(out / "base")), root=str(out))
 
 
-def _arguments(recipe: Recipe, out: Path, data: Any) -> Any:
+def _build_arguments(recipe: Recipe, out: Path, data: Any) -> Any:
     from sentence_transformers import SentenceTransformerTrainingArguments
     from sentence_transformers.base.sampler import BatchSamplers
 
     optim = recipe.optim
-    steps = sum(-(-len(part) // optim.batch) for part in data.values()) * optim.epochs
+    steps = sum(-(-len(dataset) // optim.batch) for dataset in data.values()) * optim.epochs
     steps = optim.max_steps if optim.max_steps > 0 else steps
     return SentenceTransformerTrainingArguments(
         output_dir=str(out / "checkpoints"),
         batch_sampler=BatchSamplers.NO_DUPLICATES,
         seed=recipe.seed,
         warmup_steps=int(optim.warmup * steps),
-        **_optim(optim),
+        **_translate_options(optim),
         report_to="none",
         disable_tqdm=True,
         logging_nan_inf_filter=False,
@@ -190,11 +205,11 @@ def _arguments(recipe: Recipe, out: Path, data: Any) -> Any:
     )
 
 
-def _optim(optim: OptimOptions) -> dict[str, Any]:
-    """Our options in the words of transformers."""
+def _translate_options(optim: OptimOptions) -> dict[str, Any]:
+    """Translate the options to arguments of transformers."""
     from transformers import TrainingArguments
 
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "learning_rate": optim.learning_rate,
         "per_device_train_batch_size": optim.batch,
         "num_train_epochs": optim.epochs,
@@ -208,15 +223,16 @@ def _optim(optim: OptimOptions) -> dict[str, Any]:
         "logging_steps": optim.log_steps,
     }
     if optim.gradient_checkpointing:
-        known = {field.name for field in fields(TrainingArguments)}
-        name = "activation" if "activation_checkpointing" in known else "gradient"  # was renamed
-        given[f"{name}_checkpointing"] = True
-        given[f"{name}_checkpointing_kwargs"] = {"use_reentrant": False}
-    return given
+        field_names = {field.name for field in fields(TrainingArguments)}
+        # transformers renamed this option.
+        name = "activation" if "activation_checkpointing" in field_names else "gradient"
+        arguments[f"{name}_checkpointing"] = True
+        arguments[f"{name}_checkpointing_kwargs"] = {"use_reentrant": False}
+    return arguments
 
 
-def _collator(reader: Reader, recipe: Recipe, data: Any) -> Any:
-    """Makes batches; every column has its prompt."""
+def _build_collator(reader: BatchReader, recipe: Recipe, data: Any) -> Any:
+    """Build the data collator, with the prompt of each column."""
     from sentence_transformers.sentence_transformer.data_collator import (
         SentenceTransformerDataCollator,
     )
@@ -224,62 +240,63 @@ def _collator(reader: Reader, recipe: Recipe, data: Any) -> Any:
     model = recipe.model
     prompts = {
         column: model.query_prompt if column == "query" else model.passage_prompt
-        for part in data.values()
-        for column in part.column_names
+        for dataset in data.values()
+        for column in dataset.column_names
     }
     return SentenceTransformerDataCollator(preprocess_fn=reader, prompts=prompts)
 
 
-def _follower(
-    reader: Reader,
+def _progress_callback(
+    reader: BatchReader,
     log: Callable[[Mapping[str, Any]], None],
     on_progress: Callable[[int, int], None],
 ) -> Any:
-    """A callback that tells the reader the epoch, and others how far the run is."""
+    """Build a callback that passes the epoch to the reader and reports progress."""
     from transformers import TrainerCallback
 
-    class Follower(TrainerCallback):
-        def on_epoch_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+    class ProgressCallback(TrainerCallback):
+        def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             reader.epoch = int(state.epoch or 0)
 
-        def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             on_progress(state.global_step, state.max_steps)
 
         def on_log(
-            self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any
+            self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any
         ) -> None:
             if logs and "loss" in logs:
                 log({"step": state.global_step, "loss": round(logs["loss"], 4)})
 
-    return Follower()
+    return ProgressCallback()
 
 
 def _last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end."""
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    """Return the newest complete checkpoint."""
+    # The trainer writes this file last.
+    folders = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return max(folders, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def _same_recipe(recipe: Recipe, out: Path) -> None:
-    """Refuse to go on with checkpoints of another recipe."""
-    path, own = out / "recipe.json", json.loads(json.dumps(asdict(recipe)))
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != own:
+def _check_same_recipe(recipe: Recipe, out: Path) -> None:
+    """Refuse to resume from checkpoints of another recipe."""
+    path, content = out / "recipe.json", json.loads(json.dumps(asdict(recipe)))
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != content:
         raise InputError(f"{out} holds a run of another recipe: name another folder with --out")
-    write_json(path, own)
+    write_json(path, content)
 
 
 def _export(model: Any, recipe: Recipe, folder: Path) -> None:
-    """The merged model with its contract, complete or not at all."""
-    unfinished = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    model.save_pretrained(str(unfinished), create_model_card=False)
-    write_spec(retriever_spec(recipe, model), unfinished)
+    """Write the merged model with its spec; the folder appears only once it is complete."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_pretrained(str(partial), create_model_card=False)
+    write_spec(retriever_spec(recipe, model), partial)
     shutil.rmtree(folder, ignore_errors=True)
-    os.replace(unfinished, folder)
+    os.replace(partial, folder)
 
 
 def retriever_spec(recipe: Recipe, model: Any) -> ModelSpec:
-    """The contract of the trained model."""
+    """Return the spec of the trained model."""
     options = recipe.model
     return ModelSpec(
         name="wavretriever",
@@ -289,7 +306,7 @@ def retriever_spec(recipe: Recipe, model: Any) -> ModelSpec:
         query_prompt=options.query_prompt,
         passage_prompt=options.passage_prompt,
         prompt_role="prefix",
-        dtype=options.dtype,  # type: ignore[arg-type]
+        dtype=options.dtype,
         sampling_rate=SAMPLE_RATE,
         max_audio_seconds=options.max_audio_seconds,
         chunk_seconds=options.chunk_seconds,

@@ -1,4 +1,4 @@
-"""A Qwen2-Audio of some 100,000 random parameters, built from a config: the real classes, small."""
+"""A Qwen2-Audio with about 100,000 random parameters: the real classes with a small config."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ WORDS = (
     "ash", "birch", "cedar", "dogwood", "elm", "fir", "gum", "holly", "ivy", "juniper", "kapok",
     "larch", "maple", "nutmeg", "oak", "pine",
 )  # fmt: skip
-SECONDS = 2  # that the encoder hears at a time
+SECONDS = 2  # input length of the encoder, seconds
 
 
 def build_tiny(
-    folder: Path, *, width: int = 64, layers: int = 2, seed: int = 0, writes: bool = False
+    folder: Path, *, width: int = 64, layers: int = 2, seed: int = 0, with_head: bool = False
 ) -> None:
-    """Write a folder as `save_pretrained` does: model, feature extractor, byte-level tokenizer.
+    """Write a model folder with weights, feature extractor and byte-level tokenizer.
 
     Args:
-        folder: made if need be.
-        width: of the layers.
-        layers: of the language model.
-        seed: of the weights.
-        writes: whether it has the head that writes, or is the bare model.
+        folder: output folder; created if it does not exist.
+        width: width of the layers.
+        layers: number of layers of the language model.
+        seed: random seed of the weights.
+        with_head: whether the model has a language-modelling head.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import (
@@ -75,14 +75,14 @@ def build_tiny(
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = (Qwen2AudioForConditionalGeneration if writes else Qwen2AudioModel)(config)
+        model = (Qwen2AudioForConditionalGeneration if with_head else Qwen2AudioModel)(config)
     model.save_pretrained(folder)
     processor = Qwen2AudioProcessor(extractor, tokenizer)  # type: ignore[no-untyped-call]
     processor.save_pretrained(folder)
 
 
 def write_tones(folder: Path) -> None:
-    """Records in all five directions: which tone goes with which word."""
+    """Write records of all five directions that pair tones with words."""
     records = []
     for at, word in enumerate(WORDS):
         low, high = (folder / f"{word}-{name}.wav" for name in ("low", "high"))
@@ -91,13 +91,13 @@ def write_tones(folder: Path) -> None:
             time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
             tone = 0.3 * np.sin(2 * np.pi * 200 * 1.25**at * time)
             write_wav(path, Clip(tone.astype(np.float32), SAMPLE_RATE))
-        sound, other = Content(audio=str(low)), Content(audio=str(high))
+        sound, second = Content(audio=str(low)), Content(audio=str(high))
         pairs = {
             "S2T": (sound, Content(text=word)),
             "T2T": (Content(text=f"which is {word}?"), Content(text=word)),
-            "S2S": (sound, other),
+            "S2S": (sound, second),
             "T2S": (Content(text=word), sound),
-            "AT2AT": (replace(sound, text="the tree"), replace(other, text=word)),
+            "AT2AT": (replace(sound, text="the tree"), replace(second, text=word)),
         }
         for direction, (query, positive) in pairs.items():
             records.append(

@@ -1,4 +1,4 @@
-"""The trainer of sentence-transformers, with batches mixed by weight of their direction."""
+"""The trainer of sentence-transformers, with weights of directions in the mix of batches."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sentence_transformers.base.sampler import MultiDatasetDefaultBatchSampler
 
 
 class MixingTrainer(SentenceTransformerTrainer):
-    """Draws its batches from several data sets in given shares."""
+    """Draws batches from several data sets by weight."""
 
-    def __init__(self, *, weights: Sequence[float], **named: Any) -> None:
-        """As the parent; `weights` are those of the data sets in their order, 0 in all for size."""
+    def __init__(self, *, weights: Sequence[float], **arguments: Any) -> None:
+        """Take the weights of the data sets in their order; weights of 0 mean shares by size."""
         self._weights = weights
-        super().__init__(**named)
+        super().__init__(**arguments)
 
     def get_multi_dataset_batch_sampler(
         self,
@@ -26,13 +26,14 @@ class MixingTrainer(SentenceTransformerTrainer):
         generator: torch.Generator | None = None,
         seed: int | None = 0,
     ) -> Any:
-        """The sampler that mixes."""
+        """Return the weighted sampler."""
         return WeightedBatchSampler(
             dataset, batch_samplers, generator, seed or 0, weights=self._weights
         )
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Take over adapters and projector; what is frozen is as it was."""
+        """Load adapters and projector."""
+        # The checkpoint has no frozen weights; the parent would look for all of them.
         from peft import load_peft_weights, set_peft_model_state_dict
 
         weights = load_peft_weights(resume_from_checkpoint, device="cpu")
@@ -41,51 +42,51 @@ class MixingTrainer(SentenceTransformerTrainer):
 
 
 class WeightedBatchSampler(MultiDatasetDefaultBatchSampler):
-    """Batches of one data set each, mixed by weight.
+    """Mixes batches of several data sets by weight; each batch is from one data set.
 
-    A data set with fewer batches than its share starts over; one with more is drawn from in another
+    A data set with fewer batches than its share is repeated; one with more is sampled in another
     order every epoch.
     """
 
-    def __init__(self, *given: Any, weights: Sequence[float]) -> None:
-        super().__init__(*given)
+    def __init__(self, *arguments: Any, weights: Sequence[float]) -> None:
+        super().__init__(*arguments)
         self._weights = weights
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Rows of every batch of an epoch."""
+        """Yield the row indices of every batch of an epoch."""
         if self.generator is not None:
             self.generator.manual_seed(self.seed + self.epoch)
         sizes = [len(sampler) for sampler in self.batch_samplers]
         counts = batches_by_weight(sizes, self._weights)
-        turns = [at for at, count in enumerate(counts) for _ in range(count)]
-        shuffled = torch.randperm(len(turns), generator=self.generator).tolist()
-        parts: Any = self.dataset.datasets
-        offsets = np.cumsum([0, *map(len, parts)]).tolist()
-        running = [iter(sampler) for sampler in self.batch_samplers]
-        for turn in shuffled:
-            at = turns[turn]
-            batch = next(running[at], None)
+        schedule = [at for at, count in enumerate(counts) for _ in range(count)]
+        shuffled = torch.randperm(len(schedule), generator=self.generator).tolist()
+        datasets: Any = self.dataset.datasets
+        offsets = np.cumsum([0, *map(len, datasets)]).tolist()
+        iterators = [iter(sampler) for sampler in self.batch_samplers]
+        for step in shuffled:
+            at = schedule[step]
+            batch = next(iterators[at], None)
             if batch is None:
-                running[at] = iter(self.batch_samplers[at])
-                batch = next(running[at])
+                iterators[at] = iter(self.batch_samplers[at])
+                batch = next(iterators[at])
             yield [index + offsets[at] for index in batch]
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Return the number of batches per epoch."""
         return sum(len(sampler) for sampler in self.batch_samplers)
 
 
 def batches_by_weight(sizes: Sequence[int], weights: Sequence[float]) -> list[int]:
-    """As many batches as there are in all, shared out by weight (largest remainder).
+    """Divide the total number of batches by weight, with the largest remainder method.
 
     Args:
-        sizes: batches that each data set has.
-        weights: share of each; 0 in all for shares by size.
+        sizes: number of batches of each data set.
+        weights: weight of each data set; all 0 for shares by size.
     """
-    total, whole = sum(sizes), sum(weights)
-    if whole == 0:
+    total, weight_sum = sum(sizes), sum(weights)
+    if weight_sum == 0:
         return list(sizes)
-    exact = [total * weight / whole for weight in weights]
+    exact = [total * weight / weight_sum for weight in weights]
     counts = [int(share) for share in exact]
     order = sorted(range(len(exact)), key=lambda at: (counts[at] - exact[at], at))
     for at in order[: total - sum(counts)]:

@@ -1,7 +1,7 @@
-"""The speech head: frames to letters, trained by connectionist temporal classification.
+"""The speech head: encoder frames to letters, trained with CTC.
 
-The encoder stays frozen, and its frames are read from disk; on top of it, new layers are trained
-together with the letters.
+The encoder stays frozen, and its frames are read from disk; the head has new layers on top of them
+and a projection to letters.
 """
 
 from __future__ import annotations
@@ -20,42 +20,43 @@ from torch.nn import functional
 from wavrag.embed import BLANK
 from wavrag.text import edit_distance
 from wavrag.train.mini.device import half
-from wavrag.train.mini.frames import Example, Frames, batches
-from wavrag.train.mini.letters import CLASSES, collapse_classes, numbers
+from wavrag.train.mini.frames import Example, Frames, make_batches
+from wavrag.train.mini.letters import CLASSES, collapse_classes, text_to_classes
 from wavrag.train.mini.moonshine import WIDTH, Layer, run_layers
 
-ROBOTS = ("flite", "espeak", "festival")  # sets of voices far from human ones
-NEW = 3  # layers on top of the encoder
+ROBOTS = ("flite", "espeak", "festival")  # synthetic voices that differ most from human ones
+RATE = 1e-3  # peak learning rate
+WARMUP = 100  # steps
+DECAY = 0.01  # weight decay
+# Robotic voices are cheap to make and unlike human ones, so an epoch uses half of their clips.
+ROBOT_SHARE = 0.5
+MASK_SHARE = 0.6  # share of clips with two masked spans of frames (SpecAugment)
+NEW_LAYERS = 3  # layers on top of the encoder
 
 
 @dataclass(frozen=True, slots=True)
 class CTCOptions:
-    """How the speech head is trained."""
+    """Options of CTC training."""
 
-    epochs: int = 10  # passes over the clips, one variant of each a pass
-    rate: float = 1e-3  # peak learning rate
-    warmup: int = 100  # steps
-    frames: int = 3_000  # padded frames in a batch; few, as many steps matter more than smooth ones
-    robots: float = 0.5  # share of the clips of robotic voices that an epoch takes
-    masks: float = 0.6  # share of clips with two stretches of frames hidden
-    decay: float = 0.01  # of the weights
-    minutes: float = math.inf  # the schedule ends then, if that is sooner
-    seed: int = 0
+    epochs: int = 10  # passes over the clips, with one random variant of each
+    frames: int = 3_000  # padded frames per batch; small batches, since more steps help more
+    minutes: float = math.inf  # stop after that many minutes
+    seed: int = 0  # random seed
 
 
 class SpeechHead(nn.Module):
-    """The encoder's frames, (b, t, 288), to letters, (b, t, CLASSES)."""
+    """Encoder frames, (b, t, 288), to letters, (b, t, CLASSES)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(Layer() for _ in range(NEW))
+        self.layers = nn.ModuleList(Layer() for _ in range(NEW_LAYERS))
         self.norm = nn.LayerNorm(WIDTH, bias=False)
         self.letters = nn.Linear(WIDTH, CLASSES)
         nn.init.zeros_(self.letters.bias)
         self.letters.bias.data[BLANK] = 2.0  # most frames are blank
 
     def forward(self, frames: Tensor, counts: Tensor | None = None) -> Tensor:
-        """Scores of every letter in every frame, before the softmax."""
+        """Return the logits of every letter in every frame."""
         scores: Tensor = self.letters(self.norm(run_layers(self.layers, frames, counts)))
         return scores
 
@@ -69,40 +70,39 @@ def train_ctc(
     checkpoint: Path,
     log: Callable[[dict[str, object]], None],
 ) -> None:
-    """Train in place; after every epoch a checkpoint, and error rates of the held-out clips.
+    """Train in place; after every epoch, write a checkpoint and log error rates of held-out clips.
 
-    Computes where the head's parameters are.
+    Training runs on the device of the parameters.
     """
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
-    kept = {(example.group, example.speaker, example.text) for example in held_out}
+    held_out_keys = {(example.group, example.speaker, example.text) for example in held_out}
     variants: dict[tuple[str, str, str], list[Example]] = {}
     for example in frames.examples:
         key = (example.group, example.speaker, example.text)
-        if key not in kept:  # no variant of a held-out clip is trained on either
+        if key not in held_out_keys:  # augmented variants of held-out clips are excluded, too
             variants.setdefault(key, []).append(example)
     clips = list(variants.values())
-    optimizer = torch.optim.AdamW(
-        head.parameters(), lr=options.rate, weight_decay=options.decay, betas=(0.9, 0.98)
-    )
-    shares = [options.robots if clip[0].group in ROBOTS else 1.0 for clip in clips]
+    optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY, betas=(0.9, 0.98))
+    shares = [ROBOT_SHARE if clip[0].group in ROBOTS else 1.0 for clip in clips]
     size = sum(share * clip[0].frames for share, clip in zip(shares, clips, strict=True))
+    # Estimated steps: padding wastes about 5 % of a batch.
     total = options.epochs * size / options.frames * 1.05
     started, step = time.monotonic(), 0
     for epoch in range(options.epochs):
-        chosen = [
+        sample = [
             clip[int(rng.integers(len(clip)))]
             for share, clip in zip(shares, clips, strict=True)
             if rng.random() < share
         ]
         losses = []
-        for batch in batches(chosen, options.frames, rng):
+        for batch in make_batches(sample, options.frames, rng):
             elapsed = (time.monotonic() - started) / 60 / options.minutes
-            done = min(1.0, max(step / total, elapsed))
-            scale = min(1.0, step / options.warmup) * (0.5 + 0.5 * math.cos(math.pi * done))
+            progress = min(1.0, max(step / total, elapsed))
+            scale = min(1.0, step / WARMUP) * (0.5 + 0.5 * math.cos(math.pi * progress))
             for group in optimizer.param_groups:
-                group["lr"] = options.rate * scale + 1e-7
-            loss = ctc_loss(head, frames, batch, options, rng)
+                group["lr"] = RATE * scale + 1e-7
+            loss = ctc_loss(head, frames, batch, rng)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(head.parameters(), 1.0)
@@ -124,18 +124,17 @@ def ctc_loss(
     head: SpeechHead,
     frames: Frames,
     batch: Sequence[Example],
-    options: CTCOptions,
     rng: np.random.Generator,
 ) -> Tensor:
-    """The mean loss of a batch, per letter, with stretches of some clips' frames hidden."""
+    """Return the mean loss per letter of a batch, with masked spans in some clips."""
     padded, counts = frames.batch(batch)
     for row, example in enumerate(batch):
-        if rng.random() < options.masks:
+        if rng.random() < MASK_SHARE:
             for _ in range(2):
                 width = int(rng.integers(1, 12))
-                at = int(rng.integers(0, max(1, example.frames - width)))
-                padded[row, at : at + width] = 0
-    targets = [numbers(example.text) for example in batch]
+                start = int(rng.integers(0, max(1, example.frames - width)))
+                padded[row, start : start + width] = 0
+    targets = [text_to_classes(example.text) for example in batch]
     device = head.letters.weight.device
     with half(device):
         scores = head(padded.to(device), counts.to(device))
@@ -151,10 +150,10 @@ def ctc_loss(
 def error_rates(
     head: SpeechHead, frames: Frames, examples: Sequence[Example], limit: int
 ) -> dict[str, float]:
-    """Character and word error rates of the best letters, by group."""
+    """Return character and word error rates of greedy decoding, by group."""
     totals: dict[str, list[int]] = {}
     head.eval()
-    for batch in batches(examples, limit, np.random.default_rng(0)):
+    for batch in make_batches(examples, limit, np.random.default_rng(0)):
         padded, counts = frames.batch(batch)
         device = head.letters.weight.device
         with torch.inference_mode(), half(device):

@@ -1,4 +1,4 @@
-"""Where training computes: a GPU if there is one, else the CPU; bfloat16 on both."""
+"""Device and precision of training: a GPU if there is one, or the CPU; bfloat16 on both."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 
 
 def best_device() -> torch.device:
-    """The first GPU, or the CPU."""
+    """Return the first GPU, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def half(device: torch.device) -> AbstractContextManager[None]:
-    """Matrix products in bfloat16, the rest in float32."""
+    """Run matrix products in bfloat16 and all else in float32."""
     return torch.autocast(device.type, torch.bfloat16)

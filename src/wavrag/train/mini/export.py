@@ -1,7 +1,7 @@
-"""The trained network as one 8-bit ONNX file, compared with the float one.
+"""Export of the trained network to one 8-bit ONNX file, and its parity with the float network.
 
-Output `letters`, shape (n_frames, CLASSES), holds log posteriors; `sound`, shape (384,), is where
-the clip lies among captions if it is not speech (a unit vector).
+Outputs: `letters`, log posteriors, shape (n_frames, CLASSES); `sound`, the embedding of the clip in
+the space of captions, a unit vector of shape (384,).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from wavrag.train.mini.moonshine import Encoder, Stem, run_layers
 from wavrag.train.mini.sounds import DEPTH, SoundHead
 from wavrag.types import Float32
 
-SAMPLES = 48_000  # of the clip that the export traces
+SAMPLES = 48_000  # length of the clip for tracing
 
 
-class Unfolded(nn.Module):
-    """A convolution over time as one matrix product, which 8 bits make faster and a quarter as big.
+class MatrixConvolution(nn.Module):
+    """A convolution over time as one matrix product, which ONNX Runtime can quantise to 8 bits.
 
-    Takes and gives time before channels: (1, t, c).
+    Input and output have shape (1, t, c).
     """
 
     def __init__(self, convolution: nn.Conv1d) -> None:
@@ -41,44 +41,44 @@ class Unfolded(nn.Module):
         self.linear.bias.data = convolution.bias.detach().clone()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Every `stride`-th window of `size` frames, side by side, times the weights."""
+        """Multiply every `stride`-th window of `size` frames by the weights."""
         end = x.shape[1] - self.size + 1
         windows = [x[:, at : at + end : self.stride] for at in range(self.size)]
-        wide: Tensor = self.linear(torch.cat(windows, -1))
-        return wide
+        product: Tensor = self.linear(torch.cat(windows, -1))
+        return product
 
 
-class UnfoldedStem(nn.Module):
-    """`Stem` for one clip, its widest convolution unfolded.
+class ExportStem(nn.Module):
+    """`Stem` for one clip, with its widest convolution as a matrix product.
 
-    The last one stays: what goes into it has outliers that one 8-bit scale cannot hold, and the
-    letters suffer.
+    The last convolution is not converted: its input has outliers, and in 8 bits the CER of the
+    evaluation questions rises from .106 to .227 (docs/training-mini.md, run 2b).
     """
 
     def __init__(self, stem: Stem) -> None:
         super().__init__()
         self.stem = stem
-        self.conv2 = Unfolded(stem.conv2)
+        self.conv2 = MatrixConvolution(stem.conv2)
 
     def forward(self, samples: Tensor) -> Tensor:
-        """(1, n) samples to (1, t, 288) frames."""
+        """Convert (1, n) samples to (1, t, 288) frames."""
         x = functional.gelu(self.conv2(self.stem.normalised(samples).transpose(1, 2)))
         return functional.gelu(self.stem.conv3(x.transpose(1, 2))).transpose(1, 2)
 
 
 class SpeechNetwork(nn.Module):
-    """Waveform to letters and to a place among captions, in one pass over the encoder."""
+    """Waveform to letters and to a sound embedding, in one pass over the encoder."""
 
     def __init__(self, encoder: Encoder, speech: SpeechHead, sound: SoundHead) -> None:
         super().__init__()
-        self.stem = UnfoldedStem(encoder.stem)
+        self.stem = ExportStem(encoder.stem)
         self.lower, self.upper = encoder.layers[:DEPTH], encoder.layers[DEPTH:]
         self.norm = encoder.norm
         self.speech = speech
         self.sound = sound
 
     def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Samples at 16 kHz, shape = (1, n_samples)."""
+        """Process samples at 16 kHz, shape = (1, n_samples)."""
         stem = self.stem(samples)
         middle = run_layers(self.lower, stem, None)
         frames = self.norm(run_layers(self.upper, middle, None))
@@ -86,15 +86,15 @@ class SpeechNetwork(nn.Module):
         return letters[0], self.sound(self.sound.pool(stem, middle))[0]
 
 
-def export(network: SpeechNetwork, target: Path) -> dict[str, Any]:
-    """Write the 8-bit model to `target`; sizes in bytes of both versions come back."""
+def export_network(network: SpeechNetwork, target: Path) -> dict[str, Any]:
+    """Write the 8-bit model to `target`, and return the sizes of both versions in bytes."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     full = target.with_suffix(".float.onnx")
     network.eval()
     with torch.inference_mode(), warnings.catch_warnings():
-        # Of torch's exporter to itself.
+        # torch's exporter warns about its own internals.
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
@@ -119,30 +119,33 @@ def export(network: SpeechNetwork, target: Path) -> dict[str, Any]:
     return {"float_bytes": full.stat().st_size, "bytes": target.stat().st_size}
 
 
-def parity(network: SpeechNetwork, target: Path, clips: Sequence[Float32]) -> dict[str, float]:
-    """How far the file at `target` is from the float network on clips at 16 kHz.
+def measure_parity(
+    network: SpeechNetwork, target: Path, clips: Sequence[Float32]
+) -> dict[str, float]:
+    """Compare the file at `target` with the float network on clips at 16 kHz.
 
     Returns:
-        `same_letters`: share of clips that read exactly alike; `letters_kl`: mean over frames of
-        the divergence from the float posteriors; `sound_cosine`: mean cosine of sound vectors.
+        `same_letters`: share of clips with equal letters; `letters_kl`: mean Kullback-Leibler
+        divergence from the float posteriors per frame; `sound_cosine`: mean cosine of the sound
+        embeddings.
     """
     import onnxruntime as ort
 
     session = ort.InferenceSession(str(target), providers=["CPUExecutionProvider"])
-    same, divergences, cosines = [], [], []
+    matches, divergences, cosines = [], [], []
     for clip in clips:
         with torch.inference_mode():
             letters, sound = network(torch.from_numpy(clip)[None])
-        read, heard = session.run(None, {"samples": clip[None]})
-        same.append(
+        exported_letters, exported_sound = session.run(None, {"samples": clip[None]})
+        matches.append(
             collapse_classes(letters.argmax(-1).tolist())
-            == collapse_classes(read.argmax(-1).tolist())
+            == collapse_classes(exported_letters.argmax(-1).tolist())
         )
         full = letters.numpy()
-        divergences.append(float((np.exp(full) * (full - read)).sum(-1).mean()))
-        cosines.append(float(np.dot(sound.numpy(), heard)))
+        divergences.append(float((np.exp(full) * (full - exported_letters)).sum(-1).mean()))
+        cosines.append(float(np.dot(sound.numpy(), exported_sound)))
     return {
-        "same_letters": round(float(np.mean(same)), 3),
+        "same_letters": round(float(np.mean(matches)), 3),
         "letters_kl": round(float(np.mean(divergences)), 5),
         "sound_cosine": round(float(np.mean(cosines)), 4),
     }

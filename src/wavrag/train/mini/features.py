@@ -1,6 +1,6 @@
-"""The features stage: clips to cached frames, as recorded and augmented.
+"""The features stage: clips to cached encoder frames, original and augmented.
 
-Writes the folder that `frames.py` reads.
+`frames.py` reads the result.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from wavrag.train.mini.device import half
 from wavrag.train.mini.moonshine import Encoder, frames_of
 from wavrag.types import Float32
 
-SHORTEST, LONGEST = 0.5, 16.0  # seconds of a clip that is trained on
-BATCH_SECONDS = 60.0  # padded sound that is encoded at once
-CHUNK = 256  # clips that are sorted by length together
+SHORTEST, LONGEST = 0.5, 16.0  # duration of training clips, seconds
+BATCH_SECONDS = 60.0  # padded audio per batch of the encoder
+CHUNK = 256  # clips sorted by length together, so that batches have little padding
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechSource:
-    """A clip to train on: words, who says them, and how to get its samples at 16 kHz."""
+    """A training clip: transcript, speaker, and a function that reads samples at 16 kHz."""
 
     group: str
     speaker: str
@@ -42,8 +42,8 @@ class SpeechSource:
     read: Callable[[], Float32]
 
 
-def spoken_sources(data: Path) -> list[SpeechSource]:
-    """The human speech of a data folder: the training split of speechocean762."""
+def list_human_speech(data: Path) -> list[SpeechSource]:
+    """Return the human speech of a data folder: the training split of speechocean762."""
 
     def reader(path: Path) -> Callable[[], Float32]:
         return lambda: load(path).samples
@@ -55,8 +55,8 @@ def spoken_sources(data: Path) -> list[SpeechSource]:
     ]
 
 
-def background_noises(data: Path, seconds: float = 30.0) -> list[Float32]:
-    """Ambiences to mix in: every second file of `moodist`; the others are for evaluation."""
+def load_noises(data: Path, seconds: float = 30.0) -> list[Float32]:
+    """Return background noise: every second file of `moodist`; the others are for evaluation."""
     noises = []
     for row in islice(read_rows(data / "sounds" / "moodist.jsonl"), 0, None, 2):
         samples = load(data / row["audio"], end=seconds).samples
@@ -66,7 +66,7 @@ def background_noises(data: Path, seconds: float = 30.0) -> list[Float32]:
 
 
 class Babble:
-    """Noise for one clip after another: an ambience, or some other speakers at once."""
+    """Random noise for augmentation: an ambience, or several speakers at once."""
 
     def __init__(
         self, sources: Sequence[SpeechSource], noises: Sequence[Float32], share: float = 0.45
@@ -74,7 +74,7 @@ class Babble:
         self._sources, self._noises, self._share = sources, noises, share
 
     def draw(self, rng: np.random.Generator) -> Float32:
-        """One clip of noise."""
+        """Draw a clip of noise."""
         if self._noises and rng.random() > self._share:
             return self._noises[int(rng.integers(len(self._noises)))]
         voices = [
@@ -100,47 +100,49 @@ def cache_frames(
     seed: int = 0,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> float:
-    """Write the frames of every clip as recorded and in `variants` augmented versions.
+    """Write the frames of every clip and of `variants` augmented versions of it.
 
-    Nothing is done where the set is there already. A clip that cannot be read, or is shorter or
-    longer than is trained on, is left out.
+    Existing sets are kept. Clips are skipped if they cannot be read or are too short or too long.
 
     Returns:
-        Hours of sound as recorded.
+        Hours of audio, without augmented versions.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    index, stored = folder / f"{name}.jsonl", folder / f"{name}.f16"
-    if index.exists():
-        return _hours(index)
+    index_file, stored = folder / f"{name}.jsonl", folder / f"{name}.f16"
+    if index_file.exists():
+        return _count_hours(index_file)
 
-    def prepared(place: int) -> list[tuple[SpeechSource, int, Float32]]:
-        source = sources[place]
+    def prepare(index: int) -> list[tuple[SpeechSource, int, Float32]]:
+        source = sources[index]
         try:
             samples = source.read()
         except AudioError:
             return []
         if not SHORTEST <= len(samples) / SAMPLE_RATE <= LONGEST:
             return []
-        made = [(source, 0, samples)]
-        rng = np.random.default_rng((seed, place))
+        versions = [(source, 0, samples)]
+        rng = np.random.default_rng((seed, index))
         for variant in range(1, variants + 1):
             changed = augmentation.apply(samples, SAMPLE_RATE, rng, [babble.draw(rng)])
-            made.append((source, variant, changed))
-        return made
+            versions.append((source, variant, changed))
+        return versions
 
-    offset, done = 0, 0
+    offset, count = 0, 0
     order = np.random.default_rng(seed).permutation(len(sources)).tolist()
-    unfinished = index.with_suffix(".partial")
+    partial = index_file.with_suffix(".partial")
     with (
-        unfinished.open("w", encoding="utf-8") as lines,
+        partial.open("w", encoding="utf-8") as lines,
         stored.open("wb") as data,
         ThreadPoolExecutor(config.threads()) as pool,
     ):
-        for clips in _chunks(prefetch_map(pool, prepared, order, CHUNK), CHUNK):
-            todo = sorted((made for clip in clips for made in clip), key=lambda one: len(one[2]))
-            for batch in _grouped(todo):
+        for clips in _chunks(prefetch_map(pool, prepare, order, CHUNK), CHUNK):
+            todo = sorted(
+                (version for clip in clips for version in clip),
+                key=lambda version: len(version[2]),
+            )
+            for batch in _batch_clips(todo):
                 for (source, variant, samples), frames in zip(
-                    batch, encode(encoder, [samples for *_, samples in batch]), strict=True
+                    batch, encode_clips(encoder, [samples for *_, samples in batch]), strict=True
                 ):
                     data.write(frames.tobytes())
                     row = {
@@ -150,37 +152,37 @@ def cache_frames(
                     }  # fmt: skip
                     lines.write(json.dumps(row) + "\n")
                     offset += len(frames)
-            done += len(clips)
-            on_progress(done)
-    os.replace(unfinished, index)
-    return _hours(index)
+            count += len(clips)
+            on_progress(count)
+    os.replace(partial, index_file)
+    return _count_hours(index_file)
 
 
-def _hours(index: Path) -> float:
+def _count_hours(index: Path) -> float:
     rows = read_rows(index)
     return float(sum(row["samples"] for row in rows if row["variant"] == 0) / SAMPLE_RATE / 3600)
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
         yield chunk
 
 
-def encode(encoder: Encoder, clips: Sequence[Float32]) -> list[np.ndarray]:
-    """The encoder's frames, float16, one array of shape (t, 288) a clip."""
+def encode_clips(encoder: Encoder, clips: Sequence[Float32]) -> list[np.ndarray]:
+    """Return encoder frames, float16, one array of shape (t, 288) per clip."""
     lengths = torch.tensor([len(clip) for clip in clips])
     padded = torch.zeros(len(clips), int(lengths.max()))
     for row, clip in enumerate(clips):
         padded[row, : len(clip)] = torch.from_numpy(clip)
     device = encoder.norm.weight.device
     with torch.inference_mode(), half(device):
-        made = encoder(padded.to(device), lengths.to(device))
-    frames = made.float().cpu().numpy().astype(np.float16)
+        encoded = encoder(padded.to(device), lengths.to(device))
+    frames = encoded.float().cpu().numpy().astype(np.float16)
     return [frames[row, : int(frames_of(len(clip)))] for row, clip in enumerate(clips)]
 
 
-def _grouped(
+def _batch_clips(
     items: Sequence[tuple[SpeechSource, int, Float32]],
 ) -> Iterator[list[tuple[SpeechSource, int, Float32]]]:
     group: list[tuple[SpeechSource, int, Float32]] = []

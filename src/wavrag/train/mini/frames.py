@@ -1,7 +1,7 @@
-"""Cached frames: what the frozen part of the encoder makes of every clip, on disk.
+"""Cached encoder frames of training clips, on disk.
 
-One folder holds pairs of files: `NAME.jsonl`, a line per clip and variant, and `NAME.f16`, the
-frames of all of them one after another, float16, 288 wide.
+A folder has pairs of files: `NAME.jsonl`, one line per clip and variant, and `NAME.f16`, the frames
+of all of them in that order, float16, 288 wide.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wavrag.errors import WavRAGError
 from wavrag.train.mini.letters import spell_text
 from wavrag.train.mini.moonshine import WIDTH
 
-FRAMES_PER_LETTER = 1.15  # fewer leave the alignment no room: a bad cut or a wrong transcript
+FRAMES_PER_LETTER = 1.15  # with fewer, the clip is cut off or the transcript is wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ class Example:
     """One clip in one variant.
 
     Attributes:
-        group: set that it comes from.
+        group: name of the set.
         speaker: speaker or voice.
-        text: its words, in the head's letters.
-        variant: 0 as recorded; others augmented.
+        text: transcript, in the letters of the speech head.
+        variant: 0 for the original, above 0 for augmented versions.
         file: index of the file of frames.
         offset: first frame in that file.
         frames: number of frames.
@@ -46,13 +46,13 @@ class Example:
 
 
 class Frames:
-    """Every cached clip whose text can be spelled."""
+    """All cached clips with a transcript in the letters of the speech head."""
 
     def __init__(self, folder: Path) -> None:
         """Open a folder of cached frames.
 
         Raises:
-            WavRAGError: there are none.
+            WavRAGError: the folder has no frames.
         """
         self.examples: list[Example] = []
         self._files: list[Any] = []
@@ -78,7 +78,7 @@ class Frames:
             raise WavRAGError(f"{folder} holds no frames: run the features stage first")
 
     def batch(self, examples: Sequence[Example]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Frames padded with zeros, shape = (b, t, 288), float32, and their numbers, (b,)."""
+        """Return frames padded with zeros, shape = (b, t, 288), float32, and their counts, (b,)."""
         counts = torch.tensor([example.frames for example in examples])
         padded = torch.zeros(len(examples), int(counts.max()), WIDTH)
         for row, example in enumerate(examples):
@@ -87,18 +87,22 @@ class Frames:
         return padded, counts
 
 
-def batches(
+def make_batches(
     examples: Sequence[Example], limit: int, rng: np.random.Generator
 ) -> Iterator[list[Example]]:
-    """Examples of like length together, at most `limit` padded frames each, in random order."""
+    """Group examples of similar length into batches of at most `limit` padded frames.
+
+    The batches are in random order.
+    """
+    # The noise in the sort key varies the batches between epochs.
     order = sorted(examples, key=lambda example: example.frames + int(rng.integers(0, 12)))
-    made: list[list[Example]] = [[]]
+    groups: list[list[Example]] = [[]]
     longest = 0
     for example in order:
         longest = max(longest, example.frames)
-        if made[-1] and longest * (len(made[-1]) + 1) > limit:
-            made.append([])
+        if groups[-1] and longest * (len(groups[-1]) + 1) > limit:
+            groups.append([])
             longest = example.frames
-        made[-1].append(example)
-    for at in rng.permutation(len(made)):
-        yield made[at]
+        groups[-1].append(example)
+    for at in rng.permutation(len(groups)):
+        yield groups[at]

@@ -1,7 +1,6 @@
-"""The Moonshine speech encoder in PyTorch, read out of the recogniser's ONNX Runtime file.
+"""The Moonshine speech encoder in PyTorch, loaded from the ONNX Runtime file of the recogniser.
 
-Knows the network and the file; nothing of data, training or embeddings. Shapes: batch `b`, samples
-`n` at 16 kHz, frames `t` at 41.7 a second, width 288.
+Shapes: batch `b`, samples `n` at 16 kHz, frames `t` at 41.7 per second, width 288.
 
 Source: Jeffries et al., "Moonshine: Speech Recognition for Live Transcription and Voice Commands",
 arXiv 2410.15608; weights by Useful Sensors, MIT.
@@ -22,14 +21,14 @@ from wavrag.errors import WavRAGError
 WIDTH = 288
 HEADS = 8
 LAYERS = 6
-ROTARY = 32  # of the 36 dimensions of a head
+ROTARY = 32  # rotary dimensions, of the 36 of a head
 STRIDES = ((127, 64), (7, 3), (3, 2))  # kernel and stride of the three convolutions
 
 ONNX_TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64}
 
 
 def frames_of(samples: Tensor | int) -> Any:
-    """Number of frames the convolutions make of so many samples."""
+    """Return the number of frames for a number of samples."""
     for kernel, stride in STRIDES:
         samples = (samples - kernel) // stride + 1
     return samples
@@ -50,7 +49,7 @@ class Layer(nn.Module):
         self.down = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
-        """One layer over (b, t, 288)."""
+        """Apply the layer to (b, t, 288)."""
         b, t, width = x.shape
         y = self.attention_norm(x)
         split = (b, t, self.heads, width // self.heads)
@@ -59,27 +58,27 @@ class Layer(nn.Module):
         v = self.value(y).view(split).transpose(1, 2)
         y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         x = x + self.out(y.transpose(1, 2).reshape(b, t, width))
-        wide: Tensor = self.down(functional.gelu(self.up(self.mlp_norm(x))))
-        return x + wide
+        update: Tensor = self.down(functional.gelu(self.up(self.mlp_norm(x))))
+        return x + update
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary positions on the first `ROTARY` dimensions of each head, pairs interleaved."""
-    head, rest = x[..., :ROTARY], x[..., ROTARY:]
+    """Apply rotary positions to the first `ROTARY` dimensions of each head, in adjacent pairs."""
+    head, unrotated = x[..., :ROTARY], x[..., ROTARY:]
     even, odd = head[..., 0::2], head[..., 1::2]
-    turned = torch.stack((even * cos - odd * sin, odd * cos + even * sin), -1).flatten(-2)
-    return torch.cat((turned, rest), -1)
+    rotated = torch.stack((even * cos - odd * sin, odd * cos + even * sin), -1).flatten(-2)
+    return torch.cat((rotated, unrotated), -1)
 
 
 def positions(t: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosine and sine of the rotary angles, each of shape (t, ROTARY / 2)."""
+    """Return cosine and sine of the rotary angles, each of shape (t, ROTARY / 2)."""
     frequencies = 10_000.0 ** (-torch.arange(0, ROTARY, 2, device=device) / ROTARY)
     angles = torch.arange(t, device=device)[:, None] * frequencies
     return angles.cos(), angles.sin()
 
 
 class Stem(nn.Module):
-    """Waveform to frames: three convolutions, one normalisation over the whole clip."""
+    """Waveform to frames: three convolutions, with group normalisation over the clip."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,27 +89,29 @@ class Stem(nn.Module):
         self.conv3 = nn.Conv1d(2 * WIDTH, WIDTH, 3, stride=2)
 
     def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Frames of clips padded with zeros at their end: (b, n) to (b, t, 288).
+        """Compute the frames of zero-padded clips: (b, n) to (b, t, 288).
 
-        The normalisation takes its mean and variance over a clip's own samples, not its padding.
+        Mean and variance of the normalisation exclude the padding.
         """
         x = functional.gelu(self.conv2(self.normalised(samples, lengths)))
         return functional.gelu(self.conv3(x)).transpose(1, 2)
 
     def normalised(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """What goes into the second convolution: (b, 288, t)."""
+        """Compute the input of the second convolution: (b, 288, t)."""
         x = self.conv1(samples[:, None]).tanh()
         if lengths is None:
             mean = x.mean((1, 2), keepdim=True)
             variance = (x - mean).square().mean((1, 2), keepdim=True)
         else:
-            own = (lengths - 127) // 64 + 1
-            weight = (torch.arange(x.shape[2], device=x.device) < own[:, None])[:, None].to(x.dtype)
+            counts = (lengths - 127) // 64 + 1
+            weight = (torch.arange(x.shape[2], device=x.device) < counts[:, None])[:, None].to(
+                x.dtype
+            )
             count = weight.sum((1, 2), keepdim=True) * WIDTH
             mean = (x * weight).sum((1, 2), keepdim=True) / count
             variance = ((x - mean).square() * weight).sum((1, 2), keepdim=True) / count
-        normal: Tensor = (x - mean) * (variance + 1e-5).rsqrt() * self.scale + self.shift
-        return normal
+        normalised: Tensor = (x - mean) * (variance + 1e-5).rsqrt() * self.scale + self.shift
+        return normalised
 
 
 class Encoder(nn.Module):
@@ -123,15 +124,15 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(WIDTH, bias=False)
 
     def forward(self, samples: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """(b, n) samples to (b, t, 288) states after the last layer, normed."""
+        """Convert (b, n) samples to (b, t, 288) frames after the final layer norm."""
         x = self.stem(samples, lengths)
         x = run_layers(self.layers, x, None if lengths is None else frames_of(lengths))
-        normed: Tensor = self.norm(x)
-        return normed
+        frames_after_norm: Tensor = self.norm(x)
+        return frames_after_norm
 
 
 def run_layers(layers: Any, x: Tensor, frames: Tensor | None) -> Tensor:
-    """Transformer layers over (b, t, 288), blind to what lies past each clip's own frames (b,)."""
+    """Apply layers to (b, t, 288), with attention to the first `frames` (b,) of each clip only."""
     cos, sin = positions(x.shape[1], x.device)
     mask = None
     if frames is not None:
@@ -144,7 +145,8 @@ def run_layers(layers: Any, x: Tensor, frames: Tensor | None) -> Tensor:
 def read_ort(
     path: Path,
 ) -> tuple[dict[str, np.ndarray[Any, Any]], list[tuple[str, list[str], str]]]:
-    """The constants of an ONNX Runtime file, and its nodes as (operator, inputs, first output)."""
+    """Read an ONNX Runtime file: constants, and nodes as (operator, inputs, first output)."""
+    # The onnx package cannot read this format, so its flatbuffers are read directly.
     from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import (
         InferenceSession,
     )
@@ -167,13 +169,14 @@ def read_ort(
 
 
 def load_encoder(path: Path) -> Encoder:
-    """The encoder with the weights of `encoder_model.ort`, its 8-bit matrices as float32.
+    """Load the encoder from `encoder_model.ort`, with its 8-bit matrices as float32.
 
     Raises:
-        WavRAGError: the file does not hold the encoder that is expected.
+        WavRAGError: the file has another network.
     """
     constants, nodes = read_ort(path)
     matrices: dict[str, Tensor] = {}
+    # Matrices have no stable names in the file; the names of their outputs have layer and role.
     for operator, inputs, output in nodes:
         if operator not in ("DynamicQuantizeMatMul", "MatMulIntegerToFloat"):
             continue
@@ -187,13 +190,15 @@ def load_encoder(path: Path) -> Encoder:
     def constant(name: str) -> Tensor:
         return torch.from_numpy(constants[name].copy())
 
-    def matrix_of(layer: int, part: str) -> Tensor:
-        found = [m for name, m in matrices.items() if f"layers.{layer}/" in name and part in name]
-        if len(found) != 1:
+    def matrix_of(layer: int, role: str) -> Tensor:
+        candidates = [
+            m for name, m in matrices.items() if f"layers.{layer}/" in name and role in name
+        ]
+        if len(candidates) != 1:
             raise WavRAGError(
-                f"{path} has {len(found)} matrices for {part} of layer {layer}, not 1"
+                f"{path} has {len(candidates)} matrices for {role} of layer {layer}, not 1"
             )
-        return found[0]
+        return candidates[0]
 
     for name in ("conv1", "conv2", "conv3"):
         state[f"stem.{name}.weight"] = constant(f"{name}.weight_add_tensor")
@@ -203,13 +208,13 @@ def load_encoder(path: Path) -> Encoder:
         constant("onnx::Mul_2080"),
         constant("onnx::Add_2081"),
     )
-    parts = {
+    roles = {
         "query": "/q_proj", "key": "/k_proj", "value": "/v_proj", "out": "/o_proj",
         "up": "/fc1", "down": "/fc2",
     }  # fmt: skip
     for i in range(LAYERS):
-        for ours, theirs in parts.items():
-            state[f"layers.{i}.{ours}.weight"] = matrix_of(i, theirs)
+        for name, onnx_name in roles.items():
+            state[f"layers.{i}.{name}.weight"] = matrix_of(i, onnx_name)
         state[f"layers.{i}.up.bias"] = constant(f"layers.{i}.mlp.fc1.bias")
         state[f"layers.{i}.down.bias"] = constant(f"layers.{i}.mlp.fc2.bias")
         state[f"layers.{i}.attention_norm.weight"] = constant(f"layers.{i}.input_layernorm.weight")

@@ -1,15 +1,15 @@
-"""The recipe of WavRetriever-mini: stages from data to a tested model, each resumed where it ended.
+"""The recipe of WavRetriever-mini: stages from data to an evaluated model; all of them resume.
 
-    synth     texts are spoken by synthetic voices
-    features  every clip goes through the frozen encoder, as recorded and augmented
-    speech    layers on top of it learn letters
-    reader    a copy of the text model learns to read them
-    sounds    the sound head learns captions
-    export    one 8-bit ONNX file, the word list, and how far the 8 bits are from the float model
-    evaluate  the model on retrieval tasks, through the knowledge base
+    synth     speak texts with synthetic voices
+    features  cache encoder frames of every clip, original and augmented
+    speech    train the speech head: frames to letters, with CTC
+    reader    train the reader: letters to text vectors
+    sounds    train the sound head: frames to caption vectors
+    export    export one 8-bit ONNX file and the word list, and compare with the float model
+    evaluate  evaluate the model on retrieval tasks
 
-A stage that is done leaves `STAGE.json` with its options, versions, seconds and result, and is
-not run again until that file is removed.
+A finished stage leaves `STAGE.json` with options, versions, seconds and result, and is skipped
+until that file is removed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import shutil
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -38,11 +38,11 @@ from wavrag.errors import InputError
 from wavrag.train.mini import features, synth, texts
 from wavrag.train.mini.ctc import CTCOptions, SpeechHead, train_ctc
 from wavrag.train.mini.device import best_device
-from wavrag.train.mini.export import SpeechNetwork, export, parity
+from wavrag.train.mini.export import SpeechNetwork, export_network, measure_parity
 from wavrag.train.mini.frames import Example, Frames
 from wavrag.train.mini.letters import spell_text
 from wavrag.train.mini.moonshine import Encoder, load_encoder
-from wavrag.train.mini.reader import ReaderOptions, Reading, hear_all, train_reader
+from wavrag.train.mini.reader import ReaderOptions, TranscriptPair, train_reader, transcribe_clips
 from wavrag.train.mini.sounds import (
     PooledSounds,
     SoundHead,
@@ -51,13 +51,18 @@ from wavrag.train.mini.sounds import (
     train_sounds,
 )
 from wavrag.train.mini.text_model import export_text_model, load_original
+from wavrag.types import Float32
 
 STAGES = ("synth", "features", "speech", "reader", "sounds", "export", "evaluate")
-ENGINES = {"flite": 6_000, "espeak": 3_000}  # synthetic voices without weights; texts of each
-HELD_OUT_SPEAKERS = 6  # of the human training speech, to watch progress by
-HELD_OUT_VOICES = ("am_adam", "bf_emma")  # of Kokoro, likewise
-HELD_OUT_SHARE = 60  # one synthetic text in so many, likewise
+ENGINES = {
+    "flite": 6_000,
+    "espeak": 3_000,
+}  # engines without model files, with their numbers of texts
+HELD_OUT_SPEAKERS = 6  # human speakers for validation
+HELD_OUT_VOICES = ("am_adam", "bf_emma")  # voices of Kokoro for validation
+HELD_OUT_SHARE = 60  # one in that many synthetic texts is for validation
 LONGEST_WORD = 20  # letters of a word in the word list
+READER_CLIPS = 16_000  # maximum number of clips for the reader
 
 Log = Callable[[dict[str, object]], None]
 Evaluate = Callable[[Task, Embedder], Mapping[str, Mapping[str, float]]]
@@ -65,15 +70,17 @@ Evaluate = Callable[[Task, Embedder], Mapping[str, Mapping[str, float]]]
 
 @dataclass(frozen=True, slots=True)
 class MiniOptions:
-    """What `wavrag train mini` takes."""
+    """Options of `train_mini`."""
 
-    data: Path  # data folder, laid out as in docs/training-mini.md
-    work: Path  # folder for everything that is made; several gigabytes
-    engines: Mapping[str, int] = field(default_factory=lambda: dict(ENGINES))  # texts to speak
+    data: Path  # data folder, as described in docs/training-mini.md
+    work: Path  # run folder, for several gigabytes
+    engines: Mapping[str, int] = field(
+        default_factory=lambda: dict(ENGINES)
+    )  # number of texts to speak
     kokoro: Path | None = None  # folder of the Kokoro model, for the engine of that name
-    start: Path | None = None  # heads to start from; None for new ones
-    tasks: tuple[Path, ...] = ()  # folders of retrieval tasks, for the last stage
-    seed: int = 0
+    start: Path | None = None  # heads.npz to start from; None for new heads
+    tasks: tuple[Path, ...] = ()  # task folders for the last stage
+    seed: int = 0  # random seed
     speech: CTCOptions = field(default_factory=CTCOptions)
     reader: ReaderOptions = field(default_factory=ReaderOptions)
     sounds: SoundOptions = field(default_factory=SoundOptions)
@@ -85,13 +92,13 @@ def train_mini(
     on_progress: Callable[[str, int, int], None],
     evaluate: Evaluate | None = None,
 ) -> None:
-    """Run the stages that are not done.
+    """Run all unfinished stages.
 
     Args:
-        options: data, folders, sizes.
-        log: called with every line of progress that is worth keeping.
-        on_progress: called with a stage, how much of it is done, and of how much.
-        evaluate: called with each of `options.tasks` and the trained embedder; returns metrics by
+        options: folders, sizes and options of the stages.
+        log: called with results and metrics.
+        on_progress: called with the stage, the number of finished steps and their total.
+        evaluate: evaluates the trained embedder on a task of `options.tasks`; returns metrics by
             name for each leg.
 
     Raises:
@@ -129,20 +136,20 @@ def train_mini(
 Step = Callable[[int, int], None]
 
 
-def _of(step: Step, total: int, done: int) -> None:
-    step(done, total)
+def _report_step(step: Step, total: int, count: int) -> None:
+    step(count, total)
 
 
-def _followed(log: Log, step: Step, key: str, total: int) -> tuple[dict[str, Any], Log]:
-    """What to log to, so that progress shows; and what the last lines said."""
+def _track_progress(log: Log, step: Step, key: str, total: int) -> tuple[dict[str, Any], Log]:
+    """Wrap `log` so that it reports progress; return the latest metrics and the wrapper."""
     last: dict[str, Any] = {}
 
-    def watch(line: dict[str, object]) -> None:
+    def log_step(line: dict[str, object]) -> None:
         last.update(line)
         step(int(str(line[key])), total)
         log(line)
 
-    return last, watch
+    return last, log_step
 
 
 def _encoder() -> Encoder:
@@ -150,35 +157,35 @@ def _encoder() -> Encoder:
 
 
 def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    spoken = {}
-    chosen = list(texts.gather(options.data, seed=options.seed))
+    counts_by_engine = {}
+    pool = list(texts.gather_texts(options.data, seed=options.seed))
     for number, (name, clips) in enumerate(options.engines.items()):
         engine = load_speaker(name, options.kokoro)
-        # Each engine starts at another place, so that together they cover more words.
-        at = number * len(chosen) // len(options.engines)
+        # Each engine starts at another text, so that together they cover more words.
+        at = number * len(pool) // len(options.engines)
         counts = synth.synthesise(
-            chosen[at:] + chosen[:at],
+            pool[at:] + pool[:at],
             engine,
             options.work / "speech" / name,
             seed=options.seed + number,
             limit=clips,
-            on_progress=partial(_of, step, clips),
+            on_progress=partial(_report_step, step, clips),
         )
-        spoken[name] = asdict(counts)
-        log({"engine": name, **spoken[name]})
-    return spoken
+        counts_by_engine[name] = asdict(counts)
+        log({"engine": name, **counts_by_engine[name]})
+    return counts_by_engine
 
 
 def _features(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     encoder = _encoder().to(best_device())
-    groups = {"speechocean": features.spoken_sources(options.data)}
+    groups = {"speechocean": features.list_human_speech(options.data)}
     for folder in sorted((options.work / "speech").glob("*")):
         groups[folder.name] = [
             features.SpeechSource(folder.name, record.voice, record.text, record.samples)
             for record in synth.read_set(folder)
         ]
-    everyone = [source for group in groups.values() for source in group]
-    babble = features.Babble(everyone, features.background_noises(options.data))
+    all_sources = [source for group in groups.values() for source in group]
+    babble = features.Babble(all_sources, features.load_noises(options.data))
     hours = {}
     for name, sources in groups.items():
         hours[name] = round(
@@ -191,7 +198,7 @@ def _features(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
                 augmentation=Augmentation(),
                 variants=2 if name == "speechocean" else 1,
                 seed=options.seed,
-                on_progress=partial(_of, step, len(sources)),
+                on_progress=partial(_report_step, step, len(sources)),
             ),
             2,
         )
@@ -199,8 +206,8 @@ def _features(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     return {"hours": hours}
 
 
-def held_out(frames: Frames) -> list[Example]:
-    """Clips that only watch progress: some speakers and voices, and some texts of the others."""
+def select_held_out(frames: Frames) -> list[Example]:
+    """Return the validation clips: some speakers and voices, and some texts of all others."""
     human = sorted({e.speaker for e in frames.examples if e.group == "speechocean"})
     speakers = {*human[-HELD_OUT_SPEAKERS:], *HELD_OUT_VOICES}
     return [
@@ -221,9 +228,11 @@ def _speech(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     if options.start is not None:
         head.load_state_dict(read_head(options.start, "speech"))
     head.to(best_device())
-    last, watch = _followed(log, step, "epoch", options.speech.epochs)
+    last, log_step = _track_progress(log, step, "epoch", options.speech.epochs)
     checkpoint = options.work / "speech.pt"
-    train_ctc(head, frames, held_out(frames), options.speech, checkpoint=checkpoint, log=watch)
+    train_ctc(
+        head, frames, select_held_out(frames), options.speech, checkpoint=checkpoint, log=log_step
+    )
     return last
 
 
@@ -234,35 +243,43 @@ def _reader(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     head = SpeechHead()
     head.load_state_dict(torch.load(options.work / "speech.pt", weights_only=True))
     frames = Frames(options.work / "frames")
-    lines = word_list(text.text for text in texts.gather(options.data, seed=options.seed))
+    lines = build_word_list(
+        text.text for text in texts.gather_texts(options.data, seed=options.seed)
+    )
     (options.work / "lexicon.txt").write_text(lines, encoding="ascii")
     lexicon = Lexicon.read(options.work / "lexicon.txt")
 
-    def hear(examples: Sequence[Example]) -> list[Reading]:
-        return hear_all(head.to(device), frames, examples, lexicon, limit=options.speech.frames)
+    def transcribe(examples: Sequence[Example]) -> list[TranscriptPair]:
+        return transcribe_clips(
+            head.to(device), frames, examples, lexicon, limit=options.speech.frames
+        )
 
-    watched = held_out(frames)
-    kept = {(example.speaker, example.text) for example in watched}
-    others = [e for e in frames.examples if (e.speaker, e.text) not in kept]
+    validation = select_held_out(frames)
+    keys = {(example.speaker, example.text) for example in validation}
+    training = [e for e in frames.examples if (e.speaker, e.text) not in keys]
     rng = np.random.default_rng(options.seed)
-    drawn = rng.permutation(len(others))[: options.reader.clips]
-    readings = hear([others[at] for at in drawn])
-    unseen = hear([example for example in watched if not example.variant])
+    sample = rng.permutation(len(training))[:READER_CLIPS]
+    pairs = transcribe([training[index] for index in sample])
+    validation_pairs = transcribe([example for example in validation if not example.variant])
     text_model = MiniLM()
     model = load_original().to(device)
-    said = text_model.embed_texts([reading.said for reading in unseen])
-    heard = text_model.embed_texts([reading.heard for reading in unseen])
-    before = float((said * heard).sum(1).mean())
-    last, watch = _followed(log, step, "step", options.reader.steps)
+    references = text_model.embed_texts([pair.reference for pair in validation_pairs])
+    recognised = [pair.recognised for pair in validation_pairs]
+    before = _mean_cosine(references, text_model.embed_texts(recognised))
+    last, log_step = _track_progress(log, step, "step", options.reader.steps)
     train_reader(
-        model, text_model.token_ids, readings, text_model.embed_texts,
-        options=options.reader, log=watch,
+        model, text_model.token_ids, pairs, text_model.embed_texts,
+        options=options.reader, log=log_step,
     )  # fmt: skip
     export_text_model(model.cpu(), options.work / "reader.onnx")
-    read = MiniLM(model=options.work / "reader.onnx")
-    heard = read.embed_texts([reading.heard for reading in unseen])
-    after = float((said * heard).sum(1).mean())
+    # The exported model, so that the figure includes the loss of its 8 bits.
+    reader = MiniLM(model=options.work / "reader.onnx")
+    after = _mean_cosine(references, reader.embed_texts(recognised))
     return {**last, "held_out_before": round(before, 4), "held_out_after": round(after, 4)}
+
+
+def _mean_cosine(vectors: Float32, others: Float32) -> float:
+    return float((vectors * others).sum(1).mean())
 
 
 def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
@@ -276,8 +293,8 @@ def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     stored = np.load(cache)
     sounds = PooledSounds(stored["pooled"], tuple(stored["labels"]), tuple(stored["names"]))
     head = SoundHead()
-    last, watch = _followed(log, step, "step", options.sounds.steps)
-    train_sounds(head, sounds, MiniLM().embed_texts, options.sounds, watch)
+    last, log_step = _track_progress(log, step, "step", options.sounds.steps)
+    train_sounds(head, sounds, MiniLM().embed_texts, options.sounds, log_step)
     torch.save(head.state_dict(), options.work / "sounds.pt")
     return {"clips": len(sounds.labels), **last}
 
@@ -290,17 +307,17 @@ def _export(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     network = SpeechNetwork(encoder, speech, sound).eval()
     folder = options.work / "model"
     folder.mkdir(exist_ok=True)
-    sizes = export(network, folder / "model.onnx")
+    sizes = export_network(network, folder / "model.onnx")
     for name in ("lexicon.txt", "reader.onnx"):
         shutil.copyfile(options.work / name, folder / name)
     write_heads(folder / "heads.npz", speech=speech, sound=sound)
-    human = features.spoken_sources(options.data)[-100:]
+    human = features.list_human_speech(options.data)[-100:]
     clips = [source.read() for source in human]
-    return {**sizes, **parity(network, folder / "model.onnx", clips)}
+    return {**sizes, **measure_parity(network, folder / "model.onnx", clips)}
 
 
 def write_heads(path: Path, **heads: torch.nn.Module) -> None:
-    """The trained parameters as float16, to start further training from."""
+    """Write the trained parameters as float16, as a start for further training."""
     arrays = {
         f"{name}.{parameter}": value.numpy().astype(np.float16)
         for name, head in heads.items()
@@ -310,10 +327,10 @@ def write_heads(path: Path, **heads: torch.nn.Module) -> None:
 
 
 def read_head(path: Path, name: str) -> dict[str, torch.Tensor]:
-    """The state of one head that `write_heads` wrote.
+    """Read the parameters of a head from a file of `write_heads`.
 
     Raises:
-        InputError: there is no such file.
+        InputError: the file does not exist.
     """
     if not path.is_file():
         raise InputError(f"{path} is missing: name a heads.npz of an earlier run")
@@ -341,19 +358,20 @@ def _evaluate(
     return results
 
 
-def word_list(spoken: Any) -> str:
-    """Lines `word count`, most frequent first: what `wavrag.embed.lexicon` reads.
+def build_word_list(texts: Iterable[str]) -> str:
+    """Build the word list for the lexicon, with lines `word count`, most frequent first.
 
-    Words said once are kept if they are longer than three letters; numbers, from five times on.
+    Words of up to three letters must occur twice, since rare ones are mostly abbreviations; words
+    with digits five times, since there are too many numbers.
     """
     counts: Counter[str] = Counter()
-    for text in spoken:
+    for text in texts:
         counts.update(
             word for word in (spell_text(text) or "").split() if len(word) <= LONGEST_WORD
         )
-    kept = (
+    entries = (
         (word, count)
         for word, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
         if (count >= 5 if any(letter.isdigit() for letter in word) else count > 1 or len(word) > 3)
     )
-    return "".join(f"{word} {count}\n" for word, count in kept)
+    return "".join(f"{word} {count}\n" for word, count in entries)

@@ -1,7 +1,8 @@
-"""The sound head: what is not speech, to a place among captions.
+"""The sound head: embeddings of sounds other than speech, in the space of captions.
 
-Pooled frames of a clip meet the text model's vectors of captions by the symmetric contrastive loss
-of CLIP (Radford et al., arXiv 2103.00020), with all captions of a clip's label as its positives.
+Pooled encoder frames and caption vectors of the text model are trained with the symmetric
+contrastive loss of CLIP (Radford et al., arXiv 2103.00020); all captions of the label of a clip are
+its positives.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from wavrag.train.mini.device import half
 from wavrag.train.mini.moonshine import WIDTH, Encoder, run_layers
 from wavrag.types import Float32
 
-DEPTH = 3  # layers of the encoder after which a sound is pooled, beside the convolutions
-POOLED = 2 * 2 * WIDTH  # mean and deviation over time at both depths
+DEPTH = 3  # encoder layers below the second pooling; the first one is after the convolutions
+POOLED = 2 * 2 * WIDTH  # mean and standard deviation over time, at both depths
 SETS = ("esc10", "kitchen20", "cdda", "moodist")
 HELD_OUT_FOLD = 5
-SECONDS = 15.0  # of a clip that is heard
-CUTS = 4  # random cuts of each clip, beside the whole
+SECONDS = 15.0  # audio used of each clip
+RATE = 2e-3  # peak learning rate
+DECAY = 0.05  # weight decay
+TEMPERATURE = 0.07  # as the initial one of CLIP
+MIN_SHARE = 15  # clips of a label; rarer labels are drawn less often, as their clips repeat
+CUTS = 4  # random cuts of each clip, in addition to the whole clip
 
 
 class SoundHead(nn.Module):
@@ -41,35 +46,32 @@ class SoundHead(nn.Module):
 
     @staticmethod
     def pool(stem: Tensor, frames: Tensor) -> Tensor:
-        """Mean and standard deviation over time at two depths: (b, t, 288) each to (b, POOLED)."""
-        parts = []
+        """Compute mean and deviation over time at two depths: (b, t, 288) to (b, POOLED)."""
+        statistics = []
         for depth in (stem, frames):
             mean = depth.mean(1)
-            spread = (depth - mean[:, None]).square().mean(1).add(1e-6).sqrt()
-            parts += [mean, spread]
-        return torch.cat(parts, -1)
+            deviation = (depth - mean[:, None]).square().mean(1).add(1e-6).sqrt()
+            statistics += [mean, deviation]
+        return torch.cat(statistics, -1)
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """Where the clips lie among captions."""
+        """Return the sound embeddings of clips."""
         hidden = functional.gelu(self.up(self.dropout(self.norm(pooled))))
         return functional.normalize(self.down(self.dropout(hidden)), dim=-1)
 
 
 @dataclass(frozen=True, slots=True)
 class SoundOptions:
-    """How the sound head is trained."""
+    """Options of sound head training."""
 
     steps: int = 4000
     batch: int = 128  # clips
-    rate: float = 2e-3
-    decay: float = 0.05  # of the weights
-    temperature: float = 0.07
-    seed: int = 0
+    seed: int = 0  # random seed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PooledSounds:
-    """Pooled frames, shape (n, POOLED), with label, caption words and origin of every row."""
+    """Pooled frames, shape (n, POOLED), with the label and the file name of every row."""
 
     pooled: Float32
     labels: tuple[str, ...]
@@ -77,9 +79,9 @@ class PooledSounds:
 
 
 def pool_sounds(data: Path, encoder: Encoder, seed: int = 0) -> PooledSounds:
-    """Pool every training clip of the labelled sounds, whole and in random cuts.
+    """Pool every training clip of the labelled sounds, as a whole and in random cuts.
 
-    Clips of the held-out fold are left out.
+    Clips of the held-out fold are skipped.
     """
     rng = np.random.default_rng(seed)
     pooled, labels, names = [], [], []
@@ -102,14 +104,14 @@ def _cut(samples: Float32, rng: np.random.Generator) -> Float32:
     length = max(int(len(samples) * rng.uniform(0.5, 1)), min(len(samples), SAMPLE_RATE // 8))
     at = int(rng.integers(0, len(samples) - length + 1))
     faster = rng.uniform(0.9, 1.12)
-    places = np.linspace(0, length - 1, max(int(length / faster), SAMPLE_RATE // 10))
-    cut = np.interp(places, np.arange(length), samples[at : at + length])
+    positions = np.linspace(0, length - 1, max(int(length / faster), SAMPLE_RATE // 10))
+    cut = np.interp(positions, np.arange(length), samples[at : at + length])
     cut = cut * 10 ** (rng.uniform(-15, 5) / 20)
     return (cut / max(1.0, float(np.abs(cut).max()))).astype(np.float32)
 
 
 def pool(encoder: Encoder, samples: Float32) -> Float32:
-    """Pooled frames of a clip at 16 kHz, float32, shape = (POOLED,)."""
+    """Pool the frames of a clip at 16 kHz, float32, shape = (POOLED,)."""
     device = encoder.norm.weight.device
     with torch.inference_mode(), half(device):
         stem = encoder.stem(torch.from_numpy(samples)[None].to(device))
@@ -128,10 +130,10 @@ def train_sounds(
     """Train in place.
 
     Args:
-        head: to be trained.
-        sounds: clips.
-        embed: unit vectors of captions, from the text model.
-        options: steps, rates, seed.
+        head: the sound head.
+        sounds: pooled training clips.
+        embed: returns unit vectors of captions from the text model.
+        options: steps, batch size and random seed.
         log: called every 100 steps.
     """
     torch.manual_seed(options.seed)
@@ -140,25 +142,27 @@ def train_sounds(
         training_captions(label, [name] if name else [])
         for label, name in zip(sounds.labels, sounds.names, strict=True)
     ]
-    known = sorted({caption for some in captions for caption in some})
-    place = {caption: at for at, caption in enumerate(known)}
-    vectors = torch.from_numpy(embed(known))
+    vocabulary = sorted({caption for clip_captions in captions for caption in clip_captions})
+    caption_index = {caption: at for at, caption in enumerate(vocabulary)}
+    vectors = torch.from_numpy(embed(vocabulary))
     pooled = torch.from_numpy(sounds.pooled)
     label_number = {label: at for at, label in enumerate(sorted(set(sounds.labels)))}
     numbers = torch.tensor([label_number[label] for label in sounds.labels])
-    # Every label is drawn equally often, up to a cap on how often a clip of a rare one comes back.
+    # Labels are drawn equally often, apart from rare ones, whose clips would repeat too often.
     counts = np.bincount(numbers.numpy())[numbers.numpy()]
-    chances = 1 / np.maximum(counts, 15)
+    chances = 1 / np.maximum(counts, MIN_SHARE)
     chances = chances / chances.sum()
-    optimizer = torch.optim.AdamW(head.parameters(), lr=options.rate, weight_decay=options.decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.rate, options.steps)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, options.steps)
     head.train()
     for step in range(1, options.steps + 1):
-        chosen = rng.choice(len(counts), options.batch, p=chances)
-        said = [place[captions[at][int(rng.integers(len(captions[at])))]] for at in chosen]
-        scores = head(pooled[chosen]) @ vectors[said].T / options.temperature
-        same = (numbers[chosen][:, None] == numbers[chosen][None]).float()
-        targets = same / same.sum(1, keepdim=True)
+        rows = rng.choice(len(counts), options.batch, p=chances)
+        caption_rows = [
+            caption_index[captions[at][int(rng.integers(len(captions[at])))]] for at in rows
+        ]
+        scores = head(pooled[rows]) @ vectors[caption_rows].T / TEMPERATURE
+        same_label = (numbers[rows][:, None] == numbers[rows][None]).float()
+        targets = same_label / same_label.sum(1, keepdim=True)
         loss = (
             functional.cross_entropy(scores, targets) + functional.cross_entropy(scores.T, targets)
         ) / 2

