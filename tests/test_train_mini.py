@@ -8,7 +8,6 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from wavrag.train.mini.export import SpeechNetwork, export_network, measure_parity
 
 from audio_files import tone, write
 from letter_frames import letter_frames
@@ -21,6 +20,7 @@ from wavrag.errors import InputError, WavRAGError
 from wavrag.evaluate import evaluate_embedder
 from wavrag.train.mini import ctc, recipe
 from wavrag.train.mini.ctc import CTCOptions, SpeechHead, error_rates, train_ctc
+from wavrag.train.mini.export import SpeechNetwork, export_network, measure_parity
 from wavrag.train.mini.frames import Frames, make_batches
 from wavrag.train.mini.moonshine import WIDTH, Encoder, frames_of, load_encoder
 from wavrag.train.mini.reader import ReaderOptions

@@ -124,10 +124,11 @@ def _check_duration(content: Content, model: ModelOptions) -> None:
         seconds = source.duration
     if content.end is not None:
         seconds = content.end
-    if seconds is not None and seconds - (content.start or 0.0) > model.max_audio_seconds:
+    duration = None if seconds is None else seconds - (content.start or 0.0)
+    if duration is not None and duration > model.max_audio_seconds:
         raise AudioError(
-            f"{content.audio} lasts {seconds - (content.start or 0.0):.1f} s, and the model takes at"
-            f" most {model.max_audio_seconds:g} s (model.max_audio_seconds)"
+            f"{content.audio} lasts {duration:.1f} s, and the model takes at most"
+            f" {model.max_audio_seconds:g} s (model.max_audio_seconds)"
         )
 
 
