@@ -33,6 +33,7 @@ class EmbedderConformance:
         ...         return FakeEmbedder()
     """
 
+    # 0 by default: a query alone and in a batch must find the same passages.
     batch_tolerance = 0.0
 
     @pytest.fixture
@@ -107,6 +108,7 @@ class EmbedderConformance:
         if spec.max_audio_seconds is None or spec.sampling_rate is None:
             assert "audio" not in spec.modalities
             return
+        # Truncated audio would be indexed as if the remainder did not exist.
         clip = tone(spec.max_audio_seconds + 1, spec.sampling_rate)
         with pytest.raises(EmbedderError, match=f"at most {spec.max_audio_seconds:g} s"):
             embedder.embed([EmbedInput(clip=clip)], "passage")
