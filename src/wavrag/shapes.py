@@ -14,15 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from wavrag.types import (
-    AbstainReason,
-    ChosenBy,
-    Leg,
-    Modality,
-    Passage,
-    Scalar,
-    SourceForm,
-)
+from wavrag.types import AbstainReason, ChosenBy, Leg, Modality, Passage, Scalar, SourceForm
 
 
 def _rounded(digits: int) -> AfterValidator:

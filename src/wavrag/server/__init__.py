@@ -14,9 +14,4 @@ from wavrag.server.app import create_app
 from wavrag.server.options import ServerOptions
 from wavrag.server.run import check_host, serve
 
-__all__ = [
-    "ServerOptions",
-    "check_host",
-    "create_app",
-    "serve",
-]
+__all__ = ["ServerOptions", "check_host", "create_app", "serve"]

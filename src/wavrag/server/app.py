@@ -25,9 +25,7 @@ STATIC_FOLDER = Path(__file__).parent / "static"
 
 
 def create_app(
-    rag: WavRAG,
-    options: ServerOptions | None = None,
-    on_start: Callable[[], object] = lambda: None,
+    rag: WavRAG, options: ServerOptions | None = None, on_start: Callable[[], object] = lambda: None
 ) -> FastAPI:
     """Create the server application of a `WavRAG`.
 

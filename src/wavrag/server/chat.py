@@ -34,12 +34,7 @@ from wavrag.server.errors import RequestError, error_responses, exception_body
 from wavrag.server.limits import MAX_ANSWER_TOKENS
 from wavrag.server.models import CHAT_MODEL, check_model
 from wavrag.server.requests import Text, decode_base64, decode_question
-from wavrag.server.schemas import (
-    ChatReplyShape,
-    ChoiceShape,
-    CompletionShape,
-    UsageShape,
-)
+from wavrag.server.schemas import ChatReplyShape, ChoiceShape, CompletionShape, UsageShape
 from wavrag.server.state import ServerState, State
 from wavrag.shapes import AnswerShape
 from wavrag.types import Answer, HistoryTurn, Query

@@ -154,8 +154,7 @@ async def list_documents(
     matches.sort(key=lambda document: (document.title.casefold(), document.id))
     page = matches[offset : offset + limit]
     return DocumentsShape(
-        documents=[DocumentShape.model_validate(document) for document in page],
-        total=len(matches),
+        documents=[DocumentShape.model_validate(document) for document in page], total=len(matches)
     )
 
 
