@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -21,9 +20,6 @@ Scalar: TypeAlias = str | int | float | bool
 Metadata: TypeAlias = Mapping[str, Scalar]
 # Called with a message worth knowing that is no error, such as a guessed encoding.
 NoteCallback: TypeAlias = Callable[[str], None]
-
-# A constant, since a default of `{}` would be shared and could be changed.
-_NO_METADATA: Metadata = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +78,7 @@ class Document:
     clip: Clip | None = None
     path: str | None = None
     title: str = ""
-    metadata: Metadata = field(default_factory=lambda: _NO_METADATA)
+    metadata: Metadata = field(default_factory=dict)
     content_hash: str = ""
 
 
@@ -119,7 +115,7 @@ class Passage:
     page: int | None = None
     source: str = ""
     title: str = ""
-    metadata: Metadata = field(default_factory=lambda: _NO_METADATA)
+    metadata: Metadata = field(default_factory=dict)
     speech: bool | None = None
     level: float | None = None
 

@@ -25,10 +25,12 @@ The semantics are two-valued, and the same in every store:
 from __future__ import annotations
 
 import math
+import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from wavrag.errors import FilterError
 from wavrag.types import Passage, Scalar
@@ -39,6 +41,7 @@ BUILT_IN_KEYS = ("id", "source", "title", "modality", "section", "page", "start"
 MAX_DEPTH = 50
 """Maximum nesting of parentheses and `not`; the parser is recursive."""
 
+T = TypeVar("T")
 EXAMPLE = "year >= 2020 and (speaker = 'Ada' or title like '%call%')"
 
 Operator: TypeAlias = Literal["=", "<", "<=", ">", ">="]
@@ -130,8 +133,8 @@ def matches(node: Node, passage: Passage) -> bool:
         case In(key, values):
             stored = _look_up(key, passage)
             return any(_compare(stored, "=", value) for value in values)
-        case Compare(key, operator, value):
-            return _compare(_look_up(key, passage), operator, value)
+        case Compare(key, sign, value):
+            return _compare(_look_up(key, passage), sign, value)
 
 
 @lru_cache(maxsize=256)
@@ -163,21 +166,10 @@ def _look_up(key: str, passage: Passage) -> Scalar | None:
     return passage.metadata.get(key)
 
 
-def _compare(stored: Scalar | None, operator: Operator, value: Scalar) -> bool:
+def _compare(stored: Scalar | None, sign: Operator, value: Scalar) -> bool:
     if stored is None or _type(stored) is not _type(value):
         return False
-    left, right = cast("float", stored), cast("float", value)  # equal types, whichever they are
-    match operator:
-        case "=":
-            return left == right
-        case "<":
-            return left < right
-        case "<=":
-            return left <= right
-        case ">":
-            return left > right
-        case ">=":
-            return left >= right
+    return _COMPARISONS[sign](stored, value)
 
 
 def _type(value: Scalar) -> type:
@@ -185,6 +177,13 @@ def _type(value: Scalar) -> type:
     return type(value) if isinstance(value, str | bool) else float
 
 
+_COMPARISONS: dict[Operator, Callable[[Any, Any], bool]] = {
+    "=": operator.eq,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _KEYWORDS = frozenset({"and", "or", "not", "in", "like", "is", "null", "true", "false"})
 LIKE_TOKENS = re.compile(r"\\(.)|(%)|(_)|([^\\%_]+)", re.DOTALL)
 _SYNONYMS = {"==": "=", "<>": "!="}
@@ -195,6 +194,8 @@ _TOKEN = re.compile(
     | (?P<number> [+-]? (?: [0-9]+ (?: \.[0-9]* )? | \.[0-9]+ ) (?: [eE][+-]?[0-9]+ )? (?![\w.]) )
     | (?P<word> [^\W\d] [\w.-]* )
     | (?P<sign> <= | >= | == | != | <> | [=<>(),] )
+    | (?P<space> \s+ )
+    | (?P<other> . )
     """,
     re.VERBOSE,
 )
@@ -223,16 +224,18 @@ class _Parser:
         return node
 
     def _or(self) -> Node:
-        terms = [self._and()]
-        while self._take("or"):
-            terms.append(self._and())
-        return terms[0] if len(terms) == 1 else Or(tuple(terms))
+        terms = self._list("or", self._and)
+        return terms[0] if len(terms) == 1 else Or(terms)
 
     def _and(self) -> Node:
-        terms = [self._not()]
-        while self._take("and"):
-            terms.append(self._not())
-        return terms[0] if len(terms) == 1 else And(tuple(terms))
+        terms = self._list("and", self._not)
+        return terms[0] if len(terms) == 1 else And(terms)
+
+    def _list(self, separator: str, parse_element: Callable[[], T]) -> tuple[T, ...]:
+        elements = [parse_element()]
+        while self._take(separator):
+            elements.append(parse_element())
+        return tuple(elements)
 
     def _not(self) -> Node:
         self._depth += 1
@@ -262,31 +265,29 @@ class _Parser:
         for sign in ("=", "<", "<=", ">", ">=", "!="):
             if self._take(sign):
                 is_negated = sign == "!="
-                operator = cast("Operator", "=" if is_negated else sign)
-                return _negate(Compare(key, operator, self._value()), is_negated)
+                comparison = cast("Operator", "=" if is_negated else sign)
+                return _negate(Compare(key, comparison, self._value()), is_negated)
         is_negated = self._take("not")
         if self._take("in"):
-            return _negate(In(key, self._values()), is_negated)
+            self._expect("(")
+            values = self._list(",", self._value)
+            self._expect(")")
+            return _negate(In(key, values), is_negated)
         if self._take("like"):
             return _negate(Like(key, self._pattern()), is_negated)
         expected = "'in' or 'like'" if is_negated else "one of = != < <= > >= in like is"
         raise self._error(f"expected {expected} after the key {key!r}")
-
-    def _values(self) -> tuple[Scalar, ...]:
-        self._expect("(")
-        values = [self._value()]
-        while self._take(","):
-            values.append(self._value())
-        self._expect(")")
-        return tuple(values)
 
     def _value(self) -> Scalar:
         token = self._token
         if token.kind == "text":
             return self._next().value
         if token.kind == "number":
-            number = float(token.value) if set(".eE") & set(token.value) else _int(token.value)
-            if number is None or number in (math.inf, -math.inf):
+            try:
+                number = float(token.value) if set(".eE") & set(token.value) else int(token.value)
+            except ValueError:  # Python converts 4,300 digits at most, unless told otherwise
+                number = math.inf
+            if number in (math.inf, -math.inf):
                 raise self._error("this number is too large")
             self._next()
             return number
@@ -328,19 +329,13 @@ class _Parser:
 
     def _tokenise(self) -> list[_Token]:
         tokens: list[_Token] = []
-        at = 0
-        while True:
-            while self._expression[at : at + 1].isspace():
-                at += 1
-            if at == len(self._expression):
-                return [*tokens, _Token("end", "", at)]
-            match = _TOKEN.match(self._expression, at)
-            if match is None:
-                quote = self._expression[at]
-                problem = "unclosed quote" if quote in "'\"" else "unexpected character"
-                raise self._error(problem, at)
-            tokens.append(_token(match))
-            at = match.end()
+        for match in _TOKEN.finditer(self._expression):
+            if match.lastgroup == "other":
+                problem = "unclosed quote" if match[0] in "'\"" else "unexpected character"
+                raise self._error(problem, match.start())
+            if match.lastgroup != "space":
+                tokens.append(_token(match))
+        return [*tokens, _Token("end", "", len(self._expression))]
 
     def _error(self, problem: str, at: int | None = None) -> FilterError:
         """Return an error with an excerpt of 60 characters on both sides, on one line."""
@@ -370,14 +365,6 @@ def _token(match: re.Match[str]) -> _Token:
             return _Token("key", value, start)
         case _:
             return _Token("sign", _SYNONYMS.get(value, value), start)
-
-
-def _int(digits: str) -> int | None:
-    """Parse an integer; None beyond the digits that Python converts (4,300 by default)."""
-    try:
-        return int(digits)
-    except ValueError:
-        return None
 
 
 def _negate(node: Node, is_negated: bool) -> Node:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing, suppress
 from threading import Thread
 from typing import TypeAlias, TypeVar
@@ -14,12 +13,13 @@ from fastapi import Request
 from fastapi.sse import EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
-from wavrag.answer import AnswerStream, RetrievalResult
+from wavrag.answer import AnswerStream, ReasoningOptions, RetrievalResult
 from wavrag.errors import GenerationError
+from wavrag.generate import GenerateOptions
 from wavrag.server.errors import RequestError
 from wavrag.server.limits import KEEP_ALIVE_SECONDS
 from wavrag.server.state import ServerState
-from wavrag.types import Answer
+from wavrag.types import Answer, HistoryTurn, Query
 
 T = TypeVar("T")
 
@@ -29,42 +29,40 @@ CLIENT_CLOSED_REQUEST = 499  # nginx's status for it; shows in the metrics only
 
 
 async def stream_answer(
-    state: ServerState, start: Callable[[], AnswerStream]
+    state: ServerState,
+    query: Query,
+    options: GenerateOptions,
+    history: Sequence[HistoryTurn],
+    reasoning: ReasoningOptions | None = None,
 ) -> AsyncGenerator[AnswerEvent | None, None]:
     """Yield the retrieval result, the text deltas and the answer; None while nothing happens.
 
-    Closing the generator cancels generation, in a remote model as well.
-
-    Args:
-        state: state of the server; the answer waits for one of its slots.
-        start: starts the answer.
+    The answer waits for a free slot of the server. Closing the generator cancels generation, in a
+    remote model as well.
 
     Raises:
         WavRAGError: as `WavRAG.stream` does.
         GenerationError: the answer took too long.
     """
     async with state.answer_slots:
-        stream = start()
+        stream = state.rag.stream(query, options=options, reasoning=reasoning, history=history)
         queue, thread = _start_thread(stream)
-        start_time = time.perf_counter()
         deadline = asyncio.get_running_loop().time() + state.options.answer_timeout
-        state.metrics.answers.inc()
-        try:
-            while True:
-                event = await _next_event(queue, deadline)
-                if isinstance(event, BaseException):
-                    raise event
-                yield event
-                if isinstance(event, Answer):
-                    return
-        finally:
-            stream.close()
-            # Shielded: when the client disconnects this task is cancelled, and every await would
-            # raise at once, before the thread has ended.
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(thread.join)
-            state.metrics.answers.dec()
-            state.metrics.observe_stage("answer", time.perf_counter() - start_time)
+        with state.metrics.answers.track_inprogress(), state.metrics.stages.labels("answer").time():
+            try:
+                while True:
+                    event = await _next_event(queue, deadline)
+                    if isinstance(event, BaseException):
+                        raise event
+                    yield event
+                    if isinstance(event, Answer):
+                        return
+            finally:
+                stream.close()
+                # Shielded: when the client disconnects this task is cancelled, and every await
+                # would raise at once, before the thread has ended.
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(thread.join)
 
 
 def _start_thread(stream: AnswerStream) -> tuple[_EventQueue, Thread]:
@@ -157,10 +155,8 @@ class AnswerEventResponse(EventSourceResponse):
 
     def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
         self._events = events
-        headers: Mapping[str, str] = {
-            "cache-control": "no-store",
-            "x-accel-buffering": "no",  # nginx would hold events back to fill its buffer
-        }
+        # nginx would hold events back to fill its buffer.
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         super().__init__(events, headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,6 +11,7 @@ from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from prometheus_client import generate_latest
 from starlette.middleware.cors import CORSMiddleware
 
 from wavrag.rag import WavRAG
@@ -97,4 +98,6 @@ def _add_health_routes(app: FastAPI) -> None:
         """Get metrics in Prometheus's text format."""
         state.metrics.pending_jobs.set(state.worker.count_pending())
         state.metrics.passages.set(await state.run_in_thread("count", state.rag.kb.count))
-        return Response(state.metrics.render(), media_type="text/plain; version=0.0.4")
+        return Response(
+            generate_latest(state.metrics.registry), media_type="text/plain; version=0.0.4"
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -23,7 +22,7 @@ from wavrag.server.answer_events import (
     run_while_connected,
     stream_answer,
 )
-from wavrag.server.errors import ErrorShape, error_responses, exception_body
+from wavrag.server.errors import COMMON_ERRORS, ErrorShape, error_body, error_responses
 from wavrag.server.limits import MAX_HITS, MAX_URL_CHARS
 from wavrag.server.requests import (
     AskRequest,
@@ -36,7 +35,7 @@ from wavrag.server.schemas import DeltaShape
 from wavrag.server.state import ServerState, State
 from wavrag.shapes import AnswerShape, RetrievalShape, SearchShape
 
-router = APIRouter(prefix="/v1", tags=["search"])
+router = APIRouter(prefix="/v1", tags=["search"], responses=COMMON_ERRORS)
 
 # Server-sent events of an answer, in their order. The stream and its description both use this.
 ANSWER_EVENTS: dict[str, tuple[type[BaseModel], str]] = {
@@ -47,12 +46,7 @@ ANSWER_EVENTS: dict[str, tuple[type[BaseModel], str]] = {
 }
 
 
-@router.get(
-    "/search",
-    response_model=SearchShape,
-    response_model_exclude_unset=True,
-    responses=error_responses(),
-)
+@router.get("/search", response_model_exclude_unset=True)
 async def search_text(
     state: State,
     q: Annotated[str, Query(max_length=MAX_URL_CHARS, description="query text")],
@@ -67,7 +61,6 @@ async def search_text(
 
 @router.post(
     "/search",
-    response_model=SearchShape,
     response_model_exclude_unset=True,
     responses=error_responses(408, 415),
     openapi_extra=describe_question_body(SearchRequest),
@@ -123,14 +116,8 @@ async def ask(request: Request, state: State) -> Response | AnswerShape:
             f"the generator {state.rag.generator.spec.name} cannot reason: leave out think and"
             " paths"
         )
-    start = partial(
-        state.rag.stream,
-        query,
-        options=body.generate_options(),
-        reasoning=reasoning,
-        history=[turn.to_turn() for turn in body.history],
-    )
-    events = stream_answer(state, start)
+    history = [turn.to_turn() for turn in body.history]
+    events = stream_answer(state, query, body.generate_options(), history, reasoning)
     if body.stream or "text/event-stream" in request.headers.get("accept", ""):
         first = await run_while_connected(request, first_event(events))
         return AnswerEventResponse(_encode_events(first, events))
@@ -147,7 +134,7 @@ async def _encode_events(
             async for event in events:
                 yield KEEPALIVE_COMMENT if event is None else _encode_event(event)
         except WavRAGError as error:
-            yield _encode("error", exception_body(error))
+            yield _encode("error", error_body(error))
 
 
 def _encode_event(event: AnswerEvent) -> bytes:

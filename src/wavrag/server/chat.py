@@ -11,7 +11,6 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from functools import partial
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -29,8 +28,8 @@ from wavrag.server.answer_events import (
     run_while_connected,
     stream_answer,
 )
-from wavrag.server.embeddings import ContentPart, join_text, recordings_of
-from wavrag.server.errors import RequestError, error_responses, exception_body
+from wavrag.server.embeddings import Content, join_text, recordings_of
+from wavrag.server.errors import COMMON_ERRORS, RequestError, error_body, error_responses
 from wavrag.server.limits import MAX_ANSWER_TOKENS
 from wavrag.server.models import CHAT_MODEL, check_model
 from wavrag.server.requests import Text, decode_base64, decode_question
@@ -41,7 +40,7 @@ from wavrag.types import Answer, HistoryTurn, Query
 
 MAX_MESSAGES = 200
 
-router = APIRouter(prefix="/v1", tags=["openai"])
+router = APIRouter(prefix="/v1", tags=["openai"], responses=COMMON_ERRORS)
 
 
 class ChatMessage(BaseModel):
@@ -50,17 +49,7 @@ class ChatMessage(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | list[ContentPart]
-
-    @property
-    def text(self) -> str:
-        """The text of the message."""
-        return self.content if isinstance(self.content, str) else join_text(self.content)
-
-    @property
-    def recordings(self) -> list[str]:
-        """The recordings of the message, in base64."""
-        return [] if isinstance(self.content, str) else recordings_of(self.content)
+    content: Content
 
 
 class StreamOptions(BaseModel):
@@ -110,13 +99,8 @@ async def chat(body: ChatRequest, request: Request, state: State) -> Response:
     """Answer the last message; closing the connection cancels generation."""
     check_model(body.model, CHAT_MODEL)
     query = await _read_query(body, state)
-    start = partial(
-        state.rag.stream,
-        query,
-        options=body.generate_options(),
-        history=_read_history(body.messages[:-1]),
-    )
-    events = stream_answer(state, start)
+    history = _read_history(body.messages[:-1])
+    events = stream_answer(state, query, body.generate_options(), history)
     completion = _Completion(body)
     if body.stream:
         first = await run_while_connected(request, first_event(events))
@@ -130,13 +114,14 @@ async def _read_query(body: ChatRequest, state: ServerState) -> Query:
     last = body.messages[-1]
     if last.role != "user":
         raise RequestError(400, f"the last message is the {last.role}'s: end with the user's")
-    if len(last.recordings) > 1:
+    recordings = recordings_of(last.content)
+    if len(recordings) > 1:
         raise RequestError(400, "the question has more than one recording: send one")
     clip = None
-    if last.recordings:
-        data = decode_base64(last.recordings[0])
+    if recordings:
+        data = decode_base64(recordings[0])
         clip = await state.run_in_thread("decode", decode_question, data)
-    text = last.text.strip() or None
+    text = join_text(last.content).strip() or None
     if text is None and clip is None:
         raise RequestError(400, "the question is empty: give text or a recording")
     return Query(text, clip, body.where)
@@ -151,9 +136,9 @@ def _read_history(messages: Sequence[ChatMessage]) -> list[HistoryTurn]:
     question: str | None = None
     for message in messages:
         if message.role == "user":
-            question = message.text.strip() or None
+            question = join_text(message.content).strip() or None
         elif message.role == "assistant" and question is not None:
-            turns.append(HistoryTurn(question, message.text))
+            turns.append(HistoryTurn(question, join_text(message.content)))
             question = None
     return turns
 
@@ -200,7 +185,7 @@ class _Completion:
                             usage = _count_usage(event).model_dump()
                             yield self._encode_chunk(choices=[], usage=usage)
             except WavRAGError as error:
-                yield _encode(exception_body(error))
+                yield _encode(error_body(error))
             yield format_sse_event(data_str="[DONE]")
 
     def _encode_choice(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse, Response
@@ -23,7 +24,7 @@ from wavrag import audio
 from wavrag.audio import encode, media_type
 from wavrag.errors import AudioError
 from wavrag.server import limits
-from wavrag.server.errors import RequestError, error_responses
+from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.file_types import MEDIA_TYPES, check_file
 from wavrag.server.jobs import IndexJob, Upload, sync_folder
 from wavrag.server.limits import MAX_CLIP_SECONDS, MAX_LISTED
@@ -33,9 +34,9 @@ from wavrag.server.schemas import DocumentsShape, DocumentTextShape, JobShape, J
 from wavrag.server.state import ServerState, State
 from wavrag.server.worker import generate_name
 from wavrag.shapes import DocumentShape, PassageShape
-from wavrag.store import StoredDocument
 from wavrag.types import Passage, Scalar
 
+T = TypeVar("T")
 PLAYBACK_RATE = 24_000  # Hz; keeps speech clear at half the size of 48 kHz
 
 ClipFormat: TypeAlias = Literal["wav", "ogg", "mp3", "flac"]
@@ -53,7 +54,7 @@ _METADATA: TypeAdapter[dict[str, Scalar]] = TypeAdapter(
     ]
 )
 
-router = APIRouter(prefix="/v1", tags=["documents"])
+router = APIRouter(prefix="/v1", tags=["documents"], responses=COMMON_ERRORS)
 
 
 # Used for the OpenAPI description only: FastAPI would spool the files to disk before any check.
@@ -68,7 +69,6 @@ class UploadForm(BaseModel):
 @router.post(
     "/documents",
     status_code=202,
-    response_model=JobShape,
     responses=error_responses(408, 415),
     summary="Upload files to index in the background",
     openapi_extra=describe_body({"multipart/form-data": inline_schema(UploadForm, "validation")}),
@@ -107,7 +107,7 @@ def _accept_upload(state: ServerState, form: Form) -> IndexJob:
                 )
             )
         sync_folder(state.uploads_folder)
-        return state.worker.submit("add", uploads)
+        return state.worker.submit(uploads, [])
     except BaseException:
         for upload in uploads:
             (state.uploads_folder / upload.file).unlink(missing_ok=True)
@@ -119,10 +119,9 @@ def _parse_metadata(field: str | None) -> dict[str, Scalar]:
         return _METADATA.validate_json(field) if field else {}
     except ValidationError as error:
         first = error.errors()[0]
+        key = first["loc"][0] if first["loc"] else None
         # Pydantic lists an error for each type of a value, so no single message describes it.
-        message = (
-            f"the value of {first['loc'][0]!r} is not allowed" if first["loc"] else first["msg"]
-        )
+        message = first["msg"] if key is None else f"the value of {key!r} is not allowed"
         raise RequestError(
             422, f"metadata: {message}: send a flat JSON object of strings, numbers and booleans"
         ) from error
@@ -135,7 +134,7 @@ async def _describe_job(state: ServerState, job: IndexJob, wait: float) -> JobSh
     return JobShape.model_validate(job)
 
 
-@router.get("/documents", responses=error_responses())
+@router.get("/documents")
 async def list_documents(
     state: State,
     q: Annotated[str, Query(max_length=200, description="pattern of title or source")] = "",
@@ -175,7 +174,7 @@ async def get_audio(
     format: ClipFormat = "wav",
 ) -> Response:
     """Get the original recording, with HTTP ranges, or a span cut from it."""
-    passage = await _first_passage(state, document_id)
+    passage = await _read_document(state, state.rag.kb.head, document_id)
     path = state.resolve_source(passage.source)
     if passage.modality != "audio" or not path.is_file():
         raise RequestError(404, f"there is no recording of {document_id}: its file is missing")
@@ -200,16 +199,15 @@ def _cut_clip(path: Path, start: float, end: float, format: ClipFormat, document
 
 @router.get(
     "/documents/{document_id:path}/text",
-    response_model=DocumentTextShape,
     response_model_exclude_unset=True,
     responses=error_responses(404),
 )
 async def get_text(state: State, document_id: str) -> DocumentTextShape:
     """Get the text of a document and its passages; headings are only in their `section`."""
-    passages = await _all_passages(state, document_id)
+    passages = await _read_document(state, state.rag.kb.passages, document_id)
     return DocumentTextShape.model_validate(
         {
-            **DocumentShape.read(_summarize(passages)),
+            **_summarize(passages),
             "text": _join_text(passages),
             "contents": [PassageShape.read(passage) for passage in passages],
         }
@@ -233,23 +231,23 @@ def _join_text(passages: list[Passage]) -> str:
 @router.get("/documents/{document_id:path}", responses=error_responses(404))
 async def get_document(state: State, document_id: str) -> DocumentShape:
     """Get a document."""
-    return DocumentShape.model_validate(_summarize(await _all_passages(state, document_id)))
+    passages = await _read_document(state, state.rag.kb.passages, document_id)
+    return DocumentShape.model_validate(_summarize(passages))
 
 
 @router.delete(
     "/documents/{document_id:path}",
     status_code=202,
-    response_model=JobShape,
     responses=error_responses(404),
 )
 async def remove_document(state: State, document_id: str, wait: Wait = 0) -> JobShape:
     """Queue a job to remove a document, and its file if the file was uploaded."""
-    await _first_passage(state, document_id)
-    job = await state.run_in_thread("take", state.worker.submit, "remove", None, [document_id])
+    await _read_document(state, state.rag.kb.head, document_id)
+    job = await state.run_in_thread("take", state.worker.submit, [], [document_id])
     return await _describe_job(state, job, wait)
 
 
-@router.get("/jobs", responses=error_responses(), tags=["jobs"])
+@router.get("/jobs", tags=["jobs"])
 async def list_jobs(
     state: State, limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100
 ) -> JobsShape:
@@ -267,29 +265,21 @@ async def get_job(state: State, job_id: str, wait: Wait = 0) -> JobShape:
     return await _describe_job(state, job, wait)
 
 
-async def _first_passage(state: ServerState, document_id: str) -> Passage:
-    passage = await state.run_in_thread("get", state.rag.kb.head, document_id)
-    if passage is None:
+async def _read_document(
+    state: ServerState, read: Callable[[str], T | None], document_id: str
+) -> T:
+    """The passages of a document, or its first one."""
+    result = await state.run_in_thread("get", read, document_id)
+    if not result:
         raise RequestError(404, f"there is no document {document_id}: see /v1/documents")
-    return passage
+    return result
 
 
-async def _all_passages(state: ServerState, document_id: str) -> list[Passage]:
-    passages = await state.run_in_thread("get", state.rag.kb.passages, document_id)
-    if not passages:
-        raise RequestError(404, f"there is no document {document_id}: see /v1/documents")
-    return passages
-
-
-def _summarize(passages: list[Passage]) -> StoredDocument:
-    first = passages[0]
-    return StoredDocument(
-        id=first.document_id,
-        content_hash="",
-        source=first.source,
-        title=first.title,
-        modality=first.modality,
-        passages=len(passages),
-        seconds=max(passage.end or 0.0 for passage in passages),
-        metadata=first.metadata,
-    )
+def _summarize(passages: list[Passage]) -> dict[str, Any]:
+    """The values of `DocumentShape`."""
+    return {
+        **DocumentShape.read(passages[0]),
+        "id": passages[0].document_id,
+        "passages": len(passages),
+        "seconds": max(passage.end or 0.0 for passage in passages),
+    }

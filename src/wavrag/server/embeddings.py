@@ -6,7 +6,6 @@ Audio is an `input_audio` part: in `messages`, as `wavrag.embed.remote` sends it
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
@@ -16,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from wavrag import audio
 from wavrag.embed import check_inputs
 from wavrag.errors import EmbedderError
-from wavrag.server.errors import RequestError, error_responses
+from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.limits import MAX_EMBED_INPUTS
 from wavrag.server.models import check_model
 from wavrag.server.requests import InputAudio, Text, decode_base64, decode_question
@@ -26,7 +25,7 @@ from wavrag.types import EmbedInput, Float32, Role
 
 BATCH_SIZE = 32  # inputs decoded and embedded together; bounds the audio held in memory
 
-router = APIRouter(prefix="/v1", tags=["openai"])
+router = APIRouter(prefix="/v1", tags=["openai"], responses=COMMON_ERRORS)
 
 
 class TextContent(BaseModel):
@@ -44,14 +43,14 @@ class AudioContent(BaseModel):
 
 
 ContentPart = Annotated[TextContent | AudioContent, Field(discriminator="type")]
-InputParts: TypeAlias = Sequence[TextContent | AudioContent]
+Content: TypeAlias = Text | list[ContentPart]
 
 
 class EmbedMessage(BaseModel):
     """A message to embed."""
 
     role: str = Field(max_length=32)
-    content: Text | list[ContentPart]
+    content: Content
 
 
 class EmbeddingsRequest(BaseModel):
@@ -93,29 +92,23 @@ def _encode_vector(vector: Float32, encoding: Literal["float", "base64"]) -> lis
     return [float(value) for value in vector]
 
 
-def _read_inputs(body: EmbeddingsRequest) -> list[InputParts]:
-    """The content parts of each input."""
+def _read_inputs(body: EmbeddingsRequest) -> list[Content]:
     if (body.input is None) == (body.messages is None):
         raise RequestError(400, "give either input or messages")
     if body.messages is not None:
-        content = body.messages[0].content
-        return [[_text_content(content)] if isinstance(content, str) else content]
+        return [body.messages[0].content]
     assert body.input is not None
     inputs = [body.input] if isinstance(body.input, str) else body.input
-    return [[_text_content(value) if isinstance(value, str) else value] for value in inputs]
+    return [part if isinstance(part, str) else [part] for part in inputs]
 
 
-def _text_content(text: str) -> TextContent:
-    return TextContent(type="text", text=text)
-
-
-def _embed(state: ServerState, inputs: list[InputParts], role: Role) -> Float32:
+def _embed(state: ServerState, inputs: list[Content], role: Role) -> Float32:
     embedder = state.rag.kb.embedder
     batches = []
     for start in range(0, len(inputs), BATCH_SIZE):
         batch = [
-            _decode_input(parts, embedder.spec.sampling_rate)
-            for parts in inputs[start : start + BATCH_SIZE]
+            _decode_input(content, embedder.spec.sampling_rate)
+            for content in inputs[start : start + BATCH_SIZE]
         ]
         try:
             check_inputs(embedder.spec, batch)
@@ -126,17 +119,21 @@ def _embed(state: ServerState, inputs: list[InputParts], role: Role) -> Float32:
     return np.concatenate(batches)
 
 
-def join_text(content: InputParts) -> str:
+def join_text(content: Content) -> str:
     """The text of a message."""
+    if isinstance(content, str):
+        return content
     return "\n".join(part.text for part in content if isinstance(part, TextContent))
 
 
-def recordings_of(content: InputParts) -> list[str]:
+def recordings_of(content: Content) -> list[str]:
     """The recordings of a message, in base64."""
+    if isinstance(content, str):
+        return []
     return [part.input_audio.data for part in content if isinstance(part, AudioContent)]
 
 
-def _decode_input(content: InputParts, sample_rate: int | None) -> EmbedInput:
+def _decode_input(content: Content, sample_rate: int | None) -> EmbedInput:
     text = join_text(content)
     recordings = recordings_of(content)
     if not recordings:

@@ -34,7 +34,8 @@ _TYPES = {
     421: "misdirected_request_error",
     422: "invalid_request_error",
 }
-_STATUS_CODES: tuple[tuple[type[WavRAGError], int], ...] = (
+_STATUS_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (RequestValidationError, 422),
     (InputError, 400),
     (SpeechError, 400),
     (MissingExtraError, 404),
@@ -66,34 +67,41 @@ class ErrorShape(BaseModel):
     error: ErrorDetail
 
 
-def error_body(status: int, message: str) -> dict[str, Any]:
-    """The JSON body of an error."""
+def error_body(error: Exception) -> dict[str, Any]:
+    """The JSON body for an exception; an unexpected one reveals nothing but that it happened."""
+    status = _status_code(error)
+    match error:
+        case HTTPException():
+            message = str(error.detail)
+        case RequestValidationError():
+            message = validation_message(error.errors())
+        case WavRAGError():
+            message = str(error)
+        case _:
+            message = "internal server error: see the log of the server"
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     detail = ErrorDetail(message=message, type=kind, code=status, param=None)
     return ErrorShape(error=detail).model_dump()
 
 
-def exception_body(error: Exception) -> dict[str, Any]:
-    """The JSON body for an exception."""
-    return error_body(status_code(error), error_message(error))
+def error_reply(error: Exception) -> JSONResponse:
+    """The reply to a request that ended in an exception."""
+    return JSONResponse(error_body(error), _status_code(error), getattr(error, "headers", None))
 
 
-def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI descriptions of error replies: the given statuses and those of every request."""
-    common = (400, 401, 403, 413, 421, 422)
-    return {status: {"model": ErrorShape} for status in sorted({*common, *statuses})}
-
-
-def status_code(error: Exception) -> int:
-    """The HTTP status of an exception."""
+def _status_code(error: Exception) -> int:
+    if isinstance(error, HTTPException):
+        return error.status_code
     return next((status for kind, status in _STATUS_CODES if isinstance(error, kind)), 500)
 
 
-def error_message(error: Exception) -> str:
-    """The text shown to the client; an unexpected error reveals nothing but that it happened."""
-    if isinstance(error, WavRAGError):
-        return str(error)
-    return "internal server error: see the log of the server"
+def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI descriptions of error replies."""
+    return {status: {"model": ErrorShape} for status in statuses}
+
+
+COMMON_ERRORS = error_responses(400, 401, 403, 413, 421, 422)
+"""OpenAPI descriptions of the error replies to any request."""
 
 
 def validation_message(errors: Sequence[Mapping[str, Any]], root: str = "the body") -> str:
@@ -106,22 +114,11 @@ def validation_message(errors: Sequence[Mapping[str, Any]], root: str = "the bod
 def add_error_handlers(app: FastAPI) -> None:
     """Give all errors of an application the same JSON body."""
 
-    async def handle_http_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        body = error_body(error.status_code, str(error.detail))
-        return JSONResponse(body, error.status_code, error.headers)
-
-    async def handle_invalid_request(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return JSONResponse(error_body(422, validation_message(error.errors())), 422)
-
-    async def handle_exception(request: Request, error: Exception) -> Response:
-        status = status_code(error)
-        if status >= 500:
+    async def handle(request: Request, error: Exception) -> Response:
+        reply = error_reply(error)
+        if reply.status_code >= 500:
             logger.warning("%s %s: %s", request.method, request.url.path, error)
-        return JSONResponse(exception_body(error), status)
+        return reply
 
-    app.add_exception_handler(HTTPException, handle_http_error)
-    app.add_exception_handler(RequestValidationError, handle_invalid_request)
-    app.add_exception_handler(WavRAGError, handle_exception)
-    app.add_exception_handler(Exception, handle_exception)
+    for kind in (HTTPException, RequestValidationError, WavRAGError, Exception):
+        app.add_exception_handler(kind, handle)

@@ -43,23 +43,14 @@ MEDIA_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class FileType:
-    """The detected type of a file.
+    """The detected type of a file."""
 
-    Attributes:
-        suffix: suffix of the stored file; selects its reader.
-        title: title in the content; empty if there is none, or if finding it takes long (PDF).
-    """
-
-    suffix: str
-    title: str = ""
+    suffix: str  # of the stored file; selects its reader
+    title: str = ""  # in the content; empty if there is none, or if finding it takes long (PDF)
 
 
 def recording_suffix(head: bytes) -> str | None:
-    """The suffix of a recording by its signature; None for other files.
-
-    Args:
-        head: first bytes of the file.
-    """
+    """The suffix of a recording by its first bytes; None for other files."""
     match head[:4]:
         case b"RIFF" | b"RF64" if head[8:12] == b"WAVE":
             return ".wav"

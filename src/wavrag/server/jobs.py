@@ -22,53 +22,30 @@ JobState: TypeAlias = Literal["queued", "running", "done", "failed"]
 
 @dataclass(slots=True)
 class Upload:
-    """An uploaded file to index.
-
-    Attributes:
-        document_id: id of the document.
-        file: generated name in the uploads folder.
-        name: the client's name of the file.
-        title: title of the document.
-        size: bytes.
-        metadata: metadata of the document.
-    """
+    """An uploaded file to index."""
 
     document_id: str
-    file: str
-    name: str
+    file: str  # generated name in the uploads folder
+    name: str  # the client's name of the file
     title: str
-    size: int
+    size: int  # bytes
     metadata: dict[str, Scalar]
 
 
 @dataclass(slots=True)
 class IndexJob:
-    """Files to index, or documents to remove.
+    """Files to index, or documents to remove."""
 
-    Attributes:
-        id: sorts by time of submission.
-        kind: `add` or `remove`.
-        created: ISO 8601 time of submission.
-        uploads: files to index.
-        document_ids: documents to remove.
-        state: `queued`, `running`, `done` or `failed`.
-        attempts: number of attempts, without those interrupted by a shutdown.
-        progress: counts of a running job, as in `wavrag.kb.Progress`.
-        report: outcome for each document of a finished job.
-        error: reason of the failure, or of the next attempt.
-        ended: ISO 8601 time of the end.
-    """
-
-    id: str
+    id: str  # sorts by time of submission
     kind: JobKind
-    created: str
-    uploads: list[Upload] = field(default_factory=list)
-    document_ids: list[str] = field(default_factory=list)
+    created: str  # this and `ended`: ISO 8601 time
+    uploads: list[Upload] = field(default_factory=list)  # files to index
+    document_ids: list[str] = field(default_factory=list)  # documents to remove
     state: JobState = "queued"
-    attempts: int = 0
-    progress: dict[str, Any] = field(default_factory=dict)
-    report: dict[str, Any] | None = None
-    error: str | None = None
+    attempts: int = 0  # without those interrupted by a shutdown
+    progress: dict[str, Any] = field(default_factory=dict)  # counts, as in `ProgressShape`
+    report: dict[str, Any] | None = None  # outcome for each document, once the job is done
+    error: str | None = None  # reason of the failure, or of the next attempt
     ended: str | None = None
 
     @property
@@ -102,18 +79,13 @@ class JobFolder:
         last_id = next(reversed(self._jobs), "0")
         self._number = int(last_id.partition("-")[0])
 
-    def create(
-        self,
-        kind: JobKind,
-        uploads: list[Upload] | None = None,
-        document_ids: list[str] | None = None,
-    ) -> IndexJob:
+    def create(self, uploads: list[Upload], document_ids: list[str]) -> IndexJob:
         """Create a job; its file is synced to disk when the call returns."""
         with self._lock:
             self._number += 1
             # The random suffix keeps other clients from guessing the id.
             id = f"{self._number:010d}-{secrets.token_hex(8)}"
-            job = IndexJob(id, kind, now(), uploads or [], document_ids or [])
+            job = IndexJob(id, "add" if uploads else "remove", now(), uploads, document_ids)
             self._write(job)
             self._jobs[id] = job
         return job

@@ -21,7 +21,7 @@ from wavrag.generate import GenerateOptions
 from wavrag.live import AsyncLiveTurn, LiveOptions, event_dict
 from wavrag.server.errors import RequestError, validation_message
 from wavrag.server.limits import MAX_ANSWER_TOKENS, MAX_HISTORY_TURNS, MAX_HITS, START_TIMEOUT
-from wavrag.server.middleware import TokenSet
+from wavrag.server.options import ServerOptions
 from wavrag.server.requests import HistoryTurnBody, StrictBody, Text
 from wavrag.server.state import ServerState
 
@@ -69,7 +69,7 @@ async def live(socket: WebSocket) -> None:
     state: ServerState = socket.app.state.server
     await socket.accept()
     try:
-        start = await _receive_start(socket, TokenSet(state.options.tokens))
+        start = await _receive_start(socket, state.options)
         turns = AsyncLiveTurn(
             state.rag,
             start.live_options(),
@@ -88,7 +88,7 @@ async def live(socket: WebSocket) -> None:
         await _close_with_error(socket, INVALID_DATA, str(error))
 
 
-async def _receive_start(socket: WebSocket, tokens: TokenSet) -> LiveStart:
+async def _receive_start(socket: WebSocket, options: ServerOptions) -> LiveStart:
     try:
         async with asyncio.timeout(START_TIMEOUT):
             message = await _receive(socket)
@@ -101,7 +101,7 @@ async def _receive_start(socket: WebSocket, tokens: TokenSet) -> LiveStart:
         ) from None
     except ValidationError as error:
         raise InputError(validation_message(error.errors(), "the first message")) from error
-    if tokens and not tokens.accepts(start.token or ""):
+    if options.tokens and not options.accepts(start.token or ""):
         raise RequestError(401, "a token is needed: send it as `token` in the first message")
     return start
 

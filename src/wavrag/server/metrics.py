@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from wavrag.server.jobs import IndexJob
 
 _BUCKETS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5, 10, 30, 120)  # seconds
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -18,48 +17,24 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._requests = Histogram(
+        histogram = partial(Histogram, buckets=_BUCKETS, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        self.requests = histogram(
             "wavrag_request_seconds",
             "Time from the head of a request to the end of its reply",
             ["method", "route", "status"],
-            buckets=_BUCKETS,
-            registry=self.registry,
         )
-        self._stages = Histogram(
+        self.stages = histogram(
             "wavrag_stage_seconds",
             "Time of each stage, including the wait for a free slot",
             ["stage"],
-            buckets=_BUCKETS,
-            registry=self.registry,
         )
-        self._jobs = Counter(
+        self.jobs = Counter(
             "wavrag_jobs", "Jobs that have ended", ["kind", "state"], registry=self.registry
         )
-        self.answers = Gauge(
-            "wavrag_answers_in_progress", "Answers being generated", registry=self.registry
-        )
-        self.pending_jobs = Gauge(
-            "wavrag_jobs_waiting", "Jobs that have not ended", registry=self.registry
-        )
-        self.passages = Gauge(
-            "wavrag_passages", "Passages in the knowledge base", registry=self.registry
-        )
-
-    def observe_stage(self, name: str, seconds: float) -> None:
-        """Record the time of a stage."""
-        self._stages.labels(name).observe(seconds)
-
-    def count_job(self, job: IndexJob) -> None:
-        """Count an ended job."""
-        self._jobs.labels(job.kind, job.state).inc()
-
-    def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Record the time of a request."""
-        self._requests.labels(method, route, str(status)).observe(seconds)
-
-    def render(self) -> bytes:
-        """All metrics in Prometheus's text format."""
-        return generate_latest(self.registry)
+        self.answers = gauge("wavrag_answers_in_progress", "Answers being generated")
+        self.pending_jobs = gauge("wavrag_jobs_waiting", "Jobs that have not ended")
+        self.passages = gauge("wavrag_passages", "Passages in the knowledge base")
 
 
 class MetricsMiddleware:
@@ -91,4 +66,4 @@ class MetricsMiddleware:
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             seconds = time.perf_counter() - start_time
-            self._metrics.observe_request(method, route, status, seconds)
+            self._metrics.requests.labels(method, route, str(status)).observe(seconds)

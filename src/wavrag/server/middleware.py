@@ -6,17 +6,13 @@ It runs before the application, so a rejected request is neither read nor stored
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wavrag.server import limits
-from wavrag.server.errors import RequestError, error_body
+from wavrag.server.errors import RequestError, error_reply
 from wavrag.server.options import LOOPBACK, ServerOptions
 
 UPLOAD_PATH = "/v1/documents"
@@ -36,31 +32,12 @@ _SECURITY_HEADERS = {
 }
 
 
-class TokenSet:
-    """The accepted bearer tokens; false if there are none, and access is open."""
-
-    def __init__(self, tokens: Iterable[str]) -> None:
-        self._digests = [hashlib.sha256(token.encode()).digest() for token in tokens]
-
-    def __bool__(self) -> bool:
-        return bool(self._digests)
-
-    def accepts(self, token: str) -> bool:
-        """True if the token is in the set.
-
-        It is compared with every token in constant time, so timing reveals nothing about them.
-        """
-        digest = hashlib.sha256(token.encode(errors="replace")).digest()
-        return sum(hmac.compare_digest(digest, accepted) for accepted in self._digests) > 0
-
-
 class SecurityMiddleware:
     """Checks Host, Origin, token and body size, and adds security headers to replies."""
 
     def __init__(self, app: ASGIApp, options: ServerOptions) -> None:
         self._app = app
         self._options = options
-        self._tokens = TokenSet(options.tokens)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or reject a request."""
@@ -88,9 +65,7 @@ class SecurityMiddleware:
             await send(message)
 
         if error is not None:
-            body = error_body(error.status_code, str(error.detail))
-            response = JSONResponse(body, error.status_code, error.headers)
-            await response(scope, receive, send_with_headers)
+            await error_reply(error)(scope, receive, send_with_headers)
             return
         await self._app(scope, self._limit_body(receive, self._max_bytes(scope)), send_with_headers)
 
@@ -121,10 +96,10 @@ class SecurityMiddleware:
         path: str = scope["path"]
         # Browsers send CORS preflights without credentials.
         is_preflight = scope["method"] == "OPTIONS" and "origin" in headers
-        if not self._tokens or is_preflight or not path.startswith(_PROTECTED_PATHS):
+        if not self._options.tokens or is_preflight or not path.startswith(_PROTECTED_PATHS):
             return None
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._tokens.accepts(token.strip()):
+        if scheme.lower() == "bearer" and self._options.accepts(token.strip()):
             return None
         return RequestError(
             401,

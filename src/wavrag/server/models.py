@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from wavrag.server.errors import RequestError, error_responses
+from wavrag.server.errors import COMMON_ERRORS, RequestError
 from wavrag.server.schemas import ModelShape, ModelsShape
 from wavrag.server.state import State
 from wavrag.speech import Engine
 
 CHAT_MODEL = "wavrag"  # answers from the knowledge base, with any generator
 
-router = APIRouter(prefix="/v1", tags=["openai"])
+router = APIRouter(prefix="/v1", tags=["openai"], responses=COMMON_ERRORS)
 
 
-@router.get("/models", response_model_exclude_none=True, responses=error_responses())
+@router.get("/models", response_model_exclude_none=True)
 async def list_models(state: State) -> ModelsShape:
     """List the models for chat, embeddings and, if an engine is installed, speech."""
     spec = state.rag.kb.embedder.spec

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from wavrag.errors import InputError, MissingExtraError
 from wavrag.rag import WavRAG
 from wavrag.server.app import create_app
-from wavrag.server.options import ServerOptions, is_loopback
+from wavrag.server.options import LOOPBACK, ServerOptions
 
 if TYPE_CHECKING:
     import uvicorn
@@ -29,7 +29,8 @@ def check_host(host: str, options: ServerOptions) -> None:
     Raises:
         InputError: the host is not a loopback address, and there are no tokens.
     """
-    if not is_loopback(host) and not options.tokens:
+    is_loopback = host in LOOPBACK or host.startswith("127.")
+    if not is_loopback and not options.tokens:
         raise InputError(
             f"{host} is reachable from other machines, and everybody there could read and change"
             " the knowledge base: give tokens (--token FILE, or $WAVRAG_TOKEN), or serve 127.0.0.1"

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from wavrag.server.jobs import JobState
+from wavrag.server.jobs import JobKind, JobState
 from wavrag.shapes import (
     AddReportShape,
     AnswerShape,
@@ -49,7 +49,7 @@ class JobShape(Shape):
     """A background job."""
 
     id: str
-    kind: Literal["add", "remove"]
+    kind: JobKind
     state: JobState
     created: str
     ended: str | None

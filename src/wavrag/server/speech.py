@@ -7,13 +7,13 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from wavrag.audio import AudioFormat, encode, media_type
-from wavrag.server.errors import RequestError, error_responses
+from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.limits import MAX_SPEECH_CHARS
 from wavrag.server.models import check_model, speech_model_name
 from wavrag.server.state import State
 from wavrag.speech import Engine, Style, speak
 
-router = APIRouter(prefix="/v1", tags=["openai"])
+router = APIRouter(prefix="/v1", tags=["openai"], responses=COMMON_ERRORS)
 
 
 class SpeechRequest(BaseModel):

@@ -78,7 +78,7 @@ class ServerState:
                 self.speech_engine = best_engine(self.options.voice)
             jobs = JobFolder(self._kb_folder / "jobs")
             worker = JobWorker(
-                self.rag.kb, jobs, self.uploads_folder, self.options, self.metrics.count_job
+                self.rag.kb, jobs, self.uploads_folder, self.options, self.metrics.jobs
             )
             # Now, or the first user would wait for seconds; the query warms up the store.
             self.rag.kb.retrieve(Query(text="warm"), 1)
@@ -104,7 +104,7 @@ class ServerState:
         # Separate limits, so that long texts being spoken do not hold up searches.
         limiter = self._speech_limiter if stage == "speak" else self._compute_limiter
         result = await to_thread.run_sync(partial(function, *arguments), limiter=limiter)
-        self.metrics.observe_stage(stage, time.perf_counter() - start_time)
+        self.metrics.stages.labels(stage).observe(time.perf_counter() - start_time)
         return result
 
     async def wait_for_job(self, job: IndexJob, seconds: float) -> None:

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from prometheus_client import Counter
+
 from wavrag.errors import WavRAGError
 from wavrag.kb import KnowledgeBase, Progress
-from wavrag.server.jobs import IndexJob, JobFolder, JobKind, Upload, now
+from wavrag.server.jobs import IndexJob, JobFolder, Upload, now
 from wavrag.server.limits import MAX_JOB_ATTEMPTS
 from wavrag.server.options import ServerOptions
 from wavrag.shapes import AddReportShape, ProgressShape, RemovalShape
@@ -56,7 +58,7 @@ class JobWorker:
         jobs: stored jobs.
         uploads_folder: folder with uploaded files.
         options: limits.
-        on_job_end: called with each job at its end.
+        ended_jobs: counter of ended jobs by kind and state.
     """
 
     def __init__(
@@ -65,13 +67,13 @@ class JobWorker:
         jobs: JobFolder,
         uploads_folder: Path,
         options: ServerOptions,
-        on_job_end: Callable[[IndexJob], None] = lambda job: None,
+        ended_jobs: Counter,
     ) -> None:
         self._kb = kb
         self._jobs = jobs
         self._uploads_folder = uploads_folder
         self._options = options
-        self._on_job_end = on_job_end
+        self._ended_jobs = ended_jobs
         self._condition = threading.Condition()
         self._queue: list[IndexJob] = [job for job in jobs.all() if not job.has_ended]
         self._shutdown = False
@@ -94,15 +96,13 @@ class JobWorker:
         """True while jobs are executed."""
         return self._thread.is_alive()
 
-    def submit(
-        self,
-        kind: JobKind,
-        uploads: list[Upload] | None = None,
-        document_ids: list[str] | None = None,
-    ) -> IndexJob:
-        """Submit a job; it is on disk and survives a killed process when the call returns."""
+    def submit(self, uploads: list[Upload], document_ids: list[str]) -> IndexJob:
+        """Submit a job, either to add uploads or to remove documents.
+
+        It is on disk and survives a killed process when the call returns.
+        """
         with self._condition:
-            job = self._jobs.create(kind, uploads, document_ids)
+            job = self._jobs.create(uploads, document_ids)
             self._queue.append(job)
             self._condition.notify_all()
         return job
@@ -163,7 +163,7 @@ class JobWorker:
             self._jobs.save(job)
             self._queue.remove(job)
             self._condition.notify_all()
-        self._on_job_end(job)
+        self._ended_jobs.labels(job.kind, job.state).inc()
 
     def _add(self, job: IndexJob) -> dict[str, Any]:
         old_sources = {
