@@ -140,7 +140,7 @@ def test_it_hears_the_source_and_the_question(
 
 
 def test_it_writes_what_transformers_own_loop_writes(generator: Qwen2AudioGenerator) -> None:
-    network = generator._load_network()
+    network = generator.load()
     for messages in (asked(TONES["high"], TONES["low"]), asked("What is it?", "words", None)):
         prompt = network.encode(fit_audio(messages, SHORT).messages)
         whole = network._model.generate(
@@ -154,7 +154,7 @@ def test_it_writes_what_transformers_own_loop_writes(generator: Qwen2AudioGenera
 
 
 def test_a_sound_takes_the_tokens_that_the_budget_counts(generator: Qwen2AudioGenerator) -> None:
-    network = generator._load_network()
+    network = generator.load()
     audio = network._model.config.audio_token_id
     for seconds in (0.05, 0.4, 0.777, 1.0, 2.0):
         clip = Clip(tone(300, seconds, RATE), RATE)
@@ -172,7 +172,7 @@ def test_clips_of_other_rates_are_heard(rate: int, generator: Qwen2AudioGenerato
 
 def test_a_source_that_does_not_fit_is_read(folder: Path) -> None:
     generator = Qwen2AudioGenerator(folder, audio_budget=AudioBudget(max_seconds=0.5))
-    network = generator._load_network()
+    network = generator.load()
     given = fit_audio(asked(TONES["low"], TONES["high"]), generator.spec.audio_budget)
     assert (given.question_form, given.source_forms) == ("sound", {1: "nothing"})
     audio = network._model.config.audio_token_id
@@ -231,7 +231,7 @@ def test_a_stop_string_ends_the_answer_before_it(generator: Qwen2AudioGenerator)
 
 def test_no_token_is_computed_after_the_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = Qwen2AudioGenerator(folder, audio_budget=SHORT)
-    network = generator._load_network()
+    network = generator.load()
     begun, go_on = threading.Event(), threading.Event()
     steps = []
 
@@ -257,7 +257,7 @@ def test_no_token_is_computed_after_the_end(folder: Path, monkeypatch: pytest.Mo
 
 
 def test_marks_of_the_model_in_a_source_are_no_marks(generator: Qwen2AudioGenerator) -> None:
-    network = generator._load_network()
+    network = generator.load()
     token = network._processor.tokenizer.convert_tokens_to_ids
 
     def counts(words: str) -> list[int]:

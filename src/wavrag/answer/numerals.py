@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['\u2019][^\W\d_]+)*")
-_THOUSANDS_SEPARATOR = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+THOUSANDS_SEPARATOR = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 # "one" is a pronoun as often as a number, so it counts as a word: its slot holds a dot.
 _UNITS = (
     "zero . two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
@@ -25,7 +25,7 @@ def find_numbers(text: str) -> frozenset[str]:
 
     Ordinals in letters and the word "one" do not count.
     """
-    text = _THOUSANDS_SEPARATOR.sub("", text.casefold())
+    text = THOUSANDS_SEPARATOR.sub("", text.casefold())
     numbers: set[str] = set()
     total: int | None = None  # value of the number in words that is being read
     position = 0

@@ -180,11 +180,10 @@ class AnswerPipeline:
         started = time.perf_counter()
         spec = self._generator.spec
         hears = spec.audio_budget is not None
-        audio = (
-            SourceAudio.empty(hits)
-            if spec.quotes
-            else load_source_audio(self._kb, hits, decode=hears)
-        )
+        if spec.quotes:  # it reads transcripts only
+            audio = SourceAudio((None,) * len(hits), ("",) * len(hits))
+        else:
+            audio = load_source_audio(self._kb, hits, decode=hears)
         clips = audio.clips if hears else None
         question_part = QuestionPart(question, request.query.clip)
         history = truncate_history(request.history)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any, Literal, TypeAlias
@@ -69,8 +69,7 @@ class PathSampler:
         # Index of a path with its output; index -1 ends a batch, None is the stop signal.
         self._events: SimpleQueue[tuple[int, str | AnswerEnd | Exception] | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._streams: list[Stream[Any]] = []
-        self._is_over = False
+        self._over = StopSignal()  # starts no more paths, and closes the streams of the others
         concurrency = min(concurrency or paths, paths)
         batch = min(concurrency, generator.spec.parallel)
         self._jobs = [range(start, min(start + batch, paths)) for start in range(0, paths, batch)]
@@ -103,7 +102,8 @@ class PathSampler:
                     thread.start()
                 return self._process_events(deadline, on_path)
         finally:
-            self._cancel()
+            self._over.set()
+            self._permits.release(self._threads)
             join_until = time.perf_counter() + JOIN_SECONDS
             for thread in threads:
                 if thread.ident is not None:  # it was started
@@ -185,7 +185,7 @@ class PathSampler:
     def _next_job(self) -> range | None:
         self._permits.acquire()
         with self._lock:
-            if self._is_over or not self._jobs:
+            if self._over.is_set or not self._jobs:
                 return None
             job = self._jobs.pop(0)
             for index in job:
@@ -195,42 +195,17 @@ class PathSampler:
     def _generate(self, job: range) -> Iterator[tuple[int, str | AnswerEnd]]:
         """Output of a batch of paths, by position in the batch."""
         options = replace(self._options, seed=(self._options.seed or 0) + job.start)
+        stream: Stream[Any]
         if len(job) > 1:
-            outputs = self._generator.stream_many(self._messages, options, len(job))
-            with self._open_stream(outputs) as batch:
-                yield from batch
+            stream = Stream.of(self._generator.stream_many(self._messages, options, len(job)))
+            with self._over.notify(stream.close), closing(stream):
+                yield from stream
             return
-        with self._open_stream(self._generator.stream(self._messages, options)) as stream:
+        stream = Stream.of(self._generator.stream(self._messages, options))
+        with self._over.notify(stream.close), closing(stream):
             for text in stream:
                 yield 0, text
-                if self._is_over:
-                    return
-            yield 0, AnswerEnd(stream.usage)
-
-    @contextmanager
-    def _open_stream(self, outputs: Iterator[Any]) -> Iterator[Stream[Any]]:
-        """Register a stream, so that `_cancel` can close it."""
-        stream = Stream.of(outputs)
-        with self._lock:
-            self._streams.append(stream)
-            is_over = self._is_over
-        if is_over:  # `_cancel` ran before the stream was registered
-            stream.close()
-        try:
-            yield stream
-        finally:
-            stream.close()
-            with self._lock:
-                self._streams.remove(stream)
-
-    def _cancel(self) -> None:
-        """Start no more paths, and close the streams of the others."""
-        with self._lock:
-            self._is_over = True
-            streams = list(self._streams)
-        self._permits.release(self._threads)
-        for stream in streams:
-            stream.close()
+        yield 0, AnswerEnd(stream.usage)
 
 
 def milliseconds_since(started: float | None) -> float:

@@ -26,11 +26,6 @@ class SourceAudio:
     clips: tuple[Clip | None, ...]
     descriptions: tuple[str, ...]
 
-    @classmethod
-    def empty(cls, hits: Sequence[Hit]) -> SourceAudio:
-        """No clips and no descriptions for these hits."""
-        return cls((None,) * len(hits), ("",) * len(hits))
-
 
 def load_source_audio(kb: KnowledgeBase, hits: Sequence[Hit], *, decode: bool) -> SourceAudio:
     """Describe the recordings among the hits, and decode them if the generator hears.
@@ -45,9 +40,12 @@ def load_source_audio(kb: KnowledgeBase, hits: Sequence[Hit], *, decode: bool) -
     """
     clips, descriptions = [], []
     for hit in hits:
-        passage = hit.passage
-        needed = passage.modality == "audio" and (decode or passage.level is None)
-        clip = _load_clip(kb, passage) if needed else None
+        passage, clip = hit.passage, None
+        if passage.modality == "audio" and (decode or passage.level is None):
+            try:
+                clip = kb.load_clip(passage)
+            except AudioError as error:
+                logger.warning("a recording cannot be read: %s", error)
         clips.append(clip)
         descriptions.append(_describe(passage, clip))
     return SourceAudio(tuple(clips), tuple(descriptions))
@@ -80,14 +78,6 @@ def _add_transcript(kb: KnowledgeBase, hit: Hit, clip: Clip | None) -> Hit:
         logger.warning("a recording cannot be transcribed: %s", error)
         return hit
     return replace(hit, passage=replace(hit.passage, text=transcript or hit.passage.text))
-
-
-def _load_clip(kb: KnowledgeBase, passage: Passage) -> Clip | None:
-    try:
-        return kb.load_clip(passage)
-    except AudioError as error:
-        logger.warning("a recording cannot be read: %s", error)
-        return None
 
 
 def _describe(passage: Passage, clip: Clip | None) -> str:

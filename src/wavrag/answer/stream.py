@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from wavrag.errors import GenerationError
-from wavrag.generate import StopSignal
+from wavrag.generate import StopSignal, Stream
 from wavrag.types import Answer, Hit
 
 
@@ -41,8 +41,7 @@ class AnswerStream:
     def __init__(
         self, outputs: Generator[str | RetrievalResult | Answer, None, None], stop: StopSignal
     ) -> None:
-        self._outputs = outputs
-        self._stop = stop
+        self._outputs = Stream(outputs, stop.set)
         self._retrieval: RetrievalResult | None = None
         self._answer: Answer | None = None
 
@@ -61,11 +60,7 @@ class AnswerStream:
 
         A waiting thread reaches the end of the stream. Requests to a server are cancelled.
         """
-        self._stop.set()
-        try:
-            self._outputs.close()
-        except ValueError:
-            return  # the generator is running in another thread, which will end it
+        self._outputs.close()
 
     @property
     def retrieval(self) -> RetrievalResult:

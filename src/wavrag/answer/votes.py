@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
+from wavrag.answer.numerals import THOUSANDS_SEPARATOR
 from wavrag.generate import NO_ANSWER, content_words, declines
 from wavrag.text import sentences
 
@@ -23,7 +24,6 @@ _THINK_TAG = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _PARAGRAPH = re.compile(r"\n\s*\n")
 _CITATION_MARK = re.compile(r"\[[\d\s,;\u2013-]*\]")
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
-_THOUSANDS_SEPARATOR = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _NUMBER_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 # A whole number by itself: not the 3 of 3.5 or of v3.
 _NUMBER = r"(?<![\w.,])(\d{1,9})(?![\w]|[.,]\d)"
@@ -116,17 +116,10 @@ def normalise(answer: str) -> str:
     point of `3.5` and the sign of `-5`. All ways to decline become one.
     """
     text = unicodedata.normalize("NFKC", answer).casefold()
-    text = _THOUSANDS_SEPARATOR.sub("", " ".join(_CITATION_MARK.sub(" ", text).split()))
+    text = THOUSANDS_SEPARATOR.sub("", " ".join(_CITATION_MARK.sub(" ", text).split()))
     if declines(text):
         text = NO_ANSWER.casefold()
-    words = "".join(
-        char
-        if _is_significant(text, index)
-        else " "
-        if char.isspace() or char in "-\u2013/"
-        else ""
-        for index, char in enumerate(text)
-    )
+    words = "".join(_normalise_char(text, index) for index in range(len(text)))
     # Without the punctuation between them, accents can combine with a letter: normalise again.
     words = unicodedata.normalize("NFKC", words).casefold()
     return " ".join(_ARTICLE.sub(" ", words).split()) or " ".join(words.split()) or text

@@ -11,10 +11,10 @@ import importlib.util
 import json
 import secrets
 import socket
-import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
@@ -23,9 +23,9 @@ from urllib.parse import urlsplit
 
 from wavrag import config
 from wavrag.errors import GenerationError, MissingExtraError
-from wavrag.generate import base
-from wavrag.generate.base import AnswerEnd, GenerateOptions, GeneratorSpec, Message, Stream
+from wavrag.generate.base import AnswerEnd, GenerateOptions, GeneratorSpec, Message, StopSignal
 from wavrag.generate.context_window import fit_context_window
+from wavrag.generate.in_process import InProcessGenerator
 from wavrag.generate.prompts import chat
 from wavrag.types import Usage
 
@@ -47,7 +47,7 @@ class LocalOptions:
     threads: int | None = None
 
 
-class LocalGenerator(base.Generator):
+class LocalGenerator(InProcessGenerator["_LlamaServer"]):
     """Generates answers with a GGUF model, by default SmolLM2-135M-Instruct.
 
     The model is loaded for the first answer and stays in memory until `close`. Concurrent answers
@@ -70,74 +70,15 @@ class LocalGenerator(base.Generator):
             raise GenerationError(f"{self._path}: there is no such file: give a GGUF model")
         self._options = options or LocalOptions()
         name = f"local:{path}" if path else "local"
-        self._spec = GeneratorSpec(name, parallel=self._options.parallel)
-        self._lock = threading.Lock()
-        self._server: _LlamaServer | None = None
+        super().__init__(GeneratorSpec(name, parallel=self._options.parallel))
 
-    @property
-    def spec(self) -> GeneratorSpec:
-        """Identity and capabilities."""
-        return self._spec
-
-    def load(self) -> None:
-        """Load the model now rather than for the first answer.
-
-        Raises:
-            GenerationError: llama.cpp cannot load the file.
-        """
-        self._load_server()
-
-    def close(self) -> None:
-        """Free the model; a later answer loads it again."""
-        with self._lock:
-            self._server = None
-
-    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
-        """Generate an answer token by token; closing the stream stops the model.
-
-        If the prompt leaves no room for `options.max_tokens`, sources are dropped, the lowest rank
-        first, with a warning in the log.
-
-        Raises:
-            GenerationError: the model failed, or the question alone does not fit.
-        """
-        connection = _Connection()
-        return Stream(self._generate_one(messages, options, connection), connection.cut)
-
-    def stream_many(
-        self, messages: Sequence[Message], options: GenerateOptions, count: int
-    ) -> Stream[tuple[int, str | AnswerEnd]]:
-        """Generate several answers in one batch as `(index, piece)`, each with an `AnswerEnd`.
-
-        The prompt is evaluated once, and counted with the first answer to end. If the context
-        cannot hold all answers, they are generated in several batches. The seed of an answer is
-        `options.seed` plus its index.
-
-        Raises:
-            GenerationError: as for `stream`.
-        """
-        connection = _Connection()
-        return Stream(self._generate(messages, options, count, connection), connection.cut)
-
-    def _generate_one(
-        self, messages: Sequence[Message], options: GenerateOptions, connection: _Connection
-    ) -> Generator[str, None, Usage | None]:
-        usage = None
-        for _, output in self._generate(messages, options, 1, connection):
-            if isinstance(output, AnswerEnd):
-                usage = output.usage
-            else:
-                yield output
-        return usage
+    def _load_model(self) -> _LlamaServer:
+        return _LlamaServer(self._path, self._options)
 
     def _generate(
-        self,
-        messages: Sequence[Message],
-        options: GenerateOptions,
-        count: int,
-        connection: _Connection,
+        self, messages: Sequence[Message], options: GenerateOptions, count: int, stop: StopSignal
     ) -> Iterator[tuple[int, str | AnswerEnd]]:
-        server = self._load_server()
+        server = self.load()
         prompt, tokens = fit_context_window(
             messages,
             lambda prompt: server.count_tokens(chat(prompt)),
@@ -145,6 +86,7 @@ class LocalGenerator(base.Generator):
             context=server.context,
             name=self.spec.name,
         )
+        # If the context cannot hold all answers, they are generated in several batches.
         batch = max(1, (server.context - tokens) // max(options.max_tokens, 1))
         for start in range(0, count, batch):
             request = {
@@ -159,14 +101,8 @@ class LocalGenerator(base.Generator):
             }
             if options.seed is not None:
                 request["seed"] = options.seed + start
-            for index, output in server.complete(request, connection):
+            for index, output in server.complete(request, stop):
                 yield start + index, output
-
-    def _load_server(self) -> _LlamaServer:
-        with self._lock:
-            if self._server is None:
-                self._server = _LlamaServer(self._path, self._options)
-            return self._server
 
 
 class _LlamaServer:
@@ -209,12 +145,12 @@ class _LlamaServer:
         return len(self._call("POST", "/tokenize", request)["tokens"])
 
     def complete(
-        self, request: dict[str, Any], connection: _Connection
+        self, request: dict[str, Any], stop: StopSignal
     ) -> Iterator[tuple[int, str | AnswerEnd]]:
         """Generate chat completions; they arrive as server-sent events."""
         body = {**request, "stream": True}
         count_prompt = True  # the completions share the prompt: it counts once
-        with self._request("POST", "/v1/chat/completions", body, connection) as events:
+        with self._request("POST", "/v1/chat/completions", body, stop) as events:
             for line in events:
                 field, _, data = line.decode("utf-8").strip().partition(": ")
                 if field not in {"data", "error"} or data == "[DONE]":
@@ -241,54 +177,28 @@ class _LlamaServer:
 
     @contextmanager
     def _request(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None,
-        connection: _Connection | None = None,
+        self, method: str, path: str, body: dict[str, Any] | None, stop: StopSignal | None = None
     ) -> Iterator[HTTPResponse]:
-        """Send a request; the connection is closed at the end of the block."""
+        """Send a request; the connection is closed at the end of the block, or by the signal."""
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
         with closing(HTTPConnection(self._address)) as http:
             try:
                 http.connect()
-                if connection is not None:
-                    connection.attach(http.sock)
-                http.request(method, path, json.dumps(body) if body else None, headers)
-                with http.getresponse() as response:
-                    if response.status != HTTPStatus.OK:
-                        reason = response.read().decode("utf-8", "replace")
-                        raise GenerationError(f"llama.cpp refused {path}: {reason}")
-                    yield response
+                with (stop or StopSignal()).notify(partial(_shut_down, http.sock)):
+                    http.request(method, path, json.dumps(body) if body else None, headers)
+                    with http.getresponse() as response:
+                        if response.status != HTTPStatus.OK:
+                            reason = response.read().decode("utf-8", "replace")
+                            raise GenerationError(f"llama.cpp refused {path}: {reason}")
+                        yield response
             except (OSError, HTTPException) as error:
                 raise GenerationError(f"llama.cpp broke off {path}: {error}") from error
 
 
-class _Connection:
-    """The socket of a request; any thread may cut it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._socket: socket.socket | None = None
-        self._is_cut = False
-
-    def attach(self, connected: socket.socket) -> None:
-        """Set the socket; it is shut down at once if `cut` was called before."""
-        with self._lock:
-            self._socket = connected
-            if self._is_cut:
-                self._shut_down()
-
-    def cut(self) -> None:
-        """Shut the socket down: the reading thread and llama.cpp both see the end."""
-        with self._lock:
-            self._is_cut = True
-            self._shut_down()
-
-    def _shut_down(self) -> None:
-        if self._socket is not None:
-            with suppress(OSError):  # it is closed already
-                self._socket.shutdown(socket.SHUT_RDWR)
+def _shut_down(connected: socket.socket) -> None:
+    """Shut a socket down: the reading thread and llama.cpp both see the end."""
+    with suppress(OSError):  # it is closed already
+        connected.shutdown(socket.SHUT_RDWR)
 
 
 def default_model() -> Path:

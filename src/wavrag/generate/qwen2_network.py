@@ -6,14 +6,13 @@ Tokens are computed on demand, one at a time, so a stop takes effect before the 
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import GenerationError
 from wavrag.generate.audio_input import render_with_audio
-from wavrag.generate.base import AnswerEnd, GenerateOptions, Message
+from wavrag.generate.base import AnswerEnd, GenerateOptions, Message, StopSignal
 from wavrag.generate.detokenizer import StreamingDetokenizer
 from wavrag.types import Clip, Usage
 
@@ -99,7 +98,7 @@ class Network:
         return self._processor(text=prompt, return_tensors="pt", **audio).to(self._model.device)
 
     def generate(
-        self, inputs: Any, options: GenerateOptions, indices: Sequence[int], stop: threading.Event
+        self, inputs: Any, options: GenerateOptions, indices: Sequence[int], stop: StopSignal
     ) -> Iterator[tuple[int, str | AnswerEnd]]:
         """Generate a batch of answers as `(index, piece)`, each with an `AnswerEnd`.
 
@@ -115,8 +114,6 @@ class Network:
         answers = [
             _AnswerState(index, options, self._decode, self._end_tokens) for index in indices
         ]
-        if stop.is_set():
-            return
         logits, cache = self._forward(inputs)
         if len(answers) > 1:  # the prompt is evaluated once, and its cache repeated
             cache.batch_repeat_interleave(len(answers))
@@ -129,7 +126,7 @@ class Network:
                 if answer.finished:
                     yield answer.index, AnswerEnd(Usage(prompt_tokens, answer.tokens))
                     prompt_tokens = 0
-                if stop.is_set():
+                if stop.is_set:
                     return
             rows = [row for row, answer in enumerate(answers) if not answer.finished]
             if not rows:
