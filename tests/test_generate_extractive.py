@@ -10,12 +10,13 @@ from wavrag.generate import (
     ExtractiveGenerator,
     GenerateOptions,
     QuestionPart,
+    SourcePart,
     answer_messages,
     extractive,
     parse_citations,
     sources_of,
 )
-from wavrag.generate.extractive import Signals, combine_evidence, split_quotes
+from wavrag.generate.extractive import Candidate, split_quotes
 from wavrag.testing.generator import GeneratorConformance
 from wavrag.types import Clip, Hit, Passage
 
@@ -32,13 +33,9 @@ def hit(passage: Passage | str, dense: float | None = 0.6, rank: int = 1) -> Hit
     return Hit(passage, rank, 1.0 / rank, {"lexical": 3.0} if dense is None else {"dense": dense})
 
 
-def answer(
-    question: str | None,
-    hits: Sequence[Hit],
-    generator: ExtractiveGenerator | None = None,
-) -> str:
+def answer(question: str | None, hits: Sequence[Hit]) -> str:
     messages = answer_messages(QuestionPart(question), hits)
-    return "".join((generator or ExtractiveGenerator()).stream(messages, GenerateOptions()))
+    return "".join(ExtractiveGenerator().stream(messages, GenerateOptions()))
 
 
 class TestConformance(GeneratorConformance):
@@ -51,22 +48,25 @@ class TestConformance(GeneratorConformance):
     ("signals", "expected"),
     [
         # Weights 5 and 3: (5 * 0.8 + 3 * 0.6) / 8 = 0.725.
-        (Signals(0.8, 0.6), 0.725),
-        (Signals(0.8), 0.8),
-        (Signals(-0.3), 0.0),
+        ((0.8, 0.6), 0.725),
+        ((0.8, None), 0.8),
+        ((-0.3, None), 0.0),
     ],
 )
 def test_evidence_is_the_weighted_mean_of_what_there_is(
-    signals: Signals, expected: float, monkeypatch: pytest.MonkeyPatch
+    signals: tuple[float, float | None], expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(extractive, "DENSE_WEIGHT", 5)
     monkeypatch.setattr(extractive, "OVERLAP_WEIGHT", 3)
-    assert combine_evidence(signals) == pytest.approx(expected)
+    candidate = Candidate(SourcePart(1, hit(FERRY)), 0, "", *signals)
+    assert candidate.evidence == pytest.approx(expected)
 
 
-def test_the_sentence_that_answers_is_quoted_with_its_mark() -> None:
-    generator = ExtractiveGenerator(max_sentences=1)
-    text = answer("When does the ferry leave the island?", [hit(FERRY)], generator)
+def test_the_sentence_that_answers_is_quoted_with_its_mark(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(extractive, "MAX_SENTENCES", 1)
+    text = answer("When does the ferry leave the island?", [hit(FERRY)])
     assert text == "The ferry to the island leaves at nine (4). [1]"
 
 
@@ -85,8 +85,8 @@ def test_several_sentences_of_a_source_keep_its_order(monkeypatch: pytest.Monkey
     text = answer("When does the ferry return to the island?", [hit(passage)])
     assert text.index("It returns") < text.index("Boats") < text.index("The ferry returns")
     assert text.count("[1]") == 3
-    best = ExtractiveGenerator(max_sentences=1)
-    text = answer("When does the ferry return to the island?", [hit(passage)], best)
+    monkeypatch.setattr(extractive, "MAX_SENTENCES", 1)
+    text = answer("When does the ferry return to the island?", [hit(passage)])
     assert text == "The ferry returns to the island. [1]"
 
 
@@ -156,7 +156,7 @@ def test_a_hit_of_the_lexical_leg_alone_counts_as_the_least_dense_one() -> None:
         )
     )
     found = ExtractiveGenerator().candidates("bell", sources)
-    assert {c.source.number: c.signals.dense for c in found} == {1: 0.4, 2: 0.5, 3: 0.4}
+    assert {c.source.number: c.dense for c in found} == {1: 0.4, 2: 0.5, 3: 0.4}
     assert found[0].source.number == 1
 
 

@@ -17,9 +17,9 @@ from wavrag.generate import (
 from wavrag.generate.prompts import (
     NO_ANSWER,
     chat,
-    drop_source,
     label,
     question_of,
+    replace_sources,
     second_best_last,
 )
 from wavrag.types import Clip, HistoryTurn, Hit, Passage
@@ -109,7 +109,8 @@ def test_clips_must_match_the_hits() -> None:
 
 
 def test_a_dropped_source_leaves_the_others_their_numbers() -> None:
-    left = drop_source(answer_messages(QuestionPart("When?"), HITS), 2)
+    messages = answer_messages(QuestionPart("When?"), HITS)
+    left = replace_sources(messages, [sources_of(messages)[0], sources_of(messages)[2]])
     assert [source.number for source in sources_of(left)] == [1, 3]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from wavrag.errors import GenerationError
 from wavrag.generate.base import Message
-from wavrag.generate.prompts import drop_source, sources_of
+from wavrag.generate.prompts import replace_sources, sources_of
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,9 @@ def fit_context_window(
                 f" {name} has a context of {context}: ask a shorter question, or"
                 " allow a shorter answer"
             )
-        dropped_numbers.append(sources[-1].number)
-        prompt = drop_source(prompt, dropped_numbers[-1])
+        dropped = sources[-1].number
+        prompt = replace_sources(prompt, [source for source in sources if source.number != dropped])
+        dropped_numbers.append(dropped)
     if dropped_numbers:
         logger.warning(
             "%s has a context of %d tokens: sources %s were left out",

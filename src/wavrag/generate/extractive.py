@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from wavrag.generate.base import GenerateOptions, Generator, GeneratorSpec, Message, SourcePart
 from wavrag.generate.prompts import location_of, question_of, sources_of, title_of, without_marks
@@ -31,19 +32,6 @@ MAX_REPETITION = 0.75  # share of words of a further sentence that the answer ma
 
 
 @dataclass(frozen=True, slots=True)
-class Signals:
-    """Relevance signals of a sentence.
-
-    Attributes:
-        dense: cosine of its passage and the question.
-        overlap: weighted share of the question's words in it, from 0 to 1; None without words.
-    """
-
-    dense: float
-    overlap: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Candidate:
     """A sentence to quote, or a span of a recording to name.
 
@@ -51,29 +39,24 @@ class Candidate:
         source: its source.
         position: position of the sentence in its passage, from 0.
         text: the quote, or the description of the span.
-        signals: relevance signals.
-        evidence: the signals combined.
+        dense: cosine of its passage and the question.
+        overlap: weighted share of the question's words in it, from 0 to 1; None without words.
     """
 
     source: SourcePart
     position: int
     text: str
-    signals: Signals
-    evidence: float
+    dense: float
+    overlap: float | None = None
 
-
-def combine_evidence(signals: Signals) -> float:
-    """Weighted mean of the available signals."""
-    weighted = [(DENSE_WEIGHT, max(signals.dense, 0.0)), (OVERLAP_WEIGHT, signals.overlap)]
-    available = [(weight, value) for weight, value in weighted if value is not None]
-    total = sum(weight for weight, _ in available)
-    return sum(weight * value for weight, value in available) / total
-
-
-def has_enough_evidence(candidate: Candidate) -> bool:
-    """True if a candidate reaches its threshold."""
-    has_words = candidate.signals.overlap is not None
-    return candidate.evidence >= (MIN_EVIDENCE if has_words else MIN_DENSE)
+    @property
+    def evidence(self) -> float:
+        """Weighted mean of the cosine and, if there is one, the overlap."""
+        cosine = max(self.dense, 0.0)
+        if self.overlap is None:
+            return cosine
+        weighted = DENSE_WEIGHT * cosine + OVERLAP_WEIGHT * self.overlap
+        return weighted / (DENSE_WEIGHT + OVERLAP_WEIGHT)
 
 
 class ExtractiveGenerator(Generator):
@@ -83,63 +66,53 @@ class ExtractiveGenerator(Generator):
 
     Args:
         max_sources: number of sources to read.
-        max_sentences: maximum number of sentences of an answer.
     """
 
     spec = GeneratorSpec("extractive", follows_instructions=False, quotes=True)
 
-    def __init__(self, max_sources: int = MAX_SOURCES, max_sentences: int = MAX_SENTENCES) -> None:
+    def __init__(self, max_sources: int = MAX_SOURCES) -> None:
         self._max_sources = max_sources
-        self._max_sentences = max_sentences
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
         """Yield one quote after another, each followed by its mark."""
         question = question_of(messages).text
         candidates = self.candidates(question, sources_of(messages))
-        for index, quote in enumerate(select_quotes(candidates, self._max_sentences)):
+        for index, quote in enumerate(select_quotes(candidates)):
             yield f"{' ' if index else ''}{quote.text} [{quote.source.number}]"
 
     def candidates(self, question: str | None, sources: Sequence[SourcePart]) -> list[Candidate]:
         """Rank all sentences of the sources by evidence, best first."""
         sources = sources[: self._max_sources]
-        quotes = [(source, split_quotes(source.hit.passage.text or "")) for source in sources]
+        quotes = [split_quotes(source.hit.passage.text or "") for source in sources]
         query_words = content_words(question or "")
-        pool = [
-            content_words(quote) for _, quotes_of_source in quotes for quote in quotes_of_source
-        ]
-        weights = _idf_weights(query_words, pool)
+        weights = _idf_weights(query_words, [content_words(text) for text in chain(*quotes)])
         cosines = _dense_scores([source.hit for source in sources])
         candidates = []
-        for (source, texts), cosine in zip(quotes, cosines, strict=True):
-            context = _passage_words(source.hit)
+        for source, texts, cosine in zip(sources, quotes, cosines, strict=True):
+            passage = source.hit.passage
+            context = content_words(f"{passage.title} {passage.section} {passage.text or ''}")
             for position, text in enumerate(texts):
                 words = set(content_words(text))
-                overlap = _word_overlap(weights, words, context) if query_words else None
-                signals = Signals(cosine, overlap)
-                candidates.append((source, position, text, signals))
-            if not texts and source.hit.passage.modality == "audio":
-                candidates.append((source, 0, describe_recording(source.hit), Signals(cosine)))
+                overlap = _word_overlap(weights, words, set(context)) if query_words else None
+                candidates.append(Candidate(source, position, text, cosine, overlap))
+            if not texts and passage.modality == "audio":
+                name = f'Recording "{title_of(passage)}", {location_of(passage)}'
+                candidates.append(Candidate(source, 0, name, cosine))
         return sorted(
-            (Candidate(*fields, combine_evidence(fields[3])) for fields in candidates),
-            key=lambda item: (-item.evidence, item.source.number, item.position),
+            candidates, key=lambda item: (-item.evidence, item.source.number, item.position)
         )
 
 
-def select_quotes(candidates: Sequence[Candidate], max_sentences: int) -> list[Candidate]:
-    """Select the sentences of the answer.
+def select_quotes(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Select the sentences of the answer from candidates, best first.
 
-    Args:
-        candidates: best first.
-        max_sentences: maximum number of sentences.
-
-    Returns:
-        Sentences grouped by source, in the order of their text, the source of the best one first.
+    They are grouped by source, in the order of their text, the source of the best one first.
     """
     quotes: list[Candidate] = []
     for candidate in candidates:
-        if len(quotes) == max_sentences:
+        if len(quotes) == MAX_SENTENCES:
             break
-        if not has_enough_evidence(candidate):
+        if candidate.evidence < (MIN_DENSE if candidate.overlap is None else MIN_EVIDENCE):
             continue
         if quotes and candidate.evidence < MIN_RELATIVE_EVIDENCE * quotes[0].evidence:
             break
@@ -158,11 +131,6 @@ def split_quotes(text: str) -> list[str]:
     quotes = [line for line in lines if content_words(line)]
     statements = [line for line in quotes if len(line.split()) > 2 and not line.endswith("?")]
     return statements or quotes
-
-
-def describe_recording(hit: Hit) -> str:
-    """Name a recording without a transcript: `Recording "Harbour", 0:12.0-0:27.0`."""
-    return f'Recording "{title_of(hit.passage)}", {location_of(hit.passage)}'
 
 
 def _dense_scores(hits: Sequence[Hit]) -> list[float]:
@@ -188,11 +156,6 @@ def _word_overlap(weights: dict[str, float], sentence: set[str], passage: set[st
         for word, weight in weights.items()
     )
     return score / sum(weights.values())
-
-
-def _passage_words(hit: Hit) -> set[str]:
-    passage = hit.passage
-    return set(content_words(f"{passage.title} {passage.section} {passage.text or ''}"))
 
 
 def _is_repetition(candidate: Candidate, earlier: Candidate) -> bool:

@@ -105,19 +105,17 @@ def sources_of(messages: Sequence[Message]) -> list[SourcePart]:
     return sorted(sources, key=lambda source: source.number)
 
 
-def drop_source(messages: Sequence[Message], number: int) -> list[Message]:
-    """Remove the source with a number; the others keep their numbers and positions."""
-    return [
-        Message(
-            message.role,
-            tuple(
-                part
-                for part in message.parts
-                if not (isinstance(part, SourcePart) and part.number == number)
-            ),
+def replace_sources(messages: Sequence[Message], sources: Sequence[SourcePart]) -> list[Message]:
+    """Put sources in the positions of those with their numbers, and remove all others."""
+    by_number = {source.number: source for source in sources}
+    output = []
+    for message in messages:
+        parts = (
+            by_number.get(part.number) if isinstance(part, SourcePart) else part
+            for part in message.parts
         )
-        for message in messages
-    ]
+        output.append(Message(message.role, tuple(part for part in parts if part is not None)))
+    return output
 
 
 def chat(messages: Sequence[Message]) -> list[dict[str, str]]:
@@ -161,15 +159,10 @@ def label(source: SourcePart) -> str:
     title = without_marks(" ".join(title_of(passage).replace('"', "'").split()))
     kind = "recording" if passage.modality == "audio" else "document"
     location = without_marks(" ".join(location_of(passage).split()))
-    speaker = _speaker(passage) if passage.modality == "audio" else ""
+    name = passage.metadata.get("speaker") if passage.modality == "audio" else None
+    speaker = without_marks(f"speaker {' '.join(str(name).split())}") if name else ""
     fields = (f'{kind} "{title}"', location, speaker, without_marks(source.facts))
     return f"[{source.number}] {', '.join(filter(None, fields))}"
-
-
-def _speaker(passage: Passage) -> str:
-    """The speaker in the metadata of a recording: `speaker Ada`."""
-    name = passage.metadata.get("speaker")
-    return without_marks(f"speaker {' '.join(str(name).split())}") if name else ""
 
 
 def title_of(passage: Passage) -> str:
