@@ -33,19 +33,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "Answer",
-    "Clip",
-    "Document",
-    "Embedder",
-    "Generator",
-    "Hit",
-    "KnowledgeBase",
-    "Query",
-    "WavRAG",
-    "WavRAGError",
-    "load_embedder",
-    "load_generator",
-]
+    "Answer", "Clip", "Document", "Embedder", "Generator", "Hit", "KnowledgeBase", "Query",
+    "WavRAG", "WavRAGError", "load_embedder", "load_generator",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -20,24 +20,8 @@ from wavrag.answer.stream import AnswerStream, RetrievalResult
 from wavrag.answer.votes import normalise as normalise_answer
 
 __all__ = [
-    "CANDIDATES",
-    "EXTRACTIVE_CONTEXT",
-    "MIN_DENSE",
-    "NOTHING_FOUND",
-    "NO_THRESHOLD",
-    "AnswerOptions",
-    "AnswerPipeline",
-    "AnswerRequest",
-    "AnswerStream",
-    "CitationCheckOptions",
-    "ContextOptions",
-    "PathCallback",
-    "ReasoningOptions",
-    "RetrievalResult",
-    "build_context",
-    "check_citations",
-    "flag_unsupported_sentences",
-    "normalise_answer",
-    "reason",
-    "should_abstain",
-]
+    "CANDIDATES", "EXTRACTIVE_CONTEXT", "MIN_DENSE", "NOTHING_FOUND", "NO_THRESHOLD",
+    "AnswerOptions", "AnswerPipeline", "AnswerRequest", "AnswerStream", "CitationCheckOptions",
+    "ContextOptions", "PathCallback", "ReasoningOptions", "RetrievalResult", "build_context",
+    "check_citations", "flag_unsupported_sentences", "normalise_answer", "reason", "should_abstain",
+]  # fmt: skip

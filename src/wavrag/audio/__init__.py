@@ -13,28 +13,8 @@ from wavrag.audio.windows import windows
 from wavrag.audio.write import wav_bytes, write_wav
 
 __all__ = [
-    "AUDIO_SUFFIXES",
-    "SAMPLE_RATE",
-    "VAD_FRAME",
-    "AudioFormat",
-    "Augmentation",
-    "Mixer",
-    "Prosody",
-    "add_noise",
-    "describe_clip",
-    "describe_sound",
-    "encode",
-    "load",
-    "mean_level",
-    "measure_level",
-    "measure_prosody",
-    "media_type",
-    "open_audio",
-    "resample",
-    "reverberate",
-    "stream",
-    "voice_detector",
-    "wav_bytes",
-    "windows",
-    "write_wav",
-]
+    "AUDIO_SUFFIXES", "SAMPLE_RATE", "VAD_FRAME", "AudioFormat", "Augmentation", "Mixer", "Prosody",
+    "add_noise", "describe_clip", "describe_sound", "encode", "load", "mean_level", "measure_level",
+    "measure_prosody", "media_type", "open_audio", "resample", "reverberate", "stream",
+    "voice_detector", "wav_bytes", "windows", "write_wav",
+]  # fmt: skip

@@ -30,22 +30,10 @@ from wavrag.cli.output import json_file, note, print_json, save_json, short_path
 from wavrag.cli.progress import StageBars
 
 __all__ = [
-    "JSON_FILE",
-    "SEED",
-    "Command",
-    "CommandParser",
-    "Option",
-    "StageBars",
-    "UsageError",
-    "build_parser",
-    "json_file",
-    "main",
-    "note",
-    "print_json",
-    "run_command",
-    "save_json",
+    "JSON_FILE", "SEED", "Command", "CommandParser", "Option", "StageBars", "UsageError",
+    "build_parser", "json_file", "main", "note", "print_json", "run_command", "save_json",
     "short_path",
-]
+]  # fmt: skip
 
 
 class _PrintVersion(argparse.Action):

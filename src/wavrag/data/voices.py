@@ -24,13 +24,9 @@ from wavrag.speech import (
 from wavrag.types import Clip
 
 __all__ = [
-    "RESERVED_VOICES",
-    "Endpoint",
-    "RandomStyleSpeaker",
-    "Speaker",
-    "is_reserved_voice",
+    "RESERVED_VOICES", "Endpoint", "RandomStyleSpeaker", "Speaker", "is_reserved_voice",
     "load_speaker",
-]
+]  # fmt: skip
 
 RESERVED_VOICES = frozenset(
     "af_nova am_onyx bf_alice bm_daniel af_sky am_puck bf_lily bm_fable joe"

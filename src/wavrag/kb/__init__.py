@@ -10,15 +10,6 @@ from wavrag.kb.passages import PendingPassage, load_passage_clip, split_document
 from wavrag.kb.report import AddReport, Progress, ProgressCallback
 
 __all__ = [
-    "CANDIDATES",
-    "AddReport",
-    "FileScan",
-    "KnowledgeBase",
-    "PendingPassage",
-    "Progress",
-    "ProgressCallback",
-    "Retrieval",
-    "find_files",
-    "load_passage_clip",
-    "split_document",
-]
+    "CANDIDATES", "AddReport", "FileScan", "KnowledgeBase", "PendingPassage", "Progress",
+    "ProgressCallback", "Retrieval", "find_files", "load_passage_clip", "split_document",
+]  # fmt: skip

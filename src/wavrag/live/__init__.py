@@ -19,19 +19,7 @@ from wavrag.live.scheduler import Scheduler
 from wavrag.live.turn import LiveTurn
 
 __all__ = [
-    "AnswerDelta",
-    "AsyncLiveTurn",
-    "Cancelled",
-    "CompleteAnswer",
-    "Event",
-    "Failed",
-    "Hits",
-    "LiveOptions",
-    "LiveTurn",
-    "PartialHits",
-    "Scheduler",
-    "Span",
-    "SpeechStarted",
-    "TurnEnded",
+    "AnswerDelta", "AsyncLiveTurn", "Cancelled", "CompleteAnswer", "Event", "Failed", "Hits",
+    "LiveOptions", "LiveTurn", "PartialHits", "Scheduler", "Span", "SpeechStarted", "TurnEnded",
     "event_dict",
-]
+]  # fmt: skip

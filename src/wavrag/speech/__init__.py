@@ -12,27 +12,8 @@ from wavrag.speech.spoken_text import spoken_text
 from wavrag.speech.style import Follow, match_style, measure_voice
 
 __all__ = [
-    "ENGINES",
-    "NEUTRAL",
-    "SPEECH_ERRORS",
-    "Endpoint",
-    "Engine",
-    "Espeak",
-    "FakeEngine",
-    "Follow",
-    "Kokoro",
-    "Piper",
-    "Service",
-    "SpokenAnswer",
-    "Style",
-    "best_engine",
-    "describe_error",
-    "load_engine",
-    "match_style",
-    "measure_voice",
-    "speak",
-    "speak_stream",
-    "spoken_text",
-    "voice_settings",
-    "write_answer",
-]
+    "ENGINES", "NEUTRAL", "SPEECH_ERRORS", "Endpoint", "Engine", "Espeak", "FakeEngine", "Follow",
+    "Kokoro", "Piper", "Service", "SpokenAnswer", "Style", "best_engine", "describe_error",
+    "load_engine", "match_style", "measure_voice", "speak", "speak_stream", "spoken_text",
+    "voice_settings", "write_answer",
+]  # fmt: skip

@@ -16,14 +16,8 @@ if TYPE_CHECKING:
     from wavrag.store.lance import LanceStore
 
 __all__ = [
-    "LanceStore",
-    "MemoryStore",
-    "Store",
-    "StoredDocument",
-    "StoredPassage",
-    "bm25",
-    "query_words",
-]
+    "LanceStore", "MemoryStore", "Store", "StoredDocument", "StoredPassage", "bm25", "query_words",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -10,15 +10,6 @@ from wavrag.text.segmentation import sentences
 from wavrag.text.split import SplitOptions, split
 
 __all__ = [
-    "FUNCTION_WORDS",
-    "TEXT_SUFFIXES",
-    "ParsedText",
-    "SplitOptions",
-    "decode",
-    "edit_distance",
-    "html_encoding",
-    "parse",
-    "read",
-    "sentences",
-    "split",
-]
+    "FUNCTION_WORDS", "TEXT_SUFFIXES", "ParsedText", "SplitOptions", "decode", "edit_distance",
+    "html_encoding", "parse", "read", "sentences", "split",
+]  # fmt: skip

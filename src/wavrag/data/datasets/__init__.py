@@ -13,11 +13,6 @@ from wavrag.data.datasets.registry import DATASETS, Dataset, read_dataset, read_
 from wavrag.data.datasets.store import store_sounds
 
 __all__ = [
-    "DATASETS",
-    "Dataset",
-    "find_noise_files",
-    "read_dataset",
-    "read_dataset_rows",
-    "store_sounds",
+    "DATASETS", "Dataset", "find_noise_files", "read_dataset", "read_dataset_rows", "store_sounds",
     "stream_noise_files",
-]
+]  # fmt: skip

@@ -12,11 +12,6 @@ from wavrag.data.task_sets.mix import MixOptions, make_mixed_task
 from wavrag.data.task_sets.registry import TASK_SETS, TaskSet, make_task
 
 __all__ = [
-    "TASK_SETS",
-    "MixOptions",
-    "TaskOptions",
-    "TaskSet",
-    "TaskSource",
-    "make_mixed_task",
+    "TASK_SETS", "MixOptions", "TaskOptions", "TaskSet", "TaskSource", "make_mixed_task",
     "make_task",
-]
+]  # fmt: skip
