@@ -1,8 +1,8 @@
+import importlib
 import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,6 @@ from wavrag.kb import Progress, find_files
 from wavrag.kb.manifest import FILE
 from wavrag.kb.prefetch import prefetch
 from wavrag.store import MemoryStore, StoredPassage
-from wavrag.text import SplitOptions, split
 from wavrag.types import EmbedInput, Float32, Role
 
 RATE = 16_000
@@ -176,8 +175,9 @@ def test_another_way_of_splitting_is_a_change(
     with KnowledgeBase.open(tmp_path, embedder="fake") as kb:
         kb.add(documents)
         before = kb.count()
-    options = SplitOptions(target_chars=50, max_chars=100, overlap_chars=10)
-    monkeypatch.setattr("wavrag.kb.passages.text.split", partial(split, options=options))
+    module = importlib.import_module("wavrag.text.split")
+    for name, length in (("TARGET_CHARS", 50), ("MAX_CHARS", 100), ("OVERLAP_CHARS", 10)):
+        monkeypatch.setattr(module, name, length)
     monkeypatch.setattr("wavrag.kb.passages.SPLIT_VERSION", "next")
     with KnowledgeBase.open(tmp_path) as kb:
         assert kb.add(documents).updated == ["a"]

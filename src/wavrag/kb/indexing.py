@@ -89,13 +89,7 @@ def add_documents(
 def read_documents(
     documents: Sequence[Document], hashes: dict[str, str], sample_rate: int
 ) -> Iterator[Event]:
-    """Read documents and yield their events in order.
-
-    Args:
-        documents: documents to read.
-        hashes: content hash of every stored document by id.
-        sample_rate: Hz of the clips.
-    """
+    """Read documents and yield their events in order; `hashes` are those of the stored ones."""
     ids: set[str] = set()
     for document in documents:
         notes: list[str] = []
@@ -135,11 +129,7 @@ class _DocumentWriter:
     """Assembles documents from embedded passages and writes complete ones to the store."""
 
     def __init__(
-        self,
-        store: Store,
-        hashes: dict[str, str],
-        total: int,
-        on_progress: ProgressCallback | None,
+        self, store: Store, hashes: dict[str, str], total: int, on_progress: ProgressCallback | None
     ) -> None:
         self.report = AddReport()
         self._store = store

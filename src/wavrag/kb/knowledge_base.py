@@ -280,8 +280,6 @@ def _is_deleted(path: str) -> bool:
     """True if a file does not exist; False if that cannot be determined."""
     try:
         os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError)
     return False

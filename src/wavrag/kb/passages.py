@@ -18,7 +18,6 @@ from wavrag.types import Clip, Document, EmbedInput, Float32, NoteCallback, Pass
 # Part of every content hash: raising it makes the next `add` index all documents again. Raise it
 # whenever texts or recordings are split differently.
 SPLIT_VERSION = "2"
-HASH_BLOCK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,8 +62,7 @@ def content_hash(document: Document) -> str:
     if document.path is not None:
         try:
             with open(document.path, "rb") as file:
-                while block := file.read(HASH_BLOCK):
-                    digest.update(block)
+                hashlib.file_digest(file, lambda: digest)  # updates `digest`
         except OSError as error:
             raise InputError(
                 f"{document.path}: {error.strerror or error}: make it readable or leave it out"
@@ -133,11 +131,7 @@ def _split_recording(
 def _split_text(document: Document, parsed: text.ParsedText) -> Iterator[PendingPassage]:
     title = document.title or parsed.title
     base = Passage(
-        document.id,
-        0,
-        source=document.path or document.id,
-        title=title,
-        metadata=document.metadata,
+        document.id, 0, source=document.path or document.id, title=title, metadata=document.metadata
     )
     for ordinal, span in enumerate(text.split(parsed)):
         passage = replace(

@@ -7,7 +7,7 @@ quarter of a millisecond for each 32 ms of audio, for voice activity detection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any, Self
 
@@ -18,7 +18,6 @@ from wavrag.live.options import LiveOptions
 from wavrag.live.scheduler import Scheduler
 from wavrag.live.turn import LiveTurn
 from wavrag.rag import WavRAG
-from wavrag.types import HistoryTurn
 
 
 class AsyncLiveTurn:
@@ -39,17 +38,9 @@ class AsyncLiveTurn:
         options: LiveOptions | None = None,
         *,
         scheduler: Scheduler,
-        history: Sequence[HistoryTurn] = (),
         **keywords: Any,
     ) -> None:
-        """Listen to a speaker and search a knowledge base.
-
-        Args:
-            rag: see `LiveTurn`.
-            options: see `LiveTurn`.
-            scheduler: shared by all speakers of the process.
-            history: see `LiveTurn`.
-            keywords: further arguments of `LiveTurn`.
+        """Listen to a speaker and search a knowledge base; the arguments are those of `LiveTurn`.
 
         Raises:
             InputError: the scheduler has no threads, so the event loop would block.
@@ -59,9 +50,7 @@ class AsyncLiveTurn:
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._stopped = False
-        self.turn = LiveTurn(
-            rag, options, scheduler=scheduler, history=history, on_ready=self._wake, **keywords
-        )
+        self.turn = LiveTurn(rag, options, scheduler=scheduler, on_ready=self._wake, **keywords)
 
     def push(self, chunk: Chunk) -> None:
         """See `LiveTurn.push`."""

@@ -28,7 +28,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TurnEvent:
+class Event:
     """Base of all events.
 
     Attributes:
@@ -41,7 +41,7 @@ class TurnEvent:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SpeechStarted(TurnEvent):
+class SpeechStarted(Event):
     """Speech has begun; `at_ms` is the time from the first voiced sample to its detection.
 
     Attributes:
@@ -52,7 +52,7 @@ class SpeechStarted(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PartialHits(TurnEvent):
+class PartialHits(Event):
     """Hits for the speech so far.
 
     Attributes:
@@ -78,7 +78,7 @@ class PartialHits(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TurnEnded(TurnEvent):
+class TurnEnded(Event):
     """The turn has ended.
 
     Attributes:
@@ -93,7 +93,7 @@ class TurnEnded(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Hits(TurnEvent):
+class Hits(Event):
     """The committed result of the turn.
 
     Attributes:
@@ -117,7 +117,7 @@ class Hits(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AnswerDelta(TurnEvent):
+class AnswerDelta(Event):
     """The next text of the answer.
 
     Attributes:
@@ -128,7 +128,7 @@ class AnswerDelta(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CompleteAnswer(TurnEvent):
+class CompleteAnswer(Event):
     """The complete answer with its citations.
 
     Attributes:
@@ -141,7 +141,7 @@ class CompleteAnswer(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cancelled(TurnEvent):
+class Cancelled(Event):
     """The turn or its answer was cancelled.
 
     Attributes:
@@ -154,7 +154,7 @@ class Cancelled(TurnEvent):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Failed(TurnEvent):
+class Failed(Event):
     """The search or the answer failed.
 
     Attributes:
@@ -165,17 +165,6 @@ class Failed(TurnEvent):
     stage: Literal["hits", "answer"]
     message: str
 
-
-Event: TypeAlias = (
-    SpeechStarted
-    | PartialHits
-    | TurnEnded
-    | Hits
-    | AnswerDelta
-    | CompleteAnswer
-    | Cancelled
-    | Failed
-)
 
 NAMES: dict[type[Any], str] = {
     SpeechStarted: "speech_started",
@@ -191,11 +180,8 @@ NAMES: dict[type[Any], str] = {
 
 def event_dict(event: Event) -> dict[str, Any]:
     """JSON form of an event: its name under `event`, then its fields; times to 0.1 ms."""
-    fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
-    return {
-        "event": NAMES[type(event)],
-        **{name: _field(name, value) for name, value in fields.items()},
-    }
+    fields = {name: _field(name, getattr(event, name)) for name in event.__dataclass_fields__}
+    return {"event": NAMES[type(event)], **fields}
 
 
 def _field(name: str, value: Any) -> Any:

@@ -12,6 +12,7 @@ from wavrag.types import Float32
 
 Chunk: TypeAlias = bytes | bytearray | memoryview | np.ndarray[Any, np.dtype[Any]]
 
+_NO_SAMPLES = np.empty(0, np.float32)
 LOUDEST = 2.0  # resampling filters overshoot full scale a little; beyond 2 it is a wrong scale
 
 
@@ -43,7 +44,7 @@ class Intake:
         """
         samples = self._samples(chunk)
         if not len(samples):
-            return np.empty(0, np.float32)
+            return _NO_SAMPLES
         if self._sample_rate == SAMPLE_RATE and self._channels == 1:
             return samples[:, 0]
         from av.audio.frame import AudioFrame
@@ -54,12 +55,12 @@ class Intake:
         if self._mixer is None:
             self._mixer = Mixer(frame, SAMPLE_RATE, live=True)
         self._mixer.push(frame)
-        return _join_blocks(list(self._mixer.pull()))
+        return np.concatenate([_NO_SAMPLES, *self._mixer.pull()])
 
     def finish(self) -> Float32:
         """Flush the resampling filter: the last samples, shape = (n_samples,)."""
         mixer, self._mixer = self._mixer, None
-        return _join_blocks(list(mixer.finish())) if mixer else np.empty(0, np.float32)
+        return np.concatenate([_NO_SAMPLES, *mixer.finish()]) if mixer else _NO_SAMPLES
 
     def _samples(self, chunk: Chunk) -> Float32:
         """Float samples of a chunk, shape = (n, channels)."""
@@ -141,9 +142,3 @@ class SampleBuffer:
         if surplus > SAMPLE_RATE:
             self._array = self._array[surplus:].copy()
             self._start += surplus
-
-
-def _join_blocks(blocks: list[Float32]) -> Float32:
-    if len(blocks) == 1:
-        return blocks[0]
-    return np.concatenate(blocks) if blocks else np.empty(0, np.float32)

@@ -70,55 +70,51 @@ class TurnState:
     muted: bool = False
 
 
+@dataclass(eq=False)
 class Outcomes:
     """Searches, commits and answers the turns of a speaker.
 
     Attributes:
-        open_turns: turns after their end, with events still to come.
+        rag: knowledge base and generator.
+        options: options of the speaker's turns.
+        scheduler: runs searches and answers.
+        clock: current time in seconds.
+        lock: the lock of the `LiveTurn`.
+        emit: called with each event, and with None if a turn is over without a last event.
         history: the conversation so far.
+        open_turns: turns after their end, with events still to come.
     """
 
-    def __init__(
-        self,
-        rag: WavRAG,
-        options: LiveOptions,
-        scheduler: Scheduler,
-        *,
-        clock: Callable[[], float],
-        lock: threading.Condition,
-        emit: Callable[[Event | None], None],
-    ) -> None:
-        """Report events to `emit`, and None if a turn is over without a last event."""
-        self.open_turns: list[TurnState] = []
-        self.history: list[HistoryTurn] = []
-        self._rag = rag
-        self._options = options
-        self._scheduler = scheduler
-        self._clock = clock
-        self._lock = lock
-        self._emit = emit
+    rag: WavRAG
+    options: LiveOptions
+    scheduler: Scheduler
+    clock: Callable[[], float]
+    lock: threading.Condition
+    emit: Callable[[Event | None], None]
+    history: list[HistoryTurn]
+    open_turns: list[TurnState] = field(default_factory=list)
 
     def at_ms(self, turn: TurnState) -> float:
         """Milliseconds since the turn started."""
-        return 1e3 * (self._clock() - turn.origin)
+        return 1e3 * (self.clock() - turn.origin)
 
     # Searching
 
     def search(self, turn: TurnState, track: VoiceTrack, search: Search) -> None:
         """Retrieve for a search of a turn, on a thread of the scheduler."""
-        with self._lock:
-            if not turn.searches.begin(search, self._clock(), track.end):
+        with self.lock:
+            if not turn.searches.begin(search, self.clock(), track.end):
                 return
-        query = replace(search.query, where=self._options.where)
+        query = replace(search.query, where=self.options.where)
         # Outside the lock: `push` must not wait for a model.
         try:
-            retrieval = self._rag.kb.retrieve(query, max(CANDIDATES, self._options.k))
+            retrieval = self.rag.kb.retrieve(query, max(CANDIDATES, self.options.k))
         except Exception as error:  # noqa: BLE001 - reported as an event
             search.error = error_message(error)
         else:
             search.retrieval = retrieval
-        with self._lock:
-            turn.searches.end(search, self._clock())
+        with self.lock:
+            turn.searches.end(search, self.clock())
             if turn.final_search is search:
                 self._commit(turn)
             elif turn.end_time is None and search.error is None and not turn.searches.stopped:
@@ -135,9 +131,9 @@ class Outcomes:
             return  # a search with more audio was faster
         retrieval = search.retrieval
         settled = search.end == turn.searches.utterance_end(track.last_voiced)
-        hits = retrieval.hits[: self._options.k]
+        hits = retrieval.hits[: self.options.k]
         steadiness = turn.steadiness.add([hit.passage.id for hit in hits], _ms(search.end))
-        self._emit(
+        self.emit(
             PartialHits(
                 turn.number,
                 self.at_ms(turn),
@@ -145,9 +141,7 @@ class Outcomes:
                 retrieval.words,
                 span_of(search.start, search.end),
                 settled,
-                steadiness.stability,
-                steadiness.overlap,
-                steadiness.first_ms,
+                *steadiness,
                 search.timings,
             )
         )
@@ -158,12 +152,12 @@ class Outcomes:
 
     def end(self, turn: TurnState, end: int, reason: EndReason) -> None:
         """End a turn at a sample position and commit its search."""
-        now = self._clock()
+        now = self.clock()
         turn.end_time = now
         span = span_of(turn.start, end)
         after_speech_ms = 1e3 * (now - turn.speech_time)
         self.open_turns.append(turn)
-        self._emit(TurnEnded(turn.number, self.at_ms(turn), reason, span, after_speech_ms))
+        self.emit(TurnEnded(turn.number, self.at_ms(turn), reason, span, after_speech_ms))
         turn.final_search = turn.searches.commit(end, now)
         if turn.final_search.end_time is not None:
             self._commit(turn)
@@ -175,7 +169,7 @@ class Outcomes:
         if turn.answer_job is not None:
             turn.answer_job.cancel()
         self._close_turn(turn)
-        self._emit(Cancelled(turn.number, self.at_ms(turn), "turn", reason))
+        self.emit(Cancelled(turn.number, self.at_ms(turn), "turn", reason))
 
     def mute(self, reason: CancelReason) -> None:
         """Cancel the answers of all turns after their end; their hits still come."""
@@ -184,7 +178,7 @@ class Outcomes:
             if turn.final_search is None and turn.answer_job is not None:
                 turn.answer_job.cancel()
                 self._close_turn(turn)
-                self._emit(Cancelled(turn.number, self.at_ms(turn), "answer", reason))
+                self.emit(Cancelled(turn.number, self.at_ms(turn), "answer", reason))
 
     def _commit(self, turn: TurnState) -> None:
         """Emit the result of the turn, once, and start its answer."""
@@ -195,14 +189,14 @@ class Outcomes:
             if turn.answer_job is not None:
                 turn.answer_job.cancel()
             self._close_turn(turn)
-            self._emit(Failed(turn.number, self.at_ms(turn), "hits", search.error or ""))
+            self.emit(Failed(turn.number, self.at_ms(turn), "hits", search.error or ""))
             return
-        now = self._clock()
-        self._emit(
+        now = self.clock()
+        self.emit(
             Hits(
                 turn.number,
                 self.at_ms(turn),
-                search.retrieval.hits[: self._options.k],
+                search.retrieval.hits[: self.options.k],
                 search.retrieval.words,
                 span_of(search.start, search.end),
                 1e3 * (now - turn.speech_time),
@@ -218,9 +212,9 @@ class Outcomes:
     def _answer_early(self, turn: TurnState, search: Search) -> None:
         """Start an answer on hold, for the case that the turn ends with these hits."""
         key = _answer_key(search)
-        if not self._options.answer or (turn.answer_job and turn.answer_job.key == key):
+        if not self.options.answer or (turn.answer_job and turn.answer_job.key == key):
             return
-        if turn.early_count < self._options.early_answers:
+        if turn.early_count < self.options.early_answers:
             if turn.answer_job is not None:
                 turn.answer_job.cancel()
             turn.early_count += 1
@@ -233,9 +227,9 @@ class Outcomes:
             early.cancel()
             turn.answer_job = early = None
         # Muted: barge-in or `interrupt` came between the end of the turn and its result.
-        if turn.muted or not self._options.answer:
+        if turn.muted or not self.options.answer:
             self._close_turn(turn)
-            self._emit(None)
+            self.emit(None)
             return
         if early is None:
             turn.answer_job = self._start_answer(turn, search, early=False)
@@ -245,35 +239,35 @@ class Outcomes:
             self._emit_answer(turn, early, output)
 
     def _start_answer(self, turn: TurnState, search: Search, early: bool) -> AnswerJob:
-        stream = self._rag.stream(
+        stream = self.rag.stream(
             search.query,
-            self._options.where,
-            options=self._options.generate,
+            self.options.where,
+            options=self.options.generate,
             history=self.history,
             retrieval=search.retrieval,
         )
 
         def emit(job: AnswerJob, output: AnswerOutput) -> None:
-            with self._lock:
+            with self.lock:
                 if job.on_hold:
                     job.buffer.append(output)
                 elif not job.cancelled:
                     self._emit_answer(turn, job, output)
 
-        key, now = _answer_key(search), self._clock()
-        return AnswerJob(stream, emit, self._scheduler, key=key, early=early, now=now)
+        key, now = _answer_key(search), self.clock()
+        return AnswerJob(stream, emit, self.scheduler, key=key, early=early, now=now)
 
     def _emit_answer(self, turn: TurnState, job: AnswerJob, output: AnswerOutput) -> None:
         at_ms = self.at_ms(turn)
         if isinstance(output, str):
-            self._emit(AnswerDelta(turn.number, at_ms, output))
+            self.emit(AnswerDelta(turn.number, at_ms, output))
             return
         self._close_turn(turn)
         if isinstance(output, Answer):
             self.history = [*self.history, output.history_turn][-HISTORY_TURNS:]
-            self._emit(CompleteAnswer(turn.number, at_ms, output, job.early))
+            self.emit(CompleteAnswer(turn.number, at_ms, output, job.early))
         else:
-            self._emit(Failed(turn.number, at_ms, "answer", error_message(output)))
+            self.emit(Failed(turn.number, at_ms, "answer", error_message(output)))
 
     def _close_turn(self, turn: TurnState) -> None:
         if turn in self.open_turns:

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from wavrag import config
@@ -40,7 +40,7 @@ class SearchJob:
     work: Callable[[], None]
     lane: Lane
     due: float
-    order: int = field(default=0, repr=False)
+    order: int
 
 
 class Scheduler(Closing):
@@ -73,14 +73,7 @@ class Scheduler(Closing):
             }
 
     def submit(self, work: Callable[[], None], lane: Lane, due: float) -> SearchJob:
-        """Queue a job; after `close` it never runs.
-
-        Args:
-            work: function to call; it must not raise.
-            lane: `front` for searches with a deadline, `back` for partial searches, `answer` for
-                generation.
-            due: deadline in seconds; the earliest runs first in its lane.
-        """
+        """Queue a job, described in `SearchJob`; after `close` it never runs."""
         with self._lock:
             self._order += 1
             job = SearchJob(work, lane, due, self._order)

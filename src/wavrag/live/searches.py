@@ -85,10 +85,7 @@ class Searches:
     def schedule(self, track: VoiceTrack, now: float, turn_end: float) -> None:
         """Start a search after a frame, if one is due.
 
-        Args:
-            track: voice activity up to now.
-            now: current second.
-            turn_end: second at which the turn ends unless speech resumes.
+        The turn ends at the second `turn_end` unless speech resumes.
         """
         if self.stopped or track.last_voiced is None:
             return

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 PERSISTENCE = 0.9  # of rank-biased overlap: the first ten ranks carry 86 % of the weight
 STEADY_MS = 800.0  # audio for which the first hit must stay first to count in full
 
 
-@dataclass(frozen=True, slots=True)
-class Steadiness:
-    """Stability of a ranking against the previous one.
-
-    Attributes:
-        stability: `overlap` times the share of `STEADY_MS` that the first hit has stayed first,
-            from 0 to 1.
-        overlap: rank-biased overlap with the previous ranking; 0 for the first ranking.
-        first_ms: milliseconds of audio for which the first hit has been first.
-    """
+class Steadiness(NamedTuple):
+    """Stability of a ranking against the previous one; `PartialHits` explains the fields."""
 
     stability: float
     overlap: float
@@ -33,12 +25,7 @@ class StabilityTrack:
         self._since_ms = 0.0
 
     def add(self, ids: Sequence[str], end_ms: float) -> Steadiness:
-        """Add the next ranking.
-
-        Args:
-            ids: passage ids, best first.
-            end_ms: position in the audio at which the query ended.
-        """
+        """Add the next ranking of passage ids, whose query ended at `end_ms` in the audio."""
         previous = self._ids
         if previous is None or list(previous[:1]) != list(ids[:1]):
             self._since_ms = end_ms
@@ -54,12 +41,8 @@ def rank_biased_overlap(
     """Similarity of two rankings from 0 to 1, extrapolated beyond their ends.
 
     Source: Webber, Moffat and Zobel, A Similarity Measure for Indefinite Rankings (ACM TOIS 28,
-    2010), equation 32.
-
-    Args:
-        first: distinct ids, best first.
-        second: distinct ids, best first; its length may differ.
-        persistence: probability of looking at the next rank.
+    2010), equation 32. The ids of a ranking are distinct; `persistence` is the probability of
+    looking at the next rank.
     """
     short, long = sorted((first, second), key=len)
     if not long:

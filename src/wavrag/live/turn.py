@@ -25,6 +25,8 @@ from wavrag.types import Float32, HistoryTurn
 
 VoiceDetector: TypeAlias = Callable[[Float32], float]  # 512 samples at 16 kHz -> P(speech)
 
+LEAD = round(LEAD_MS * SAMPLE_RATE / 1e3)  # samples kept before the first voiced frame
+LOOKBACK = LEAD + 2 * VAD_FRAME * frames_of(ONSET_MS)  # samples that the next turn may include
 SILENCE_PEAK = 1e-3  # -60 dBFS; a push-to-talk turn with a lower peak is a muted microphone
 
 
@@ -74,14 +76,8 @@ class LiveTurn(Closing):
         self._voice = voice or self._resources.enter_context(voice_detector()).probability
         self._changed = threading.Condition(threading.RLock())
         self._outcomes = Outcomes(
-            rag,
-            self.options,
-            self._scheduler,
-            clock=clock,
-            lock=self._changed,
-            emit=self._emit,
+            rag, self.options, self._scheduler, clock, self._changed, self._emit, list(history)
         )
-        self._outcomes.history = list(history)
         self._intake = Intake(self.options.sample_rate, self.options.channels)
         self._buffer = SampleBuffer()
         self._track = VoiceTrack(self._buffer.end)
@@ -229,7 +225,7 @@ class LiveTurn(Closing):
         if self._turn is not None:
             self._buffer.drop_before(self._turn.start)
         elif self._listens():
-            self._buffer.drop_before(self._track.end - self._lookback)
+            self._buffer.drop_before(self._track.end - LOOKBACK)
         else:
             self._buffer.drop_before(self._buffer.end)
 
@@ -241,7 +237,7 @@ class LiveTurn(Closing):
         if turn is None or not turn.started:
             onset = track.onset()
             if onset is not None:
-                start = max(self._free_from, onset - self._lead)
+                start = max(self._free_from, onset - LEAD)
                 if turn is None:
                     turn = self._start(start, self._time_of(onset, now), started=True)
                 turn.speech_time = self._time_of(track.end, now)
@@ -263,16 +259,6 @@ class LiveTurn(Closing):
     def _time_of(self, sample: int, now: float) -> float:
         """Second at which a sample was recorded, given that the newest one is from now."""
         return now - (self._buffer.end - sample) / SAMPLE_RATE
-
-    @property
-    def _lead(self) -> int:
-        """Samples kept before the first voiced frame."""
-        return round(LEAD_MS * SAMPLE_RATE / 1e3)
-
-    @property
-    def _lookback(self) -> int:
-        """Samples of the past that the next turn may include."""
-        return self._lead + 2 * VAD_FRAME * frames_of(ONSET_MS)
 
     # The turn in progress
 

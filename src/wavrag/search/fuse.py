@@ -10,9 +10,7 @@ from wavrag.types import Hit, Leg, Passage, ScoredPassage
 RRF_CONSTANT = 60
 
 
-def reciprocal_rank_fusion(
-    legs: Mapping[Leg, Sequence[ScoredPassage]],
-) -> list[Hit]:
+def reciprocal_rank_fusion(legs: Mapping[Leg, Sequence[ScoredPassage]]) -> list[Hit]:
     """Fuse the legs of a search by rank, whatever the scale of their scores.
 
     The score of a passage is the sum over its legs of 1 / (`RRF_CONSTANT` + rank), with ranks

@@ -106,8 +106,8 @@ def spoken_sentences(deltas: Iterable[str]) -> Iterator[str]:
     for delta in deltas:
         text += delta
         complete, text = _take_complete(text)
-        yield from _as_spoken(complete)
-    yield from _as_spoken(_all_sentences(text))
+        yield from filter(None, map(spoken_text, complete))
+    yield from filter(None, map(spoken_text, _split_sentences(_blocks(text))))
 
 
 def write_answer(
@@ -150,11 +150,7 @@ def write_answer(
 
 
 def _follow_clip(clip: Clip, engine: Engine, voice: str) -> Style:
-    """The style that brings a voice closest to a clip.
-
-    Raises:
-        SpeechError: the engine cannot speak in the voice.
-    """
+    """The style that brings a voice closest to a clip."""
     try:
         default = measure_voice(engine, voice)
     except SPEECH_ERRORS as error:
@@ -173,14 +169,10 @@ def _voice(engine: Engine, voice: str | None) -> str:
     return voice
 
 
-def _as_spoken(texts: Iterable[str]) -> Iterator[str]:
-    return filter(None, map(spoken_text, texts))
-
-
 def _take_complete(text: str) -> tuple[list[str], str]:
     """The complete sentences of a text, and the remainder."""
     *blocks, last = _blocks(text)
-    complete = [sentence for block in blocks for sentence in _block_sentences(block)]
+    complete = _split_sentences(blocks)
     last = _without_item(last)
     spans = sentences(last)
     # The last sentence may continue, and so may the one before until the next word is complete.
@@ -195,13 +187,8 @@ def _take_complete(text: str) -> tuple[list[str], str]:
     return complete, last[at:]
 
 
-def _all_sentences(text: str) -> list[str]:
-    return [sentence for block in _blocks(text) for sentence in _block_sentences(block)]
-
-
-def _block_sentences(block: str) -> list[str]:
-    block = _without_item(block)
-    return [block[a:b] for a, b in sentences(block)]
+def _split_sentences(blocks: Iterable[str]) -> list[str]:
+    return [block[a:b] for block in map(_without_item, blocks) for a, b in sentences(block)]
 
 
 def _without_item(block: str) -> str:

@@ -95,11 +95,6 @@ def shift_pitch(speak: Callable[[float], Clip], rate: float, semitones: float) -
     """Shift the pitch of an engine without pitch control: speak slower, then play faster.
 
     The formants of the voice shift with its pitch, as they do on a tape.
-
-    Args:
-        speak: speaks the text at a tempo.
-        rate: tempo factor of the result.
-        semitones: above 0 is higher.
     """
     factor = 2 ** (semitones / 12)
     clip = speak(rate / factor)

@@ -71,8 +71,8 @@ def best_engine(name: str | None = None) -> Engine:
         InputError: an engine is configured or named, but not usable.
         MissingExtraError: the SDK for the service is not installed.
     """
-    piper, kokoro = os.environ.get("WAVRAG_PIPER"), os.environ.get("WAVRAG_KOKORO")
-    url = os.environ.get("WAVRAG_SPEECH_URL")
+    variables = {"piper": "WAVRAG_PIPER", "kokoro": "WAVRAG_KOKORO", "openai": "WAVRAG_SPEECH_URL"}
+    piper, kokoro, url = map(os.environ.get, variables.values())
     settings = {"piper": piper, "kokoro": kokoro, "openai": url}
     programs = [program.name for program in PROGRAMS if shutil.which(program.program)]
     if Festival.name in programs and Festival().default_voice == Festival.voices[0]:
@@ -85,10 +85,9 @@ def best_engine(name: str | None = None) -> Engine:
             " neural voice with WAVRAG_PIPER or WAVRAG_KOKORO, or a service with WAVRAG_SPEECH_URL"
         )
     if choice in settings and not settings[choice]:
-        variable = {"piper": "WAVRAG_PIPER", "kokoro": "WAVRAG_KOKORO"}.get(
-            choice, "WAVRAG_SPEECH_URL"
+        raise InputError(
+            f"the engine {choice} is configured by the environment: set {variables[choice]}"
         )
-        raise InputError(f"the engine {choice} is configured by the environment: set {variable}")
     voices = tuple(filter(None, os.environ.get("WAVRAG_SPEECH_VOICE", "").split(",")))
     model = os.environ.get("WAVRAG_SPEECH_MODEL") or "tts-1"
     return load_engine(

@@ -78,6 +78,8 @@ _UNIT = re.compile(
 _ADDRESS = re.compile(
     r"(?:https?://|www\.)(?P<host>[\w.-]*\w)(?::\d+)?(?:[/?#][^\s<>\"')\]]*)?", re.IGNORECASE
 )
+# Symbols such as emoji, and invisible characters.
+_SILENT_CATEGORIES = frozenset({"So", "Sk", "Cf", "Co", "Cs"})
 _MAIL = re.compile(r"\b([\w.+-]+)@([\w-]+(?:\.[\w-]+)+)\b")
 
 
@@ -94,20 +96,13 @@ def spoken_text(text: str) -> str:
     text = _MAIL.sub(lambda match: f"{match[1]} at {_spell_dots(match[2])}", text)
     text = _apply_rules(text, _SIGNS)
     text = _apply_rules(text, _ABBREVIATIONS)
-    text = _UNIT.sub(_unit, text)
-    text = "".join(
-        letter for letter in text if unicodedata.category(letter) not in _SILENT_CATEGORIES
-    )
+    text = _UNIT.sub(lambda match: f" {_UNITS[match[1]]}", text)
+    text = "".join(char for char in text if unicodedata.category(char) not in _SILENT_CATEGORIES)
     text = re.sub(r"\s+", " ", text)
     text = re.sub(r"\s+([.,;:!?])", r"\1", text).strip(" ,;")
     if not any(letter.isalnum() for letter in text):
         return ""
     return text if text[-1] in ".!?\"')" else f"{text.rstrip(':')}."
-
-
-_SILENT_CATEGORIES = frozenset(
-    ("So", "Sk", "Cf", "Co", "Cs")
-)  # symbols such as emoji, and invisible characters
 
 
 def _apply_rules(text: str, rules: _Rules) -> str:
@@ -124,7 +119,3 @@ def _host(match: re.Match[str]) -> str:
 
 def _spell_dots(host: str) -> str:
     return host.replace(".", " dot ")
-
-
-def _unit(match: re.Match[str]) -> str:
-    return f" {_UNITS[match[1]]}"

@@ -132,12 +132,7 @@ def check_metadata(metadata: Metadata, document_id: str) -> None:
 
 
 def find_defects(records: Iterable[StoredPassage], dim: int) -> list[str]:
-    """Describe each defect in a sentence.
-
-    Args:
-        records: all passages of a store, ordered by document id and ordinal.
-        dim: dimension of the vectors.
-    """
+    """Describe each defect of a store, whose passages are ordered by document id and ordinal."""
     defects: list[str] = []
     document_id: str | None = None
     expected, content_hash = 0, ""

@@ -19,11 +19,7 @@ _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 @contextmanager
 def translate_errors(path: Path) -> Iterator[None]:
-    """Raise errors of LanceDB and of the operating system as `StoreError`.
-
-    Args:
-        path: directory of the store, for the message.
-    """
+    """Raise errors of LanceDB and of the operating system as `StoreError`."""
     from filelock import Timeout
 
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,30 +36,14 @@ REFINE = 4
 def dense_leg(
     table: Any, vector: Float32, k: int, condition: str | None, partitions: int | None
 ) -> list[ScoredPassage]:
-    """Find the k nearest rows by cosine.
-
-    Args:
-        table: LanceDB table.
-        vector: unit query vector, shape = (dim,).
-        k: number of rows.
-        condition: SQL filter.
-        partitions: number of partitions of the vector index; None without an index, for an
-            exhaustive search.
-    """
-    columns = passage_columns(table)
-
-    def fetch(limit: int) -> Any:
-        query = table.search(vector, vector_column_name="vector").distance_type("cosine")
-        if condition is not None:
-            query = query.where(condition, prefilter=True)
-        if partitions is not None:
-            probes = partitions
-            if condition is None:
-                probes = min(partitions, max(MIN_PROBES, math.ceil(PROBE_SHARE * partitions)))
-            query = query.nprobes(probes).refine_factor(REFINE)
-        return query.limit(limit).select([*columns, "_distance"]).to_arrow()
-
-    return _best(fetch, lambda rows: [1.0 - d for d in rows["_distance"].to_pylist()], k)
+    """Find the k nearest rows by cosine; exhaustively without partitions of a vector index."""
+    query = table.search(vector, vector_column_name="vector").distance_type("cosine")
+    if partitions is not None:
+        probes = partitions
+        if condition is None:
+            probes = min(partitions, max(MIN_PROBES, math.ceil(PROBE_SHARE * partitions)))
+        query = query.nprobes(probes).refine_factor(REFINE)
+    return _best(query, "_distance", passage_columns(table), k, condition)
 
 
 def lexical_leg(table: Any, words: str, k: int, condition: str | None) -> list[ScoredPassage]:
@@ -70,16 +53,9 @@ def lexical_leg(table: Any, words: str, k: int, condition: str | None) -> list[S
     match: Any = lance_query.MatchQuery  # type checkers do not see its defaults
     if not split_words(words):
         return []
-    columns = passage_columns(table)
-
-    def fetch(limit: int) -> Any:
-        # A MatchQuery bypasses the query parser, so punctuation in a question has no syntax.
-        query = table.search(match(words, "lexical"), query_type="fts")
-        if condition is not None:
-            query = query.where(condition, prefilter=True)
-        return query.limit(limit).select([*columns, "_score"]).to_arrow()
-
-    return _best(fetch, lambda rows: rows["_score"].to_pylist(), k)
+    # A MatchQuery bypasses the query parser, so punctuation in a question has no syntax.
+    query = table.search(match(words, "lexical"), query_type="fts")
+    return _best(query, "_score", passage_columns(table), k, condition)
 
 
 def create_indexes(table: Any) -> None:
@@ -145,16 +121,21 @@ def update_vector_index(table: Any, rows: int, exact_below: int) -> None:
 
 
 def _best(
-    fetch: Callable[[int], Any], scores_of: Callable[[Any], list[float]], k: int
+    query: Any, score_column: str, columns: list[str], k: int, condition: str | None
 ) -> list[ScoredPassage]:
     """The k best rows, ties by passage id; fetches more while the k-th ties with the last."""
     if k < 1:
         return []
+    query = query.select([*columns, score_column])
+    if condition is not None:
+        query = query.where(condition, prefilter=True)
     # LanceDB breaks ties arbitrarily, but results must be reproducible.
     limit = k + TIE_ROWS
     while True:
-        rows = fetch(limit)
-        scores = scores_of(rows)
+        rows = query.limit(limit).to_arrow()
+        scores = rows[score_column].to_pylist()
+        if score_column == "_distance":
+            scores = [1.0 - distance for distance in scores]
         sorted_scores = sorted(scores, reverse=True)
         if len(scores) < limit or sorted_scores[-1] < sorted_scores[k - 1]:
             break

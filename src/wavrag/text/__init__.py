@@ -7,9 +7,9 @@ from wavrag.text.html import html_encoding
 from wavrag.text.plain import decode
 from wavrag.text.read import TEXT_SUFFIXES, parse, read
 from wavrag.text.segmentation import sentences
-from wavrag.text.split import SplitOptions, split
+from wavrag.text.split import split
 
 __all__ = [
-    "FUNCTION_WORDS", "TEXT_SUFFIXES", "ParsedText", "SplitOptions", "decode", "edit_distance",
+    "FUNCTION_WORDS", "TEXT_SUFFIXES", "ParsedText", "decode", "edit_distance",
     "html_encoding", "parse", "read", "sentences", "split",
 ]  # fmt: skip

@@ -15,16 +15,8 @@ BlockKind: TypeAlias = Literal["heading", "paragraph", "list", "table", "code"]
 _INVISIBLE = re.compile(
     "[\u00ad\u200b\u200e\u200f\u2060\ufeff\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]"
 )
-# Typographic ligatures: full-text search for `file` would miss a word with one.
-_LIGATURES = str.maketrans(
-    dict(
-        zip(
-            "\ufb00\ufb01\ufb02\ufb03\ufb04\ufb05\ufb06",
-            "ff fi fl ffi ffl st st".split(),
-            strict=True,
-        )
-    )
-)
+# Typographic ligatures by code point: full-text search for `file` would miss a word with one.
+_LIGATURES = dict(enumerate("ff fi fl ffi ffl st st".split(), start=0xFB00))
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 HEADING_CHARS = 60  # maximum length of a heading in formats without heading markup
 _SPACES = re.compile("[^\\S\n]+")
@@ -122,11 +114,8 @@ def add_paragraph(builder: TextBuilder, paragraph: str, page: int | None = None)
 def normalise(text: str, keep_spaces: bool = False) -> str:
     """Normalise to NFC with line feeds, without invisible characters and ligatures.
 
-    Removes spaces at the beginning and end of lines.
-
-    Args:
-        text: any text.
-        keep_spaces: keep indentation and repeated spaces, for code.
+    Spaces at the end of lines are removed, and unless `keep_spaces` is set, as for code,
+    indentation and repeated spaces, too.
     """
     text = unicodedata.normalize("NFC", _LINE_ENDS.sub("\n", text))
     text = _INVISIBLE.sub("", text).translate(_LIGATURES)

@@ -8,13 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from wavrag.errors import DocumentError
-from wavrag.text.document import (
-    ParsedText,
-    TextBuilder,
-    add_paragraph,
-    one_line,
-    seems_heading,
-)
+from wavrag.text.document import ParsedText, TextBuilder, add_paragraph, one_line, seems_heading
 
 # A hyphen at the end of a line, which is removed if the next line continues the word in lower case.
 _HYPHEN = re.compile(r"(\w)[-\u2010\u00ad]$")

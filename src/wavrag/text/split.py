@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 from typing import TypeAlias
 
-from wavrag.errors import InputError
 from wavrag.text.document import Block, ParsedText, one_line
 from wavrag.text.segmentation import sentences
 
 Span: TypeAlias = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class SplitOptions:
-    """Passage lengths in characters.
+# Paragraphs and sentences are merged up to this length: 400 characters are about 65 words, well
+# below the token limit of the text model.
+TARGET_CHARS = 400
 
-    Attributes:
-        target_chars: paragraphs and sentences are merged up to this length. 400 characters are
-            about 65 words, well below the token limit of the text model.
-        max_chars: longest passage.
-        overlap_chars: within a long paragraph, the last sentence of a passage up to this length is
-            repeated in the next passage.
-    """
+MAX_CHARS = 700  # longest passage
 
-    target_chars: int = 400
-    max_chars: int = 700
-    overlap_chars: int = 100
+# Within a long paragraph, the last sentence of a passage up to this length is repeated in the next
+# passage.
+OVERLAP_CHARS = 100
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.overlap_chars <= self.target_chars <= self.max_chars or not self.max_chars:
-            raise InputError(
-                f"{self}: choose lengths with 0 <= overlap_chars <= target_chars <= max_chars, and"
-                " max_chars above 0"
-            )
+_LINE = re.compile(r"[^\n]*\S[^\n]*")  # a line with visible characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +46,7 @@ class TextPassage:
     page: int | None
 
 
-def split(parsed: ParsedText, options: SplitOptions | None = None) -> list[TextPassage]:
+def split(parsed: ParsedText) -> list[TextPassage]:
     r"""Split a text into passages.
 
     Passages do not cross headings or pages. Paragraphs, lists, tables and code stay intact if they
@@ -68,11 +57,10 @@ def split(parsed: ParsedText, options: SplitOptions | None = None) -> list[TextP
         >>> [passage.text for passage in split(parse("One bell.\n\nTwo bells."))]
         ['One bell.\n\nTwo bells.']
     """
-    options = options or SplitOptions()
     passages = []
     for (section, page), blocks in groupby(_body(parsed), key=lambda pair: pair[0]):
-        spans = [span for _, block in blocks for span in _block_spans(parsed.text, block, options)]
-        for start, end in _pack(spans, options):
+        spans = [span for _, block in blocks for span in _block_spans(parsed.text, block)]
+        for start, end in _pack(spans):
             passages.append(TextPassage(parsed.text[start:end], start, end, section, page))
     return passages
 
@@ -94,53 +82,42 @@ def _body(parsed: ParsedText) -> Iterator[tuple[tuple[str, int | None], Block]]:
             yield (" > ".join(names), block.page), block
 
 
-def _block_spans(text: str, block: Block, options: SplitOptions) -> Iterator[Span]:
+def _block_spans(text: str, block: Block) -> Iterator[Span]:
     """Split a block into spans of passage length; the spans of a long block may overlap."""
-    if block.end - block.start <= options.max_chars:
+    if block.end - block.start <= MAX_CHARS:
         yield block.start, block.end
         return
     within = text[block.start : block.end]
-    spans = sentences(within) if block.kind == "paragraph" else _lines(within)
+    lines = (match.span() for match in _LINE.finditer(within))
+    spans = sentences(within) if block.kind == "paragraph" else lines
     units = [
         (block.start + a, block.start + b)
         for start, end in spans
-        for a, b in _split_span(within, start, end, options.max_chars)
+        for a, b in _split_span(within, start, end)
     ]
     first = 0
     while first < len(units):
         last = first
-        while (
-            last + 1 < len(units) and units[last + 1][1] - units[first][0] <= options.target_chars
-        ):
+        while last + 1 < len(units) and units[last + 1][1] - units[first][0] <= TARGET_CHARS:
             last += 1
         yield units[first][0], units[last][1]
         # Repeat the last sentence only if the passage has others, or it would never end.
         repeats = (
             last + 1 < len(units)
             and last > first
-            and units[last][1] - units[last][0] <= options.overlap_chars
+            and units[last][1] - units[last][0] <= OVERLAP_CHARS
         )
         first = last if repeats else last + 1
 
 
-def _lines(text: str) -> list[Span]:
-    spans, at = [], 0
-    for line in text.split("\n"):
-        if line.strip():
-            spans.append((at, at + len(line)))
-        at += len(line) + 1
-    return spans
-
-
-def _split_span(text: str, start: int, end: int, limit: int) -> Iterator[Span]:
+def _split_span(text: str, start: int, end: int) -> Iterator[Span]:
     """Split a span at spaces, or anywhere in a text without spaces, such as Chinese."""
-    while end - start > limit:
-        cut = max(
-            text.rfind(" ", start + 1, start + limit), text.rfind("\n", start + 1, start + limit)
-        )
+    while end - start > MAX_CHARS:
+        limit = start + MAX_CHARS
+        cut = max(text.rfind(" ", start + 1, limit), text.rfind("\n", start + 1, limit))
         if cut <= start:
-            yield start, start + limit
-            start += limit
+            yield start, limit
+            start = limit
             continue
         yield start, cut
         start = cut + 1
@@ -148,15 +125,15 @@ def _split_span(text: str, start: int, end: int, limit: int) -> Iterator[Span]:
         yield start, end
 
 
-def _pack(spans: Sequence[Span], options: SplitOptions) -> list[Span]:
+def _pack(spans: Sequence[Span]) -> list[Span]:
     """Merge neighbouring spans up to the target length; a short last span may exceed it."""
     packed: list[Span] = []
     for start, end in spans:
         if packed:
             first, last = packed[-1]
             # Alone, a span as short as a repeated sentence would be a poor passage.
-            is_short = min(last - first, end - start) <= options.overlap_chars
-            limit = options.max_chars if is_short else options.target_chars
+            is_short = min(last - first, end - start) <= OVERLAP_CHARS
+            limit = MAX_CHARS if is_short else TARGET_CHARS
             if start >= last and end - first <= limit:
                 packed[-1] = (first, end)
                 continue
