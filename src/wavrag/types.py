@@ -70,7 +70,6 @@ class Document:
         path: path, for a file.
         title: shown in results, and embedded along with the text.
         metadata: flat and JSON-serialisable; filters (`--where`) refer to it.
-        content_hash: hex digest of the content; set when the document is added.
     """
 
     id: str
@@ -79,7 +78,6 @@ class Document:
     path: str | None = None
     title: str = ""
     metadata: Metadata = field(default_factory=dict)
-    content_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)

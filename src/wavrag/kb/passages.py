@@ -133,19 +133,10 @@ def _split_text(document: Document, parsed: text.ParsedText) -> Iterator[Pending
     base = Passage(
         document.id, 0, source=document.path or document.id, title=title, metadata=document.metadata
     )
-    for ordinal, span in enumerate(text.split(parsed)):
-        passage = replace(
-            base,
-            ordinal=ordinal,
-            text=span.text,
-            char_start=span.char_start,
-            char_end=span.char_end,
-            section=span.section,
-            page=span.page,
-        )
+    for passage in text.split(parsed, base):
         # Title and headings name the topic, which a passage's own words may never mention.
-        headings = dict.fromkeys(filter(None, (readable(title), span.section)))
-        yield PendingPassage(passage, EmbedInput(text=f"{': '.join(headings)}\n{span.text}"))
+        headings = dict.fromkeys(filter(None, (readable(title), passage.section)))
+        yield PendingPassage(passage, EmbedInput(text=f"{': '.join(headings)}\n{passage.text}"))
 
 
 def readable(title: str) -> str:

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 from wavrag.errors import InputError
 from wavrag.live.events import Event
-from wavrag.live.intake import Chunk
 from wavrag.live.options import LiveOptions
 from wavrag.live.scheduler import Scheduler
 from wavrag.live.turn import LiveTurn
@@ -22,6 +21,8 @@ from wavrag.rag import WavRAG
 
 class AsyncLiveTurn:
     """A `LiveTurn` with awaitable events. Create and use it on the same event loop.
+
+    `push`, `begin`, `end` and `interrupt` are the methods of the `LiveTurn`.
 
     Example::
 
@@ -51,22 +52,8 @@ class AsyncLiveTurn:
         self._ready = asyncio.Event()
         self._stopped = False
         self.turn = LiveTurn(rag, options, scheduler=scheduler, on_ready=self._wake, **keywords)
-
-    def push(self, chunk: Chunk) -> None:
-        """See `LiveTurn.push`."""
-        self.turn.push(chunk)
-
-    def begin(self) -> None:
-        """See `LiveTurn.begin`."""
-        self.turn.begin()
-
-    def end(self) -> None:
-        """See `LiveTurn.end`."""
-        self.turn.end()
-
-    def interrupt(self) -> None:
-        """See `LiveTurn.interrupt`."""
-        self.turn.interrupt()
+        self.push, self.begin = self.turn.push, self.turn.begin
+        self.end, self.interrupt = self.turn.end, self.turn.interrupt
 
     def finish(self) -> None:
         """Signal the end of the audio; iteration ends after the last event."""

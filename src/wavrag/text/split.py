@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import groupby, zip_longest
 from typing import TypeAlias
 
 from wavrag.text.document import Block, ParsedText, one_line
 from wavrag.text.segmentation import sentences
+from wavrag.types import Passage
 
 Span: TypeAlias = tuple[int, int]
-
 
 # Paragraphs and sentences are merged up to this length: 400 characters are about 65 words, well
 # below the token limit of the text model.
@@ -27,41 +27,38 @@ OVERLAP_CHARS = 100
 _LINE = re.compile(r"[^\n]*\S[^\n]*")  # a line with visible characters
 
 
-@dataclass(frozen=True, slots=True)
-class TextPassage:
-    """A passage of a text document.
-
-    Attributes:
-        text: text of the passage.
-        char_start: offset of the first character in the document's text.
-        char_end: offset after the last character.
-        section: headings above the passage, outermost first, joined by " > "; without the title.
-        page: first page, from 1, in formats with pages.
-    """
-
-    text: str
-    char_start: int
-    char_end: int
-    section: str
-    page: int | None
-
-
-def split(parsed: ParsedText) -> list[TextPassage]:
+def split(parsed: ParsedText, base: Passage | None = None) -> list[Passage]:
     r"""Split a text into passages.
 
     Passages do not cross headings or pages. Paragraphs, lists, tables and code stay intact if they
-    fit. Every visible character outside headings is in a passage.
+    fit. Every visible character outside headings is in a passage. `section` holds the headings
+    above it without the title, and `page` its first page.
+
+    Args:
+        parsed: the text.
+        base: the fields that all passages share, such as the document id (default: empty).
 
     Example:
         >>> from wavrag.text import parse
         >>> [passage.text for passage in split(parse("One bell.\n\nTwo bells."))]
         ['One bell.\n\nTwo bells.']
     """
-    passages = []
+    base = base or Passage("", 0)
+    passages: list[Passage] = []
     for (section, page), blocks in groupby(_body(parsed), key=lambda pair: pair[0]):
         spans = [span for _, block in blocks for span in _block_spans(parsed.text, block)]
         for start, end in _pack(spans):
-            passages.append(TextPassage(parsed.text[start:end], start, end, section, page))
+            passages.append(
+                replace(
+                    base,
+                    ordinal=len(passages),
+                    text=parsed.text[start:end],
+                    char_start=start,
+                    char_end=end,
+                    section=section,
+                    page=page,
+                )
+            )
     return passages
 
 
