@@ -38,11 +38,7 @@ class Shape(BaseModel):
 
     @classmethod
     def dump(cls, source: Any) -> dict[str, Any]:
-        """The JSON data of a result.
-
-        Args:
-            source: an object with attributes for the fields, or a mapping.
-        """
+        """The JSON data of a result: an object with attributes for the fields, or a mapping."""
         return cls.model_validate(source).to_json()
 
     def to_json(self) -> dict[str, Any]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from threading import Thread
 from typing import TypeAlias, TypeVar
 
 import anyio
 from fastapi import Request
-from fastapi.sse import EventSourceResponse
+from fastapi.responses import Response
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse
 from starlette.types import Receive, Scope, Send
 
 from wavrag.answer import AnswerStream, ReasoningOptions, RetrievalResult
-from wavrag.errors import GenerationError
+from wavrag.errors import GenerationError, WavRAGError
 from wavrag.generate import GenerateOptions
 from wavrag.server.errors import RequestError
 from wavrag.server.limits import KEEP_ALIVE_SECONDS
@@ -24,6 +25,7 @@ from wavrag.types import Answer, HistoryTurn, Query
 T = TypeVar("T")
 
 AnswerEvent: TypeAlias = RetrievalResult | str | Answer
+AnswerEvents: TypeAlias = AsyncGenerator[AnswerEvent | None, None]
 _EventQueue: TypeAlias = "asyncio.Queue[AnswerEvent | BaseException]"
 CLIENT_CLOSED_REQUEST = 499  # nginx's status for it; shows in the metrics only
 
@@ -34,7 +36,7 @@ async def stream_answer(
     options: GenerateOptions,
     history: Sequence[HistoryTurn],
     reasoning: ReasoningOptions | None = None,
-) -> AsyncGenerator[AnswerEvent | None, None]:
+) -> AnswerEvents:
     """Yield the retrieval result, the text deltas and the answer; None while nothing happens.
 
     The answer waits for a free slot of the server. Closing the generator cancels generation, in a
@@ -105,24 +107,43 @@ async def _next_event(queue: _EventQueue, deadline: float) -> AnswerEvent | Base
         ) from None
 
 
-async def first_event(events: AsyncGenerator[AnswerEvent | None, None]) -> AnswerEvent:
-    """Wait for the first event, so that an early error still has its own HTTP status."""
-    async for event in events:
-        if event is not None:
-            return event
-    raise GenerationError("the answer stream is empty: ask again")
-
-
-async def collect_answer(events: AsyncGenerator[AnswerEvent | None, None]) -> Answer:
+async def collect_answer(request: Request, events: AnswerEvents) -> Answer:
     """The answer at the end of its events."""
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Answer):
-                return event
-    raise GenerationError("the answer stream ended early: ask again")
+
+    async def collect() -> Answer:
+        async with aclosing(events):
+            while not isinstance(event := await anext(events), Answer):
+                pass
+            return event
+
+    return await _run_while_connected(request, collect())
 
 
-async def run_while_connected(request: Request, work: Awaitable[T]) -> T:
+async def reply_with_events(
+    request: Request, events: AnswerEvents, encode: Callable[[AnswerEvent | WavRAGError], bytes]
+) -> Response:
+    """Reply with server-sent events: those of the answer, or the error that ends them."""
+
+    async def wait_for_first() -> AnswerEvent:
+        while (event := await anext(events)) is None:
+            pass
+        return event
+
+    async def encode_all(first: AnswerEvent) -> AsyncGenerator[bytes, None]:
+        async with aclosing(events):
+            yield encode(first)
+            try:
+                async for event in events:
+                    yield KEEPALIVE_COMMENT if event is None else encode(event)
+            except WavRAGError as error:
+                yield encode(error)
+
+    # The reply starts with the first event, so that an early error still has its own HTTP status.
+    first = await _run_while_connected(request, wait_for_first())
+    return _EventResponse(encode_all(first))
+
+
+async def _run_while_connected(request: Request, work: Awaitable[T]) -> T:
     """Await work, and cancel it if the client disconnects.
 
     Raises:
@@ -146,7 +167,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
-class AnswerEventResponse(EventSourceResponse):
+class _EventResponse(EventSourceResponse):
     """Server-sent events; a disconnect of the client stops their source.
 
     Starlette cancels the stream on a disconnect, but leaves a generator suspended between two
@@ -155,7 +176,7 @@ class AnswerEventResponse(EventSourceResponse):
 
     def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
         self._events = events
-        # nginx would hold events back to fill its buffer.
+        # With buffering, nginx would hold events back until its buffer is full.
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         super().__init__(events, headers=headers)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from fastapi.sse import format_sse_event
 from pydantic import BaseModel
 
 from wavrag import types
@@ -16,10 +14,8 @@ from wavrag.answer import RetrievalResult
 from wavrag.errors import InputError, WavRAGError
 from wavrag.server.answer_events import (
     AnswerEvent,
-    AnswerEventResponse,
     collect_answer,
-    first_event,
-    run_while_connected,
+    reply_with_events,
     stream_answer,
 )
 from wavrag.server.errors import COMMON_ERRORS, ErrorShape, error_body, error_responses
@@ -119,35 +115,21 @@ async def ask(request: Request, state: State) -> Response | AnswerShape:
     history = [turn.to_turn() for turn in body.history]
     events = stream_answer(state, query, body.generate_options(), history, reasoning)
     if body.stream or "text/event-stream" in request.headers.get("accept", ""):
-        first = await run_while_connected(request, first_event(events))
-        return AnswerEventResponse(_encode_events(first, events))
-    answer = await run_while_connected(request, collect_answer(events))
-    return AnswerShape.model_validate(answer)
+        return await reply_with_events(request, events, _encode_event)
+    return AnswerShape.model_validate(await collect_answer(request, events))
 
 
-async def _encode_events(
-    first: AnswerEvent, events: AsyncGenerator[AnswerEvent | None, None]
-) -> AsyncGenerator[bytes, None]:
-    async with aclosing(events):
-        yield _encode_event(first)
-        try:
-            async for event in events:
-                yield KEEPALIVE_COMMENT if event is None else _encode_event(event)
-        except WavRAGError as error:
-            yield _encode("error", error_body(error))
-
-
-def _encode_event(event: AnswerEvent) -> bytes:
+def _encode_event(event: AnswerEvent | WavRAGError) -> bytes:
+    source: Any = event
     match event:
         case RetrievalResult():
-            return _encode("hits", event)
+            name = "hits"
         case str():
-            return _encode("delta", {"text": event})
+            name, source = "delta", {"text": event}
+        case WavRAGError():
+            name, source = "error", error_body(event)
         case _:
-            return _encode("answer", event)
-
-
-def _encode(name: str, source: Any) -> bytes:
+            name = "answer"
     shape, _ = ANSWER_EVENTS[name]
     data = shape.model_validate(source).model_dump_json(exclude_unset=True)
     return format_sse_event(data_str=data, event=name)

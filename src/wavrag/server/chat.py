@@ -9,23 +9,21 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.sse import format_sse_event
+from pydantic import BaseModel, Field
 
+from wavrag.answer import RetrievalResult
 from wavrag.errors import WavRAGError
 from wavrag.generate import GenerateOptions
 from wavrag.server.answer_events import (
     AnswerEvent,
-    AnswerEventResponse,
     collect_answer,
-    first_event,
-    run_while_connected,
+    reply_with_events,
     stream_answer,
 )
 from wavrag.server.embeddings import Content, join_text, recordings_of
@@ -46,8 +44,6 @@ router = APIRouter(prefix="/v1", tags=["openai"], responses=COMMON_ERRORS)
 class ChatMessage(BaseModel):
     """A message of the conversation."""
 
-    model_config = ConfigDict(extra="ignore")
-
     role: Literal["system", "developer", "user", "assistant"]
     content: Content
 
@@ -61,9 +57,8 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """Body of `POST /v1/chat/completions`; parameters without an effect here are ignored."""
 
-    # Clients of OpenAI's API send many parameters (top_p, user, ...); an error would break them.
-    model_config = ConfigDict(extra="ignore")
-
+    # Clients of OpenAI's API send many parameters (top_p, user, ...); an error would break them,
+    # so that this is no `StrictBody`.
     model: str
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     stream: bool = False
@@ -103,10 +98,8 @@ async def chat(body: ChatRequest, request: Request, state: State) -> Response:
     events = stream_answer(state, query, body.generate_options(), history)
     completion = _Completion(body)
     if body.stream:
-        first = await run_while_connected(request, first_event(events))
-        return AnswerEventResponse(completion.encode_chunks(first, events))
-    answer = await run_while_connected(request, collect_answer(events))
-    return JSONResponse(completion.to_json(answer))
+        return await reply_with_events(request, events, completion.encode_event)
+    return JSONResponse(completion.to_json(await collect_answer(request, events)))
 
 
 async def _read_query(body: ChatRequest, state: ServerState) -> Query:
@@ -165,28 +158,20 @@ class _Completion:
         # Defaults are part of OpenAI's format, but fields of `wavrag` that do not apply are not.
         return {**completion.model_dump(), "wavrag": AnswerShape.dump(answer)}
 
-    async def encode_chunks(
-        self, first: AnswerEvent, events: AsyncGenerator[AnswerEvent | None, None]
-    ) -> AsyncGenerator[bytes, None]:
-        """The reply as server-sent events; the last chunk has the extension field."""
-        async with aclosing(events):
-            yield self._encode_choice({"role": "assistant", "content": ""})
-            try:
-                if isinstance(first, str):
-                    yield self._encode_choice({"content": first})
-                async for event in events:
-                    if event is None:
-                        yield KEEPALIVE_COMMENT
-                    elif isinstance(event, str):
-                        yield self._encode_choice({"content": event})
-                    elif isinstance(event, Answer):
-                        yield self._encode_choice({}, "stop", wavrag=AnswerShape.dump(event))
-                        if self._include_usage:
-                            usage = _count_usage(event).model_dump()
-                            yield self._encode_chunk(choices=[], usage=usage)
-            except WavRAGError as error:
-                yield _encode(error_body(error))
-            yield format_sse_event(data_str="[DONE]")
+    def encode_event(self, event: AnswerEvent | WavRAGError) -> bytes:
+        """The server-sent events for an event; the last chunk has the extension field."""
+        done = format_sse_event(data_str="[DONE]")
+        match event:
+            case RetrievalResult():
+                return self._encode_choice({"role": "assistant", "content": ""})
+            case str():
+                return self._encode_choice({"content": event})
+            case WavRAGError():
+                return _encode(error_body(event)) + done
+        last = self._encode_choice({}, "stop", wavrag=AnswerShape.dump(event))
+        if self._include_usage:
+            last += self._encode_chunk(choices=[], usage=_count_usage(event).model_dump())
+        return last + done
 
     def _encode_choice(
         self, delta: dict[str, Any], reason: str | None = None, **extension: Any

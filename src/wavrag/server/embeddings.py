@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from wavrag import audio
 from wavrag.embed import check_inputs
@@ -55,8 +55,6 @@ class EmbedMessage(BaseModel):
 
 class EmbeddingsRequest(BaseModel):
     """Body of `POST /v1/embeddings`: either `input`, or one message in `messages`."""
-
-    model_config = ConfigDict(extra="ignore")
 
     model: str
     # Token ids, which OpenAI's API accepts as well, mean nothing to another model's tokenizer.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from fastapi.responses import Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from wavrag.audio import AudioFormat, encode, media_type
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
@@ -18,8 +18,6 @@ router = APIRouter(prefix="/v1", tags=["openai"], responses=COMMON_ERRORS)
 
 class SpeechRequest(BaseModel):
     """Body of `POST /v1/audio/speech`."""
-
-    model_config = ConfigDict(extra="ignore")
 
     model: str = Field(description="a name from /v1/models")
     input: str = Field(description="text; citation marks and Markdown are not spoken")

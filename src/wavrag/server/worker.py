@@ -169,15 +169,12 @@ class JobWorker:
         old_sources = {
             upload.document_id: self._source(upload.document_id) for upload in job.uploads
         }
-        paths = {upload.file: str(self._uploads_folder / upload.file) for upload in job.uploads}
+        uploads = {str(self._uploads_folder / upload.file): upload for upload in job.uploads}
         documents = {
-            paths[upload.file]: Document(
-                id=upload.document_id,
-                path=paths[upload.file],
-                title=upload.title,
-                metadata=upload.metadata,
+            path: Document(
+                upload.document_id, path=path, title=upload.title, metadata=upload.metadata
             )
-            for upload in job.uploads
+            for path, upload in uploads.items()
         }
         skipped: list[tuple[str, str]] = []
         while True:
@@ -195,7 +192,7 @@ class JobWorker:
         for document_id, source in old_sources.items():
             if source is not None and source != self._source(document_id):
                 self._delete_upload(source)
-        names = {paths[upload.file]: upload.name for upload in job.uploads}
+        names = {path: upload.name for path, upload in uploads.items()}
         report.skipped[:0] = skipped
         for pairs in (report.skipped, report.notes):
             # Clients know their own file names, not the paths of this machine.
