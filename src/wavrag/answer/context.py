@@ -7,7 +7,7 @@ better hit before.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wavrag.answer.numerals import find_numbers, is_negated
@@ -275,25 +275,15 @@ def _fits(sources: Sequence[_Source], options: ContextOptions) -> bool:
 
 def _truncate_to_fit(hit: Hit, options: ContextOptions) -> Hit:
     """Truncate a hit after a sentence, or else after a word, if it exceeds the limits."""
-    passage = hit.passage
+    passage, limit = hit.passage, options.max_chars
     text = passage.text or ""
-    for end in _truncation_points(text):
-        if end <= options.max_chars:
-            head = replace(
-                passage,
-                text=text[:end] or None,
-                char_end=None if passage.char_start is None else passage.char_start + end,
-            )
-            return hit if end == len(text) else replace(hit, passage=head)
-    return replace(hit, passage=replace(passage, text=None))
-
-
-def _truncation_points(text: str) -> Iterator[int]:
-    """Offsets to truncate a text at: its end, ends of sentences, of words, then any character."""
-    yield len(text)
-    yield from (end for _, end in reversed(sentences(text)))
-    yield from (match.end() for match in reversed(list(re.finditer(r"\S+", text))))
-    yield from range(len(text) - 1, -1, -1)
+    if len(text) <= limit:
+        return hit
+    sentence_ends = [end for _, end in sentences(text) if end <= limit]
+    word_ends = [match.end() for match in re.finditer(r"\S+", text) if match.end() <= limit]
+    end = max(sentence_ends or word_ends or [limit])
+    char_end = None if passage.char_start is None else passage.char_start + end
+    return replace(hit, passage=replace(passage, text=text[:end], char_end=char_end))
 
 
 def _is_duplicate(text_a: str | None, text_b: str | None, threshold: float) -> bool:

@@ -64,20 +64,17 @@ def add_transcripts(
         audio: their audio.
         needed: for each hit, whether its transcript is needed.
     """
-    rows = zip(hits, audio.clips, needed, strict=True)
-    return [_add_transcript(kb, hit, clip) if need else hit for hit, clip, need in rows]
-
-
-def _add_transcript(kb: KnowledgeBase, hit: Hit, clip: Clip | None) -> Hit:
-    # Where indexing found no speech there is nothing to recognise, so the file is not decoded.
-    if hit.passage.modality == "text" or hit.passage.speech is False:
-        return hit
-    try:
-        transcript = kb.transcribe(hit.passage, clip)
-    except AudioError as error:
-        logger.warning("a recording cannot be transcribed: %s", error)
-        return hit
-    return replace(hit, passage=replace(hit.passage, text=transcript or hit.passage.text))
+    output = []
+    for hit, clip, need in zip(hits, audio.clips, needed, strict=True):
+        passage = hit.passage
+        # Where indexing found no speech there is nothing to recognise, so no file is decoded.
+        if need and passage.modality == "audio" and passage.speech is not False:
+            try:
+                passage = replace(passage, text=kb.transcribe(passage, clip) or passage.text)
+            except AudioError as error:
+                logger.warning("a recording cannot be transcribed: %s", error)
+        output.append(replace(hit, passage=passage))
+    return output
 
 
 def _describe(passage: Passage, clip: Clip | None) -> str:

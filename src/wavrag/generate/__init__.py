@@ -12,14 +12,13 @@ from wavrag.generate.base import (
     Generator,
     GeneratorSpec,
     Message,
-    MessagePart,
     QuestionPart,
     SourcePart,
     StopSignal,
     Stream,
     TextPart,
 )
-from wavrag.generate.citation_marks import CitedText, attribute, parse_citations
+from wavrag.generate.citation_marks import attribute, parse_citations
 from wavrag.generate.extractive import ExtractiveGenerator
 from wavrag.generate.fake import FakeGenerator
 from wavrag.generate.local import LocalGenerator, LocalOptions
@@ -38,9 +37,9 @@ from wavrag.generate.registry import load_generator
 from wavrag.generate.words import content_words
 
 __all__ = [
-    "INSTRUCTION", "NO_ANSWER", "AnswerEnd", "AudioBudget", "CitedText", "ExtractiveGenerator",
+    "INSTRUCTION", "NO_ANSWER", "AnswerEnd", "AudioBudget", "ExtractiveGenerator",
     "FakeGenerator", "GenerateOptions", "Generator", "GeneratorInput", "GeneratorSpec",
-    "LocalGenerator", "LocalOptions", "MapReduceGenerator", "Message", "MessagePart",
+    "LocalGenerator", "LocalOptions", "MapReduceGenerator", "Message",
     "QuestionPart", "SourcePart", "StopSignal", "Stream", "TextPart", "answer_messages",
     "attribute", "chat", "content_words", "declines", "fit_audio", "load_generator",
     "parse_citations", "question_of", "render", "sources_of",

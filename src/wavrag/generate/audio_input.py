@@ -114,14 +114,14 @@ def fit_audio(
     Raises:
         GenerationError: the question is a recording beyond the budget without a transcript.
     """
-    clips = _choose_clips(messages, budget) if budget is not None else _ClipChoice()
+    positions, seconds, tokens = _choose_clips(messages, budget) if budget else (set(), 0.0, 0)
     source_forms: dict[int, SourceForm] = {}
     question_form: SourceForm | None = None
     output = []
     for row, message in enumerate(messages):
         message_parts: list[MessagePart] = []
         for column, part in enumerate(message.parts):
-            as_audio = (row, column) in clips.positions
+            as_audio = (row, column) in positions
             match part:
                 case QuestionPart():
                     question, question_form = _fit_question(part, as_audio, budget, query)
@@ -132,7 +132,7 @@ def fit_audio(
                 case TextPart():
                     message_parts.append(part)
         output.append(Message(message.role, tuple(message_parts)))
-    return GeneratorInput(output, source_forms, question_form, clips.seconds, clips.tokens)
+    return GeneratorInput(output, source_forms, question_form, seconds, tokens)
 
 
 def render_with_audio(parts: Sequence[MessagePart]) -> list[str | Clip]:
@@ -150,14 +150,20 @@ def render_with_audio(parts: Sequence[MessagePart]) -> list[str | Clip]:
     """
     contents: list[str | Clip] = []
     for part in parts:
-        clip = None if isinstance(part, TextPart) else part.clip
-        text = render([part]) if clip is None else _label_clip(part)
+        clip: Clip | None = None
+        match part:
+            case SourcePart(clip=Clip() as clip):
+                text, name = label(part), f"source [{part.number}]"
+            case QuestionPart(clip=Clip() as clip):
+                text = render([replace(part, text=part.text or "")]).rstrip()
+                name = "the question"
+            case _:
+                text = render([part])
         if contents and isinstance(contents[-1], str):
             contents[-1] += f"\n\n{text}"
         else:
             contents.append(text)
         if clip is not None:
-            name = f"source [{part.number}]" if isinstance(part, SourcePart) else "the question"
             contents.append(prepare_clip(replace(clip, source=clip.source or name)))
     return contents
 
@@ -179,30 +185,26 @@ def prepared_seconds(clip: Clip) -> float:
     return max(samples / SAMPLE_RATE, MIN_CLIP_SECONDS)
 
 
-@dataclass(frozen=True, slots=True)
-class _ClipChoice:
-    """Positions (message, part) of the clips within the budget, and their totals."""
+def _choose_clips(
+    messages: Sequence[Message], budget: AudioBudget
+) -> tuple[set[tuple[int, int]], float, int]:
+    """Take clips greedily: questions, the last one first, then sources by number.
 
-    positions: frozenset[tuple[int, int]] = frozenset()
-    seconds: float = 0.0
-    tokens: int = 0
-
-
-def _choose_clips(messages: Sequence[Message], budget: AudioBudget) -> _ClipChoice:
-    """Take clips greedily: questions, the last one first, then sources by number."""
-    questions: list[tuple[tuple[int, int], Clip]] = []
-    sources: list[tuple[int, tuple[int, int], Clip]] = []
+    Returns:
+        Positions (message, part) of the clips within the budget, their seconds and their tokens.
+    """
+    candidates: list[tuple[tuple[int, ...], tuple[int, int], Clip]] = []
     for row, message in enumerate(messages):
         for column, part in enumerate(message.parts):
             if isinstance(part, QuestionPart) and part.clip is not None:
-                questions.append(((row, column), part.clip))
+                candidates.append(((0, -row, -column), (row, column), part.clip))
             elif isinstance(part, SourcePart) and part.clip is not None:
-                sources.append((part.number, (row, column), part.clip))
-    # Sources do not stand in the order of their numbers: the second best comes last in a prompt.
-    sources.sort(key=lambda source: source[:2])
+                # Not by position: the second best source comes last in a prompt.
+                candidates.append(((1, part.number), (row, column), part.clip))
+    candidates.sort(key=lambda candidate: candidate[:2])
     positions: set[tuple[int, int]] = set()
     seconds, tokens = 0.0, 0
-    for position, clip in [*reversed(questions), *(source[1:] for source in sources)]:
+    for _, position, clip in candidates:
         clip_seconds = prepared_seconds(clip)
         clip_tokens = budget.tokens(clip_seconds)
         if (
@@ -213,7 +215,7 @@ def _choose_clips(messages: Sequence[Message], budget: AudioBudget) -> _ClipChoi
         ):
             positions.add(position)
             seconds, tokens = seconds + clip_seconds, tokens + clip_tokens
-    return _ClipChoice(frozenset(positions), seconds, tokens)
+    return positions, seconds, tokens
 
 
 def _fit_question(
@@ -249,12 +251,3 @@ def _fit_source(
         return source, "nothing"
     passage = replace(passage, text=f"caption: {caption}")
     return replace(source, hit=replace(source.hit, passage=passage)), "caption"
-
-
-def _label_clip(message_part: MessagePart) -> str:
-    """Text before a clip: the label of a source, or `Question:` and the typed text."""
-    if isinstance(message_part, QuestionPart):
-        return render([replace(message_part, text=message_part.text or "")]).rstrip()
-    if isinstance(message_part, SourcePart):
-        return label(message_part)
-    return render([message_part])

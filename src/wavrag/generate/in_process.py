@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import abstractmethod
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Generic, TypeVar
 
+from wavrag.errors import GenerationError
 from wavrag.generate import base
 from wavrag.generate.base import (
     AnswerEnd,
@@ -16,8 +18,10 @@ from wavrag.generate.base import (
     StopSignal,
     Stream,
 )
+from wavrag.generate.prompts import replace_sources, sources_of
 from wavrag.types import Usage
 
+logger = logging.getLogger(__name__)
 Model = TypeVar("Model")
 
 
@@ -97,3 +101,42 @@ class InProcessGenerator(base.Generator, Generic[Model]):
         self, messages: Sequence[Message], options: GenerateOptions, count: int, stop: StopSignal
     ) -> Iterator[tuple[int, str | AnswerEnd]]:
         """Generate answers in batches until `stop` is set."""
+
+    def _fit_context(
+        self,
+        messages: Sequence[Message],
+        options: GenerateOptions,
+        context: int,
+        count_tokens: Callable[[Sequence[Message]], int],
+    ) -> tuple[list[Message], int]:
+        """Drop sources until prompt and answer fit, the lowest rank first; nothing is cut.
+
+        Args:
+            messages: the prompt.
+            options: with the maximum length of the answer.
+            context: size of the context window in tokens.
+            count_tokens: counts the tokens of messages under the model's chat template.
+
+        Returns:
+            The messages and their number of tokens.
+        """
+        prompt = list(messages)
+        dropped: list[int] = []
+        while (tokens := count_tokens(prompt)) + options.max_tokens > context:
+            sources = sources_of(prompt)
+            if not sources:
+                raise GenerationError(
+                    f"the question takes {tokens} tokens and its answer up to {options.max_tokens},"
+                    f" and {self.spec.name} has a context of {context}: ask a shorter question, or"
+                    " allow a shorter answer"
+                )
+            dropped.insert(0, sources[-1].number)
+            prompt = replace_sources(prompt, [s for s in sources if s.number != dropped[0]])
+        if dropped:
+            logger.warning(
+                "%s has a context of %d tokens: sources %s were left out",
+                self.spec.name,
+                context,
+                ", ".join(map(str, dropped)),
+            )
+        return prompt, tokens

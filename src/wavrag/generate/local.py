@@ -24,7 +24,6 @@ from urllib.parse import urlsplit
 from wavrag import config
 from wavrag.errors import GenerationError, MissingExtraError
 from wavrag.generate.base import AnswerEnd, GenerateOptions, GeneratorSpec, Message, StopSignal
-from wavrag.generate.context_window import fit_context_window
 from wavrag.generate.in_process import InProcessGenerator
 from wavrag.generate.prompts import chat
 from wavrag.types import Usage
@@ -79,12 +78,8 @@ class LocalGenerator(InProcessGenerator["_LlamaServer"]):
         self, messages: Sequence[Message], options: GenerateOptions, count: int, stop: StopSignal
     ) -> Iterator[tuple[int, str | AnswerEnd]]:
         server = self.load()
-        prompt, tokens = fit_context_window(
-            messages,
-            lambda prompt: server.count_tokens(chat(prompt)),
-            answer_tokens=options.max_tokens,
-            context=server.context,
-            name=self.spec.name,
+        prompt, tokens = self._fit_context(
+            messages, options, server.context, lambda prompt: server.count_tokens(chat(prompt))
         )
         # If the context cannot hold all answers, they are generated in several batches.
         batch = max(1, (server.context - tokens) // max(options.max_tokens, 1))

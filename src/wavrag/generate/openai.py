@@ -11,7 +11,8 @@ import base64
 import importlib.util
 import os
 import threading
-from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import Coroutine, Generator, Iterator, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import Any
 
@@ -19,7 +20,14 @@ from wavrag.audio import wav_bytes
 from wavrag.errors import GenerationError, MissingExtraError
 from wavrag.generate import base
 from wavrag.generate.audio_input import find_audio_budget, fit_audio, render_with_audio
-from wavrag.generate.base import AudioBudget, GenerateOptions, GeneratorSpec, Message, Stream
+from wavrag.generate.base import (
+    AudioBudget,
+    GenerateOptions,
+    GeneratorSpec,
+    Message,
+    StopSignal,
+    Stream,
+)
 from wavrag.generate.prompts import chat
 from wavrag.types import Clip, Usage
 
@@ -75,14 +83,14 @@ class OpenAIGenerator(base.Generator):
             GenerationError: the endpoint cannot be reached, refuses, or breaks off.
         """
         call = _ApiCall()
-        return Stream(self._generate(messages, options, call), call.cancel)
+        return Stream(self._generate(messages, options, call), call.stop.set)
 
     def _generate(
         self, messages: Sequence[Message], options: GenerateOptions, call: _ApiCall
     ) -> Generator[str, None, Usage | None]:
         request = self._build_request(messages, options)
         has_text = False
-        for text in call.run(lambda: self._receive(request, call)):
+        for text in call.run(self._receive(request, call)):
             has_text = True
             yield text
         if not has_text and call.finish_reason not in (None, "stop"):
@@ -153,7 +161,7 @@ class OpenAIGenerator(base.Generator):
                 case [str() as text]:  # without audio: a string, as for a text-only model
                     output.append({"role": message.role, "content": text})
                 case contents:
-                    content = [content_part(item, prefix) for item in contents]
+                    content = [_content_part(item, prefix) for item in contents]
                     output.append({"role": message.role, "content": content})
         return output
 
@@ -186,13 +194,8 @@ class OpenAIGenerator(base.Generator):
         return f"{self.spec.endpoint}/: {remedy} ({error})"
 
 
-def content_part(content: str | Clip, prefix: str = "") -> dict[str, Any]:
-    """Text or a clip as a content part of a message; audio is a 16-bit WAV file in base64.
-
-    Args:
-        content: text, or a clip of `prepare_clip`.
-        prefix: precedes the base64 data.
-    """
+def _content_part(content: str | Clip, prefix: str) -> dict[str, Any]:
+    """Text or a clip as a content part of a message; audio is a 16-bit WAV file in base64."""
     if isinstance(content, str):
         return {"type": "text", "text": content}
     data = prefix + base64.b64encode(wav_bytes(content)).decode("ascii")
@@ -208,55 +211,47 @@ class _ApiCall:
         output: generated text; None or an error ends it.
         finish_reason: reason why the model stopped, if it has reported one.
         usage: token counts, if they have been reported.
+        stop: cancels the request and closes its connection.
     """
 
     def __init__(self) -> None:
         self.output: SimpleQueue[str | BaseException | None] = SimpleQueue()
         self.finish_reason: str | None = None
         self.usage: Usage | None = None
-        self._lock = threading.Lock()
-        self._is_cancelled = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.stop = StopSignal()
 
-    def run(self, job: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[str]:
+    def run(self, job: Coroutine[Any, Any, None]) -> Iterator[str]:
         """Run a job and yield its output; leaving the loop cancels the job."""
-        with self._lock:
-            if self._is_cancelled:
-                return
-            self._loop = asyncio.new_event_loop()
-            self._task = self._loop.create_task(job())
-        thread = threading.Thread(target=self._run_loop, name="wavrag-openai", daemon=True)
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(job)
+
+        def cancel() -> None:
+            with suppress(RuntimeError):  # the loop is closed already
+                loop.call_soon_threadsafe(task.cancel)
+
+        thread = threading.Thread(
+            target=self._run_task, args=(loop, task), name="wavrag-openai", daemon=True
+        )
         thread.start()
         try:
-            while isinstance(output := self.output.get(), str):
-                yield output
+            with self.stop.notify(cancel):
+                while isinstance(output := self.output.get(), str):
+                    yield output
             if output is not None:
                 raise output
         finally:
-            self.cancel()
+            cancel()
             thread.join()
 
-    def cancel(self) -> None:
-        """Cancel the request and close its connection."""
-        with self._lock:
-            self._is_cancelled = True
-            if self._loop is not None and self._task is not None:
-                self._loop.call_soon_threadsafe(self._task.cancel)
-
-    def _run_loop(self) -> None:
-        assert self._loop is not None
-        assert self._task is not None
+    def _run_task(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
         end: BaseException | None = None
         try:
-            self._loop.run_until_complete(self._task)
+            loop.run_until_complete(task)
         except asyncio.CancelledError:
             end = None
         except Exception as error:  # noqa: BLE001 - raised in the thread that waits for it
             end = error
         finally:
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            with self._lock:  # `cancel` must not use a closed loop
-                self._loop.close()
-                self._loop = None
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
             self.output.put(end)

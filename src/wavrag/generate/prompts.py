@@ -61,19 +61,12 @@ def answer_messages(
         SourcePart(number, hit, clip, fact)
         for number, (hit, clip, fact) in enumerate(zip(hits, clips, facts, strict=True), start=1)
     ]
-    history_messages = [
-        message
-        for turn in history
-        for message in (
-            Message("user", (QuestionPart(turn.question),)),
-            Message("assistant", (TextPart(turn.answer or NO_ANSWER),)),
-        )
-    ]
-    return [
-        Message("system", (TextPart(SYSTEM),)),
-        *history_messages,
-        Message("user", (*second_best_last(sources), TextPart(INSTRUCTION), question)),
-    ]
+    messages = [Message("system", (TextPart(SYSTEM),))]
+    for turn in history:
+        messages.append(Message("user", (QuestionPart(turn.question),)))
+        messages.append(Message("assistant", (TextPart(turn.answer or NO_ANSWER),)))
+    prompt = Message("user", (*second_best_last(sources), TextPart(INSTRUCTION), question))
+    return [*messages, prompt]
 
 
 def second_best_last(ranking: Sequence[T]) -> list[T]:

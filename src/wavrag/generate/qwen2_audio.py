@@ -17,7 +17,6 @@ from wavrag.generate.base import (
     Message,
     StopSignal,
 )
-from wavrag.generate.context_window import fit_context_window
 from wavrag.generate.in_process import InProcessGenerator
 from wavrag.generate.qwen2_network import Network
 
@@ -71,12 +70,11 @@ class Qwen2AudioGenerator(InProcessGenerator[Network]):
         self, messages: Sequence[Message], options: GenerateOptions, count: int, stop: StopSignal
     ) -> Iterator[tuple[int, str | AnswerEnd]]:
         network = self.load()
-        messages, _ = fit_context_window(
+        messages, _ = self._fit_context(
             fit_audio(messages, self._spec.audio_budget).messages,
+            options,
+            network.context,
             lambda prompt: int(network.encode(prompt)["input_ids"].shape[1]),
-            answer_tokens=options.max_tokens,
-            context=network.context,
-            name=self._spec.name,
         )
         inputs = network.encode(messages)
         batch = self._spec.parallel

@@ -138,14 +138,10 @@ class WavRAG(Closing):
             ...     print(citation.number, citation.passage.source, citation.quote)
         """
         # A single code path: an answer is a stream read to its end.
-        return self.stream(
-            question,
-            where,
-            options=options,
-            reasoning=reasoning,
-            on_path=on_path,
-            history=history,
-        ).answer
+        stream = self.stream(
+            question, where, options=options, reasoning=reasoning, on_path=on_path, history=history
+        )
+        return stream.answer
 
     def stream(
         self,
@@ -160,15 +156,8 @@ class WavRAG(Closing):
     ) -> AnswerStream:
         """Stream an answer as it is generated; with reasoning it comes in one string.
 
-        Args:
-            question: see `ask`.
-            where: see `ask`.
-            options: see `ask`.
-            reasoning: see `ask`.
-            on_path: see `ask`.
-            history: see `ask`.
-            retrieval: a search result for the question, with `CANDIDATES` hits if there are as
-                many; None searches.
+        The arguments are those of `ask`, and `retrieval`: a search result for the question, with
+        `CANDIDATES` hits if there are as many. Without it, the stream searches.
         """
         request = AnswerRequest(
             as_query(question, where),
