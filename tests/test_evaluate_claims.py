@@ -45,7 +45,6 @@ def test_claims_are_split_and_judged(judge: Generator, monkeypatch: pytest.Monke
         ("The bridge is red.", False),
     ]
     assert found.precision == pytest.approx(2 / 3)
-    assert found.judge == "openai:judge"
     split, first, *_ = (body["messages"][-1]["content"] for body in server.requests)
     assert "Text: The steel bridge opened in 1932, and it is red." in split, "without marks"
     assert first.count("made of {steel}") == 1, "a passage once, whatever is in it"
@@ -66,7 +65,6 @@ def test_a_verdict_that_cannot_be_read_is_in_no_figure(
         found = judge_answer(ANSWER, judge)
     assert [claim.supported for claim in found.claims] == [True, None, None]
     assert found.precision == 1.0
-    assert found.claims[1].reply == "Perhaps."
 
 
 @pytest.mark.parametrize(

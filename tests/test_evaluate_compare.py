@@ -41,7 +41,7 @@ def test_two_systems_of_one_run_by_hand() -> None:
     assert (row.a, row.b) == pytest.approx((1 / 3, 5 / 6))
     assert row.test.difference == pytest.approx(0.5)
     assert row.test.p == row.p_holm == 0.5
-    assert [(change.query, change.a, change.b) for change in one.changes] == [
+    assert [(change.id, change.a, change.b) for change in one.changes] == [
         ("a", 0, 1),
         ("b", 0, 0.5),
     ]

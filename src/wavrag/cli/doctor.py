@@ -144,10 +144,7 @@ def _try_store() -> str:
     from wavrag.kb import KnowledgeBase
     from wavrag.types import Document
 
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        KnowledgeBase.open(folder, embedder="fake") as kb,
-    ):
+    with tempfile.TemporaryDirectory() as folder, KnowledgeBase.open(folder, embedder="fake") as kb:
         kb.add([Document("one", text="a line of text")])
         if len(kb.search("a line of text")) != 1:
             raise RuntimeError("the passage just stored was not found")

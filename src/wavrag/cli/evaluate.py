@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wavrag.cli.command import Command, UsageError
 from wavrag.cli.options import JSON_FILE, Option
-from wavrag.cli.output import (
-    check_writable,
-    format_count,
-    json_file,
-    note,
-    print_json,
-    save_json,
-)
+from wavrag.cli.output import check_writable, format_count, json_file, note, print_json, save_json
 from wavrag.cli.progress import IndexBar, ProgressBar
 
 if TYPE_CHECKING:

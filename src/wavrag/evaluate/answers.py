@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from wavrag.errors import InputError
-from wavrag.evaluate.claims import judge_answer
-from wavrag.evaluate.metrics import RESAMPLES, SEED, confidence_intervals, mean
+from wavrag.evaluate.claims import CITATION_MARKS, judge_answer
+from wavrag.evaluate.metrics import RESAMPLES, SEED, confidence_interval, mean
 from wavrag.generate import Generator
 from wavrag.types import Answer
 
-CITATION_MARKS = re.compile(r"\s*\[\d+\]")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -50,13 +49,7 @@ class GoldQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Mean of a metric over the questions to which it applies.
-
-    Attributes:
-        mean: mean value.
-        ci95: lower and upper end of the 95 % bootstrap interval.
-        questions: number of questions.
-    """
+    """Mean of a metric over the questions to which it applies, with its bootstrap interval."""
 
     mean: float
     ci95: tuple[float, float]
@@ -70,8 +63,7 @@ class AnswerReport:
     Attributes:
         generator: name of the generator.
         paths: reasoning paths sampled for each question.
-        answerable: number of answerable questions.
-        unanswerable: number of unanswerable questions.
+        answerable: number of answerable questions; the others are `unanswerable`.
         figures: metrics by name, in display order; a metric that applies to no question is absent.
     """
 
@@ -152,14 +144,12 @@ def score(question: GoldQuestion, answer: Answer) -> dict[str, float]:
     `citation_precision` applies if passages are cited, and `supported` if the support check covers
     at least one sentence.
     """
-    answered = float(answer.found)
+    right = float(answer.found == question.answerable)
     # Two figures, as they trade off: a generator that never abstains answers everything and is
     # never silent, and one that always abstains is the reverse.
     values = {
-        "abstention": float(answer.found == question.answerable),
-        "answered" if question.answerable else "silent": (
-            answered if question.answerable else 1 - answered
-        ),
+        "abstention": right,
+        "answered" if question.answerable else "silent": right,
         "invented": float(answer.invented_citations),
     }
     checks = [support for support in answer.support if support.checkable]
@@ -202,8 +192,7 @@ def evaluate_answers(
         questions: at least one.
         generator: name of the generator, for the report.
         paths: reasoning paths sampled for each question, for the report.
-        judge: generator that judges the claims of the answers (`judge_answer`); None omits the
-            figure `claims`.
+        judge: generator that judges the claims of the answers; None omits the figure `claims`.
         on_question: progress callback, called with the number of questions done and the total.
 
     Raises:
@@ -228,7 +217,11 @@ def evaluate_answers(
         paths=paths,
         answerable=answerable,
         unanswerable=len(questions) - answerable,
-        figures={name: _summarise(numbers) for name, numbers in values.items() if numbers},
+        figures={
+            name: Figure(mean(numbers), confidence_interval(numbers), len(numbers))
+            for name, numbers in values.items()
+            if numbers
+        },
     )
 
 
@@ -274,30 +267,22 @@ def _score_answer(question: GoldQuestion, answer: Answer) -> dict[str, float]:
     text = CITATION_MARKS.sub("", answer.text) if answer.found else ""
     citations = answer.citations if answer.found else ()
     # Several citations may quote the same passage: it counts once.
-    passages = {citation.passage.id: citation.passage for citation in citations}
-    if question.answers:
+    passages = list({citation.passage.id: citation.passage for citation in citations}.values())
+    gold = question.answers
+    if gold:
         values |= {
             # A gold answer such as "the" normalises to nothing, and would match an empty answer.
-            "exact_match": exact_match(text, question.answers) * float(answer.found),
-            "f1": token_f1(text, question.answers) * float(answer.found),
-            "contains": float(contains(text, question.answers)),
+            "exact_match": exact_match(text, gold) * float(answer.found),
+            "f1": token_f1(text, gold),
+            "contains": float(contains(text, gold)),
         }
         if passages:
-            values["citation_precision"] = mean(
-                [float(contains(p.text or "", question.answers)) for p in passages.values()]
-            )
+            values["citation_precision"] = mean([contains(p.text or "", gold) for p in passages])
     if question.passages:
         values["citation_recall"] = mean(
-            [
-                float(any(_is_document(p.document_id, gold) for p in passages.values()))
-                for gold in question.passages
-            ]
+            [any(_is_document(p.document_id, id) for p in passages) for id in question.passages]
         )
     return values
-
-
-def _summarise(values: Sequence[float]) -> Figure:
-    return Figure(mean(values), confidence_intervals({"": values})[""], len(values))
 
 
 def _f1(answer: Sequence[str], gold: Sequence[str]) -> float:
@@ -332,10 +317,5 @@ def _parse_question(line: str, where: str) -> GoldQuestion:
         raise InputError(
             f"{where}: has neither answers nor passages: add either, or set answerable to false"
         )
-    return GoldQuestion(
-        fields["id"],
-        fields["question"],
-        tuple(fields.get("answers", [])),
-        tuple(fields.get("passages", [])),
-        answerable,
-    )
+    answers, passages = (tuple(fields.get(key, ())) for key in ("answers", "passages"))
+    return GoldQuestion(fields["id"], fields["question"], answers, passages, answerable)

@@ -8,8 +8,7 @@ for short answers. The figure depends on the judge, so report the judge's name w
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wavrag.errors import GenerationError
 from wavrag.generate import GenerateOptions, Generator, Message, TextPart
@@ -31,7 +30,7 @@ Claim: {claim}
 Do the passages say that the claim is true? Use the passages only, not what you know. Answer with \
 one word: supported or unsupported."""
 
-_MARKS = re.compile(r"\s*\[\d+\]")
+CITATION_MARKS = re.compile(r"\s*\[\d+\]")
 # Models number or bullet their lists whatever the prompt says.
 _BULLET = re.compile(r"^\s*(?:[-*\u2022]|\d+[.)])\s+(\S.*?)\s*$", re.MULTILINE)
 # "unsupported" contains "supported": the optional first group tells them apart.
@@ -42,30 +41,17 @@ JUDGE_TOKENS = 32  # maximum length of a verdict: one word, with room for a shor
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An atomic claim of an answer.
-
-    Attributes:
-        text: the claim.
-        supported: verdict of the judge; None if its reply contains no clear verdict.
-        reply: the judge's reply.
-    """
+    """An atomic claim of an answer; `supported` is None without a clear verdict of the judge."""
 
     text: str
     supported: bool | None
-    reply: str
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimReport:
-    """The claims of one answer with their verdicts.
-
-    Attributes:
-        claims: in the order of the answer.
-        judge: name of the generator that judged them.
-    """
+    """The claims of one answer, in its order, with their verdicts."""
 
     claims: tuple[Claim, ...]
-    judge: str
 
     @property
     def precision(self) -> float | None:
@@ -74,9 +60,7 @@ class ClaimReport:
         return sum(verdicts) / len(verdicts) if verdicts else None
 
 
-def judge_answer(
-    answer: Answer, judge: Generator, options: GenerateOptions | None = None
-) -> ClaimReport:
+def judge_answer(answer: Answer, judge: Generator) -> ClaimReport:
     """Split an answer into claims and judge each against the cited passages.
 
     All claims of an answer without citations are unsupported, and the judge only splits it. An
@@ -85,39 +69,32 @@ def judge_answer(
     Args:
         answer: for example from `WavRAG.ask`.
         judge: any generator that follows instructions, for example `openai:MODEL`.
-        options: sampling options of the judge; the first request uses `options.seed` (0 if unset),
-            and each claim the next seed.
 
     Raises:
         GenerationError: the judge cannot be reached, or its reply contains no claims.
     """
-    text = " ".join(_MARKS.sub("", answer.text).split())
+    text = " ".join(CITATION_MARKS.sub("", answer.text).split())
     if not answer.found or not text:
-        return ClaimReport((), judge.spec.name)
-    options = options or GenerateOptions()
-    seed = options.seed or 0
-    claims = split_claims(text, judge, replace(options, seed=seed))
+        return ClaimReport(())
+    claims = _split_claims(text, judge)
     # Several citations may quote the same passage: the judge reads it once.
     passages = list(dict.fromkeys(citation.passage.text or "" for citation in answer.citations))
     if not any(passages):
-        return ClaimReport(tuple(Claim(claim, False, "") for claim in claims), judge.spec.name)
+        return ClaimReport(tuple(Claim(claim, False) for claim in claims))
+    sources = "\n".join(f"({number}) {text}" for number, text in enumerate(passages, start=1))
+    verdicts = []
     # A new seed for each claim: a run repeats exactly, but its verdicts are drawn independently.
-    verdicts = [
-        judge_claim(claim, passages, judge, replace(options, seed=seed + number))
-        for number, claim in enumerate(claims, start=1)
-    ]
-    return ClaimReport(tuple(verdicts), judge.spec.name)
+    for seed, claim in enumerate(claims, start=1):
+        prompt = JUDGE_PROMPT.format(passages=sources, claim=claim)
+        reply = _prompt(judge, prompt, GenerateOptions(max_tokens=JUDGE_TOKENS, seed=seed))
+        verdicts.append(Claim(claim, parse_verdict(reply)))
+    return ClaimReport(tuple(verdicts))
 
 
-def split_claims(text: str, judge: Generator, options: GenerateOptions) -> list[str]:
-    """Split a text into its atomic claims, without duplicates.
-
-    Raises:
-        GenerationError: the reply of the judge is not a list.
-    """
-    reply = _prompt(
-        judge, SPLIT_PROMPT.format(text=text), replace(options, max_tokens=SPLIT_TOKENS)
-    )
+def _split_claims(text: str, judge: Generator) -> list[str]:
+    """Split a text into its atomic claims, without duplicates."""
+    prompt = SPLIT_PROMPT.format(text=text)
+    reply = _prompt(judge, prompt, GenerateOptions(max_tokens=SPLIT_TOKENS, seed=0))
     claims = list(dict.fromkeys(_BULLET.findall(reply)))
     if not claims:
         raise GenerationError(
@@ -125,16 +102,6 @@ def split_claims(text: str, judge: Generator, options: GenerateOptions) -> list[
             " that follows instructions"
         )
     return claims
-
-
-def judge_claim(
-    claim: str, passages: Sequence[str], judge: Generator, options: GenerateOptions
-) -> Claim:
-    """Ask the judge whether passages support a claim."""
-    sources = "\n".join(f"({number}) {text}" for number, text in enumerate(passages, start=1))
-    prompt = JUDGE_PROMPT.format(passages=sources, claim=claim)
-    reply = _prompt(judge, prompt, replace(options, max_tokens=JUDGE_TOKENS))
-    return Claim(claim, parse_verdict(reply), reply)
 
 
 def parse_verdict(reply: str) -> bool | None:

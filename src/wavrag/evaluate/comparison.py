@@ -6,7 +6,7 @@ Works on the result files of `wavrag eval --json`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from wavrag.errors import InputError
@@ -19,14 +19,9 @@ METRIC = "ndcg@10"  # default metric of the list of changed queries
 
 @dataclass(frozen=True, slots=True)
 class MetricComparison:
-    """One metric of two systems.
+    """Means of one metric in two systems, and the paired randomisation test of their difference.
 
-    Attributes:
-        metric: name of the metric.
-        a: mean of the first system.
-        b: mean of the second system.
-        test: their difference, by the paired randomisation test.
-        p_holm: p-value of the test, adjusted by Holm's method over all comparisons of the metric.
+    `p_holm` is its p-value, adjusted by Holm's method over all comparisons of the metric.
     """
 
     metric: str
@@ -38,16 +33,9 @@ class MetricComparison:
 
 @dataclass(frozen=True, slots=True)
 class QueryChange:
-    """A query with different values in two systems.
+    """A query with different values in two systems; `text` is empty if its words are unknown."""
 
-    Attributes:
-        query: id of the query.
-        text: words of the query; empty if they are unknown.
-        a: value of the first system.
-        b: value of the second system.
-    """
-
-    query: str
+    id: str
     text: str
     a: float
     b: float
@@ -64,9 +52,9 @@ class Comparison:
         queries: number of queries in both runs.
         unpaired: number of queries in one run only.
         metrics: one comparison per metric.
-        changes: queries with the largest differences in the chosen metric.
-        better: number of queries on which the second system is better by that metric.
+        better: number of queries on which the second system is better by the chosen metric.
         worse: number of queries on which it is worse.
+        changes: queries with the largest differences in that metric.
     """
 
     task: str
@@ -75,9 +63,9 @@ class Comparison:
     queries: int
     unpaired: int
     metrics: tuple[MetricComparison, ...]
-    changes: tuple[QueryChange, ...]
     better: int
     worse: int
+    changes: tuple[QueryChange, ...]
 
 
 def compare_results(
@@ -143,7 +131,7 @@ def format_comparison(comparisons: Sequence[Comparison], metric: str = METRIC) -
             f" {comparison.worse:,}"
         )
         lines += [
-            f"  {change.query}  {change.a:.3f} -> {change.b:.3f}  {change.text[:70]}".rstrip()
+            f"  {change.id}  {change.a:.3f} -> {change.b:.3f}  {change.text[:70]}".rstrip()
             for change in comparison.changes
         ]
         lines.append("")
@@ -157,12 +145,8 @@ def format_comparison(comparisons: Sequence[Comparison], metric: str = METRIC) -
 def comparisons_to_list(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
     """Convert comparisons to their JSON form."""
     return [
-        {
-            "task": comparison.task,
-            "a": comparison.a,
-            "b": comparison.b,
-            "queries": comparison.queries,
-            "unpaired": comparison.unpaired,
+        asdict(comparison)
+        | {
             "metrics": {
                 row.metric: {
                     "a": round(row.a, 4),
@@ -173,13 +157,7 @@ def comparisons_to_list(comparisons: Sequence[Comparison]) -> list[dict[str, Any
                     "p_holm": round(row.p_holm, 5),
                 }
                 for row in comparison.metrics
-            },
-            "better": comparison.better,
-            "worse": comparison.worse,
-            "changes": [
-                {"id": change.query, "text": change.text, "a": change.a, "b": change.b}
-                for change in comparison.changes
-            ],
+            }
         }
         for comparison in comparisons
     ]
@@ -239,17 +217,17 @@ def _compare_systems(
         b=system_name(systems[1]),
         queries=len(ids),
         unpaired=len(rows[0]) + len(rows[1]) - 2 * len(ids),
-        metrics=tuple(_compare_metric(name, a[name], b[name]) for name in names),
-        changes=tuple(changes[:max_changes]),
+        # Holm's method needs the p-values of all comparisons: `_adjust_p_values` sets `p_holm`.
+        metrics=tuple(
+            MetricComparison(
+                name, mean(a[name]), mean(b[name]), paired_randomisation(a[name], b[name]), p_holm=1
+            )
+            for name in names
+        ),
         better=sum(change.b > change.a for change in changes),
         worse=sum(change.b < change.a for change in changes),
+        changes=tuple(changes[:max_changes]),
     )
-
-
-def _compare_metric(name: str, a: Sequence[float], b: Sequence[float]) -> MetricComparison:
-    test = paired_randomisation(a, b)
-    # Holm's method needs the p-values of all comparisons: `_adjust_p_values` sets the last field.
-    return MetricComparison(name, mean(a), mean(b), test, test.p)
 
 
 def _list_changes(
@@ -261,7 +239,7 @@ def _list_changes(
         for (id, text), value_a, value_b in zip(texts.items(), a, b, strict=True)
         if value_a != value_b  # exact: both files round to the same number of digits
     ]
-    return sorted(changes, key=lambda change: (-abs(change.b - change.a), change.query))
+    return sorted(changes, key=lambda change: (-abs(change.b - change.a), change.id))
 
 
 def _adjust_p_values(comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -38,11 +38,7 @@ class Cost:
         """CPU seconds per hour of audio; None without audio."""
         return self.cpu_seconds * 3_600 / self.audio_seconds if self.audio_seconds else None
 
-    def price_per_hour(self, cpu_hour: float) -> float | None:
-        """Compute the price of an hour of audio; None without audio.
-
-        Args:
-            cpu_hour: price of an hour of one CPU core.
-        """
+    def price_per_hour(self, cpu_hour: float | None) -> float | None:
+        """Compute the price of an hour of audio; None without audio or a price of a CPU hour."""
         cpu_seconds = self.cpu_seconds_per_hour
-        return None if cpu_seconds is None else cpu_seconds / 3_600 * cpu_hour
+        return None if cpu_seconds is None or cpu_hour is None else cpu_seconds / 3_600 * cpu_hour

@@ -115,9 +115,7 @@ def mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def confidence_intervals(
-    values: Mapping[str, Sequence[float]],
-) -> dict[str, tuple[float, float]]:
+def confidence_intervals(values: Mapping[str, Sequence[float]]) -> dict[str, tuple[float, float]]:
     """Compute 95 % bootstrap intervals of means: percentiles over resampled queries.
 
     Queries are drawn with replacement (Efron and Tibshirani 1993, chapter 13), with the same draws
@@ -131,9 +129,19 @@ def confidence_intervals(
         Lower and upper end for each metric.
     """
     means = resample_means(np.array(list(values.values()), np.float64))
+    return {name: percentile_interval(row) for name, row in zip(values, means, strict=True)}
+
+
+def confidence_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Compute the interval of a single mean, as `confidence_intervals` does."""
+    return confidence_intervals({"": values})[""]
+
+
+def percentile_interval(samples: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the ends of the central 95 % of the samples."""
     tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(means, [tail, 100 - tail], axis=1)
-    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(values)}
+    low, high = np.percentile(samples, [tail, 100 - tail])
+    return float(low), float(high)
 
 
 def resample_means(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -59,7 +60,7 @@ def format_report(task: Task, systems: Sequence[System], cpu_price: float | None
         for row in labels
     )
     lines = [
-        f"{task.name}: {_describe_task(task)}",
+        _describe_task(task),
         head + "".join(f"  {name:<{COLUMN_WIDTH}}" for name in METRICS) + "  s/query",
     ]
     for name, system in zip(names, systems, strict=True):
@@ -86,7 +87,10 @@ def _relevant_passages(task: Task, query: str) -> dict[str, float]:
 
 
 def _system_to_dict(task: Task, system: System, cpu_price: float | None) -> dict[str, Any]:
-    errors = system.word_errors
+    wer = None
+    if (errors := system.word_errors) is not None:
+        ci95 = [round(end, 4) for end in errors.ci95]
+        wer = {"rate": round(errors.rate, 4), **asdict(errors), "ci95": ci95}
     return {
         "embedder": system.embedder,
         "revision": system.revision,
@@ -101,14 +105,11 @@ def _system_to_dict(task: Task, system: System, cpu_price: float | None) -> dict
         },
         "index_seconds": round(system.indexing.seconds, 2),
         "indexed_passages": system.indexed_passages,
-        "wer": None
-        if errors is None
-        else {
-            "rate": round(errors.rate, 4),
-            "ci95": [round(end, 4) for end in errors.ci95],
-            "errors": errors.errors,
-            "words": errors.words,
-            "recordings": errors.recordings,
+        "wer": wer
+        and {
+            "rate": round(wer.rate, 4),
+            **asdict(wer),
+            "ci95": [round(end, 4) for end in wer.ci95],
         },
         "index_cost": _cost_to_dict(system.indexing, cpu_price),
         "query_cost": _cost_to_dict(system.querying, cpu_price),
@@ -123,8 +124,7 @@ def _system_to_dict(task: Task, system: System, cpu_price: float | None) -> dict
 
 
 def _cost_to_dict(cost: Cost, cpu_price: float | None) -> dict[str, Any]:
-    cpu_seconds = cost.cpu_seconds_per_hour
-    price = None if cpu_price is None else cost.price_per_hour(cpu_price)
+    cpu_seconds, price = cost.cpu_seconds_per_hour, cost.price_per_hour(cpu_price)
     return {
         "cpu_seconds": round(cost.cpu_seconds, 2),
         "audio_seconds": round(cost.audio_seconds, 1),
@@ -134,24 +134,12 @@ def _cost_to_dict(cost: Cost, cpu_price: float | None) -> dict[str, Any]:
 
 
 def _content_to_dict(content: TaskContent) -> dict[str, Any]:
-    fields = {
-        "title": content.title,
-        "text": content.text,
-        "transcript": content.transcript,
-        "audio": content.audio or "",
-    }
-    return {name: value for name, value in fields.items() if value}
+    values = {name: getattr(content, name) for name in ("title", "text", "transcript", "audio")}
+    return {name: value for name, value in values.items() if value}
 
 
 def _hit_to_dict(hit: RetrievedHit) -> dict[str, Any]:
-    fields: Mapping[str, Any] = {
-        "id": hit.id,
-        "score": round(hit.score, 6),
-        "location": hit.location,
-        "span": hit.span,
-        "modality": hit.modality,
-        "transcript": hit.transcript,
-    }
+    fields = asdict(hit) | {"score": round(hit.score, 6)}
     # A score of 0 stays: absent fields are those without a value.
     return {name: value for name, value in fields.items() if value not in (None, "")}
 
@@ -171,7 +159,7 @@ def _describe_system(system: System, cpu_price: float | None) -> list[str]:
         )
     for activity, cost in (("indexing", system.indexing), ("querying", system.querying)):
         if (cpu_seconds := cost.cpu_seconds_per_hour) is not None:
-            price = None if cpu_price is None else cost.price_per_hour(cpu_price)
+            price = cost.price_per_hour(cpu_price)
             lines.append(
                 f"{system.embedder}: {activity} takes {cpu_seconds:,.0f} CPU seconds per hour of"
                 " audio"
@@ -196,11 +184,11 @@ def _legend(task: Task, systems: Sequence[System]) -> list[str]:
 
 
 def _describe_task(task: Task) -> str:
-    counts = (
-        (len(task.queries), "queries", task.query_modality),
-        (len(task.corpus), "passages", task.corpus_modality),
+    queries, passages = (
+        f" ({modality} only)" if modality else ""
+        for modality in (task.query_modality, task.corpus_modality)
     )
-    return ", ".join(
-        f"{count:,} {noun}{f' ({modality} only)' if modality else ''}"
-        for count, noun, modality in counts
+    return (
+        f"{task.name}: {len(task.queries):,} queries{queries},"
+        f" {len(task.corpus):,} passages{passages}"
     )

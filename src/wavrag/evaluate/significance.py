@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wavrag.errors import InputError
-from wavrag.evaluate.metrics import CONFIDENCE, SEED, mean, resample_means
+from wavrag.evaluate.metrics import SEED, confidence_interval, mean, resample_means
 
 DRAWS = 10_000  # random draws for a p-value; the smallest possible p is then 1 / 10,001
 EXACT_QUERIES = 13  # up to here, all 2^n sign patterns are fewer than DRAWS: enumerate them
@@ -58,7 +58,9 @@ def paired_bootstrap(a: Sequence[float], b: Sequence[float]) -> Difference:
     differences = _subtract(a, b)
     observed = mean(differences.tolist())
     null = resample_means(differences[None] - observed, DRAWS)[0]
-    return Difference(observed, _interval(differences), _p_value(null, observed), len(a))
+    return Difference(
+        observed, confidence_interval(differences.tolist()), _p_value(null, observed), len(a)
+    )
 
 
 def paired_randomisation(a: Sequence[float], b: Sequence[float]) -> Difference:
@@ -66,14 +68,7 @@ def paired_randomisation(a: Sequence[float], b: Sequence[float]) -> Difference:
 
     If the systems were equally good, all 2^n swaps would be equally likely. For up to 13 queries
     with different values, p is exact; for more, it is estimated from 10,000 random swaps. The
-    interval is the bootstrap interval.
-
-    Args:
-        a: values of the first system, one per query.
-        b: values of the second system, for the same queries in the same order.
-
-    Raises:
-        InputError: there are no queries, the lengths differ, or a value is not finite.
+    interval is the bootstrap interval. Arguments and errors are those of `paired_bootstrap`.
 
     Example:
         >>> paired_randomisation([0, 0, 0], [1, 1, 1]).p
@@ -93,7 +88,7 @@ def paired_randomisation(a: Sequence[float], b: Sequence[float]) -> Difference:
         # One pattern at a time: 10,000 of them for 10,000 queries take 0.8 GB.
         signs = (generator.integers(2, size=len(nonzero)) * 2 - 1 for _ in range(DRAWS))
         p = _p_value(np.array([float(sign @ nonzero) / len(a) for sign in signs]), observed)
-    return Difference(observed, _interval(differences), p, len(a))
+    return Difference(observed, confidence_interval(differences.tolist()), p, len(a))
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -129,13 +124,6 @@ def _subtract(a: Sequence[float], b: Sequence[float]) -> npt.NDArray[np.float64]
         index = int(np.argmin(np.isfinite(differences)))
         raise InputError(f"value {index} is {a[index]} and {b[index]}: remove values not finite")
     return differences
-
-
-def _interval(differences: npt.NDArray[np.float64]) -> tuple[float, float]:
-    means = resample_means(differences[None])[0]
-    tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return float(low), float(high)
 
 
 def _p_value(null: npt.NDArray[np.float64], observed: float) -> float:

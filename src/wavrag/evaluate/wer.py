@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavrag.errors import InputError
-from wavrag.evaluate.metrics import CONFIDENCE, resample_means
+from wavrag.evaluate.metrics import percentile_interval, resample_means
 from wavrag.text import edit_distance
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
@@ -67,12 +67,11 @@ def count_word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> W
         for reference, hypothesis in zip(references, hypotheses, strict=True)
     ]
     counts = np.array([(edit_distance(a, b), len(a)) for a, b in pairs], np.float64)
-    counts = counts.reshape(-1, 2).T
+    counts = counts.reshape(-1, 2).T  # two rows even without pairs
     errors, words = counts.sum(1)
     if not words:
         raise InputError("no recording has a reference transcript: there is nothing to get wrong")
-    means = resample_means(counts)
-    tail = 50 * (1 - CONFIDENCE)
+    mean_errors, mean_words = resample_means(counts)
     # A sample may draw only recordings without reference words: avoid a division by zero.
-    low, high = np.percentile(means[0] / np.maximum(means[1], 1e-12), [tail, 100 - tail])
-    return WordErrors(int(errors), int(words), (float(low), float(high)), len(pairs))
+    ci95 = percentile_interval(mean_errors / np.maximum(mean_words, 1e-12))
+    return WordErrors(int(errors), int(words), ci95, len(pairs))
