@@ -1,7 +1,6 @@
 """Evaluation: metrics, retrieval tasks, answers, significance tests, and reports."""
 
 from wavrag.evaluate.answers import (
-    CITATION_MARKS,
     GoldQuestion,
     answers_to_dict,
     contains,
@@ -11,6 +10,7 @@ from wavrag.evaluate.answers import (
     load_questions,
     token_f1,
 )
+from wavrag.evaluate.claims import CITATION_MARKS
 from wavrag.evaluate.comparison import compare_results, comparisons_to_list, format_comparison
 from wavrag.evaluate.cost import Cost
 from wavrag.evaluate.metrics import DEPTH, METRICS, confidence_intervals, evaluate_run, mean

@@ -105,12 +105,7 @@ def _system_to_dict(task: Task, system: System, cpu_price: float | None) -> dict
         },
         "index_seconds": round(system.indexing.seconds, 2),
         "indexed_passages": system.indexed_passages,
-        "wer": wer
-        and {
-            "rate": round(wer.rate, 4),
-            **asdict(wer),
-            "ci95": [round(end, 4) for end in wer.ci95],
-        },
+        "wer": wer,
         "index_cost": _cost_to_dict(system.indexing, cpu_price),
         "query_cost": _cost_to_dict(system.querying, cpu_price),
         "values": {
