@@ -18,6 +18,7 @@ from wavrag.speech import (
     Piper,
     Service,
     Style,
+    Synthesiser,
     load_engine,
     voice_settings,
 )
@@ -35,23 +36,8 @@ RESERVED_VOICES = frozenset(
 """Voices for evaluation only."""
 
 
-class Speaker(Protocol):
+class Speaker(Synthesiser, Protocol):
     """A speech engine that draws the speaking style from a random generator."""
-
-    @property
-    def name(self) -> str:
-        """Name for `load_speaker`."""
-        ...
-
-    @property
-    def revision(self) -> str:
-        """Version of the engine or its model; another revision may sound different."""
-        ...
-
-    @property
-    def voices(self) -> Sequence[str]:
-        """Names of the voices."""
-        ...
 
     def speak(self, text: str, voice: str, rng: np.random.Generator) -> Clip:
         """Speak a text in a voice, in a style drawn from `rng`.

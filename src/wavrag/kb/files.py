@@ -60,7 +60,8 @@ def find_files(
             skipped.append((path, f"unknown kind of file: convert it to one of {suffixes}"))
     documents = []
     for path in files:
-        if globs and not any(_matches(path, glob) for glob in globs):
+        names = (path, os.path.basename(path))
+        if globs and not any(fnmatch.filter(names, glob) for glob in globs):
             continue
         if reason := _defect(path):
             skipped.append((path.encode("utf-8", "replace").decode(), reason))
@@ -103,7 +104,3 @@ def _defect(path: str) -> str | None:
     if os.path.exists(path) and not os.path.isfile(path):
         return "is a pipe or a device, not a file: leave it out"
     return None
-
-
-def _matches(path: str, glob: str) -> bool:
-    return fnmatch.fnmatch(os.path.basename(path), glob) or fnmatch.fnmatch(path, glob)

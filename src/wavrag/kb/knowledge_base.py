@@ -92,7 +92,7 @@ class KnowledgeBase(Closing):
                 " `wavrag index PATH`, or name another folder with --kb"
             )
         if embedder is None:
-            embedder = contents.embedder_name if contents else config.DEFAULT_EMBEDDER
+            embedder = contents.embedder["name"] if contents else config.DEFAULT_EMBEDDER
         # The embedder comes first: an unknown name must not leave an empty folder behind.
         if isinstance(embedder, str):
             embedder = load_embedder(embedder)

@@ -31,11 +31,6 @@ class Manifest:
     embedder: dict[str, Any]
     created: str
 
-    @property
-    def embedder_name(self) -> str:
-        """Name for `load_embedder`."""
-        return str(self.embedder["name"])
-
 
 def read(directory: Path) -> Manifest | None:
     """Read the manifest of a knowledge base; None if there is none.

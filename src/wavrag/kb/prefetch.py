@@ -16,11 +16,9 @@ class _EndOfStream:
 
 
 def prefetch(source: Iterator[T], size: int) -> Generator[T, None, None]:
-    """Yield the items of an iterator, produced on a second thread.
+    """Yield the items of an iterator, produced on a second thread into a queue of `size` items.
 
-    Args:
-        source: consumed on the thread, and closed there if the consumer stops early.
-        size: maximum number of items in the queue.
+    The thread closes the iterator if the consumer stops early.
     """
     items: queue.Queue[T | _EndOfStream] = queue.Queue(maxsize=size)
     stop = threading.Event()

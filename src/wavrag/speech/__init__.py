@@ -1,7 +1,7 @@
 """Text to speech: engines with one method, styles of speech, and spoken answers."""
 
 from wavrag.speech.answers import SpokenAnswer, speak, speak_stream, write_answer
-from wavrag.speech.base import NEUTRAL, SPEECH_ERRORS, Engine, Style, describe_error
+from wavrag.speech.base import NEUTRAL, SPEECH_ERRORS, Engine, Style, Synthesiser, describe_error
 from wavrag.speech.fake import FakeEngine
 from wavrag.speech.kokoro import Kokoro
 from wavrag.speech.piper import Piper, voice_settings
@@ -13,7 +13,7 @@ from wavrag.speech.style import Follow, match_style, measure_voice
 
 __all__ = [
     "ENGINES", "NEUTRAL", "SPEECH_ERRORS", "Endpoint", "Engine", "Espeak", "FakeEngine", "Follow",
-    "Kokoro", "Piper", "Service", "SpokenAnswer", "Style", "best_engine", "describe_error",
-    "load_engine", "match_style", "measure_voice", "speak", "speak_stream", "spoken_text",
-    "voice_settings", "write_answer",
+    "Kokoro", "Piper", "Service", "SpokenAnswer", "Style", "Synthesiser", "best_engine",
+    "describe_error", "load_engine", "match_style", "measure_voice", "speak", "speak_stream",
+    "spoken_text", "voice_settings", "write_answer",
 ]  # fmt: skip

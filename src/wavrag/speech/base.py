@@ -45,9 +45,8 @@ class Style:
 NEUTRAL = Style()
 
 
-@runtime_checkable
-class Engine(Protocol):
-    """A speech synthesiser."""
+class Synthesiser(Protocol):
+    """Identity and voices of a speech synthesiser."""
 
     @property
     def name(self) -> str:
@@ -63,6 +62,11 @@ class Engine(Protocol):
     def voices(self) -> Sequence[str]:
         """Names of the voices."""
         ...
+
+
+@runtime_checkable
+class Engine(Synthesiser, Protocol):
+    """A speech synthesiser that speaks in a given style."""
 
     @property
     def default_voice(self) -> str:

@@ -6,6 +6,7 @@ Pure functions on plain data, shared by all stores.
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -54,7 +55,7 @@ def check_records(records: Sequence[StoredPassage], dim: int) -> None:
     for document_id, numbers in ordinals.items():
         if numbers != set(range(len(numbers))):
             raise StoreError(
-                f"{document_id} has the ordinals {_abbreviate(sorted(numbers))}: give all its"
+                f"{document_id} has the ordinals {reprlib.repr(sorted(numbers))}: give all its"
                 f" passages, numbered 0 to {len(numbers) - 1}"
             )
 
@@ -156,8 +157,3 @@ def find_defects(records: Iterable[StoredPassage], dim: int) -> list[str]:
         if flaw:
             defects.append(f"the vector of {passage.id} {flaw}: index the document again")
     return defects
-
-
-def _abbreviate(values: Sequence[int]) -> str:
-    text = ", ".join(map(str, values[:8]))
-    return f"{text}, ..." if len(values) > 8 else text

@@ -187,16 +187,12 @@ def _sortable(value: int | float) -> str:
     The bits of a float sort like the float after flipping the sign bit, or all bits of a negative
     float. The last four digits are the difference of an integer from its nearest float.
     """
-    nearest, remainder = _nearest(value)
+    if isinstance(value, float):
+        nearest, remainder = value, 0
+    else:
+        nearest = float(max(-_LARGEST, min(_LARGEST, value)))
+        remainder = max(-_MAX_REMAINDER, min(_MAX_REMAINDER, value - int(nearest)))
     # Adding 0.0 turns -0.0 into 0.0, which equals it but has other bits.
     (bits,) = struct.unpack(">Q", struct.pack(">d", nearest + 0.0))
     bits = bits ^ ((1 << 64) - 1) if bits >> 63 else bits | 1 << 63
     return f"{bits:016x}{remainder + _MAX_REMAINDER:04x}"
-
-
-def _nearest(value: int | float) -> tuple[float, int]:
-    """The nearest float, and the difference of an integer from it, clamped to the digits."""
-    if isinstance(value, float):
-        return value, 0
-    nearest = float(max(-_LARGEST, min(_LARGEST, value)))
-    return nearest, max(-_MAX_REMAINDER, min(_MAX_REMAINDER, value - int(nearest)))

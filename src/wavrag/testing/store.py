@@ -271,15 +271,9 @@ class StoreConformance:
         clip = Passage(
             "b.wav", 0, start=0.0, end=5.0, source="/b.wav", title="B", metadata={"n": 1}
         )
-        store.upsert(
-            [
-                StoredPassage(clip, unit_vector(1), "", "h2"),
-                StoredPassage(
-                    replace(clip, ordinal=1, start=4.0, end=9.5), unit_vector(2), "", "h2"
-                ),
-                *text_records("a.md", ["one", "two", "three"], content_hash="h1"),
-            ]
-        )
+        later = replace(clip, ordinal=1, start=4.0, end=9.5)
+        recording = [StoredPassage(passage, unit_vector(1), "", "h2") for passage in (clip, later)]
+        store.upsert(recording + text_records("a.md", ["one", "two", "three"], content_hash="h1"))
         assert store.documents() == [
             StoredDocument("a.md", "h1", "a.md", "", "text", 3, 0.0, {}),
             StoredDocument("b.wav", "h2", "/b.wav", "B", "audio", 2, 9.5, {"n": 1}),
