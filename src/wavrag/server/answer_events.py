@@ -144,11 +144,7 @@ async def reply_with_events(
 
 
 async def _run_while_connected(request: Request, work: Awaitable[T]) -> T:
-    """Await work, and cancel it if the client disconnects.
-
-    Raises:
-        RequestError: the client disconnected.
-    """
+    """Await work; cancel it and raise `RequestError` if the client disconnects."""
     task = asyncio.ensure_future(work)
     disconnect = asyncio.ensure_future(_wait_for_disconnect(request.receive))
     try:

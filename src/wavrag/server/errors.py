@@ -48,9 +48,6 @@ _STATUS_CODES: tuple[tuple[type[Exception], int], ...] = (
 class RequestError(HTTPException):
     """A rejected request; the message names the input and the remedy."""
 
-    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(status, message, headers)
-
 
 class ErrorDetail(BaseModel):
     """The cause of an error and its remedy."""

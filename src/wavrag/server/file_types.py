@@ -76,10 +76,7 @@ def recording_suffix(head: bytes) -> str | None:
 def check_file(path: Path, name: str, options: ServerOptions) -> FileType:
     """Detect the type of a file, and check that it can be indexed.
 
-    Args:
-        path: the received file.
-        name: the client's name of the file; distinguishes Markdown from plain text.
-        options: limits.
+    The client's name of the file only distinguishes Markdown from plain text.
 
     Raises:
         RequestError: the file cannot be indexed, or is too long.

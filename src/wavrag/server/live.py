@@ -48,11 +48,7 @@ class LiveStart(StrictBody):
     history: list[HistoryTurnBody] = Field(default_factory=list, max_length=MAX_HISTORY_TURNS)
 
     def live_options(self) -> LiveOptions:
-        """Options of the live turn.
-
-        Raises:
-            WavRAGError: an option is not valid.
-        """
+        """Options of the live turn; raises a `WavRAGError` if one is not valid."""
         options = self.model_dump(exclude={"token", "max_tokens", "history"})
         return LiveOptions(**options, generate=GenerateOptions(max_tokens=self.max_tokens))
 

@@ -80,9 +80,11 @@ class SecurityMiddleware:
             return RequestError(
                 421, "the Host header is not allowed: allow the name with --allow-host"
             )
-        origin = headers.get("origin")
         # Blocks CSRF: CORS alone hides replies from other origins, but lets simple POSTs through.
-        if origin is not None and not self._is_allowed_origin(origin, host):
+        # Clients other than browsers send no Origin.
+        origin = headers.get("origin")
+        is_same_origin = origin is None or urlsplit(origin).netloc.lower() == host.lower()
+        if not is_same_origin and origin not in self._options.allowed_origins:
             return RequestError(
                 403, "the Origin header is not allowed: allow the web page with --allow-origin"
             )
@@ -110,10 +112,6 @@ class SecurityMiddleware:
     def _check_length(self, scope: Scope, headers: Headers) -> RequestError | None:
         length, limit = headers.get("content-length", ""), self._max_bytes(scope)
         return _too_large(limit) if length.isdecimal() and int(length) > limit else None
-
-    def _is_allowed_origin(self, origin: str, host: str) -> bool:
-        is_same_origin = urlsplit(origin).netloc.lower() == host.lower()
-        return is_same_origin or origin in self._options.allowed_origins
 
     def _max_bytes(self, scope: Scope) -> int:
         if scope["path"].rstrip("/") == UPLOAD_PATH:

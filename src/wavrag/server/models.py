@@ -40,10 +40,6 @@ def speech_model_name(engine: Engine) -> str:
 
 
 def check_model(name: str, expected: str) -> None:
-    """Reject a model name other than the expected one.
-
-    Raises:
-        RequestError: the names differ.
-    """
+    """Reject a model name other than the expected one."""
     if name != expected:
         raise RequestError(404, f"there is no model {name[:100]!r} here: use {expected!r}")

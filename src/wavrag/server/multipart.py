@@ -48,12 +48,7 @@ class Form:
 
 @asynccontextmanager
 async def receive_form(request: Request, folder: Path, max_files: int) -> AsyncIterator[Form]:
-    """Receive a multipart body; its files are deleted at the end of the block.
-
-    Args:
-        request: request with the body.
-        folder: folder for the files, under generated names.
-        max_files: maximum number of files.
+    """Receive a multipart body; its files are in the folder until the end of the block.
 
     Raises:
         RequestError: the body is not a multipart form, exceeds a limit, or has an invalid file

@@ -30,12 +30,7 @@ T = TypeVar("T")
 
 
 class ServerState:
-    """The state of one server.
-
-    Args:
-        rag: the `WavRAG` to serve; stays open when the server stops.
-        options: access control and limits.
-    """
+    """The state of one server; its `WavRAG` stays open when the server stops."""
 
     def __init__(self, rag: WavRAG, options: ServerOptions) -> None:
         self.rag = rag

@@ -51,15 +51,7 @@ class _RecordingTooLongError(Exception):
 
 
 class JobWorker:
-    """Executes jobs in the order of submission.
-
-    Args:
-        kb: knowledge base to change.
-        jobs: stored jobs.
-        uploads_folder: folder with uploaded files.
-        options: limits.
-        ended_jobs: counter of ended jobs by kind and state.
-    """
+    """Executes jobs in the order of submission."""
 
     def __init__(
         self,
