@@ -232,7 +232,7 @@ def test_path_traversal_is_not_found(http: httpx.Client, url: str, path: str) ->
 
 def test_foreign_hosts_and_origins_are_rejected(http: httpx.Client) -> None:
     assert http.get("/v1/models", headers={"host": "rebound.example"}).status_code == 421
-    for origin in ("http://other.example", "null", "http://127.0.0.1:1"):
+    for origin in ("http://other.example", "null", "http://127.0.0.1:1", "http://["):
         reply = http.post("/v1/search", json={"text": "x"}, headers={"origin": origin})
         assert reply.status_code == 403
         assert "access-control-allow-origin" not in reply.headers

@@ -83,7 +83,7 @@ class SecurityMiddleware:
         # Blocks CSRF: CORS alone hides replies from other origins, but lets simple POSTs through.
         # Clients other than browsers send no Origin.
         origin = headers.get("origin")
-        is_same_origin = origin is None or urlsplit(origin).netloc.lower() == host.lower()
+        is_same_origin = origin is None or origin.partition("://")[2].lower() == host.lower()
         if not is_same_origin and origin not in self._options.allowed_origins:
             return RequestError(
                 403, "the Origin header is not allowed: allow the web page with --allow-origin"
