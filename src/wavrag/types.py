@@ -20,6 +20,7 @@ Scalar: TypeAlias = str | int | float | bool
 Metadata: TypeAlias = Mapping[str, Scalar]
 # Called with a message worth knowing that is no error, such as a guessed encoding.
 NoteCallback: TypeAlias = Callable[[str], None]
+OnNote: TypeAlias = NoteCallback | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

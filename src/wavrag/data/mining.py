@@ -32,7 +32,7 @@ from wavrag.data.records import (
 )
 from wavrag.embed import Embedder, EmbedderSpec, check_inputs
 from wavrag.errors import EmbedderError, InputError
-from wavrag.types import EmbedInput, Float32, NoteCallback, Role
+from wavrag.types import EmbedInput, Float32, OnNote, Role
 
 Indices: TypeAlias = npt.NDArray[np.intp]
 
@@ -173,7 +173,7 @@ def mine_negatives(
     corpus: Iterable[Content] = (),
     options: MineOptions | None = None,
     *,
-    on_note: NoteCallback | None = None,
+    on_note: OnNote = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> MiningResult:
     """Add hard negatives to records.
@@ -294,9 +294,7 @@ def _run_jobs(
     )
 
 
-def read_corpus(
-    path: str | os.PathLike[str], on_note: NoteCallback | None = None
-) -> Iterator[Content]:
+def read_corpus(path: str | os.PathLike[str], on_note: OnNote = None) -> Iterator[Content]:
     """Stream a JSON Lines file of contents; relative paths are resolved against its folder.
 
     Args:
@@ -324,7 +322,7 @@ class _ContentPool:
     A row is the position of a content in `contents`.
     """
 
-    on_note: NoteCallback | None
+    on_note: OnNote
     contents: list[Content] = field(default_factory=list)
     owners: list[str] = field(default_factory=list)  # names of the contents in messages
     _row_by_data: dict[str, int] = field(default_factory=dict)

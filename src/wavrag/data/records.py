@@ -19,7 +19,7 @@ from typing import Any
 
 from wavrag.data.validation import STRICT, parse_json
 from wavrag.errors import InputError
-from wavrag.types import NoteCallback
+from wavrag.types import OnNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,7 @@ class TrainingRecord:
         return f"{self.query.kind}2{self.positives[0].kind}"
 
 
-def read_records(
-    path: str | os.PathLike[str], on_note: NoteCallback | None = None
-) -> Iterator[TrainingRecord]:
+def read_records(path: str | os.PathLike[str], on_note: OnNote = None) -> Iterator[TrainingRecord]:
     """Stream the records of a file; relative audio paths are resolved against its folder.
 
     Args:
@@ -218,7 +216,7 @@ def read_numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str
         raise InputError(f"{path} cannot be read: {error}") from error
 
 
-def skip_or_raise(message: str, on_note: NoteCallback | None) -> None:
+def skip_or_raise(message: str, on_note: OnNote) -> None:
     """Report skipped data to `on_note`; without one, raise the message as an InputError."""
     if on_note is None:
         raise InputError(message)

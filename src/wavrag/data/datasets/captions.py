@@ -9,14 +9,14 @@ a single caption has a positive without text, `Content(audio=sound)`.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wavrag.data.datasets.files import AudioFolder, get_text, map_rows, read_table, require_file
+from wavrag.data.datasets.files import AudioFolder, get_text, read_table, require_file
 from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
-from wavrag.types import NoteCallback
+from wavrag.types import OnNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,7 @@ class _CaptionedSound:
     clip: str = ""
 
 
-def read_audiocaps(
-    folder: Path, split: str, on_note: NoteCallback | None
-) -> Iterator[TrainingRecord]:
+def read_audiocaps(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read AudioCaps: one caption per sound in the training split, five in the others.
 
     A clip is the file `AUDIOCAP_ID`, `YOUTUBE_ID`, `YYOUTUBE_ID` or `YOUTUBE_ID_START`, already
@@ -46,15 +44,13 @@ def read_audiocaps(
         return _CaptionedSound(id, audio, (get_text(row, "caption"),), clip)
 
     columns = ("audiocap_id", "youtube_id", "start_time", "caption")
-    rows = map_rows(read_table(path, on_note, columns), parse, on_note)
+    rows = read_table(path, on_note, columns).map(parse)
     # The five captions of a clip are on scattered lines, so these splits, of 5,000 lines at most,
     # are held in memory.
     return _build_records("audiocaps", rows if split == "train" else _merge_captions(rows))
 
 
-def read_musiccaps(
-    folder: Path, split: str, on_note: NoteCallback | None
-) -> Iterator[TrainingRecord]:
+def read_musiccaps(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read MusicCaps, with the list of aspects as a second caption.
 
     The test split is the evaluation split of AudioSet. A clip is the file `YTID`, `YTID_START` or
@@ -77,12 +73,12 @@ def read_musiccaps(
         return _CaptionedSound(f"{id}-{start}", audio, captions)
 
     columns = ("ytid", "start_s", "end_s", "aspect_list", "caption", "is_audioset_eval")
-    skipped = f"{path}: clips of the other split"
-    rows = map_rows(read_table(path, on_note, columns), select, on_note, skipped)
-    return _build_records("musiccaps", map_rows(rows, parse, on_note))
+    # Selected before parsing, so that missing sounds of the other split are no errors.
+    rows = read_table(path, on_note, columns).map(select, f"{path}: clips of the other split")
+    return _build_records("musiccaps", rows.map(parse))
 
 
-def read_clotho(folder: Path, split: str, on_note: NoteCallback | None) -> Iterator[TrainingRecord]:
+def read_clotho(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read Clotho: five captions per sound. The metadata files are not needed."""
     subset = {"train": "development", "dev": "validation", "test": "evaluation"}[split]
     path = require_file(folder, f"clotho_captions_{subset}.csv")
@@ -95,8 +91,7 @@ def read_clotho(folder: Path, split: str, on_note: NoteCallback | None) -> Itera
         audio = sounds.find(*dict.fromkeys((row["file_name"], name)))
         return _CaptionedSound(name, audio, tuple(get_text(row, column) for column in columns))
 
-    rows = read_table(path, on_note, ("file_name", *columns))
-    return _build_records("clotho", map_rows(rows, parse, on_note))
+    return _build_records("clotho", read_table(path, on_note, ("file_name", *columns)).map(parse))
 
 
 def _parse_aspects(row: dict[str, str]) -> str:
@@ -110,21 +105,17 @@ def _parse_aspects(row: dict[str, str]) -> str:
     return ", ".join(map(str, aspects))
 
 
-def _merge_captions(
-    rows: Iterator[tuple[str, _CaptionedSound]],
-) -> Iterator[tuple[str, _CaptionedSound]]:
-    """Merge all rows of a clip, at the location of the first one."""
-    clips: dict[str, tuple[str, _CaptionedSound]] = {}
-    for location, sound in rows:
-        first, clip = clips.get(sound.clip, (location, replace(sound, captions=())))
-        clips[sound.clip] = first, replace(clip, captions=clip.captions + sound.captions)
+def _merge_captions(rows: Iterable[_CaptionedSound]) -> Iterator[_CaptionedSound]:
+    """Merge all rows of a clip, with the id of the first one."""
+    clips: dict[str, _CaptionedSound] = {}
+    for sound in rows:
+        clip = clips.get(sound.clip, replace(sound, captions=()))
+        clips[sound.clip] = replace(clip, captions=clip.captions + sound.captions)
     yield from clips.values()
 
 
-def _build_records(
-    source: str, sounds: Iterator[tuple[str, _CaptionedSound]]
-) -> Iterator[TrainingRecord]:
-    for _, sound in sounds:
+def _build_records(source: str, sounds: Iterable[_CaptionedSound]) -> Iterator[TrainingRecord]:
+    for sound in sounds:
         count = len(sound.captions)
         for index, caption in enumerate(sound.captions):
             next_caption = sound.captions[(index + 1) % count] if count > 1 else None

@@ -1,7 +1,7 @@
 """Row-by-row readers for the files of data sets.
 
-Every reader yields `(location, row)` for error messages. The location is `FILE:LINE`, or
-`FILE: record N (ID)` in a JSON document. A malformed row is reported and skipped.
+Every reader returns `Rows`, which have locations for error messages: `FILE:LINE`, or
+`FILE: record N (ID)` in a JSON document. A malformed row is reported to `on_note` and skipped.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import json
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TextIO, TypeVar
 
 from wavrag.audio import AUDIO_SUFFIXES
 from wavrag.data.records import skip_or_raise
 from wavrag.errors import InputError, MissingExtraError
-from wavrag.types import NoteCallback
+from wavrag.types import OnNote
 
 T = TypeVar("T")
 U = TypeVar("U")
+P = ParamSpec("P")
 
 _ID_KEYS = ("id", "_id", "QuestionId", "title")
 _SUFFIXES = ("", ".wav", *sorted(AUDIO_SUFFIXES - {".wav"}))
@@ -81,7 +83,67 @@ class AudioFolder:
         raise InputError(f"no sound file {' or '.join(stems)} (.wav, .flac, …) in {self._folder}")
 
 
-def read_json_lines(path: Path, on_note: NoteCallback | None) -> Iterator[tuple[str, Any]]:
+class Rows(Generic[T]):
+    """Rows with their locations; iteration yields the rows, once."""
+
+    def __init__(self, located: Iterable[tuple[str, T]], on_note: OnNote) -> None:
+        """Take pairs of location and row; see `wavrag.data.records.skip_or_raise` for `on_note`."""
+        self.located = located
+        self._on_note = on_note
+
+    def __iter__(self) -> Iterator[T]:
+        """Yield the rows without their locations."""
+        return (row for _, row in self.located)
+
+    def map(self, convert: Callable[[T], U | None], skipped: str = "") -> Rows[U]:
+        """Convert rows; report malformed rows by location and skip them.
+
+        Args:
+            convert: raises InputError, OSError, TypeError or ValueError for a malformed row, and
+                returns None for a row to skip.
+            skipped: description of the rows to skip; `on_note` gets it with their number at the
+                end.
+        """
+
+        def convert_rows() -> Iterator[tuple[str, U]]:
+            count = 0
+            for location, row in self.located:
+                try:
+                    result = convert(row)
+                except (InputError, OSError, TypeError, ValueError) as error:
+                    skip_or_raise(f"{location}: {error}", self._on_note)
+                    continue
+                if result is None:
+                    count += 1
+                else:
+                    yield location, result
+            # One note for all of them: a split may leave out 100,000s of valid rows.
+            if count and self._on_note is not None:
+                self._on_note(f"{skipped}: {count} left out")
+
+        return Rows(convert_rows(), self._on_note)
+
+    def group(self, key: Callable[[T], Any]) -> Rows[list[T]]:
+        """Group adjacent rows with equal keys, at the location of the first one."""
+        groups = (list(group) for _, group in groupby(self.located, lambda item: key(item[1])))
+        located = ((items[0][0], [row for _, row in items]) for items in groups)
+        return Rows(located, self._on_note)
+
+
+def _return_rows(
+    read: Callable[Concatenate[Path, OnNote, P], Iterator[tuple[str, T]]],
+) -> Callable[Concatenate[Path, OnNote, P], Rows[T]]:
+    """Let a generator of locations and rows return `Rows`."""
+
+    @wraps(read)
+    def read_rows(path: Path, on_note: OnNote, /, *args: P.args, **kwargs: P.kwargs) -> Rows[T]:
+        return Rows(read(path, on_note, *args, **kwargs), on_note)
+
+    return read_rows
+
+
+@_return_rows
+def read_json_lines(path: Path, on_note: OnNote) -> Iterator[tuple[str, Any]]:
     """Read the values of a JSON Lines file."""
     with _open_text(path) as lines:
         for number, line in enumerate(lines, start=1):
@@ -94,17 +156,11 @@ def read_json_lines(path: Path, on_note: NoteCallback | None) -> Iterator[tuple[
                     yield f"{path}:{number}", row
 
 
-def read_json_items(
-    path: Path, under: str, on_note: NoteCallback | None
-) -> Iterator[tuple[str, Any]]:
-    """Read the elements of an array in a JSON document, one by one.
+@_return_rows
+def read_json_items(path: Path, on_note: OnNote, under: str = "") -> Iterator[tuple[str, Any]]:
+    """Read the elements of the array under a key of a JSON document, or of one that is an array.
 
     The rest of a document is skipped from the first syntax error.
-
-    Args:
-        path: the document.
-        under: key of the array; empty if the document is the array.
-        on_note: see `wavrag.data.records.skip_or_raise`.
     """
     try:
         import ijson
@@ -128,9 +184,10 @@ def read_json_items(
             skip_or_raise(f"{path}: no records {where}: is it another file?", on_note)
 
 
+@_return_rows
 def read_table(
     path: Path,
-    on_note: NoteCallback | None,
+    on_note: OnNote,
     columns: Sequence[str],
     *,
     delimiter: str = ",",
@@ -141,7 +198,7 @@ def read_table(
 
     Args:
         path: the file.
-        on_note: see `wavrag.data.records.skip_or_raise`.
+        on_note: called with a message for every malformed row; without it, the first is an error.
         columns: required columns of the header; all columns in order if there is no header.
         delimiter: character between fields.
         quoted: whether fields may be in double quotes, and then span lines.
@@ -181,8 +238,9 @@ def read_table(
                 yield location, dict(zip(names, row, strict=True))
 
 
+@_return_rows
 def read_parquet(
-    path: Path, columns: Sequence[str], on_note: NoteCallback | None
+    path: Path, on_note: OnNote, columns: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Read the rows of a Parquet file in small batches.
 
@@ -207,50 +265,6 @@ def read_parquet(
         if number == 0:
             raise InputError(f"{path} cannot be read: {reason}") from error
         skip_or_raise(f"{path}: cannot be read after row {number}: {reason}", on_note)
-
-
-def map_rows(
-    rows: Iterable[tuple[str, T]],
-    convert: Callable[[T], U | None],
-    on_note: NoteCallback | None,
-    skipped: str = "",
-) -> Iterator[tuple[str, U]]:
-    """Convert rows; report malformed rows by location and skip them.
-
-    Args:
-        rows: rows with their locations.
-        convert: raises InputError, OSError, TypeError or ValueError for a malformed row, and
-            returns None for a row to skip.
-        on_note: see `wavrag.data.records.skip_or_raise`.
-        skipped: description of the rows to skip; `on_note` gets it with their number at the end.
-    """
-    count = 0
-    for location, row in rows:
-        try:
-            result = convert(row)
-        except (InputError, OSError, TypeError, ValueError) as error:
-            skip_or_raise(f"{location}: {error}", on_note)
-            continue
-        if result is None:
-            count += 1
-        else:
-            yield location, result
-    if count and on_note is not None:
-        on_note(f"{skipped}: {count} left out")
-
-
-def drop_locations(rows: Iterable[tuple[str, T]]) -> Iterator[T]:
-    """Yield rows without their locations."""
-    return (row for _, row in rows)
-
-
-def group_adjacent(
-    rows: Iterable[tuple[str, T]], key: Callable[[T], Any]
-) -> Iterator[tuple[str, list[T]]]:
-    """Group adjacent rows with equal keys, at the location of the first one."""
-    for _, group in groupby(rows, key=lambda item: key(item[1])):
-        items = list(group)
-        yield items[0][0], [row for _, row in items]
 
 
 def get_text(row: Any, key: str) -> str:

@@ -11,23 +11,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from wavrag.data.datasets.files import (
     AudioFolder,
-    drop_locations,
+    Rows,
     get_field,
     get_text,
-    group_adjacent,
-    map_rows,
     read_json_items,
     read_table,
     require_file,
 )
 from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
-from wavrag.types import NoteCallback
+from wavrag.types import OnNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +65,7 @@ def pair_sounds(sounds: Iterable[Sound], source: str, question: str) -> Iterator
         last[sound.kind] = sound
 
 
-def read_vggsound(
-    folder: Path, split: str, on_note: NoteCallback | None
-) -> Iterator[TrainingRecord]:
+def read_vggsound(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read VGGSound: the label is both kind and caption.
 
     A clip is the file `YOUTUBE_ID_SSSSSS` with the second in six digits, `YOUTUBE_ID_SECOND`, or
@@ -89,8 +86,7 @@ def read_vggsound(
 
     columns = ("id", "start", "label", "split")
     table = read_table(path, on_note, columns, header=False)
-    rows = map_rows(table, select, on_note, f"{path}: clips of the other split")
-    clips = drop_locations(map_rows(rows, parse, on_note))
+    clips = table.map(select, f"{path}: clips of the other split").map(parse)
     return pair_sounds(clips, "vggsound", "What makes this sound?")
 
 
@@ -102,9 +98,7 @@ class _Event:
     end: float
 
 
-def read_audioset_strong(
-    folder: Path, split: str, on_note: NoteCallback | None
-) -> Iterator[TrainingRecord]:
+def read_audioset_strong(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read AudioSet with strong labels: the longest event of each label in a clip.
 
     A clip is the file `YTID_MILLISECONDS` or `YTID`, each also with a `Y` before it, already cut to
@@ -117,10 +111,10 @@ def read_audioset_strong(
 
 
 def _read_events(
-    path: Path, names: Path, audio_folder: AudioFolder, on_note: NoteCallback | None
+    path: Path, names: Path, audio_folder: AudioFolder, on_note: OnNote
 ) -> Iterator[TrainingRecord]:
     rows = read_table(names, on_note, ("mid", "name"), delimiter="\t", quoted=False, header=False)
-    labels = {row["mid"]: row["name"] for row in drop_locations(rows)}
+    labels = {row["mid"]: row["name"] for row in rows}
 
     def parse(row: dict[str, str]) -> _Event:
         label = labels.get(row["label"])
@@ -144,18 +138,14 @@ def _read_events(
         ]
 
     columns = ("segment_id", "start_time_seconds", "end_time_seconds", "label")
-    table = read_table(path, on_note, columns, delimiter="\t", quoted=False)
-    events = map_rows(table, parse, on_note)
+    events = read_table(path, on_note, columns, delimiter="\t", quoted=False).map(parse)
     # The lines of a clip are adjacent in the published files.
-    clips = group_adjacent(events, lambda event: event.segment)
-    sounds_by_clip = drop_locations(map_rows(clips, select_longest, on_note))
-    sounds = (sound for clip_sounds in sounds_by_clip for sound in clip_sounds)
+    clips = events.group(lambda event: event.segment).map(select_longest)
+    sounds = chain.from_iterable(clips)
     return pair_sounds(sounds, "audioset-strong", "What makes this sound?")
 
 
-def read_xeno_canto(
-    folder: Path, split: str, on_note: NoteCallback | None
-) -> Iterator[TrainingRecord]:
+def read_xeno_canto(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read Xeno-canto from pages of its API, version 2 or 3, in `*.json`; the kind is the species.
 
     The caption has the common name, the species and the type of call. A recording is the file in
@@ -163,9 +153,9 @@ def read_xeno_canto(
     """
     pages = sorted(folder.glob("*.json")) or [require_file(folder, "page1.json")]
     parse = partial(_parse_call, audio_folder=AudioFolder(folder))
-    rows = (row for page in pages for row in read_json_items(page, "recordings", on_note))
-    calls = map_rows(rows, parse, on_note, f"{folder}: recordings of unknown species")
-    return pair_sounds(drop_locations(calls), "xeno-canto", "Which species is heard?")
+    rows = (row for page in pages for row in read_json_items(page, on_note, "recordings").located)
+    calls = Rows(rows, on_note).map(parse, f"{folder}: recordings of unknown species")
+    return pair_sounds(calls, "xeno-canto", "Which species is heard?")
 
 
 def _parse_call(row: Any, audio_folder: AudioFolder) -> Sound | None:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from wavrag.closing import Closing
-from wavrag.data.datasets.files import (
-    drop_locations,
-    group_adjacent,
-    map_rows,
-    read_table,
-    require_file,
-)
+from wavrag.data.datasets.files import read_table, require_file
 from wavrag.data.records import Content, TrainingRecord, skip_or_raise
 from wavrag.errors import InputError
-from wavrag.types import NoteCallback
+from wavrag.types import OnNote
 
 NEGATIVES = 16
 """Maximum number of negatives of a record; the triples have up to a thousand per query."""
@@ -28,7 +22,7 @@ NEGATIVES = 16
 class LineIndex(Closing):
     """Random access to a file with lines `NUMBER<tab>TEXT`, with 16 bytes of memory per line."""
 
-    def __init__(self, path: Path, on_note: NoteCallback | None = None) -> None:
+    def __init__(self, path: Path, on_note: OnNote = None) -> None:
         """Read the file once and index it.
 
         Args:
@@ -83,9 +77,7 @@ class LineIndex(Closing):
         return line.partition("\t")[2].strip()
 
 
-def read_msmarco(
-    folder: Path, split: str, on_note: NoteCallback | None
-) -> Iterator[TrainingRecord]:
+def read_msmarco(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read MS MARCO passages: the positives of a query are its relevant passages.
 
     Adjacent lines of a query make one record. If the file of triples exists, it replaces the
@@ -108,16 +100,13 @@ def _read_records(
     queries: Path,
     judgements: Path,
     columns: tuple[str, ...],
-    on_note: NoteCallback | None,
+    on_note: OnNote,
 ) -> Iterator[TrainingRecord]:
     with LineIndex(collection, on_note) as passages, LineIndex(queries, on_note) as questions:
         rows = read_table(judgements, on_note, columns, delimiter="\t", quoted=False, header=False)
-        rows_by_number = map_rows(rows, _parse_numbers, on_note)
-        groups = group_adjacent(rows_by_number, lambda row: row["query"])
+        groups = rows.map(_parse_numbers).group(lambda row: row["query"])
         build = partial(_build_record, passages=passages, questions=questions)
-        yield from drop_locations(
-            map_rows(groups, build, on_note, f"{judgements}: queries without a relevant passage")
-        )
+        yield from groups.map(build, f"{judgements}: queries without a relevant passage")
 
 
 def _parse_numbers(row: dict[str, str]) -> dict[str, int]:

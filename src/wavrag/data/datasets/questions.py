@@ -6,20 +6,17 @@ Queries are text; `wavrag synth` speaks them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from wavrag.data.datasets.files import (
-    drop_locations,
     find_file,
     get_field,
     get_list,
     get_text,
-    group_adjacent,
-    map_rows,
     read_json_items,
     read_json_lines,
     read_table,
@@ -27,21 +24,19 @@ from wavrag.data.datasets.files import (
 )
 from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
-from wavrag.types import NoteCallback
+from wavrag.types import OnNote
 
 _PARAGRAPH_WORDS = 20  # shorter lines of an evidence document are headings and list items
 
 
-def read_hotpotqa(
-    folder: Path, split: str, on_note: NoteCallback | None
-) -> Iterator[TrainingRecord]:
+def read_hotpotqa(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read HotpotQA: positives are the supporting paragraphs, negatives the distractors.
 
     A paragraph is its title, a line break and its sentences.
     """
     name = {"train": "hotpot_train_v1.1.json", "dev": "hotpot_dev_distractor_v1.json"}[split]
     path = require_file(folder, name)
-    return drop_locations(map_rows(read_json_items(path, "", on_note), parse_hotpotqa, on_note))
+    return read_json_items(path, on_note).map(parse_hotpotqa)
 
 
 def parse_hotpotqa(row: Any) -> TrainingRecord:
@@ -66,15 +61,13 @@ def parse_hotpotqa(row: Any) -> TrainingRecord:
 def parse_hotpotqa_row(row: Any) -> TrainingRecord:
     """Convert a row of the `datasets` library, which has columns of lists."""
     facts, context = get_field(row, "supporting_facts"), get_field(row, "context")
+    fact_columns = get_field(facts, "title"), get_field(facts, "sent_id")
+    context_columns = get_field(context, "title"), get_field(context, "sentences")
     columns = {
         "_id": get_field(row, "id"),
         "question": get_field(row, "question"),
-        "supporting_facts": list(
-            zip(get_field(facts, "title"), get_field(facts, "sent_id"), strict=True)
-        ),
-        "context": list(
-            zip(get_field(context, "title"), get_field(context, "sentences"), strict=True)
-        ),
+        "supporting_facts": list(zip(*fact_columns, strict=True)),
+        "context": list(zip(*context_columns, strict=True)),
     }
     return parse_hotpotqa(columns)
 
@@ -88,7 +81,7 @@ class _Pair:
     duplicate: bool
 
 
-def read_quora(folder: Path, split: str, on_note: NoteCallback | None) -> Iterator[TrainingRecord]:
+def read_quora(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read Quora question pairs: a duplicate is a positive of the first question.
 
     Adjacent pairs with the same first question make one record; those without a duplicate are its
@@ -96,37 +89,26 @@ def read_quora(folder: Path, split: str, on_note: NoteCallback | None) -> Iterat
     """
     path = require_file(folder, "quora_duplicate_questions.tsv")
     columns = ("id", "qid1", "question1", "question2", "is_duplicate")
-    pairs = map_rows(read_table(path, on_note, columns, delimiter="\t"), _parse_pair, on_note)
-    groups = group_adjacent(pairs, lambda pair: pair.question_id)
-    return drop_locations(
-        map_rows(groups, _build_quora_record, on_note, f"{path}: questions without a duplicate")
-    )
+    pairs = read_table(path, on_note, columns, delimiter="\t").map(_parse_pair)
+    groups = pairs.group(lambda pair: pair.question_id)
+    return groups.map(_build_quora_record, f"{path}: questions without a duplicate")
 
 
 def parse_quora_row(row: Any) -> TrainingRecord | None:
     """Convert a row of the `datasets` library; None if the questions are not duplicates."""
     questions = get_field(row, "questions")
     (first_id, second_id), (first, second) = get_list(questions, "id"), get_list(questions, "text")
-    pair = _Pair(
-        f"{first_id}-{second_id}",
-        str(first_id),
-        first,
-        second,
-        bool(get_field(row, "is_duplicate")),
-    )
+    duplicate = bool(get_field(row, "is_duplicate"))
+    pair = _Pair(f"{first_id}-{second_id}", str(first_id), first, second, duplicate)
     return _build_quora_record([pair])
 
 
 def _parse_pair(row: dict[str, str]) -> _Pair:
     if row["is_duplicate"] not in ("0", "1"):
         raise InputError(f"is_duplicate is {row['is_duplicate']!r}, neither 0 nor 1")
-    return _Pair(
-        get_text(row, "id"),
-        get_text(row, "qid1"),
-        get_text(row, "question1"),
-        get_text(row, "question2"),
-        row["is_duplicate"] == "1",
-    )
+    columns = ("id", "qid1", "question1", "question2")
+    id, question_id, first, second = (get_text(row, column) for column in columns)
+    return _Pair(id, question_id, first, second, row["is_duplicate"] == "1")
 
 
 def _build_quora_record(pairs: list[_Pair]) -> TrainingRecord | None:
@@ -138,13 +120,10 @@ def _build_quora_record(pairs: list[_Pair]) -> TrainingRecord | None:
     return TrainingRecord(f"quora/{pairs[0].id}", query, positives, negatives, "quora")
 
 
-def read_eli5(folder: Path, split: str, on_note: NoteCallback | None) -> Iterator[TrainingRecord]:
+def read_eli5(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read ELI5 in the format of KILT: every answer is a positive."""
     path = require_file(folder, f"eli5-{split}-kilt.jsonl")
-    records = map_rows(
-        read_json_lines(path, on_note), parse_eli5, on_note, f"{path}: questions without answer"
-    )
-    return drop_locations(records)
+    return read_json_lines(path, on_note).map(parse_eli5, f"{path}: questions without answer")
 
 
 def parse_eli5(row: Any) -> TrainingRecord | None:
@@ -164,9 +143,7 @@ def parse_eli5(row: Any) -> TrainingRecord | None:
     )
 
 
-def read_triviaqa(
-    folder: Path, split: str, on_note: NoteCallback | None
-) -> Iterator[TrainingRecord]:
+def read_triviaqa(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read TriviaQA with its Wikipedia evidence.
 
     In each evidence document, the first paragraph with the answer or one of its aliases is a
@@ -177,9 +154,7 @@ def read_triviaqa(
     path = require_file(folder, *(f"{prefix}{name}" for name in names for prefix in ("qa/", "")))
     parse = partial(_parse_trivia_object, evidence=folder / "evidence" / "wikipedia")
     left_out = f"{path}: questions without a paragraph that has the answer"
-    return drop_locations(
-        map_rows(read_json_items(path, "Data", on_note), parse, on_note, left_out)
-    )
+    return read_json_items(path, on_note, "Data").map(parse, left_out)
 
 
 def parse_triviaqa_row(row: Any) -> TrainingRecord | None:

@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from wavrag.data.datasets import captions, kinds, msmarco, questions, speech, squad
-from wavrag.data.datasets.files import drop_locations, map_rows
+from wavrag.data.datasets.files import Rows
 from wavrag.data.records import TrainingRecord
 from wavrag.errors import InputError
-from wavrag.types import NoteCallback
+from wavrag.types import OnNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Dataset:
     licence: str
     page: str
     layout: str
-    read: Callable[[Path, str, NoteCallback | None], Iterator[TrainingRecord]]
+    read: Callable[[Path, str, OnNote], Iterable[TrainingRecord]]
     parse_row: Callable[[Any], TrainingRecord | None] | None = None
 
 
@@ -211,7 +211,7 @@ def read_dataset(
     folder: str | os.PathLike[str],
     *,
     split: str = "train",
-    on_note: NoteCallback | None = None,
+    on_note: OnNote = None,
 ) -> Iterator[TrainingRecord]:
     """Stream the records of a data set, in the order of its files.
 
@@ -239,7 +239,7 @@ def read_dataset(
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: name the one that {name} was unpacked in")
     try:
-        return dataset.read(folder, split, on_note)
+        return iter(dataset.read(folder, split, on_note))
     except InputError as error:
         raise InputError(
             f"{error}: the folder of {name} must hold {dataset.layout}; get it at {dataset.page}"
@@ -247,7 +247,7 @@ def read_dataset(
 
 
 def read_dataset_rows(
-    name: str, rows: Iterable[Any], *, on_note: NoteCallback | None = None
+    name: str, rows: Iterable[Any], *, on_note: OnNote = None
 ) -> Iterator[TrainingRecord]:
     """Convert rows of the `datasets` library to records.
 
@@ -267,12 +267,8 @@ def read_dataset_rows(
     if parse_row is None:
         names = ", ".join(dataset.name for dataset in _ALL if dataset.parse_row is not None)
         raise InputError(f"{name} is read from its files, with `read_dataset`: rows give {names}")
-    rows_by_location = (
-        (f"{name}: row {n}", row) for n, row in enumerate(_keep_encoded(rows), start=1)
-    )
-    return drop_locations(
-        map_rows(rows_by_location, parse_row, on_note, f"{name}: rows without an answer")
-    )
+    located = ((f"{name}: row {n}", row) for n, row in enumerate(_keep_encoded(rows), start=1))
+    return iter(Rows(located, on_note).map(parse_row, f"{name}: rows without an answer"))
 
 
 def _find_dataset(name: str) -> Dataset:

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-from wavrag.data.datasets.files import (
-    drop_locations,
-    find_file,
-    get_field,
-    get_text,
-    map_rows,
-    read_table,
-    require_file,
-)
+from wavrag.data.datasets.files import find_file, get_field, get_text, read_table, require_file
 from wavrag.data.datasets.kinds import Sound, pair_sounds
 from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
-from wavrag.types import NoteCallback
+from wavrag.types import OnNote
 
 _TRANSCRIPT_KEYS = ("normalized_{}_text", "raw_{}_text", "{}_text")
 _SUBSETS = {
@@ -31,9 +23,7 @@ _SUBSETS = {
 _GENDERS = {"m": "man", "f": "woman"}
 
 
-def read_slue_sqa5(
-    folder: Path, split: str, on_note: NoteCallback | None
-) -> Iterator[TrainingRecord]:
+def read_slue_sqa5(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read SLUE-SQA-5: a spoken question and the spoken document with the answer.
 
     The recordings are `SUBSET/question/QUESTION_ID.wav` and `SUBSET/document/DOCUMENT_ID.wav`; the
@@ -54,9 +44,7 @@ def read_slue_sqa5(
         return TrainingRecord(id, question, (document,), source="slue-sqa-5")
 
     columns = ("question_id", "document_id")
-    return drop_locations(
-        map_rows(read_table(path, on_note, columns, delimiter="\t", quoted=False), parse, on_note)
-    )
+    return read_table(path, on_note, columns, delimiter="\t", quoted=False).map(parse)
 
 
 def parse_slue_sqa5_row(row: Any) -> TrainingRecord:
@@ -81,9 +69,7 @@ def _find_transcript(row: dict[str, Any], field: str) -> str | None:
     return next(filter(None, words), None)
 
 
-def read_voxceleb(
-    folder: Path, split: str, on_note: NoteCallback | None
-) -> Iterator[TrainingRecord]:
+def read_voxceleb(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read VoxCeleb 1: an utterance, and another utterance of the same person with a caption.
 
     Pairs are built as in `wavrag.data.datasets.kinds`: the kind is the person, and the caption has
@@ -107,6 +93,5 @@ def read_voxceleb(
 
     columns = ("VoxCeleb1 ID", "VGGFace1 ID", "Gender", "Nationality", "Set")
     rows = read_table(path, on_note, columns, delimiter="\t", quoted=False)
-    people = map_rows(rows, list_utterances, on_note, f"{path}: people of the other split")
-    sounds = (sound for utterances in drop_locations(people) for sound in utterances)
-    return pair_sounds(sounds, "voxceleb", "Who is speaking?")
+    people = rows.map(list_utterances, f"{path}: people of the other split")
+    return pair_sounds(chain.from_iterable(people), "voxceleb", "Who is speaking?")

@@ -5,24 +5,23 @@ from __future__ import annotations
 import io
 import re
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from wavrag.data.datasets.files import (
-    drop_locations,
+    Rows,
     get_field,
     get_list,
     get_text,
-    map_rows,
     read_json_items,
     read_parquet,
     require_file,
 )
 from wavrag.data.records import Content, TrainingRecord, skip_or_raise
 from wavrag.errors import InputError
-from wavrag.types import NoteCallback
+from wavrag.types import OnNote
 
 _SPOKEN_FILES = {
     "train": ("spoken_train-v1.1.json", "train_wav"),
@@ -47,16 +46,14 @@ class _Question:
     answerable: bool
 
 
-def read_squad(folder: Path, split: str, on_note: NoteCallback | None) -> Iterator[TrainingRecord]:
+def read_squad(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read SQuAD: a question and the passage with the answer.
 
     Unanswerable questions of version 2.0 are skipped.
     """
     path = require_file(folder, f"{split}-v1.1.json", f"{split}-v2.0.json")
     left_out = f"{path}: questions without an answer"
-    return drop_locations(
-        map_rows(_read_questions(path, on_note), _build_squad_record, on_note, left_out)
-    )
+    return _read_questions(path, on_note).map(_build_squad_record, left_out)
 
 
 def parse_squad_row(row: Any) -> TrainingRecord | None:
@@ -67,9 +64,7 @@ def parse_squad_row(row: Any) -> TrainingRecord | None:
     return TrainingRecord(f"squad/{get_text(row, 'id')}", query, (passage,), source="squad")
 
 
-def read_spoken_squad(
-    folder: Path, split: str, on_note: NoteCallback | None
-) -> Iterator[TrainingRecord]:
+def read_spoken_squad(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read Spoken-SQuAD: a written question and the recording of the passage with the answer.
 
     Each sentence of a passage is a file, `ARTICLE_PARAGRAPH_SENTENCE.wav`, with indices from 0 in
@@ -91,12 +86,10 @@ def read_spoken_squad(
             f"spoken-squad/{question.id}", query, (build_passage(question),), source="spoken-squad"
         )
 
-    return drop_locations(map_rows(_read_questions(path, on_note), build, on_note))
+    return _read_questions(path, on_note).map(build)
 
 
-def read_heysquad(
-    folder: Path, split: str, on_note: NoteCallback | None
-) -> Iterator[TrainingRecord]:
+def read_heysquad(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read HeySQuAD: a question of SQuAD, spoken by a person, and the passage with the answer.
 
     The files are those of the hub, `data/train-*.parquet` or `data/validation-*.parquet`, with the
@@ -107,10 +100,8 @@ def read_heysquad(
     if not paths:
         raise InputError(f"{folder} has no data/{subset}-*.parquet")
     columns = ("audio", "question", "context", "id", "answers", "is_impossible")
-    rows = (row for path in paths for row in read_parquet(path, columns, on_note))
-    return drop_locations(
-        map_rows(rows, _parse_heysquad, on_note, f"{folder}: questions without an answer")
-    )
+    rows = (row for path in paths for row in read_parquet(path, on_note, columns).located)
+    return Rows(rows, on_note).map(_parse_heysquad, f"{folder}: questions without an answer")
 
 
 def _parse_heysquad(row: dict[str, Any]) -> TrainingRecord | None:
@@ -190,22 +181,18 @@ def _join_wav_files(paths: list[Path]) -> bytes:
     return buffer.getvalue()
 
 
-def _read_questions(path: Path, on_note: NoteCallback | None) -> Iterator[tuple[str, _Question]]:
-    return map_rows(_read_question_rows(path, on_note), _parse_question, on_note)
+def _read_questions(path: Path, on_note: OnNote) -> Rows[_Question]:
+    return Rows(_read_question_rows(path, on_note), on_note).map(_parse_question)
 
 
-def _read_question_rows(
-    path: Path, on_note: NoteCallback | None
-) -> Iterator[tuple[str, _QuestionRow]]:
+def _read_question_rows(path: Path, on_note: OnNote) -> Iterator[tuple[str, _QuestionRow]]:
     """Read the questions of a file; a malformed article or paragraph is skipped as a whole."""
-    for article, (location, row) in enumerate(read_json_items(path, "data", on_note)):
-        for paragraph, passage in enumerate(
-            _get_list_or_skip(location, row, "paragraphs", on_note)
-        ):
+    for article, (location, row) in enumerate(read_json_items(path, on_note, "data").located):
+        paragraphs = _get_list_or_skip(location, row, "paragraphs", on_note)
+        for paragraph, passage in enumerate(paragraphs):
             within = f"{location}, paragraph {paragraph + 1}"
-            for number, qa in enumerate(
-                _get_list_or_skip(within, passage, "qas", on_note), start=1
-            ):
+            questions = _get_list_or_skip(within, passage, "qas", on_note)
+            for number, qa in enumerate(questions, start=1):
                 id = qa.get("id") if isinstance(qa, dict) else None
                 yield f"{within}, question {id or number}", (passage, qa, article, paragraph)
 
@@ -222,7 +209,7 @@ def _parse_question(row: _QuestionRow) -> _Question:
     )
 
 
-def _get_list_or_skip(location: str, row: Any, key: str, on_note: NoteCallback | None) -> list[Any]:
+def _get_list_or_skip(location: str, row: Any, key: str, on_note: OnNote) -> list[Any]:
     try:
         return get_list(row, key)
     except InputError as error:

@@ -12,7 +12,7 @@ from wavrag.data.datasets.store import store_sound
 from wavrag.data.task_files import Row, TaskRows
 from wavrag.data.tasks import Qrels
 from wavrag.errors import InputError
-from wavrag.types import NoteCallback
+from wavrag.types import OnNote
 
 T = TypeVar("T")
 
@@ -53,9 +53,7 @@ class TaskOptions:
     seed: int = 0
 
 
-def draw_task(
-    source: TaskSource, options: TaskOptions, sounds: Path, on_note: NoteCallback | None
-) -> TaskRows:
+def draw_task(source: TaskSource, options: TaskOptions, sounds: Path, on_note: OnNote) -> TaskRows:
     """Sample queries and documents from a source.
 
     Args:

@@ -20,7 +20,7 @@ from wavrag.data.task_sets.squtr import load_squtr
 from wavrag.data.task_sets.svq import SPLITS as SVQ_SPLITS
 from wavrag.data.task_sets.svq import load_svq
 from wavrag.errors import InputError
-from wavrag.types import NoteCallback
+from wavrag.types import NoteCallback, OnNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class TaskSet:
     licence: str
     page: str
     layout: str
-    load: Callable[[Path, str, str, NoteCallback | None], TaskSource]
+    load: Callable[[Path, str, str, OnNote], TaskSource]
 
 
 def _load_records(
-    name: str, folder: Path, split: str, direction: str, on_note: NoteCallback | None
+    name: str, folder: Path, split: str, direction: str, on_note: OnNote
 ) -> TaskSource:
     def read() -> Iterator[TrainingRecord]:
         return read_dataset(name, folder, split=split, on_note=on_note)
@@ -110,7 +110,7 @@ def make_task(
     out: str | os.PathLike[str],
     options: TaskOptions | None = None,
     *,
-    on_note: NoteCallback | None = None,
+    on_note: OnNote = None,
 ) -> tuple[int, int]:
     """Convert a published data set to a task folder.
 

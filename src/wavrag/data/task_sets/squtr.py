@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from wavrag.data.datasets.files import (
-    drop_locations,
+    Rows,
     find_file,
     get_field,
     get_text,
-    map_rows,
     read_json_lines,
     read_table,
     require_file,
@@ -29,7 +28,7 @@ from wavrag.data.datasets.files import (
 from wavrag.data.task_files import Row
 from wavrag.data.task_sets.draw import TaskSource
 from wavrag.errors import InputError
-from wavrag.types import NoteCallback
+from wavrag.types import OnNote
 
 SPLITS = {
     "clean": "clean",
@@ -39,9 +38,7 @@ SPLITS = {
 }
 
 
-def load_squtr(
-    folder: Path, split: str, direction: str, on_note: NoteCallback | None
-) -> TaskSource:
+def load_squtr(folder: Path, split: str, direction: str, on_note: OnNote) -> TaskSource:
     """Open one of the six sets, at one level of noise."""
     condition = SPLITS[split]
     passages = require_file(folder, "corpus.jsonl")
@@ -66,27 +63,21 @@ def load_squtr(
         return query_row
 
     def read_corpus() -> Iterator[Row]:
-        return drop_locations(
-            map_rows(
-                read_json_lines(passages, on_note),
-                parse_document,
-                on_note,
-                f"{passages}: empty entries",
-            )
-        )
+        rows = read_json_lines(passages, on_note)
+        return iter(rows.map(parse_document, f"{passages}: empty entries"))
 
     def read_queries(ids: Collection[str]) -> Iterator[Row]:
         lines = (
             (location, row)
-            for location, row in read_json_lines(query_file, on_note)
+            for location, row in read_json_lines(query_file, on_note).located
             if not isinstance(row, dict) or str(row.get("_id")) in ids
         )
-        return drop_locations(map_rows(lines, parse_query, on_note))
+        return iter(Rows(lines, on_note).map(parse_query))
 
     return TaskSource(read_corpus, read_queries, _read_qrels(qrels_file, on_note))
 
 
-def _read_qrels(path: Path, on_note: NoteCallback | None) -> dict[str, dict[str, float]]:
+def _read_qrels(path: Path, on_note: OnNote) -> dict[str, dict[str, float]]:
     columns = ("query-id", "corpus-id", "score")
     rows = (
         read_json_lines(path, on_note)
@@ -95,13 +86,10 @@ def _read_qrels(path: Path, on_note: NoteCallback | None) -> dict[str, dict[str,
     )
 
     def parse_judgement(row: Any) -> tuple[str, str, float]:
-        return (
-            get_text(row, columns[0]),
-            get_text(row, columns[1]),
-            float(get_field(row, columns[2])),
-        )
+        query, id, score = columns
+        return get_text(row, query), get_text(row, id), float(get_field(row, score))
 
     qrels: dict[str, dict[str, float]] = {}
-    for query, id, score in drop_locations(map_rows(rows, parse_judgement, on_note)):
+    for query, id, score in rows.map(parse_judgement):
         qrels.setdefault(query, {})[id] = score
     return qrels

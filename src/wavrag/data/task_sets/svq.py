@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from wavrag.data.datasets.files import (
-    drop_locations,
+    Rows,
     find_file,
     get_field,
     get_text,
-    map_rows,
     read_json_lines,
     read_parquet,
     require_file,
@@ -32,7 +31,7 @@ from wavrag.data.datasets.files import (
 from wavrag.data.task_files import Row
 from wavrag.data.task_sets.draw import TaskSource
 from wavrag.errors import InputError
-from wavrag.types import NoteCallback
+from wavrag.types import OnNote
 
 TASK = "passage_retrieval_in_lang"
 ENVIRONMENTS = ("clean", "media_noise", "traffic_noise", "background_speech")
@@ -47,7 +46,7 @@ SPLITS = tuple(
 )
 
 
-def load_svq(folder: Path, split: str, direction: str, on_note: NoteCallback | None) -> TaskSource:
+def load_svq(folder: Path, split: str, direction: str, on_note: OnNote) -> TaskSource:
     """Open the questions of a locale, in all environments or, for `en_us:clean`, in one."""
     locale, _, environment = split.partition(":")
     question_file = require_file(folder, f"{TASK}.jsonl", f"{TASK}.parquet")
@@ -57,15 +56,10 @@ def load_svq(folder: Path, split: str, direction: str, on_note: NoteCallback | N
     def parse_question(row: Any) -> tuple[bool, tuple[str, str, str]]:
         selected = get_text(row, "locale") == locale
         selected = selected and environment in ("", get_text(row, "environment"))
-        return selected, (
-            get_text(row, "utt_id"),
-            get_text(row, "text"),
-            get_text(row, "passage_id"),
-        )
+        id, words, passage = (get_text(row, key) for key in ("utt_id", "text", "passage_id"))
+        return selected, (id, words, passage)
 
-    rows = drop_locations(
-        map_rows(_read_rows(question_file, on_note, _QUESTION_COLUMNS), parse_question, on_note)
-    )
+    rows = _read_rows(question_file, on_note, _QUESTION_COLUMNS).map(parse_question)
     questions = {id: (words, passage) for selected, (id, words, passage) in rows if selected}
 
     def parse_document(row: Any) -> Row:
@@ -73,11 +67,7 @@ def load_svq(folder: Path, split: str, direction: str, on_note: NoteCallback | N
         return {"_id": get_text(row, "id"), "title": title, "text": get_text(row, "context")}
 
     def read_corpus() -> Iterator[Row]:
-        return drop_locations(
-            map_rows(
-                _read_rows(passages, on_note, ("id", "title", "context")), parse_document, on_note
-            )
-        )
+        return iter(_read_rows(passages, on_note, ("id", "title", "context")).map(parse_document))
 
     def read_queries(ids: Collection[str]) -> Iterator[Row]:
         words = {id: {"text": questions[id][0]} if "T" in query_kind else {} for id in ids}
@@ -95,18 +85,14 @@ def load_svq(folder: Path, split: str, direction: str, on_note: NoteCallback | N
 _QUESTION_COLUMNS = ("utt_id", "locale", "environment", "text", "passage_id")
 
 
-def _read_rows(
-    path: Path, on_note: NoteCallback | None, columns: tuple[str, ...]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    return (
-        read_parquet(path, columns, on_note)
-        if path.suffix == ".parquet"
-        else read_json_lines(path, on_note)
-    )
+def _read_rows(path: Path, on_note: OnNote, columns: tuple[str, ...]) -> Rows[Any]:
+    if path.suffix == ".parquet":
+        return read_parquet(path, on_note, columns)
+    return read_json_lines(path, on_note)
 
 
 def _read_recordings(
-    folder: Path, ids: Collection[str], on_note: NoteCallback | None
+    folder: Path, ids: Collection[str], on_note: OnNote
 ) -> Iterator[tuple[str, bytes]]:
     """Yield ids and audio of utterances, file by file, since a file has thousands of them.
 
@@ -124,7 +110,7 @@ def _read_recordings(
         path = find_file(folder, f"{name}.parquet")
         if path is None:
             raise InputError(f"no {name}.parquet in {folder}: files of ArrayRecord are not read")
-        for index, (location, row) in enumerate(read_parquet(path, ("waveform",), on_note)):
+        for index, (location, row) in enumerate(read_parquet(path, on_note, ("waveform",)).located):
             if index in ids_by_row:
                 yield ids_by_row[index], _get_audio(row, location)
 
@@ -138,11 +124,11 @@ def _get_audio(row: Mapping[str, Any], location: str) -> bytes:
     return sound
 
 
-def _find_positions(folder: Path, on_note: NoteCallback | None) -> dict[str, str]:
+def _find_positions(folder: Path, on_note: OnNote) -> dict[str, str]:
     """Return file and row of every utterance, such as `audio/utts_en_us_clean:12`."""
     index = find_file(folder, "utt_index.jsonl")
     if index is not None:
-        rows = drop_locations(read_json_lines(index, on_note))
+        rows = read_json_lines(index, on_note)
         return {get_text(row, "utt_id"): get_text(row, "index") for row in rows}
     paths = sorted((folder / "audio").glob("*.parquet"))
     if not paths:
@@ -150,5 +136,5 @@ def _find_positions(folder: Path, on_note: NoteCallback | None) -> dict[str, str
     return {
         get_text(row, "utt_id"): f"audio/{path.stem}:{number}"
         for path in paths
-        for number, (_, row) in enumerate(read_parquet(path, ("utt_id",), on_note))
+        for number, row in enumerate(read_parquet(path, on_note, ("utt_id",)))
     }

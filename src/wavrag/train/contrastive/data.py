@@ -31,10 +31,10 @@ from wavrag.data import (
 from wavrag.embed import audio_inputs, token_spans
 from wavrag.errors import AudioError, InputError
 from wavrag.train.contrastive.options import AugmentOptions, ModelOptions, Recipe
-from wavrag.types import NoteCallback
+from wavrag.types import OnNote
 
 
-def gather(recipe: Recipe, on_note: NoteCallback | None) -> Iterator[tuple[str, TrainingRecord]]:
+def gather(recipe: Recipe, on_note: OnNote) -> Iterator[tuple[str, TrainingRecord]]:
     """Stream the records of all sources, each with its direction for the batch weights.
 
     Raises:
@@ -51,7 +51,7 @@ def gather(recipe: Recipe, on_note: NoteCallback | None) -> Iterator[tuple[str, 
             yield source.direction or record.direction, record
 
 
-def write_rows(recipe: Recipe, folder: Path, on_note: NoteCallback | None) -> dict[str, Path]:
+def write_rows(recipe: Recipe, folder: Path, on_note: OnNote) -> dict[str, Path]:
     """Write a file of rows for each direction, and return the paths by direction.
 
     A row has the columns `query` and `positive`. If the record has as many hard negatives as the
