@@ -30,15 +30,7 @@ _HEADING = re.compile(r"^[ \t]*#{1,6}[ \t].*\n", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class SpokenAnswer:
-    """An answer in an audio file.
-
-    Attributes:
-        path: the WAV file.
-        duration: seconds.
-        engine: name of the engine.
-        voice: voice of the engine.
-        style: style of the speech.
-    """
+    """An answer in a WAV file: its duration in seconds, and the engine, voice and style."""
 
     path: Path
     duration: float

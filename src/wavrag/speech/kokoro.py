@@ -73,11 +73,9 @@ class Kokoro:
     def _timbre(self, mix: str) -> Float32:
         """Style matrix of a voice in the model, or of a mix of two."""
         first, _, second = mix.partition("+")
-        if not second:
-            timbre: Float32 = self._model.get_voice_style(first)
-            return timbre
         name, _, share = first.partition("*")
-        weight = float(share or 0.5)
-        style, second_style = map(self._model.get_voice_style, (name, second))
-        mixed: Float32 = (weight * style + (1 - weight) * second_style).astype("f4")
-        return mixed
+        timbre: Float32 = self._model.get_voice_style(name)
+        if second:
+            weight, other = float(share or 0.5), self._model.get_voice_style(second)
+            timbre = (weight * timbre + (1 - weight) * other).astype("f4")
+        return timbre

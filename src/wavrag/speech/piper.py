@@ -31,7 +31,7 @@ class Piper:
     def __init__(self, models: Sequence[Path]) -> None:
         self._models: dict[str, tuple[Path, int | None]] = {}
         for model in models:
-            speakers = _speakers(model)
+            speakers = voice_settings(model)["num_speakers"]
             for speaker in range(speakers) if speakers > 1 else (None,):
                 voice = model.stem if speaker is None else f"{model.stem}#{speaker}"
                 if voice in self._models:
@@ -62,7 +62,7 @@ class Piper:
 
 
 def voice_settings(model: Path) -> dict[str, Any]:
-    """Read the configuration of a Piper voice.
+    """Read the configuration of a Piper voice, with `num_speakers`.
 
     Raises:
         InputError: the voice or its configuration is missing or damaged.
@@ -75,14 +75,6 @@ def voice_settings(model: Path) -> dict[str, Any]:
         settings = json.loads(config.read_text(encoding="utf-8"))
         if not isinstance(settings, dict):
             raise TypeError("it is not a JSON object")
-        return settings
+        return {**settings, "num_speakers": int(settings.get("num_speakers") or 1)}
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{config} is no configuration of a Piper voice: {error}") from error
-
-
-def _speakers(model: Path) -> int:
-    """Number of speakers of a Piper voice."""
-    try:
-        return int(voice_settings(model).get("num_speakers") or 1)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{model}.json is no configuration of a Piper voice: {error}") from error
