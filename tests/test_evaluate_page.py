@@ -14,7 +14,7 @@ from markupsafe import escape
 from test_data_tasks import CORPUS, QUERIES, make_task
 from wavrag.cli import main
 from wavrag.errors import InputError, MissingExtraError
-from wavrag.evaluate.page import PageOptions, render_report
+from wavrag.evaluate.page import render_report
 from wavrag.evaluate.results import read_figures
 
 CHROMIUM = shutil.which("chromium")
@@ -38,7 +38,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def page_of(path: Path, **options: Any) -> str:
-    return render_report({str(path): read_figures(path)}, PageOptions(**options)).html
+    return render_report({str(path): read_figures(path)}, **options).html
 
 
 def test_failures_are_shown_with_their_sound(results: Path) -> None:
@@ -55,7 +55,7 @@ def test_failures_are_shown_with_their_sound(results: Path) -> None:
 
 
 def test_what_does_not_fit_is_said(results: Path) -> None:
-    page = render_report({str(results): read_figures(results)}, PageOptions(audio_bytes=10))
+    page = render_report({str(results): read_figures(results)}, audio_bytes=10)
     assert "<audio " not in page.html
     assert "the recording is left out, as the page would be too large" in page.html
     assert "recordings are not in the page" in page.notes[0]

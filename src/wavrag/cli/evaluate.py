@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from wavrag.cli.command import Command, UsageError
 from wavrag.cli.options import JSON_FILE, Option
-from wavrag.cli.output import check_writable, format_count, json_file, note, print_json, save_json
+from wavrag.cli.output import (
+    check_writable,
+    format_count,
+    json_file,
+    note,
+    print_json,
+    save_json,
+    save_text,
+)
 from wavrag.cli.progress import IndexBar, ProgressBar
 
 if TYPE_CHECKING:
@@ -107,17 +115,17 @@ def compare(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> int:
     """Write an HTML page of any set of results."""
-    from wavrag.evaluate import PageOptions, read_figures, render_report, write_report
+    from wavrag.evaluate import read_figures, render_report
 
     target = Path(arguments.out)
     check_writable(target, "--out")
     results = {path: read_figures(path) for path in dict.fromkeys(arguments.results)}
-    options = PageOptions(worst=arguments.worst, audio_bytes=int(arguments.audio_mb * 1e6))
-    page = render_report(results, options)
-    write_report(target, page.html)
+    page = render_report(results, worst=arguments.worst, audio_bytes=int(arguments.audio_mb * 1e6))
+    save_text(target, page.html)
     for message in page.notes:
         note(message)
-    print(f"{target}: {format_count(len(results), 'file')} of results, {page.size / 1e6:.1f} MB")
+    megabytes = len(page.html.encode()) / 1e6
+    print(f"{target}: {format_count(len(results), 'file')} of results, {megabytes:.1f} MB")
     return 0
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wavrag.cli.output import save_text
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,17 +35,9 @@ def read_history(path: Path) -> list[HistoryTurn]:
 
 
 def add_turn(path: Path, turn: HistoryTurn) -> None:
-    """Append a turn to a conversation file.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            # One write per turn: an interrupted process leaves no half line.
-            file.write(json.dumps(asdict(turn), ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    """Append a turn to a conversation file, with the errors of `save_text`."""
+    # One write per turn: an interrupted process leaves no half line.
+    save_text(path, json.dumps(asdict(turn), ensure_ascii=False) + "\n", mode="a")
 
 
 def _parse_turn(line: str, line_name: str) -> HistoryTurn:

@@ -148,12 +148,18 @@ def check_writable(path: Path, option: str) -> None:
 
 
 def save_json(path: Path, value: Any) -> None:
-    """Write a value to a file as a single JSON document.
+    """Write a value to a file as a single JSON document, with the errors of `save_text`."""
+    save_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def save_text(path: Path, text: str, mode: str = "w") -> None:
+    """Write a text to a file, or append it in the mode `a`.
 
     Raises:
         InputError: the file cannot be written.
     """
     try:
-        path.write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error

@@ -9,22 +9,13 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar in pixels.
-
-    Attributes:
-        label: text to the left, shortened if it is long.
-        mean: value, from 0 to 1.
-        y: top of the row.
-        width: width of the bar.
-        low: left end of the interval.
-        high: right end of the interval.
-    """
+    """A bar with its label and its interval, in pixels."""
 
     label: str
-    mean: float
-    y: int
+    mean: float  # from 0 to 1
+    y: int  # top of the row
     width: float
-    low: float
+    low: float  # ends of the interval
     high: float
 
 

@@ -28,6 +28,11 @@ try:
 except ModuleNotFoundError:
     raise MissingExtraError("running the tasks of MTEB", "mteb") from None
 
+UNKNOWN_FIELDS = (
+    "loader", "release_date", "n_parameters", "memory_usage_mb", "max_tokens", "open_weights",
+    "public_training_code", "public_training_data", "training_datasets",
+)  # fmt: skip
+
 
 class MTEBModel:
     """An embedder behind the encoder protocol of mteb (`mteb.models.EncoderProtocol`).
@@ -69,25 +74,18 @@ class MTEBModel:
         spec = self.embedder.spec
         licence = spec.licence.lower()
         return ModelMeta(
-            loader=None,
+            # mteb has no defaults for these.
+            **dict.fromkeys(UNKNOWN_FIELDS),
             # mteb requires the form "organisation/model", and makes a folder of it for results.
             name=f"wavrag/{re.sub(r'[^A-Za-z0-9._-]+', '-', spec.name)}",
             revision=spec.revision,
-            release_date=None,
             languages=["eng-Latn"] if spec.languages == ("en",) else None,
-            n_parameters=None,
-            memory_usage_mb=None,
-            max_tokens=None,
             embed_dim=spec.dim,
             # mteb validates licences against a fixed list.
             license=licence if licence in get_args(Licenses) else None,
-            open_weights=None,
-            public_training_code=None,
-            public_training_data=None,
             framework=[],
             similarity_fn_name="cosine",
             use_instructions=False,
-            training_datasets=None,
             modalities=sorted(spec.modalities),
         )
 

@@ -54,30 +54,17 @@ class FolderRetrieval(AbsTaskRetrieval):  # type: ignore[misc]
         query_letters = modality_letters(task.queries.values())
         corpus_letters = modality_letters(task.corpus.values())
         self.check(task, query_letters, corpus_letters)
-        text_only = query_letters == corpus_letters == "t"
+        letters = query_letters + corpus_letters
         self.metadata = TaskMetadata(
             name=f"{type(self).__name__}-{task.name}",
             description=self.description,
-            reference=None,
             dataset=LOCAL_DATASET,
-            type="Retrieval" if text_only else "Any2AnyRetrieval",
+            type="Retrieval" if letters == "tt" else "Any2AnyRetrieval",
             category=f"{query_letters}2{corpus_letters}",
-            modalities=[
-                name
-                for letter, name in MODALITIES.items()
-                if letter in query_letters + corpus_letters
-            ],
+            modalities=[name for letter, name in MODALITIES.items() if letter in letters],
             eval_splits=["test"],
             eval_langs=["eng-Latn"],
             main_score="ndcg_at_10",
-            date=None,
-            domains=None,
-            task_subtypes=None,
-            license=None,
-            annotations_creators=None,
-            dialect=None,
-            sample_creation=None,
-            bibtex_citation="",
         )
         super().__init__(**kwargs)
         self.dataset = build_retrieval_data(task)
@@ -172,13 +159,12 @@ def use_local_data(task: AnyTask, name: str, data: Any) -> AnyTask:
 
 
 def _round_qrels(qrels: Qrels) -> dict[str, dict[str, int]]:
+    rounded: dict[str, dict[str, int]] = {}
     for query, judgements in qrels.items():
+        rounded[query] = {id: int(score) for id, score in judgements.items()}
         for id, score in judgements.items():
-            if score != int(score):
+            if score != rounded[query][id]:
                 raise InputError(
                     f"{query!r} and {id!r} are judged {score}: mteb needs whole numbers"
                 )
-    return {
-        query: {id: int(score) for id, score in judgements.items()}
-        for query, judgements in qrels.items()
-    }
+    return rounded

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from wavrag.evaluate.comparison import METRIC
 from wavrag.evaluate.page_audio import PageAudio
 from wavrag.evaluate.results import (
     Figures,
+    Kind,
     detect_kind,
     list_tasks,
     query_text,
@@ -34,42 +35,22 @@ IMAGE_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True, slots=True)
-class PageOptions:
-    """Contents of a page.
-
-    Attributes:
-        worst: maximum number of failed queries for each system and task.
-        audio_bytes: maximum size of all recordings together, in bytes.
-    """
-
-    worst: int = 20
-    audio_bytes: int = 20_000_000
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
-    """A rendered page.
-
-    Attributes:
-        html: source of the page.
-        notes: messages about missing contents, for the author of the page.
-    """
+    """The source of a page, and messages about missing contents for the author of the page."""
 
     html: str
     notes: tuple[str, ...]
 
-    @property
-    def size(self) -> int:
-        """Size in bytes."""
-        return len(self.html.encode())
 
-
-def render_report(results: Mapping[str, Figures], options: PageOptions | None = None) -> Page:
+def render_report(
+    results: Mapping[str, Figures], *, worst: int = 20, audio_bytes: int = 20_000_000
+) -> Page:
     """Render the HTML report of result files.
 
     Args:
         results: results by the path of their file, from `read_figures`.
-        options: contents of the page.
+        worst: maximum number of failed queries for each system and task.
+        audio_bytes: maximum size of all recordings together, in bytes.
 
     Raises:
         InputError: a result file is damaged, or of an unknown kind.
@@ -77,30 +58,22 @@ def render_report(results: Mapping[str, Figures], options: PageOptions | None = 
     """
     if find_spec("jinja2") is None:
         raise MissingExtraError("rendering HTML reports", "evaluate")
-    options = options or PageOptions()
-    recordings = PageAudio(options.audio_bytes)
+    recordings = PageAudio(audio_bytes)
+    builders: Mapping[Kind, Callable[[str, Figures], Iterable[dict[str, Any]]]] = {
+        "eval": partial(_evaluation_sections, worst=worst, recordings=recordings),
+        "answers": _answer_sections,
+        "experiment": _experiment_sections,
+    }
     sections: list[dict[str, Any]] = []
     for path, figures in results.items():
         try:
-            sections += _SECTIONS[detect_kind(figures, path)](path, figures, options, recordings)
+            sections += builders[detect_kind(figures, path)](path, figures)
         except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
             raise InputError(f"{path}: is damaged ({error!r}): measure again") from error
     html = _render(sections, recordings)
     count = len(recordings.skipped)
     note = f"{count} recordings are not in the page; a note stands in place of each"
     return Page(html, (note,) if count else ())
-
-
-def write_report(path: str | os.PathLike[str], html: str) -> None:
-    """Write the source of a page to a file.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    try:
-        Path(path).write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _render(sections: list[dict[str, Any]], recordings: PageAudio) -> str:
@@ -139,7 +112,7 @@ def _format_number(value: float) -> str:
 
 
 def _evaluation_sections(
-    path: str, figures: Figures, options: PageOptions, recordings: PageAudio
+    path: str, figures: Figures, worst: int, recordings: PageAudio
 ) -> Iterator[dict[str, Any]]:
     for task in list_tasks(figures, path):
         systems = task["systems"]
@@ -150,8 +123,7 @@ def _evaluation_sections(
             "template": "evaluation.html",
             "title": task_name(task),
             "path": path,
-            "query_count": task["query_count"],
-            "corpus_count": task["corpus_count"],
+            **{name: task[name] for name in ("query_count", "corpus_count")},
             "heads": heads,
             "rows": [_system_row(system, metrics) for system in systems],
             "metric": METRIC,
@@ -159,9 +131,7 @@ def _evaluation_sections(
                 f"{METRIC} of each system",
                 [(system_name(s), s["metrics"][METRIC], s["ci95"][METRIC]) for s in systems],
             ),
-            "systems": [
-                _list_failures(task, system, options.worst, recordings) for system in systems
-            ],
+            "systems": [_list_failures(task, system, worst, recordings) for system in systems],
         }
 
 
@@ -181,7 +151,7 @@ def _list_failures(
     task: Figures, system: Figures, count: int, recordings: PageAudio
 ) -> dict[str, Any]:
     """Collect the queries with the worst values of a system, worst first."""
-    values = system["values"]
+    values, corpus = system["values"], task["corpus"]
     rows = [row for row, value in enumerate(values[METRIC]) if value < 1]
     # Ties by another metric and by id, so that equal results make equal pages.
     rows.sort(
@@ -197,17 +167,13 @@ def _list_failures(
                 "value": values[METRIC][row],
                 "words": system["query_words"][row],
                 "recording": _add_recording(query.get("audio"), None, recordings),
-                "relevant": [
-                    _show_passage(task["corpus"][id], id, recordings) for id in query["relevant"]
-                ],
+                "relevant": [_show_passage(corpus[id], id, recordings) for id in query["relevant"]],
                 "hits": [
                     {
                         "relevant": hit["id"] in query["relevant"],
                         "score": hit["score"],
                         "location": hit.get("location"),
-                        "passage": _show_passage(
-                            task["corpus"][hit["id"]], hit["id"], recordings, hit
-                        ),
+                        "passage": _show_passage(corpus[hit["id"]], hit["id"], recordings, hit),
                     }
                     for hit in system["hits"][row]
                 ],
@@ -246,16 +212,12 @@ def _add_recording(path: str | None, span: Any, recordings: PageAudio) -> dict[s
     return {"key": key, "note": note}
 
 
-def _answer_sections(
-    path: str, figures: Figures, options: PageOptions, recordings: PageAudio
-) -> Iterator[dict[str, Any]]:
+def _answer_sections(path: str, figures: Figures) -> Iterator[dict[str, Any]]:
     yield {
         "template": "answers.html",
         "title": f"Answers: {figures['generator']}",
         "path": path,
-        "answerable": figures["answerable"],
-        "unanswerable": figures["unanswerable"],
-        "paths": figures["paths"],
+        **{name: figures[name] for name in ("answerable", "unanswerable", "paths")},
         "rows": [
             [name, {"mean": figure["mean"], "ci95": figure["ci95"]}, figure["questions"]]
             for name, figure in figures["figures"].items()
@@ -263,9 +225,7 @@ def _answer_sections(
     }
 
 
-def _experiment_sections(
-    path: str, figures: Figures, options: PageOptions, recordings: PageAudio
-) -> Iterator[dict[str, Any]]:
+def _experiment_sections(path: str, figures: Figures) -> Iterator[dict[str, Any]]:
     folder = Path(path).parent
     yield {
         "template": "findings.html",
@@ -286,10 +246,3 @@ def _load_plot(path: Path, name: str) -> dict[str, str]:
         return {"name": name, "uri": f"data:{IMAGE_TYPES[path.suffix]};base64,{data}"}
     except (OSError, KeyError) as error:
         return {"name": name, "uri": "", "error": str(error)}
-
-
-_SECTIONS = {
-    "eval": _evaluation_sections,
-    "answers": _answer_sections,
-    "experiment": _experiment_sections,
-}

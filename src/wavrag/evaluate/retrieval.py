@@ -7,6 +7,7 @@ lists that its fusion merges.
 from __future__ import annotations
 
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,7 +16,7 @@ from typing import TypeAlias
 
 from wavrag import audio
 from wavrag.data import Task, TaskContent
-from wavrag.embed import Embedder, load_embedder
+from wavrag.embed import Embedder, EmbedderSpec, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate.cost import Cost
 from wavrag.evaluate.metrics import DEPTH, confidence_intervals, evaluate_run, mean, rank_ids
@@ -35,17 +36,17 @@ AUDIO_SUFFIX = "\taudio"  # id of the second document of a passage; ids of tasks
 
 @dataclass(slots=True)
 class _QueryResults:
-    """Rankings of all queries for each choice of legs, with words, latencies and cost."""
+    """Rankings of all queries for each choice of legs, with words, latencies and costs."""
 
-    rankings: dict[Legs, dict[str, list[str]]] = field(
-        default_factory=lambda: {leg: {} for leg in LEGS}
-    )
+    rankings: dict[Legs, dict[str, list[str]]] = field(default_factory=lambda: defaultdict(dict))
     hits: dict[Legs, dict[str, list[RetrievedHit]]] = field(
-        default_factory=lambda: {leg: {} for leg in LEGS}
+        default_factory=lambda: defaultdict(dict)
     )
     words: dict[str, str | None] = field(default_factory=dict)
     latencies_ms: list[float] = field(default_factory=list)
     cost: Cost = field(default_factory=Cost)
+    indexing: Cost = field(default_factory=Cost)
+    indexed_passages: int = 0
 
 
 class _LegStore(LanceStore):
@@ -106,13 +107,8 @@ def evaluate_embedder(
             kb.retrieve(_build_query(next(iter(task.queries.values()))))
             indexing = _index(kb, [document for document, _ in documents.values()], on_index)
             results = _run_queries(task, kb, store, corpus_ids, on_query)
-            indexed_passages = kb.count()
-    return [
-        _build_system(
-            task, embedder, leg, results, indexing=indexing, indexed_passages=indexed_passages
-        )
-        for leg in legs
-    ]
+            results.indexing, results.indexed_passages = indexing, kb.count()
+    return [_build_system(task, embedder.spec, leg, results) for leg in legs]
 
 
 def check_modalities(task: Task, embedder: Embedder) -> None:
@@ -220,7 +216,8 @@ def _run_queries(
         legs, k, short = store.last_legs, CANDIDATES, list(LEGS)
         while short:
             for leg in short:
-                best = best_passages(_ranking(leg, legs), corpus_ids, id)
+                ranking = reciprocal_rank_fusion(legs) if leg == "fused" else legs.get(leg, [])
+                best = best_passages(ranking, corpus_ids, id)
                 results.rankings[leg][id] = list(best)
                 results.hits[leg][id] = [
                     _build_hit(corpus_id, hit)
@@ -235,16 +232,7 @@ def _run_queries(
     return results
 
 
-def _build_system(
-    task: Task,
-    embedder: Embedder,
-    leg: Legs,
-    results: _QueryResults,
-    *,
-    indexing: Cost,
-    indexed_passages: int,
-) -> System:
-    spec = embedder.spec
+def _build_system(task: Task, spec: EmbedderSpec, leg: Legs, results: _QueryResults) -> System:
     rankings = results.rankings[leg]
     values = evaluate_run(rankings, task.qrels)
     return System(
@@ -259,9 +247,9 @@ def _build_system(
         hits=results.hits[leg],
         query_words=results.words,
         latencies_ms=results.latencies_ms,
-        indexing=indexing,
+        indexing=results.indexing,
         querying=results.cost,
-        indexed_passages=indexed_passages,
+        indexed_passages=results.indexed_passages,
         word_errors=_measure_word_errors(task, results.words) if spec.transcribes else None,
     )
 
@@ -288,12 +276,6 @@ def _measure_word_errors(task: Task, words: Mapping[str, str | None]) -> WordErr
     return count_word_errors(
         [query.transcript for query in queries], [words[query.id] or "" for query in queries]
     )
-
-
-def _ranking(
-    leg: Legs, legs: Mapping[Leg, list[ScoredPassage]]
-) -> Sequence[ScoredPassage] | Sequence[Hit]:
-    return reciprocal_rank_fusion(legs) if leg == "fused" else legs.get(leg, [])
 
 
 def _build_query(content: TaskContent) -> Query:
