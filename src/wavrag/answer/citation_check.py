@@ -133,7 +133,8 @@ def _check_sentence(
     embed: EmbedTexts | None,
 ) -> Support:
     statement = _MARK_WITH_SPACE.sub("", text[slice(*span)]).strip()
-    evidence = [sentence for passage in passages for sentence in _split_sentences(passage)]
+    contents = [passage.text or "" for passage in passages]
+    evidence = [content[start:end] for content in contents for start, end in sentences(content)]
     # Titles and section headings count too: answers may repeat them ("At the pier, ...").
     headings = " ".join(f"{passage.title} {passage.section}." for passage in passages)
     passage_text = f"{headings} {' '.join(evidence)}"
@@ -168,11 +169,6 @@ def _keep_content(token: str) -> str:
     word = token.casefold().replace("\u2019", "'")
     ignored = word[0].isdigit() or word in NUMBER_WORDS or word in FUNCTION_WORDS
     return " " if ignored else token
-
-
-def _split_sentences(passage: Passage) -> list[str]:
-    text = passage.text or ""
-    return [text[start:end] for start, end in sentences(text)]
 
 
 def _max_cosine(statement: str, evidence: Sequence[str], embed: EmbedTexts) -> float:

@@ -69,17 +69,11 @@ class AnswerRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _QuestionHits:
-    """The hits of a question.
-
-    Attributes:
-        hits: best first.
-        question: text of the question; None for a spoken question without a transcript.
-        search_query: the completed text of a follow-up; None for other questions.
-    """
+    """The hits of a question, best first."""
 
     hits: tuple[Hit, ...]
-    question: str | None
-    search_query: str | None
+    question: str | None  # None for a spoken question without a transcript
+    search_query: str | None  # the completed text of a follow-up; None for other questions
 
 
 @dataclass

@@ -95,18 +95,15 @@ def parse_choice(text: str, count: int) -> int | None:
         re.sub(rf"[{re.escape(_MARKDOWN)}\"“”]", "", _THINK_TAG.split(text)[-1]),
         flags=re.IGNORECASE,
     ).strip()
-    statements = {
-        int(match[1]) for match in _STATEMENT.finditer(output) if not _starts_list(output, match)
-    }
-    if statements:
-        return _to_index(statements.pop(), count) if len(statements) == 1 else None
-    leading = _LEADING_NUMBER.match(output)
-    if leading and not _starts_list(output, leading):
-        return _to_index(int(leading[1]), count)
-    numbers = {int(number) for number in _LABEL_WITH_NUMBER.findall(output)}
-    if not numbers and len(output.split()) <= _BARE_NUMBER_MAX_WORDS:
-        numbers = {int(number) for number in _BARE_NUMBER.findall(output)}
-    return _to_index(numbers.pop(), count) if len(numbers) == 1 else None
+    matches = [match for match in _STATEMENT.finditer(output) if not _starts_list(output, match)]
+    if not matches and (leading := _LEADING_NUMBER.match(output)):
+        matches = [] if _starts_list(output, leading) else [leading]
+    matches = matches or list(_LABEL_WITH_NUMBER.finditer(output))
+    if not matches and len(output.split()) <= _BARE_NUMBER_MAX_WORDS:
+        matches = list(_BARE_NUMBER.finditer(output))
+    numbers = {int(match[1]) for match in matches}
+    number = numbers.pop() if len(numbers) == 1 else 0
+    return number - 1 if 1 <= number <= count else None
 
 
 def normalise(answer: str) -> str:
@@ -160,10 +157,6 @@ def _strip_markdown(text: str) -> str:
 def _starts_list(text: str, number: re.Match[str]) -> bool:
     """True if a number is the first of several: `1, 2 and 4`, `1 or 2`."""
     return _NEXT_IN_LIST.match(text, number.end(1)) is not None
-
-
-def _to_index(number: int, count: int) -> int | None:
-    return number - 1 if 1 <= number <= count else None
 
 
 def _normalise_char(text: str, index: int) -> str:

@@ -10,7 +10,7 @@ import math
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -201,10 +201,8 @@ class Stream(Generic[T_co]):
             self._abort()
         close = getattr(self._output, "close", None)  # Python generators have it, iterators do not
         if close is not None:
-            try:
+            with suppress(ValueError):  # it is running in another thread, which will end it
                 close()
-            except ValueError:
-                return  # the generator is running in another thread, which will end it
 
 
 @dataclass(frozen=True, slots=True)

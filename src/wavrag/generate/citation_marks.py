@@ -18,6 +18,7 @@ from wavrag.types import Citation
 _MARK = re.compile(
     r"\[\s*(?:sources?\s+)?(\d+(?:\s*(?:,|;|-|\u2013|and)\s*\d+)*)\s*\]", re.IGNORECASE
 )
+_NEXT_MARK = re.compile(rf"\s*{_MARK.pattern}", re.IGNORECASE)
 _NUMBER_OR_RANGE = re.compile(r"(\d+)(?:\s*[-\u2013]\s*(\d+))?")
 MIN_SHARED_WORDS = 0.6  # share of content words, the threshold of the citation check too
 
@@ -79,7 +80,7 @@ def attribute(text: str, sources: Sequence[SourcePart]) -> str:
     position = 0
     for start, end in sentences(text):
         words = set(content_words(_MARK.sub("", text[start:end])))
-        mark = _MARK.search(text, start, end) or _MARK.match(text, _skip_space(text, end))
+        mark = _MARK.search(text, start, end) or _NEXT_MARK.match(text, end)
         # Negative numbers: `max` prefers the source with the lowest number among equals.
         shared, number = max(
             ((len(words & sentence), -number) for number, rows in passages for sentence in rows),
@@ -124,7 +125,8 @@ def _parse_once(text: str, by_number: dict[int, SourcePart]) -> CitedText:
     segments.append(text[position:])
     citations: dict[tuple[int, str], Citation] = {}
     for index, group in enumerate(groups):
-        statement = _last_sentence(segments[index]) or _first_sentence(segments[index + 1])
+        before, after = map(_split_statements, segments[index : index + 2])
+        statement = (before[-1:] or after[:1] or [""])[0]
         for number in group:
             passage = by_number[number].hit.passage
             quote = best_sentence(statement, passage.text or "")
@@ -146,17 +148,9 @@ def _parse_numbers(mark: str, sources: dict[int, SourcePart]) -> tuple[list[int]
     return numbers, unknown
 
 
-def _skip_space(text: str, index: int) -> int:
-    return index + len(text[index:]) - len(text[index:].lstrip())
-
-
-def _last_sentence(text: str) -> str:
-    spans = sentences(text)
-    return next((s for a, b in reversed(spans) if content_words(s := text[a:b])), "")
-
-
-def _first_sentence(text: str) -> str:
-    return next((s for a, b in sentences(text) if content_words(s := text[a:b])), "")
+def _split_statements(text: str) -> list[str]:
+    """Sentences with content words."""
+    return [text[start:end] for start, end in sentences(text) if content_words(text[start:end])]
 
 
 def _join(segments: Sequence[str], groups: Sequence[Sequence[int]]) -> str:

@@ -62,16 +62,11 @@ class MapReduceGenerator(Generator):
 
 
 class _CallSequence:
-    """Consecutive calls of a generator.
-
-    Attributes:
-        stop: stops the current call; any thread may set it.
-        usage: total tokens; None if no call has reported any.
-    """
+    """Consecutive calls of a generator."""
 
     def __init__(self, generator: Generator, options: GenerateOptions) -> None:
-        self.stop = StopSignal()
-        self.usage: Usage | None = None
+        self.stop = StopSignal()  # ends the current call, and prevents the next
+        self.usage: Usage | None = None  # total tokens; None if no call has reported any
         self._generator = generator
         self._options = options
 

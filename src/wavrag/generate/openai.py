@@ -206,19 +206,14 @@ class _ApiCall:
     """One request on an event loop in its own thread, so that any thread can cancel it.
 
     Cancellation works at any point: while connecting, waiting for events, or before a retry.
-
-    Attributes:
-        output: generated text; None or an error ends it.
-        finish_reason: reason why the model stopped, if it has reported one.
-        usage: token counts, if they have been reported.
-        stop: cancels the request and closes its connection.
     """
 
     def __init__(self) -> None:
+        # Generated text; None or an error ends it.
         self.output: SimpleQueue[str | BaseException | None] = SimpleQueue()
-        self.finish_reason: str | None = None
+        self.finish_reason: str | None = None  # None until the model reports it
         self.usage: Usage | None = None
-        self.stop = StopSignal()
+        self.stop = StopSignal()  # cancels the request and closes its connection
 
     def run(self, job: Coroutine[Any, Any, None]) -> Iterator[str]:
         """Run a job and yield its output; leaving the loop cancels the job."""

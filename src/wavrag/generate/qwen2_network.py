@@ -87,7 +87,14 @@ class Network:
                 else:
                     contents[-1]["text"] += "\n"
                     contents.append({"type": "audio", "audio": "clip"})
-                    clips.append(self._check_length(content))
+                    if len(content.samples) > self._max_samples:
+                        # The feature extractor would truncate it without a warning.
+                        raise GenerationError(
+                            f"{content.source}: it lasts {content.duration:.1f} s, and {self._name}"
+                            f" hears {self._max_samples / SAMPLE_RATE:g} s at a time: allow no"
+                            " longer max_clip_seconds in its AudioBudget"
+                        )
+                    clips.append(content)
             turns.append({"role": message.role, "content": contents})
         prompt = self._processor.apply_chat_template(
             turns, add_generation_prompt=True, tokenize=False
@@ -161,26 +168,9 @@ class Network:
         """Break up special tokens such as `<|im_end|>`, so that a source cannot inject them."""
         return self._special.sub(lambda mark: f"{mark[0][:1]} {mark[0][1:]}", text)
 
-    def _check_length(self, clip: Clip) -> Clip:
-        """Refuse a clip that the feature extractor would truncate without a warning."""
-        if len(clip.samples) > self._max_samples:
-            raise GenerationError(
-                f"{clip.source}: it lasts {clip.duration:.1f} s, and {self._name} hears"
-                f" {self._max_samples / SAMPLE_RATE:g} s at a time: allow no longer"
-                " max_clip_seconds in its AudioBudget"
-            )
-        return clip
-
 
 class _AnswerState:
-    """An answer in progress.
-
-    Attributes:
-        index: index of the answer.
-        random: its torch generator.
-        tokens: number of tokens so far, with the end token.
-        finished: True after the last token.
-    """
+    """An answer in progress."""
 
     def __init__(
         self,
@@ -192,12 +182,12 @@ class _AnswerState:
         import torch
 
         self.index = index
-        self.random = torch.Generator()
+        self.random = torch.Generator()  # of its own, so that no other answer changes it
         if options.seed is None:
             self.random.seed()
         else:
             self.random.manual_seed(options.seed + index)
-        self.tokens = 0
+        self.tokens = 0  # with the end token
         self.finished = False
         self._text = StreamingDetokenizer(decode, options.stop)
         self._max_tokens = options.max_tokens

@@ -1,6 +1,5 @@
 """The facade: `WavRAG` adds documents, searches, and answers."""
 
-from wavrag.rag.question import Question, as_query
-from wavrag.rag.rag import WavRAG
+from wavrag.rag.rag import Question, WavRAG, as_query
 
 __all__ = ["Question", "WavRAG", "as_query"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Self
+from pathlib import Path
+from typing import Self, TypeAlias
 
-from wavrag import config, generate
+from wavrag import audio, config, generate
 from wavrag.answer import (
     AnswerOptions,
     AnswerPipeline,
@@ -19,8 +20,10 @@ from wavrag.closing import Closing
 from wavrag.embed import Embedder
 from wavrag.generate import GenerateOptions, StopSignal, load_generator
 from wavrag.kb import AddReport, KnowledgeBase, ProgressCallback, Retrieval, find_files
-from wavrag.rag.question import Question, as_query
-from wavrag.types import Answer, Document, HistoryTurn, Hit, Metadata
+from wavrag.types import Answer, Clip, Document, HistoryTurn, Hit, Metadata, Query
+
+# A string is text, never a file name: a question must not open files. A `Path` is a recording.
+Question: TypeAlias = str | Clip | Path | Query
 
 
 class WavRAG(Closing):
@@ -176,3 +179,24 @@ class WavRAG(Closing):
         """Close the knowledge base and free the model of the generator."""
         self.kb.close()
         self.generator.close()
+
+
+def as_query(question: Question, where: str | None = None) -> Query:
+    """Convert a question of any form to a query.
+
+    Args:
+        question: text, a clip, the path of a recording, or a query.
+        where: filter expression; it replaces the filter of the query.
+
+    Raises:
+        AudioError: the recording cannot be read.
+    """
+    match question:
+        case Query():
+            return question if where is None else Query(question.text, question.clip, where)
+        case str():
+            return Query(text=question, where=where)
+        case Clip():
+            return Query(clip=question, where=where)
+        case _:
+            return Query(clip=audio.load(question), where=where)
