@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
 from wavrag.cli.options import GENERATOR, JSON_FILE, KB, Option
 from wavrag.cli.output import json_file, print_json, save_json
 from wavrag.cli.progress import ProgressBar
 
-if TYPE_CHECKING:
-    from wavrag.rag import WavRAG
-    from wavrag.types import Answer
-
 
 def answers(arguments: argparse.Namespace) -> int:
     """Ask every question, then print or write the figures."""
+    from wavrag.answer import ReasoningOptions
     from wavrag.evaluate import answers_to_dict, evaluate_answers, format_answers, load_questions
     from wavrag.generate import load_generator
     from wavrag.rag import WavRAG
@@ -26,6 +21,8 @@ def answers(arguments: argparse.Namespace) -> int:
     target = json_file(arguments.json)
     questions = load_questions(arguments.questions, arguments.limit)
     quiet = arguments.json == "-"
+    # With one path the generator answers directly.
+    reasoning = ReasoningOptions(paths=arguments.paths) if arguments.paths > 1 else None
     # Loaded before hours of asking, so that a wrong name fails at once.
     judge = load_generator(arguments.judge) if arguments.judge else None
     with (
@@ -33,7 +30,7 @@ def answers(arguments: argparse.Namespace) -> int:
         ProgressBar("asking", "questions", quiet) as bar,
     ):
         report = evaluate_answers(
-            _ask_function(rag, arguments.paths),
+            partial(rag.ask, reasoning=reasoning),
             questions,
             generator=rag.generator.spec.name,
             paths=arguments.paths,
@@ -50,15 +47,6 @@ def answers(arguments: argparse.Namespace) -> int:
     else:
         print(format_answers(report))
     return 0
-
-
-def _ask_function(rag: WavRAG, paths: int) -> Callable[[str], Answer]:
-    """`rag.ask` with a number of reasoning paths; with one path the generator answers directly."""
-    if paths == 1:
-        return rag.ask
-    from wavrag.answer import ReasoningOptions
-
-    return partial(rag.ask, reasoning=ReasoningOptions(paths=paths))
 
 
 COMMAND = Command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import textwrap
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ def ask(arguments: argparse.Namespace) -> int:
     from wavrag.rag import WavRAG
 
     reasoning = _reasoning_options(arguments)
+    on_path = partial(_note_path, reasoning.paths) if reasoning and not arguments.json else None
     if arguments.speak is None and (arguments.voice or arguments.follow):
         raise UsageError("--voice and --follow apply to a spoken answer: add --speak OUT.wav")
     # Everything that can be refused is read before the models load, which takes seconds.
@@ -44,7 +46,7 @@ def ask(arguments: argparse.Namespace) -> int:
             query,
             options=_generate_options(arguments),
             reasoning=reasoning,
-            on_path=None if reasoning is None or arguments.json else _PathNotes(reasoning.paths),
+            on_path=on_path,
             history=history,
         )
         draft = ""
@@ -126,16 +128,10 @@ def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[
     }
 
 
-class _PathNotes:
-    """Prints a note at the end of each reasoning path."""
-
-    def __init__(self, paths: int) -> None:
-        self._paths = paths
-
-    def __call__(self, index: int, path: ReasoningPath) -> None:
-        outcome = path.answer if path.finished else f"failed: {path.error}"
-        line = textwrap.shorten(outcome, 160, placeholder=" …")
-        note(f"path {index + 1} of {self._paths}, {path.ms / 1e3:.1f} s: {line}")
+def _note_path(paths: int, index: int, path: ReasoningPath) -> None:
+    outcome = path.answer if path.finished else f"failed: {path.error}"
+    line = textwrap.shorten(outcome, 160, placeholder=" …")
+    note(f"path {index + 1} of {paths}, {path.ms / 1e3:.1f} s: {line}")
 
 
 def read_answer_options(arguments: argparse.Namespace, spec: GeneratorSpec) -> AnswerOptions:

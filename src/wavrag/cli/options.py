@@ -96,23 +96,15 @@ def _number_type(kind: type, minimum: float) -> Callable[[str], Any]:
 
 KB = Option("--kb", "DIR", "knowledge base folder", unset="$WAVRAG_KB, or .wavrag")
 JSON = Option("--json", help="print a single JSON document and nothing else")
-JSON_FILE = Option(
-    "--json",
-    "FILE",
-    "write the figures to FILE as JSON; - prints a single document and nothing else",
-)
+JSON_FILE = Option("--json", "FILE",
+    "write the figures to FILE as JSON; - prints a single document and nothing else")  # fmt: skip
 SEED = Option("--seed", "N", "random seed", default=0)
 KOKORO = Option("--kokoro", "DIR", "folder of the Kokoro model")
-NEW_EMBEDDER = Option(
-    "--embedder", "NAME", "embedder of a new knowledge base", unset=DEFAULT_EMBEDDER
-)
-GENERATOR = Option(
-    "--generator",
-    "SPEC",
-    "model that writes the answer: extractive, local, local:FILE.gguf, openai:MODEL,"
-    " openai:MODEL+audio, or qwen2-audio:FOLDER; the prefix map-reduce: asks about each passage"
-    " alone and combines the answers",
-    unset=DEFAULT_GENERATOR,
-)
+NEW_EMBEDDER = Option("--embedder", "NAME", "embedder of a new knowledge base",
+    unset=DEFAULT_EMBEDDER)  # fmt: skip
+GENERATOR = Option("--generator", "SPEC", "model that writes the answer: extractive, local,"
+    " local:FILE.gguf, openai:MODEL, openai:MODEL+audio, or qwen2-audio:FOLDER; the prefix"
+    " map-reduce: asks about each passage alone and combines the answers",
+    unset=DEFAULT_GENERATOR)  # fmt: skip
 VOICE_HELP = "speech engine, such as flite"
 BEST_ENGINE = "the best one installed"

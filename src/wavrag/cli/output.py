@@ -34,15 +34,7 @@ def note(message: str) -> None:
 
 
 class NoteLog:
-    """Collects messages, and prints each with a label unless it is quiet.
-
-    Args:
-        label: word before each message, such as `skipped`.
-        quiet: True to print nothing.
-
-    Attributes:
-        messages: all messages so far.
-    """
+    """Collects `messages`, and prints each with a label such as `skipped` unless it is quiet."""
 
     def __init__(self, label: str, quiet: bool) -> None:
         self._label = label
@@ -73,12 +65,12 @@ def format_location(passage: Passage) -> str:
     return f"{source}  {passage.location}" if passage.location else source
 
 
-def format_snippet(passage: Passage, width: int = 240) -> str:
-    """The beginning of a passage's text on one line, at most `width` characters."""
+def format_snippet(passage: Passage) -> str:
+    """The beginning of a passage's text on one line, at most 240 characters."""
     # Recordings of machines or music have no transcript; they are found by their sound.
     if not passage.text:
         return f"({passage.title}: sound without words)"
-    return textwrap.shorten(passage.text, width, placeholder=" …")
+    return textwrap.shorten(passage.text, 240, placeholder=" …")
 
 
 def print_hits(hits: Iterable[Hit]) -> None:

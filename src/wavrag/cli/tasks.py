@@ -35,14 +35,8 @@ def tasks(arguments: argparse.Namespace) -> int:
     queries, passages = _make_mixed(arguments) if mixed else _convert(arguments, left_out)
     out = Path(arguments.out)
     if arguments.json:
-        print_json(
-            {
-                "out": str(out),
-                "queries": queries,
-                "passages": passages,
-                "left_out": left_out.messages,
-            }
-        )
+        figures = {"queries": queries, "passages": passages, "left_out": left_out.messages}
+        print_json({"out": str(out), **figures})
     else:
         print(
             f"{short_path(str(out))}: {'1 query' if queries == 1 else f'{queries:,} queries'},"

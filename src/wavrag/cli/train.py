@@ -69,17 +69,12 @@ def mini(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     # Every stage has a seed of its own; one option sets them all.
-    speech = replace(
-        options.speech,
-        epochs=arguments.epochs,
-        minutes=arguments.minutes or math.inf,
-        seed=arguments.seed,
-    )
+    seed, minutes = arguments.seed, arguments.minutes or math.inf
     options = replace(
         options,
-        speech=speech,
-        reader=replace(options.reader, seed=arguments.seed),
-        sounds=replace(options.sounds, seed=arguments.seed),
+        speech=replace(options.speech, epochs=arguments.epochs, minutes=minutes, seed=seed),
+        reader=replace(options.reader, seed=seed),
+        sounds=replace(options.sounds, seed=seed),
     )
     with StageBars() as bars:
         train_mini(options, lambda line: note(json.dumps(line)), bars, _evaluate)
