@@ -62,6 +62,7 @@ def teach(network: Network) -> None:
         for question, other in TONES.items():
             prompt = network.encode(asked(other, one))
             said = tokenizer(f"{source} {question}<|im_end|>", return_tensors="pt")["input_ids"]
+            said = said.to(network._model.device)
             prompt["input_ids"] = torch.cat([prompt["input_ids"], said], 1)
             prompt["attention_mask"] = torch.ones_like(prompt["input_ids"])
             lessons.append((prompt, said))
@@ -96,7 +97,7 @@ def one_thread() -> Any:
 def folder(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
     folder = tmp_path_factory.mktemp("a model with späces")
     build_tiny(folder, with_head=True)
-    network = Network(str(folder), "cpu", "float32")
+    network = Network(str(folder))
     teach(network)
     network._model.save_pretrained(folder)
     return folder
@@ -197,8 +198,11 @@ def test_seeds_make_answers_repeatable(generator: Qwen2AudioGenerator) -> None:
     assert len(others) > 1
 
 
-def test_a_batch_writes_what_each_seed_writes_alone(folder: Path) -> None:
-    generator = Qwen2AudioGenerator(folder, SHORT, batch_size=3)
+def test_a_batch_writes_what_each_seed_writes_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wavrag.generate.qwen2_audio.BATCH_SIZE", 3)
+    generator = Qwen2AudioGenerator(folder, SHORT)
     messages = asked(TONES["high"], "words")
     written = dict.fromkeys(range(5), "")
     usage: list[Usage | None] = []

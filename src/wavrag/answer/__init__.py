@@ -12,8 +12,13 @@ from wavrag.answer.citation_check import (
     flag_unsupported_sentences,
 )
 from wavrag.answer.context import EXTRACTIVE_CONTEXT, ContextOptions, build_context
-from wavrag.answer.options import AnswerOptions
-from wavrag.answer.pipeline import CANDIDATES, NOTHING_FOUND, AnswerPipeline, AnswerRequest
+from wavrag.answer.pipeline import (
+    CANDIDATES,
+    NOTHING_FOUND,
+    AnswerOptions,
+    AnswerPipeline,
+    AnswerRequest,
+)
 from wavrag.answer.reasoning import ReasoningOptions, reason
 from wavrag.answer.sampling import PathCallback
 from wavrag.answer.stream import AnswerStream, RetrievalResult

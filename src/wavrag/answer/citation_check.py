@@ -8,7 +8,7 @@ Pure functions; an embedder is passed in as a callable.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -75,13 +75,7 @@ def check_citations(
         return ()
     passages = {source.number: source.hit.passage for source in sources}
     return tuple(
-        _check_sentence(
-            text,
-            span,
-            [passages[number] for number in _cited_numbers(text, span) if number in passages],
-            options,
-            embed,
-        )
+        _check_sentence(text, span, passages, options, embed)
         for span in _sentence_spans(text)
         if content_words(_MARK.sub("", text[slice(*span)]))
     )
@@ -120,23 +114,21 @@ def _sentence_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-def _cited_numbers(text: str, span: tuple[int, int]) -> tuple[int, ...]:
-    """Distinct citation numbers of a sentence."""
-    return tuple(dict.fromkeys(map(int, _MARK.findall(text, *span))))
-
-
 def _check_sentence(
     text: str,
     span: tuple[int, int],
-    passages: Sequence[Passage],
+    passages: Mapping[int, Passage],
     options: CitationCheckOptions,
     embed: EmbedTexts | None,
 ) -> Support:
+    """Compare a sentence, the span of a text, with those of the passages that it cites."""
+    citations = tuple(dict.fromkeys(map(int, _MARK.findall(text, *span))))
+    cited = [passages[number] for number in citations if number in passages]
     statement = _MARK_WITH_SPACE.sub("", text[slice(*span)]).strip()
-    contents = [passage.text or "" for passage in passages]
+    contents = [passage.text or "" for passage in cited]
     evidence = [content[start:end] for content in contents for start, end in sentences(content)]
     # Titles and section headings count too: answers may repeat them ("At the pier, ...").
-    headings = " ".join(f"{passage.title} {passage.section}." for passage in passages)
+    headings = " ".join(f"{passage.title} {passage.section}." for passage in cited)
     passage_text = f"{headings} {' '.join(evidence)}"
     words, numbers = _word_stems(statement), find_numbers(statement)
     # A statement of numbers alone ("Nine [1].") has no words to compare; its numbers decide.
@@ -153,7 +145,6 @@ def _check_sentence(
         and (same_numbers or not options.numbers)
         and (same_negation or not options.negation)
     )
-    citations = _cited_numbers(text, span)
     return Support(
         *span, statement, citations, lexical, dense, same_numbers, same_negation,
         checkable=bool(evidence) or not citations, supported=supported,

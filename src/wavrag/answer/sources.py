@@ -30,13 +30,9 @@ class SourceAudio:
 def load_source_audio(kb: KnowledgeBase, hits: Sequence[Hit], *, decode: bool) -> SourceAudio:
     """Describe the recordings among the hits, and decode them if the generator hears.
 
-    A recording that can no longer be read has no clip; a warning goes to the log.
-
-    Args:
-        kb: the knowledge base of the hits.
-        hits: retrieved passages.
-        decode: load the samples. Without it, only passages of knowledge bases that do not
-            store measurements are decoded, in order to measure them.
+    Without `decode`, only passages of knowledge bases that do not store measurements are decoded,
+    in order to measure them. A recording that can no longer be read has no clip; a warning goes to
+    the log.
     """
     clips, descriptions = [], []
     for hit in hits:
@@ -56,13 +52,8 @@ def add_transcripts(
 ) -> list[Hit]:
     """Give recordings a transcript that can be quoted, recognising speech where necessary.
 
-    A recording that can no longer be read keeps the text that it has.
-
-    Args:
-        kb: the knowledge base of the hits.
-        hits: retrieved passages.
-        audio: their audio.
-        needed: for each hit, whether its transcript is needed.
+    Only hits marked in `needed` change. A recording that can no longer be read keeps the text that
+    it has.
     """
     output = []
     for hit, clip, need in zip(hits, audio.clips, needed, strict=True):

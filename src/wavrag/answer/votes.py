@@ -45,10 +45,7 @@ _BARE_NUMBER_MAX_WORDS = 8
 
 
 def parse_answer(text: str) -> str:
-    """Extract the answer from a reasoning path.
-
-    Args:
-        text: the complete output of the model.
+    """Extract the answer from the complete text of a reasoning path.
 
     Returns:
         The paragraph after the last `Answer:` with text after it, in any case and with any

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from wavrag.generate import base
-from wavrag.generate.base import AudioBudget, GenerateOptions, GeneratorSpec, Message, Stream
+from wavrag.generate.base import AudioBudget, GenerateOptions, GeneratorSpec, Message
 from wavrag.generate.prompts import question_of, sources_of
 from wavrag.text import sentences
 from wavrag.types import Usage
@@ -20,13 +20,10 @@ class FakeGenerator(base.Generator):
     # With audio, so that tests of everything above the seam can pass clips to it.
     spec = GeneratorSpec("fake", audio_budget=AudioBudget())
 
-    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
-        """Generate at most `options.max_tokens` words; nothing without sources."""
-        return Stream(self._generate(messages, options))
-
-    def _generate(
+    def stream(
         self, messages: Sequence[Message], options: GenerateOptions
     ) -> Generator[str, None, Usage]:
+        """Generate at most `options.max_tokens` words; nothing without sources."""
         question_of(messages)  # raises an error if there is none, as every generator does
         sources = sources_of(messages)
         input_tokens = sum(len((source.hit.passage.text or "").split()) for source in sources)

@@ -111,14 +111,7 @@ class InProcessGenerator(base.Generator, Generic[Model]):
     ) -> tuple[list[Message], int]:
         """Drop sources until prompt and answer fit, the lowest rank first; nothing is cut.
 
-        Args:
-            messages: the prompt.
-            options: with the maximum length of the answer.
-            context: size of the context window in tokens.
-            count_tokens: counts the tokens of messages under the model's chat template.
-
-        Returns:
-            The messages and their number of tokens.
+        Returns the messages and their number of tokens, counted under the model's chat template.
         """
         prompt = list(messages)
         dropped: list[int] = []

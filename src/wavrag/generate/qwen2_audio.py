@@ -37,19 +37,13 @@ class Qwen2AudioGenerator(InProcessGenerator[Network]):
     Args:
         model: folder, or ORG/NAME on the hub.
         audio_budget: limits on the audio.
-        batch_size: maximum number of answers to one prompt in a batch.
 
     Raises:
         MissingExtraError: transformers or torch is not installed.
         GenerationError: the folder does not exist.
     """
 
-    def __init__(
-        self,
-        model: str | Path,
-        audio_budget: AudioBudget = QWEN2_AUDIO,
-        batch_size: int = BATCH_SIZE,
-    ) -> None:
+    def __init__(self, model: str | Path, audio_budget: AudioBudget = QWEN2_AUDIO) -> None:
         if not all(map(importlib.util.find_spec, ("torch", "transformers"))):
             raise MissingExtraError(f"the generator '{PREFIX}{model}'", "models")
         folder = Path(model).expanduser()
@@ -60,7 +54,7 @@ class Qwen2AudioGenerator(InProcessGenerator[Network]):
             )
         self._name = str(folder) if folder.is_dir() else str(model)
         super().__init__(
-            GeneratorSpec(f"{PREFIX}{model}", parallel=batch_size, audio_budget=audio_budget)
+            GeneratorSpec(f"{PREFIX}{model}", parallel=BATCH_SIZE, audio_budget=audio_budget)
         )
 
     def _load_model(self) -> Network:

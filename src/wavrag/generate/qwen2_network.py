@@ -21,12 +21,10 @@ _END_OF_TURN = "<|im_end|>"
 
 
 class Network:
-    """A loaded model.
+    """A loaded model: on a GPU if there is one, in the precision of its files.
 
     Args:
         model: folder, or ORG/NAME on the hub.
-        device: torch device; None for a GPU if there is one.
-        dtype: torch dtype of the weights; `auto` for that of the files.
 
     Attributes:
         context: size of the context window in tokens.
@@ -35,12 +33,12 @@ class Network:
         GenerationError: folder or hub hold no complete Qwen2-Audio.
     """
 
-    def __init__(self, model: str, device: str | None = None, dtype: str = "auto") -> None:
+    def __init__(self, model: str) -> None:
         import torch
         import transformers
 
         self._name = model
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
         hub: Any = transformers  # most of its functions are untyped
         try:
             config = hub.AutoConfig.from_pretrained(model)
@@ -51,7 +49,7 @@ class Network:
                 )
             self._processor = hub.AutoProcessor.from_pretrained(model)
             network, report = hub.Qwen2AudioForConditionalGeneration.from_pretrained(
-                model, dtype=dtype, output_loading_info=True
+                model, dtype="auto", output_loading_info=True
             )
             self._model = network.to(device).eval()
         except (OSError, ValueError, ImportError, RuntimeError) as error:

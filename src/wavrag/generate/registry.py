@@ -45,7 +45,16 @@ def load_generator(name: str) -> Generator:
         raise GenerationError(f"the generator {name!r} lacks {_ARGUMENTS[kind]} after the colon")
     match kind, argument:
         case "map-reduce", inner if inner:
-            return _load_map_reduce(inner)
+            from wavrag.generate.map_reduce import MapReduceGenerator
+
+            generator = load_generator(inner)
+            if generator.spec.quotes:
+                # A quoting generator weights words by the number of sentences with them.
+                raise GenerationError(
+                    f"the generator {inner!r} quotes, and ranks its sources together: map-reduce"
+                    " needs a generator that writes, such as map-reduce:local"
+                )
+            return MapReduceGenerator(generator)
         case "extractive", "":
             return ExtractiveGenerator()
         case "fake", "":
@@ -66,16 +75,3 @@ def load_generator(name: str) -> Generator:
             return OpenAIGenerator(model)
     names = ", ".join(GENERATORS)
     raise GenerationError(f"no generator is called {name!r}: choose one of {names}")
-
-
-def _load_map_reduce(name: str) -> Generator:
-    from wavrag.generate.map_reduce import MapReduceGenerator
-
-    generator = load_generator(name)
-    if generator.spec.quotes:
-        # A quoting generator weights words by the number of sentences with them.
-        raise GenerationError(
-            f"the generator {name!r} quotes, and ranks its sources together: map-reduce needs a"
-            " generator that writes, such as map-reduce:local"
-        )
-    return MapReduceGenerator(generator)

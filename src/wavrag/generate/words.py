@@ -36,16 +36,12 @@ def stem(word: str) -> str:
         word = word[:-1]
     for ending in ("ing", "ed", "ly"):
         if word.endswith(ending) and len(word) >= len(ending) + 3:
-            word = _undouble(word[: -len(ending)])
+            word = word[: -len(ending)]
+            # `stopp` becomes `stop`; `fall`, `miss` and `buzz` keep both letters.
+            if word[-1] == word[-2] and word[-1] not in "aeioulsz":
+                word = word[:-1]
             break
     if word.endswith("y") and len(word) > 3:
         return word[:-1] + "i"
     # A final "e" goes, so that `bridge` agrees with `bridging`.
     return word.removesuffix("e") if len(word) > 3 else word
-
-
-def _undouble(word: str) -> str:
-    """`stopp` becomes `stop`; `fall`, `miss` and `buzz` keep both letters."""
-    if word[-1] == word[-2] and word[-1] not in "aeioulsz":
-        return word[:-1]
-    return word
