@@ -13,7 +13,7 @@ import json
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -26,7 +26,7 @@ from wavrag.data.records import (
     Content,
     TrainingRecord,
     parse_content,
-    read_numbered_lines,
+    parse_lines,
     resolve_audio,
     skip_or_raise,
 )
@@ -126,9 +126,8 @@ def select_negatives(
         first: number of the first query; random samples depend on it.
     """
     selections = []
-    for number, (row, positive, unusable) in enumerate(
-        zip(scores, positives, excluded, strict=True)
-    ):
+    queries = zip(scores, positives, excluded, strict=True)
+    for number, (row, positive, unusable) in enumerate(queries, start=first):
         max_score = _max_score(float(row[positive].min()), options)
         candidates = row.copy()
         candidates[positive] = candidates[unusable] = -np.inf
@@ -141,7 +140,7 @@ def select_negatives(
         columns = columns[options.range_min :]
         if options.sampling == "random" and len(columns) > options.negatives:
             # Seeded by the number of the query, so that the size of blocks makes no difference.
-            rng = np.random.default_rng((options.seed, first + number))
+            rng = np.random.default_rng((options.seed, number))
             columns = columns[np.sort(rng.choice(len(columns), options.negatives, replace=False))]
         selections.append(columns[: options.negatives])
     return selections
@@ -205,16 +204,10 @@ def mine_negatives(
         >>> result.records[0].negatives[0].text
         'Bram Stoker.'
     """
-    options = options or MineOptions()
     queries, candidates = _ContentPool(on_note), _ContentPool(on_note)
     rows = [queries.add(record.query, f"record {record.id!r}: query") for record in records]
     keys = [queries.key(record.query, row) for record, row in zip(records, rows, strict=True)]
-    positives_by_key: dict[str, set[int]] = defaultdict(set)
-    for record, key in zip(records, keys, strict=True):
-        for content in record.positives:
-            row = candidates.add(content, f"record {record.id!r}: positive")
-            if row is not None:
-                positives_by_key[key].add(row)
+    positives_by_key = _add_positives(candidates, records, keys)
     for number, content in enumerate(corpus, start=1):
         candidates.add(content, f"corpus entry {number}")
 
@@ -225,35 +218,44 @@ def mine_negatives(
         candidates, embedder, "passage", lambda n: on_progress(query_count + n, total)
     )
 
-    jobs = []
     # A zero vector marks a content that could not be embedded.
     unusable = set(np.flatnonzero(~candidate_vectors.any(axis=1)).tolist())
-    for number, (record, query) in enumerate(zip(records, rows, strict=True)):
-        positives = positives_by_key[keys[number]]
-        if query is None or not query_vectors[query].any() or not positives - unusable:
-            continue
-        excluded = candidates.find_excluded(positives, record.negatives)
-        jobs.append(_MiningJob(number, query, _sorted_array(positives - unusable), excluded))
+    jobs = []
+    for number, (record, query, key) in enumerate(zip(records, rows, keys, strict=True)):
+        positives = positives_by_key[key]
+        usable = positives - unusable
+        if query is not None and query_vectors[query].any() and usable:
+            excluded = candidates.find_excluded(positives, record.negatives)
+            jobs.append(_MiningJob(number, query, _sorted_array(usable), excluded))
     return _run_jobs(
-        records, jobs, query_vectors, candidate_vectors, candidates.contents, options=options
-    )
+        records, jobs, query_vectors, candidate_vectors, candidates.contents,
+        options=options or MineOptions(),
+    )  # fmt: skip
+
+
+def _add_positives(
+    candidates: _ContentPool, records: Sequence[TrainingRecord], keys: Sequence[str]
+) -> Mapping[str, set[int]]:
+    """Add the positives of all records; return their rows by the key of the query."""
+    # By query rather than by record: a passage that answers the same question in another record
+    # is no negative either.
+    positives_by_key: dict[str, set[int]] = defaultdict(set)
+    for record, key in zip(records, keys, strict=True):
+        for content in record.positives:
+            row = candidates.add(content, f"record {record.id!r}: positive")
+            if row is not None:
+                positives_by_key[key].add(row)
+    return positives_by_key
 
 
 @dataclass(frozen=True, slots=True)
 class _MiningJob:
-    """A record to add negatives to.
+    """A record to add negatives to."""
 
-    Attributes:
-        record: number of the record.
-        query: row in the vectors of the queries.
-        positives: rows in the vectors of the candidates.
-        excluded: rows in the vectors of the candidates that cannot be negatives.
-    """
-
-    record: int
-    query: int
-    positives: Indices
-    excluded: Indices
+    record: int  # number of the record
+    query: int  # row in the vectors of the queries
+    positives: Indices  # rows in the vectors of the candidates
+    excluded: Indices  # rows in the vectors of the candidates that cannot be negatives
 
 
 def _run_jobs(
@@ -305,14 +307,8 @@ def read_corpus(path: str | os.PathLike[str], on_note: OnNote = None) -> Iterato
     Raises:
         InputError: the file cannot be read, or a line is malformed and there is no `on_note`.
     """
-    folder = Path(path).parent
-    for number, line in read_numbered_lines(path):
-        try:
-            content = parse_content(line)
-        except InputError as error:
-            skip_or_raise(f"{path}:{number}: {error}", on_note)
-        else:
-            yield resolve_audio(content, folder)
+    for content in parse_lines(path, parse_content, on_note):
+        yield resolve_audio(content, Path(path).parent)
 
 
 @dataclass(slots=True)

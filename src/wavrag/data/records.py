@@ -13,13 +13,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wavrag.data.validation import STRICT, parse_json
 from wavrag.errors import InputError
 from wavrag.types import OnNote
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +101,8 @@ def read_records(path: str | os.PathLike[str], on_note: OnNote = None) -> Iterat
         ...     print(record.id, record.direction)
     """
     folder = Path(path).parent
-    for number, line in read_numbered_lines(path):
-        try:
-            record = parse_record(line)
-        except InputError as error:
-            skip_or_raise(f"{path}:{number}: {error}", on_note)
-        else:
-            yield map_contents(record, lambda content: resolve_audio(content, folder))
+    for record in parse_lines(path, parse_record, on_note):
+        yield map_contents(record, lambda content: resolve_audio(content, folder))
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[TrainingRecord]) -> int:
@@ -181,7 +178,7 @@ def serialize_record(record: TrainingRecord, folder: Path) -> dict[str, Any]:
 def _serialize_content(content: Content, folder: Path) -> dict[str, Any]:
     if isinstance(content.audio, bytes):
         raise InputError("audio in memory cannot be written to a file of records: store it first")
-    row = {field.name: getattr(content, field.name) for field in fields(content)}
+    row = asdict(content)
     if content.audio is not None:
         row["audio"] = relative_path(content.audio, folder)
     return {key: value for key, value in row.items() if value is not None}
@@ -214,6 +211,20 @@ def read_numbered_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str
                     yield number, line
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
+
+
+def parse_lines(
+    path: str | os.PathLike[str], parse: Callable[[str], T], on_note: OnNote
+) -> Iterator[T]:
+    """Parse the lines of a file; report malformed ones with their numbers, and skip them."""
+    for number, line in read_numbered_lines(path):
+        try:
+            value = parse(line)
+        except InputError as error:
+            skip_or_raise(f"{path}:{number}: {error}", on_note)
+        else:
+            # Outside of `try`, so that an error of the consumer is not taken for one of the line.
+            yield value
 
 
 def skip_or_raise(message: str, on_note: OnNote) -> None:

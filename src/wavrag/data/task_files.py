@@ -17,19 +17,12 @@ HEADER = "query-id\tcorpus-id\tscore"
 
 @dataclass(frozen=True, slots=True)
 class TaskRows:
-    """The contents of a task folder.
-
-    Attributes:
-        corpus: rows of the corpus; `audio` is a path, absolute or relative to the working folder.
-        queries: rows of the queries, with the same keys.
-        qrels: query id, corpus id and relevance score.
-        provenance: data set, options and versions behind the task; JSON-able.
-    """
+    """The contents of a task folder; `audio` paths are relative to the working folder."""
 
     corpus: Iterable[Row]
     queries: Iterable[Row]
-    qrels: Iterable[tuple[str, str, float]]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    qrels: Iterable[tuple[str, str, float]]  # query id, corpus id and relevance score
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # data set, options and versions
 
 
 def write_task(folder: Path, rows: TaskRows) -> tuple[int, int]:

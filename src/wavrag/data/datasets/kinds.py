@@ -31,19 +31,10 @@ from wavrag.types import OnNote
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """A recording of a kind.
-
-    Attributes:
-        id: unique in the data set.
-        kind: label, species or person; sounds of a kind are paired.
-        caption: description of the sound.
-        audio: path of the file.
-        start: start in the file, seconds; None for the start of the file.
-        end: end in the file, seconds; None for the end of the file.
-    """
+    """A recording, or the span of it from `start` to `end` in seconds, with a caption."""
 
     id: str
-    kind: str
+    kind: str  # label, species or person; sounds of a kind are paired
     caption: str
     audio: str
     start: float | None = None
@@ -52,6 +43,7 @@ class Sound:
 
 def pair_sounds(sounds: Iterable[Sound], source: str, question: str) -> Iterator[TrainingRecord]:
     """Pair each sound with the previous one of its kind."""
+    # The previous one rather than all of them: a kind may have thousands of recordings.
     last: dict[str, Sound] = {}
     for sound in sounds:
         previous = last.get(sound.kind)
@@ -127,8 +119,10 @@ def _read_events(
 
     def select_longest(events: list[_Event]) -> list[Sound]:
         segment = events[0].segment
+        # `YTID_MILLISECONDS`; the id of a video may have underscores itself.
         video = segment.rpartition("_")[0]
         audio = audio_folder.find(segment, f"Y{segment}", video, f"Y{video}")
+        # A dog may bark ten times in a clip; one span per label keeps it from pairing with itself.
         longest: dict[str, _Event] = {}
         for event in sorted(events, key=lambda event: event.start - event.end):
             longest.setdefault(event.label, event)

@@ -22,13 +22,8 @@ NEGATIVES = 16
 class LineIndex(Closing):
     """Random access to a file with lines `NUMBER<tab>TEXT`, with 16 bytes of memory per line."""
 
-    def __init__(self, path: Path, on_note: OnNote = None) -> None:
-        """Read the file once and index it.
-
-        Args:
-            path: the file.
-            on_note: called with a message for every malformed line, which is skipped; without it,
-                a malformed line is an error.
+    def __init__(self, path: Path, on_note: OnNote) -> None:
+        """Read the file once and index it; malformed lines go to `on_note` and are skipped.
 
         Raises:
             InputError: the file cannot be read, or a line is malformed and there is no `on_note`.
@@ -87,9 +82,9 @@ def read_msmarco(folder: Path, split: str, on_note: OnNote) -> Iterable[Training
     queries = require_file(folder, f"queries.{split}.tsv")
     triples = folder / f"qidpidtriples.{split}.full.2.tsv"
     if triples.is_file():
-        return _read_records(
-            collection, queries, triples, ("query", "positive", "negative"), on_note
-        )
+        columns: tuple[str, ...] = ("query", "positive", "negative")
+        return _read_records(collection, queries, triples, columns, on_note)
+    # Only the development split is published in two sizes.
     judgements = require_file(folder, f"qrels.{split}.tsv", f"qrels.{split}.small.tsv")
     columns = ("query", "iteration", "positive", "relevance")
     return _read_records(collection, queries, judgements, columns, on_note)
@@ -122,6 +117,7 @@ def _build_record(
     candidates = (row["negative"] for row in rows if "negative" in row)
     negatives = list(dict.fromkeys(number for number in candidates if number not in positives))
     query = rows[0]["query"]
+    # The id has a positive, since lines of a query that are not adjacent give several records.
     return TrainingRecord(
         f"msmarco/{query}-{next(iter(positives))}",
         Content(text=questions.text(query)),

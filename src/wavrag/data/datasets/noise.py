@@ -30,11 +30,7 @@ def find_noise_files(
     for kind in kinds:
         if kind not in KINDS:
             raise InputError(f"MUSAN has no {kind!r}: choose from {', '.join(KINDS)}")
-        paths = [
-            path
-            for path in (Path(folder) / kind).rglob("*")
-            if path.suffix.lower() in AUDIO_SUFFIXES
-        ]
+        paths = [p for p in (Path(folder) / kind).rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES]
         if not paths:
             raise InputError(f"{folder} has no sound in {kind}/: name the folder MUSAN is in")
         files[kind] = sorted(paths)

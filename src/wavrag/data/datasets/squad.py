@@ -148,10 +148,8 @@ class _PassageAudio:
                 self._folder / f"{stem}_{sentence}.wav"
                 for sentence in range(self._sentences.get(position, 0) + 1)
             ]
-            self._last = (
-                position,
-                Content(audio=_join_wav_files(paths), transcript=question.passage),
-            )
+            passage = Content(audio=_join_wav_files(paths), transcript=question.passage)
+            self._last = position, passage
         return self._last[1]
 
 
@@ -166,7 +164,7 @@ def _join_wav_files(paths: list[Path]) -> bytes:
     for path in paths:
         try:
             with wave.open(str(path), "rb") as source:
-                shapes.append((source.getnchannels(), source.getsampwidth(), source.getframerate()))
+                shapes.append(source.getparams()[:3])  # channels, bytes per sample, sample rate
                 sentences.append(source.readframes(source.getnframes()))
         except (OSError, EOFError, wave.Error) as error:
             raise InputError(f"{path} cannot be read: {error}") from error
@@ -174,9 +172,7 @@ def _join_wav_files(paths: list[Path]) -> bytes:
             raise InputError(f"{path} has another rate or number of channels than {paths[0]}")
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as target:
-        target.setnchannels(shapes[0][0])
-        target.setsampwidth(shapes[0][1])
-        target.setframerate(shapes[0][2])
+        target.setparams((*shapes[0], 0, "NONE", "not compressed"))
         target.writeframes(b"".join(sentences))
     return buffer.getvalue()
 

@@ -67,9 +67,7 @@ def _training_set(name: str, directions: tuple[str, ...], splits: tuple[str, ...
 
 _ALL = (
     TaskSet(
-        "squtr",
-        ("S2T", "T2T", "AT2T"),
-        tuple(SQUTR_SPLITS),
+        "squtr", ("S2T", "T2T", "AT2T"), tuple(SQUTR_SPLITS),
         "CC BY-SA 4.0; texts: each set its own, NQ non-commercial",
         "https://huggingface.co/datasets/SLLMCommunity/SQuTR",
         "one set's `corpus.jsonl`, `queries_with_audio_clean.jsonl`, `audio_clean/` and "
@@ -77,28 +75,24 @@ _ALL = (
         load_squtr,
     ),
     TaskSet(
-        "svq",
-        ("S2T", "T2T", "AT2T"),
-        SVQ_SPLITS,
-        "CC BY 4.0; passages: CC BY-SA 3.0",
+        "svq", ("S2T", "T2T", "AT2T"), SVQ_SPLITS, "CC BY 4.0; passages: CC BY-SA 3.0",
         "https://huggingface.co/datasets/google/svq",
         "`passage_retrieval_in_lang.jsonl`, `passage_retrieval_in_lang_index.jsonl`, "
         "`utt_index.jsonl` and `audio/*.parquet`",
         load_svq,
     ),
     _training_set(
-        "spoken-squad", ("T2S", "T2T", "T2AT"), ("test", "test-wer44", "test-wer54", "train")
+        "spoken-squad", ("T2S", "T2T", "T2AT"), ("test", "test-wer44", "test-wer54", "train"),
     ),
     _training_set("heysquad", ("S2T", "T2T", "AT2T"), ("dev", "train")),
     _training_set(
-        "slue-sqa-5",
-        ("S2S", "AT2AT", "S2T", "T2S", "T2T"),
+        "slue-sqa-5", ("S2S", "AT2AT", "S2T", "T2S", "T2T"),
         ("test", "verified-test", "dev", "train"),
     ),
     _training_set("audiocaps", ("T2S", "S2T"), ("test", "dev", "train")),
     _training_set("clotho", ("T2S", "S2T"), ("test", "dev", "train")),
     _training_set("squad", ("T2T",), ("dev", "train")),
-)
+)  # fmt: skip
 
 TASK_SETS: Mapping[str, TaskSet] = MappingProxyType({task_set.name: task_set for task_set in _ALL})
 """All data sets with tasks, by name."""
