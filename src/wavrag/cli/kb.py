@@ -67,11 +67,9 @@ def list_documents(arguments: argparse.Namespace) -> int:
         print_json([DocumentShape.dump(document) for document in documents])
         return 0
     for document in documents:
-        length = (
-            f"{format_duration(document.seconds):>9}" if document.modality == "audio" else " " * 9
-        )
+        length = format_duration(document.seconds) if document.modality == "audio" else ""
         passages = format_count(document.passages, "passage")
-        print(f"{document.modality:5}  {length}  {passages:>14}  {short_path(document.source)}")
+        print(f"{document.modality:5}  {length:>9}  {passages:>14}  {short_path(document.source)}")
     return 0
 
 

@@ -43,19 +43,17 @@ def mine(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     write_records(out, result.records)
     if arguments.json:
-        print_json(
-            {
-                "out": str(out),
-                "embedder": embedder.spec.name,
-                "revision": embedder.spec.revision,
-                "records": len(result.records),
-                "added": result.added,
-                "short": result.short,
-                "positive_score": _round_score(result.positive_score),
-                "negative_score": _round_score(result.negative_score),
-                "skipped": skipped.messages,
-            }
-        )
+        print_json({
+            "out": str(out),
+            "embedder": embedder.spec.name,
+            "revision": embedder.spec.revision,
+            "records": len(result.records),
+            "added": result.added,
+            "short": result.short,
+            "positive_score": _round_score(result.positive_score),
+            "negative_score": _round_score(result.negative_score),
+            "skipped": skipped.messages,
+        })  # fmt: skip
     else:
         print(
             f"{short_path(str(out))}: {format_count(len(result.records), 'record')},"

@@ -56,11 +56,7 @@ class ProgressBar(_TerminalBar):
 
 
 class StageBars(_TerminalBar):
-    """A progress bar for each stage of a run.
-
-    Args:
-        quiet: True to draw nothing.
-    """
+    """A progress bar for each stage of a run."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -77,11 +73,7 @@ class StageBars(_TerminalBar):
 class IndexBar(_TerminalBar):
     """A bar of the files indexed, with hours of audio and passages per second.
 
-    Args:
-        quiet: True to draw nothing.
-
-    Attributes:
-        documents: files stored, unchanged or skipped so far; counted even if nothing is drawn.
+    `documents` counts the files stored, unchanged or skipped so far, even if nothing is drawn.
     """
 
     FORMAT = "{desc}: {n_fmt}/{total_fmt} files |{bar:20}| {elapsed}{postfix}"

@@ -34,25 +34,23 @@ def synth(arguments: argparse.Namespace) -> int:
         arguments.fields, tuple(arguments.voice), arguments.seed, arguments.threads
     )
     folder = Path(arguments.out)
+    out = folder / "records.jsonl"
     with ProgressBar("speaking", "texts", quiet=arguments.json) as bar:
         report = speak_records(records, engines, folder, options, bar)
     if arguments.json:
-        print_json(
-            {
-                "out": str(folder / "records.jsonl"),
-                "records": report.records,
-                "spoken": report.new_clips,
-                "reused": report.reused_clips,
-                "failed": [{"id": name, "reason": reason} for name, reason in report.failures],
-                "skipped": skipped.messages,
-            }
-        )
+        print_json({
+            "out": str(out),
+            "records": report.records,
+            "spoken": report.new_clips,
+            "reused": report.reused_clips,
+            "failed": [{"id": name, "reason": reason} for name, reason in report.failures],
+            "skipped": skipped.messages,
+        })  # fmt: skip
     else:
         for name, reason in report.failures:
             note(f"failed: {name}: {reason}")
         print(
-            f"{short_path(str(folder / 'records.jsonl'))}:"
-            f" {format_count(report.records, 'record')},"
+            f"{short_path(str(out))}: {format_count(report.records, 'record')},"
             f" {format_count(report.new_clips, 'clip')} spoken, {report.reused_clips:,} reused,"
             f" {format_count(len(report.failures), 'record')} failed"
         )

@@ -21,15 +21,10 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
-    """Bars from 0 to 1 with intervals.
+    """Bars from 0 to 1 with intervals."""
 
-    Attributes:
-        title: description for readers who cannot see the chart.
-        rows: label, mean, and ends of the interval of each bar.
-    """
-
-    title: str
-    rows: Sequence[tuple[str, float, tuple[float, float]]]
+    title: str  # for readers who cannot see the chart
+    rows: Sequence[tuple[str, float, tuple[float, float]]]  # label, mean, interval
 
     PLOT_WIDTH: ClassVar[int] = 420  # pixels; with the longest label still narrower than a page
     ROW_HEIGHT: ClassVar[int] = 28

@@ -43,29 +43,17 @@ class QueryChange:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Comparison of two systems on one task.
-
-    Attributes:
-        task: name of the task.
-        a: name of the first system.
-        b: name of the second system.
-        queries: number of queries in both runs.
-        unpaired: number of queries in one run only.
-        metrics: one comparison per metric.
-        better: number of queries on which the second system is better by the chosen metric.
-        worse: number of queries on which it is worse.
-        changes: queries with the largest differences in that metric.
-    """
+    """Comparison of two systems on one task, both by their names."""
 
     task: str
     a: str
     b: str
-    queries: int
-    unpaired: int
+    queries: int  # in both runs
+    unpaired: int  # queries in one run only
     metrics: tuple[MetricComparison, ...]
-    better: int
+    better: int  # queries on which the second system is better by the chosen metric
     worse: int
-    changes: tuple[QueryChange, ...]
+    changes: tuple[QueryChange, ...]  # largest differences in that metric
 
 
 def compare_results(
@@ -93,12 +81,12 @@ def compare_results(
         InputError: the runs have no comparable systems.
     """
     comparisons = []
-    for task, second_task, a, b in _pair_systems(first, second):
-        labels = [system_name(a), system_name(b)]
-        if labels[0] == labels[1]:  # the same system in two runs
-            labels = [f"{run}: {label}" for run, label in zip(names, labels, strict=True)]
-        comparison = _compare_systems((task, second_task), (a, b), metric, max_changes)
-        comparisons.append(replace(comparison, a=labels[0], b=labels[1]))
+    for tasks, systems in _pair_systems(first, second):
+        comparison = _compare_systems(tasks, systems, metric, max_changes)
+        if comparison.a == comparison.b:  # the same system in two runs
+            a, b = (f"{run}: {comparison.a}" for run in names)
+            comparison = replace(comparison, a=a, b=b)
+        comparisons.append(comparison)
     if not comparisons:
         raise InputError(
             "there is nothing to compare: give one file with two embedders, or two files with a"
@@ -165,8 +153,8 @@ def comparisons_to_list(comparisons: Sequence[Comparison]) -> list[dict[str, Any
 
 def _pair_systems(
     first: Sequence[Figures], second: Sequence[Figures] | None
-) -> list[tuple[Figures, Figures, Figures, Figures]]:
-    """Pair systems: first task, second task, first system, second system."""
+) -> list[tuple[tuple[Figures, Figures], tuple[Figures, Figures]]]:
+    """Pair systems: each time the two tasks, then their two systems."""
     pairs = []
     if second is None:
         for task in first:
@@ -174,7 +162,7 @@ def _pair_systems(
             for system in task["systems"]:
                 baseline = baselines.setdefault(system["legs"], system)
                 if baseline is not system:
-                    pairs.append((task, task, baseline, system))
+                    pairs.append(((task, task), (baseline, system)))
         return pairs
     for task in first:
         for candidate in second:
@@ -184,7 +172,7 @@ def _pair_systems(
             common = {system_name(system) for system in task["systems"]}
             common &= {system_name(system) for system in candidate["systems"]}
             pairs += [
-                (task, candidate, a, b)
+                ((task, candidate), (a, b))
                 for a in task["systems"]
                 for b in candidate["systems"]
                 if (system_name(a) == system_name(b) if common else a["legs"] == b["legs"])

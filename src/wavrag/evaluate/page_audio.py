@@ -43,11 +43,7 @@ class PageAudio:
     """
 
     def __init__(self, budget: int) -> None:
-        """Set the maximum total size.
-
-        Args:
-            budget: bytes of all URIs together.
-        """
+        """Set the maximum size of all URIs together, in bytes."""
         self.uris: dict[str, str] = {}
         self.skipped: dict[str, str] = {}
         self._remaining = budget

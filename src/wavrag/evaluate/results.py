@@ -30,7 +30,7 @@ def read_figures(path: str | os.PathLike[str]) -> Figures:
     return figures
 
 
-def detect_kind(figures: Figures, path: str | os.PathLike[str] = "") -> Kind:
+def detect_kind(figures: Figures, path: str | os.PathLike[str]) -> Kind:
     """Tell which command wrote the results.
 
     Raises:

@@ -89,9 +89,8 @@ def evaluate_embedder(
 
     Example:
         >>> from wavrag.data import load_task
-        >>> (system,) = evaluate_embedder(
-        ...     load_task("tasks/mine"), "cascade", ["fused"]
-        ... )  # doctest: +SKIP
+        >>> task = load_task("tasks/mine")  # doctest: +SKIP
+        >>> (system,) = evaluate_embedder(task, "cascade", ["fused"])  # doctest: +SKIP
         >>> system.metrics["recall@10"]  # doctest: +SKIP
         0.95
     """
@@ -266,16 +265,13 @@ def _build_hit(corpus_id: str, hit: ScoredPassage | Hit) -> RetrievedHit:
 
 def _measure_word_errors(task: Task, words: Mapping[str, str | None]) -> WordErrors | None:
     """Count the word errors in queries of audio alone with a reference transcript."""
-    queries = [
-        query
-        for query in task.queries.values()
+    references = {
+        id: query.transcript
+        for id, query in task.queries.items()
         if query.audio is not None and not query.words and query.transcript
-    ]
-    if not queries:
-        return None
-    return count_word_errors(
-        [query.transcript for query in queries], [words[query.id] or "" for query in queries]
-    )
+    }
+    hypotheses = [words[id] or "" for id in references]
+    return count_word_errors(list(references.values()), hypotheses) if references else None
 
 
 def _build_query(content: TaskContent) -> Query:
