@@ -56,12 +56,11 @@ def read_query(arguments: argparse.Namespace) -> Query:
     from wavrag.types import Query
 
     # A question without quotes arrives as several words.
-    text = " ".join(arguments.text).strip() or None
-    if arguments.audio is None:
-        if text is None:
-            raise UsageError("there is no question: give TEXT, --audio FILE, or both")
-        return Query(text=text, where=arguments.where)
-    clip = audio.load(sys.stdin.buffer if arguments.audio == "-" else arguments.audio)
+    text, clip = " ".join(arguments.text).strip() or None, None
+    if arguments.audio is not None:
+        clip = audio.load(sys.stdin.buffer if arguments.audio == "-" else arguments.audio)
+    elif text is None:
+        raise UsageError("there is no question: give TEXT, --audio FILE, or both")
     return Query(text=text, clip=clip, where=arguments.where)
 
 

@@ -61,9 +61,8 @@ def _make_mixed(arguments: argparse.Namespace) -> tuple[int, int]:
     options = MixOptions(ratio, arguments.limit, arguments.passages, arguments.seed)
     with ProgressBar("speaking", "texts", quiet=arguments.json) as bar:
         engines = load_engines(arguments.engine, arguments.kokoro)
-        return make_mixed_task(
-            load_task(arguments.folder), Path(arguments.out), engines, options, bar
-        )
+        task = load_task(arguments.folder)
+        return make_mixed_task(task, Path(arguments.out), engines, options, bar)
 
 
 COMMAND = Command(
