@@ -115,7 +115,7 @@ def _recordings(
         document = Document("recording", clip=Clip(_speech(context, 60 * length), SAMPLE_RATE))
         with (
             tempfile.TemporaryDirectory(prefix="wavrag-cost-") as folder,
-            KnowledgeBase.open(folder, embedder=loaded) as kb,
+            KnowledgeBase.open(folder, embedder=loaded, fusion="ranks") as kb,
         ):
             results.append(_median(length, [_measure_work(partial(kb.add, [document]))]))
     return results

@@ -244,7 +244,7 @@ def _find(
 ) -> list[list[dict[str, Any]]]:
     with (
         tempfile.TemporaryDirectory(prefix="wavrag-experiment-") as folder,
-        KnowledgeBase.open(Path(folder), embedder=EMBEDDER) as kb,
+        KnowledgeBase.open(Path(folder), embedder=EMBEDDER, fusion="ranks") as kb,
     ):
         context.on_progress("indexing", 0, len(documents))
         kb.add(documents)

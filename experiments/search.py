@@ -118,7 +118,8 @@ class ExperimentIndex(Closing):
             InputError: a document cannot be indexed.
         """
         self._folder = tempfile.TemporaryDirectory(prefix="wavrag-experiment-")
-        kb = KnowledgeBase.open(Path(self._folder.name), embedder=self.embedder)
+        # The protocol fixes reciprocal ranks, so that results stay comparable.
+        kb = KnowledgeBase.open(Path(self._folder.name), embedder=self.embedder, fusion="ranks")
         report = kb.add(self._documents)
         if report.skipped:
             source, reason = report.skipped[0]

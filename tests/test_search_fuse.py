@@ -1,10 +1,14 @@
-"""Reciprocal rank fusion against sums worked out by hand."""
+"""Fusion by ranks and by scores, against values worked out by hand."""
 
 from __future__ import annotations
 
-import pytest
+import math
 
-from wavrag.search import reciprocal_rank_fusion
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wavrag.search import FusionWeights, reciprocal_rank_fusion, score_fusion
 from wavrag.types import Passage, ScoredPassage
 
 
@@ -49,3 +53,68 @@ def test_a_passage_found_twice_by_a_leg_counts_once():
 @pytest.mark.parametrize("legs", [{}, {"dense": []}, {"dense": [], "lexical": []}])
 def test_nothing(legs):
     assert reciprocal_rank_fusion(legs) == []
+
+
+# Without the certainty of the lexical leg, and with log odds that equal the fused score.
+PLAIN = FusionWeights(lexical=math.log(10), certainty=0.0, bias=0.0, best=1.0, gap=1.0)
+
+
+def log_odds(hits):
+    return {h.passage.document_id: math.log(h.score / (1 - h.score)) for h in hits}
+
+
+def test_scores_by_hand():
+    # 8 passages: the BM25 weight is ln 10 / ln (2 + 8) = 1. c has no cosine, so it gets .2.
+    legs = {
+        "dense": leg("a", "b", scores=[0.6, 0.2]),
+        "lexical": leg("b", "c", scores=[0.5, 0.1]),
+    }
+    hits = score_fusion(legs, 8, weights=PLAIN)
+    assert [h.passage.document_id for h in hits] == ["b", "a", "c"]
+    assert log_odds(hits) == pytest.approx({"b": 0.7, "a": 0.6, "c": 0.3})
+    assert hits[0].legs == {"dense": 0.2, "lexical": 0.5}
+
+
+def test_a_clear_winner_of_the_lexical_leg_weighs_more():
+    # The best of two is ahead of the last by 1 - 1/4: its weight is 1 + 2 * 3/4 = 2.5.
+    weights = FusionWeights(lexical=math.log(10), certainty=2.0, bias=0.0, best=1.0, gap=1.0)
+    hits = score_fusion({"lexical": leg("a", "b", scores=[0.4, 0.1])}, 8, weights=weights)
+    assert log_odds(hits) == pytest.approx({"a": 1.0, "b": 0.25})
+
+
+def test_cosines_of_another_scale_are_mapped_to_the_usual_range():
+    # .9 and .8 become .58 and .22.
+    legs = {"dense": leg("a", "b", scores=[0.9, 0.8])}
+    assert log_odds(score_fusion(legs, 8, calibrated=False, weights=PLAIN)) == pytest.approx(
+        {"a": 0.58, "b": 0.22}
+    )
+
+
+def test_a_name_that_one_passage_has_beats_a_vague_likeness():
+    legs = {
+        "dense": leg("near", "named", scores=[0.45, 0.40]),
+        "lexical": leg("named", *"cdefghijk", scores=[20.0, *[4.0] * 9]),
+    }
+    assert score_fusion(legs, 7_000)[0].passage.document_id == "named"
+    assert reciprocal_rank_fusion(legs)[0].passage.document_id == "named"
+
+
+@given(
+    dense=st.lists(st.floats(-1, 1), max_size=20),
+    lexical=st.lists(st.floats(0, 60), max_size=20),
+    count=st.integers(0, 10**7),
+    calibrated=st.booleans(),
+)
+def test_scores_are_probabilities_in_order(dense, lexical, count, calibrated):
+    legs = {
+        "dense": leg(*map(str, range(len(dense))), scores=sorted(dense, reverse=True)),
+        "lexical": leg(*map(str, range(5, 5 + len(lexical))), scores=sorted(lexical, reverse=True)),
+    }
+    hits = score_fusion(legs, count, calibrated=calibrated)
+    assert all(0 <= hit.score <= 1 for hit in hits)
+    assert [hit.score for hit in hits] == sorted((h.score for h in hits), reverse=True)
+    assert len({hit.passage.id for hit in hits}) == len(hits)
+
+
+def test_nothing_to_fuse_by_score():
+    assert score_fusion({}, 0) == []

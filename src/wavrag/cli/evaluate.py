@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavrag.cli.command import Command, UsageError
-from wavrag.cli.options import JSON_FILE, Option
+from wavrag.cli.options import FUSION, JSON_FILE, Option
 from wavrag.cli.output import (
     check_writable,
     format_count,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wavrag.data import Task
     from wavrag.embed import Embedder
     from wavrag.evaluate import System
+    from wavrag.search import Fusion
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
@@ -51,7 +52,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         systems = [
             system
             for embedder in embedders
-            for system in _measure(task, embedder, legs, quiet=quiet)
+            for system in _measure(task, embedder, legs, arguments.fusion, quiet=quiet)
         ]
         reports.append(report_to_dict(task, systems, arguments.cpu_price))
         if target is not None:
@@ -63,7 +64,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(task: Task, embedder: Embedder, legs: list[Any], *, quiet: bool) -> list[System]:
+def _measure(
+    task: Task, embedder: Embedder, legs: list[Any], fusion: Fusion, *, quiet: bool
+) -> list[System]:
     from wavrag.evaluate import evaluate_embedder
 
     if not quiet:
@@ -72,7 +75,9 @@ def _measure(task: Task, embedder: Embedder, legs: list[Any], *, quiet: bool) ->
             f" {len(task.queries):,} queries"
         )
     with IndexBar(quiet) as index_bar, ProgressBar("querying", "queries", quiet) as query_bar:
-        return evaluate_embedder(task, embedder, legs, on_index=index_bar, on_query=query_bar)
+        return evaluate_embedder(
+            task, embedder, legs, on_index=index_bar, on_query=query_bar, fusion=fusion
+        )
 
 
 def _document(reports: list[dict[str, Any]]) -> dict[str, Any]:
@@ -174,6 +179,7 @@ COMMAND = Command(
         Option("--embedder", "NAME", "embedder to measure", required=True, repeat=True),
         Option("--legs", help="a single leg, or the fusion of both",
             choices=("dense", "lexical", "fused"), unset="all three", repeat=True),
+        FUSION,
         Option("--query-modality", help="use only the audio or only the text of queries",
             choices=("audio", "text"), unset="both"),
         Option("--corpus-modality", help="use only the audio or only the text of passages",

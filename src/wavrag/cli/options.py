@@ -95,6 +95,9 @@ def _number_type(kind: type, minimum: float) -> Callable[[str], Any]:
 
 
 KB = Option("--kb", "DIR", "knowledge base folder", unset="$WAVRAG_KB, or .wavrag")
+FUSION = Option("--fusion",
+    help="merge the legs of the search by their scores or by reciprocal ranks",
+    choices=("scores", "ranks"), default="scores")  # fmt: skip
 JSON = Option("--json", help="print a single JSON document and nothing else")
 JSON_FILE = Option("--json", "FILE",
     "write the figures to FILE as JSON; - prints a single document and nothing else")  # fmt: skip

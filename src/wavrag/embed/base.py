@@ -34,6 +34,8 @@ class EmbedderSpec:
         transcribes: True if `embed_with_texts` also returns transcripts of clips.
         quotable_transcripts: True if these transcripts are good enough to be shown and quoted;
             otherwise they only serve the search.
+        calibrated: True if cosines are on the scale of all-MiniLM-L6-v2, which the weights of
+            score fusion were fitted on.
     """
 
     name: str
@@ -46,6 +48,7 @@ class EmbedderSpec:
     licence: str
     transcribes: bool = False
     quotable_transcripts: bool = True
+    calibrated: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -31,6 +31,7 @@ SPEC = EmbedderSpec(
     max_audio_seconds=None,
     languages=("en",),
     licence="Apache-2.0",
+    calibrated=True,
 )
 
 

@@ -16,14 +16,14 @@ from typing import TypeAlias
 
 from wavrag import audio
 from wavrag.data import Task, TaskContent
-from wavrag.embed import Embedder, EmbedderSpec, load_embedder
+from wavrag.embed import Embedder, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate.cost import Cost
 from wavrag.evaluate.metrics import DEPTH, confidence_intervals, evaluate_run, mean, rank_ids
 from wavrag.evaluate.system import LEGS, Legs, RetrievedHit, System
 from wavrag.evaluate.wer import WordErrors, count_word_errors
 from wavrag.kb import CANDIDATES, KnowledgeBase, ProgressCallback
-from wavrag.search import reciprocal_rank_fusion
+from wavrag.search import Fusion
 from wavrag.store import LanceStore
 from wavrag.types import Document, Float32, Hit, Leg, Query, ScoredPassage
 
@@ -69,6 +69,7 @@ def evaluate_embedder(
     *,
     on_index: ProgressCallback | None = None,
     on_query: QueryCallback | None = None,
+    fusion: Fusion = "scores",
 ) -> list[System]:
     """Index the corpus of a task in a temporary folder, run every query, and measure.
 
@@ -78,6 +79,7 @@ def evaluate_embedder(
         legs: systems to return; all of them come from the same searches.
         on_index: progress callback of indexing.
         on_query: progress callback of the queries.
+        fusion: see `KnowledgeBase.open`.
 
     Returns:
         One system for each of `legs`, in their order.
@@ -101,13 +103,13 @@ def evaluate_embedder(
     corpus_ids = {document: corpus_id for document, (_, corpus_id) in documents.items()}
     with tempfile.TemporaryDirectory(prefix="wavrag-eval-") as folder:
         store = _LegStore(Path(folder) / "store", embedder.spec.dim)
-        with KnowledgeBase(Path(folder), embedder, store) as kb:
+        with KnowledgeBase(Path(folder), embedder, store, fusion=fusion) as kb:
             # Loads the weights, which belong to neither of the measured costs.
             kb.retrieve(_build_query(next(iter(task.queries.values()))))
             indexing = _index(kb, [document for document, _ in documents.values()], on_index)
             results = _run_queries(task, kb, store, corpus_ids, on_query)
             results.indexing, results.indexed_passages = indexing, kb.count()
-    return [_build_system(task, embedder.spec, leg, results) for leg in legs]
+            return [_build_system(task, kb, leg, results) for leg in legs]
 
 
 def check_modalities(task: Task, embedder: Embedder) -> None:
@@ -215,7 +217,7 @@ def _run_queries(
         legs, k, short = store.last_legs, CANDIDATES, list(LEGS)
         while short:
             for leg in short:
-                ranking = reciprocal_rank_fusion(legs) if leg == "fused" else legs.get(leg, [])
+                ranking = kb.fuse(legs) if leg == "fused" else legs.get(leg, [])
                 best = best_passages(ranking, corpus_ids, id)
                 results.rankings[leg][id] = list(best)
                 results.hits[leg][id] = [
@@ -231,7 +233,8 @@ def _run_queries(
     return results
 
 
-def _build_system(task: Task, spec: EmbedderSpec, leg: Legs, results: _QueryResults) -> System:
+def _build_system(task: Task, kb: KnowledgeBase, leg: Legs, results: _QueryResults) -> System:
+    spec = kb.embedder.spec
     rankings = results.rankings[leg]
     values = evaluate_run(rankings, task.qrels)
     return System(
@@ -239,6 +242,7 @@ def _build_system(task: Task, spec: EmbedderSpec, leg: Legs, results: _QueryResu
         revision=spec.revision,
         transcribes=spec.transcribes,
         legs=leg,
+        fusion=kb.fusion,
         metrics={name: mean(numbers) for name, numbers in values.items()},
         ci95=confidence_intervals(values),
         values=values,

@@ -10,6 +10,7 @@ import numpy as np
 
 from wavrag.evaluate.cost import Cost
 from wavrag.evaluate.wer import WordErrors
+from wavrag.search import Fusion
 from wavrag.types import Modality
 
 Legs: TypeAlias = Literal["dense", "lexical", "fused"]
@@ -51,6 +52,7 @@ class System:
         revision: revision of its vectors.
         transcribes: True if it recognises words; only then has `lexical` words of recordings.
         legs: `dense` or `lexical` for one leg alone, or `fused` for the ranking that users get.
+        fusion: how the legs were merged, by `scores` or by `ranks`.
         metrics: means over queries.
         ci95: lower and upper end of the bootstrap interval of each mean.
         values: one value per query for each metric, in the order of the task's queries.
@@ -69,6 +71,7 @@ class System:
     revision: str
     transcribes: bool
     legs: Legs
+    fusion: Fusion
     metrics: Mapping[str, float]
     ci95: Mapping[str, tuple[float, float]]
     values: Mapping[str, Sequence[float]]

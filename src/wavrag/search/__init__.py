@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from wavrag.search.fuse import reciprocal_rank_fusion
+from wavrag.search.fuse import Fusion, FusionWeights, reciprocal_rank_fusion, score_fusion
 from wavrag.search.overlap import remove_overlaps
 
-__all__ = ["reciprocal_rank_fusion", "remove_overlaps"]
+__all__ = [
+    "Fusion", "FusionWeights", "reciprocal_rank_fusion", "remove_overlaps", "score_fusion",
+]  # fmt: skip
