@@ -178,7 +178,7 @@ def test_search_in_words_for_people(demo_kb: Path, capsys: pytest.CaptureFixture
     )
     captured = capsys.readouterr()
     assert "lighthouse-radio-note.opus  0:" in captured.out
-    assert captured.out.startswith("  1  0.0")
+    assert captured.out.startswith("  1  0.")
 
 
 def test_words_and_sound_together_and_from_standard_input(demo_kb: Path) -> None:

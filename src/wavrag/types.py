@@ -180,7 +180,9 @@ class Hit:
     Attributes:
         passage: the passage.
         rank: rank from 1.
-        score: fused score, which determines the rank; comparable within one result only.
+        score: fused score, which determines the rank: from 0 to 1, an estimate of the probability
+            that the passage answers the query. With fusion by `ranks`, comparable within one
+            result only.
         legs: score in each leg that retrieved the passage: a cosine for `dense`, a BM25 score for
             `lexical`.
     """
