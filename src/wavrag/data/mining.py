@@ -13,7 +13,7 @@ import json
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -195,10 +195,7 @@ def mine_negatives(
     Example:
         >>> from wavrag.embed import load_embedder
         >>> pairs = [("Who wrote Emma?", "Jane Austen."), ("Who wrote Dracula?", "Bram Stoker.")]
-        >>> records = [
-        ...     TrainingRecord(question, Content(text=question), (Content(text=answer),))
-        ...     for question, answer in pairs
-        ... ]
+        >>> records = [TrainingRecord(q, Content(text=q), (Content(text=a),)) for q, a in pairs]
         >>> options = MineOptions(negatives=1, margin=None)
         >>> result = mine_negatives(records, load_embedder("fake"), options=options)
         >>> result.records[0].negatives[0].text
@@ -211,13 +208,12 @@ def mine_negatives(
     for number, content in enumerate(corpus, start=1):
         candidates.add(content, f"corpus entry {number}")
 
-    query_count = len(queries.contents)
-    total = query_count + len(candidates.contents)
+    count = len(queries.contents)
+    total = count + len(candidates.contents)
     query_vectors = _embed_pool(queries, embedder, "query", lambda n: on_progress(n, total))
     candidate_vectors = _embed_pool(
-        candidates, embedder, "passage", lambda n: on_progress(query_count + n, total)
+        candidates, embedder, "passage", lambda n: on_progress(count + n, total)
     )
-
     # A zero vector marks a content that could not be embedded.
     unusable = set(np.flatnonzero(~candidate_vectors.any(axis=1)).tolist())
     jobs = []
@@ -227,19 +223,17 @@ def mine_negatives(
         if query is not None and query_vectors[query].any() and usable:
             excluded = candidates.find_excluded(positives, record.negatives)
             jobs.append(_MiningJob(number, query, _sorted_array(usable), excluded))
-    return _run_jobs(
-        records, jobs, query_vectors, candidate_vectors, candidates.contents,
-        options=options or MineOptions(),
-    )  # fmt: skip
+    vectors = query_vectors, candidate_vectors
+    return _run_jobs(records, jobs, vectors, candidates.contents, options or MineOptions())
 
 
 def _add_positives(
     candidates: _ContentPool, records: Sequence[TrainingRecord], keys: Sequence[str]
-) -> Mapping[str, set[int]]:
+) -> defaultdict[str, set[int]]:
     """Add the positives of all records; return their rows by the key of the query."""
     # By query rather than by record: a passage that answers the same question in another record
     # is no negative either.
-    positives_by_key: dict[str, set[int]] = defaultdict(set)
+    positives_by_key: defaultdict[str, set[int]] = defaultdict(set)
     for record, key in zip(records, keys, strict=True):
         for content in record.positives:
             row = candidates.add(content, f"record {record.id!r}: positive")
@@ -261,13 +255,12 @@ class _MiningJob:
 def _run_jobs(
     records: Sequence[TrainingRecord],
     jobs: Sequence[_MiningJob],
-    query_vectors: Float32,
-    candidate_vectors: Float32,
+    vectors: tuple[Float32, Float32],
     contents: Sequence[Content],
-    *,
     options: MineOptions,
 ) -> MiningResult:
     """Score all candidates for a block of queries at a time, and select negatives."""
+    query_vectors, candidate_vectors = vectors
     results, added = list(records), 0
     short = len(records) - len(jobs)
     positive_sum = negative_sum = 0.0

@@ -91,11 +91,7 @@ def read_msmarco(folder: Path, split: str, on_note: OnNote) -> Iterable[Training
 
 
 def _read_records(
-    collection: Path,
-    queries: Path,
-    judgements: Path,
-    columns: tuple[str, ...],
-    on_note: OnNote,
+    collection: Path, queries: Path, judgements: Path, columns: tuple[str, ...], on_note: OnNote
 ) -> Iterator[TrainingRecord]:
     with LineIndex(collection, on_note) as passages, LineIndex(queries, on_note) as questions:
         rows = read_table(judgements, on_note, columns, delimiter="\t", quoted=False, header=False)

@@ -150,11 +150,7 @@ DATASETS: Mapping[str, Dataset] = MappingProxyType({dataset.name: dataset for da
 
 
 def read_dataset(
-    name: str,
-    folder: str | os.PathLike[str],
-    *,
-    split: str = "train",
-    on_note: OnNote = None,
+    name: str, folder: str | os.PathLike[str], *, split: str = "train", on_note: OnNote = None
 ) -> Iterator[TrainingRecord]:
     """Stream the records of a data set, in the order of its files.
 

@@ -81,17 +81,14 @@ def write_rows(recipe: Recipe, folder: Path, on_note: OnNote) -> dict[str, Path]
             count = recipe.loss.hard_negatives
             with_negatives = 0 < count <= len(stored.negatives)
             name = direction + ("+negatives" if with_negatives else "")
-            root = Path(recipe.root)
-            row = {
-                "query": _to_json(stored.query, root),
-                "positive": _to_json(stored.positives[0], root),
-            }
+            columns = {"query": stored.query, "positive": stored.positives[0]}
             if with_negatives:
                 for number, content in enumerate(stored.negatives[:count], start=1):
-                    row[f"negative_{number}"] = _to_json(content, root)
+                    columns[f"negative_{number}"] = content
+            root = Path(recipe.root)
+            row = {column: _to_json(content, root) for column, content in columns.items()}
             if name not in files:
-                partial = folder / f"{name}.partial"
-                files[name] = partial.open("w", encoding="utf-8")
+                files[name] = (folder / f"{name}.partial").open("w", encoding="utf-8")
             files[name].write(json.dumps(row) + "\n")
     finally:
         for file in files.values():
@@ -189,17 +186,11 @@ class BatchReader:
 def build_augmentation(options: AugmentOptions) -> Augmentation:
     """Return the paper's three steps of augmentation; the other steps stay off."""
     return Augmentation(
-        speed_share=0.0,
-        reverberation_share=0.0,
-        telephone_share=0.0,
-        echo_share=options.echo_share,
-        echo_delay=options.echo_delay,
-        echo_scale=options.echo_scale,
-        noise_share=options.noise_share if options.noise else 0.0,
-        snr=options.snr,
-        gain_share=options.gain_share,
-        gain=options.gain,
-    )
+        speed_share=0.0, reverberation_share=0.0, telephone_share=0.0,
+        echo_share=options.echo_share, echo_delay=options.echo_delay, echo_scale=options.echo_scale,
+        noise_share=options.noise_share if options.noise else 0.0, snr=options.snr,
+        gain_share=options.gain_share, gain=options.gain,
+    )  # fmt: skip
 
 
 def find_noise(folder: str, root: Path) -> list[Path]:
@@ -210,9 +201,7 @@ def find_noise(folder: str, root: Path) -> list[Path]:
     """
     if not folder:
         return []
-    paths = sorted(
-        path for path in (root / folder).rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES
-    )
+    paths = sorted(p for p in (root / folder).rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
     if not paths:
         raise InputError(
             f"{root / folder} holds no recordings of noise: name its folder with"

@@ -33,10 +33,7 @@ def contrastive_loss(model: Any, options: LossOptions) -> torch.nn.Module:
         )
         return plain
     return CachedSoundLoss(
-        model,
-        scale=scale,
-        mini_batch_size=options.grad_cache,
-        gather_across_devices=gather,
+        model, scale=scale, mini_batch_size=options.grad_cache, gather_across_devices=gather
     )
 
 

@@ -22,11 +22,7 @@ ENCODER, PROJECTOR, LANGUAGE_MODEL = "audio_tower", "multi_modal_projector", "la
 
 
 def build_retriever(
-    base: str | Path,
-    *,
-    query_prompt: str,
-    passage_prompt: str,
-    dtype: torch.dtype = torch.float32,
+    base: str | Path, *, query_prompt: str, passage_prompt: str, dtype: torch.dtype = torch.float32
 ) -> Any:
     """Build a SentenceTransformer on Qwen2-Audio without its language-modelling head.
 

@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from wavrag.train.contrastive.model import (
     network,
     prepare_for_training,
 )
-from wavrag.train.contrastive.options import OptimOptions, Recipe
+from wavrag.train.contrastive.options import ModelOptions, OptimOptions, Recipe
 from wavrag.train.contrastive.trainer import MixingTrainer
 from wavrag.types import NoteCallback
 
@@ -71,13 +71,7 @@ def train_retriever(
     _check_same_recipe(recipe, out)
     recipe = _build_tiny_base(recipe, out)
     torch.manual_seed(recipe.seed)
-    options = recipe.model
-    model = build_retriever(
-        options.base,
-        query_prompt=options.query_prompt,
-        passage_prompt=options.passage_prompt,
-        dtype=getattr(torch, options.dtype),
-    )
+    model = _build_model(recipe.model)
     before = hash_encoder(model)
     trained = prepare_for_training(model, recipe.lora)
     rows = write_rows(recipe, out / "data", on_note)
@@ -106,6 +100,13 @@ def train_retriever(
     }
     write_json(out / "run.json", result)
     return result
+
+
+def _build_model(options: ModelOptions) -> Any:
+    return build_retriever(
+        options.base, query_prompt=options.query_prompt, passage_prompt=options.passage_prompt,
+        dtype=getattr(torch, options.dtype),
+    )  # fmt: skip
 
 
 def _build_trainer(
@@ -176,8 +177,6 @@ def _build_tiny_base(recipe: Recipe, out: Path) -> Recipe:
     """Build the random base model and its tones if the recipe uses them."""
     if recipe.model.base != "tiny":
         return recipe
-    from dataclasses import replace
-
     if not (out / "base" / "config.json").is_file():
         tiny.build_tiny(out / "base", seed=recipe.seed)
     tiny.write_tones(out / "tones")

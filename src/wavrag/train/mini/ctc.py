@@ -121,10 +121,7 @@ def train_ctc(
 
 
 def ctc_loss(
-    head: SpeechHead,
-    frames: Frames,
-    batch: Sequence[Example],
-    rng: np.random.Generator,
+    head: SpeechHead, frames: Frames, batch: Sequence[Example], rng: np.random.Generator
 ) -> Tensor:
     """Return the mean loss per letter of a batch, with masked spans in some clips."""
     padded, counts = frames.batch(batch)

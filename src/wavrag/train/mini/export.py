@@ -137,10 +137,10 @@ def measure_parity(
         with torch.inference_mode():
             letters, sound = network(torch.from_numpy(clip)[None])
         exported_letters, exported_sound = session.run(None, {"samples": clip[None]})
-        matches.append(
-            collapse_classes(letters.argmax(-1).tolist())
-            == collapse_classes(exported_letters.argmax(-1).tolist())
+        decoded, exported = (
+            collapse_classes(scores.argmax(-1).tolist()) for scores in (letters, exported_letters)
         )
+        matches.append(decoded == exported)
         full = letters.numpy()
         divergences.append(float((np.exp(full) * (full - exported_letters)).sum(-1).mean()))
         cosines.append(float(np.dot(sound.numpy(), exported_sound)))

@@ -10,9 +10,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -40,6 +40,10 @@ class SpeechSource:
     speaker: str
     text: str
     read: Callable[[], Float32]
+
+
+# A clip, the number of its variant (0 for the original), and the samples.
+Variant: TypeAlias = tuple[SpeechSource, int, Float32]
 
 
 def list_human_speech(data: Path) -> list[SpeechSource]:
@@ -112,20 +116,10 @@ def cache_frames(
     if index_file.exists():
         return _count_hours(index_file)
 
-    def prepare(index: int) -> list[tuple[SpeechSource, int, Float32]]:
-        source = sources[index]
-        try:
-            samples = source.read()
-        except AudioError:
-            return []
-        if not SHORTEST <= len(samples) / SAMPLE_RATE <= LONGEST:
-            return []
-        versions = [(source, 0, samples)]
+    def prepare(index: int) -> list[Variant]:
+        # Seeded by the clip, so that threads may finish in any order.
         rng = np.random.default_rng((seed, index))
-        for variant in range(1, variants + 1):
-            changed = augmentation.apply(samples, SAMPLE_RATE, rng, [babble.draw(rng)])
-            versions.append((source, variant, changed))
-        return versions
+        return _read_variants(sources[index], augmentation, babble, variants, rng)
 
     offset, count = 0, 0
     order = np.random.default_rng(seed).permutation(len(sources)).tolist()
@@ -136,11 +130,7 @@ def cache_frames(
         ThreadPoolExecutor(config.threads()) as pool,
     ):
         for clips in _chunks(prefetch_map(pool, prepare, order, CHUNK), CHUNK):
-            todo = sorted(
-                (version for clip in clips for version in clip),
-                key=lambda version: len(version[2]),
-            )
-            for batch in _batch_clips(todo):
+            for batch in _batch_clips(sorted(chain.from_iterable(clips), key=lambda v: len(v[2]))):
                 for (source, variant, samples), frames in zip(
                     batch, encode_clips(encoder, [samples for *_, samples in batch]), strict=True
                 ):
@@ -156,6 +146,27 @@ def cache_frames(
             on_progress(count)
     os.replace(partial, index_file)
     return _count_hours(index_file)
+
+
+def _read_variants(
+    source: SpeechSource,
+    augmentation: Augmentation,
+    babble: Babble,
+    variants: int,
+    rng: np.random.Generator,
+) -> list[Variant]:
+    """Read a clip and augment it; an empty list if it is unusable."""
+    try:
+        samples = source.read()
+    except AudioError:
+        return []
+    if not SHORTEST <= len(samples) / SAMPLE_RATE <= LONGEST:
+        return []
+    versions = [(source, 0, samples)]
+    for variant in range(1, variants + 1):
+        changed = augmentation.apply(samples, SAMPLE_RATE, rng, [babble.draw(rng)])
+        versions.append((source, variant, changed))
+    return versions
 
 
 def _count_hours(index: Path) -> float:
@@ -182,10 +193,8 @@ def encode_clips(encoder: Encoder, clips: Sequence[Float32]) -> list[np.ndarray]
     return [frames[row, : int(frames_of(len(clip)))] for row, clip in enumerate(clips)]
 
 
-def _batch_clips(
-    items: Sequence[tuple[SpeechSource, int, Float32]],
-) -> Iterator[list[tuple[SpeechSource, int, Float32]]]:
-    group: list[tuple[SpeechSource, int, Float32]] = []
+def _batch_clips(items: Sequence[Variant]) -> Iterator[list[Variant]]:
+    group: list[Variant] = []
     for item in items:
         if group and len(item[2]) * (len(group) + 1) > BATCH_SECONDS * SAMPLE_RATE:
             yield group

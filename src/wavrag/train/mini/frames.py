@@ -24,25 +24,15 @@ FRAMES_PER_LETTER = 1.15  # with fewer, the clip is cut off or the transcript is
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One clip in one variant.
+    """One clip in one variant."""
 
-    Attributes:
-        group: name of the set.
-        speaker: speaker or voice.
-        text: transcript, in the letters of the speech head.
-        variant: 0 for the original, above 0 for augmented versions.
-        file: index of the file of frames.
-        offset: first frame in that file.
-        frames: number of frames.
-    """
-
-    group: str
-    speaker: str
-    text: str
-    variant: int
-    file: int
-    offset: int
-    frames: int
+    group: str  # name of the set
+    speaker: str  # speaker or voice
+    text: str  # transcript, in the letters of the speech head
+    variant: int  # 0 for the original, above 0 for augmented versions
+    file: int  # index of the file of frames
+    offset: int  # first frame in that file
+    frames: int  # number of frames
 
 
 class Frames:
@@ -59,20 +49,12 @@ class Frames:
         for index in sorted(folder.glob("*.jsonl")):
             stored = np.memmap(index.with_suffix(".f16"), np.float16, "r").reshape(-1, WIDTH)
             for row in read_rows(index):
-                text = spell_text(row["text"])
-                end = row["offset"] + row["frames"]
-                if (
-                    text is None
-                    or end > len(stored)
-                    or row["frames"] < FRAMES_PER_LETTER * len(text)
-                ):
+                text, offset, count = spell_text(row["text"]), row["offset"], row["frames"]
+                if text is None or offset + count > len(stored):
                     continue
-                self.examples.append(
-                    Example(
-                        row["set"], row["voice"], text, row["variant"],
-                        len(self._files), row["offset"], row["frames"],
-                    )
-                )  # fmt: skip
+                if count >= FRAMES_PER_LETTER * len(text):
+                    origin = row["set"], row["voice"], text, row["variant"]
+                    self.examples.append(Example(*origin, len(self._files), offset, count))
             self._files.append(stored)
         if not self.examples:
             raise WavRAGError(f"{folder} holds no frames: run the features stage first")

@@ -104,9 +104,8 @@ class Stem(nn.Module):
             variance = (x - mean).square().mean((1, 2), keepdim=True)
         else:
             counts = (lengths - 127) // 64 + 1
-            weight = (torch.arange(x.shape[2], device=x.device) < counts[:, None])[:, None].to(
-                x.dtype
-            )
+            inside = torch.arange(x.shape[2], device=x.device) < counts[:, None]
+            weight = inside[:, None].to(x.dtype)
             count = weight.sum((1, 2), keepdim=True) * WIDTH
             mean = (x * weight).sum((1, 2), keepdim=True) / count
             variance = ((x - mean).square() * weight).sum((1, 2), keepdim=True) / count
@@ -191,23 +190,20 @@ def load_encoder(path: Path) -> Encoder:
         return torch.from_numpy(constants[name].copy())
 
     def matrix_of(layer: int, role: str) -> Tensor:
-        candidates = [
-            m for name, m in matrices.items() if f"layers.{layer}/" in name and role in name
-        ]
-        if len(candidates) != 1:
+        names = [name for name in matrices if f"layers.{layer}/" in name and role in name]
+        if len(names) != 1:
             raise WavRAGError(
-                f"{path} has {len(candidates)} matrices for {role} of layer {layer}, not 1"
+                f"{path} has {len(names)} matrices for {role} of layer {layer}, not 1"
             )
-        return candidates[0]
+        return matrices[names[0]]
 
     for name in ("conv1", "conv2", "conv3"):
         state[f"stem.{name}.weight"] = constant(f"{name}.weight_add_tensor")
         if name != "conv1":
             state[f"stem.{name}.bias"] = constant(f"{name}.bias")
-    state["stem.scale"], state["stem.shift"] = (
-        constant("onnx::Mul_2080"),
-        constant("onnx::Add_2081"),
-    )
+    # Parameters without a layer of their own have numbers instead of names in the file.
+    state["stem.scale"] = constant("onnx::Mul_2080")
+    state["stem.shift"] = constant("onnx::Add_2081")
     roles = {
         "query": "/q_proj", "key": "/k_proj", "value": "/v_proj", "out": "/o_proj",
         "up": "/fc1", "down": "/fc2",
@@ -217,10 +213,9 @@ def load_encoder(path: Path) -> Encoder:
             state[f"layers.{i}.{name}.weight"] = matrix_of(i, onnx_name)
         state[f"layers.{i}.up.bias"] = constant(f"layers.{i}.mlp.fc1.bias")
         state[f"layers.{i}.down.bias"] = constant(f"layers.{i}.mlp.fc2.bias")
-        state[f"layers.{i}.attention_norm.weight"] = constant(f"layers.{i}.input_layernorm.weight")
-        state[f"layers.{i}.mlp_norm.weight"] = constant(
-            f"layers.{i}.post_attention_layernorm.weight"
-        )
+        layer = f"layers.{i}"
+        state[f"{layer}.attention_norm.weight"] = constant(f"{layer}.input_layernorm.weight")
+        state[f"{layer}.mlp_norm.weight"] = constant(f"{layer}.post_attention_layernorm.weight")
     state["norm.weight"] = constant("layer_norm.weight")
     encoder = Encoder()
     encoder.load_state_dict(state)

@@ -50,12 +50,7 @@ class TranscriptPair:
 
 
 def transcribe_clips(
-    head: SpeechHead,
-    frames: Frames,
-    examples: Sequence[Example],
-    lexicon: Lexicon,
-    *,
-    limit: int,
+    head: SpeechHead, frames: Frames, examples: Sequence[Example], lexicon: Lexicon, *, limit: int
 ) -> list[TranscriptPair]:
     """Transcribe clips with the speech head and the lexicon."""
     head.eval()
@@ -97,8 +92,7 @@ def train_reader(
     optimizer = torch.optim.AdamW(reader.parameters(), lr=RATE, weight_decay=0.01)
     device = next(reader.parameters()).device
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: min(1.0, step / WARMUP) * (1 - step / (options.steps + 1)),
+        optimizer, lambda step: min(1.0, step / WARMUP) * (1 - step / (options.steps + 1))
     )
     labels = torch.arange(options.batch, device=device)
     reader.train()

@@ -54,10 +54,7 @@ from wavrag.train.mini.text_model import export_text_model, load_original
 from wavrag.types import Float32
 
 STAGES = ("synth", "features", "speech", "reader", "sounds", "export", "evaluate")
-ENGINES = {
-    "flite": 6_000,
-    "espeak": 3_000,
-}  # engines without model files, with their numbers of texts
+ENGINES = {"flite": 6_000, "espeak": 3_000}  # engines without model files: numbers of texts
 HELD_OUT_SPEAKERS = 6  # human speakers for validation
 HELD_OUT_VOICES = ("am_adam", "bf_emma")  # voices of Kokoro for validation
 HELD_OUT_SHARE = 60  # one in that many synthetic texts is for validation
@@ -74,9 +71,7 @@ class MiniOptions:
 
     data: Path  # data folder, as described in docs/training-mini.md
     work: Path  # run folder, for several gigabytes
-    engines: Mapping[str, int] = field(
-        default_factory=lambda: dict(ENGINES)
-    )  # number of texts to speak
+    engines: Mapping[str, int] = field(default_factory=ENGINES.copy)  # numbers of texts to speak
     kokoro: Path | None = None  # folder of the Kokoro model, for the engine of that name
     start: Path | None = None  # heads.npz to start from; None for new heads
     tasks: tuple[Path, ...] = ()  # task folders for the last stage
@@ -188,20 +183,12 @@ def _features(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     babble = features.Babble(all_sources, features.load_noises(options.data))
     hours = {}
     for name, sources in groups.items():
-        hours[name] = round(
-            features.cache_frames(
-                name,
-                sources,
-                encoder,
-                babble,
-                options.work / "frames",
-                augmentation=Augmentation(),
-                variants=2 if name == "speechocean" else 1,
-                seed=options.seed,
-                on_progress=partial(_report_step, step, len(sources)),
-            ),
-            2,
-        )
+        clip_hours = features.cache_frames(
+            name, sources, encoder, babble, options.work / "frames",
+            augmentation=Augmentation(), variants=2 if name == "speechocean" else 1,
+            seed=options.seed, on_progress=partial(_report_step, step, len(sources)),
+        )  # fmt: skip
+        hours[name] = round(clip_hours, 2)
         log({"frames": name, "hours": hours[name]})
     return {"hours": hours}
 
@@ -211,13 +198,10 @@ def select_held_out(frames: Frames) -> list[Example]:
     human = sorted({e.speaker for e in frames.examples if e.group == "speechocean"})
     speakers = {*human[-HELD_OUT_SPEAKERS:], *HELD_OUT_VOICES}
     return [
-        example
-        for example in frames.examples
-        if example.speaker in speakers
-        or (
-            example.group != "speechocean"
-            and zlib.crc32(example.text.encode()) % HELD_OUT_SHARE == 0
-        )
+        e
+        for e in frames.examples
+        if e.speaker in speakers
+        or (e.group != "speechocean" and zlib.crc32(e.text.encode()) % HELD_OUT_SHARE == 0)
     ]
 
 
@@ -243,9 +227,7 @@ def _reader(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     head = SpeechHead()
     head.load_state_dict(torch.load(options.work / "speech.pt", weights_only=True))
     frames = Frames(options.work / "frames")
-    lines = build_word_list(
-        text.text for text in texts.gather_texts(options.data, seed=options.seed)
-    )
+    lines = build_word_list(text.text for text in texts.gather_texts(options.data, options.seed))
     (options.work / "lexicon.txt").write_text(lines, encoding="ascii")
     lexicon = Lexicon.read(options.work / "lexicon.txt")
 
@@ -366,9 +348,8 @@ def build_word_list(texts: Iterable[str]) -> str:
     """
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(
-            word for word in (spell_text(text) or "").split() if len(word) <= LONGEST_WORD
-        )
+        words = (spell_text(text) or "").split()
+        counts.update(word for word in words if len(word) <= LONGEST_WORD)
     entries = (
         (word, count)
         for word, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))

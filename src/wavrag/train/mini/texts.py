@@ -33,15 +33,10 @@ _TOKEN_GAPS = (
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
-    """A text for synthetic speech.
+    """A text for synthetic speech."""
 
-    Attributes:
-        text: a question or a sentence.
-        source: name of its data set.
-    """
-
-    text: str
-    source: str
+    text: str  # a question or a sentence
+    source: str  # name of its data set
 
 
 def gather_texts(data: Path, seed: int) -> list[SourceText]:
