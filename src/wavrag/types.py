@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Float32: TypeAlias = npt.NDArray[np.float32]
+Int64: TypeAlias = npt.NDArray[np.int64]
 Role: TypeAlias = Literal["query", "passage"]
 Modality: TypeAlias = Literal["text", "audio"]
 Leg: TypeAlias = Literal["dense", "lexical"]
@@ -149,6 +150,8 @@ class Query:
         text: typed query.
         clip: spoken query, or a sound to search for.
         where: filter expression for the hits (`wavrag.where`).
+        spelling: True to search also for words of the knowledge base that resemble a typed word
+            without any occurrence.
 
     Example:
         >>> Query("When does the ferry leave?", where="year >= 2020").modality
@@ -158,11 +161,64 @@ class Query:
     text: str | None = None
     clip: Clip | None = None
     where: str | None = None
+    spelling: bool = True
 
     @property
     def modality(self) -> Modality:
         """`audio` for a query with a clip, `text` otherwise."""
         return "text" if self.clip is None else "audio"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedWord:
+    """A possible reading of a word of the query, with its probability from 0 to 1."""
+
+    text: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalQuery:
+    """Words for the lexical leg: a text, and further words with weights.
+
+    The score of a passage is the BM25 score of the text, plus for each alternative its weight
+    times its BM25 score.
+    """
+
+    text: str
+    alternatives: tuple[WeightedWord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A word of the query without any occurrence, and similar words of the knowledge base.
+
+    Attributes:
+        word: the word as typed.
+        alternatives: best first; their weights sum to 1.
+        clear: True if the best alternative also replaces the word in the dense leg.
+    """
+
+    word: str
+    alternatives: tuple[WeightedWord, ...]
+    clear: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vocabulary:
+    """Words of a store.
+
+    Attributes:
+        words: distinct, in lower case.
+        counts: number of passages with each word, shape = (n_words,).
+        pairs: frequent pairs of adjacent words as indices of words, shape = (n_pairs, 2).
+        pair_counts: occurrences of each pair, shape = (n_pairs,).
+    """
+
+    words: tuple[str, ...]
+    counts: Int64
+    pairs: Int64
+    pair_counts: Int64
 
 
 @dataclass(frozen=True, slots=True)

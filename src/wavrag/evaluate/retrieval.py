@@ -25,7 +25,7 @@ from wavrag.evaluate.wer import WordErrors, count_word_errors
 from wavrag.kb import CANDIDATES, KnowledgeBase, ProgressCallback
 from wavrag.search import Fusion
 from wavrag.store import LanceStore
-from wavrag.types import Document, Float32, Hit, Leg, Query, ScoredPassage
+from wavrag.types import Document, Float32, Hit, Leg, LexicalQuery, Query, ScoredPassage
 
 QueryCallback: TypeAlias = Callable[[int, int], None]  # number of queries done, total
 
@@ -53,11 +53,17 @@ class _LegStore(LanceStore):
     """Store of the product that also keeps the legs of its last search."""
 
     last_legs: Mapping[Leg, list[ScoredPassage]]
+    last_text: str | LexicalQuery | None
 
     def search(
-        self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
+        self,
+        vector: Float32 | None,
+        text: str | LexicalQuery | None,
+        k: int,
+        where: str | None = None,
     ) -> Mapping[Leg, list[ScoredPassage]]:
         """See `Store.search`."""
+        self.last_text = text
         self.last_legs = super().search(vector, text, k, where)
         return self.last_legs
 
@@ -229,7 +235,7 @@ def _run_queries(
             if short:
                 # A few long documents may fill a leg with their passages: search deeper.
                 k *= 2
-                legs = store.search(retrieval.vector, retrieval.words, k)
+                legs = store.search(retrieval.vector, store.last_text, k)
     return results
 
 

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from wavrag.types import Float32, Leg, Metadata, Modality, Passage, ScoredPassage
+from wavrag.types import (
+    Float32, Leg, LexicalQuery, Metadata, Modality, Passage, ScoredPassage, Vocabulary,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,14 +76,18 @@ class Store(Protocol):
         ...
 
     def search(
-        self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
+        self,
+        vector: Float32 | None,
+        text: str | LexicalQuery | None,
+        k: int,
+        where: str | None = None,
     ) -> Mapping[Leg, list[ScoredPassage]]:
         """Return the best k passages of each requested leg, best first, ties by passage id.
 
         Args:
             vector: unit query vector for the `dense` leg, scored by cosine; None for no such leg.
-            text: words for the `lexical` leg, scored by BM25; None for no such leg. Punctuation
-                has no syntax.
+            text: words for the `lexical` leg, scored by BM25, with weighted alternatives in a
+                `LexicalQuery`; None for no such leg. Punctuation has no syntax.
             k: maximum number of passages per leg.
             where: filter expression of `wavrag.where`.
 
@@ -104,6 +110,10 @@ class Store(Protocol):
 
     def documents(self) -> list[StoredDocument]:
         """Return all documents, ordered by id."""
+        ...
+
+    def vocabulary(self) -> Vocabulary:
+        """Return the words of all passages, as of the last commit."""
         ...
 
     def optimize(self) -> None:

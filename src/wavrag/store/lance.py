@@ -7,6 +7,7 @@ serialises the writers of all processes. Readers never wait, and see a commit in
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -37,12 +38,16 @@ from wavrag.store.lance_rows import (
     to_records,
     to_table,
 )
-from wavrag.store.lexical import query_words
-from wavrag.types import Float32, Leg, Passage, ScoredPassage
+from wavrag.store.lexical import weighted_words
+from wavrag.store.vocabulary import count_vocabulary, load_vocabulary, save_vocabulary
+from wavrag.types import Float32, Leg, LexicalQuery, Passage, ScoredPassage, Vocabulary
 
 TABLE = "passages"
 # Rows in memory during `scan`.
 SCAN_ROWS = 1024
+
+# Rows from which the counted words are kept in a side file: below, counting takes under 0.1 s.
+VOCABULARY_FILE_ROWS = 1000
 
 # Time that a writer waits for others: building the vector index of a large table takes minutes.
 LOCK_SECONDS = 600.0
@@ -82,6 +87,8 @@ class LanceStore:
         self._exact_below = exact_below
         self._keep_seconds = keep_seconds
         self._closed = False
+        self._vocabulary: tuple[int, Vocabulary] | None = None  # with the version of the table
+        self._vocabulary_lock = threading.Lock()
         self._lock = FileLock(self.path / "write.lock", timeout=LOCK_SECONDS, poll_interval=0.01)
         with translate_errors(self.path):
             # With an interval of 0, every read looks for the latest commit first.
@@ -122,7 +129,11 @@ class LanceStore:
         return passages
 
     def search(
-        self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
+        self,
+        vector: Float32 | None,
+        text: str | LexicalQuery | None,
+        k: int,
+        where: str | None = None,
     ) -> Mapping[Leg, list[ScoredPassage]]:
         """Search; see `Store.search`."""
         self._check_open()
@@ -136,8 +147,11 @@ class LanceStore:
                 legs["dense"] = dense_leg(self._table, vector, k, condition, partitions)
             if text is not None:
                 # Lone surrogates cannot be passed to LanceDB, which is written in Rust.
-                words = query_words(text.encode(errors="replace").decode())
-                legs["lexical"] = lexical_leg(self._table, words, k, condition)
+                texts = [
+                    (words.encode(errors="replace").decode(), weight)
+                    for words, weight in weighted_words(text)
+                ]
+                legs["lexical"] = lexical_leg(self._table, texts, k, condition)
         return legs
 
     def get(self, passage_ids: Sequence[str]) -> list[Passage]:
@@ -193,12 +207,23 @@ class LanceStore:
             for head in heads.sort_by("document_id").to_pylist()
         ]
 
+    def vocabulary(self) -> Vocabulary:
+        """Count the words of the current version, or return its earlier count."""
+        self._check_open()
+        with translate_errors(self.path), self._vocabulary_lock:
+            version = self._table.version
+            if self._vocabulary is None or self._vocabulary[0] != version:
+                self._vocabulary = self._load_vocabulary()
+            return self._vocabulary[1]
+
     def optimize(self) -> None:
-        """Merge small files, update the indexes, delete old versions."""
+        """Merge small files, update the indexes, delete old versions, count the words."""
         self._check_open()
         with self._writing():
             self._table.optimize(cleanup_older_than=timedelta(seconds=self._keep_seconds))
             update_vector_index(self._table, self._table.count_rows(), self._exact_below)
+        if self.count() >= VOCABULARY_FILE_ROWS:
+            self.vocabulary()  # so that no reader has to wait for the count
 
     def verify(self) -> list[str]:
         """Read all rows and query all indexes; see `Store.verify`."""
@@ -263,6 +288,20 @@ class LanceStore:
 
         # A connection without a consistency interval never looks for later commits.
         return lancedb.connect(self.path).open_table(TABLE)
+
+    def _load_vocabulary(self) -> tuple[int, Vocabulary]:
+        snapshot = self._snapshot()
+        version = snapshot.version
+        path = self.path / "vocabulary.npz"
+        vocabulary = load_vocabulary(path, version)
+        if vocabulary is None:
+            texts = snapshot.search().select(["lexical"]).to_batches(SCAN_ROWS)
+            vocabulary = count_vocabulary(
+                text for batch in texts for text in batch["lexical"].to_pylist()
+            )
+            if snapshot.count_rows() >= VOCABULARY_FILE_ROWS:
+                save_vocabulary(path, vocabulary, version)
+        return version, vocabulary
 
     def _read(self, snapshot: Any, row_ids: list[int]) -> Iterator[StoredPassage]:
         columns = [name for name in snapshot.schema.names if name not in {"id", "facets"}]

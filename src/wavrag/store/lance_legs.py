@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,15 +47,23 @@ def dense_leg(
     return _best(query, "_distance", passage_columns(table), k, condition)
 
 
-def lexical_leg(table: Any, words: str, k: int, condition: str | None) -> list[ScoredPassage]:
-    """Find the k best rows by BM25 for any of the words; empty without words."""
+def lexical_leg(
+    table: Any, texts: Sequence[tuple[str, float]], k: int, condition: str | None
+) -> list[ScoredPassage]:
+    """Find the k best rows by the sum of BM25 scores of weighted texts; empty without words."""
     from lancedb import query as lance_query
 
     match: Any = lance_query.MatchQuery  # type checkers do not see its defaults
-    if not split_words(words):
-        return []
     # A MatchQuery bypasses the query parser, so punctuation in a question has no syntax.
-    query = table.search(match(words, "lexical"), query_type="fts")
+    clauses = [
+        match(words, "lexical", boost=weight) for words, weight in texts if split_words(words)
+    ]
+    if not clauses:
+        return []
+    # A BooleanQuery sums the scores of its clauses.
+    either = [(lance_query.Occur.SHOULD, clause) for clause in clauses]
+    combined = clauses[0] if len(clauses) == 1 else lance_query.BooleanQuery(either)
+    query = table.search(combined, query_type="fts")
     return _best(query, "_score", passage_columns(table), k, condition)
 
 
@@ -87,7 +96,7 @@ def probe_indexes(table: Any, dim: int) -> None:
     for row in first:
         for column in KEY_INDEXES:
             table.count_rows(in_sql(column, [row[column]]))
-        lexical_leg(table, row["lexical"], 1, None)
+        lexical_leg(table, [(row["lexical"], 1.0)], 1, None)
         along_first_axis = np.eye(1, dim, dtype=np.float32)[0]
         dense_leg(table, along_first_axis, 1, None, vector_partitions(table))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from wavrag.text import FUNCTION_WORDS
+from wavrag.types import LexicalQuery
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -19,6 +20,13 @@ _STOP_WORDS = FUNCTION_WORDS | _CONTRACTIONS
 def split_words(text: str) -> list[str]:
     """Words of a text, in their case: runs of letters and digits."""
     return _WORD.findall(text)
+
+
+def weighted_words(query: str | LexicalQuery) -> list[tuple[str, float]]:
+    """Texts with their weights: the query without function words, then its alternatives."""
+    if isinstance(query, str):
+        query = LexicalQuery(query)
+    return [(query_words(query.text), 1.0), *((w.text, w.weight) for w in query.alternatives)]
 
 
 def query_words(text: str) -> str:

@@ -17,8 +17,9 @@ import numpy as np
 from wavrag.errors import StoreError
 from wavrag.store.base import StoredDocument, StoredPassage
 from wavrag.store.checks import check_records, check_vector, find_defects, read_filter
-from wavrag.store.lexical import query_words, split_words
-from wavrag.types import Float32, Leg, Passage, ScoredPassage
+from wavrag.store.lexical import split_words, weighted_words
+from wavrag.store.vocabulary import count_vocabulary
+from wavrag.types import Float32, Leg, LexicalQuery, Passage, ScoredPassage, Vocabulary
 from wavrag.where import matches
 
 # Saturation of term frequency; larger values reward repeated words more.
@@ -59,7 +60,11 @@ class MemoryStore:
         return removed
 
     def search(
-        self, vector: Float32 | None, text: str | None, k: int, where: str | None = None
+        self,
+        vector: Float32 | None,
+        text: str | LexicalQuery | None,
+        k: int,
+        where: str | None = None,
     ) -> Mapping[Leg, list[ScoredPassage]]:
         """Search; see `Store.search`."""
         self._check_open()
@@ -72,7 +77,17 @@ class MemoryStore:
             scores = [float(vector @ record.vector) for record in records]
             legs["dense"] = _best(records, scores, allowed, k)
         if text is not None:
-            scores = bm25(query_words(text), [record.lexical for record in records])
+            texts = [record.lexical for record in records]
+            scores = [
+                sum(parts)
+                for parts in zip(
+                    *(
+                        [weight * score for score in bm25(words, texts)]
+                        for words, weight in weighted_words(text)
+                    ),
+                    strict=True,
+                )
+            ]
             # A passage without any word of the query is no hit, however small k is.
             matching = [ok and score > 0 for ok, score in zip(allowed, scores, strict=True)]
             legs["lexical"] = _best(records, scores, matching, k)
@@ -111,6 +126,10 @@ class MemoryStore:
             )
             for document_id, records in sorted(self._documents.items())
         ]
+
+    def vocabulary(self) -> Vocabulary:
+        """Count the words; see `Store.vocabulary`."""
+        return count_vocabulary(record.lexical for record in self.scan())
 
     def optimize(self) -> None:
         """Do nothing: there are no indexes and no old versions."""
