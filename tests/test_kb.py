@@ -427,3 +427,29 @@ def test_a_query_does_not_wait_for_a_writer(kb: KnowledgeBase, files: Path) -> N
         assert reader.count() == 3
         kb.add([Document("new", text="A comet came by.")])
         assert reader.search("comet", k=1)[0].passage.document_id == "new"
+
+
+def test_misspelled_words_find_their_passage(kb: KnowledgeBase) -> None:
+    assert kb.retrieve(Query("lighthuose")).corrections == ()
+    kb.add([
+        Document("light", text="The lighthouse of Zürich warns the ferries."),
+        Document("sea", text="The moon pulls the sea."),
+    ])  # fmt: skip
+    retrieval = kb.retrieve(Query("Which lighthuose warns?"))
+    (correction,) = retrieval.corrections
+    assert (correction.word, correction.alternatives[0].text) == ("lighthuose", "lighthouse")
+    assert retrieval.words == "Which lighthuose warns?"
+    assert retrieval.suggestion == "Which lighthouse warns?"
+    assert "lexical" in kb.retrieve(Query("lighthuose")).hits[0].legs
+    # The fake embedder gives equal texts equal vectors.
+    spelled = kb.retrieve(Query("Which lighthouse warns?"))
+    assert (spelled.corrections, spelled.suggestion) == ((), None)
+    assert np.array_equal(retrieval.vector, spelled.vector)
+    # Without correction, the passage is only found by its vector.
+    exact = kb.retrieve(Query("lighthuose", spelling=False))
+    assert exact.corrections == ()
+    assert all("lexical" not in hit.legs for hit in exact.hits)
+    # The index finds inflected words and words without accents, so these are no errors.
+    assert kb.retrieve(Query("ferry warning zurich")).corrections == ()
+    kb.remove(["light"])
+    assert kb.retrieve(Query("lighthuose")).corrections == ()

@@ -14,11 +14,19 @@ import pytest
 from filelock import FileLock
 
 from wavrag.errors import FilterError, StoreError
-from wavrag.store import LanceStore
+from wavrag.store import LanceStore, lance
 from wavrag.store.base import StoredPassage
 from wavrag.store.lance_legs import KEY_INDEXES, WORDS_INDEX, vector_partitions
 from wavrag.testing.store import PersistentStoreConformance
-from wavrag.testing.store_data import DIM, contents, ids, plain, text_records, unit_vector
+from wavrag.testing.store_data import (
+    DIM,
+    contents,
+    ids,
+    plain,
+    text_records,
+    unit_vector,
+    vocabulary_counts,
+)
 from wavrag.types import Passage
 
 
@@ -71,6 +79,47 @@ def test_a_delete_is_one_commit_and_none_without_effect(store):
     assert version(store) == seen
     store.delete(["a", "b", "unknown"])
     assert version(store) == seen + 1
+
+
+@pytest.fixture
+def large_store(tmp_path, monkeypatch):
+    """A store that keeps its words in a side file, with one passage."""
+    monkeypatch.setattr(lance, "VOCABULARY_FILE_ROWS", 1)
+    store = LanceStore(tmp_path, DIM)
+    store.upsert(text_records("a", ["Ünïcode zebra 日本"]))
+    store.optimize()
+    return store
+
+
+def test_the_side_file_of_words_is_read_instead_of_counting(large_store, tmp_path, monkeypatch):
+    words = vocabulary_counts(large_store)
+    monkeypatch.setattr(lance, "count_vocabulary", None)
+    again = LanceStore(tmp_path, DIM)
+    assert vocabulary_counts(again) == words
+    assert again.vocabulary() is again.vocabulary()
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "missing", "older"])
+def test_a_damaged_or_older_side_file_of_words_is_replaced(large_store, tmp_path, damage):
+    words, file = vocabulary_counts(large_store), tmp_path / "vocabulary.npz"
+    content = file.read_bytes()
+    match damage:
+        case "missing":
+            file.unlink()
+        case "older":
+            large_store.upsert(text_records("b", ["okapi"]))
+            words = {**words[0], "okapi": 1}, words[1]
+        case _:
+            file.write_bytes({"cut": content[:-50], "garbage": b"PK" * 99, "empty": b""}[damage])
+    assert vocabulary_counts(LanceStore(tmp_path, DIM)) == words
+    assert file.exists()
+
+
+def test_words_are_counted_without_a_side_file_if_it_cannot_be_written(large_store, tmp_path):
+    words, file = vocabulary_counts(large_store), tmp_path / "vocabulary.npz"
+    file.unlink()
+    file.mkdir()
+    assert vocabulary_counts(LanceStore(tmp_path, DIM)) == words
 
 
 def test_words_are_found_in_other_forms(store):
@@ -308,7 +357,7 @@ def test_a_making_that_was_interrupted_is_finished(tmp_path):
 
 def test_nothing_reaches_standard_error(tmp_path):
     code = f"""
-from wavrag.store import LanceStore
+from wavrag.store import LanceStore, lance
 from wavrag.testing.store_data import text_records
 store = LanceStore({str(tmp_path / "base")!r}, {DIM})
 store.upsert(text_records("a", ["zebra"] * 3))

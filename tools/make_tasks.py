@@ -13,7 +13,8 @@ import argparse
 import json
 import random
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from wavrag.data.task_files import Row, TaskRows, write_task
 from wavrag.types import Float32
 
 READING_VOICES = ("af_sky", "am_puck", "bf_lily", "bm_fable")  # of Kokoro
+KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 TALKERS = 5  # that babble is the sum of
 
 
@@ -208,6 +210,64 @@ def load_qed(options: Options) -> TaskDraft:
     )
 
 
+def load_misspelled_qed(options: Options) -> TaskDraft:
+    """The questions of `qed`, each with a typing slip in its rarest word."""
+    draft = load_qed(options)
+    counts = count_passages(f"{row['title']} {row['text']}" for row in draft.corpus)
+    for query in draft.queries:
+        chance = random.Random(f"{options.seed} {query['_id']}")
+        query["text"] = misspell_question(query["text"], counts, chance)
+    return draft
+
+
+def count_passages(texts: Iterable[str]) -> Counter[str]:
+    """Count the texts that contain each word."""
+    return Counter(word for text in texts for word in set(re.findall(r"[^\W_]+", text.lower())))
+
+
+def misspell_question(text: str, counts: Mapping[str, int], chance: random.Random) -> str:
+    """Make a typing slip in the rarest word of the corpus with at least four letters.
+
+    In a question without such a word, the longest word gets the slip.
+    """
+    words = [match for match in re.finditer(r"[^\W\d_]+", text) if len(match.group()) >= 4]
+    listed = [match for match in words if counts[match.group().lower()]]
+    if listed:
+        target = min(listed, key=lambda match: counts[match.group().lower()])
+    elif words:
+        target = max(words, key=lambda match: len(match.group()))
+    else:
+        return text
+    return text[: target.start()] + make_slip(target.group(), chance) + text[target.end() :]
+
+
+def make_slip(word: str, chance: random.Random) -> str:
+    """Transpose two letters, leave one out, double one, or hit a neighbouring key."""
+    slips = set()
+    kind = chance.choice(("transposition", "omission", "doubling", "neighbour"))
+    for at, letter in enumerate(word):
+        before, after = word[:at], word[at + 1 :]
+        match kind:
+            case "transposition" if after:
+                slips.add(before + after[0] + letter + after[1:])
+            case "omission":
+                slips.add(before + after)
+            case "doubling":
+                slips.add(before + 2 * letter + after)
+            case "neighbour":
+                slips |= {before + key + after for key in adjacent_keys(letter)}
+    return chance.choice(sorted(slips - {word}) or [word])
+
+
+def adjacent_keys(letter: str) -> list[str]:
+    """Keys to the left and right of a letter on an English keyboard, in its case."""
+    keys = [
+        row[max(0, at - 1) : at + 2] for row in KEYBOARD if (at := row.find(letter.lower())) >= 0
+    ]
+    neighbours = [key for key in "".join(keys) if key != letter.lower()]
+    return [key.upper() if letter.isupper() else key for key in neighbours]
+
+
 def load_sounds_by_text(options: Options, name: str) -> TaskDraft:
     """Captions of each class, in words held back from training, to its clips: fold 5."""
     clips = [row for row in options.rows(f"sounds/{name}.jsonl") if row["fold"] == 5]
@@ -253,6 +313,7 @@ TASKS: dict[str, Callable[[Options], TaskDraft]] = {
     "squad-spoken": load_squad_spoken,
     "squad-spoken-small": load_squad_spoken_small,
     "qed": load_qed,
+    "qed-misspelled": load_misspelled_qed,
     "esc10-text": lambda options: load_sounds_by_text(options, "esc10"),
     "esc10-similar": lambda options: load_similar_sounds(options, "esc10"),
     "kitchen20-text": lambda options: load_sounds_by_text(options, "kitchen20"),

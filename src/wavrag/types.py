@@ -196,12 +196,10 @@ class Correction:
     Attributes:
         word: the word as typed.
         alternatives: best first; their weights sum to 1.
-        clear: True if the best alternative also replaces the word in the dense leg.
     """
 
     word: str
     alternatives: tuple[WeightedWord, ...]
-    clear: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

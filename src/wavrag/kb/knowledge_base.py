@@ -18,11 +18,19 @@ from wavrag.kb import manifest
 from wavrag.kb.indexing import add_documents
 from wavrag.kb.passages import load_passage_clip
 from wavrag.kb.report import AddReport, ProgressCallback
+from wavrag.kb.spelling import SpellingCorrector
 from wavrag.kb.transcripts import TranscriptCache, detect_speech
-from wavrag.search import Fusion, reciprocal_rank_fusion, score_fusion
+from wavrag.search import (
+    Fusion,
+    apply_corrections,
+    lexical_query,
+    reciprocal_rank_fusion,
+    score_fusion,
+)  # fmt: skip
 from wavrag.store import LanceStore, Store, StoredDocument, StoredPassage
 from wavrag.types import (
     Clip,
+    Correction,
     Document,
     EmbedInput,
     Float32,
@@ -47,13 +55,17 @@ class Retrieval:
         hits: best first.
         words: text of the query, typed or recognised; None if there is none.
         vector: unit vector of the query, shape = (dim,).
-        timings: milliseconds: `embed`, `search`.
+        timings: milliseconds: `embed`, `search`, and `spelling` of typed words.
+        corrections: misspelled words of the query, with the words searched for instead.
+        suggestion: text of the query with its corrections; None without any.
     """
 
     hits: tuple[Hit, ...]
     words: str | None
     vector: Float32
     timings: dict[str, float] = field(default_factory=dict)
+    corrections: tuple[Correction, ...] = ()
+    suggestion: str | None = None
 
 
 class KnowledgeBase(Closing):
@@ -77,6 +89,7 @@ class KnowledgeBase(Closing):
         self.fusion = fusion
         self._store = store
         self._transcripts = TranscriptCache(directory)
+        self._spelling = SpellingCorrector(store)
 
     @classmethod
     def open(
@@ -183,16 +196,26 @@ class KnowledgeBase(Closing):
             FilterError: its filter cannot be parsed.
         """
         start = time.perf_counter()
-        result = self.embedder.embed_with_texts(self._query_inputs(query), "query")
+        corrections = self._spelling.correct(query.text) if query.text and query.spelling else []
+        embed_start = time.perf_counter()
+        suggestion = apply_corrections(query.text or "", corrections) if corrections else None
+        corrected = replace(query, text=suggestion or query.text)
+        result = self.embedder.embed_with_texts(self._query_inputs(corrected), "query")
         vector = unit_rows(result.vectors.mean(0, keepdims=True))[0]
         transcript = " ".join(filter(None, result.texts)) if query.clip else ""
         words = " ".join(filter(None, (query.text, transcript))) or None
         search_start = time.perf_counter()
-        legs = self._store.search(vector, words, max(CANDIDATES, k), query.where)
+        lexical = lexical_query(words, corrections) if words else None
+        legs = self._store.search(vector, lexical, max(CANDIDATES, k), query.where)
         hits = self.fuse(legs)[:k]
         end = time.perf_counter()
-        timings = {"embed": 1e3 * (search_start - start), "search": 1e3 * (end - search_start)}
-        return Retrieval(tuple(hits), words, vector, timings)
+        times = {
+            "spelling": embed_start - start,
+            "embed": search_start - embed_start,
+            "search": end - search_start,
+        }
+        timings = {stage: 1e3 * seconds for stage, seconds in times.items()}
+        return Retrieval(tuple(hits), words, vector, timings, tuple(corrections), suggestion)
 
     def fuse(self, legs: Mapping[Leg, Sequence[ScoredPassage]]) -> list[Hit]:
         """Merge the ranked lists of a search into one, as `fusion` says."""

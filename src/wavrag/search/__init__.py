@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from wavrag.search.fuse import Fusion, FusionWeights, reciprocal_rank_fusion, score_fusion
 from wavrag.search.overlap import remove_overlaps
+from wavrag.search.vocabulary import WordIndex, apply_corrections, lexical_query
 
 __all__ = [
-    "Fusion", "FusionWeights", "reciprocal_rank_fusion", "remove_overlaps", "score_fusion",
+    "Fusion", "FusionWeights", "WordIndex", "apply_corrections", "lexical_query",
+    "reciprocal_rank_fusion", "remove_overlaps", "score_fusion",
 ]  # fmt: skip

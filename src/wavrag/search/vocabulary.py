@@ -26,7 +26,6 @@ MAX_ALTERNATIVES = 3
 EDIT_COST = 4.0  # of each edit, in units of a log probability
 FREQUENCY_WEIGHT = 0.4  # of the log of the number of passages
 PAIR_WEIGHT = 1.0  # of the log of the count of a pair with the word before or after
-CLEAR_WEIGHT = 0.5  # an alternative with a larger weight replaces the word in the dense leg
 
 
 class WordIndex:
@@ -57,8 +56,7 @@ class WordIndex:
             ]
             alternatives = self._rank(fold(word), *neighbours)
             if alternatives:
-                clear = alternatives[0].weight > CLEAR_WEIGHT
-                corrections[word] = Correction(word, alternatives, clear)
+                corrections[word] = Correction(word, alternatives)
         return list(corrections.values())
 
     def near_words(self, word: str) -> tuple[Int64, Int64]:
@@ -103,9 +101,7 @@ class WordIndex:
             return True
         return word in self._position or word in FUNCTION_WORDS
 
-    def _rank(
-        self, word: str, before: int | None, after: int | None
-    ) -> tuple[WeightedWord, ...]:
+    def _rank(self, word: str, before: int | None, after: int | None) -> tuple[WeightedWord, ...]:
         indices, distances = self.near_words(word)
         if not len(indices):
             return ()
@@ -136,8 +132,8 @@ def lexical_query(text: str, corrections: Sequence[Correction]) -> LexicalQuery:
 
 
 def apply_corrections(text: str, corrections: Sequence[Correction]) -> str:
-    """Replace each word with a clear correction, in the case of the word."""
-    best = {c.word: match_case(c.alternatives[0].text, c.word) for c in corrections if c.clear}
+    """Replace each corrected word by its best alternative, in the case of the word."""
+    best = {c.word: match_case(c.alternatives[0].text, c.word) for c in corrections}
     return _WORD.sub(lambda match: best.get(match.group(), match.group()), text)
 
 

@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from wavrag.types import (
-    Float32, Leg, LexicalQuery, Metadata, Modality, Passage, ScoredPassage, Vocabulary,
+    Float32,
+    Leg,
+    LexicalQuery,
+    Metadata,
+    Modality,
+    Passage,
+    ScoredPassage,
+    Vocabulary,
 )  # fmt: skip
 
 

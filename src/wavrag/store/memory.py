@@ -36,6 +36,7 @@ class MemoryStore:
         """Create an empty store for vectors with `dim` dimensions."""
         self.dim = dim
         self._documents: dict[str, list[StoredPassage]] = {}
+        self._vocabulary: tuple[dict[str, list[StoredPassage]], Vocabulary | None] = ({}, None)
         self._lock = threading.Lock()
         self._closed = False
 
@@ -78,16 +79,11 @@ class MemoryStore:
             legs["dense"] = _best(records, scores, allowed, k)
         if text is not None:
             texts = [record.lexical for record in records]
-            scores = [
-                sum(parts)
-                for parts in zip(
-                    *(
-                        [weight * score for score in bm25(words, texts)]
-                        for words, weight in weighted_words(text)
-                    ),
-                    strict=True,
-                )
+            weighted = [
+                [weight * score for score in bm25(words, texts)]
+                for words, weight in weighted_words(text)
             ]
+            scores = [sum(parts) for parts in zip(*weighted, strict=True)]
             # A passage without any word of the query is no hit, however small k is.
             matching = [ok and score > 0 for ok, score in zip(allowed, scores, strict=True)]
             legs["lexical"] = _best(records, scores, matching, k)
@@ -129,7 +125,16 @@ class MemoryStore:
 
     def vocabulary(self) -> Vocabulary:
         """Count the words; see `Store.vocabulary`."""
-        return count_vocabulary(record.lexical for record in self.scan())
+        self._check_open()
+        documents, vocabulary = self._vocabulary
+        if documents is not self._documents or vocabulary is None:
+            # A change replaces the dictionary of documents, so it serves as the version.
+            documents = self._documents
+            vocabulary = count_vocabulary(
+                record.lexical for records in documents.values() for record in records
+            )
+            self._vocabulary = documents, vocabulary
+        return vocabulary
 
     def optimize(self) -> None:
         """Do nothing: there are no indexes and no old versions."""

@@ -8,7 +8,6 @@ new processes the counting; if its version is not that of the store, it is ignor
 from __future__ import annotations
 
 import os
-import tempfile
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable
@@ -60,25 +59,22 @@ def save_vocabulary(path: Path, vocabulary: Vocabulary, version: int) -> None:
     words = np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8)
     with suppress(OSError):
         # A name of its own, because several processes may write at once.
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                np.savez(
-                    file, version=version, words=words, counts=vocabulary.counts,
-                    pairs=vocabulary.pairs, pair_counts=vocabulary.pair_counts,
-                )  # fmt: skip
-            os.replace(name, path)
-        except OSError:
-            os.unlink(name)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        with part.open("wb") as file:
+            np.savez(
+                file, version=version, words=words, counts=vocabulary.counts,
+                pairs=vocabulary.pairs, pair_counts=vocabulary.pair_counts,
+            )  # fmt: skip
+        part.replace(path)
 
 
 def load_vocabulary(path: Path, version: int) -> Vocabulary | None:
     """Read the side file; None if it is missing, damaged, or of another version."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if int(arrays["version"]) != version:
                 return None
-            words = arrays["words"].tobytes().decode().split("\n")
+            words = arrays["words"].tobytes().decode().split()
             return Vocabulary(
                 tuple(words), arrays["counts"], arrays["pairs"], arrays["pair_counts"]
             )
@@ -86,9 +82,7 @@ def load_vocabulary(path: Path, version: int) -> Vocabulary | None:
         return None
 
 
-def _most_frequent(
-    pairs: Int64, counts: Int64, limit: int
-) -> tuple[Int64, Int64]:
+def _most_frequent(pairs: Int64, counts: Int64, limit: int) -> tuple[Int64, Int64]:
     if len(pairs) <= limit:
         return pairs, counts
     order = np.sort(np.argsort(-counts, kind="stable")[:limit])

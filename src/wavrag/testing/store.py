@@ -37,10 +37,11 @@ from wavrag.testing.store_data import (
     run_together,
     text_records,
     unit_vector,
+    vocabulary_counts,
     with_types,
     writer,
 )
-from wavrag.types import Metadata, Passage
+from wavrag.types import LexicalQuery, Metadata, Passage, WeightedWord
 from wavrag.where import matches, parse
 
 
@@ -217,6 +218,39 @@ class StoreConformance:
         assert ids(store.search(None, "What is the okapi?", 5)["lexical"]) == []
         assert ids(store.search(None, "who are the who", 5)["lexical"])[0] == "who#0"
 
+    def test_weighted_alternatives_add_to_the_score(self, store: Store) -> None:
+        store.upsert(text_records("a", ["zebra lion", "zebra", "lion cat", "dog"]))
+
+        def scores(query: str | LexicalQuery) -> dict[str, float]:
+            return {hit.passage.id: hit.score for hit in store.search(None, query, 9)["lexical"]}
+
+        zebra, lion = scores("zebra"), scores("lion")
+        both = scores(LexicalQuery("zebra", (WeightedWord("lion", 0.25),)))
+        assert both == pytest.approx(
+            {id: zebra.get(id, 0) + 0.25 * lion.get(id, 0) for id in zebra | lion}
+        )
+        alone = scores(LexicalQuery("what is the unknown", (WeightedWord("lion", 0.25),)))
+        assert alone == pytest.approx({id: 0.25 * score for id, score in lion.items()})
+        assert scores(LexicalQuery("", (WeightedWord("unknown", 1.0),))) == {}
+
+    def test_vocabulary_follows_every_change(self, store: Store) -> None:
+        assert store.vocabulary().words == ()
+        store.upsert(text_records("a", ["Red kite, red kite", "ÉTÉ 日本 red"]))
+        assert vocabulary_counts(store) == (
+            {"red": 2, "kite": 1, "été": 1, "日本": 1},
+            {"red kite": 2, "kite red": 1, "été 日本": 1, "日本 red": 1},
+        )
+        store.upsert(text_records("b", ["red fox"]))
+        store.upsert(text_records("a", ["blue kite"], content_hash="2"))
+        store.optimize()
+        assert vocabulary_counts(store) == (
+            {"red": 1, "fox": 1, "blue": 1, "kite": 1}, {"red fox": 1, "blue kite": 1},
+        )  # fmt: skip
+        store.delete(["a"])
+        assert vocabulary_counts(store) == ({"red": 1, "fox": 1}, {"red fox": 1})
+        store.delete(["b"])
+        assert vocabulary_counts(store) == ({}, {})
+
     @pytest.mark.parametrize("question", ODD_QUESTIONS)
     def test_any_characters_are_words(self, store: Store, question: str) -> None:
         store.upsert(text_records("a", ["a zebra", "an okapi"]))
@@ -379,9 +413,11 @@ class PersistentStoreConformance(StoreConformance):
         assert ids(reader_store.search(None, "zebra", 1)["lexical"]) == ["a#0"]
         assert reader_store.count() == 1
         assert [document.id for document in reader_store.documents()] == ["a"]
+        assert reader_store.vocabulary().words == ("zebra",)
         writer_store.optimize()
         writer_store.delete(["a"])
         assert reader_store.search(unit_vector(0), "zebra", 1) == {"dense": [], "lexical": []}
+        assert reader_store.vocabulary().words == ()
 
     def test_two_handles_write_at_once(self, open_store: OpenStore) -> None:
         run_together([writer(open_store(DIM), name) for name in "abcd"])
@@ -400,6 +436,7 @@ class PersistentStoreConformance(StoreConformance):
             lambda: store.upsert(text_records("a", ["one"])),
             lambda: store.delete(["a"]),
             lambda: store.get(["a#0"]),
+            store.vocabulary,
             lambda: store.search(unit_vector(0), None, 1),
         ]
         for call in calls:

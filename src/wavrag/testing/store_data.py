@@ -85,6 +85,17 @@ def plain(records: Iterable[StoredPassage]) -> list[tuple[Passage, list[float], 
     return [(r.passage, r.vector.tolist(), r.lexical, r.content_hash) for r in rows]
 
 
+def vocabulary_counts(store: Store) -> tuple[dict[str, int], dict[str, int]]:
+    """Passages of each word, and occurrences of each pair of words."""
+    vocabulary = store.vocabulary()
+    words = vocabulary.words
+    pairs = [f"{words[before]} {words[after]}" for before, after in vocabulary.pairs.tolist()]
+    return (
+        dict(zip(words, vocabulary.counts.tolist(), strict=True)),
+        dict(zip(pairs, vocabulary.pair_counts.tolist(), strict=True)),
+    )
+
+
 def with_types(metadata: Metadata) -> dict[str, tuple[type, Scalar]]:
     """Metadata with types, because 1, 1.0 and True are equal in Python."""
     return {key: (type(value), value) for key, value in metadata.items()}
