@@ -30,7 +30,7 @@ from wavrag import Document, KnowledgeBase, Query
 from wavrag.answer import CANDIDATES, should_abstain
 from wavrag.answer.citation_check import CitationCheckOptions, check_citations
 from wavrag.answer.context import ContextOptions, build_context
-from wavrag.answer.numerals import find_numbers, is_negated
+from wavrag.answer.numerals import find_numbers, has_negation
 from wavrag.generate import SourcePart
 from wavrag.search import remove_overlaps
 from wavrag.text.segmentation import sentences
@@ -100,7 +100,7 @@ def negate(sentence: str) -> str | None:
         changed = sentence.replace(" not ", " ", 1)
     else:
         changed = _AUXILIARY.sub(r"\1 not", sentence, count=1)
-    return changed if is_negated(changed) != is_negated(sentence) else None
+    return changed if has_negation(changed) != has_negation(sentence) else None
 
 
 def list_statements(passages: Sequence[Passage]) -> list[tuple[str, list[Passage]]]:

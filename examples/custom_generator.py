@@ -1,6 +1,6 @@
 """Use your own generator: here, one that answers with a list of the passages it was given.
 
-    python examples/custom_generator.py my-kb "When does the ferry leave?"
+    python examples/custom_generator.py my-kb "Are dogs allowed on the ferry?"
 
 A generator gets messages with numbered sources and yields pieces of text. It cites source 2 by
 writing [2]; WavRAG checks the marks and turns them into citations. To test yours, subclass
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from wavrag import Generator, WavRAG
-from wavrag.generate import GenerateOptions, GeneratorSpec, Message, question_of, sources_of
+from wavrag.generate import GenerateOptions, GeneratorSpec, Message, find_question, list_sources
 from wavrag.text import sentences
 
 
@@ -27,8 +27,8 @@ class ListGenerator(Generator):
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
         """Pieces of the answer; none if no source has words."""
-        question_of(messages)  # a model would read the question; this one only ensures there is one
-        for source in sources_of(messages):
+        find_question(messages)  # raises an error if there is no question
+        for source in list_sources(messages):
             text = source.hit.passage.text or ""
             for start, end in sentences(text)[:1]:
                 yield f"- {text[start:end].rstrip()} [{source.number}]\n"

@@ -27,7 +27,7 @@ from wavrag.generate import (
     Message,
     Stream,
     chat,
-    declines,
+    is_refusal,
 )
 from wavrag.kb import KnowledgeBase
 from wavrag.search import remove_overlaps
@@ -214,7 +214,7 @@ def generator_name(context: Context) -> str:
 
 def scores(text: str, question: GoldQuestion) -> dict[str, float]:
     """Compute exact match, F1 and containment of a gold answer; all 0 for an abstention."""
-    answer_text = "" if declines(text) else CITATION_MARKS.sub("", text).strip()
+    answer_text = "" if is_refusal(text) else CITATION_MARKS.sub("", text).strip()
     if not answer_text:
         return dict.fromkeys(SCORES, 0.0)
     gold = question.answers

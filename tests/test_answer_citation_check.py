@@ -13,7 +13,7 @@ from wavrag.answer.citation_check import (
     check_citations,
     flag_unsupported_sentences,
 )
-from wavrag.answer.numerals import find_numbers, is_negated
+from wavrag.answer.numerals import find_numbers, has_negation
 from wavrag.generate import SourcePart, parse_citations
 from wavrag.types import Float32, Hit, Passage
 
@@ -191,7 +191,7 @@ def test_numbers(text: str, numbers: set[str]) -> None:
     ],
 )
 def test_negation(text: str, negated: bool) -> None:
-    assert is_negated(text) is negated
+    assert has_negation(text) is negated
 
 
 def test_nothing_retrieved_and_weak_retrieval() -> None:

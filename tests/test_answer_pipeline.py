@@ -34,7 +34,7 @@ from wavrag.generate import (
 from wavrag.generate.base import TextPart
 from wavrag.generate.extractive import ExtractiveGenerator
 from wavrag.generate.map_reduce import MapReduceGenerator
-from wavrag.generate.prompts import chat, question_of
+from wavrag.generate.prompts import chat, find_question
 from wavrag.kb import Retrieval, find_files
 from wavrag.kb.transcripts import FILE, TranscriptCache
 from wavrag.types import EmbedInput, HistoryTurn, Role
@@ -156,7 +156,7 @@ def test_a_follow_up_is_searched_for_with_what_it_leans_on(kb: KnowledgeBase) ->
     assert answer.search_query == "When does the ferry to Gull Island leave? and what is a ticket?"
     assert answer.hits[0].passage.document_id == "ferry"
     # A model reads the turns and the question as it was asked.
-    assert question_of(generator.asked[-1]).text == "and what is a ticket?"
+    assert find_question(generator.asked[-1]).text == "and what is a ticket?"
     assert "At nine." in generator.prompt
     assert "Gull Island leave?" in generator.prompt
 

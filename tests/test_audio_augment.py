@@ -7,8 +7,8 @@ from wavrag.audio.augmentation import (
     add_echo,
     add_noise,
     change_speed,
+    fit_length,
     reverberate,
-    stretch,
     telephone,
 )
 from wavrag.types import Float32
@@ -74,9 +74,9 @@ def test_noise_has_the_level_that_is_asked_for(snr: float) -> None:
 
 def test_noise_is_cut_or_repeated_to_length() -> None:
     rng = np.random.default_rng(0)
-    assert len(stretch(noise(0.1), RATE, rng)) == RATE
+    assert len(fit_length(noise(0.1), RATE, rng)) == RATE
     long = noise(2.0)
-    piece = stretch(long, 100, rng)
+    piece = fit_length(long, 100, rng)
     assert any(np.array_equal(piece, long[at : at + 100]) for at in range(len(long) - 99))
 
 

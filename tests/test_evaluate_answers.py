@@ -27,7 +27,7 @@ from wavrag.evaluate.answers import (
     token_f1,
 )
 from wavrag.generate import FakeGenerator, GenerateOptions, Message, SourcePart
-from wavrag.generate.prompts import question_of
+from wavrag.generate.prompts import find_question
 from wavrag.types import Answer, Citation, Hit, Passage, Support
 
 ROOT = Path(__file__).parent.parent
@@ -108,7 +108,7 @@ class Oracle(FakeGenerator):
     """Knows one answer, and says that it does not know the others."""
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
-        yield "nine [1][9]" if "ferry" in (question_of(messages).text or "") else "I don't know."
+        yield "nine [1][9]" if "ferry" in (find_question(messages).text or "") else "I don't know."
 
 
 QUESTIONS = [

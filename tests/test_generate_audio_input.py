@@ -27,9 +27,9 @@ from wavrag.generate import (
     Message,
     QuestionPart,
     answer_messages,
+    list_sources,
     load_generator,
     render,
-    sources_of,
 )
 from wavrag.generate.audio_input import (
     MODEL_BUDGETS,
@@ -104,7 +104,7 @@ def test_a_clip_that_fits_is_heard_and_one_that_does_not_is_read() -> None:
     assert given.question_form == "sound"
     assert given.source_forms == {1: "sound", 2: "words", 3: "nothing", 4: "words"}
     assert (given.seconds, given.tokens) == (13.0, 325)  # 3 + 10 s, 25 tokens each
-    heard = {part.number: part.clip is not None for part in sources_of(given.messages)}
+    heard = {part.number: part.clip is not None for part in list_sources(given.messages)}
     assert heard == {1: True, 2: False, 3: False, 4: False}
 
 

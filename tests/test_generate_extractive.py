@@ -13,8 +13,8 @@ from wavrag.generate import (
     SourcePart,
     answer_messages,
     extractive,
+    list_sources,
     parse_citations,
-    sources_of,
 )
 from wavrag.generate.extractive import Candidate, split_quotes
 from wavrag.testing.generator import GeneratorConformance
@@ -73,7 +73,7 @@ def test_the_sentence_that_answers_is_quoted_with_its_mark(
 def test_quotes_are_found_again_in_the_passage() -> None:
     messages = answer_messages(QuestionPart("When does the ferry leave the island?"), [hit(FERRY)])
     text = "".join(ExtractiveGenerator().stream(messages, GenerateOptions()))
-    cited = parse_citations(text, sources_of(messages))
+    cited = parse_citations(text, list_sources(messages))
     assert cited.invented_count == 0
     assert "The ferry to the island\nleaves at nine [4]." in [c.quote for c in cited.citations]
     assert all(citation.quote in FERRY for citation in cited.citations)
@@ -149,7 +149,7 @@ def test_a_question_without_words_follows_the_hits() -> None:
 
 
 def test_a_hit_of_the_lexical_leg_alone_counts_as_the_least_dense_one() -> None:
-    sources = sources_of(
+    sources = list_sources(
         answer_messages(
             QuestionPart("bell"),
             [hit("The bell rings.", None), hit("A lamp.", 0.5, 2), hit("A door.", 0.4, 3)],
@@ -162,7 +162,7 @@ def test_a_hit_of_the_lexical_leg_alone_counts_as_the_least_dense_one() -> None:
 
 def test_only_the_best_sources_are_read() -> None:
     hits = [hit(f"Door number {n} is shut.", 0.6, n) for n in range(1, 8)]
-    sources = sources_of(answer_messages(QuestionPart("bell"), hits))
+    sources = list_sources(answer_messages(QuestionPart("bell"), hits))
     found = ExtractiveGenerator(max_sources=2).candidates("bell", sources)
     assert {candidate.source.number for candidate in found} == {1, 2}
 

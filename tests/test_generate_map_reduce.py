@@ -14,8 +14,8 @@ from wavrag.generate import (
     QuestionPart,
     TextPart,
     answer_messages,
+    list_sources,
     parse_citations,
-    sources_of,
 )
 from wavrag.generate.base import Stream
 from wavrag.generate.map_reduce import MapReduceGenerator
@@ -41,7 +41,7 @@ class Scripted(FakeGenerator):
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
         assert options is OPTIONS
-        seen = [(source.number, source.hit.passage.text) for source in sources_of(messages)]
+        seen = [(source.number, source.hit.passage.text) for source in list_sources(messages)]
         self.asked.append(seen)
         for word in self.script[tuple(number for number, _ in seen)].split(" "):
             yield f"{word} "
@@ -101,7 +101,7 @@ def test_the_only_answer_stands_under_its_own_number() -> None:
     text, generator = answer({(1,): "", (2,): "It opens. At ten [1].", (3,): "I do not know."})
     assert text == "It opens. [2] At ten. [2]"
     assert len(generator.asked) == 3
-    cited = parse_citations(text, sources_of(MESSAGES))
+    cited = parse_citations(text, list_sources(MESSAGES))
     assert [one.passage.document_id for one in cited.citations] == ["d2"]
 
 
@@ -127,7 +127,7 @@ def test_everything_else_in_the_messages_stays() -> None:
     assert len(seen) == 4
     for parts in seen:
         assert [p for p in parts if isinstance(p, TextPart | QuestionPart)] == [
-            p for message in MESSAGES for p in message.parts if p not in sources_of(MESSAGES)
+            p for message in MESSAGES for p in message.parts if p not in list_sources(MESSAGES)
         ]
 
 

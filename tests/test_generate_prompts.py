@@ -10,15 +10,15 @@ from wavrag.generate import (
     SourcePart,
     TextPart,
     answer_messages,
-    declines,
+    is_refusal,
+    list_sources,
     render,
-    sources_of,
 )
 from wavrag.generate.prompts import (
     NO_ANSWER,
     chat,
+    find_question,
     label,
-    question_of,
     replace_sources,
     second_best_last,
 )
@@ -49,7 +49,7 @@ def test_sources_have_labels_and_the_second_best_stands_last() -> None:
         '[3] recording "gulls.wav", 0:12.0-0:27.0\n(sound without words)',
         '[2] document "2.md", page 3, Timetable\nSee (12) and [sic].',
     ]
-    assert [source.number for source in sources_of(messages)] == [1, 2, 3]
+    assert [source.number for source in list_sources(messages)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ def test_earlier_turns_stand_before_the_question() -> None:
     assert [line["content"] for line in chat(messages)[1:5]] == [
         "Question: Where is it?", "By the quay.", "Question: And the other?", NO_ANSWER,
     ]  # fmt: skip
-    assert question_of(messages).text == "When?"
+    assert find_question(messages).text == "When?"
 
 
 def test_messages_stay_structured_and_render_as_chat() -> None:
     question = QuestionPart("When? ", CLIP)
     messages = answer_messages(question, HITS, [CLIP, None, CLIP])
-    assert question_of(messages) is question
-    assert [source.clip for source in sources_of(messages)] == [CLIP, None, CLIP]
+    assert find_question(messages) is question
+    assert [source.clip for source in list_sources(messages)] == [CLIP, None, CLIP]
     system, user = chat(messages)
     assert (system["role"], user["role"]) == ("system", "user")
     assert user["content"].startswith('[1] recording "Harbour radio"')
@@ -110,8 +110,8 @@ def test_clips_must_match_the_hits() -> None:
 
 def test_a_dropped_source_leaves_the_others_their_numbers() -> None:
     messages = answer_messages(QuestionPart("When?"), HITS)
-    left = replace_sources(messages, [sources_of(messages)[0], sources_of(messages)[2]])
-    assert [source.number for source in sources_of(left)] == [1, 3]
+    left = replace_sources(messages, [list_sources(messages)[0], list_sources(messages)[2]])
+    assert [source.number for source in list_sources(left)] == [1, 3]
 
 
 def test_a_question_without_words_cannot_be_read() -> None:
@@ -121,7 +121,7 @@ def test_a_question_without_words_cannot_be_read() -> None:
 
 def test_messages_without_a_question() -> None:
     with pytest.raises(GenerationError, match="no question"):
-        question_of([Message("user", (TextPart("hello"),))])
+        find_question([Message("user", (TextPart("hello"),))])
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,4 @@ def test_messages_without_a_question() -> None:
     ],
 )
 def test_declines(answer: str, expected: bool) -> None:
-    assert declines(answer) is expected
+    assert is_refusal(answer) is expected

@@ -104,9 +104,9 @@ def test_stability_grows_while_the_first_hit_stands() -> None:
     track = StabilityTrack()
     assert track.add(["a", "b"], 500).stability == 0
     half = track.add(["a", "b"], 900)
-    assert (half.overlap, half.first_ms, half.stability) == pytest.approx((1, 400, 0.5))
+    assert (half.overlap, half.top_hit_ms, half.stability) == pytest.approx((1, 400, 0.5))
     assert track.add(["a", "b"], 1_700).stability == pytest.approx(1)
-    assert track.add(["b", "a"], 1_800).first_ms == 0
+    assert track.add(["b", "a"], 1_800).top_hit_ms == 0
 
 
 # The scheduler
@@ -121,7 +121,7 @@ def test_the_most_urgent_goes_first_and_what_helps_goes_last() -> None:
         stale = scheduler.submit(lambda: done.append("stale"), "front", 2)
         assert scheduler.cancel(stale)
         assert not scheduler.cancel(stale)
-        scheduler.hasten(late, 0.5)
+        scheduler.reprioritize(late, 0.5)
         while scheduler.step():
             pass
     assert done == ["late", "soon", "half a question"]

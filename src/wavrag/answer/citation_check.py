@@ -1,7 +1,8 @@
 """The citation check: do the cited passages support each sentence of an answer?
 
 Each sentence is compared with its cited passages by content words, numbers and negation, and
-optionally by the cosine of embeddings. `wavrag.generate.parse_citations` reads the marks before.
+optionally by the cosine of embeddings. `wavrag.generate.parse_citations` has parsed the marks
+before this step.
 Pure functions; an embedder is passed in as a callable.
 """
 
@@ -14,8 +15,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from wavrag.answer.numerals import NUMBER_WORDS, TOKEN, find_numbers, is_negated
-from wavrag.generate import SourcePart, content_words, declines
+from wavrag.answer.numerals import NUMBER_WORDS, TOKEN, find_numbers, has_negation
+from wavrag.generate import SourcePart, content_words, is_refusal
 from wavrag.text import FUNCTION_WORDS, sentences
 from wavrag.types import Float32, Passage, Support
 
@@ -71,7 +72,7 @@ def check_citations(
         [False]
     """
     options = options or CitationCheckOptions()
-    if declines(text):
+    if is_refusal(text):
         return ()
     passages = {source.number: source.hit.passage for source in sources}
     return tuple(
@@ -136,7 +137,7 @@ def _check_sentence(
     lexical = overlap / len(words) if words else float(bool(numbers and evidence))
     same_numbers = numbers <= find_numbers(passage_text)
     closest = max(evidence, key=lambda sentence: len(words & _word_stems(sentence)), default="")
-    same_negation = is_negated(statement) == is_negated(closest)
+    same_negation = has_negation(statement) == has_negation(closest)
     dense = _max_cosine(statement, evidence, embed) if embed is not None else None
     supported = (
         bool(evidence)
@@ -153,10 +154,11 @@ def _check_sentence(
 
 def _word_stems(text: str) -> set[str]:
     """Stems of the content words. Numbers are left out, since they are compared by value."""
-    return set(content_words(TOKEN.sub(lambda token: _keep_content(token[0]), text)))
+    return set(content_words(TOKEN.sub(lambda token: _blank_ignored_word(token[0]), text)))
 
 
-def _keep_content(token: str) -> str:
+def _blank_ignored_word(token: str) -> str:
+    """Replace a number or function word by a space; content words stay."""
     word = token.casefold().replace("\u2019", "'")
     ignored = word[0].isdigit() or word in NUMBER_WORDS or word in FUNCTION_WORDS
     return " " if ignored else token

@@ -1,7 +1,7 @@
 """Selection of the context: a few hits, without duplicates, with neighbours joined.
 
-Pure functions on hits. `wavrag.search.remove_overlaps` has removed hits inside the span of a
-better hit before.
+Pure functions on hits. `wavrag.search.remove_overlaps` runs first and removes hits inside the span
+of a better hit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from wavrag.answer.numerals import find_numbers, is_negated
+from wavrag.answer.numerals import find_numbers, has_negation
 from wavrag.audio import mean_level
 from wavrag.errors import InputError
 from wavrag.text import sentences
@@ -289,7 +289,9 @@ def _truncate_to_fit(hit: Hit, options: ContextOptions) -> Hit:
 def _is_duplicate(text_a: str | None, text_b: str | None, threshold: float) -> bool:
     if not text_a or not text_b or resemblance(text_a, text_b) < threshold:
         return False
-    return find_numbers(text_a) == find_numbers(text_b) and is_negated(text_a) == is_negated(text_b)
+    return find_numbers(text_a) == find_numbers(text_b) and has_negation(text_a) == has_negation(
+        text_b
+    )
 
 
 def _shingles(text: str) -> set[tuple[str, ...]]:

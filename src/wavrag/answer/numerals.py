@@ -50,7 +50,7 @@ def find_numbers(text: str) -> frozenset[str]:
     return frozenset(numbers if total is None else {*numbers, str(total)})
 
 
-def is_negated(text: str) -> bool:
+def has_negation(text: str) -> bool:
     """True if a text contains a word of negation."""
     words = (match[0].replace("\u2019", "'") for match in TOKEN.finditer(text.casefold()))
     return any(word in _NEGATIONS or word.endswith("n't") for word in words)

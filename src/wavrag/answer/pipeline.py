@@ -30,10 +30,10 @@ from wavrag.generate import (
     Stream,
     answer_messages,
     attribute,
-    declines,
     fit_audio,
+    is_refusal,
+    list_sources,
     parse_citations,
-    sources_of,
 )
 from wavrag.kb import KnowledgeBase, Retrieval
 from wavrag.search import remove_overlaps
@@ -181,7 +181,7 @@ class AnswerPipeline:
         return retrieval
 
     def _fits_budget(self, query: Query) -> bool:
-        """True if the generator hears and the clip of the question, if any, is short enough."""
+        """True if the generator takes audio and a clip in the question is short enough."""
         budget = self._generator.spec.audio_budget
         return budget is not None and (
             query.clip is None or query.clip.duration <= budget.max_clip_seconds
@@ -198,12 +198,12 @@ class AnswerPipeline:
         """Build the messages: audio within the generator's budget, transcripts for the others."""
         started = time.perf_counter()
         spec = self._generator.spec
-        hears = spec.audio_budget is not None
+        takes_audio = spec.audio_budget is not None
         if spec.quotes:  # it reads transcripts only
             audio = SourceAudio((None,) * len(hits), ("",) * len(hits))
         else:
-            audio = load_source_audio(self._kb, hits, decode=hears)
-        clips = audio.clips if hears else None
+            audio = load_source_audio(self._kb, hits, decode=takes_audio)
+        clips = audio.clips if takes_audio else None
         question_part = QuestionPart(question, request.query.clip)
         history = truncate_history(request.history)
 
@@ -262,12 +262,12 @@ class AnswerPipeline:
         self, request: AnswerRequest, retrieval: _QuestionHits, draft: _Draft
     ) -> Answer:
         """Resolve the citation marks, check each sentence, and withhold an unsupported answer."""
-        sources = sources_of(draft.input.messages) if draft.input else []
+        sources = list_sources(draft.input.messages) if draft.input else []
         forms = draft.input.source_forms if draft.input else {}
         # Invented marks go first, so that `attribute` sees their sentences as unmarked.
         parsed = parse_citations(draft.text.strip(), sources)
         cited_text = parse_citations(attribute(parsed.text, sources), sources)
-        is_answer = bool(cited_text.text) and not declines(cited_text.text)
+        is_answer = bool(cited_text.text) and not is_refusal(cited_text.text)
         support = check_citations(cited_text.text, sources) if is_answer else ()
         abstention = draft.abstention
         if is_answer:

@@ -22,7 +22,7 @@ from wavrag.generate import (
     Message,
     StopSignal,
     TextPart,
-    question_of,
+    find_question,
 )
 from wavrag.types import ChosenBy, ReasoningPath, Usage
 
@@ -180,7 +180,7 @@ def choice_messages(messages: Sequence[Message], responses: Sequence[str]) -> li
     instruction = TextPart(CHOICE_INSTRUCTION.format(count=len(responses)))
     return [
         Message("system", (TextPart(CHOICE_SYSTEM),)),
-        Message("user", (question_of(messages), *response_parts, instruction)),
+        Message("user", (find_question(messages), *response_parts, instruction)),
     ]
 
 

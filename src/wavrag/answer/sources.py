@@ -28,7 +28,7 @@ class SourceAudio:
 
 
 def load_source_audio(kb: KnowledgeBase, hits: Sequence[Hit], *, decode: bool) -> SourceAudio:
-    """Describe the recordings among the hits, and decode them if the generator hears.
+    """Describe the recordings among the hits, and decode them if the generator takes audio.
 
     Without `decode`, only passages of knowledge bases that do not store measurements are decoded,
     in order to measure them. A recording that can no longer be read has no clip; a warning goes to

@@ -32,7 +32,7 @@ class AnswerStream:
     missing marks are added, and an answer without support is replaced by `NOTHING_FOUND`.
 
     Example:
-        >>> stream = rag.stream("When does the ferry leave?")
+        >>> stream = rag.stream("Are dogs allowed on the ferry?")
         >>> for text in stream:
         ...     print(text, end="", flush=True)
         >>> print(stream.answer.citations)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from wavrag.answer.numerals import THOUSANDS_SEPARATOR
-from wavrag.generate import NO_ANSWER, content_words, declines
+from wavrag.generate import NO_ANSWER, content_words, is_refusal
 from wavrag.text import sentences
 
 MARKER = "Answer:"
@@ -111,7 +111,7 @@ def normalise(answer: str) -> str:
     """
     text = unicodedata.normalize("NFKC", answer).casefold()
     text = THOUSANDS_SEPARATOR.sub("", " ".join(_CITATION_MARK.sub(" ", text).split()))
-    if declines(text):
+    if is_refusal(text):
         text = NO_ANSWER.casefold()
     words = "".join(_normalise_char(text, index) for index in range(len(text)))
     # Without the punctuation between them, accents can combine with a letter: normalise again.

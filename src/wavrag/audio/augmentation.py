@@ -78,7 +78,9 @@ class Augmentation:
             samples = add_echo(samples, sample_rate, delay, scale)
         if noises and rng.random() < self.noise_share:
             noise = noises[int(rng.integers(len(noises)))]
-            samples = add_noise(samples, stretch(noise, len(samples), rng), rng.uniform(*self.snr))
+            samples = add_noise(
+                samples, fit_length(noise, len(samples), rng), rng.uniform(*self.snr)
+            )
         if rng.random() < self.gain_share:
             samples = samples * np.float32(10 ** (rng.uniform(*self.gain) / 20))
         if rng.random() < self.telephone_share:
@@ -147,7 +149,7 @@ def add_noise(samples: Float32, noise: Float32, snr: float) -> Float32:
     return samples + noise * np.float32(np.sqrt(level / noise_level / 10 ** (snr / 10)))
 
 
-def stretch(noise: Float32, length: int, rng: np.random.Generator) -> Float32:
+def fit_length(noise: Float32, length: int, rng: np.random.Generator) -> Float32:
     """Return `length` samples of a noise from a random start, repeated if it is too short."""
     start = int(rng.integers(max(1, len(noise) - length + 1)))
     excerpt: Float32 = np.resize(noise[start : start + length], length)

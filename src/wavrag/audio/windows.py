@@ -45,7 +45,7 @@ FRAMES_PER_SECOND = SAMPLE_RATE / VAD_FRAME
 # Speech begins once this many of the last frames are voiced (0.3 of 0.8 s); a click or the stroke
 # of a bell has fewer.
 ONSET_VOICED_FRAMES, ONSET_FRAMES = 10, 25
-MOMENT = SAMPLE_RATE // 2  # samples per loudness measurement
+LEVEL_WINDOW = SAMPLE_RATE // 2  # samples per loudness measurement
 
 
 def windows(
@@ -107,7 +107,7 @@ class _Cutter:
     def __init__(self, detector: VoiceDetector, source: str | None, overlap: float) -> None:
         self._detector = detector
         self._source = source
-        self._overlap = count(overlap)
+        self._overlap = frame_count(overlap)
         self._frames: list[Float32] = []
         self._voiced: list[bool] = []
         self._first_frame = 0  # number of the first buffered frame within the recording
@@ -148,14 +148,14 @@ class _Cutter:
         if self._voiced[-1] and sum(recent) >= ONSET_VOICED_FRAMES:
             self._has_speech = True
             first = len(self._frames) - len(recent) + recent.index(True)
-            yield from self._sound(max(0, first - count(PAD_SECONDS)))
+            yield from self._sound(max(0, first - frame_count(PAD_SECONDS)))
             self._in_speech = True
             self._last_voiced = len(self._frames) - 1
             return
         # Keep back the last frames: they may turn out to be the beginning of speech.
-        complete = len(self._frames) - ONSET_FRAMES - count(PAD_SECONDS)
-        if complete >= count(SOUND_SECONDS + MIN_SOUND_SECONDS):
-            window = self._cut(count(SOUND_SECONDS), speech=False)
+        complete = len(self._frames) - ONSET_FRAMES - frame_count(PAD_SECONDS)
+        if complete >= frame_count(SOUND_SECONDS + MIN_SOUND_SECONDS):
+            window = self._cut(frame_count(SOUND_SECONDS), speech=False)
             yield from self._emit_sound(window)
 
     def _within_speech(self) -> Iterator[Clip]:
@@ -164,13 +164,13 @@ class _Cutter:
         pause = len(self._frames) - 1 - self._last_voiced
         length = len(self._frames)
         spoken = self._last_voiced + 1
-        if pause >= count(LONG_GAP_SECONDS) or (
-            pause >= count(GAP_SECONDS) and spoken >= count(MIN_SECONDS)
+        if pause >= frame_count(LONG_GAP_SECONDS) or (
+            pause >= frame_count(GAP_SECONDS) and spoken >= frame_count(MIN_SECONDS)
         ):
             yield from self._end_speech()
-        elif length >= count(TARGET_SECONDS) and pause >= count(CLEAR_PAUSE_SECONDS):
+        elif length >= frame_count(TARGET_SECONDS) and pause >= frame_count(CLEAR_PAUSE_SECONDS):
             yield from self._cut_speech(length - pause // 2, overlap=0)
-        elif length >= count(MAX_SECONDS):
+        elif length >= frame_count(MAX_SECONDS):
             cut = self._longest_pause()
             overlap = 0
             if cut is None:
@@ -187,7 +187,7 @@ class _Cutter:
 
     def _end_speech(self) -> Iterator[Clip]:
         """End speech after its last voiced frame and the padding."""
-        end = min(len(self._frames), self._last_voiced + 1 + count(PAD_SECONDS))
+        end = min(len(self._frames), self._last_voiced + 1 + frame_count(PAD_SECONDS))
         self._in_speech = False
         if not any(self._voiced):
             # The last passage ended in the pause after the last word.
@@ -213,7 +213,7 @@ class _Cutter:
 
     def _sound(self, length: int) -> Iterator[Clip]:
         """Cut the first `length` frames, which contain no speech, into windows."""
-        window, shortest = count(SOUND_SECONDS), count(MIN_SOUND_SECONDS)
+        window, shortest = frame_count(SOUND_SECONDS), frame_count(MIN_SOUND_SECONDS)
         while length >= window + shortest:
             yield from self._emit_sound(self._cut(window, speech=False))
             length -= window
@@ -235,8 +235,8 @@ class _Cutter:
 
     def _longest_pause(self) -> int | None:
         """Return the middle of the longest pause after the minimum length; None without a pause."""
-        first = count(MIN_SECONDS)
-        best, best_length, run = None, count(PAUSE_SECONDS), 0
+        first = frame_count(MIN_SECONDS)
+        best, best_length, run = None, frame_count(PAUSE_SECONDS), 0
         for index in range(first, len(self._voiced)):
             run = 0 if self._voiced[index] else run + 1
             if run >= best_length:
@@ -262,7 +262,7 @@ class _Cutter:
         return Clip(samples, SAMPLE_RATE, self._source, start, speech)
 
 
-def count(seconds: float) -> int:
+def frame_count(seconds: float) -> int:
     """Return the number of frames in a time span."""
     return round(seconds * FRAMES_PER_SECOND)
 
@@ -272,7 +272,9 @@ def loudest_db(samples: Float32) -> float:
 
     An average over the clip would hide the single call of a bird.
     """
-    return max(level_db(samples[at : at + MOMENT]) for at in range(0, len(samples), MOMENT))
+    return max(
+        level_db(samples[at : at + LEVEL_WINDOW]) for at in range(0, len(samples), LEVEL_WINDOW)
+    )
 
 
 def level_db(samples: Float32) -> float:

@@ -53,7 +53,7 @@ WAVRAG = Command(
     examples=(
         "wavrag demo",
         "wavrag index talks/ notes/",
-        'wavrag ask "When does the ferry leave?"',
+        'wavrag ask "Are dogs allowed on the ferry?"',
     ),
     details="Every answer cites its sources: sentences of documents, seconds of recordings.",
     subcommands={

@@ -209,24 +209,24 @@ COMMAND = Command(
         JSON,
     ),
     (
-        'wavrag ask "When does the ferry leave?"',
+        'wavrag ask "Are dogs allowed on the ferry?"',
         "wavrag ask --audio question.wav --speak answer.wav",
-        'wavrag ask --generator local --think --paths 5 "When does the ferry leave?"',
+        'wavrag ask --generator local --think --paths 5 "Are dogs allowed on the ferry?"',
         'wavrag ask --history talk.jsonl "And who founded it?"',
     ),
     option_groups={
         "context": ANSWER_OPTIONS,
         "generation": (
             Option("--think", help="let the model reason before it answers"),
-            Option("--paths", "N", "sample N answers, or with --think N reasoning paths, and keep"
-                " the most consistent", minimum=1),
+            Option("--paths", "N", "self-consistency: sample N answers, or with --think N reasoning"
+                " paths, and keep the most consistent", minimum=1),
             Option("--temperature", "T", "sampling temperature",
                 unset="0.7 with --paths above 1, otherwise 0", minimum=0.0),
             Option("--max-tokens", "N", "maximum length of the generated text",
-                unset="256, with --paths or --think 512", minimum=1),
+                unset="256, or 512 with --paths or --think", minimum=1),
             Option("--seed", "N", "random seed of the sampling", unset="none", minimum=0),
-            Option("--budget", "SECONDS", "time limit for all paths; later ones are dropped",
-                unset="none", minimum=0.0),
+            Option("--budget", "SECONDS", "time limit for all paths; paths unfinished by then are"
+                " dropped", unset="none", minimum=0.0),
             Option("--concurrency", "N", "number of paths sampled at the same time", unset="all",
                 minimum=1),
             Option("--prices", ("IN", "OUT"), "prices of a million input and output tokens;"

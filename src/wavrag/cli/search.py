@@ -18,7 +18,7 @@ def query_options(noun: str) -> tuple[Option, ...]:
     """The options that `read_query` reads; the noun is `query` or `question`."""
     return (
         Option("text", "TEXT", f"the {noun} as text", nargs="*"),
-        Option("--audio", "FILE", f"the {noun} as a recording, alone or beside TEXT; - reads"
+        Option("--audio", "FILE", f"the {noun} as a recording, with or without TEXT; - reads"
             " standard input"),
         Option("--where", "EXPR", "use only passages that match a filter, such as \"year >= 2020"
             " and speaker = 'Ada'\""),
@@ -76,7 +76,7 @@ COMMAND = Command(
         JSON,
     ),
     (
-        'wavrag search "when does the last ferry leave"',
+        'wavrag search "where are dogs allowed on the ferry"',
         "wavrag search --audio question.wav -k 10",
         "wavrag search budget --where \"year >= 2020 and speaker = 'Ada'\" --json",
     ),

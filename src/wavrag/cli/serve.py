@@ -69,7 +69,7 @@ COMMAND = Command(
     "serve the knowledge base over HTTP, with a web page",
     serve,
     (
-        Option("--host", "ADDRESS", "address to listen on; any but a loopback address requires"
+        Option("--host", "ADDRESS", "address to listen on; non-loopback addresses require"
             " tokens", default="127.0.0.1"),
         Option("--port", "N", "port to listen on; 0 picks a free one", default=8321, minimum=0),
         GENERATOR,

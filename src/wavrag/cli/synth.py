@@ -102,11 +102,11 @@ COMMAND = Command(
     (
         Option("records", "RECORDS", "training records (.jsonl), or a question per line (.txt)"),
         Option("--out", "DIR", "output folder for the records and their clips", required=True),
-        Option("--fields", help="texts of a record to speak", choices=("query", "positives", "all"),
-            default="query"),
+        Option("--fields", help="which texts of a record to synthesise",
+            choices=("query", "positives", "all"), default="query"),
         Option("--engine", "NAME", "speech engine: flite, espeak, festival, kokoro, piper or"
             " openai; one of several is drawn for each text", unset="flite", repeat=True),
-        Option("--voice", "NAME", "voice to draw from", unset="all of the engines", repeat=True),
+        Option("--voice", "NAME", "voice to choose from", unset="all of the engines", repeat=True),
         KOKORO,
         Option("--piper", "MODEL.onnx", "voice file for the engine piper", repeat=True),
         Option("--base-url", "URL", "address for the engine openai",

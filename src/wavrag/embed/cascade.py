@@ -1,4 +1,4 @@
-"""Cascade, the default embedder: transcribe speech, then embed the transcript as text.
+"""The cascade: speech becomes a vector here, by default: transcribe it, then embed the words.
 
 The baseline of the paper. Both steps are interchangeable: `cascade:RECOGNISER,text=EMBEDDER`.
 """

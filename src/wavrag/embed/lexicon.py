@@ -24,14 +24,15 @@ LETTER_INDEX = {letter: index + 1 for index, letter in enumerate(LETTERS)}
 REPEAT_SHIFT = len(LETTERS) - 1  # from the bit of a letter to the bit of its second occurrence
 MAX_CANDIDATES = 48  # words of the list compared by likelihood, which costs time per candidate
 MAX_LETTER_DIFFERENCE = 4  # letters, in any order, by which a candidate may differ
-CONFIDENT = 0.8  # a listed word with this mean letter probability is accepted without comparison
+# A listed word with this mean letter probability is accepted without comparison.
+ACCEPTANCE_PROBABILITY = 0.8
 FREQUENCY_WEIGHT = 0.6  # weight of the log frequency beside the log likelihood
 OUT_OF_LIST_FREQUENCY = -14.0  # log frequency assumed for words outside the list
 # Frames between rescalings of the forward probabilities, which would underflow float64 in long
 # words.
 RESCALE_INTERVAL = 8
-TINY = 1e-300  # in place of a probability of 0, whose logarithm does not exist
-MARGIN = 1  # frames; CTC may place letters this far outside the greedy span
+MIN_PROBABILITY = 1e-300  # in place of a probability of 0, whose logarithm does not exist
+MARGIN_FRAMES = 1  # frames; CTC may place letters this far outside the greedy span
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,13 @@ class Lexicon:
         self, log_posteriors: Float32, letters: str, start: int, end: int, weight: float
     ) -> RecognisedWord:
         index = self._index.get(letters)
-        similar = self._similar(letters) if index is None or weight < CONFIDENT else ()
+        similar = self._similar(letters) if index is None or weight < ACCEPTANCE_PROBABILITY else ()
         if not len(similar):
             return RecognisedWord(letters, letters, weight, start, end)
         candidates = [letters, *(self._words[at] for at in similar)]
         frequency = OUT_OF_LIST_FREQUENCY if index is None else self._log_frequencies[index]
         frequencies = np.concatenate(([frequency], self._log_frequencies[similar]))
-        frames = log_posteriors[max(0, start - MARGIN) : end + MARGIN]
+        frames = log_posteriors[max(0, start - MARGIN_FRAMES) : end + MARGIN_FRAMES]
         scores = likelihoods(frames, candidates) + FREQUENCY_WEIGHT * frequencies
         return RecognisedWord(candidates[int(scores.argmax())], letters, weight, start, end)
 
@@ -173,10 +174,10 @@ def likelihoods(log_posteriors: Float32, words: Sequence[str]) -> Float32:
         following[:, 2:] += alpha[:, :-2] * skips
         alpha = following * frame
         if at % RESCALE_INTERVAL == 0:
-            largest = max(float(alpha.max()), TINY)
+            largest = max(float(alpha.max()), MIN_PROBABILITY)
             alpha /= largest
             scale += np.log(largest)
     rows = np.arange(len(words))
     ends = alpha[rows, 2 * lengths] + alpha[rows, 2 * lengths - 1]
-    result: Float32 = (np.log(np.maximum(ends, TINY)) + scale).astype(np.float32)
+    result: Float32 = (np.log(np.maximum(ends, MIN_PROBABILITY)) + scale).astype(np.float32)
     return result

@@ -1,10 +1,10 @@
-"""WavRetriever-mini: speech becomes a vector here, in one pass on a CPU, without a recogniser.
+"""WavRetriever-mini: speech becomes a vector here too, if chosen; the default is the cascade.
 
 The architecture of the paper (arXiv 2502.14727, section 3.1) at a small scale: a frozen audio
 encoder (the lower layers of Moonshine), a trained projector (its upper layers, with a CTC head for
 letters), and a text model. Texts go through all-MiniLM-L6-v2; recognised words go through a copy of
-it, fine-tuned on recognition errors. CTC reads all frames at once, without generating word by word.
-A clip without speech gets its vector from the sound head instead.
+it, fine-tuned on recognition errors. So this is a CTC recogniser without a decoder, followed by a
+robust text encoder. Only the sound head, for clips without speech, embeds audio directly.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class FolderRetrieval(AbsTaskRetrieval):  # type: ignore[misc]
         self.data_loaded = True
 
     def check(self, task: Task, query_letters: str, corpus_letters: str) -> None:
-        """Refuse an unsuitable task; this class accepts all."""
+        """Raise an error if the task does not suit the class; this class accepts every task."""
 
 
 class SpokenQuestionRetrieval(FolderRetrieval):
@@ -80,7 +80,7 @@ class SpokenQuestionRetrieval(FolderRetrieval):
     description = "Spoken question to text passage: find the passage with the answer."
 
     def check(self, task: Task, query_letters: str, corpus_letters: str) -> None:
-        """Refuse a task with other queries than recordings, or other passages than texts."""
+        """Raise an error unless all queries are recordings and all passages are texts."""
         if (query_letters, corpus_letters) != ("a", "t"):
             raise InputError(
                 f"{task.name} is {query_letters}2{corpus_letters}, not a2t: load it with"
@@ -94,7 +94,7 @@ class MixedCorpusRetrieval(FolderRetrieval):
     description = "Retrieval over one corpus of recordings and texts, by text, speech, or both."
 
     def check(self, task: Task, query_letters: str, corpus_letters: str) -> None:
-        """Refuse a task with a corpus of texts only, or of recordings only."""
+        """Raise an error unless the corpus holds both recordings and texts."""
         kinds = {passage.audio is None for passage in task.corpus.values()}
         if len(kinds) < 2:
             raise InputError(

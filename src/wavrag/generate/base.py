@@ -1,7 +1,8 @@
 """The generator seam: messages in, a stream of text out.
 
 A message consists of parts. Sources stay structured until a generator renders them: an extractive
-generator quotes their sentences, a language model reads them, a model that hears gets their audio.
+generator quotes their sentences, a language model reads them, and an audio-capable model gets their
+audio.
 """
 
 from __future__ import annotations
@@ -251,7 +252,8 @@ class Generator(Protocol):
         >>> class Echo(Generator):
         ...     spec = GeneratorSpec("echo", follows_instructions=False)
         ...     def stream(self, messages, options):
-        ...         yield from (f"{s.hit.passage.text} [{s.number}]" for s in sources_of(messages))
+        ...         for s in list_sources(messages):
+        ...             yield f"{s.hit.passage.text} [{s.number}]"
     """
 
     @property

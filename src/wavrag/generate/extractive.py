@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from itertools import chain
 
 from wavrag.generate.base import GenerateOptions, Generator, GeneratorSpec, Message, SourcePart
-from wavrag.generate.prompts import location_of, question_of, sources_of, title_of, without_marks
+from wavrag.generate.prompts import (
+    find_question,
+    get_location,
+    get_title,
+    list_sources,
+    without_marks,
+)
 from wavrag.generate.words import content_words
 from wavrag.text import sentences
 from wavrag.types import Hit
@@ -75,8 +81,8 @@ class ExtractiveGenerator(Generator):
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
         """Yield one quote after another, each followed by its mark."""
-        question = question_of(messages).text
-        candidates = self.candidates(question, sources_of(messages))
+        question = find_question(messages).text
+        candidates = self.candidates(question, list_sources(messages))
         for index, quote in enumerate(select_quotes(candidates)):
             yield f"{' ' if index else ''}{quote.text} [{quote.source.number}]"
 
@@ -96,7 +102,7 @@ class ExtractiveGenerator(Generator):
                 overlap = _word_overlap(weights, words, set(context)) if query_words else None
                 candidates.append(Candidate(source, position, text, cosine, overlap))
             if not texts and passage.modality == "audio":
-                name = f'Recording "{title_of(passage)}", {location_of(passage)}'
+                name = f'Recording "{get_title(passage)}", {get_location(passage)}'
                 candidates.append(Candidate(source, 0, name, cosine))
         return sorted(
             candidates, key=lambda item: (-item.evidence, item.source.number, item.position)

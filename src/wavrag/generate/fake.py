@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 
 from wavrag.generate import base
 from wavrag.generate.base import AudioBudget, GenerateOptions, GeneratorSpec, Message
-from wavrag.generate.prompts import question_of, sources_of
+from wavrag.generate.prompts import find_question, list_sources
 from wavrag.text import sentences
 from wavrag.types import Usage
 
@@ -24,8 +24,8 @@ class FakeGenerator(base.Generator):
         self, messages: Sequence[Message], options: GenerateOptions
     ) -> Generator[str, None, Usage]:
         """Generate at most `options.max_tokens` words; nothing without sources."""
-        question_of(messages)  # raises an error if there is none, as every generator does
-        sources = sources_of(messages)
+        find_question(messages)  # raises an error if there is none, as every generator does
+        sources = list_sources(messages)
         input_tokens = sum(len((source.hit.passage.text or "").split()) for source in sources)
         output_tokens = 0
         for source in sources[:1]:

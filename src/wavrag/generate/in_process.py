@@ -18,7 +18,7 @@ from wavrag.generate.base import (
     StopSignal,
     Stream,
 )
-from wavrag.generate.prompts import replace_sources, sources_of
+from wavrag.generate.prompts import list_sources, replace_sources
 from wavrag.types import Usage
 
 logger = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class InProcessGenerator(base.Generator, Generic[Model]):
         first, with a warning in the log.
 
         Raises:
-            AudioError: the model hears, and a clip has no samples, or NaN or infinite ones.
+            AudioError: the model takes audio, and a clip has no samples, or NaN or infinite ones.
             GenerationError: the model failed, or the question alone does not fit.
         """
         stop = StopSignal()
@@ -116,7 +116,7 @@ class InProcessGenerator(base.Generator, Generic[Model]):
         prompt = list(messages)
         dropped: list[int] = []
         while (tokens := count_tokens(prompt)) + options.max_tokens > context:
-            sources = sources_of(prompt)
+            sources = list_sources(prompt)
             if not sources:
                 raise GenerationError(
                     f"the question takes {tokens} tokens and its answer up to {options.max_tokens},"

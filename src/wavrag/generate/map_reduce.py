@@ -20,7 +20,7 @@ from wavrag.generate.base import (
     Stream,
 )
 from wavrag.generate.citation_marks import attribute, parse_citations
-from wavrag.generate.prompts import declines, question_of, replace_sources, sources_of
+from wavrag.generate.prompts import find_question, is_refusal, list_sources, replace_sources
 from wavrag.text import sentences
 from wavrag.types import Usage
 
@@ -52,7 +52,7 @@ class MapReduceGenerator(Generator):
         Raises:
             GenerationError: there is no question, or the generator failed.
         """
-        question_of(messages)
+        find_question(messages)
         calls = _CallSequence(self._generator, options)
         return Stream(_generate(messages, calls), calls.stop.set)
 
@@ -96,13 +96,13 @@ def _generate(
 
 def _map_sources(messages: Sequence[Message], calls: _CallSequence) -> Iterator[SourcePart]:
     """Sources with their partial answers as text, without clips."""
-    for source in sources_of(messages):
+    for source in list_sources(messages):
         if calls.stop.is_set:
             return
         output = calls.run(replace_sources(messages, [source]))
         # Its marks are removed: `_cite` or `attribute` adds the number of the source later.
         text = parse_citations(output, []).text
-        if text and not declines(text):
+        if text and not is_refusal(text):
             passage = replace(source.hit.passage, text=text)
             yield SourcePart(source.number, replace(source.hit, passage=passage))
 
@@ -112,7 +112,7 @@ def _reduce(
 ) -> str:
     """Generate the answer from the partial answers, at the positions of their sources."""
     output = calls.run(replace_sources(messages, partials))
-    if declines(output):
+    if is_refusal(output):
         return output
     return parse_citations(attribute(output, partials), partials).text
 

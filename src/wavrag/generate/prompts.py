@@ -45,7 +45,7 @@ def answer_messages(
     Args:
         question: the question.
         hits: sources, best first.
-        clips: audio of each hit, for generators that hear; None for text.
+        clips: audio of each hit, for audio-capable generators; None for text.
         facts: measurements of each hit's audio in words; empty for text.
         history: earlier turns, oldest first.
 
@@ -77,7 +77,7 @@ def second_best_last(ranking: Sequence[T]) -> list[T]:
     return [*ranking[:1], *ranking[2:], *ranking[1:2]]
 
 
-def question_of(messages: Sequence[Message]) -> QuestionPart:
+def find_question(messages: Sequence[Message]) -> QuestionPart:
     """Return the last question of the messages.
 
     Raises:
@@ -90,7 +90,7 @@ def question_of(messages: Sequence[Message]) -> QuestionPart:
     raise GenerationError("the messages hold no question: make them with answer_messages")
 
 
-def sources_of(messages: Sequence[Message]) -> list[SourcePart]:
+def list_sources(messages: Sequence[Message]) -> list[SourcePart]:
     """Return all sources of the messages by number, the best first."""
     sources = [
         source for message in messages for source in message.parts if isinstance(source, SourcePart)
@@ -149,21 +149,21 @@ def label(source: SourcePart) -> str:
     titles and headings are rewritten, so that the label holds one mark.
     """
     passage = source.hit.passage
-    title = without_marks(" ".join(title_of(passage).replace('"', "'").split()))
+    title = without_marks(" ".join(get_title(passage).replace('"', "'").split()))
     kind = "recording" if passage.modality == "audio" else "document"
-    location = without_marks(" ".join(location_of(passage).split()))
+    location = without_marks(" ".join(get_location(passage).split()))
     name = passage.metadata.get("speaker") if passage.modality == "audio" else None
     speaker = without_marks(f"speaker {' '.join(str(name).split())}") if name else ""
     fields = (f'{kind} "{title}"', location, speaker, without_marks(source.facts))
     return f"[{source.number}] {', '.join(filter(None, fields))}"
 
 
-def title_of(passage: Passage) -> str:
+def get_title(passage: Passage) -> str:
     """Title of the passage's document, or its file name."""
     return passage.title or PurePath(passage.source or passage.document_id).name
 
 
-def location_of(passage: Passage) -> str:
+def get_location(passage: Passage) -> str:
     """Time span of a passage of a recording; page and section of a passage of text, if any."""
     if passage.modality == "audio":
         return passage.location
@@ -176,6 +176,6 @@ def without_marks(text: str) -> str:
     return _NUMBER_IN_BRACKETS.sub(r"(\1)", text)
 
 
-def declines(answer: str) -> bool:
+def is_refusal(answer: str) -> bool:
     """True if an answer says that the sources do not contain it."""
     return _DECLINES.match(answer) is not None

@@ -1,4 +1,4 @@
-"""A Qwen2-Audio in this process, through transformers: it hears question and recordings."""
+"""Qwen2-Audio in this process, through transformers: it takes question and recordings as audio."""
 
 from __future__ import annotations
 

@@ -61,9 +61,9 @@ class PartialHits(Event):
         span: the audio of the query.
         settled: True in a pause, if `span` contains all speech so far. Unless speech resumes,
             these hits become the result of the turn.
-        stability: from 0 to 1: `overlap` times how long the first hit has stayed first.
+        stability: from 0 to 1: `overlap`, scaled by how long the top hit has stayed first.
         overlap: rank-biased overlap with the previous hits; 0 for the first.
-        first_ms: milliseconds of audio for which the first hit has been first.
+        top_hit_ms: milliseconds of audio for which the top hit has been first.
         timings: milliseconds: `wait` for a processor, `embed`, `search`.
     """
 
@@ -73,7 +73,7 @@ class PartialHits(Event):
     settled: bool
     stability: float
     overlap: float
-    first_ms: float
+    top_hit_ms: float
     timings: Mapping[str, float]
 
 

@@ -13,7 +13,8 @@ from wavrag.types import Float32
 Chunk: TypeAlias = bytes | bytearray | memoryview | np.ndarray[Any, np.dtype[Any]]
 
 _NO_SAMPLES = np.empty(0, np.float32)
-LOUDEST = 2.0  # resampling filters overshoot full scale a little; beyond 2 it is a wrong scale
+# Resampling filters overshoot full scale a little; beyond 2 the samples have another scale.
+MAX_AMPLITUDE = 2.0
 
 
 class Intake:
@@ -79,7 +80,7 @@ class Intake:
         floats = np.ascontiguousarray(values, np.float32)
         if not np.isfinite(floats).all():
             raise AudioError("a chunk has samples that are not numbers (NaN or infinity)")
-        if len(floats) and float(np.abs(floats).max()) > LOUDEST:
+        if len(floats) and float(np.abs(floats).max()) > MAX_AMPLITUDE:
             raise AudioError(
                 f"a chunk has samples up to {float(np.abs(floats).max()):g}: scale floats to"
                 " [-1, 1], or send 16-bit integers"

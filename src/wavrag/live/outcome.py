@@ -48,7 +48,7 @@ class TurnState:
         speech_time: second of its last voiced sample.
         searches: its searches.
         started: True after enough voice for `speech_started`.
-        steadiness: stability of its partial hits.
+        stability_track: stability of its partial hits.
         end_time: second at which it ended; None during speech.
         final_search: the search to commit; None before the end and after the commit.
         answer_job: its answer; None before it starts.
@@ -62,7 +62,7 @@ class TurnState:
     speech_time: float
     searches: Searches
     started: bool
-    steadiness: StabilityTrack = field(default_factory=StabilityTrack)
+    stability_track: StabilityTrack = field(default_factory=StabilityTrack)
     end_time: float | None = None
     final_search: Search | None = None
     answer_job: AnswerJob | None = None
@@ -132,7 +132,7 @@ class Outcomes:
         retrieval = search.retrieval
         settled = search.end == turn.searches.utterance_end(track.last_voiced)
         hits = retrieval.hits[: self.options.k]
-        steadiness = turn.steadiness.add([hit.passage.id for hit in hits], _ms(search.end))
+        stability = turn.stability_track.add([hit.passage.id for hit in hits], _ms(search.end))
         self.emit(
             PartialHits(
                 turn.number,
@@ -141,11 +141,11 @@ class Outcomes:
                 retrieval.words,
                 span_of(search.start, search.end),
                 settled,
-                *steadiness,
+                *stability,
                 search.timings,
             )
         )
-        if settled and steadiness.stability >= EARLY_STABILITY:
+        if settled and stability.stability >= EARLY_STABILITY:
             self._answer_early(turn, search)
 
     # The end

@@ -23,12 +23,12 @@ from wavrag.closing import Closing
 Lane: TypeAlias = Literal["front", "back", "answer"]
 
 BACK_NICENESS = 10  # Linux: about a tenth of the processor time of a competing thread at 0
-ANSWERS = 32  # answers generated at the same time
+MAX_ANSWERS = 32  # answers generated at the same time
 
 
 @dataclass(eq=False)
-class SearchJob:
-    """A unit of work.
+class ScheduledJob:
+    """A queued search or answer.
 
     Attributes:
         work: function to call; it must not raise.
@@ -59,7 +59,7 @@ class Scheduler(Closing):
         """
         self.workers = config.threads() if workers is None else workers
         self._lock = threading.Lock()
-        self._queue: list[SearchJob] = []
+        self._queue: list[ScheduledJob] = []
         self._order = 0
         self._closed = False
         self._pools: dict[Lane, ThreadPoolExecutor] = {}
@@ -69,27 +69,27 @@ class Scheduler(Closing):
                 "back": ThreadPoolExecutor(
                     max(1, self.workers - 1), "wavrag-live-back", initializer=_lower_priority
                 ),
-                "answer": ThreadPoolExecutor(ANSWERS, "wavrag-live-answer"),
+                "answer": ThreadPoolExecutor(MAX_ANSWERS, "wavrag-live-answer"),
             }
 
-    def submit(self, work: Callable[[], None], lane: Lane, due: float) -> SearchJob:
-        """Queue a job, described in `SearchJob`; after `close` it never runs."""
+    def submit(self, work: Callable[[], None], lane: Lane, due: float) -> ScheduledJob:
+        """Queue a job, described in `ScheduledJob`; after `close` it never runs."""
         with self._lock:
             self._order += 1
-            job = SearchJob(work, lane, due, self._order)
+            job = ScheduledJob(work, lane, due, self._order)
             if not self._closed:
                 self._queue.append(job)
                 if self._pools:
                     # The pool's own queue is first in, first out. It only gets a token, and the
-                    # thread then picks the most urgent job, so `hasten` works on queued jobs.
+                    # thread then picks the most urgent job, so `reprioritize` works on queued jobs.
                     self._pools[lane].submit(self._run_next, lane)
         return job
 
-    def hasten(self, job: SearchJob, due: float) -> None:
+    def reprioritize(self, job: ScheduledJob, due: float) -> None:
         """Give a queued job an earlier deadline."""
         job.due = due
 
-    def cancel(self, job: SearchJob) -> bool:
+    def cancel(self, job: ScheduledJob) -> bool:
         """Remove a job from the queue; False if it is running or done."""
         with self._lock:
             if job in self._queue:

@@ -14,7 +14,7 @@ from wavrag.errors import WavRAGError
 from wavrag.kb import Retrieval
 from wavrag.live.intake import SampleBuffer
 from wavrag.live.options import FIRST_PARTIAL_MS, MAX_SEARCH_RATE, PARTIAL_CPU_SHARE, TAIL_MS
-from wavrag.live.scheduler import Scheduler, SearchJob
+from wavrag.live.scheduler import ScheduledJob, Scheduler
 from wavrag.live.voice import FRAME_MS, VoiceTrack
 from wavrag.types import Clip, Float32, Query
 
@@ -39,7 +39,7 @@ class Search:
     end: int
     request_time: float
     samples: Float32 | None = None
-    job: SearchJob | None = None
+    job: ScheduledJob | None = None
     start_time: float | None = None
     end_time: float | None = None
     retrieval: Retrieval | None = None
@@ -115,7 +115,7 @@ class Searches:
             return self.latest
         if self._pause_search is not None and self._pause_search.end == end:
             assert self._pause_search.job is not None
-            self.scheduler.hasten(self._pause_search.job, now)
+            self.scheduler.reprioritize(self._pause_search.job, now)
             return self._pause_search
         self._drop_pause_search()
         return self._submit(end, now, now)

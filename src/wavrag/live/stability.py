@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 PERSISTENCE = 0.9  # of rank-biased overlap: the first ten ranks carry 86 % of the weight
-STEADY_MS = 800.0  # audio for which the first hit must stay first to count in full
+STABLE_MS = 800.0  # audio for which the top hit must stay first to count in full
 
 
-class Steadiness(NamedTuple):
+class RankingStability(NamedTuple):
     """Stability of a ranking against the previous one; `PartialHits` explains the fields."""
 
     stability: float
     overlap: float
-    first_ms: float
+    top_hit_ms: float
 
 
 class StabilityTrack:
@@ -24,15 +24,15 @@ class StabilityTrack:
         self._ids: Sequence[str] | None = None
         self._since_ms = 0.0
 
-    def add(self, ids: Sequence[str], end_ms: float) -> Steadiness:
+    def add(self, ids: Sequence[str], end_ms: float) -> RankingStability:
         """Add the next ranking of passage ids, whose query ended at `end_ms` in the audio."""
         previous = self._ids
         if previous is None or list(previous[:1]) != list(ids[:1]):
             self._since_ms = end_ms
         overlap = 0.0 if previous is None else rank_biased_overlap(previous, ids)
         self._ids = ids
-        first_ms = end_ms - self._since_ms if ids else 0.0
-        return Steadiness(overlap * min(1.0, first_ms / STEADY_MS), overlap, first_ms)
+        top_hit_ms = end_ms - self._since_ms if ids else 0.0
+        return RankingStability(overlap * min(1.0, top_hit_ms / STABLE_MS), overlap, top_hit_ms)
 
 
 def rank_biased_overlap(

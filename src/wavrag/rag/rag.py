@@ -37,7 +37,7 @@ class WavRAG(Closing):
     Example:
         >>> with WavRAG.open("my-kb") as rag:
         ...     rag.add("recordings/", "notes.md")
-        ...     print(rag.ask("When does the ferry leave?").text)
+        ...     print(rag.ask("Are dogs allowed on the ferry?").text)
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class WavRAG(Closing):
             GenerationError: the generator failed; the error carries the `hits` of its input.
 
         Example:
-            >>> answer = rag.ask("When does the ferry leave?")
+            >>> answer = rag.ask("Are dogs allowed on the ferry?")
             >>> for citation in answer.citations:
             ...     print(citation.number, citation.passage.source, citation.quote)
         """

@@ -1,4 +1,4 @@
-"""Replies of the server alone, as pydantic models; `wavrag.shapes` has those of results."""
+"""Pydantic models of replies that only the server sends; `wavrag.shapes` has those of results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`LanceStore` writes passages to disk: one LanceDB table in a directory, without a server.
+"""`LanceStore`: documents are written to disk here, in one LanceDB table, without a server.
 
 Each write is a single commit, so a killed process never leaves half a document. A lock file
 serialises the writers of all processes. Readers never wait, and see a commit in their next call.

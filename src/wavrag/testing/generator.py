@@ -15,8 +15,8 @@ from wavrag.generate import (
     QuestionPart,
     Stream,
     answer_messages,
+    list_sources,
     parse_citations,
-    sources_of,
 )
 from wavrag.types import Hit, Passage
 
@@ -81,7 +81,7 @@ class GeneratorConformance:
     ) -> None:
         if not self.cites:
             pytest.skip(f"{generator.spec.name} does not cite reliably")
-        sources = sources_of(messages)
+        sources = list_sources(messages)
         cited = parse_citations("".join(generator.stream(messages, OPTIONS)), sources)
         assert cited.invented_count == 0
         assert {citation.number for citation in cited.citations} <= {1, 2}

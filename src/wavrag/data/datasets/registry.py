@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from wavrag.data.datasets import captions, kinds, msmarco, questions, speech, squad
+from wavrag.data.datasets import captions, msmarco, questions, sound_events, speech, squad
 from wavrag.data.datasets.files import Rows
 from wavrag.data.records import TrainingRecord
 from wavrag.errors import InputError
@@ -129,19 +129,19 @@ _ALL = (
         "xeno-canto", "AT2AT", ("train",), "Creative Commons, each recording its own",
         "https://xeno-canto.org/explore/api",
         "pages of the API, version 2 or 3, as `*.json`, and the recordings as `audio/*.mp3`",
-        kinds.read_xeno_canto,
+        sound_events.read_xeno_canto,
     ),
     Dataset(
         "audioset-strong", "AT2AT", ("train", "test"), "labels CC BY 4.0; sounds: terms of YouTube",
         "https://research.google.com/audioset/download_strong.html",
         "`audioset_train_strong.tsv` (`audioset_eval_strong.tsv` for `test`), "
         "`mid_to_display_name.tsv` and the clips in `audio/`",
-        kinds.read_audioset_strong,
+        sound_events.read_audioset_strong,
     ),
     Dataset(
         "vggsound", "AT2AT", ("train", "test"), "labels CC BY 4.0; sounds: terms of YouTube",
         "https://www.robots.ox.ac.uk/~vgg/data/vggsound/",
-        "`vggsound.csv` and the clips in `audio/`", kinds.read_vggsound,
+        "`vggsound.csv` and the clips in `audio/`", sound_events.read_vggsound,
     ),
 )  # fmt: skip
 

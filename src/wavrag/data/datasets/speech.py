@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wavrag.data.datasets.files import find_file, get_field, get_text, read_table, require_file
-from wavrag.data.datasets.kinds import Sound, pair_sounds
+from wavrag.data.datasets.sound_events import Sound, pair_sounds
 from wavrag.data.records import Content, TrainingRecord
 from wavrag.errors import InputError
 from wavrag.types import OnNote
@@ -72,8 +72,8 @@ def _find_transcript(row: dict[str, Any], field: str) -> str | None:
 def read_voxceleb(folder: Path, split: str, on_note: OnNote) -> Iterable[TrainingRecord]:
     """Read VoxCeleb 1: an utterance, and another utterance of the same person with a caption.
 
-    Pairs are built as in `wavrag.data.datasets.kinds`: the kind is the person, and the caption has
-    the name, gender and nationality from `vox1_meta.csv`.
+    Pairs are built as in `wavrag.data.datasets.sound_events`: the kind is the person, and the
+    caption has the name, gender and nationality from `vox1_meta.csv`.
     """
     path = require_file(folder, "vox1_meta.csv")
     subset = {"train": "dev", "test": "test"}[split]

@@ -57,7 +57,7 @@ STAGES = ("synth", "features", "speech", "reader", "sounds", "export", "evaluate
 ENGINES = {"flite": 6_000, "espeak": 3_000}  # engines without model files: numbers of texts
 HELD_OUT_SPEAKERS = 6  # human speakers for validation
 HELD_OUT_VOICES = ("am_adam", "bf_emma")  # voices of Kokoro for validation
-HELD_OUT_SHARE = 60  # one in that many synthetic texts is for validation
+HELD_OUT_EVERY = 60  # one in so many synthetic texts, chosen by hash, is for validation
 LONGEST_WORD = 20  # letters of a word in the word list
 READER_CLIPS = 16_000  # maximum number of clips for the reader
 
@@ -201,7 +201,7 @@ def select_held_out(frames: Frames) -> list[Example]:
         e
         for e in frames.examples
         if e.speaker in speakers
-        or (e.group != "speechocean" and zlib.crc32(e.text.encode()) % HELD_OUT_SHARE == 0)
+        or (e.group != "speechocean" and zlib.crc32(e.text.encode()) % HELD_OUT_EVERY == 0)
     ]
 
 
