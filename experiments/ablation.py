@@ -12,16 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.base import (
-    Cell,
-    Column,
-    Context,
-    Estimate,
-    Experiment,
-    Results,
-    Table,
-    estimate,
-)
+from experiments.base import Cell, Column, Context, Estimate, Experiment, Results, Table, estimate
 from experiments.plots import bars, drawing
 from experiments.search import (
     CASCADE,
@@ -225,9 +216,7 @@ def _tasks(context: Context) -> dict[str, _Task]:
     ]
     return {
         "questions": _Task(
-            questions,
-            paragraphs(context),
-            {row["id"]: {row["positive"]: 1.0} for row in questions},
+            questions, paragraphs(context), {row["id"]: {row["positive"]: 1.0} for row in questions}
         ),
         "sentences": _Task(
             read, [Document(id, text=text) for text, id in texts.items()], sentence_qrels

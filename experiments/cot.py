@@ -15,15 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiments import plots
-from experiments.base import (
-    Cell,
-    Column,
-    Context,
-    Experiment,
-    Results,
-    Table,
-    estimate,
-)
+from experiments.base import Cell, Column, Context, Experiment, Results, Table, estimate
 from experiments.questions import (
     GENERATOR,
     SCORES,
@@ -72,11 +64,7 @@ def run(context: Context) -> Results:
         ]
         for name in SYSTEMS
     }
-    tables = (
-        _table(values, answers),
-        _differences(values),
-        _choices(questions, answers),
-    )
+    tables = (_table(values, answers), _differences(values), _choices(questions, answers))
     batched = context.step(
         "batched", lambda: _batched(context, questions, tokens), about | {"threads": threads()}
     )

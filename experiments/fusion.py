@@ -14,16 +14,7 @@ from typing import Any
 import numpy as np
 
 from experiments import plots
-from experiments.base import (
-    Cell,
-    Column,
-    Context,
-    Estimate,
-    Experiment,
-    Results,
-    Table,
-    estimate,
-)
+from experiments.base import Cell, Column, Context, Estimate, Experiment, Results, Table, estimate
 from experiments.questions import (
     SCORES,
     CachingGenerator,

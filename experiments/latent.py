@@ -17,15 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments import geometry, plots
-from experiments.base import (
-    Cell,
-    Column,
-    Context,
-    Experiment,
-    Results,
-    Table,
-    estimate,
-)
+from experiments.base import Cell, Column, Context, Experiment, Results, Table, estimate
 from experiments.vectors import Vectors
 from wavrag.data import held_out_captions
 from wavrag.errors import MissingExtraError

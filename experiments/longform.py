@@ -11,15 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from experiments.base import (
-    Cell,
-    Column,
-    Context,
-    Experiment,
-    Results,
-    Table,
-    estimate,
-)
+from experiments.base import Cell, Column, Context, Experiment, Results, Table, estimate
 from experiments.indexing import QUESTION_KINDS, SPANS, WAYS, index_in_process
 from experiments.long_recording import Fact, facts_of, path_of, record
 from experiments.plots import drawing, lines
@@ -285,11 +277,7 @@ def _draw(
         }
         centres = [100 * (n + 0.5) / FIFTHS for n in range(FIFTHS)]
         lines(
-            pane,
-            centres,
-            curves,
-            xlabel="place of the fact, % of the recording",
-            ylabel="recall@5",
+            pane, centres, curves, xlabel="place of the fact, % of the recording", ylabel="recall@5"
         )
         pane.set_ylim(0, 1.02)
         pane.set_xlim(0, 100)

@@ -18,16 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments import plots
-from experiments.base import (
-    Cell,
-    Column,
-    Context,
-    Estimate,
-    Experiment,
-    Results,
-    Table,
-    estimate,
-)
+from experiments.base import Cell, Column, Context, Estimate, Experiment, Results, Table, estimate
 from experiments.calibration import calibrate, index_scales, own_scales
 from experiments.vectors import Vectors
 from wavrag.audio import SAMPLE_RATE, load, write_wav

@@ -14,21 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.base import (
-    Cell,
-    Column,
-    Context,
-    Experiment,
-    Results,
-    Table,
-    estimate,
-)
-from experiments.noises import (
-    ROOM_SECONDS,
-    Disturb,
-    disturbances,
-    talkers_of,
-)
+from experiments.base import Cell, Column, Context, Experiment, Results, Table, estimate
+from experiments.noises import ROOM_SECONDS, Disturb, disturbances, talkers_of
 from experiments.plots import drawing, lines
 from experiments.search import (
     ComparedSystem,

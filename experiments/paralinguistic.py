@@ -19,16 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments import plots
-from experiments.base import (
-    Cell,
-    Column,
-    Context,
-    Estimate,
-    Experiment,
-    Results,
-    Table,
-    estimate,
-)
+from experiments.base import Cell, Column, Context, Estimate, Experiment, Results, Table, estimate
 from experiments.vectors import Vectors
 from wavrag.audio import write_wav
 from wavrag.errors import InputError, MissingExtraError

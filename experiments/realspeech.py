@@ -12,16 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from experiments.base import (
-    Cell,
-    Column,
-    Context,
-    Estimate,
-    Experiment,
-    Results,
-    Table,
-    estimate,
-)
+from experiments.base import Cell, Column, Context, Estimate, Experiment, Results, Table, estimate
 from experiments.plots import bars, drawing
 from experiments.search import (
     ComparedSystem,

@@ -96,11 +96,7 @@ class ExperimentIndex(Closing):
         documents: documents to index.
     """
 
-    def __init__(
-        self,
-        embedder: Embedder | str,
-        documents: Sequence[Document],
-    ) -> None:
+    def __init__(self, embedder: Embedder | str, documents: Sequence[Document]) -> None:
         self._embedder = embedder
         self._documents = documents
         self._folder: tempfile.TemporaryDirectory[str] | None = None

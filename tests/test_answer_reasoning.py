@@ -448,13 +448,7 @@ def test_a_generator_that_quotes_cannot_reason(kb: KnowledgeBase) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [
-        {"paths": 0},
-        {"temperature": -0.1},
-        {"max_tokens": 0},
-        {"budget": 0.0},
-        {"concurrency": 0},
-    ],
+    [{"paths": 0}, {"temperature": -0.1}, {"max_tokens": 0}, {"budget": 0.0}, {"concurrency": 0}],
 )
 def test_options_that_make_no_sense(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError):
@@ -476,14 +470,8 @@ def ask(kb: Path, *arguments: str) -> int:
             "--budget applies to reasoning paths: add --paths N",
         ),
         (["--generator", "fake", "--concurrency", "3"], "--concurrency applies to reasoning paths"),
-        (
-            ["--generator", "fake", "--temperature", "-1"],
-            "--temperature: -1 is not a number",
-        ),
-        (
-            ["--generator", "fake", "--prices", "-1", "1"],
-            "--prices: -1 is not a number",
-        ),
+        (["--generator", "fake", "--temperature", "-1"], "--temperature: -1 is not a number"),
+        (["--generator", "fake", "--prices", "-1", "1"], "--prices: -1 is not a number"),
     ],
 )
 def test_wrong_usage_of_the_command(
@@ -545,9 +533,7 @@ def test_a_real_model_reasons_from_end_to_end(
     how = ReasoningOptions(paths=paths, max_tokens=48, adaptive=False)
     told: list[int] = []
     stream = WavRAG(kb, smollm).stream(
-        "When does the ferry leave?",
-        reasoning=how,
-        on_path=lambda index, _: told.append(index),
+        "When does the ferry leave?", reasoning=how, on_path=lambda index, _: told.append(index)
     )
     written = "".join(stream)
     answer = stream.answer

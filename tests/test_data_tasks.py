@@ -33,10 +33,7 @@ QRELS = [("q-tea", "tea", 1), ("q-low", "low", 2), ("q-both", "both", 1), ("q-un
 
 
 def make_task(
-    folder: Path,
-    corpus: Any = CORPUS,
-    queries: Any = QUERIES,
-    qrels: Any = QRELS,
+    folder: Path, corpus: Any = CORPUS, queries: Any = QUERIES, qrels: Any = QRELS
 ) -> Path:
     """A task folder with two tones that entries may name."""
     for part in ("sounds", "qrels"):

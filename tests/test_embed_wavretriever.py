@@ -68,10 +68,7 @@ def test_no_words_are_invented_where_there_is_no_voice(
     marked = Clip(speech.samples, RATE, speech=False)
     assert hearing.embed_with_texts(
         [EmbedInput(clip=marked), EmbedInput(clip=tone(3.0, RATE))], "query"
-    ).texts == (
-        "",
-        "",
-    )
+    ).texts == ("", "")
 
 
 def test_text_and_sound_both_count(hearing: Embedder, human_reading: Path) -> None:

@@ -60,10 +60,7 @@ def test_systems_of_other_names_are_paired_by_their_legs() -> None:
     found = compare_results(
         [figures({"x": [0, 0, 0]})], [figures({"y": [1, 1, 1], "z": [0, 0, 0]})]
     )
-    assert [(one.a, one.b) for one in found] == [
-        ("x, fused", "y, fused"),
-        ("x, fused", "z, fused"),
-    ]
+    assert [(one.a, one.b) for one in found] == [("x, fused", "y, fused"), ("x, fused", "z, fused")]
     # p of the two are 1/4 and 1; the smaller is doubled by Holm's correction.
     assert [row.p_holm for one in found for row in one.metrics if row.metric == "mrr@10"] == [
         0.5,

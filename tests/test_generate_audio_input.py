@@ -214,10 +214,7 @@ lengths = st.integers(1, 4_000)  # samples at 100 Hz: up to 40 s
     last_first=st.booleans(),
 )
 def test_never_more_than_allowed_and_nothing_cut(
-    question: int | None,
-    sources: list[tuple[int, bool]],
-    options: AudioBudget,
-    last_first: bool,
+    question: int | None, sources: list[tuple[int, bool]], options: AudioBudget, last_first: bool
 ) -> None:
     clip = None if question is None else silent(question / 100)
     found = [

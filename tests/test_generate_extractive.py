@@ -62,9 +62,7 @@ def test_evidence_is_the_weighted_mean_of_what_there_is(
     assert candidate.evidence == pytest.approx(expected)
 
 
-def test_the_sentence_that_answers_is_quoted_with_its_mark(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_sentence_that_answers_is_quoted_with_its_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extractive, "MAX_SENTENCES", 1)
     text = answer("When does the ferry leave the island?", [hit(FERRY)])
     assert text == "The ferry to the island leaves at nine (4). [1]"

@@ -65,10 +65,7 @@ def log_odds(hits):
 
 def test_scores_by_hand():
     # 8 passages: the BM25 weight is ln 10 / ln (2 + 8) = 1. c has no cosine, so it gets .2.
-    legs = {
-        "dense": leg("a", "b", scores=[0.6, 0.2]),
-        "lexical": leg("b", "c", scores=[0.5, 0.1]),
-    }
+    legs = {"dense": leg("a", "b", scores=[0.6, 0.2]), "lexical": leg("b", "c", scores=[0.5, 0.1])}
     hits = score_fusion(legs, 8, weights=PLAIN)
     assert [h.passage.document_id for h in hits] == ["b", "a", "c"]
     assert log_odds(hits) == pytest.approx({"b": 0.7, "a": 0.6, "c": 0.3})

@@ -357,10 +357,7 @@ def test_a_knowledge_base_has_one_server(url: str, rag: Rag) -> None:
 
 
 def test_connections_have_no_nagle_delay() -> None:
-    with (
-        bind_socket("127.0.0.1", 0) as listener,
-        socket.create_connection(listener.getsockname()),
-    ):
+    with bind_socket("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -196,11 +196,7 @@ def test_the_environment_comes_before_programs(
     monkeypatch.setenv("WAVRAG_SPEECH_VOICE", "nova,echo")
     monkeypatch.setenv("WAVRAG_SPEECH_MODEL", "own-tts")
     engine = best_engine()
-    assert (engine.name, engine.revision, engine.voices) == (
-        "openai",
-        "own-tts",
-        ("nova", "echo"),
-    )
+    assert (engine.name, engine.revision, engine.voices) == ("openai", "own-tts", ("nova", "echo"))
 
 
 # What is said
@@ -479,7 +475,7 @@ def test_what_training_draws_reaches_the_program(
         rng = np.random.default_rng(seed)
         pace, pitch = str(rng.integers(130, 195)), str(rng.integers(30, 70))
         assert given("espeak", "en-us+m1", seed) == [
-            *("-v", "en-us+m1", "-s", pace, "-p", pitch, "--stdout", "--", "Say it."),
+            *("-v", "en-us+m1", "-s", pace, "-p", pitch, "--stdout", "--", "Say it.")
         ]
         rng = np.random.default_rng(seed)
         stretch = f"(Parameter.set 'Duration_Stretch {rng.uniform(0.85, 1.2):.2f})"

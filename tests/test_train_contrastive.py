@@ -28,12 +28,7 @@ from wavrag.train.contrastive.model import (  # noqa: E402
     network,
     prepare_for_training,
 )
-from wavrag.train.contrastive.options import (  # noqa: E402
-    LoraOptions,
-    LossOptions,
-    load_recipe,
-    recipe_names,
-)
+from wavrag.train.contrastive.options import LoraOptions, LossOptions, load_recipe, recipe_names  # noqa: E402
 from wavrag.train.contrastive.tiny import WORDS, build_tiny, write_tones  # noqa: E402
 from wavrag.train.contrastive.trainer import batches_by_weight  # noqa: E402
 

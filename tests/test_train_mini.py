@@ -25,13 +25,7 @@ from wavrag.train.mini.frames import Frames, make_batches
 from wavrag.train.mini.moonshine import WIDTH, Encoder, frames_of, load_encoder
 from wavrag.train.mini.reader import ReaderOptions
 from wavrag.train.mini.recipe import MiniOptions, build_word_list
-from wavrag.train.mini.sounds import (
-    POOLED,
-    PooledSounds,
-    SoundHead,
-    SoundOptions,
-    train_sounds,
-)
+from wavrag.train.mini.sounds import POOLED, PooledSounds, SoundHead, SoundOptions, train_sounds
 from wavrag.types import Float32
 
 RATE = 16_000

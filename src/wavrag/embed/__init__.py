@@ -4,13 +4,7 @@
 default, transcribes speech and embeds the transcript; `wavretriever` embeds speech in one pass.
 """
 
-from wavrag.embed.base import (
-    Embedder,
-    EmbedderSpec,
-    EmbedResult,
-    check_inputs,
-    unit_rows,
-)
+from wavrag.embed.base import Embedder, EmbedderSpec, EmbedResult, check_inputs, unit_rows
 from wavrag.embed.fake import FakeEmbedder
 from wavrag.embed.lexicon import BLANK, LETTER_INDEX, LETTERS, Lexicon, word_spans
 from wavrag.embed.minilm import MiniLM

@@ -299,11 +299,7 @@ _ROWS: tuple[ModelSpec, ...] = (
         ),
     ),
     _CLAP,
-    replace(
-        _CLAP,
-        name="laion/larger_clap_general",
-        source=_MTEB + "clap_models.py",
-    ),
+    replace(_CLAP, name="laion/larger_clap_general", source=_MTEB + "clap_models.py"),
     replace(
         _CLAP,
         name="laion/larger_clap_music_and_speech",

@@ -46,10 +46,7 @@ def audio_inputs(samples: Float32, sample_rate: int, chunk_seconds: float) -> An
     size, shortest = int(chunk_seconds * sample_rate), int(MIN_SECONDS * sample_rate)
     chunks = [samples[at : at + size] for at in range(0, len(samples), size)]
     inputs = [
-        {
-            "array": np.pad(chunk, (0, max(0, shortest - len(chunk)))),
-            "sampling_rate": sample_rate,
-        }
+        {"array": np.pad(chunk, (0, max(0, shortest - len(chunk)))), "sampling_rate": sample_rate}
         for chunk in chunks
     ]
     return inputs if len(inputs) > 1 else inputs[0]

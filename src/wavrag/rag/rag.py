@@ -41,10 +41,7 @@ class WavRAG(Closing):
     """
 
     def __init__(
-        self,
-        kb: KnowledgeBase,
-        generator: generate.Generator,
-        options: AnswerOptions | None = None,
+        self, kb: KnowledgeBase, generator: generate.Generator, options: AnswerOptions | None = None
     ) -> None:
         # Public, so that the server and live turns can use both without another facade.
         self.kb = kb

@@ -235,11 +235,7 @@ async def get_document(state: State, document_id: str) -> DocumentShape:
     return DocumentShape.model_validate(_summarize(passages))
 
 
-@router.delete(
-    "/documents/{document_id:path}",
-    status_code=202,
-    responses=error_responses(404),
-)
+@router.delete("/documents/{document_id:path}", status_code=202, responses=error_responses(404))
 async def remove_document(state: State, document_id: str, wait: Wait = 0) -> JobShape:
     """Queue a job to remove a document, and its file if the file was uploaded."""
     await _read_document(state, state.rag.kb.head, document_id)
