@@ -113,11 +113,27 @@ class CitationShape(PassageShape):
     quote: str
 
 
+class WeightedWordShape(Shape):
+    """A word with its probability from 0 to 1."""
+
+    text: str
+    weight: float
+
+
+class CorrectionShape(Shape):
+    """A misspelled word of the query, and the words searched for instead."""
+
+    word: str
+    alternatives: list[WeightedWordShape]
+
+
 class SearchShape(Shape):
     """The result of a search."""
 
     # The words searched for: as typed, or as recognised; null if the embedder has no recogniser.
     query: str | None = Field(validation_alias="words")
+    suggestion: str | None  # the typed query with corrected spelling, which was searched too
+    corrections: list[CorrectionShape]
     hits: list[HitShape]
     timings_ms: TimingsMs = Field(validation_alias="timings")
 
@@ -126,6 +142,7 @@ class RetrievalShape(Shape):
     """The hits for an answer, sent before its text."""
 
     question: str | None
+    suggestion: str | None  # the typed question with corrected spelling, which was searched too
     hits: list[HitShape]
     timings_ms: TimingsMs = Field(validation_alias="timings")
 
@@ -171,6 +188,7 @@ class AnswerShape(Shape):
 
     question: str | None
     search_query: str | None
+    suggestion: str | None
     answer: str = Field(validation_alias="text")
     found: bool
     abstention: AbstentionShape | None

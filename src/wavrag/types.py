@@ -357,6 +357,7 @@ class Answer:
         found: False if nothing in the knowledge base supports an answer.
         question: the question as typed, or as recognised; None without a transcript.
         search_query: text searched instead of a follow-up, completed from the history.
+        suggestion: text of the typed query with corrected spelling, which was searched too.
         citations: one for every mark in the text with a source.
         hits: sources of the generator, best first.
         source_forms: form of each hit in the generator's input: its `sound`, its `words`, a
@@ -380,6 +381,7 @@ class Answer:
     found: bool
     question: str | None = None
     search_query: str | None = None
+    suggestion: str | None = None
     citations: tuple[Citation, ...] = ()
     hits: tuple[Hit, ...] = ()
     source_forms: tuple[SourceForm, ...] = ()

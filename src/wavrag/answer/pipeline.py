@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wavrag import generate
 from wavrag.answer.abstention import MIN_DENSE, NO_THRESHOLD, should_abstain
@@ -99,6 +99,7 @@ class _QuestionHits:
     hits: tuple[Hit, ...]
     question: str | None  # None for a spoken question without a transcript
     search_query: str | None  # the completed text of a follow-up; None for other questions
+    suggestion: str | None  # the text with corrected spelling; None without corrections
 
 
 @dataclass
@@ -135,7 +136,8 @@ class AnswerPipeline:
         # Before the generator runs: a question without sources should cost nothing.
         draft.abstention = should_abstain(retrieval.hits, min_dense=self._min_dense)
         hits = () if draft.abstention else self._select_context(retrieval.hits)
-        yield RetrievalResult(retrieval.question, hits, dict(draft.timings))
+        timings = dict(draft.timings)
+        yield RetrievalResult(retrieval.question, hits, timings, retrieval.suggestion)
         try:
             if hits:
                 draft.input = self._prepare_input(request, retrieval.question, hits, draft)
@@ -157,8 +159,9 @@ class AnswerPipeline:
         query, retrieval = request.query, request.retrieval
         if retrieval is None and query.text and query.clip is None:
             search_query = resolve_follow_up(query.text, request.history)
-            retrieval = self._search(Query(search_query or query.text, where=query.where), draft)
-            return _QuestionHits(retrieval.hits[:CANDIDATES], query.text, search_query)
+            retrieval = self._search(replace(query, text=search_query or query.text), draft)
+            hits, suggestion = retrieval.hits[:CANDIDATES], retrieval.suggestion
+            return _QuestionHits(hits, query.text, search_query, suggestion)
         # A spoken question has to be searched first: its transcript, by which a follow-up is
         # recognised, comes from the embedder's pass over the audio. Another recognition before the
         # search would delay every spoken question, while only follow-ups need a second search.
@@ -171,8 +174,9 @@ class AnswerPipeline:
             question = self._kb.transcribe_query(query, question)
         search_query = resolve_follow_up(question, request.history) if question else None
         if search_query:
-            retrieval = self._search(Query(search_query, where=query.where), draft)
-        return _QuestionHits(retrieval.hits[:CANDIDATES], question, search_query)
+            retrieval = self._search(replace(query, text=search_query, clip=None), draft)
+        hits = retrieval.hits[:CANDIDATES]
+        return _QuestionHits(hits, question, search_query, retrieval.suggestion)
 
     def _search(self, query: Query, draft: _Draft) -> Retrieval:
         retrieval = self._kb.retrieve(query, CANDIDATES)
@@ -279,6 +283,7 @@ class AnswerPipeline:
             found=is_answer and not withhold,
             question=retrieval.question,
             search_query=retrieval.search_query,
+            suggestion=retrieval.suggestion,
             citations=() if withhold else cited_text.citations,
             hits=tuple(source.hit for source in sources),
             source_forms=tuple(forms[source.number] for source in sources),

@@ -18,11 +18,13 @@ class RetrievalResult:
         question: the question as typed or as recognised; None without a transcript.
         hits: the passages for the generator, best first.
         timings: milliseconds of each stage so far.
+        suggestion: text of a typed question with corrected spelling, which was searched too.
     """
 
     question: str | None
     hits: tuple[Hit, ...]
     timings: dict[str, float]
+    suggestion: str | None = None
 
 
 class AnswerStream:

@@ -13,7 +13,7 @@ from wavrag.cli.command import Command, UsageError
 from wavrag.cli.history import add_turn, read_history
 from wavrag.cli.options import BEST_ENGINE, GENERATOR, JSON, KB, VOICE_HELP, Option
 from wavrag.cli.output import format_count, note, print_citations, print_json
-from wavrag.cli.search import query_options, read_query
+from wavrag.cli.search import note_suggestion, query_options, read_query
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def _print_answer(answer: Answer, draft: str, *, spoken: bool) -> None:
         note(f"recognised: {answer.question}")
     if answer.search_query:
         note(f"searched for: {answer.search_query}")
+    note_suggestion(answer.suggestion)
     if answer.chosen is not None and len(answer.paths) > 1:
         saved = f"; {format_count(answer.saved, 'path')} saved" if answer.saved else ""
         note(f"path {answer.chosen + 1} of {len(answer.paths)}, by {answer.chosen_by}{saved}")

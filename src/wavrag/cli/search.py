@@ -22,6 +22,7 @@ def query_options(noun: str) -> tuple[Option, ...]:
             " standard input"),
         Option("--where", "EXPR", "use only passages that match a filter, such as \"year >= 2020"
             " and speaker = 'Ada'\""),
+        Option("--no-spelling", help="do not search for words that resemble misspelled ones"),
     )  # fmt: skip
 
 
@@ -39,10 +40,17 @@ def search(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.audio and result.words:
         note(f"recognised: {result.words}")
+    note_suggestion(result.suggestion)
     if not result.hits:
         note("no hits")
     print_hits(result.hits)
     return 0
+
+
+def note_suggestion(suggestion: str | None) -> None:
+    """Print the query with corrected spelling, if there is one."""
+    if suggestion:
+        note(f"did you mean: {suggestion} (--no-spelling searches for your words alone)")
 
 
 def read_query(arguments: argparse.Namespace) -> Query:
@@ -61,7 +69,7 @@ def read_query(arguments: argparse.Namespace) -> Query:
         clip = audio.load(sys.stdin.buffer if arguments.audio == "-" else arguments.audio)
     elif text is None:
         raise UsageError("there is no question: give TEXT, --audio FILE, or both")
-    return Query(text=text, clip=clip, where=arguments.where)
+    return Query(text, clip, arguments.where, spelling=not arguments.no_spelling)
 
 
 COMMAND = Command(

@@ -55,7 +55,7 @@ class Retrieval:
         hits: best first.
         words: text of the query, typed or recognised; None if there is none.
         vector: unit vector of the query, shape = (dim,).
-        timings: milliseconds: `embed`, `search`, and `spelling` of typed words.
+        timings: milliseconds: `embed`, `search` with the spelling of typed words.
         corrections: misspelled words of the query, with the words searched for instead.
         suggestion: text of the query with its corrections; None without any.
     """
@@ -209,12 +209,8 @@ class KnowledgeBase(Closing):
         legs = self._store.search(vector, lexical, max(CANDIDATES, k), query.where)
         hits = self.fuse(legs)[:k]
         end = time.perf_counter()
-        times = {
-            "spelling": embed_start - start,
-            "embed": search_start - embed_start,
-            "search": end - search_start,
-        }
-        timings = {stage: 1e3 * seconds for stage, seconds in times.items()}
+        embedding = search_start - embed_start
+        timings = {"embed": 1e3 * embedding, "search": 1e3 * (end - start - embedding)}
         return Retrieval(tuple(hits), words, vector, timings, tuple(corrections), suggestion)
 
     def fuse(self, legs: Mapping[Leg, Sequence[ScoredPassage]]) -> list[Hit]:

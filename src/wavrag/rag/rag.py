@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self, TypeAlias
 
@@ -190,7 +191,7 @@ def as_query(question: Question, where: str | None = None) -> Query:
     """
     match question:
         case Query():
-            return question if where is None else Query(question.text, question.clip, where)
+            return question if where is None else replace(question, where=where)
         case str():
             return Query(text=question, where=where)
         case Clip():

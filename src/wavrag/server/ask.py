@@ -50,9 +50,12 @@ async def search_text(
     where: Annotated[
         str | None, Query(max_length=MAX_URL_CHARS, description="metadata filter")
     ] = None,
+    spelling: Annotated[
+        bool, Query(description="search also for words that resemble misspelled ones")
+    ] = True,
 ) -> SearchShape:
     """Find passages for a text query."""
-    return await _search(state, types.Query(q, None, where), k)
+    return await _search(state, types.Query(q, None, where, spelling), k)
 
 
 @router.post(

@@ -55,6 +55,7 @@ class QuestionBody(StrictBody):
     text: Text | None = Field(None, description="the question as text")
     audio: InputAudio | None = Field(None, description="the question as a recording")
     where: Text | None = Field(None, description="metadata filter, such as `year >= 2020`")
+    spelling: bool = Field(True, description="search also for words that resemble misspelled ones")
 
 
 class SearchRequest(QuestionBody):
@@ -116,7 +117,7 @@ async def read_question(request: Request, model: type[M]) -> tuple[M, Query]:
     text = body.text.strip() if body.text else None
     if clip is None and not text:
         raise RequestError(400, "there is no question: give text, audio, or both")
-    return body, Query(text or None, clip, body.where)
+    return body, Query(text or None, clip, body.where, body.spelling)
 
 
 def _validate(model: type[M], body: Mapping[str, Any] | bytes) -> M:

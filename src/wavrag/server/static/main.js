@@ -109,7 +109,7 @@ function stopOutput() {
   updateStopButton();
 }
 
-async function askTyped(question) {
+async function askTyped(question, spelling = true) {
   stopOutput();
   if (talk.mode !== "hands-free") talk.interrupt();
   const turn = addTurn({ spoken: false, question });
@@ -120,10 +120,11 @@ async function askTyped(question) {
   updateStopButton();
   try {
     const where = $("scope").value || undefined;
-    for await (const [name, data] of ask({ text: question, where, history }, request.signal)) {
+    for await (const [name, data] of ask({ text: question, where, history, spelling }, request.signal)) {
       if (name === "hits") {
         latency.hits = performance.now() - startTime;
         turn.setHits(data.hits, false);
+        if (data.suggestion) turn.setSuggestion(data.suggestion, () => askTyped(question, false));
       } else if (name === "delta") {
         latency.word ??= performance.now() - startTime;
         turn.append(data.text);

@@ -49,6 +49,12 @@ export class TurnView {
     if (this.state !== "done") this.#setState(isPartial ? "listening" : "answering");
   }
 
+  /** Tells which spelling was searched, with a button that searches for the typed words alone. */
+  setSuggestion(text, onReject) {
+    this.question.after(h("p", { class: "notice" }, `Did you mean: ${text} `,
+      h("button", { type: "button", class: "quiet", onclick: onReject }, "Search only for my spelling")));
+  }
+
   append(text) {
     this.text += text;
     this.#setText(this.text, new Map());
