@@ -36,7 +36,7 @@ demo: $(VENV)/.base ## set up, index the packaged corpus, answer a spoken questi
 test: $(VENV)/.dev ## set up and run the tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: lint types arrows docs test ## everything that must be green
+check: lint types arrows docs measure test ## everything that must be green
 
 lint: $(VENV)/.dev ## style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
