@@ -43,7 +43,7 @@ class ContextOptions:
     max_chars: int = 2_400
     max_gap: float = 0.075
     max_gap_agreed: float = 0.15
-    min_score: float = 0.05
+    min_score: float = 0.4
     join: bool = True
 
     def __post_init__(self) -> None:

@@ -33,11 +33,11 @@ class FusionWeights:
         gap: decrease of the log odds with the distance to the best hit.
     """
 
-    lexical: float = 1 / 12
-    certainty: float = 2.0
-    bias: float = -2.72
-    best: float = 3.75
-    gap: float = 28.5
+    lexical: float = 1 / 14
+    certainty: float = 5.0
+    bias: float = -4.5
+    best: float = 3.9
+    gap: float = 6.6
 
 
 FITTED = FusionWeights()
