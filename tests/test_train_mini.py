@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from audio_files import tone, write
 from letter_frames import letter_frames
@@ -19,6 +20,7 @@ from wavrag.embed.moonshine import moonshine_folder
 from wavrag.errors import InputError, WavRAGError
 from wavrag.evaluate import evaluate_embedder
 from wavrag.train.mini import ctc, recipe
+from wavrag.train.mini.convert import load_letters, read_sound_head
 from wavrag.train.mini.ctc import CTCOptions, SpeechHead, error_rates, train_ctc
 from wavrag.train.mini.export import SpeechNetwork, export_network, measure_parity
 from wavrag.train.mini.frames import Frames, make_batches
@@ -256,3 +258,50 @@ def test_a_missing_data_folder_and_missing_heads_are_named(tmp_path: Path) -> No
         recipe.train_mini(MiniOptions(tmp_path / "no", tmp_path), print, lambda *_: None)
     with pytest.raises(InputError, match=r"heads\.npz"):
         recipe.read_head(tmp_path / "no.npz", "speech")
+
+
+def test_trained_letters_keep_the_pretrained_lower_layers(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pretrained, trained, head = Encoder(), Encoder(), SpeechHead()
+    state = {f"encoder.{name}": value.half() for name, value in trained.state_dict().items()}
+    state |= {f"head.{name}": value.half() for name, value in head.state_dict().items()}
+    save_file(state, tmp_path / "letters.safetensors")
+    encoder, loaded = load_letters(tmp_path / "letters.safetensors", pretrained)
+    assert encoder.stem is pretrained.stem
+    same = [ours is theirs for ours, theirs in zip(encoder.layers, pretrained.layers, strict=True)]
+    assert same == [True] * 3 + [False] * 3
+    for ours, theirs in ((encoder.layers[3:], trained.layers[3:]), (loaded, head)):
+        for name, value in ours.state_dict().items():
+            assert torch.allclose(value, theirs.state_dict()[name], atol=1e-3), name
+
+    # The recipe starts from the same file.
+    start = MiniOptions(tmp_path, tmp_path, start=tmp_path / "letters.safetensors")
+    assert torch.equal(recipe._encoder(start).layers[3].up.weight, encoder.layers[3].up.weight)
+
+
+def test_the_sound_head_survives_another_export(
+    encoder: Encoder, reading: Float32, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    for name, speech in (("first", SpeechHead()), ("second", SpeechHead())):
+        sound = read_sound_head(tmp_path / "first.onnx") if name == "second" else SoundHead()
+        network = SpeechNetwork(encoder, speech, sound).eval()
+        export_network(network, tmp_path / f"{name}.onnx")
+    first, second = (
+        onnxruntime.InferenceSession(str(tmp_path / f"{name}.onnx")).run(
+            None, {"samples": reading[None]}
+        )
+        for name in ("first", "second")
+    )
+    assert np.abs(first[0] - second[0]).max() > 0.1
+    np.testing.assert_allclose(first[1], second[1], atol=1e-5)
+
+
+def test_a_file_without_letters_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is missing"):
+        load_letters(tmp_path / "no.safetensors", Encoder())
+    save_file({"encoder.norm.weight": torch.ones(WIDTH)}, tmp_path / "part.safetensors")
+    with pytest.raises(InputError, match="no encoder with letters"):
+        load_letters(tmp_path / "part.safetensors", Encoder())
+    with pytest.raises(InputError, match=r"model\.onnx"):
+        read_sound_head(tmp_path / "no.onnx")

@@ -110,7 +110,8 @@ MINI = Command(
         KOKORO,
         Option("--epochs", "N", "CTC training epochs", default=10, minimum=1),
         Option("--minutes", "M", "stop CTC training after M minutes", unset="none", minimum=0.0),
-        Option("--start", "FILE", "heads.npz of an earlier run to initialise from", unset="none"),
+        Option("--start", "FILE", "heads.npz of an earlier run to initialise from, or .safetensors"
+            " with a trained encoder and its letters", unset="none"),
         Option("--task", "DIR", "retrieval task to measure the finished model on", repeat=True),
         SEED,
     ),

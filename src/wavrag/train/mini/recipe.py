@@ -36,6 +36,7 @@ from wavrag.data import Task, load_speaker, load_task, write_json
 from wavrag.embed import Embedder, Lexicon, moonshine_folder
 from wavrag.errors import InputError
 from wavrag.train.mini import features, synth, texts
+from wavrag.train.mini.convert import is_trained_encoder, load_letters
 from wavrag.train.mini.ctc import CTCOptions, SpeechHead, train_ctc
 from wavrag.train.mini.device import best_device
 from wavrag.train.mini.export import SpeechNetwork, export_network, measure_parity
@@ -73,7 +74,7 @@ class MiniOptions:
     work: Path  # run folder, for several gigabytes
     engines: Mapping[str, int] = field(default_factory=ENGINES.copy)  # numbers of texts to speak
     kokoro: Path | None = None  # folder of the Kokoro model, for the engine of that name
-    start: Path | None = None  # heads.npz to start from; None for new heads
+    start: Path | None = None  # heads.npz or .safetensors to start from; None for new heads
     tasks: tuple[Path, ...] = ()  # task folders for the last stage
     seed: int = 0  # random seed
     speech: CTCOptions = field(default_factory=CTCOptions)
@@ -147,8 +148,11 @@ def _track_progress(log: Log, step: Step, key: str, total: int) -> tuple[dict[st
     return last, log_step
 
 
-def _encoder() -> Encoder:
-    return load_encoder(moonshine_folder() / "encoder_model.ort")
+def _encoder(options: MiniOptions) -> Encoder:
+    encoder = load_encoder(moonshine_folder() / "encoder_model.ort")
+    if options.start is not None and is_trained_encoder(options.start):
+        return load_letters(options.start, encoder)[0]
+    return encoder
 
 
 def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
@@ -172,7 +176,7 @@ def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
 
 
 def _features(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    encoder = _encoder().to(best_device())
+    encoder = _encoder(options).to(best_device())
     groups = {"speechocean": features.list_human_speech(options.data)}
     for folder in sorted((options.work / "speech").glob("*")):
         groups[folder.name] = [
@@ -209,7 +213,9 @@ def _speech(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     frames = Frames(options.work / "frames")
     torch.manual_seed(options.seed)
     head = SpeechHead()
-    if options.start is not None:
+    if options.start is not None and is_trained_encoder(options.start):
+        head = load_letters(options.start, Encoder())[1]
+    elif options.start is not None:
         head.load_state_dict(read_head(options.start, "speech"))
     head.to(best_device())
     last, log_step = _track_progress(log, step, "epoch", options.speech.epochs)
@@ -267,7 +273,7 @@ def _mean_cosine(vectors: Float32, others: Float32) -> float:
 def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     from wavrag.embed import MiniLM
 
-    encoder = _encoder().to(best_device())
+    encoder = _encoder(options).to(best_device())
     cache = options.work / "sounds.npz"
     if not cache.exists():
         pooled = pool_sounds(options.data, encoder, options.seed)
@@ -282,7 +288,7 @@ def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
 
 
 def _export(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    encoder = _encoder()
+    encoder = _encoder(options)
     speech, sound = SpeechHead(), SoundHead()
     speech.load_state_dict(torch.load(options.work / "speech.pt", weights_only=True))
     sound.load_state_dict(torch.load(options.work / "sounds.pt", weights_only=True))

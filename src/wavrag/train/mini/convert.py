@@ -1,0 +1,96 @@
+"""Convert weights of an encoder trained on, and of its letters, to the network for export.
+
+Such a file (safetensors) has the parameters of `Encoder` under `encoder.` and those of `SpeechHead`
+under `head.`. The lowest layers are taken from the pretrained encoder instead: its sound head and
+its decoder stay usable on them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from wavrag.errors import InputError
+from wavrag.train.mini.ctc import SpeechHead
+from wavrag.train.mini.moonshine import Encoder
+from wavrag.train.mini.sounds import DEPTH, SoundHead
+
+# The sound head pools the output of the layer below, and the letters lose least with this many
+# pretrained layers (docs/training-mini.md, run 8).
+SHARED_LAYERS = DEPTH
+
+
+def is_trained_encoder(path: Path) -> bool:
+    """Return whether a file for `--start` has an encoder beside the letters."""
+    return path.suffix == ".safetensors"
+
+
+def load_letters(
+    path: Path, pretrained: Encoder, shared: int = SHARED_LAYERS
+) -> tuple[Encoder, SpeechHead]:
+    """Load a trained encoder and its speech head, with the lowest layers of `pretrained`.
+
+    Args:
+        path: safetensors file, of any float type.
+        pretrained: source of the convolutions and of the first `shared` layers.
+        shared: number of layers that are not taken from the file.
+
+    Raises:
+        InputError: the file is missing, or has other parameters.
+    """
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise InputError(f"{path} is missing: name a .safetensors file with an encoder and letters")
+    state = {name: value.float() for name, value in load_file(path).items()}
+    encoder, head = Encoder(), SpeechHead()
+    try:
+        for prefix, module in (("encoder.", encoder), ("head.", head)):
+            parameters = {
+                name.removeprefix(prefix): value
+                for name, value in state.items()
+                if name.startswith(prefix)
+            }
+            module.load_state_dict(parameters)
+    except RuntimeError as error:
+        raise InputError(f"{path} has no encoder with letters: {error}") from error
+    encoder.stem = pretrained.stem
+    for number in range(shared):
+        encoder.layers[number] = pretrained.layers[number]
+    return encoder.eval(), head.eval()
+
+
+def read_sound_head(model: Path) -> SoundHead:
+    """Read the sound head of an exported model, with its 8-bit matrices as float32.
+
+    A second export gives the same 8-bit matrices.
+
+    Args:
+        model: `model.onnx`, as `export_network` writes it.
+
+    Raises:
+        InputError: the file is missing.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    if not model.is_file():
+        raise InputError(f"{model} is missing: name an exported model.onnx")
+    tensors = {
+        tensor.name.removeprefix("sound."): numpy_helper.to_array(tensor)
+        for tensor in onnx.load(str(model)).graph.initializer
+        if tensor.name.startswith("sound.")
+    }
+    state = {}
+    for name in SoundHead().state_dict():
+        value = tensors.get(name)
+        if value is None:
+            # Quantisation is symmetric, so the zero point is 0.
+            stem = f"{name}_Transposed"
+            value = (tensors[f"{stem}_quantized"].astype(np.float32) * tensors[f"{stem}_scale"]).T
+        state[name] = torch.tensor(value)
+    head = SoundHead()
+    head.load_state_dict(state)
+    return head.eval()
