@@ -9,7 +9,14 @@ import pytest
 from wavrag import audio
 from wavrag.demo import DATA
 from wavrag.embed import Embedder, load_embedder
-from wavrag.embed.wavretriever import REVISION, WAVRETRIEVER_WEIGHTS, WavRetrieverMini
+from wavrag.embed.lexicon import RecognisedWord
+from wavrag.embed.wavretriever import (
+    REVISION,
+    WAVRETRIEVER_WEIGHTS,
+    WavRetrieverMini,
+    has_certain_letters,
+    has_voice,
+)
 from wavrag.errors import EmbedderError
 from wavrag.testing.embedder import EmbedderConformance, tone
 from wavrag.types import Clip, EmbedInput
@@ -107,7 +114,7 @@ def test_the_revision_names_the_weights_in_the_package() -> None:
     digest = hashlib.sha256()
     for name in ("model.onnx", "reader.onnx", "lexicon.txt"):
         digest.update((WAVRETRIEVER_WEIGHTS / name).read_bytes())
-    assert (REVISION, digest.hexdigest()[:16]) == ("wavretriever-mini-2", "e24c79964b634aa1")
+    assert (REVISION, digest.hexdigest()[:16]) == ("wavretriever-mini-3", "e24c79964b634aa1")
 
 
 def test_all_weights_together_stay_small() -> None:
@@ -115,3 +122,18 @@ def test_all_weights_together_stay_small() -> None:
         path.stat().st_size for path in WAVRETRIEVER_WEIGHTS.parent.rglob("*") if path.is_file()
     )
     assert size < 80e6
+
+
+def test_far_speech_counts_by_its_voice_and_noise_does_not(human_reading: Path) -> None:
+    speech = audio.load(human_reading, RATE, 0.0, 5.0).samples
+    rng = np.random.default_rng(0)
+    far = audio.reverberate(speech, RATE, 0.8, rng, ratio=-6.0)
+    far = audio.add_noise(far, rng.standard_normal(len(far)).astype(np.float32), 5.0)
+    assert has_voice(far)
+    assert not has_voice(tone(3.0, RATE).samples)
+    assert not has_voice(rng.standard_normal(3 * RATE).astype(np.float32) * 0.1)
+    words = [RecognisedWord("the", "the", 0.5, 0, 3), RecognisedWord("cat", "cat", 0.8, 3, 6)]
+    # (0.5 * 3 + 0.8 * 3) / 6 = 0.65 with both words; the first alone has 0.5.
+    assert has_certain_letters(words)
+    assert not has_certain_letters(words[:1])
+    assert not has_certain_letters([])

@@ -17,8 +17,8 @@ from wavrag.train.mini.ctc import SpeechHead
 from wavrag.train.mini.moonshine import Encoder
 from wavrag.train.mini.sounds import DEPTH, SoundHead
 
-# The sound head pools the output of the layer below, and the letters lose least with this many
-# pretrained layers (docs/training-mini.md, run 8).
+# The sound head pools the output of the layer below, so it stays valid. The price: letters are less
+# robust to babble and accents than with all layers trained (docs/training-mini.md, run 8).
 SHARED_LAYERS = DEPTH
 
 
