@@ -16,6 +16,7 @@ from wavrag.embed.wavretriever import (
     WavRetrieverMini,
     has_certain_letters,
     has_voice,
+    is_spoken,
 )
 from wavrag.errors import EmbedderError
 from wavrag.testing.embedder import EmbedderConformance, tone
@@ -136,4 +137,6 @@ def test_far_speech_counts_by_its_voice_and_noise_does_not(human_reading: Path) 
     # (0.5 * 3 + 0.8 * 3) / 6 = 0.65 with both words; the first alone has 0.5.
     assert has_certain_letters(words)
     assert not has_certain_letters(words[:1])
-    assert not has_certain_letters([])
+    assert is_spoken(words[:1], far)
+    assert not is_spoken(words[:1], tone(3.0, RATE).samples)
+    assert not is_spoken([], far)

@@ -31,10 +31,10 @@ WAVRETRIEVER_WEIGHTS = Path(__file__).parent / "weights" / "wavretriever-mini"
 REVISION = "wavretriever-mini-3"
 MAX_SECONDS = 30.0  # longest utterance in the training of the encoder
 MIN_SAMPLES = 1_600  # 0.1 s; shorter audio is padded with silence: the encoder needs a few frames
-# Without a verdict of voice activity detection, a clip counts as speech if its letters are many and
-# probable enough, or if the detector hears a voice. Far-field and noisy speech has letters as
-# improbable as those of some sounds: letters alone missed 26 % of such training clips, both
-# together .7 % (docs/training-mini.md, "Speech or sound").
+# Without a verdict of voice activity detection, a clip counts as speech if it has some letters and
+# if these are probable enough or the detector hears a voice. Letters of noisy and far-field speech
+# are as improbable as those of some sounds: alone they missed 26 % of such training clips, both
+# together .9 % (docs/training-mini.md, "Speech or sound").
 MIN_LETTERS = 3
 CERTAIN_LETTERS = 0.62  # mean probability
 VOICE = 0.6  # mean probability of a voice over `VOICE_FRAMES`
@@ -168,17 +168,24 @@ class WavRetrieverMini(Embedder):
         letters, sound = session.run(None, feed)
         # If voice activity detection found no speech, the letters are an artefact of noise.
         words = self._lexicon.words(letters) if clip.speech is not False else []
-        if not words or not (clip.speech or has_certain_letters(words) or has_voice(samples)):
+        if not words or not (clip.speech or is_spoken(words, samples)):
             return EncodedClip("", sound)
         return EncodedClip(" ".join(word.text for word in words))
 
 
+def is_spoken(words: Sequence[RecognisedWord], samples: Float32) -> bool:
+    """Return whether letters and voice activity detection show that a clip is speech."""
+    if sum(len(word.letters) for word in words) < MIN_LETTERS:
+        return False
+    return has_certain_letters(words) or has_voice(samples)
+
+
 def has_certain_letters(words: Sequence[RecognisedWord]) -> bool:
-    """Return whether letters alone show that a clip is speech."""
+    """Return whether the letters are probable enough to show speech by themselves."""
     count = sum(len(word.letters) for word in words)
     # Weighted by letters: long words say more about the clip than short ones.
     total = sum(word.weight * len(word.letters) for word in words)
-    return count >= MIN_LETTERS and total >= CERTAIN_LETTERS * count
+    return total >= CERTAIN_LETTERS * count
 
 
 def has_voice(samples: Float32) -> bool:
