@@ -7,6 +7,7 @@ package; its code is not used.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from wavrag.audio import SAMPLE_RATE
+from wavrag.embed.moonshine_decoder import Decoder
 from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.embed.runtime import load_session
 from wavrag.errors import EmbedderError
@@ -24,8 +26,6 @@ MIN_SAMPLES = 1_600  # 0.1 s; shorter audio is padded with silence: the encoder 
 # More than speech ever yields. Greedy decoding of noise can loop over a phrase; this limit ends it.
 TOKENS_PER_SECOND = 6.5
 MIN_TOKENS = 8  # limit for very short clips
-BEGIN, END = 1, 2  # tokens
-HEADS, HEAD_SIZE = 8, 36  # of the decoder's attention, for the empty cache of the first step
 SPACE = "\u2581"  # SentencePiece marks the beginning of a word with it
 
 SPEC = RecogniserSpec(
@@ -72,8 +72,8 @@ class Moonshine:
         return load_session(self._folder / "encoder_model.ort")
 
     @cached_property
-    def _decoder(self) -> Any:
-        return load_session(self._folder / "decoder_model_merged.ort")
+    def _decoder(self) -> Decoder:
+        return Decoder(self._folder)
 
     @cached_property
     def _vocabulary(self) -> list[bytes]:
@@ -89,14 +89,28 @@ class Moonshine:
         Args:
             clip: 16 kHz, at most 30 s, finite samples.
         """
-        if not np.any(clip.samples):
-            return ""
-        frames, mask = self._encode(clip)
-        tokens = self._decode(
-            frames, mask, limit=max(MIN_TOKENS, int(clip.duration * TOKENS_PER_SECOND))
+        return self.transcribe_batch([clip])[0]
+
+    def transcribe_batch(self, clips: Sequence[Clip]) -> list[str]:
+        """Return the transcripts of several clips, decoded together.
+
+        A transcript does not depend on the other clips. Clips of similar lengths decode fastest.
+
+        Args:
+            clips: 16 kHz, at most 30 s each, finite samples.
+        """
+        transcripts = [""] * len(clips)
+        audible = [index for index, clip in enumerate(clips) if np.any(clip.samples)]
+        if not audible:
+            return transcripts
+        tokens = self._decoder.decode(
+            [self._encode(clips[index]) for index in audible],
+            [max(MIN_TOKENS, int(clips[index].duration * TOKENS_PER_SECOND)) for index in audible],
         )
-        words = b"".join(self._vocabulary[token] for token in tokens)
-        return words.decode("utf-8", "replace").replace(SPACE, " ").strip()
+        for index, clip_tokens in zip(audible, tokens, strict=True):
+            words = b"".join(self._vocabulary[token] for token in clip_tokens)
+            transcripts[index] = words.decode("utf-8", "replace").replace(SPACE, " ").strip()
+        return transcripts
 
     def frames(self, clip: Clip) -> Float32:
         """Return the encoder states, 41.6 per second, float32, shape = (n_frames, 288).
@@ -104,49 +118,17 @@ class Moonshine:
         Args:
             clip: 16 kHz, at most 30 s, finite samples.
         """
-        frames: Float32 = self._encode(clip)[0][0]
-        return frames
+        return self._encode(clip)[0]
 
-    def _encode(self, clip: Clip) -> tuple[Float32, Any]:
-        """Return the encoder states, shape = (1, n_frames, 288), and the mask of the waveform."""
+    def _encode(self, clip: Clip) -> Float32:
+        """Return the encoder states, shape = (1, n_frames, 288)."""
         samples = clip.samples
         if len(samples) < MIN_SAMPLES:
             samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
         wave = np.ascontiguousarray(samples[None], np.float32)
         mask = np.ones(wave.shape, np.int64)
-        return self._encoder.run(None, {"input_values": wave, "attention_mask": mask})[0], mask
-
-    def _decode(self, frames: Float32, mask: Any, limit: int) -> list[int]:
-        """Decode greedily.
-
-        Args:
-            frames: encoder states, shape = (1, n_frames, 288).
-            mask: mask of the waveform, shape = (1, n_samples).
-            limit: maximum number of tokens.
-        """
-        decoder = self._decoder
-        outputs = [output.name for output in decoder.get_outputs()]
-        past = {
-            value.name: np.zeros((1, HEADS, 0, HEAD_SIZE), np.float32)
-            for value in decoder.get_inputs()
-            if value.name.startswith("past_key_values")
-        }
-        feed = {"encoder_hidden_states": frames, "encoder_attention_mask": mask, **past}
-        tokens = [BEGIN]
-        while len(tokens) <= limit:
-            first = len(tokens) == 1
-            feed["input_ids"] = np.array([[tokens[-1]]], np.int64)
-            feed["use_cache_branch"] = np.array([not first])
-            logits, *present = decoder.run(None, feed)
-            token = int(logits[0, -1].argmax())
-            if token == END:
-                break
-            tokens.append(token)
-            for name, value in zip(outputs[1:], present, strict=True):
-                # Keys and values of the encoder states are computed in the first step only.
-                if first or ".decoder." in name:
-                    feed[name.replace("present", "past_key_values")] = value
-        return tokens[1:]
+        frames: Float32 = self._encoder.run(None, {"input_values": wave, "attention_mask": mask})[0]
+        return frames
 
 
 def read_vocabulary(path: Path) -> list[bytes]:

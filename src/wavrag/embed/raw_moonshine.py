@@ -22,7 +22,7 @@ from wavrag.types import EmbedInput, Float32, Role
 SPEC = EmbedderSpec(
     name="raw:moonshine",
     revision=f"{moonshine.SPEC.revision}-mean-1",
-    dim=moonshine.HEADS * moonshine.HEAD_SIZE,
+    dim=288,
     modalities=frozenset({"audio"}),
     sampling_rate=SAMPLE_RATE,
     max_audio_seconds=moonshine.MAX_SECONDS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -44,4 +45,13 @@ class Recogniser(Protocol):
         Args:
             clip: at the sample rate of `spec`, at most `max_seconds` long, finite samples.
         """
+        ...
+
+
+@runtime_checkable
+class BatchRecogniser(Recogniser, Protocol):
+    """A recogniser that transcribes several clips faster together than one by one."""
+
+    def transcribe_batch(self, clips: Sequence[Clip]) -> list[str]:
+        """Return the transcripts that `transcribe` returns for each clip."""
         ...

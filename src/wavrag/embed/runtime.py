@@ -13,7 +13,7 @@ Input = TypeVar("Input")
 Result = TypeVar("Result")
 
 
-def load_session(path: Path, threads: int = 1) -> Any:
+def load_session(path: Path, threads: int = 1, data_folder: Path | None = None) -> Any:
     """Open an `onnxruntime.InferenceSession`.
 
     Batches run as parallel single-threaded calls (`Workers`), one per input. So the vector of an
@@ -23,6 +23,7 @@ def load_session(path: Path, threads: int = 1) -> Any:
     Args:
         path: `.onnx` or `.ort` file.
         threads: threads per call.
+        data_folder: folder of the external data of the model (default: the folder of `path`).
 
     Raises:
         EmbedderError: the file is missing or is not a model.
@@ -35,9 +36,16 @@ def load_session(path: Path, threads: int = 1) -> Any:
     options.log_severity_level = 3  # errors only: warnings go to the user's terminal otherwise
     if not path.is_file():
         raise EmbedderError(f"model file {path} is missing: reinstall the package that ships it")
+    model: str | bytes = str(path)
+    if data_folder is not None:
+        # Only a model in memory can have its external data in another folder.
+        model = path.read_bytes()
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(data_folder)
+        )
     try:
         return ort.InferenceSession(
-            str(path),
+            model,
             options,
             providers=["CPUExecutionProvider"],
             # The fused kernel is slower than the two kernels it replaces.
