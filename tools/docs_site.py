@@ -24,6 +24,7 @@ PAGES = {
     "CONTRIBUTING.md": "project/contributing.md",
     "SECURITY.md": "project/security.md",
     "src/wavrag/embed/weights/minilm/README.md": "project/minilm.md",
+    "src/wavrag/embed/weights/moonshine/README.md": "project/moonshine.md",
     "src/wavrag/embed/weights/wavretriever-mini/README.md": "project/wavretriever-mini.md",
 }
 MERMAID = re.compile(r"```mermaid\n(.*?)```", re.DOTALL)

@@ -122,8 +122,9 @@ class GraphBuilder:
             quantised: list[str] = self.add("DynamicQuantizeLinear", [x], 3)
             return quantised
         axis, zero = self.constant("axis", [-1]), self.constant("zero", np.float32(0))
-        low = self.add("Min", [self.add("ReduceMin", [x, axis], keepdims=1), zero])
-        high = self.add("Max", [self.add("ReduceMax", [x, axis], keepdims=1), zero])
+        low, high = (self.add(f"Reduce{end}", [x, axis], keepdims=1) for end in ("Min", "Max"))
+        if not x.startswith("LayerNormalization"):  # its rows have values of both signs
+            low, high = self.add("Min", [low, zero]), self.add("Max", [high, zero])
         levels = self.constant("levels", np.float32(255))
         scale = self.add("Div", [self.add("Sub", [high, low]), levels])
         zero_point = self.add("Round", [self.add("Neg", [self.add("Div", [low, scale])])])

