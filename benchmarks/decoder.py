@@ -101,9 +101,7 @@ def measure_speed(old: WheelDecoder, new: Decoder, runs: int) -> dict[str, dict[
             for run in range(runs + 1):
                 chosen = [(run + i) % BATCH for i in range(count)]
                 inputs = [frames[i] for i in chosen], [limits[i] for i in chosen]
-                times.append(
-                    [measure(partial(d, *inputs)) for d in (old.decode_each, new.decode)]
-                )
+                times.append([measure(partial(d, *inputs)) for d in (old.decode_each, new.decode)])
             measured = np.array(times[1:])  # the first run is warmer for the second decoder
             wall, cpu = np.median(measured[:, 1] / measured[:, 0], 0)
             figures[f"{count} x {seconds} s"] = {

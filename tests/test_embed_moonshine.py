@@ -77,9 +77,7 @@ def test_no_clips_and_empty_clips_have_no_words(recogniser: Moonshine) -> None:
     assert recogniser.transcribe_batch([empty, empty]) == ["", ""]
 
 
-def test_decoding_stops_at_the_limit_of_each_clip(
-    recogniser: Moonshine, clips: list[Clip]
-) -> None:
+def test_decoding_stops_at_the_limit_of_each_clip(recogniser: Moonshine, clips: list[Clip]) -> None:
     decoder = Decoder(moonshine_folder())
     frames = [recogniser.frames(clip)[None] for clip in clips[:3]]
     tokens = decoder.decode(frames, [60, 60, 100])
@@ -104,7 +102,7 @@ def test_clips_are_batched_by_length() -> None:
     batches = split_clips(clips, threads=2)
     assert sorted(index for batch in batches for index in batch) == list(clips)
     lengths = [[clip.duration for clip in batch.values()] for batch in batches]
-    assert sum(lengths, []) == sorted(durations, reverse=True)
+    assert [seconds for batch in lengths for seconds in batch] == sorted(durations, reverse=True)
     assert max(map(len, lengths)) == BATCH_CLIPS
     assert all(len(batch) * batch[0] <= BATCH_SECONDS for batch in lengths)
     # Few clips are spread over the threads.

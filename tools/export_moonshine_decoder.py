@@ -1,13 +1,13 @@
-"""Write the decoder graphs of Moonshine tiny that the package ships, over the wheel's own weights.
+"""Write the package's decoder graphs of Moonshine tiny, which use the weights in the wheel.
 
     pip install -e ".[train]"
     python tools/export_moonshine_decoder.py
 
-The graphs hold operators, scales and sine tables only. Their matrices are external data: offsets into
-`decoder_model_merged.ort` of the wheel `moonshine-voice` (MIT). The script prints the CRC-32 of that
-file; `wavrag.embed.moonshine_decoder` refuses any other file.
+The graphs hold operators, scales and sine tables only. Their matrices are external data: offsets
+into `decoder_model_merged.ort` of the wheel `moonshine-voice` (MIT). The script prints the CRC-32
+of that file; `wavrag.embed.moonshine_decoder` refuses any other file.
 
-- `cross.onnx`: encoder states of a clip to the keys and values of the cross-attention of all layers.
+- `cross.onnx`: encoder states of a clip to the keys and values of the cross-attention.
 - `step.onnx`: one token of one clip, with the quantisation of the published graph.
 - `batch_step.onnx`: one token of several clips; activations are quantised per clip, so that a
   transcript does not depend on the other clips.
@@ -53,7 +53,7 @@ class Source:
             self.tensors[tensor.Name().decode()] = (
                 tensor.DataType(), dims, values.ctypes.data - start, values.tobytes()
             )  # fmt: skip
-        # Matrices have no stable names in the file; the names of their products have layer and role.
+        # Matrices have no stable names; the names of their products have layer and role.
         self._products: dict[str, str] = {}
         branches = graph.Nodes(1)  # the first step, and the steps with a cache
         for i in range(branches.AttributesLength()):

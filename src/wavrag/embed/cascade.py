@@ -20,7 +20,7 @@ from wavrag.types import Clip, EmbedInput, Float32, Role
 
 NAME = "cascade"
 TEXT_SEPARATOR = ",text="  # before the name of the text embedder
-# Beyond eight clips, decoding gains little. Keys and values of the encoder states take 0.6 MB per second.
+# Beyond eight clips, decoding gains little. A second of a clip takes 0.6 MB of keys and values.
 BATCH_CLIPS, BATCH_SECONDS = 8, 100.0
 DEFAULT_RECOGNISER, DEFAULT_TEXT_EMBEDDER = "moonshine", "minilm"
 

@@ -118,7 +118,8 @@ class Moonshine:
         Args:
             clip: 16 kHz, at most 30 s, finite samples.
         """
-        return self._encode(clip)[0]
+        frames: Float32 = self._encode(clip)[0]
+        return frames
 
     def _encode(self, clip: Clip) -> Float32:
         """Return the encoder states, shape = (1, n_frames, 288)."""

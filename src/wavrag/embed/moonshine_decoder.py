@@ -110,9 +110,9 @@ class _State:
         """Bind the first rows to the inputs and outputs of a step."""
         binding = session.io_binding()
         names = [f"{kind}_{i}" for i in range(LAYERS) for kind in ("key", "value")]
-        inputs = {"token": self.tokens[:rows], "mask": self._mask[:rows]}
+        inputs: dict[str, Any] = {"token": self.tokens[:rows], "mask": self._mask[:rows]}
         inputs |= {"position": self._position, "length": self._length}
-        outputs = {"next_token": self.tokens[:rows]}
+        outputs: dict[str, Any] = {"next_token": self.tokens[:rows]}
         for name, past, cross in zip(names, self._past, self._cross, strict=True):
             inputs |= {name: past[:rows], f"cross_{name}": cross[:rows]}
             outputs[f"new_{name}"] = past[:rows]
@@ -129,7 +129,8 @@ class _State:
     def move(self, source: int, target: int) -> None:
         """Overwrite a row with another."""
         if source != target:
-            for array in (self.tokens, self._mask, *self._cross, *self._past):
+            arrays: tuple[Any, ...] = self.tokens, self._mask, *self._cross, *self._past
+            for array in arrays:
                 array[target] = array[source]
 
 
