@@ -23,16 +23,11 @@ FRAMES_PER_PULL = 64  # fewer calls into FFmpeg's filter graph
 
 
 class Decoder:
-    """Decodes the audio of one open recording, once.
-
-    Attributes:
-        position: current second of the recording.
-        failure: first decoding error, if any.
-    """
+    """Decodes the audio of one open recording, once."""
 
     def __init__(self, source: AudioSource, sample_rate: int) -> None:
-        self.position = 0.0
-        self.failure: Exception | None = None
+        self.position = 0.0  # current second of the recording
+        self.failure: Exception | None = None  # first decoding error
         self._failed_at = 0.0
         self._missing: tuple[float, float] | None = None
         self._origin = source.origin
@@ -45,15 +40,14 @@ class Decoder:
         import av
 
         goal = second - PREROLL
-        time_base = self._source.stream.time_base
+        stream = self._source.stream
         if goal <= 0:
             return True
-        if time_base is None:
+        if stream.time_base is None:
             return False
         try:
-            self._source.container.seek(
-                int((goal + self._origin) / time_base), stream=self._source.stream
-            )
+            target = int((goal + self._origin) / stream.time_base)
+            self._source.container.seek(target, stream=stream)
         except (av.error.FFmpegError, OSError):
             return False
         first = next(self._frames, None)

@@ -19,11 +19,7 @@ RESAMPLE = "{rate}:rematrix_maxval=1.0:filter_size=64:cutoff=0.95"
 
 
 class Mixer:
-    """Downmixes and resamples frames of a single sample format, layout and rate.
-
-    Attributes:
-        sample_rate: sample rate of the input frames in Hz.
-    """
+    """Downmixes and resamples frames of a single sample format, layout and rate."""
 
     def __init__(self, like: AudioFrame, sample_rate: int, *, live: bool = False) -> None:
         """Build the filter graph.
@@ -35,27 +31,21 @@ class Mixer:
         """
         from av.filter import Graph
 
-        self.sample_rate = like.sample_rate
+        self.sample_rate = like.sample_rate  # Hz, of the input
         self._format = like.format.name
         self._layout = like.layout.name
         self._channels = like.layout.nb_channels
         self._graph = graph = Graph()
         graph.threads = 1
-        nodes = [
-            graph.add_abuffer(
-                sample_rate=like.sample_rate, format=self._format, layout=self._layout
-            )
-        ]
+        rate, form, layout = like.sample_rate, self._format, self._layout
+        nodes = [graph.add_abuffer(sample_rate=rate, format=form, layout=layout)]
         if self._channels > 2 and all(channel.name == "NONE" for channel in like.layout.channels):
             # The channels have no names, so libswresample would drop some; take their mean.
             share = "+".join(f"{1 / self._channels}*c{n}" for n in range(self._channels))
             nodes.append(graph.add("pan", f"mono|c0={share}"))
-        nodes += [
-            graph.add("aresample", RESAMPLE.format(rate=sample_rate)),
-            graph.add(
-                "aformat", f"sample_fmts=flt:channel_layouts=mono:sample_rates={sample_rate}"
-            ),
-        ]
+        mono = f"sample_fmts=flt:channel_layouts=mono:sample_rates={sample_rate}"
+        nodes.append(graph.add("aresample", RESAMPLE.format(rate=sample_rate)))
+        nodes.append(graph.add("aformat", mono))
         if not live:
             nodes.append(graph.add("asetnsamples", f"n={sample_rate}:p=0"))
         nodes.append(graph.add("abuffersink"))
@@ -64,11 +54,8 @@ class Mixer:
 
     def takes(self, frame: AudioFrame) -> bool:
         """Return True if a frame has the format, layout and rate of this mixer."""
-        return (
-            frame.sample_rate == self.sample_rate
-            and frame.format.name == self._format
-            and frame.layout.name == self._layout
-        )
+        kind = (frame.sample_rate, frame.format.name, frame.layout.name)
+        return kind == (self.sample_rate, self._format, self._layout)
 
     def push(self, frame: AudioFrame) -> None:
         """Add a frame."""

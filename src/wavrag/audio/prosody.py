@@ -6,7 +6,6 @@ Pitch: YIN (de Cheveigné and Kawahara, 2002). Speaking rate: syllable nuclei as
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -79,16 +78,13 @@ def measure_prosody(clip: Clip) -> Prosody:
     has_voice = len(voiced_pitch) >= _MIN_VOICED
     low, middle, high = np.percentile(voiced_pitch, (10, 50, 90)) if has_voice else (0.0, 0.0, 0.0)
     return Prosody(
-        duration=clip.duration,
-        f0=float(middle) if has_voice else None,
+        duration=clip.duration, f0=float(middle) if has_voice else None,
         f0_range=float(12 * np.log2(high / low)) if has_voice else None,
         voiced_share=len(voiced_pitch) / max(1, int(audible.sum())),
         rate=_syllable_rate(_levels(samples, rate, _SMOOTHING), has_pitch, audible),
-        rms=rms_dbfs(samples),
-        loudness=loudness(samples, rate),
-        pauses=len(pauses),
+        rms=rms_dbfs(samples), loudness=loudness(samples, rate), pauses=len(pauses),
         pause_seconds=sum(pauses) * HOP,
-    )
+    )  # fmt: skip
 
 
 def rms_dbfs(samples: Float32) -> float | None:
@@ -98,15 +94,7 @@ def rms_dbfs(samples: Float32) -> float | None:
 
 
 def f0_track(samples: Float32, rate: int) -> Float64:
-    """Return the pitch by YIN in Hz, one value per `HOP`; 0 for frames without pitch.
-
-    Args:
-        samples: mono, shape = (n,).
-        rate: Hz.
-
-    Returns:
-        shape = (ceil(n / (HOP * rate)),).
-    """
+    """Return the pitch by YIN in Hz, one value per `HOP`; 0 for frames without pitch."""
     frames = _frame_count(len(samples), rate)
     step = max(1, rate // _PITCH_RATE)
     hertz = rate / step
@@ -133,12 +121,9 @@ def loudness(samples: Float32, rate: int) -> float | None:
     starts = range(0, len(samples) - size + 1, hop)
     weights = _k_weights(np.fft.rfftfreq(size, 1 / rate))
     weights[1:] *= 2  # `rfft` returns half of the symmetric spectrum
-    power = np.array(
-        [
-            weights @ np.abs(np.fft.rfft(samples[at : at + size].astype(np.float64))) ** 2
-            for at in starts
-        ]
-    ) / (size * size)
+    blocks = (samples[at : at + size].astype(np.float64) for at in starts)
+    powers = [weights @ np.abs(np.fft.rfft(block)) ** 2 for block in blocks]
+    power = np.array(powers) / (size * size)
     for relative in (False, True):
         if not len(power):
             return None
@@ -176,11 +161,7 @@ def _decimate(samples: Float32, step: int) -> Float64:
 def _yin(block: Float64, window: int, longest: int, rate: float) -> Float64:
     """Return the pitch of each row in Hz, 0 for rows without pitch.
 
-    Args:
-        block: shape = (n_frames, window + longest).
-        window: samples per comparison window.
-        longest: longest period in samples.
-        rate: Hz.
+    A row holds a comparison window and the longest period, in samples.
     """
     size = 1 << (window + longest - 1).bit_length()
     spectrum = np.conj(np.fft.rfft(block[:, :window], size)) * np.fft.rfft(block, size)
@@ -225,22 +206,17 @@ def _levels(samples: Float32, rate: int, seconds: float) -> Float64:
 
 
 def _audible_frames(level: Float64) -> tuple[npt.NDArray[np.bool_], list[int]]:
-    """Separate frames with audio from pauses.
+    """Return a mask of the audible frames, without pauses, and the length of each pause in frames.
 
-    Args:
-        level: level of each frame in dBFS.
-
-    Returns:
-        A mask of the frames from the first to the last audible one, without pauses; and the length
-        of each pause in frames.
+    The mask lies between the first and the last frame louder than the dynamic range allows.
     """
-    floor = (
-        max(_SILENCE, float(np.percentile(level, 95)) - _DYNAMIC_RANGE) if len(level) else _SILENCE
-    )
+    top = float(np.percentile(level, 95)) if len(level) else _SILENCE
+    floor = max(_SILENCE, top - _DYNAMIC_RANGE)
     loud = np.flatnonzero(level > floor)
     within = np.zeros(len(level), bool)
     pauses = []
-    for before, after in _pairs(loud):
+    # Python integers: comparing numpy scalars one by one is several times slower.
+    for before, after in pairwise(loud.tolist()):
         gap = after - before - 1
         if gap >= round(_MIN_PAUSE / HOP):
             pauses.append(gap)
@@ -248,11 +224,6 @@ def _audible_frames(level: Float64) -> tuple[npt.NDArray[np.bool_], list[int]]:
             within[before : after + 1] = True
     within[loud] = True
     return within, pauses
-
-
-def _pairs(numbers: npt.NDArray[np.intp]) -> Iterator[tuple[int, int]]:
-    # Python integers: comparing numpy scalars one by one is several times slower.
-    return pairwise(numbers.tolist())
 
 
 def _syllable_rate(

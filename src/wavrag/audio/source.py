@@ -20,26 +20,10 @@ if TYPE_CHECKING:
 
 AudioFile: TypeAlias = str | os.PathLike[str] | IO[bytes]
 
-AUDIO_SUFFIXES = frozenset(
-    {
-        ".aac",
-        ".aif",
-        ".aiff",
-        ".flac",
-        ".m4a",
-        ".m4b",
-        ".mka",
-        ".mkv",
-        ".mov",
-        ".mp3",
-        ".mp4",
-        ".oga",
-        ".ogg",
-        ".opus",
-        ".wav",
-        ".webm",
-    }
-)
+AUDIO_SUFFIXES = frozenset({
+    ".aac", ".aif", ".aiff", ".flac", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp3", ".mp4",
+    ".oga", ".ogg", ".opus", ".wav", ".webm",
+})  # fmt: skip
 
 # Formats that contain audio themselves. Playlists are excluded: FFmpeg would open the files and
 # URLs in them, which an upload must not make a server do.
@@ -53,23 +37,14 @@ DEFAULT_NAME = "standard input"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioSource:
-    """An open recording.
+    """An open recording."""
 
-    Attributes:
-        name: name in error messages.
-        container: demultiplexer.
-        stream: audio stream.
-        origin: timestamp of second 0, in seconds.
-        duration: seconds, from the headers or estimated; None if unknown.
-        header_seconds: seconds according to a header; None if there is only an estimate.
-    """
-
-    name: str
+    name: str  # for error messages
     container: InputContainer
     stream: AudioStream
-    origin: float
-    duration: float | None
-    header_seconds: float | None
+    origin: float  # timestamp of second 0, in seconds
+    duration: float | None  # seconds, from the headers or estimated; None if unknown
+    header_seconds: float | None  # according to a header; None if there is only an estimate
 
 
 def name_of(file: AudioFile) -> str:

@@ -28,11 +28,7 @@ class VoiceDetector:
         self._model = model
 
     def probability(self, frame: Float32) -> float:
-        """Return the probability of speech in the next frame.
-
-        Args:
-            frame: 512 samples at 16 kHz.
-        """
+        """Return the probability of speech in the next frame of 512 samples at 16 kHz."""
         buffer = (ctypes.c_float * VAD_FRAME).from_buffer_copy(frame.tobytes())
         probability: float = self._model.process(buffer)
         return probability

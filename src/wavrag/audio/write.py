@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
 from wavrag.errors import AudioError
 from wavrag.types import Clip
@@ -25,7 +26,7 @@ def write_wav(path: str | os.PathLike[str], clip: Clip) -> None:
     try:
         try:
             with scratch.open("wb") as file:
-                _write(clip, file)
+                _write(file, clip.sample_rate, np.clip(clip.samples, -1, 1) * 32_767)
             scratch.replace(target)
         finally:
             scratch.unlink(missing_ok=True)
@@ -38,19 +39,15 @@ def wav_bytes(clip: Clip) -> bytes:
 
     A sample of 1.0 becomes 32,767, the maximum.
     """
-    samples = np.rint(clip.samples.astype(np.float64) * 32_768).clip(-32_768, 32_767).astype("<i2")
+    samples = np.rint(clip.samples.astype(np.float64) * 32_768).clip(-32_768, 32_767)
     file = io.BytesIO()
-    with wave.open(file, "wb") as wav:
-        wav.setnchannels(1)
-        wav.setsampwidth(2)
-        wav.setframerate(clip.sample_rate)
-        wav.writeframes(samples.tobytes())
+    _write(file, clip.sample_rate, samples)
     return file.getvalue()
 
 
-def _write(clip: Clip, file: BinaryIO) -> None:
+def _write(file: BinaryIO, sample_rate: int, samples: npt.NDArray[np.floating]) -> None:
     with wave.open(file, "wb") as wav:
         wav.setnchannels(1)
         wav.setsampwidth(2)
-        wav.setframerate(clip.sample_rate)
-        wav.writeframes((np.clip(clip.samples, -1, 1) * 32_767).astype("<i2").tobytes())
+        wav.setframerate(sample_rate)
+        wav.writeframes(samples.astype("<i2").tobytes())

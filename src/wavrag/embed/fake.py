@@ -13,15 +13,9 @@ from wavrag.embed.base import Embedder, EmbedderSpec, check_inputs, unit_rows
 from wavrag.types import Clip, EmbedInput, Float32, Role
 
 SPEC = EmbedderSpec(
-    name="fake",
-    revision="1",
-    dim=64,
-    modalities=frozenset({"text", "audio"}),
-    sampling_rate=SAMPLE_RATE,
-    max_audio_seconds=30.0,
-    languages=("en",),
-    licence="Apache-2.0",
-)
+    name="fake", revision="1", dim=64, modalities=frozenset({"text", "audio"}),
+    sampling_rate=SAMPLE_RATE, max_audio_seconds=30.0, languages=("en",), licence="Apache-2.0",
+)  # fmt: skip
 
 
 class FakeEmbedder(Embedder):

@@ -37,21 +37,13 @@ MARGIN_FRAMES = 1  # frames; CTC may place letters this far outside the greedy s
 
 @dataclass(frozen=True, slots=True)
 class RecognisedWord:
-    """A word of the transcript.
+    """A word of the transcript."""
 
-    Attributes:
-        text: the most likely word.
-        letters: the greedily decoded letters.
-        weight: mean probability of the letters, from 0 to 1.
-        start: first frame.
-        end: frame after the last.
-    """
-
-    text: str
-    letters: str
-    weight: float
-    start: int
-    end: int
+    text: str  # the most likely word
+    letters: str  # decoded greedily
+    weight: float  # mean probability of the letters, from 0 to 1
+    start: int  # first frame
+    end: int  # frame after the last
 
 
 class Lexicon:
@@ -149,12 +141,7 @@ def word_spans(log_posteriors: Float32) -> list[tuple[str, int, int, float]]:
 def likelihoods(log_posteriors: Float32, words: Sequence[str]) -> Float32:
     """Return the log likelihood of each word given the frames, by the CTC forward algorithm.
 
-    Args:
-        log_posteriors: shape = (n_frames, n_letters + 1).
-        words: at least one.
-
-    Returns:
-        float32, shape = (len(words),).
+    `log_posteriors` has shape = (n_frames, n_letters + 1), the result shape = (len(words),).
     """
     lengths = np.array([len(word) for word in words])
     states = np.zeros((len(words), 2 * int(lengths.max()) + 1), np.int64)

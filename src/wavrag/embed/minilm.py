@@ -23,16 +23,9 @@ MAX_TOKENS = 256  # including the two special tokens; the published model trunca
 CLS, SEP = 101, 102
 
 SPEC = EmbedderSpec(
-    name="minilm",
-    revision=REVISION,
-    dim=384,
-    modalities=frozenset({"text"}),
-    sampling_rate=None,
-    max_audio_seconds=None,
-    languages=("en",),
-    licence="Apache-2.0",
-    calibrated=True,
-)
+    name="minilm", revision=REVISION, dim=384, modalities=frozenset({"text"}), sampling_rate=None,
+    max_audio_seconds=None, languages=("en",), licence="Apache-2.0", calibrated=True,
+)  # fmt: skip
 
 
 class MiniLM(Embedder):

@@ -27,106 +27,59 @@ Pooling = Literal["last", "mean", "cls", "own"]  # own: the model's own head yie
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Everything needed to run a model as it was trained.
+    """Everything needed to run a model as it was trained."""
 
-    Attributes:
-        name: ORG/NAME on the hub.
-        dim: length of a vector.
-        pooling: hidden states that become the vector.
-        normalised: True if vectors are compared as unit vectors.
-        query_prompt: prompt before a query; empty for none.
-        passage_prompt: prompt before a passage; empty for none.
-        prompt_role: position of the prompt: `prefix` of the text, a `system` message, or the start
-            of the `user` message.
-        dtype: of the published weights.
-        sampling_rate: Hz.
-        max_audio_seconds: longest recording in seconds; longer ones are rejected.
-        chunk_seconds: recordings are split into chunks of at most this length, all in one input;
-            None for no chunks.
-        max_text_tokens: longest text for one forward pass, without the prompt.
-        modalities: modalities of an input.
-        languages: ISO 639-1 codes of the training languages; `mul` for an unspecified many.
-        licence: SPDX identifier, or `LicenseRef-` and the name of the licence.
-        vectors: `one` per input, or `many` (late interaction).
-        trust_remote_code: True if the model runs code shipped with the weights.
-        source: URL of the page with these facts.
-        text_suffix: suffix of an input without audio; empty for none.
-        audio_suffix: suffix of an input with audio; empty for none.
-        note: pitfalls and unpublished facts.
-    """
-
-    name: str
-    dim: int
-    pooling: Pooling
-    normalised: bool
-    query_prompt: str
-    passage_prompt: str
+    name: str  # ORG/NAME on the hub
+    dim: int  # length of a vector
+    pooling: Pooling  # hidden states that become the vector
+    normalised: bool  # True if vectors are compared as unit vectors
+    query_prompt: str  # prompt before a query; empty for none
+    passage_prompt: str  # prompt before a passage; empty for none
+    # Position of the prompt: before the text, in a system message, or first in the user message.
     prompt_role: Literal["prefix", "system", "user"]
-    dtype: Literal["bfloat16", "float16", "float32"]
-    sampling_rate: int
-    max_audio_seconds: float
+    dtype: Literal["bfloat16", "float16", "float32"]  # of the published weights
+    sampling_rate: int  # Hz
+    max_audio_seconds: float  # longer recordings are rejected
+    # Recordings are split into chunks of at most this length, all in one input; None for no chunks.
     chunk_seconds: float | None
-    max_text_tokens: int
+    max_text_tokens: int  # longest text for one forward pass, without the prompt
     modalities: frozenset[Modality]
-    languages: tuple[str, ...]
-    licence: str
-    vectors: Literal["one", "many"]
-    trust_remote_code: bool
-    source: str
-    text_suffix: str = ""
-    audio_suffix: str = ""
-    note: str = ""
+    languages: tuple[str, ...]  # ISO 639-1 codes of the training languages; `mul` for many
+    licence: str  # SPDX identifier, or `LicenseRef-` and the name of the licence
+    vectors: Literal["one", "many"]  # `one` per input, or `many` (late interaction)
+    trust_remote_code: bool  # True if the model runs code shipped with the weights
+    source: str  # URL of the page with these facts
+    text_suffix: str = ""  # suffix of an input without audio; empty for none
+    audio_suffix: str = ""  # suffix of an input with audio; empty for none
+    note: str = ""  # pitfalls and unpublished facts
 
 
 _TEXT_AND_AUDIO: frozenset[Modality] = frozenset({"text", "audio"})
 _MTEB = "https://github.com/embeddings-benchmark/mteb/blob/main/mteb/models/model_implementations/"
 
 _QWEN2_AUDIO = ModelSpec(
-    name="Qwen/Qwen2-Audio-7B",
-    dim=4096,
-    pooling="last",
-    normalised=True,
+    name="Qwen/Qwen2-Audio-7B", dim=4096, pooling="last", normalised=True,
     query_prompt="Represent the question for finding what answers it: ",
-    passage_prompt="Represent the entry for being found: ",
-    prompt_role="prefix",
-    dtype="bfloat16",
-    sampling_rate=16_000,
-    max_audio_seconds=80.0,  # 2,000 tokens of 40 ms
+    passage_prompt="Represent the entry for being found: ", prompt_role="prefix", dtype="bfloat16",
+    sampling_rate=16_000, max_audio_seconds=80.0,  # 2,000 tokens of 40 ms
     chunk_seconds=30.0,  # the encoder takes 30 s
-    max_text_tokens=512,
-    modalities=_TEXT_AND_AUDIO,
-    languages=("en",),
-    licence="Apache-2.0",
-    vectors="one",
-    trust_remote_code=False,
-    source="https://arxiv.org/abs/2502.14727",
+    max_text_tokens=512, modalities=_TEXT_AND_AUDIO, languages=("en",), licence="Apache-2.0",
+    vectors="one", trust_remote_code=False, source="https://arxiv.org/abs/2502.14727",
     note=(
         "The base model of WavRetriever: without contrastive training it retrieves badly. The paper"
         " does not publish its instruction; the prompts are this project's. The input ends with"
         " `<|endoftext|>`, and the vector is the hidden state of that token. The processor silently"
         " truncates a recording at 30 s, so longer ones are passed in chunks."
     ),
-)
+)  # fmt: skip
 
 _LCO_3B = ModelSpec(
-    name="LCO-Embedding/LCO-Embedding-Omni-3B",
-    dim=2048,
-    pooling="last",
-    normalised=True,
-    query_prompt="",
-    passage_prompt="",
-    prompt_role="user",
-    dtype="bfloat16",
-    sampling_rate=16_000,
+    name="LCO-Embedding/LCO-Embedding-Omni-3B", dim=2048, pooling="last", normalised=True,
+    query_prompt="", passage_prompt="", prompt_role="user", dtype="bfloat16", sampling_rate=16_000,
     max_audio_seconds=300.0,  # the processor of its base truncates here
-    chunk_seconds=None,
-    max_text_tokens=300,  # the authors truncate here
-    modalities=_TEXT_AND_AUDIO,
-    languages=("en",),
-    licence="MIT",
-    vectors="one",
-    trust_remote_code=False,
-    source="https://github.com/LCO-Embedding/LCO-Embedding",
+    chunk_seconds=None, max_text_tokens=300,  # the authors truncate here
+    modalities=_TEXT_AND_AUDIO, languages=("en",), licence="MIT", vectors="one",
+    trust_remote_code=False, source="https://github.com/LCO-Embedding/LCO-Embedding",
     text_suffix="\nSummarize the above text in one word:",
     audio_suffix="\nSummarize the above audio in one word:",
     note=(
@@ -137,27 +90,15 @@ _LCO_3B = ModelSpec(
         " (the processor of its base, Qwen2.5-Omni, truncates at 300 s; MTEB used 10 s at first)."
         " The licence is as recorded by MTEB: check the licence of the base model, too."
     ),
-)
+)  # fmt: skip
 
 _CLAP = ModelSpec(
-    name="laion/clap-htsat-unfused",
-    dim=512,
-    pooling="own",
-    normalised=True,
-    query_prompt="",
-    passage_prompt="",
-    prompt_role="prefix",
-    dtype="float32",
-    sampling_rate=48_000,
+    name="laion/clap-htsat-unfused", dim=512, pooling="own", normalised=True, query_prompt="",
+    passage_prompt="", prompt_role="prefix", dtype="float32", sampling_rate=48_000,
     max_audio_seconds=10.0,  # the feature extractor truncates here
-    chunk_seconds=None,
-    max_text_tokens=510,  # 512 positions without the special tokens
-    modalities=_TEXT_AND_AUDIO,
-    languages=("en",),
-    licence="Apache-2.0",
-    vectors="one",
-    trust_remote_code=False,
-    source="https://huggingface.co/laion/clap-htsat-unfused",
+    chunk_seconds=None, max_text_tokens=510,  # 512 positions without the special tokens
+    modalities=_TEXT_AND_AUDIO, languages=("en",), licence="Apache-2.0", vectors="one",
+    trust_remote_code=False, source="https://huggingface.co/laion/clap-htsat-unfused",
     note=(
         "The feature extractor silently takes 10 s at a random position of a longer recording"
         " (`rand_trunc`), so two runs differ. The sample rate is 48 kHz, not 16 kHz. Two towers: an"
@@ -165,7 +106,7 @@ _CLAP = ModelSpec(
         " speech by its content. Not published: the longest caption; the text tower has 512"
         " positions. MTEB records the licence as MIT, the hub as Apache-2.0."
     ),
-)
+)  # fmt: skip
 
 _ROWS: tuple[ModelSpec, ...] = (
     _QWEN2_AUDIO,
@@ -179,22 +120,12 @@ _ROWS: tuple[ModelSpec, ...] = (
         ),
     ),
     ModelSpec(
-        name="google/embeddinggemma-2",
-        dim=768,
-        pooling="mean",
-        normalised=True,
-        query_prompt="task: search result | query: ",
-        passage_prompt="title: none | text: ",
-        prompt_role="prefix",
-        dtype="bfloat16",
-        sampling_rate=16_000,
+        name="google/embeddinggemma-2", dim=768, pooling="mean", normalised=True,
+        query_prompt="task: search result | query: ", passage_prompt="title: none | text: ",
+        prompt_role="prefix", dtype="bfloat16", sampling_rate=16_000,
         max_audio_seconds=30.0,  # the feature extractor truncates here
-        chunk_seconds=None,
-        max_text_tokens=8192,  # context, shared with prompt and audio
-        modalities=_TEXT_AND_AUDIO,
-        languages=("mul",),
-        licence="Apache-2.0",
-        vectors="one",
+        chunk_seconds=None, max_text_tokens=8192,  # context, shared with prompt and audio
+        modalities=_TEXT_AND_AUDIO, languages=("mul",), licence="Apache-2.0", vectors="one",
         trust_remote_code=False,
         source="https://github.com/huggingface/transformers/blob/main/docs/source/en/model_doc/embedding_gemma2.md",
         note=(
@@ -210,28 +141,18 @@ _ROWS: tuple[ModelSpec, ...] = (
     _LCO_3B,
     replace(_LCO_3B, name="LCO-Embedding/LCO-Embedding-Omni-7B", dim=3584),
     ModelSpec(
-        name="BidirLM/BidirLM-Omni-2.5B-Embedding",
-        dim=2048,
-        pooling="mean",
-        normalised=True,
+        name="BidirLM/BidirLM-Omni-2.5B-Embedding", dim=2048, pooling="mean", normalised=True,
         query_prompt="Given a question, retrieve passages that answer the question",
-        passage_prompt="",
-        prompt_role="system",
-        dtype="bfloat16",
-        sampling_rate=16_000,
+        passage_prompt="", prompt_role="system", dtype="bfloat16", sampling_rate=16_000,
         max_audio_seconds=30.0,  # as evaluated by MTEB
-        chunk_seconds=None,
-        max_text_tokens=512,
-        modalities=_TEXT_AND_AUDIO,
+        chunk_seconds=None, max_text_tokens=512, modalities=_TEXT_AND_AUDIO,
         languages=tuple(
             "af am ar az be bg bn bs ca ceb cs cy da de el en es et eu fa fi fr ga gl gu ha he hi"
             " hr ht hu hy id ig is it ja jv ka kk kn ko ky lt lv mg mk ml mr ms mt my nb ne nl nso"
             " ny pa pl ps pt ro ru sd si sk sl sn so sq sr su sv sw ta te th tl tr uk ur vi wo xh"
             " yo zh zu".split()
         ),
-        licence="Apache-2.0",
-        vectors="one",
-        trust_remote_code=True,
+        licence="Apache-2.0", vectors="one", trust_remote_code=True,
         source=_MTEB + "bidirlm_omni_models.py",
         note=(
             "Runs code shipped with the weights. Passages get no instruction; a query gets the"
@@ -243,23 +164,11 @@ _ROWS: tuple[ModelSpec, ...] = (
         ),
     ),
     ModelSpec(
-        name="Tevatron/OmniEmbed-v0.1",
-        dim=3584,
-        pooling="last",
-        normalised=True,
-        query_prompt="Query: ",
-        passage_prompt="",
-        prompt_role="user",
-        dtype="bfloat16",
-        sampling_rate=16_000,
-        max_audio_seconds=300.0,
-        chunk_seconds=None,
-        max_text_tokens=512,
-        modalities=_TEXT_AND_AUDIO,
-        languages=("mul",),  # published as "multilingual"
-        licence="MIT",
-        vectors="one",
-        trust_remote_code=True,
+        name="Tevatron/OmniEmbed-v0.1", dim=3584, pooling="last", normalised=True,
+        query_prompt="Query: ", passage_prompt="", prompt_role="user", dtype="bfloat16",
+        sampling_rate=16_000, max_audio_seconds=300.0, chunk_seconds=None, max_text_tokens=512,
+        modalities=_TEXT_AND_AUDIO, languages=("mul",),  # published as "multilingual"
+        licence="MIT", vectors="one", trust_remote_code=True,
         source=_MTEB + "tevatron_omni_embed_models.py",
         note=(
             "The input is the chat with its generation prompt and then `<|endoftext|>`, padded on"
@@ -271,21 +180,10 @@ _ROWS: tuple[ModelSpec, ...] = (
         ),
     ),
     ModelSpec(
-        name="vidore/colqwen-omni-v0.1",
-        dim=128,
-        pooling="own",
-        normalised=True,
-        query_prompt="Query: ",
-        passage_prompt="",
-        prompt_role="user",
-        dtype="bfloat16",
-        sampling_rate=16_000,
-        max_audio_seconds=300.0,
-        chunk_seconds=None,
-        max_text_tokens=32_768,
-        modalities=_TEXT_AND_AUDIO,
-        languages=("en",),
-        licence="MIT",
+        name="vidore/colqwen-omni-v0.1", dim=128, pooling="own", normalised=True,
+        query_prompt="Query: ", passage_prompt="", prompt_role="user", dtype="bfloat16",
+        sampling_rate=16_000, max_audio_seconds=300.0, chunk_seconds=None, max_text_tokens=32_768,
+        modalities=_TEXT_AND_AUDIO, languages=("en",), licence="MIT",
         vectors="many",  # `SentenceModel` rejects the model for this reason
         trust_remote_code=False,
         source="https://huggingface.co/blog/manu/colqwen-omni-omnimodal-retrieval",
@@ -309,7 +207,7 @@ _ROWS: tuple[ModelSpec, ...] = (
             " be that of larger_clap_general."
         ),
     ),
-)
+)  # fmt: skip
 
 # Read-only: a changed spec would silently change vectors everywhere.
 MODELS: Mapping[str, ModelSpec] = MappingProxyType({spec.name: spec for spec in _ROWS})

@@ -20,15 +20,11 @@ from wavrag.errors import EmbedderError
 from wavrag.types import EmbedInput, Float32, Role
 
 SPEC = EmbedderSpec(
-    name="raw:moonshine",
-    revision=f"{moonshine.SPEC.revision}-mean-1",
-    dim=288,
-    modalities=frozenset({"audio"}),
-    sampling_rate=SAMPLE_RATE,
-    max_audio_seconds=moonshine.MAX_SECONDS,
-    languages=("en",),
+    name="raw:moonshine", revision=f"{moonshine.SPEC.revision}-mean-1", dim=288,
+    modalities=frozenset({"audio"}), sampling_rate=SAMPLE_RATE,
+    max_audio_seconds=moonshine.MAX_SECONDS, languages=("en",),
     licence=moonshine.SPEC.licence,
-)
+)  # fmt: skip
 
 
 class RawMoonshine(Embedder):

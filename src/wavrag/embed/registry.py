@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 
 from wavrag.embed.base import Embedder
 from wavrag.embed.recogniser import Recogniser
@@ -12,35 +14,16 @@ from wavrag.errors import EmbedderError
 # of all others, some of which are optional.
 
 
-def _cascade(name: str = "cascade") -> Embedder:
+def _create(module: str, class_name: str) -> Embedder:
+    embedder: Embedder = getattr(import_module(f"wavrag.embed.{module}"), class_name)()
+    return embedder
+
+
+def _cascade(name: str) -> Embedder:
     from wavrag.embed.cascade import Cascade, split_name
 
     recogniser, text_embedder = split_name(name)
     return Cascade(load_recogniser(recogniser), load_embedder(text_embedder))
-
-
-def _wavretriever_mini() -> Embedder:
-    from wavrag.embed.wavretriever import WavRetrieverMini
-
-    return WavRetrieverMini()
-
-
-def _minilm() -> Embedder:
-    from wavrag.embed.minilm import MiniLM
-
-    return MiniLM()
-
-
-def _raw_moonshine() -> Embedder:
-    from wavrag.embed.raw_moonshine import RawMoonshine
-
-    return RawMoonshine()
-
-
-def _fake() -> Embedder:
-    from wavrag.embed.fake import FakeEmbedder
-
-    return FakeEmbedder()
 
 
 def _remote(name: str) -> Embedder:
@@ -62,21 +45,17 @@ def _sentence_model(name: str) -> Embedder:
 
 
 EMBEDDERS: dict[str, Callable[[], Embedder]] = {
-    "wavretriever-mini": _wavretriever_mini,
-    "cascade": _cascade,
-    "minilm": _minilm,
-    "fake": _fake,
-    "raw:moonshine": _raw_moonshine,
+    "wavretriever-mini": partial(_create, "wavretriever", "WavRetrieverMini"),
+    "cascade": partial(_cascade, "cascade"),
+    "minilm": partial(_create, "minilm", "MiniLM"),
+    "fake": partial(_create, "fake", "FakeEmbedder"),
+    "raw:moonshine": partial(_create, "raw_moonshine", "RawMoonshine"),
 }
-
-PREFIXES: dict[str, Callable[[str], Embedder]] = {
-    "cascade:": _cascade,
-    "clap:": _clap,
-    "st:": _sentence_model,
-    "http://": _remote,
-    "https://": _remote,
-}
-"""Builders by prefix; they get the complete name."""
+# Builders by prefix; they get the complete name.
+BUILDERS: dict[str, Callable[[str], Embedder]] = {
+    "cascade:": _cascade, "clap:": _clap, "st:": _sentence_model,
+    "http://": _remote, "https://": _remote,
+}  # fmt: skip
 
 
 def load_embedder(name: str) -> Embedder:
@@ -106,19 +85,17 @@ def load_embedder(name: str) -> Embedder:
         >>> load_embedder("fake").spec.dim
         64
     """
-    for prefix, build_named in PREFIXES.items():
+    for prefix, build in BUILDERS.items():
         if name.startswith(prefix):
-            return build_named(name)
-    try:
-        build = EMBEDDERS[name]
-    except KeyError:
+            return build(name)
+    if name not in EMBEDDERS:
         names = ", ".join(EMBEDDERS)
         raise EmbedderError(
             f"unknown embedder {name!r}: choose one of {names}, cascade:RECOGNISER (moonshine,"
             " pocketsphinx or whisper=FOLDER), clap:FOLDER, st:ORG/NAME, st:FOLDER, or the address"
             " of a server, http://HOST:8000#MODEL"
-        ) from None
-    return build()
+        )
+    return EMBEDDERS[name]()
 
 
 def load_recogniser(name: str) -> Recogniser:

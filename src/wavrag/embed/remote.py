@@ -60,15 +60,12 @@ class RemoteEmbedder(Embedder, Closing):
             raise
         modalities: set[Modality] = {"text", "audio"} if takes_audio else {"text"}
         self._spec = EmbedderSpec(
-            name=options.name(self._model),
-            revision=options.revision(self._model, root),
-            dim=dim,
+            name=options.name(self._model), revision=options.revision(self._model, root), dim=dim,
             modalities=frozenset(modalities),
             sampling_rate=options.sampling_rate if takes_audio else None,
-            max_audio_seconds=options.max_audio_seconds if takes_audio else None,
-            languages=(),
+            max_audio_seconds=options.max_audio_seconds if takes_audio else None, languages=(),
             licence="NOASSERTION",
-        )
+        )  # fmt: skip
 
     @property
     def spec(self) -> EmbedderSpec:

@@ -17,13 +17,8 @@ PROTOCOL = 1
 
 # Options that change the vectors. The name of the embedder, which an index stores, contains them.
 _VECTOR_OPTIONS = (
-    "audio",
-    "sampling_rate",
-    "max_audio_seconds",
-    "query_prompt",
-    "passage_prompt",
-    "text_as",
-)
+    "audio", "sampling_rate", "max_audio_seconds", "query_prompt", "passage_prompt", "text_as",
+)  # fmt: skip
 _POSITIVE_OPTIONS = ("timeout_s", "batch_size", "concurrency", "sampling_rate", "max_audio_seconds")
 
 
@@ -122,13 +117,8 @@ class RemoteOptions:
 
         A model's `created` is ignored: vLLM reports the time of the request there.
         """
-        values = [
-            PROTOCOL,
-            self.sampling_rate,
-            self.text_as,
-            self.query_prompt,
-            self.passage_prompt,
-        ]
+        prompts = [self.query_prompt, self.passage_prompt]
+        values = [PROTOCOL, self.sampling_rate, self.text_as, *prompts]
         digest = hashlib.sha256(json.dumps(values).encode()).hexdigest()[:12]
         return f"{model}@{root}+{digest}" if root and root != model else f"{model}+{digest}"
 

@@ -85,15 +85,11 @@ class SentenceModel(Embedder):
         model = self.model_spec
         takes_audio = "audio" in model.modalities
         return EmbedderSpec(
-            name=self._name,
-            revision=self._revision(),
-            dim=model.dim,
-            modalities=model.modalities,
+            name=self._name, revision=self._revision(), dim=model.dim, modalities=model.modalities,
             sampling_rate=model.sampling_rate if takes_audio else None,
             max_audio_seconds=model.max_audio_seconds if takes_audio else None,
-            languages=model.languages,
-            licence=model.licence,
-        )
+            languages=model.languages, licence=model.licence,
+        )  # fmt: skip
 
     def load(self) -> None:
         """Load the weights now instead of on the first call."""

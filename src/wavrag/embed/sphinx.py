@@ -40,13 +40,10 @@ class PocketSphinx:
         except PackageNotFoundError as error:
             raise MissingExtraError("recogniser pocketsphinx", "evaluate") from error
         return RecogniserSpec(
-            name="pocketsphinx",
-            revision=f"pocketsphinx-{release}-en-us-{DECODING}",
-            sampling_rate=SAMPLE_RATE,
-            max_seconds=MAX_SECONDS,
-            languages=("en",),
+            name="pocketsphinx", revision=f"pocketsphinx-{release}-en-us-{DECODING}",
+            sampling_rate=SAMPLE_RATE, max_seconds=MAX_SECONDS, languages=("en",),
             licence="BSD-2-Clause",
-        )
+        )  # fmt: skip
 
     def _decoder(self) -> Any:
         if (decoder := getattr(self._local, "decoder", None)) is None:
@@ -62,11 +59,7 @@ class PocketSphinx:
         return decoder
 
     def transcribe(self, clip: Clip) -> str:
-        """Return the transcript of a clip; empty without speech.
-
-        Args:
-            clip: 16 kHz, at most 30 s, finite samples.
-        """
+        """Return the transcript of a clip at 16 kHz of at most 30 s; empty without speech."""
         if not np.any(clip.samples):
             return ""
         decoder = self._decoder()

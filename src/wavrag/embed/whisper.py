@@ -59,11 +59,8 @@ class Whisper:
         return RecogniserSpec(
             name=f"whisper={self._folder}",
             revision=f"whisper-{COMPUTE}-{DECODING}-{digest.hexdigest()[:16]}",
-            sampling_rate=SAMPLE_RATE,
-            max_seconds=MAX_SECONDS,
-            languages=("en",),
-            licence="MIT",
-        )
+            sampling_rate=SAMPLE_RATE, max_seconds=MAX_SECONDS, languages=("en",), licence="MIT",
+        )  # fmt: skip
 
     @cached_property
     def _model(self) -> Any:
@@ -85,11 +82,7 @@ class Whisper:
             ) from error
 
     def transcribe(self, clip: Clip) -> str:
-        """Return the transcript of a clip; empty without speech.
-
-        Args:
-            clip: 16 kHz, at most 30 s, finite samples.
-        """
+        """Return the transcript of a clip at 16 kHz of at most 30 s; empty without speech."""
         # Whisper hallucinates on digital silence.
         if not np.any(clip.samples):
             return ""

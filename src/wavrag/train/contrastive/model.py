@@ -79,13 +79,10 @@ def prepare_for_training(model: Any, lora: LoraOptions) -> list[str]:
     if missing:
         raise InputError(f"lora.targets: the language model has no {', '.join(missing)}")
     config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
+        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout,
         target_modules=rf"{LANGUAGE_MODEL}\..*\.({'|'.join(map(re.escape, lora.targets))})",
-        modules_to_save=[PROJECTOR],
-        task_type="FEATURE_EXTRACTION",
-    )
+        modules_to_save=[PROJECTOR], task_type="FEATURE_EXTRACTION",
+    )  # fmt: skip
     with warnings.catch_warnings():
         # peft warns about a name that transformers has changed.
         warnings.simplefilter("ignore", FutureWarning)

@@ -35,7 +35,7 @@ from wavrag.train.contrastive.model import (
     network,
     prepare_for_training,
 )
-from wavrag.train.contrastive.options import ModelOptions, OptimOptions, Recipe
+from wavrag.train.contrastive.options import OptimOptions, Recipe
 from wavrag.train.contrastive.trainer import MixingTrainer
 from wavrag.types import NoteCallback
 
@@ -71,7 +71,11 @@ def train_retriever(
     _check_same_recipe(recipe, out)
     recipe = _build_tiny_base(recipe, out)
     torch.manual_seed(recipe.seed)
-    model = _build_model(recipe.model)
+    options = recipe.model
+    model = build_retriever(
+        options.base, query_prompt=options.query_prompt, passage_prompt=options.passage_prompt,
+        dtype=getattr(torch, options.dtype),
+    )  # fmt: skip
     before = hash_encoder(model)
     trained = prepare_for_training(model, recipe.lora)
     rows = write_rows(recipe, out / "data", on_note)
@@ -86,27 +90,16 @@ def train_retriever(
     merge_adapters(model)
     _export(model, recipe, out / "model")
     result = {
-        "recipe": asdict(recipe),
-        "versions": {name: version(name) for name in PACKAGES},
+        "recipe": asdict(recipe), "versions": {name: version(name) for name in PACKAGES},
         "device": str(model.device),
         "rows": {name: len(rows) for name, rows in trainer.train_dataset.items()},
-        "steps": finished.global_step,
-        "loss": round(finished.training_loss, 4),
+        "steps": finished.global_step, "loss": round(finished.training_loss, 4),
         "losses": [round(line["loss"], 4) for line in trainer.state.log_history if "loss" in line],
-        "texts_cut": reader.cut["texts"],
-        "trained": trained,
-        "encoder": after,
+        "texts_cut": reader.cut["texts"], "trained": trained, "encoder": after,
         "seconds": round(time.monotonic() - started, 1),
-    }
+    }  # fmt: skip
     write_json(out / "run.json", result)
     return result
-
-
-def _build_model(options: ModelOptions) -> Any:
-    return build_retriever(
-        options.base, query_prompt=options.query_prompt, passage_prompt=options.passage_prompt,
-        dtype=getattr(torch, options.dtype),
-    )  # fmt: skip
 
 
 def _build_trainer(
@@ -191,17 +184,11 @@ def _build_arguments(recipe: Recipe, out: Path, data: Any) -> Any:
     steps = sum(-(-len(dataset) // optim.batch) for dataset in data.values()) * optim.epochs
     steps = optim.max_steps if optim.max_steps > 0 else steps
     return SentenceTransformerTrainingArguments(
-        output_dir=str(out / "checkpoints"),
-        batch_sampler=BatchSamplers.NO_DUPLICATES,
-        seed=recipe.seed,
-        warmup_steps=int(optim.warmup * steps),
-        **_translate_options(optim),
-        report_to="none",
-        disable_tqdm=True,
-        logging_nan_inf_filter=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(),
-    )
+        output_dir=str(out / "checkpoints"), batch_sampler=BatchSamplers.NO_DUPLICATES,
+        seed=recipe.seed, warmup_steps=int(optim.warmup * steps), **_translate_options(optim),
+        report_to="none", disable_tqdm=True, logging_nan_inf_filter=False,
+        dataloader_pin_memory=torch.cuda.is_available(), use_cpu=not torch.cuda.is_available(),
+    )  # fmt: skip
 
 
 def _translate_options(optim: OptimOptions) -> dict[str, Any]:
@@ -209,18 +196,12 @@ def _translate_options(optim: OptimOptions) -> dict[str, Any]:
     from transformers import TrainingArguments
 
     arguments: dict[str, Any] = {
-        "learning_rate": optim.learning_rate,
-        "per_device_train_batch_size": optim.batch,
-        "num_train_epochs": optim.epochs,
-        "max_steps": optim.max_steps,
-        "lr_scheduler_type": optim.schedule,
-        "weight_decay": optim.weight_decay,
-        "max_grad_norm": optim.clip,
-        "bf16": optim.bf16,
-        "save_steps": optim.save_steps,
-        "save_total_limit": optim.keep,
-        "logging_steps": optim.log_steps,
-    }
+        "learning_rate": optim.learning_rate, "per_device_train_batch_size": optim.batch,
+        "num_train_epochs": optim.epochs, "max_steps": optim.max_steps,
+        "lr_scheduler_type": optim.schedule, "weight_decay": optim.weight_decay,
+        "max_grad_norm": optim.clip, "bf16": optim.bf16, "save_steps": optim.save_steps,
+        "save_total_limit": optim.keep, "logging_steps": optim.log_steps,
+    }  # fmt: skip
     if optim.gradient_checkpointing:
         field_names = {field.name for field in fields(TrainingArguments)}
         # transformers renamed this option.
@@ -232,9 +213,7 @@ def _translate_options(optim: OptimOptions) -> dict[str, Any]:
 
 def _build_collator(reader: BatchReader, recipe: Recipe, data: Any) -> Any:
     """Build the data collator, with the prompt of each column."""
-    from sentence_transformers.sentence_transformer.data_collator import (
-        SentenceTransformerDataCollator,
-    )
+    from sentence_transformers.sentence_transformer import data_collator
 
     model = recipe.model
     prompts = {
@@ -242,7 +221,7 @@ def _build_collator(reader: BatchReader, recipe: Recipe, data: Any) -> Any:
         for dataset in data.values()
         for column in dataset.column_names
     }
-    return SentenceTransformerDataCollator(preprocess_fn=reader, prompts=prompts)
+    return data_collator.SentenceTransformerDataCollator(preprocess_fn=reader, prompts=prompts)
 
 
 def _progress_callback(
@@ -298,22 +277,11 @@ def retriever_spec(recipe: Recipe, model: Any) -> ModelSpec:
     """Return the spec of the trained model."""
     options = recipe.model
     return ModelSpec(
-        name="wavretriever",
-        dim=network(model).config.text_config.hidden_size,
-        pooling="last",
-        normalised=True,
-        query_prompt=options.query_prompt,
-        passage_prompt=options.passage_prompt,
-        prompt_role="prefix",
-        dtype=options.dtype,
-        sampling_rate=SAMPLE_RATE,
-        max_audio_seconds=options.max_audio_seconds,
-        chunk_seconds=options.chunk_seconds,
-        max_text_tokens=options.max_text_tokens,
-        modalities=frozenset({"text", "audio"}),
-        languages=("en",),
-        licence="LicenseRef-of-the-base-model",
-        vectors="one",
-        trust_remote_code=False,
-        source="https://arxiv.org/abs/2502.14727",
-    )
+        name="wavretriever", dim=network(model).config.text_config.hidden_size, pooling="last",
+        normalised=True, query_prompt=options.query_prompt, passage_prompt=options.passage_prompt,
+        prompt_role="prefix", dtype=options.dtype, sampling_rate=SAMPLE_RATE,
+        max_audio_seconds=options.max_audio_seconds, chunk_seconds=options.chunk_seconds,
+        max_text_tokens=options.max_text_tokens, modalities=frozenset({"text", "audio"}),
+        languages=("en",), licence="LicenseRef-of-the-base-model", vectors="one",
+        trust_remote_code=False, source="https://arxiv.org/abs/2502.14727",
+    )  # fmt: skip
