@@ -365,7 +365,7 @@ def test_a_knowledge_base_without_measurements_is_measured_when_it_is_asked(
         assert kb.verify() == []
 
 
-# Generators that hear
+# Audio-capable generators
 
 
 class Hears(Says):

@@ -1,4 +1,4 @@
-"""The embedder that hears, with the weights in the package."""
+"""WavRetriever-mini, with the weights in the package."""
 
 import hashlib
 from pathlib import Path

@@ -12,7 +12,7 @@ from wavrag.cli import CommandParser, build_parser
 
 TARGET = Path(__file__).parent.parent / "docs" / "cli.md"
 WIDTH = 92  # columns
-HEAD = """# The command line
+HEAD = """# Command line
 
 The help text of every command, as `--help` prints it. `tools/cli_help.py` generates this page.
 

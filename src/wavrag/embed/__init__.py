@@ -1,7 +1,8 @@
 """Speech, other audio and text become vectors here: the embedder seam and all embedders.
 
 `base` defines the seam, and `registry` loads embedders and recognisers by name. `cascade`, the
-default, transcribes speech and embeds the transcript; `wavretriever` embeds speech in one pass.
+default, transcribes speech and embeds the transcript; `wavretriever` uses a CTC recogniser without
+a decoder.
 """
 
 from wavrag.embed.base import Embedder, EmbedderSpec, EmbedResult, check_inputs, unit_rows

@@ -63,7 +63,7 @@ def load_embedder(name: str) -> Embedder:
 
     | name | embedder |
     |---|---|
-    | `wavretriever-mini` | speech, sounds and text in one pass |
+    | `wavretriever-mini` | speech, sounds and text, without a decoder |
     | `cascade` (default) | transcribes speech with Moonshine, embeds the transcript with MiniLM |
     | `cascade:RECOGNISER`, `cascade:RECOGNISER,text=EMBEDDER` | a cascade of other models |
     | `minilm` | text only |
