@@ -1,4 +1,4 @@
-"""Conformance kit of the embedder seam: subclass it, provide one fixture, inherit the tests."""
+"""Conformance kit of the embedder interface: subclass it, provide one fixture, inherit the tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def tone(seconds: float, sample_rate: int, hertz: float = 440.0) -> Clip:
 
 
 class EmbedderConformance:
-    """Tests of the embedder seam.
+    """Tests of the embedder interface.
 
     A subclass provides the fixture `embedder`. If vectors may differ between a batch and single
     inputs, it also sets `batch_tolerance`, the largest difference of an element.

@@ -1,4 +1,4 @@
-"""Conformance kit of the generator seam: subclass it, provide one fixture, inherit the tests."""
+"""Conformance kit of the generator interface: subclass it, provide one fixture, inherit the tests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def supported() -> list[Message]:
 
 
 class GeneratorConformance:
-    """Tests of the generator seam.
+    """Tests of the generator interface.
 
     A subclass provides the fixture `generator`. It sets `cites` to False for a model too small to
     write citation marks reliably, and `empty_without_sources` to False for a model that answers

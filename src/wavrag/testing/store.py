@@ -1,4 +1,4 @@
-"""Conformance kits of the store seam: subclass one, provide its fixture, inherit the tests.
+"""Conformance kits of the store interface: subclass one, provide its fixture, inherit the tests.
 
 Example::
 
