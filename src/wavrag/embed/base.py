@@ -1,4 +1,4 @@
-"""The embedder seam: text and speech in, one unit vector per input out.
+"""The embedder interface: text and speech in, one unit vector per input out.
 
 Defines the contract of all embedders and the input checks they share. Contains no model.
 """

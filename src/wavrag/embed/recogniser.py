@@ -1,4 +1,4 @@
-"""The recogniser seam: a clip in, its transcript out."""
+"""The recogniser interface: a clip in, its transcript out."""
 
 from __future__ import annotations
 

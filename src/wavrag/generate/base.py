@@ -1,4 +1,4 @@
-"""The generator seam: messages in, a stream of text out.
+"""The generator interface: messages in, a stream of text out.
 
 A message consists of parts. Sources stay structured until a generator renders them: an extractive
 generator quotes their sentences, a language model reads them, and an audio-capable model gets their

@@ -1,4 +1,4 @@
-"""The speech synthesis seam: text, voice and style to a clip."""
+"""The speech synthesis interface: text, voice and style to a clip."""
 
 from __future__ import annotations
 

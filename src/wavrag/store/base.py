@@ -1,4 +1,4 @@
-"""The store seam: keep passages with their vectors, and search them.
+"""The store interface: keep passages with their vectors, and search them.
 
 A store knows no models; its callers pass vectors and words.
 """

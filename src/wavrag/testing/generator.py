@@ -1,4 +1,4 @@
-"""Conformance kit of the generator interface: subclass it, provide one fixture, inherit the tests."""
+"""Conformance kit for the generator interface: subclass it and provide one fixture."""
 
 from __future__ import annotations
 
