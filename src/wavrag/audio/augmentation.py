@@ -23,28 +23,19 @@ CEILING = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Probability (`*_share`) and uniform range of each augmentation step.
-
-    Attributes:
-        speed: playback speed; it changes the pitch, too.
-        reverberation: reverberation time in seconds (decay by 60 dB).
-        echo_delay: seconds.
-        echo_scale: amplitude of the echo relative to the original.
-        snr: signal-to-noise ratio in dB.
-        gain: dB.
-    """
+    """Probability (`*_share`) and uniform range of each augmentation step."""
 
     speed_share: float = 0.4
-    speed: tuple[float, float] = (0.88, 1.14)
+    speed: tuple[float, float] = (0.88, 1.14)  # playback speed; it changes the pitch, too
     reverberation_share: float = 0.3
-    reverberation: tuple[float, float] = (0.1, 0.6)
+    reverberation: tuple[float, float] = (0.1, 0.6)  # seconds of decay by 60 dB
     echo_share: float = 0.4
-    echo_delay: tuple[float, float] = (0.1, 0.5)
-    echo_scale: tuple[float, float] = (0.0, 0.2)
+    echo_delay: tuple[float, float] = (0.1, 0.5)  # seconds
+    echo_scale: tuple[float, float] = (0.0, 0.2)  # amplitude relative to the original
     noise_share: float = 0.8
-    snr: tuple[float, float] = (-3.0, 25.0)
+    snr: tuple[float, float] = (-3.0, 25.0)  # signal-to-noise ratio in dB
     gain_share: float = 1.0
-    gain: tuple[float, float] = (-15.0, 6.0)
+    gain: tuple[float, float] = (-15.0, 6.0)  # dB
     telephone_share: float = 0.15
 
     def apply(
@@ -77,10 +68,8 @@ class Augmentation:
             delay, scale = rng.uniform(*self.echo_delay), rng.uniform(*self.echo_scale)
             samples = add_echo(samples, sample_rate, delay, scale)
         if noises and rng.random() < self.noise_share:
-            noise = noises[int(rng.integers(len(noises)))]
-            samples = add_noise(
-                samples, fit_length(noise, len(samples), rng), rng.uniform(*self.snr)
-            )
+            noise = fit_length(noises[int(rng.integers(len(noises)))], len(samples), rng)
+            samples = add_noise(samples, noise, rng.uniform(*self.snr))
         if rng.random() < self.gain_share:
             samples = samples * np.float32(10 ** (rng.uniform(*self.gain) / 20))
         if rng.random() < self.telephone_share:

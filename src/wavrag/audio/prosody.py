@@ -35,29 +35,17 @@ _MIN_SPEECH = 0.3  # seconds; less speech gives no reliable rate
 
 @dataclass(frozen=True, slots=True)
 class Prosody:
-    """Prosody of a clip; None for figures that the clip is too short or too quiet for.
+    """Prosody of a clip; None for figures that the clip is too short or too quiet for."""
 
-    Attributes:
-        duration: seconds.
-        f0: median pitch in Hz.
-        f0_range: semitones between the 10th and the 90th percentile of the pitch.
-        voiced_share: share of frames with a pitch, among frames outside pauses.
-        rate: syllables per second, without pauses.
-        rms: RMS level of the whole clip in dBFS.
-        loudness: gated loudness in LUFS.
-        pauses: number of inner pauses of at least 0.2 s.
-        pause_seconds: their total duration.
-    """
-
-    duration: float
-    f0: float | None
-    f0_range: float | None
-    voiced_share: float
-    rate: float | None
-    rms: float | None
-    loudness: float | None
-    pauses: int
-    pause_seconds: float
+    duration: float  # seconds
+    f0: float | None  # median pitch in Hz
+    f0_range: float | None  # semitones between the 10th and the 90th percentile of the pitch
+    voiced_share: float  # share of frames with a pitch, among frames outside pauses
+    rate: float | None  # syllables per second, without pauses
+    rms: float | None  # RMS level of the whole clip in dBFS
+    loudness: float | None  # gated loudness in LUFS
+    pauses: int  # number of inner pauses of at least 0.2 s
+    pause_seconds: float  # their total duration
 
 
 def measure_prosody(clip: Clip) -> Prosody:

@@ -230,10 +230,7 @@ def spec_for(name: str) -> ModelSpec:
 
 
 def spec_from_file(path: str | os.PathLike[str]) -> ModelSpec:
-    """Read a spec from a JSON file with exactly the fields of `ModelSpec` as keys.
-
-    Args:
-        path: the file, or the model folder that contains it.
+    """Read a spec from a JSON file, or its model folder; the keys are the fields of `ModelSpec`.
 
     Raises:
         EmbedderError: the file cannot be read, a key is unknown or missing, or a value is invalid.

@@ -11,23 +11,14 @@ from wavrag.types import Clip
 
 @dataclass(frozen=True, slots=True)
 class RecogniserSpec:
-    """Capabilities of a recogniser.
+    """Capabilities of a recogniser."""
 
-    Attributes:
-        name: the name that `load_recogniser` accepts.
-        revision: changes whenever the transcripts change.
-        sampling_rate: required sample rate of clips in Hz.
-        max_seconds: longest clip in seconds.
-        languages: ISO 639-1 codes of the transcripts.
-        licence: SPDX identifier of the weights.
-    """
-
-    name: str
-    revision: str
-    sampling_rate: int
-    max_seconds: float
-    languages: tuple[str, ...]
-    licence: str
+    name: str  # accepted by `load_recogniser`
+    revision: str  # changes whenever the transcripts change
+    sampling_rate: int  # required sample rate of clips in Hz
+    max_seconds: float  # longest clip in seconds
+    languages: tuple[str, ...]  # ISO 639-1 codes of the transcripts
+    licence: str  # SPDX identifier of the weights
 
 
 @runtime_checkable

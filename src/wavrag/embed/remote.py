@@ -37,9 +37,6 @@ class RemoteEmbedder(Embedder, Closing):
     short sounds to detect audio support: the model takes audio if the server accepts both sounds
     and returns different vectors.
 
-    Args:
-        options: address, limits and prompts.
-
     Raises:
         MissingExtraError: the `openai` package is not installed.
         EmbedderError: the server cannot be reached, rejects the key, lacks the model, or serves
@@ -51,9 +48,7 @@ class RemoteEmbedder(Embedder, Closing):
         self._server = RemoteServer(options)
         try:
             self._model, root = self._choose_model()
-            dim = self._server.embed(
-                self._body([(0, EmbedInput(text="probe"))], "passage"), 1
-            ).shape[1]
+            dim = self._probe(EmbedInput(text="probe")).shape[1]
             takes_audio = self._probe_audio() if options.audio is None else options.audio
         except BaseException:  # also an interrupt: the probes may wait for a slow server
             self.close()
@@ -92,13 +87,9 @@ class RemoteEmbedder(Embedder, Closing):
         return unit_rows(rows)
 
     def _batches(self, inputs: Sequence[EmbedInput]) -> list[Batch]:
-        texts: Batch = []
-        chats: list[Batch] = []
-        for index, content in enumerate(inputs):
-            if self._is_chat(content):
-                chats.append([(index, content)])
-            else:
-                texts.append((index, content))
+        rows = list(enumerate(inputs))
+        chats = [[row] for row in rows if self._is_chat(row[1])]
+        texts = [row for row in rows if not self._is_chat(row[1])]
         size = self._options.batch_size
         return [texts[at : at + size] for at in range(0, len(texts), size)] + chats
 
@@ -163,6 +154,9 @@ class RemoteEmbedder(Embedder, Closing):
             raise EmbedderError(f"{url} {serves}: name one of them, as in {url}#MODEL")
         return next(iter(models.items()))
 
+    def _probe(self, content: EmbedInput) -> Float32:
+        return self._server.embed(self._body([(0, content)], "passage"), 1)
+
     def _probe_audio(self) -> bool:
         rate = self._options.sampling_rate
         # Two sounds of 0.2 s with different spectra and levels.
@@ -170,12 +164,7 @@ class RemoteEmbedder(Embedder, Closing):
         noise = np.random.default_rng(0).normal(0, 0.001, count).astype(np.float32)
         tone = (0.25 * np.sin(2 * np.pi * 440 / rate * np.arange(count))).astype(np.float32)
         try:
-            rows = [
-                self._server.embed(
-                    self._body([(0, EmbedInput(clip=Clip(sound, rate)))], "passage"), 1
-                )
-                for sound in (noise, tone)
-            ]
+            rows = [self._probe(EmbedInput(clip=Clip(sound, rate))) for sound in (noise, tone)]
         except EndpointError as error:
             if error.is_about_content:
                 return False

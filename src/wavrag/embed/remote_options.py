@@ -24,38 +24,23 @@ _POSITIVE_OPTIONS = ("timeout_s", "batch_size", "concurrency", "sampling_rate", 
 
 @dataclass(frozen=True, slots=True)
 class RemoteOptions:
-    """Address, limits and prompts of an embedding server.
+    """Address, limits and prompts of an embedding server."""
 
-    Attributes:
-        url: server address, `http://host:8000`; the API is below `/v1`.
-        model: model name on the server; None for the only model there.
-        api_key_env: environment variable with the API key, for servers that require one.
-        timeout_s: seconds without an answer until a request fails.
-        retries: further attempts after status 429 or 5xx, a lost connection or a timeout.
-        batch_size: maximum texts per request. Each clip is a request of its own.
-        concurrency: maximum simultaneous requests.
-        audio: True if the model takes audio; None to detect it with a probe.
-        sampling_rate: sample rate of clips in Hz.
-        max_audio_seconds: longest clip in seconds; longer clips are rejected, never truncated.
-        query_prompt: prompt before the text of a query, such as "query: "; for a clip without text
-            it is the whole text.
-        passage_prompt: the same for a passage.
-        text_as: `input` sends texts unchanged, in batches; `messages` sends each text as a chat, so
-            that the server applies its chat template to texts as it does to clips.
-    """
-
-    url: str
-    model: str | None = None
-    api_key_env: str = "WAVRAG_API_KEY"
-    timeout_s: float = 60.0
-    retries: int = 4
-    batch_size: int = 64
-    concurrency: int = 4
-    audio: bool | None = None
-    sampling_rate: int = SAMPLE_RATE
-    max_audio_seconds: float = 30.0
+    url: str  # `http://host:8000`; the API is below `/v1`
+    model: str | None = None  # name on the server; None for the only model there
+    api_key_env: str = "WAVRAG_API_KEY"  # environment variable with the API key
+    timeout_s: float = 60.0  # seconds without an answer until a request fails
+    retries: int = 4  # after status 429 or 5xx, a lost connection or a timeout
+    batch_size: int = 64  # maximum texts per request; each clip is a request of its own
+    concurrency: int = 4  # maximum simultaneous requests
+    audio: bool | None = None  # True if the model takes audio; None to detect it with a probe
+    sampling_rate: int = SAMPLE_RATE  # sample rate of clips in Hz
+    max_audio_seconds: float = 30.0  # longer clips are rejected, never truncated
+    # Before the text of a query, such as "query: "; for a clip without text it is the whole text.
     query_prompt: str = ""
     passage_prompt: str = ""
+    # `input` sends texts unchanged, in batches; `messages` sends each text as a chat, so that the
+    # server applies its chat template to texts as it does to clips.
     text_as: Literal["input", "messages"] = "input"
 
     def __post_init__(self) -> None:

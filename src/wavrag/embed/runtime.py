@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 def load_session(path: Path, threads: int = 1, data_folder: Path | None = None) -> Any:
-    """Open an `onnxruntime.InferenceSession`.
+    """Open an `.onnx` or `.ort` file as an `onnxruntime.InferenceSession`.
 
     Batches run as parallel single-threaded calls (`Workers`), one per input. So the vector of an
     input does not depend on the rest of the batch. Several threads per call only help a single

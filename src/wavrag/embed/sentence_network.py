@@ -38,10 +38,7 @@ MIN_SECONDS = 0.2  # shorter audio is padded with silence: encoders need a few f
 def audio_inputs(samples: Float32, sample_rate: int, chunk_seconds: float) -> Any:
     """Convert samples to the audio input of sentence-transformers: one recording, or its chunks.
 
-    Args:
-        samples: shape = (n_samples,), n_samples > 0.
-        sample_rate: Hz.
-        chunk_seconds: longest chunk, the limit of the audio encoder.
+    `chunk_seconds` is the limit of the audio encoder; there must be at least one sample.
     """
     size, shortest = int(chunk_seconds * sample_rate), int(MIN_SECONDS * sample_rate)
     chunks = [samples[at : at + size] for at in range(0, len(samples), size)]
@@ -54,9 +51,8 @@ def audio_inputs(samples: Float32, sample_rate: int, chunk_seconds: float) -> An
 
 def token_spans(tokenizer: Any, text: str) -> list[tuple[int, int]]:
     """Return the character span of each token of a text, without special tokens."""
-    encoding = tokenizer(
-        text, add_special_tokens=False, truncation=False, return_offsets_mapping=True
-    )
+    options = {"truncation": False, "return_offsets_mapping": True}
+    encoding = tokenizer(text, add_special_tokens=False, **options)
     spans: list[tuple[int, int]] = encoding["offset_mapping"]
     return spans
 
@@ -71,12 +67,7 @@ def build_network(
 ) -> Any:
     """Build a SentenceTransformer with pooling and normalisation on a bare transformers model.
 
-    Args:
-        model: folder or hub name.
-        pooling: hidden states that become the vector.
-        dtype: dtype of the weights, a torch dtype or its name.
-        device: torch device; None for a GPU if available.
-        prompts: prompts for `query` and `document`.
+    The dtype of the weights is a torch dtype or its name; `prompts` are for `query` and `document`.
 
     Raises:
         OSError, ValueError: the model cannot be loaded.

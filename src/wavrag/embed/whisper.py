@@ -35,10 +35,6 @@ class Whisper:
     def __init__(self, folder: str | Path, threads: int | None = None) -> None:
         """Check the model folder; the weights are loaded on the first call.
 
-        Args:
-            folder: contains `config.json`, `model.bin`, `tokenizer.json` and a vocabulary.
-            threads: CPU threads per clip.
-
         Raises:
             EmbedderError: a file is missing in the folder.
         """

@@ -24,17 +24,15 @@ AUDIO_START = "<|audio_bos|>"
 def contrastive_loss(model: Any, options: LossOptions) -> torch.nn.Module:
     """Build the loss of a run: cosine over temperature, against all passages of the batch."""
     scale = 1 / options.temperature
-    gather = (
-        options.gather and torch.distributed.is_available() and torch.distributed.is_initialized()
-    )
+    is_distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    arguments: dict[str, Any] = {
+        "scale": scale,
+        "gather_across_devices": options.gather and is_distributed,
+    }
     if not options.grad_cache:
-        plain: torch.nn.Module = MultipleNegativesRankingLoss(
-            model, scale=scale, gather_across_devices=gather
-        )
+        plain: torch.nn.Module = MultipleNegativesRankingLoss(model, **arguments)
         return plain
-    return CachedSoundLoss(
-        model, scale=scale, mini_batch_size=options.grad_cache, gather_across_devices=gather
-    )
+    return CachedSoundLoss(model, mini_batch_size=options.grad_cache, **arguments)
 
 
 class CachedSoundLoss(CachedMultipleNegativesRankingLoss):
@@ -76,9 +74,8 @@ def slice_features(
     for name, value in features.items():
         if not isinstance(value, torch.Tensor):
             inputs[name] = value
-        elif name in AUDIO_KEYS:
-            if first < last:
-                inputs[name] = value[first:last]
-        else:
+        elif name not in AUDIO_KEYS:
             inputs[name] = value[begin:end]
+        elif first < last:
+            inputs[name] = value[first:last]
     return inputs

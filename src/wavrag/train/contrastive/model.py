@@ -26,22 +26,12 @@ def build_retriever(
 ) -> Any:
     """Build a SentenceTransformer on Qwen2-Audio without its language-modelling head.
 
-    Args:
-        base: folder or hub name of Qwen2-Audio.
-        query_prompt: instruction before a query.
-        passage_prompt: instruction before a passage.
-        dtype: data type of the weights.
-
     Raises:
         InputError: the base has another architecture or cannot be loaded.
     """
     try:
-        model = build_network(
-            base,
-            pooling="last",
-            dtype=dtype,
-            prompts={"query": query_prompt, "document": passage_prompt},
-        )
+        prompts = {"query": query_prompt, "document": passage_prompt}
+        model = build_network(base, pooling="last", dtype=dtype, prompts=prompts)
     except (OSError, ValueError) as error:
         raise InputError(
             f"base model {base} cannot be loaded: {error}; name a folder or a hub name of"

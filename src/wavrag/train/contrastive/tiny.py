@@ -20,20 +20,11 @@ WORDS = (
     "larch", "maple", "nutmeg", "oak", "pine",
 )  # fmt: skip
 SECONDS = 2  # input length of the encoder, seconds
+WIDTH = 64  # of the layers
 
 
-def build_tiny(
-    folder: Path, *, width: int = 64, layers: int = 2, seed: int = 0, with_head: bool = False
-) -> None:
-    """Write a model folder with weights, feature extractor and byte-level tokenizer.
-
-    Args:
-        folder: output folder; created if it does not exist.
-        width: width of the layers.
-        layers: number of layers of the language model.
-        seed: random seed of the weights.
-        with_head: whether the model has a language-modelling head.
-    """
+def build_tiny(folder: Path, *, seed: int = 0, with_head: bool = False) -> None:
+    """Write a model folder with random weights, feature extractor and byte-level tokenizer."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import (
         PreTrainedTokenizerFast,
@@ -61,13 +52,13 @@ def build_tiny(
     )
     config = Qwen2AudioConfig(
         audio_config={
-            "model_type": "qwen2_audio_encoder", "num_mel_bins": 128, "d_model": width,
-            "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 2 * width,
+            "model_type": "qwen2_audio_encoder", "num_mel_bins": 128, "d_model": WIDTH,
+            "encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 2 * WIDTH,
             "max_source_positions": 50 * SECONDS,
         },
         text_config={
-            "model_type": "qwen2", "vocab_size": len(vocabulary), "hidden_size": width,
-            "intermediate_size": 2 * width, "num_hidden_layers": layers,
+            "model_type": "qwen2", "vocab_size": len(vocabulary), "hidden_size": WIDTH,
+            "intermediate_size": 2 * WIDTH, "num_hidden_layers": 2,
             "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 4096,
             "pad_token_id": vocabulary[SPECIAL[0]],
         },

@@ -79,9 +79,7 @@ class WeightedBatchSampler(MultiDatasetDefaultBatchSampler):
 def batches_by_weight(sizes: Sequence[int], weights: Sequence[float]) -> list[int]:
     """Divide the total number of batches by weight, with the largest remainder method.
 
-    Args:
-        sizes: number of batches of each data set.
-        weights: weight of each data set; all 0 for shares by size.
+    `sizes` are the numbers of batches of the data sets; weights of 0 mean shares by size.
     """
     total, weight_sum = sum(sizes), sum(weights)
     if weight_sum == 0:
