@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
@@ -17,8 +16,7 @@ PCM_RATE = 24_000  # Hz; OpenAI's speech API sends raw PCM at this rate
 FRAME = 4096  # samples per frame
 
 
-@dataclass(frozen=True, slots=True)
-class _Codec:
+class _Codec(NamedTuple):
     container: str
     codec: str
     media_type: str
@@ -61,9 +59,8 @@ def encode(clip: Clip, format: AudioFormat) -> bytes:
         stream: Any = container.add_stream(codec.codec, rate=clip.sample_rate, layout="mono")
         converter = av.AudioResampler(codec.layout, "mono", clip.sample_rate)
         for start in range(0, len(samples), FRAME):
-            frame = av.AudioFrame.from_ndarray(
-                samples[None, start : start + FRAME], format="s16", layout="mono"
-            )
+            block = samples[None, start : start + FRAME]
+            frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
             frame.sample_rate, frame.pts = clip.sample_rate, start
             for output in converter.resample(frame):
                 container.mux(stream.encode(output))

@@ -74,11 +74,9 @@ def open_audio(file: AudioFile) -> Iterator[AudioSource]:
         head = binary.read(8)
         binary.seek(0)
         try:
-            container = stack.enter_context(
-                av.open(
-                    binary, buffer_size=IO_BYTES, options={"format_whitelist": FORMATS}, mode="r"
-                )
-            )
+            options = {"format_whitelist": FORMATS}
+            opened = av.open(binary, buffer_size=IO_BYTES, options=options, mode="r")
+            container = stack.enter_context(opened)
         except (av.error.FFmpegError, UnicodeError) as error:
             raise undecodable(name, error) from error
         stream: Any = container.streams.best("audio")
@@ -137,9 +135,8 @@ def _binary(file: AudioFile, name: str, stack: ExitStack) -> IO[bytes]:
         else:
             binary = file
         if not binary.seekable():
-            spool = stack.enter_context(
-                tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 - closed by the stack
-            )
+            spool = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 - closed by the stack
+            stack.enter_context(spool)
             shutil.copyfileobj(binary, spool)
             binary = spool
         size = binary.seek(0, io.SEEK_END)
@@ -149,9 +146,8 @@ def _binary(file: AudioFile, name: str, stack: ExitStack) -> IO[bytes]:
     except IsADirectoryError as error:
         raise AudioError(f"{name}: is a folder, not a recording: pass the files in it") from error
     except PermissionError as error:
-        raise AudioError(
-            f"{name}: Permission denied: allow reading it (chmod) or leave it out"
-        ) from error
+        remedy = "allow reading it (chmod) or leave it out"
+        raise AudioError(f"{name}: Permission denied: {remedy}") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise AudioError(f"{name}: cannot be read ({reason}): check the file") from error

@@ -155,8 +155,7 @@ class _Cutter:
         # Keep back the last frames: they may turn out to be the beginning of speech.
         complete = len(self._frames) - ONSET_FRAMES - frame_count(PAD_SECONDS)
         if complete >= frame_count(SOUND_SECONDS + MIN_SOUND_SECONDS):
-            window = self._cut(frame_count(SOUND_SECONDS), speech=False)
-            yield from self._emit_sound(window)
+            yield from self._emit_sound(self._cut(frame_count(SOUND_SECONDS), speech=False))
 
     def _within_speech(self) -> Iterator[Clip]:
         if self._voiced[-1]:
@@ -171,19 +170,18 @@ class _Cutter:
         elif length >= frame_count(TARGET_SECONDS) and pause >= frame_count(CLEAR_PAUSE_SECONDS):
             yield from self._cut_speech(length - pause // 2, overlap=0)
         elif length >= frame_count(MAX_SECONDS):
-            cut = self._longest_pause()
-            overlap = 0
-            if cut is None:
-                cut, overlap = self._quietest_frame(), self._overlap
-            yield from self._cut_speech(cut, overlap)
+            pause_middle = self._longest_pause()
+            if pause_middle is not None:
+                yield from self._cut_speech(pause_middle, overlap=0)
+            else:
+                yield from self._cut_speech(self._quietest_frame(), self._overlap)
 
     def _cut_speech(self, cut: int, overlap: int) -> Iterator[Clip]:
         """End a passage within speech; the next passage begins at the cut, minus the overlap."""
         yield from self._release()
         self._pending = self._cut(cut, speech=True, overlap=overlap)
-        self._last_voiced = max(
-            (index for index, voiced in enumerate(self._voiced) if voiced), default=0
-        )
+        voiced = [index for index, has_voice in enumerate(self._voiced) if has_voice]
+        self._last_voiced = voiced[-1] if voiced else 0
 
     def _end_speech(self) -> Iterator[Clip]:
         """End speech after its last voiced frame and the padding."""
@@ -272,9 +270,8 @@ def loudest_db(samples: Float32) -> float:
 
     An average over the clip would hide the single call of a bird.
     """
-    return max(
-        level_db(samples[at : at + LEVEL_WINDOW]) for at in range(0, len(samples), LEVEL_WINDOW)
-    )
+    starts = range(0, len(samples), LEVEL_WINDOW)
+    return max(level_db(samples[at : at + LEVEL_WINDOW]) for at in starts)
 
 
 def level_db(samples: Float32) -> float:

@@ -57,12 +57,8 @@ def folder_spec(folder: Path) -> ModelSpec:
             )
         # 514 is the default of transformers, which does not write defaults to the file.
         positions = config["text_config"].get("max_position_embeddings", 514)
-        return replace(
-            spec_for(BASE_MODEL),
-            name="clap",
-            dim=config.get("projection_dim", 512),
-            max_text_tokens=positions - RESERVED_POSITIONS,
-        )
+        dim, tokens = config.get("projection_dim", 512), positions - RESERVED_POSITIONS
+        return replace(spec_for(BASE_MODEL), name="clap", dim=dim, max_text_tokens=tokens)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EmbedderError(
             f"clap:{folder}: {path} is not a readable CLAP config ({error}): use a folder saved by"

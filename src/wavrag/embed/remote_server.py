@@ -59,11 +59,9 @@ class RemoteServer:
         self._key = os.environ.get(options.api_key_env, "")
         # The SDK needs some key, even for servers without keys.
         self._client = openai.OpenAI(
-            base_url=f"{options.base_url}/v1",
-            api_key=self._key or "none",
+            base_url=f"{options.base_url}/v1", api_key=self._key or "none", max_retries=0,
             timeout=openai.Timeout(options.timeout_s, connect=CONNECT_TIMEOUT_S),
-            max_retries=0,
-        )
+        )  # fmt: skip
         # The SDK reads these from environment variables meant for OpenAI's own service.
         self._client.organization = self._client.project = None
 

@@ -20,10 +20,7 @@ def load_session(path: Path, threads: int = 1, data_folder: Path | None = None) 
     input does not depend on the rest of the batch. Several threads per call only help a single
     query.
 
-    Args:
-        path: `.onnx` or `.ort` file.
-        threads: threads per call.
-        data_folder: folder of the external data of the model (default: the folder of `path`).
+    `data_folder` has the external data of the model (default: the folder of `path`).
 
     Raises:
         EmbedderError: the file is missing or is not a model.

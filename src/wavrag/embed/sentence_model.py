@@ -117,11 +117,9 @@ class SentenceModel(Embedder):
                 )
             else:
                 network = SentenceTransformer(
-                    self._location,
-                    device=self._device,
-                    model_kwargs={"dtype": spec.dtype},
+                    self._location, device=self._device, model_kwargs={"dtype": spec.dtype},
                     trust_remote_code=spec.trust_remote_code,
-                )
+                )  # fmt: skip
         except (OSError, ValueError, ImportError, RuntimeError) as error:
             raise EmbedderError(f"model {self._location} cannot be loaded: {error}") from error
         if getattr(network, "tokenizer", None) is not None:
@@ -167,11 +165,10 @@ class SentenceModel(Embedder):
         for batch in self._batches(inputs):
             vectors = self.network.encode(
                 [self._model_input(segment, prompt if in_message else "") for *_, segment in batch],
-                prompt=None if in_message else prompt or None,
-                batch_size=len(batch),
+                prompt=None if in_message else prompt or None, batch_size=len(batch),
                 show_progress_bar=False,
                 normalize_embeddings=False,  # the mean over segments comes first
-            )
+            )  # fmt: skip
             for (row, weight, _), vector in zip(batch, vectors, strict=True):
                 sums[row] += weight * vector.astype(np.float32)
         if not np.isfinite(sums).all():
@@ -220,8 +217,7 @@ class SentenceModel(Embedder):
         if len(tokens) <= limit:
             yield 1.0, content
             return
-        for at in range(0, len(tokens), limit):
-            spans = tokens[at : at + limit]
+        for spans in (tokens[at : at + limit] for at in range(0, len(tokens), limit)):
             text = content.text[spans[0][0] : spans[-1][1]]
             yield len(spans) / len(tokens), EmbedInput(text=text, clip=content.clip)
 

@@ -58,13 +58,9 @@ def token_spans(tokenizer: Any, text: str) -> list[tuple[int, int]]:
 
 
 def build_network(
-    model: str | Path,
-    *,
-    pooling: Literal["last", "mean", "cls"],
-    dtype: Any,
-    device: str | None = None,
-    prompts: dict[str, str] | None = None,
-) -> Any:
+    model: str | Path, *, pooling: Literal["last", "mean", "cls"], dtype: Any,
+    device: str | None = None, prompts: dict[str, str] | None = None,
+) -> Any:  # fmt: skip
     """Build a SentenceTransformer with pooling and normalisation on a bare transformers model.
 
     The dtype of the weights is a torch dtype or its name; `prompts` are for `query` and `document`.
@@ -84,7 +80,5 @@ def build_network(
     width = config.get_text_config().hidden_size
     return SentenceTransformer(
         modules=[transformer, Pooling(width, pooling_mode=POOLING[pooling]), Normalize()],
-        prompts=prompts,
-        device=device,
-        similarity_fn_name="cosine",
-    )
+        prompts=prompts, device=device, similarity_fn_name="cosine",
+    )  # fmt: skip

@@ -66,16 +66,12 @@ class Whisper:
             raise MissingExtraError(f"recogniser {self.spec.name}", "whisper") from error
         try:
             return WhisperModel(
-                str(self._folder),
-                device="cpu",
-                compute_type=COMPUTE,
-                cpu_threads=self._threads,
+                str(self._folder), device="cpu", compute_type=COMPUTE, cpu_threads=self._threads,
                 local_files_only=True,  # a mistyped folder must not start a download
-            )
+            )  # fmt: skip
         except (OSError, RuntimeError, ValueError) as error:
-            raise EmbedderError(
-                f"the Whisper model in {self._folder} cannot be loaded: {error}"
-            ) from error
+            message = f"the Whisper model in {self._folder} cannot be loaded: {error}"
+            raise EmbedderError(message) from error
 
     def transcribe(self, clip: Clip) -> str:
         """Return the transcript of a clip at 16 kHz of at most 30 s; empty without speech."""
@@ -84,10 +80,8 @@ class Whisper:
             return ""
         segments, _ = self._model.transcribe(
             np.ascontiguousarray(clip.samples, np.float32),
-            language="en",
-            beam_size=1,
-            temperature=0.0,
+            language="en", beam_size=1, temperature=0.0,
             without_timestamps=True,  # timestamp tokens cost decoding steps
             condition_on_previous_text=False,  # otherwise errors propagate
-        )
+        )  # fmt: skip
         return " ".join(words for segment in segments if (words := segment.text.strip()))
