@@ -26,7 +26,7 @@ import numpy as np
 from wavrag import Clip, audio
 from wavrag.audio import SAMPLE_RATE
 from wavrag.embed.moonshine import MIN_TOKENS, TOKENS_PER_SECOND, Moonshine, moonshine_folder
-from wavrag.embed.moonshine_decoder import BEGIN, END, HEAD_SIZE, HEADS, Decoder
+from wavrag.embed.moonshine_decoder import BEGIN, END, HEAD_SIZE, HEADS, MoonshineDecoder
 from wavrag.embed.runtime import load_session
 
 SECONDS = (3, 5, 10)
@@ -87,7 +87,7 @@ def measure(run: Callable[[], Any]) -> np.ndarray:
     return np.array([time.perf_counter() - wall, time.process_time() - cpu])
 
 
-def measure_speed(old: WheelDecoder, new: Decoder, runs: int) -> dict[str, dict[str, float]]:
+def measure_speed(old: WheelDecoder, new: MoonshineDecoder, runs: int) -> dict[str, dict[str, float]]:
     """Measure the median ratios of times, and the old wall time in milliseconds per clip."""
     recogniser = Moonshine()
     speech = corpus.load_speech().astype(np.float32) / 32_768
@@ -113,7 +113,7 @@ def measure_speed(old: WheelDecoder, new: Decoder, runs: int) -> dict[str, dict[
     return figures
 
 
-def compare_words(old: WheelDecoder, new: Decoder, paths: Sequence[Path]) -> dict[str, float]:
+def compare_words(old: WheelDecoder, new: MoonshineDecoder, paths: Sequence[Path]) -> dict[str, float]:
     """Compute the shares of recordings with the old tokens, one by one and in batches."""
     recogniser = Moonshine()
     alone = together = 0
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     folder = moonshine_folder()
-    old, new = WheelDecoder(folder), Decoder(folder)
+    old, new = WheelDecoder(folder), MoonshineDecoder(folder)
     figures: dict[str, Any] = {"speed": measure_speed(old, new, arguments.runs), "words": {}}
     for file in arguments.speech:
         rows = [json.loads(line) for line in file.open(encoding="utf-8")][: arguments.limit]

@@ -48,7 +48,7 @@ def test_the_words_are_those_of_the_graph_in_the_wheel(
     benchmark = importlib.import_module("decoder")
     frames, limits = benchmark.encode(recogniser, clips)
     expected = benchmark.WheelDecoder(moonshine_folder()).decode_each(frames, limits)
-    decoder = Decoder(moonshine_folder())
+    decoder = MoonshineDecoder(moonshine_folder())
     alone = [decoder.decode([f], [n])[0] for f, n in zip(frames, limits, strict=True)]
     assert all(expected)
     assert alone == expected
@@ -78,7 +78,7 @@ def test_no_clips_and_empty_clips_have_no_words(recogniser: Moonshine) -> None:
 
 
 def test_decoding_stops_at_the_limit_of_each_clip(recogniser: Moonshine, clips: list[Clip]) -> None:
-    decoder = Decoder(moonshine_folder())
+    decoder = MoonshineDecoder(moonshine_folder())
     frames = [recogniser.frames(clip)[None] for clip in clips[:3]]
     tokens = decoder.decode(frames, [60, 60, 100])
     limited = decoder.decode(frames, [3, 60, 1])
@@ -88,12 +88,12 @@ def test_decoding_stops_at_the_limit_of_each_clip(recogniser: Moonshine, clips: 
 
 def test_missing_and_damaged_decoder_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(EmbedderError, match=r"decoder_model_merged\.ort is missing: reinstall"):
-        Decoder(tmp_path)
+        MoonshineDecoder(tmp_path)
     data = bytearray((moonshine_folder() / WEIGHTS).read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / WEIGHTS).write_bytes(data)
     with pytest.raises(EmbedderError, match="is damaged: reinstall moonshine-voice"):
-        Decoder(tmp_path)
+        MoonshineDecoder(tmp_path)
 
 
 def test_clips_are_batched_by_length() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from wavrag.audio import SAMPLE_RATE
-from wavrag.embed.moonshine_decoder import Decoder
+from wavrag.embed.moonshine_decoder import MoonshineDecoder
 from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.embed.runtime import load_session
 from wavrag.errors import EmbedderError
@@ -72,8 +72,8 @@ class Moonshine:
         return load_session(self._folder / "encoder_model.ort")
 
     @cached_property
-    def _decoder(self) -> Decoder:
-        return Decoder(self._folder)
+    def _decoder(self) -> MoonshineDecoder:
+        return MoonshineDecoder(self._folder)
 
     @cached_property
     def _vocabulary(self) -> list[bytes]:

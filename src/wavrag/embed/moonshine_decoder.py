@@ -28,7 +28,7 @@ MAX_TOKENS = 256  # length of the table of positions
 BEGIN, END = 1, 2  # tokens
 
 
-class Decoder:
+class MoonshineDecoder:
     """Decodes encoder states to tokens. Thread-safe."""
 
     def __init__(self, folder: Path) -> None:
