@@ -87,7 +87,9 @@ def measure(run: Callable[[], Any]) -> np.ndarray:
     return np.array([time.perf_counter() - wall, time.process_time() - cpu])
 
 
-def measure_speed(old: WheelDecoder, new: MoonshineDecoder, runs: int) -> dict[str, dict[str, float]]:
+def measure_speed(
+    old: WheelDecoder, new: MoonshineDecoder, runs: int
+) -> dict[str, dict[str, float]]:
     """Measure the median ratios of times, and the old wall time in milliseconds per clip."""
     recogniser = Moonshine()
     speech = corpus.load_speech().astype(np.float32) / 32_768
@@ -113,7 +115,9 @@ def measure_speed(old: WheelDecoder, new: MoonshineDecoder, runs: int) -> dict[s
     return figures
 
 
-def compare_words(old: WheelDecoder, new: MoonshineDecoder, paths: Sequence[Path]) -> dict[str, float]:
+def compare_words(
+    old: WheelDecoder, new: MoonshineDecoder, paths: Sequence[Path]
+) -> dict[str, float]:
     """Compute the shares of recordings with the old tokens, one by one and in batches."""
     recogniser = Moonshine()
     alone = together = 0
