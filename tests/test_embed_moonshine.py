@@ -15,7 +15,7 @@ from wavrag.demo import DATA
 from wavrag.embed import FakeEmbedder
 from wavrag.embed.cascade import BATCH_CLIPS, BATCH_SECONDS, Cascade, split_clips
 from wavrag.embed.moonshine import Moonshine, moonshine_folder
-from wavrag.embed.moonshine_decoder import WEIGHTS
+from wavrag.embed.moonshine_decoder import WEIGHTS, MoonshineDecoder
 from wavrag.errors import EmbedderError
 from wavrag.testing.embedder import tone
 from wavrag.types import Clip, EmbedInput
