@@ -71,24 +71,15 @@ class AnswerOptions:
 
 @dataclass(frozen=True)
 class AnswerRequest:
-    """One question and the options of its answer.
+    """One question and the options of its answer."""
 
-    Attributes:
-        query: the question.
-        options: decoding options.
-        reasoning: reason before answering; None answers at once.
-        history: earlier turns of the conversation, oldest first.
-        on_path: called with each reasoning path when it ends.
-        stop: cancels the answer.
-        retrieval: search result of the query, if it has been searched already.
-    """
-
-    query: Query
-    options: GenerateOptions
-    reasoning: ReasoningOptions | None
-    history: Sequence[HistoryTurn]
-    on_path: PathCallback | None
-    stop: StopSignal
+    query: Query  # the question
+    options: GenerateOptions  # decoding options
+    reasoning: ReasoningOptions | None  # reason before answering; None answers at once
+    history: Sequence[HistoryTurn]  # earlier turns of the conversation, oldest first
+    on_path: PathCallback | None  # called with each reasoning path when it ends
+    stop: StopSignal  # cancels the answer
+    # search result of the query, if it has been searched already
     retrieval: Retrieval | None = None
 
 

@@ -81,23 +81,14 @@ class ReasoningOptions:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningResult:
-    """The sampled paths and the choice.
+    """The sampled paths and the choice."""
 
-    Attributes:
-        paths: all started paths, in order.
-        chosen: index of the chosen path.
-        chosen_by: method of the choice.
-        saved: paths skipped or cancelled because the others had decided.
-        timings: milliseconds of `sample`, and of `choose` if the model was asked.
-        usage: tokens of the same stages, if the generator reports them.
-    """
-
-    paths: tuple[ReasoningPath, ...]
-    chosen: int
-    chosen_by: ChosenBy
-    saved: int
-    timings: Mapping[str, float]
-    usage: Mapping[str, Usage]
+    paths: tuple[ReasoningPath, ...]  # all started paths, in order
+    chosen: int  # index of the chosen path
+    chosen_by: ChosenBy  # method of the choice
+    saved: int  # paths skipped or cancelled because the others had decided
+    timings: Mapping[str, float]  # milliseconds of `sample`, and of `choose` if the model was asked
+    usage: Mapping[str, Usage]  # tokens of the same stages, if the generator reports them
 
 
 def reason(

@@ -16,14 +16,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceAudio:
-    """The audio of each hit.
+    """The audio of each hit."""
 
-    Attributes:
-        clips: the samples of each recording; None for text, and if they were not decoded.
-        descriptions: content, duration and loudness of each recording; empty for text.
-    """
-
+    # the samples of each recording; None for text, and if they were not decoded
     clips: tuple[Clip | None, ...]
+    # content, duration and loudness of each recording; empty for text
     descriptions: tuple[str, ...]
 
 

@@ -12,18 +12,12 @@ from wavrag.types import Answer, Hit
 
 @dataclass(frozen=True, slots=True)
 class RetrievalResult:
-    """The sources of an answer, before it is written.
+    """The sources of an answer, before it is written."""
 
-    Attributes:
-        question: the question as typed or as recognised; None without a transcript.
-        hits: the passages for the generator, best first.
-        timings: milliseconds of each stage so far.
-        suggestion: text of a typed question with corrected spelling, which was searched too.
-    """
-
-    question: str | None
-    hits: tuple[Hit, ...]
-    timings: dict[str, float]
+    question: str | None  # the question as typed or as recognised; None without a transcript
+    hits: tuple[Hit, ...]  # the passages for the generator, best first
+    timings: dict[str, float]  # milliseconds of each stage so far
+    # text of a typed question with corrected spelling, which was searched too
     suggestion: str | None = None
 
 

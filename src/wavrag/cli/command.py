@@ -38,26 +38,19 @@ class UsageError(WavRAGError):
 
 @dataclass(frozen=True)
 class Command:
-    """A command with its options and subcommands.
+    """A command with its options and subcommands."""
 
-    Attributes:
-        name: the last word of the call.
-        summary: its purpose in one line, in lower case and without a full stop.
-        run: takes the parsed arguments and returns the exit code; None prints the help text.
-        options: positional arguments and options, in the order of the help text.
-        option_groups: further options by heading.
-        examples: complete command lines for the end of the help text.
-        details: further paragraph of the help text.
-        subcommands: commands below this one, by heading.
-    """
-
-    name: str
-    summary: str
+    name: str  # the last word of the call
+    summary: str  # its purpose in one line, in lower case and without a full stop
+    # takes the parsed arguments and returns the exit code; None prints the help text
     run: Callable[[argparse.Namespace], int] | None = None
+    # positional arguments and options, in the order of the help text
     options: tuple[Option, ...] = ()
-    examples: tuple[str, ...] = ()
-    details: str = ""
+    examples: tuple[str, ...] = ()  # complete command lines for the end of the help text
+    details: str = ""  # further paragraph of the help text
+    # further options by heading
     option_groups: Mapping[str, Sequence[Option]] = field(default_factory=dict)
+    # commands below this one, by heading
     subcommands: Mapping[str, Sequence[Command]] = field(default_factory=dict)
 
     def subcommands_by_name(self) -> dict[str, Command]:

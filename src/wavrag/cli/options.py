@@ -13,35 +13,21 @@ from wavrag.config import DEFAULT_EMBEDDER, DEFAULT_GENERATOR
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a command, or a positional argument.
+    """An option of a command, or a positional argument."""
 
-    Attributes:
-        name: such as `--kb`; a positional argument has no dashes.
-        metavar: placeholder of the value in the help text; empty for a flag, and for `choices`.
-        help: purpose of the option. Its default and `may be repeated` are appended.
-        default: value without the option. Its type is the type of the values.
-        unset: description of the default in the help text, such as `all`.
-        minimum: minimum of a number; a float admits fractions.
-        required: True if the command does not run without the option.
-        repeat: True to collect the values of several options in a list.
-        choices: all permitted values.
-        nargs: number of values, as argparse takes it.
-        dest: attribute of the parsed arguments; the name by default.
-        action: handler, for an option without a value.
-    """
-
-    name: str
+    name: str  # such as `--kb`; a positional argument has no dashes
+    # placeholder of the value in the help text; empty for a flag, and for `choices`
     metavar: str | tuple[str, ...] = ""
-    help: str = ""
-    default: Any = None
-    unset: str = ""
-    minimum: float | None = None
-    required: bool = False
-    repeat: bool = False
-    choices: tuple[str, ...] = ()
-    nargs: int | str | None = None
-    dest: str = ""
-    action: type[argparse.Action] | None = None
+    help: str = ""  # purpose of the option. Its default and `may be repeated` are appended.
+    default: Any = None  # value without the option. Its type is the type of the values.
+    unset: str = ""  # description of the default in the help text, such as `all`
+    minimum: float | None = None  # minimum of a number; a float admits fractions
+    required: bool = False  # True if the command does not run without the option
+    repeat: bool = False  # True to collect the values of several options in a list
+    choices: tuple[str, ...] = ()  # all permitted values
+    nargs: int | str | None = None  # number of values, as argparse takes it
+    dest: str = ""  # attribute of the parsed arguments; the name by default
+    action: type[argparse.Action] | None = None  # handler, for an option without a value
 
     def add_to(self, parser: argparse._ActionsContainer) -> None:
         """Declare the option on a parser or on a group of it."""

@@ -42,29 +42,22 @@ BLOCK = 1 << 24  # scores in memory at a time: 64 MiB
 
 @dataclass(frozen=True, slots=True)
 class MineOptions:
-    """Options of `mine_negatives`.
+    """Options of `mine_negatives`."""
 
-    Attributes:
-        negatives: maximum number of new negatives of a record.
-        range_min: number of best candidates to skip.
-        range_max: rank of the last candidate to consider; None for no limit, or with random
-            sampling for `range_min` plus 10 per negative.
-        margin: minimum distance to the score of the positive, as a share of its magnitude; None
-            for no such limit.
-        absolute_margin: minimum distance to the score of the positive; None for no such limit.
-        max_score: highest score of a negative; None for no limit.
-        sampling: `top` for the best remaining candidates, `random` for a random sample of them.
-        seed: random seed of the sample.
-    """
-
-    negatives: int = 7
-    range_min: int = 0
+    negatives: int = 7  # maximum number of new negatives of a record
+    range_min: int = 0  # number of best candidates to skip
+    # rank of the last candidate to consider; None for no limit, or with random sampling for
+    # `range_min` plus 10 per negative
     range_max: int | None = None
+    # minimum distance to the score of the positive, as a share of its magnitude; None for no such
+    # limit
     margin: float | None = 0.05
+    # minimum distance to the score of the positive; None for no such limit
     absolute_margin: float | None = None
-    max_score: float | None = None
+    max_score: float | None = None  # highest score of a negative; None for no limit
+    # `top` for the best remaining candidates, `random` for a random sample of them
     sampling: Literal["top", "random"] = "top"
-    seed: int = 0
+    seed: int = 0  # random seed of the sample
 
     def __post_init__(self) -> None:
         if self.negatives < 1:
@@ -89,21 +82,13 @@ class MineOptions:
 
 @dataclass(frozen=True, slots=True)
 class MiningResult:
-    """Records with new negatives, and statistics.
+    """Records with new negatives, and statistics."""
 
-    Attributes:
-        records: all records; new negatives follow the earlier ones.
-        added: number of new negatives.
-        short: number of records with fewer new negatives than requested.
-        positive_score: mean score of the positives; NaN if nothing was compared.
-        negative_score: mean score of the new negatives; NaN if there are none.
-    """
-
-    records: tuple[TrainingRecord, ...]
-    added: int
-    short: int
-    positive_score: float
-    negative_score: float
+    records: tuple[TrainingRecord, ...]  # all records; new negatives follow the earlier ones
+    added: int  # number of new negatives
+    short: int  # number of records with fewer new negatives than requested
+    positive_score: float  # mean score of the positives; NaN if nothing was compared
+    negative_score: float  # mean score of the new negatives; NaN if there are none
 
 
 def select_negatives(

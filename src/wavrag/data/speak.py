@@ -41,36 +41,25 @@ _SILENCE = 1e-4  # peak below which a clip is silent, as a share of full scale
 
 @dataclass(frozen=True, slots=True)
 class SpeakOptions:
-    """Options of `speak_records`.
+    """Options of `speak_records`."""
 
-    Attributes:
-        fields: fields of a record whose texts are spoken: query, positives, or both.
-        voices: names of the voices to draw from; empty for all voices of the engines.
-        seed: random seed of engine, voice, pace and pitch.
-        threads: number of texts spoken in parallel; None for the number of threads of models.
-    """
-
+    # fields of a record whose texts are spoken: query, positives, or both
     fields: SpokenFields = "query"
+    # names of the voices to draw from; empty for all voices of the engines
     voices: tuple[str, ...] = ()
-    seed: int = 0
+    seed: int = 0  # random seed of engine, voice, pace and pitch
+    # number of texts spoken in parallel; None for the number of threads of models
     threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakResult:
-    """Counts and failures of `speak_records`.
+    """Counts and failures of `speak_records`."""
 
-    Attributes:
-        records: number of records written.
-        new_clips: number of clips spoken in this run.
-        reused_clips: number of clips from earlier runs.
-        failures: id of each skipped record, and the reason.
-    """
-
-    records: int
-    new_clips: int
-    reused_clips: int
-    failures: tuple[tuple[str, str], ...]
+    records: int  # number of records written
+    new_clips: int  # number of clips spoken in this run
+    reused_clips: int  # number of clips from earlier runs
+    failures: tuple[tuple[str, str], ...]  # id of each skipped record, and the reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,23 +31,14 @@ Qrels: TypeAlias = Mapping[str, Judgements]  # query id to judgements
 
 @dataclass(frozen=True, slots=True)
 class TaskContent:
-    """A line of the corpus or of the queries.
+    """A line of the corpus or of the queries."""
 
-    Attributes:
-        id: unique in its file.
-        title: title, embedded with text and audio; empty if there is none.
-        text: text; empty if there is none.
-        audio: absolute path of the recording; None if there is none.
-        where: file and line, for error messages.
-        transcript: known transcript of the recording; never embedded.
-    """
-
-    id: str
-    title: str = ""
-    text: str = ""
-    audio: str | None = None
-    where: str = ""
-    transcript: str = ""
+    id: str  # unique in its file
+    title: str = ""  # title, embedded with text and audio; empty if there is none
+    text: str = ""  # text; empty if there is none
+    audio: str | None = None  # absolute path of the recording; None if there is none
+    where: str = ""  # file and line, for error messages
+    transcript: str = ""  # known transcript of the recording; never embedded
 
     @property
     def words(self) -> str:

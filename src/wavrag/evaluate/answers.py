@@ -30,21 +30,14 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 @dataclass(frozen=True, slots=True)
 class GoldQuestion:
-    """A question with its gold answers.
+    """A question with its gold answers."""
 
-    Attributes:
-        id: unique in its file.
-        question: text of the question.
-        answers: accepted answers; empty for an unanswerable question.
-        passages: ids of documents with an answer; the end of a path matches the whole path.
-        answerable: True if the knowledge base contains an answer.
-    """
-
-    id: str
-    question: str
-    answers: tuple[str, ...] = ()
+    id: str  # unique in its file
+    question: str  # text of the question
+    answers: tuple[str, ...] = ()  # accepted answers; empty for an unanswerable question
+    # ids of documents with an answer; the end of a path matches the whole path
     passages: tuple[str, ...] = ()
-    answerable: bool = True
+    answerable: bool = True  # True if the knowledge base contains an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +51,13 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class AnswerReport:
-    """Metrics of one generator's answers.
+    """Metrics of one generator's answers."""
 
-    Attributes:
-        generator: name of the generator.
-        paths: reasoning paths sampled for each question.
-        answerable: number of answerable questions; the others are `unanswerable`.
-        figures: metrics by name, in display order; a metric that applies to no question is absent.
-    """
-
-    generator: str
-    paths: int
-    answerable: int
+    generator: str  # name of the generator
+    paths: int  # reasoning paths sampled for each question
+    answerable: int  # number of answerable questions; the others are `unanswerable`
     unanswerable: int
+    # metrics by name, in display order; a metric that applies to no question is absent
     figures: Mapping[str, Figure]
 
 

@@ -10,17 +10,11 @@ from time import perf_counter, process_time
 
 @dataclass(slots=True)
 class Cost:
-    """Time spent on an amount of audio.
+    """Time spent on an amount of audio."""
 
-    Attributes:
-        seconds: wall-clock time.
-        cpu_seconds: CPU time of all cores in this process; it excludes servers and GPUs.
-        audio_seconds: duration of the processed audio.
-    """
-
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    audio_seconds: float = 0.0
+    seconds: float = 0.0  # wall-clock time
+    cpu_seconds: float = 0.0  # CPU time of all cores in this process; it excludes servers and GPUs
+    audio_seconds: float = 0.0  # duration of the processed audio
 
     @contextmanager
     def measure(self) -> Iterator[None]:

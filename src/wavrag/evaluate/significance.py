@@ -21,19 +21,12 @@ ROUNDING = 1e-12  # means closer than this are equal: sums of floats depend on t
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Difference of the second system from the first.
+    """Difference of the second system from the first."""
 
-    Attributes:
-        difference: mean of the second system minus mean of the first.
-        ci95: lower and upper end of the bootstrap interval of the difference.
-        p: two-sided p-value: the probability of a difference at least as large by chance alone.
-        n: number of queries.
-    """
-
-    difference: float
-    ci95: tuple[float, float]
-    p: float
-    n: int
+    difference: float  # mean of the second system minus mean of the first
+    ci95: tuple[float, float]  # lower and upper end of the bootstrap interval of the difference
+    p: float  # two-sided p-value: the probability of a difference at least as large by chance alone
+    n: int  # number of queries
 
 
 def paired_bootstrap(a: Sequence[float], b: Sequence[float]) -> Difference:

@@ -23,23 +23,16 @@ class RetrievedHit:
     """A corpus passage retrieved for a query, represented by its best indexed passage.
 
     A long text or recording of the corpus is indexed as several passages.
-
-    Attributes:
-        id: id of the corpus passage.
-        score: score of the indexed passage: a cosine, a BM25 score, or a fused score.
-        location: readable location of the indexed passage in its source.
-        span: span of the indexed passage, in seconds of a recording or characters of a text; None
-            for the whole source.
-        modality: modality of the indexed passage.
-        transcript: recognised words of a recording; None for a text, or if the embedder does not
-            recognise words.
     """
 
-    id: str
-    score: float
-    location: str = ""
+    id: str  # id of the corpus passage
+    score: float  # score of the indexed passage: a cosine, a BM25 score, or a fused score
+    location: str = ""  # readable location of the indexed passage in its source
+    # span of the indexed passage, in seconds of a recording or characters of a text; None for the
+    # whole source
     span: tuple[float, float] | None = None
-    modality: Modality = "text"
+    modality: Modality = "text"  # modality of the indexed passage
+    # recognised words of a recording; None for a text, or if the embedder does not recognise words
     transcript: str | None = None
 
 

@@ -22,19 +22,13 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 @dataclass(frozen=True, slots=True)
 class WordErrors:
-    """Word errors over a set of recordings.
+    """Word errors over a set of recordings."""
 
-    Attributes:
-        errors: words substituted, deleted or inserted.
-        words: reference words.
-        ci95: lower and upper end of the bootstrap interval of the rate, over recordings.
-        recordings: number of recordings with a reference transcript.
-    """
-
-    errors: int
-    words: int
+    errors: int  # words substituted, deleted or inserted
+    words: int  # reference words
+    # lower and upper end of the bootstrap interval of the rate, over recordings
     ci95: tuple[float, float]
-    recordings: int
+    recordings: int  # number of recordings with a reference transcript
 
     @property
     def rate(self) -> float:

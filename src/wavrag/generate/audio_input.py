@@ -67,22 +67,15 @@ MODEL_BUDGETS: Mapping[str, AudioBudget] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GeneratorInput:
-    """Messages with audio within the budget, and a record of the form of each source.
+    """Messages with audio within the budget, and a record of the form of each source."""
 
-    Attributes:
-        messages: clips in them go in as audio.
-        source_forms: form of each source, by number: `sound`, `words`, `caption`, or `nothing` but
-            its name and measurements.
-        question_form: form of the last question; None without a question.
-        seconds: total duration of the audio.
-        tokens: total audio tokens by the budget.
-    """
-
-    messages: list[Message]
+    messages: list[Message]  # clips in them go in as audio
+    # form of each source, by number: `sound`, `words`, `caption`, or `nothing` but its name and
+    # measurements
     source_forms: Mapping[int, SourceForm]
-    question_form: SourceForm | None
-    seconds: float
-    tokens: int
+    question_form: SourceForm | None  # form of the last question; None without a question
+    seconds: float  # total duration of the audio
+    tokens: int  # total audio tokens by the budget
 
 
 def find_audio_budget(model: str) -> AudioBudget | None:

@@ -25,17 +25,11 @@ MIN_SHARED_WORDS = 0.6  # share of content words, the threshold of the citation 
 
 @dataclass(frozen=True, slots=True)
 class CitedText:
-    """An answer with its citations.
+    """An answer with its citations."""
 
-    Attributes:
-        text: the answer, with every mark in the form `[1]` or `[1][2]`.
-        citations: in the order of the text, one for each source and quote.
-        invented_count: number of removed marks, whose sources do not exist.
-    """
-
-    text: str
-    citations: tuple[Citation, ...]
-    invented_count: int
+    text: str  # the answer, with every mark in the form `[1]` or `[1][2]`
+    citations: tuple[Citation, ...]  # in the order of the text, one for each source and quote
+    invented_count: int  # number of removed marks, whose sources do not exist
 
 
 def parse_citations(text: str, sources: Sequence[SourcePart]) -> CitedText:

@@ -39,20 +39,13 @@ MAX_REPETITION = 0.75  # share of words of a further sentence that the answer ma
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence to quote, or a span of a recording to name.
+    """A sentence to quote, or a span of a recording to name."""
 
-    Attributes:
-        source: its source.
-        position: position of the sentence in its passage, from 0.
-        text: the quote, or the description of the span.
-        dense: cosine of its passage and the question.
-        overlap: weighted share of the question's words in it, from 0 to 1; None without words.
-    """
-
-    source: SourcePart
-    position: int
-    text: str
-    dense: float
+    source: SourcePart  # its source
+    position: int  # position of the sentence in its passage, from 0
+    text: str  # the quote, or the description of the span
+    dense: float  # cosine of its passage and the question
+    # weighted share of the question's words in it, from 0 to 1; None without words
     overlap: float | None = None
 
     @property

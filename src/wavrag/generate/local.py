@@ -31,19 +31,15 @@ from wavrag.types import Usage
 
 @dataclass(frozen=True, slots=True)
 class LocalOptions:
-    """Options of a local model.
+    """Options of a local model."""
 
-    Attributes:
-        context: context window in tokens, shared by all answers in progress; limited to the
-            maximum of the model.
-        parallel: maximum number of answers at a time. Answers to one prompt (`stream_many`) are
-            computed in one batch.
-        threads: CPU threads; None for `WAVRAG_THREADS` or the number of processors.
-    """
-
+    # context window in tokens, shared by all answers in progress; limited to the maximum of the
+    # model
     context: int = 4096
+    # Maximum number of answers at a time. Answers to one prompt (`stream_many`) are computed in one
+    # batch.
     parallel: int = 8
-    threads: int | None = None
+    threads: int | None = None  # CPU threads; None for `WAVRAG_THREADS` or the number of processors
 
 
 class LocalGenerator(InProcessGenerator["_LlamaServer"]):

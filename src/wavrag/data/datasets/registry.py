@@ -18,28 +18,20 @@ from wavrag.types import OnNote
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A published data set.
+    """A published data set."""
 
-    Attributes:
-        name: name in Python and on the command line.
-        direction: kinds of query and positive in the training of the paper: `S2T` is speech to
-            text. Some `S2T` sets are published as text; `wavrag synth` speaks their queries.
-        splits: splits that can be read.
-        licence: summary of the licence; the page has the terms.
-        page: page with description and download.
-        layout: required files of the folder.
-        read: reads folder and split to records.
-        parse_row: converts a row of the `datasets` library to a record, or None for a row without
-            an answer; None if the data set is not read from rows.
-    """
-
-    name: str
+    name: str  # name in Python and on the command line
+    # Kinds of query and positive in the training of the paper: `S2T` is speech to text. Some `S2T`
+    # sets are published as text; `wavrag synth` speaks their queries.
     direction: str
-    splits: tuple[str, ...]
-    licence: str
-    page: str
-    layout: str
+    splits: tuple[str, ...]  # splits that can be read
+    licence: str  # summary of the licence; the page has the terms
+    page: str  # page with description and download
+    layout: str  # required files of the folder
+    # reads folder and split to records
     read: Callable[[Path, str, OnNote], Iterable[TrainingRecord]]
+    # converts a row of the `datasets` library to a record, or None for a row without an answer;
+    # None if the data set is not read from rows
     parse_row: Callable[[Any], TrainingRecord | None] | None = None
 
 

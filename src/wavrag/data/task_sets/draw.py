@@ -19,38 +19,28 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class TaskSource:
-    """A data set as a task, read anew by every call, so that it need not fit in memory.
+    """A data set as a task, read anew by every call, so that it need not fit in memory."""
 
-    Attributes:
-        corpus: reads all documents, rows with `_id` and any of `title`, `text`, `audio`; `audio`
-            is a path, or the bytes of an audio file.
-        queries: reads the queries with the given ids, rows with the same keys.
-        qrels: judgements of each query, in the order of the data set.
-    """
-
+    # reads all documents, rows with `_id` and any of `title`, `text`, `audio`; `audio` is a path,
+    # or the bytes of an audio file
     corpus: Callable[[], Iterator[Row]]
+    # reads the queries with the given ids, rows with the same keys
     queries: Callable[[Collection[str]], Iterator[Row]]
-    qrels: Qrels
+    qrels: Qrels  # judgements of each query, in the order of the data set
 
 
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
-    """Split, direction and size of a task.
+    """Split, direction and size of a task."""
 
-    Attributes:
-        split: split of the data set; None for its first.
-        direction: kinds of queries and documents, such as `S2T`; None for the first.
-        limit: number of queries in the sample; None for all.
-        passages: number of documents in the corpus: the judged ones of these queries, and a sample
-            of the others; None for all.
-        seed: random seed of both samples.
-    """
-
-    split: str | None = None
+    split: str | None = None  # split of the data set; None for its first
+    # kinds of queries and documents, such as `S2T`; None for the first
     direction: str | None = None
-    limit: int | None = None
+    limit: int | None = None  # number of queries in the sample; None for all
+    # number of documents in the corpus: the judged ones of these queries, and a sample of the
+    # others; None for all
     passages: int | None = None
-    seed: int = 0
+    seed: int = 0  # random seed of both samples
 
 
 def draw_task(source: TaskSource, options: TaskOptions, sounds: Path, on_note: OnNote) -> TaskRows:

@@ -19,20 +19,14 @@ from wavrag.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class MixOptions:
-    """Options of `make_mixed_task`.
+    """Options of `make_mixed_task`."""
 
-    Attributes:
-        ratio: share of recordings, among relevant documents and among the others; 0 to 1.
-        limit: number of queries in the sample; None for all.
-        passages: number of documents in the corpus; None for all. See `TaskOptions`.
-        seed: random seed of the samples, of the choice of recordings, and of voice and style.
-        threads: number of texts spoken in parallel; None for the number of threads of models.
-    """
-
-    ratio: float = 0.5
-    limit: int | None = None
+    ratio: float = 0.5  # share of recordings, among relevant documents and among the others; 0 to 1
+    limit: int | None = None  # number of queries in the sample; None for all
+    # Number of documents in the corpus; None for all. See `TaskOptions`.
     passages: int | None = None
-    seed: int = 0
+    seed: int = 0  # random seed of the samples, of the choice of recordings, and of voice and style
+    # number of texts spoken in parallel; None for the number of threads of models
     threads: int | None = None
 
 

@@ -25,24 +25,16 @@ from wavrag.types import NoteCallback, OnNote
 
 @dataclass(frozen=True, slots=True)
 class TaskSet:
-    """A published data set that can become a task.
+    """A published data set that can become a task."""
 
-    Attributes:
-        name: name in Python and on the command line.
-        directions: kinds of queries and documents, such as `S2T`; the first is the default.
-        splits: splits; the first is the default.
-        licence: summary of the licence; the page has the terms.
-        page: page with description and download.
-        layout: required files of the folder.
-        load: opens folder, split and direction as a source.
-    """
-
-    name: str
+    name: str  # name in Python and on the command line
+    # kinds of queries and documents, such as `S2T`; the first is the default
     directions: tuple[str, ...]
-    splits: tuple[str, ...]
-    licence: str
-    page: str
-    layout: str
+    splits: tuple[str, ...]  # splits; the first is the default
+    licence: str  # summary of the licence; the page has the terms
+    page: str  # page with description and download
+    layout: str  # required files of the folder
+    # opens folder, split and direction as a source
     load: Callable[[Path, str, str, OnNote], TaskSource]
 
 
