@@ -47,12 +47,7 @@ def truncate_history(
     """Keep the latest turns within the limits, oldest first, without citation marks.
 
     The marks number the sources of their own turn; a model would copy them into the next answer.
-
-    Args:
-        history: earlier turns, oldest first.
-        max_turns: maximum number of turns.
-        max_chars: maximum number of characters of all turns; the oldest turns are dropped first,
-            and a single answer beyond the limit is cut after a word.
+    The oldest turns are dropped first, and a single answer beyond `max_chars` is cut after a word.
     """
     turns: list[HistoryTurn] = []
     remaining = max_chars

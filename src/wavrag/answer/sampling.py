@@ -36,14 +36,8 @@ class _PathState:
 class PathSampler:
     """Samples paths concurrently; a thread reads each request or batch.
 
-    Args:
-        generator: the model; it computes paths in batches if `spec.parallel` is above 1.
-        messages: the prompt of all paths.
-        options: decoding options; the seed of a path is this seed plus its index.
-        paths: number of paths.
-        concurrency: maximum number of paths at a time; None for all.
-        adaptive: stop when the remaining paths cannot change the majority.
-        parse_answer: extracts the answer of a path; empty if it has none.
+    The seed of a path is the seed of `options` plus its index. `parse_answer` extracts the answer
+    of a path; empty if it has none.
 
     Attributes:
         failures: number of paths without an answer.
@@ -84,10 +78,7 @@ class PathSampler:
     ) -> SamplingEnd:
         """Sample until all paths have ended, the majority is decided, or the time is up.
 
-        Args:
-            deadline: reading of `time.perf_counter()`; None for no limit.
-            stop: cancels the sampling.
-            on_path: called with each path when it ends.
+        `deadline` is a reading of `time.perf_counter()`; None for no limit.
 
         Raises:
             GenerationError: `stop` was set.

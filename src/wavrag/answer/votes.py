@@ -134,9 +134,7 @@ def majority(answers: Sequence[str]) -> int | None:
 def is_decided(answers: Sequence[str], total: int) -> bool:
     """True if the remaining answers cannot change the majority.
 
-    Args:
-        answers: normalised answers of the finished paths.
-        total: number of paths without the failed ones.
+    `answers` are those of the finished paths; `total` counts the paths without failed ones.
     """
     if not answers:
         return total <= 0

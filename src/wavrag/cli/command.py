@@ -61,12 +61,7 @@ class Command:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """The parser of a command and its subcommands.
-
-    Args:
-        command: the command.
-        prog: words of the call, such as `wavrag kb list`.
-    """
+    """The parser of a command and its subcommands."""
 
     def __init__(self, command: Command, prog: str) -> None:
         super().__init__(
@@ -153,12 +148,7 @@ class CommandParser(argparse.ArgumentParser):
 def run_command(root: Command, argv: Sequence[str] | None = None) -> int:
     """Run a command by its arguments and report its errors.
 
-    Args:
-        root: the program.
-        argv: arguments without the name of the program; None for those of the process.
-
-    Returns:
-        The exit code. 0: done. 1: failed, interrupted, or some input was skipped. 2: wrong usage.
+    Exit code 0: done. 1: failed, interrupted, or some input was skipped. 2: wrong usage.
     """
     prog = root.name
     try:

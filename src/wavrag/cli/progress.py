@@ -27,11 +27,6 @@ class _TerminalBar(Closing):
 class ProgressBar(_TerminalBar):
     """A bar for a known number of steps; calling it with the steps done and the total moves it.
 
-    Args:
-        label: the activity, such as `speaking`.
-        noun: plural noun of the steps, such as `texts`.
-        quiet: True to draw nothing.
-
     Example:
         >>> with ProgressBar("speaking", "texts", quiet=True) as bar:
         ...     bar(1, 2)

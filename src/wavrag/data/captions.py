@@ -69,9 +69,7 @@ def held_out_captions(label: str) -> tuple[str, ...]:
 def training_captions(label: str, names: Sequence[str] = ()) -> list[str]:
     """Return captions to train on for a sound.
 
-    Args:
-        label: a label of `CLASSES`, or any description of the sound.
-        names: further descriptions, such as the file name; unused for labels of `CLASSES`.
+    `names` are further descriptions, such as the file name; unused for labels of `CLASSES`.
     """
     phrasings = CLASSES[label][0] if label in CLASSES else (label, *names)
     clean = [" ".join(phrase.replace("-", " ").replace("_", " ").split()) for phrase in phrasings]

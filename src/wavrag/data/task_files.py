@@ -28,11 +28,9 @@ class TaskRows:
 def write_task(folder: Path, rows: TaskRows) -> tuple[int, int]:
     """Write `corpus.jsonl`, `queries.jsonl`, `qrels/test.tsv` and `provenance.json`.
 
-    Rows are written one at a time, so the corpus need not fit in memory. Recordings are not
-    copied; their paths are written relative to the folder.
-
-    Returns:
-        Number of queries and of corpus rows.
+    Rows are written one at a time, so the corpus need not fit in memory. Recordings are not copied;
+    their paths are written relative to the folder. Returns the number of queries and of corpus
+    rows.
 
     Raises:
         InputError: the folder cannot be written.

@@ -64,10 +64,6 @@ class AnswerReport:
 def load_questions(path: str | os.PathLike[str], limit: int | None = None) -> list[GoldQuestion]:
     """Read and check a file of questions.
 
-    Args:
-        path: JSON lines.
-        limit: maximum number of questions, counted from the start; None reads all.
-
     Raises:
         InputError: the file cannot be read, or a line is malformed; the message names the line.
     """

@@ -68,14 +68,8 @@ def compare_results(
 
     In two runs, systems with the same name and legs are compared; without a common name, each
     system of the first run is compared with those of the second that have the same legs. In one
-    run, the first embedder is compared with each of the others.
-
-    Args:
-        first: tasks of a run, from `read_evaluations`.
-        second: tasks of another run.
-        metric: metric of the list of changed queries.
-        max_changes: maximum length of that list.
-        names: names of the two runs, to tell systems with the same name apart.
+    run, the first embedder is compared with each of the others. `metric` and `max_changes` apply to
+    the list of changed queries; `names` of the runs tell systems with the same name apart.
 
     Raises:
         InputError: the runs have no comparable systems.

@@ -34,13 +34,7 @@ def rank_ids(scores: Mapping[str, float]) -> list[str]:
 
 
 def recall(ranking: Sequence[str], judgements: Judgements, k: int) -> float:
-    """Compute the share of the relevant passages among the first k.
-
-    Args:
-        ranking: distinct passage ids, best first.
-        judgements: at least one of them relevant.
-        k: depth, from 1.
-    """
+    """Compute the share of the relevant passages among the first k."""
     relevant = _relevant_ids(judgements)
     return len(relevant.intersection(ranking[:k])) / len(relevant)
 
@@ -149,12 +143,7 @@ def resample_means(
 ) -> npt.NDArray[np.float64]:
     """Compute the means of queries drawn with replacement, as many as there are.
 
-    Args:
-        values: shape = (n_metrics, n_queries).
-        resamples: number of samples, each with the same queries for every metric.
-
-    Returns:
-        Shape = (n_metrics, resamples).
+    `values` has the shape (n_metrics, n_queries), the result (n_metrics, resamples).
     """
     generator = np.random.default_rng(SEED)
     queries = values.shape[1]

@@ -52,11 +52,7 @@ class MTEBModel:
     ) -> None:
         """Wrap an embedder.
 
-        Args:
-            model_name: embedder, or its name for `load_embedder`.
-            revision: required revision; None accepts any.
-            device: ignored; embedders choose their device.
-            kwargs: ignored; mteb may pass more.
+        `device` and `kwargs` are ignored: embedders choose their device, and mteb may pass more.
 
         Raises:
             EmbedderError: there is no embedder of that name, or it has another revision.

@@ -43,10 +43,6 @@ class FolderRetrieval(AbsTaskRetrieval):  # type: ignore[misc]
     def __init__(self, task: Task, **kwargs: Any) -> None:
         """Take over a task.
 
-        Args:
-            task: from `load_task`.
-            kwargs: options of mteb, such as `seed`.
-
         Raises:
             InputError: the task does not suit the class, or a judgement is not a whole number, as
                 mteb's metrics require.
@@ -146,11 +142,8 @@ def build_dataset(contents: Iterable[TaskContent]) -> Dataset:
 def use_local_data(task: AnyTask, name: str, data: Any) -> AnyTask:
     """Replace the data of one of mteb's tasks.
 
-    Args:
-        task: from `mteb.get_task`, not loaded yet.
-        name: name of the task in results, to tell them apart from results on the published data.
-        data: the task's `dataset` after loading: splits by name, or for retrieval the result of
-            `build_retrieval_data`.
+    `data` is the task's `dataset` after loading: splits by name, or for retrieval the result of
+    `build_retrieval_data`. `name` tells results apart from those on the published data.
     """
     task.metadata = task.metadata.model_copy(update={"name": name, "dataset": LOCAL_DATASET})
     task.dataset = data

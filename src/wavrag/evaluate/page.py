@@ -47,10 +47,7 @@ def render_report(
 ) -> Page:
     """Render the HTML report of result files.
 
-    Args:
-        results: results by the path of their file, from `read_figures`.
-        worst: maximum number of failed queries for each system and task.
-        audio_bytes: maximum size of all recordings together, in bytes.
+    Shows at most `worst` failed queries of each system and task; `audio_bytes` limits all audio.
 
     Raises:
         InputError: a result file is damaged, or of an unknown kind.

@@ -51,14 +51,8 @@ class PageAudio:
     def add(self, path: str, start: float = 0.0, end: float | None = None) -> tuple[str, str]:
         """Add a span of a recording, at most its first 30 s.
 
-        Args:
-            path: recording.
-            start: seconds.
-            end: seconds; None for the end of the recording.
-
-        Returns:
-            Key of the URI, empty if the recording is skipped, and a note for the reader of the
-            page, empty if there is nothing to note.
+        Returns the key of the URI, empty if the recording is skipped, and a note for the reader of
+        the page, empty if there is nothing to note.
         """
         key = f"{path}#{start:g}-{'' if end is None else f'{end:g}'}"
         if key in self.skipped:

@@ -21,12 +21,8 @@ def report_to_dict(
     """Convert an evaluation to its JSON form.
 
     It includes the values and hits of every query, for paired comparisons
-    (`wavrag.evaluate.comparison`) and for the HTML report.
-
-    Args:
-        task: task of the evaluation.
-        systems: measured systems.
-        cpu_price: price of an hour of one CPU core; None omits prices.
+    (`wavrag.evaluate.comparison`) and for the HTML report. Without the price of an hour of one CPU
+    core, prices are omitted.
     """
     # A corpus may have millions of passages: write only those that a report shows.
     shown_ids = {hit.id for system in systems for hits in system.hits.values() for hit in hits}

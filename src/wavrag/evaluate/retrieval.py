@@ -166,14 +166,8 @@ def best_passages(
 ) -> dict[str, ScoredPassage | Hit]:
     """Rank corpus passages by their best indexed passage, ties by id.
 
-    Args:
-        hits: indexed passages with their scores, in any order.
-        corpus_ids: id of the corpus passage of each document id.
-        query: id of the query; a corpus passage with the same id is removed, so that recordings
-            can be queries and corpus at once.
-
-    Returns:
-        The best hit of each corpus id, best first.
+    A corpus passage with the id of the query is removed, so that recordings can be queries and
+    corpus at once.
     """
     best: dict[str, ScoredPassage | Hit] = {}
     for hit in hits:

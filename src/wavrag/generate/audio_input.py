@@ -134,9 +134,6 @@ def render_with_audio(parts: Sequence[MessagePart]) -> list[str | Clip]:
     A clip directly follows its label, instead of a transcript. Consecutive texts are one string,
     joined as by `render`.
 
-    Args:
-        parts: parts of messages of `fit_audio`.
-
     Raises:
         AudioError: a clip has no samples, or NaN or infinite ones.
         GenerationError: a question has neither text nor a clip.

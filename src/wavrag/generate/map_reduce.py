@@ -32,9 +32,6 @@ class MapReduceGenerator(Generator):
 
     Sources without an answer are left out; a single partial answer is final. Each partial answer
     keeps the number of its source, so marks refer to the original sources.
-
-    Args:
-        generator: writes the partial answers and the final one.
     """
 
     def __init__(self, generator: Generator) -> None:

@@ -107,11 +107,7 @@ class Network:
     ) -> Iterator[tuple[int, str | AnswerEnd]]:
         """Generate a batch of answers as `(index, piece)`, each with an `AnswerEnd`.
 
-        Args:
-            inputs: the prompt of `encode`.
-            options: decoding options; the seed of an answer is this seed plus its index.
-            indices: one for each answer.
-            stop: no further token is computed once it is set.
+        The seed of an answer is the seed of `options` plus its index, one of `indices`.
         """
         import torch
 
@@ -206,11 +202,6 @@ def _sample(logits: Any, temperature: float, randoms: Sequence[Any]) -> list[int
     Samples with the Gumbel-max trick (Maddison et al., "A* Sampling", 2014, section 2): adds noise
     to the logits and takes the maximum. Each row has its own random numbers, so an answer does not
     depend on the others in its batch.
-
-    Args:
-        logits: shape = (n_rows, n_vocabulary).
-        temperature: 0 for the argmax.
-        randoms: torch generators, one per row.
     """
     import torch
 

@@ -196,13 +196,8 @@ def read_table(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Read the rows of a CSV or TSV file as dictionaries.
 
-    Args:
-        path: the file.
-        on_note: called with a message for every malformed row; without it, the first is an error.
-        columns: required columns of the header; all columns in order if there is no header.
-        delimiter: character between fields.
-        quoted: whether fields may be in double quotes, and then span lines.
-        header: whether the first line names the columns.
+    Without a header, `columns` names all columns in order. Quoted fields may span lines. `on_note`
+    is called with every malformed row; without it, the first is an error.
 
     Raises:
         InputError: the file cannot be read, or its header lacks a column.

@@ -19,10 +19,6 @@ def find_noise_files(
 ) -> dict[str, list[Path]]:
     """Return the audio files of each kind, sorted.
 
-    Args:
-        folder: unpacked MUSAN, with `music/`, `noise/` and `speech/`.
-        kinds: a selection of `KINDS`.
-
     Raises:
         InputError: a kind is unknown or has no files.
     """
@@ -43,11 +39,6 @@ def stream_noise_files(
     """Yield audio files endlessly, for augmentation: all of them in random order, again and again.
 
     Equal files and seeds give equal streams.
-
-    Args:
-        folder: see `find_noise_files`.
-        kinds: a selection of `KINDS`.
-        seed: random seed of the order.
 
     Raises:
         InputError: see `find_noise_files`; raised by the call, before the first file.

@@ -46,11 +46,8 @@ class TaskOptions:
 def draw_task(source: TaskSource, options: TaskOptions, sounds: Path, on_note: OnNote) -> TaskRows:
     """Sample queries and documents from a source.
 
-    Args:
-        source: the whole data set.
-        options: size of the sample.
-        sounds: folder for audio that the source has in memory.
-        on_note: called with the number of queries without a relevant document, which are skipped.
+    `on_note` is called with the number of queries without a relevant document, which are
+    skipped. `sounds` is the folder for audio that the source has in memory.
 
     Raises:
         InputError: no query has a relevant document, or `passages` is too small for the queries.

@@ -42,17 +42,8 @@ def make_mixed_task(
     Recordings are sampled separately from the relevant documents and from the others, so the ratio
     holds in both. Existing recordings are used; other documents are spoken into `OUT/spoken`, and
     clips of earlier runs are reused. Titles are neither spoken nor kept with texts, so that both
-    modalities have the same words. Queries are unchanged.
-
-    Args:
-        task: task whose documents have text.
-        out: folder of the new task.
-        engines: speech engines; one is drawn for each document.
-        options: ratio, size and random seed.
-        on_progress: called with the number of texts spoken and their total.
-
-    Returns:
-        Number of queries and of documents.
+    modalities have the same words. Queries are unchanged. Returns the number of queries and of
+    documents.
 
     Raises:
         InputError: the ratio is not from 0 to 1, a document has no text or cannot be spoken, or
