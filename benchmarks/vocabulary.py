@@ -21,7 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from wavrag.search.vocabulary import TWO_SLIPS_LETTERS, WordIndex
-from wavrag.store.vocabulary import count_vocabulary, load_vocabulary, save_vocabulary
+from wavrag.store.vocabulary import (
+    VocabularyCount,
+    count_vocabulary,
+    load_vocabulary,
+    save_vocabulary,
+)
 from wavrag.types import Vocabulary
 
 QUESTION_WORDS = 10
@@ -125,8 +130,9 @@ def counting(words: list[str], passages: int, chance: random.Random) -> None:
     count_time = seconds(lambda: vocabularies.append(count_vocabulary(texts)))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "vocabulary.npz"
-        save_time = seconds(lambda: save_vocabulary(path, vocabularies[0], 1))
-        load_time = seconds(lambda: load_vocabulary(path, 1))
+        count = VocabularyCount(1, 1, vocabularies[0])
+        save_time = seconds(lambda: save_vocabulary(path, count))
+        load_time = seconds(lambda: load_vocabulary(path))
         size = path.stat().st_size
     print(
         f"{passages:,} passages, {len(vocabularies[0].words):,} words: counted in"

@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 
 from wavrag.errors import FilterError, StoreError
-from wavrag.store import LanceStore, lance
+from wavrag.store import LanceStore, lance, vocabulary
 from wavrag.store.base import StoredPassage
 from wavrag.store.lance_legs import KEY_INDEXES, WORDS_INDEX, vector_partitions
 from wavrag.testing.store import PersistentStoreConformance
@@ -113,6 +113,25 @@ def test_a_damaged_or_older_side_file_of_words_is_replaced(large_store, tmp_path
             file.write_bytes({"cut": content[:-50], "garbage": b"PK" * 99, "empty": b""}[damage])
     assert vocabulary_counts(LanceStore(tmp_path, DIM)) == words
     assert file.exists()
+
+
+def test_a_large_store_counts_words_again_only_after_a_noticeable_change(
+    large_store, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(vocabulary, "EXACT_PASSAGES", 10)
+    large_store.upsert(text_records("many", ["ferry"] * 19))
+    large_store.optimize()
+    counted = large_store.vocabulary()
+    assert vocabulary_counts(large_store)[0]["ferry"] == 19
+    large_store.upsert(text_records("b", ["okapi"] * 2))
+    large_store.optimize()
+    assert large_store.vocabulary() is counted
+    assert vocabulary_counts(LanceStore(tmp_path, DIM))[0]["ferry"] == 19
+    assert "okapi" not in LanceStore(tmp_path, DIM).vocabulary().words
+    large_store.upsert(text_records("c", ["lynx"]))  # 3 of 20 passages are new
+    assert {"okapi", "lynx"} <= set(large_store.vocabulary().words)
+    large_store.delete(["many"])
+    assert "ferry" not in large_store.vocabulary().words
 
 
 def test_words_are_counted_without_a_side_file_if_it_cannot_be_written(large_store, tmp_path):

@@ -15,15 +15,10 @@ KNOWN_SUFFIXES = audio.AUDIO_SUFFIXES | text.TEXT_SUFFIXES
 
 @dataclass(frozen=True, slots=True)
 class FileScan:
-    """Result of a search for files.
-
-    Attributes:
-        documents: files to index.
-        skipped: path and reason of each unusable file.
-    """
+    """Result of a search for files."""
 
     documents: tuple[Document, ...]
-    skipped: tuple[tuple[str, str], ...]
+    skipped: tuple[tuple[str, str], ...]  # path and reason of each unusable file
 
 
 def find_files(

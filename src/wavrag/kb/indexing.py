@@ -38,19 +38,12 @@ class BeginDocument:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EndDocument:
-    """The end of a document.
-
-    Attributes:
-        document: the document.
-        notes: remarks for the report.
-        unchanged: it is stored already; there were no passages.
-        skip_reason: why it cannot be indexed; its passages so far are void.
-    """
+    """The end of a document."""
 
     document: Document
-    notes: tuple[str, ...] = ()
-    unchanged: bool = False
-    skip_reason: str | None = None
+    notes: tuple[str, ...] = ()  # remarks for the report
+    unchanged: bool = False  # it is stored already; there were no passages
+    skip_reason: str | None = None  # why it cannot be indexed; its passages so far are void
 
 
 Event = BeginDocument | PendingPassage | EndDocument

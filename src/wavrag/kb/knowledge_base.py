@@ -49,23 +49,16 @@ PASSAGES_AT_ONCE = 256  # passages of a document in one read of the store
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Retrieval:
-    """Result of a query.
+    """Result of a query."""
 
-    Attributes:
-        hits: best first.
-        words: text of the query, typed or recognised; None if there is none.
-        vector: unit vector of the query, shape = (dim,).
-        timings: milliseconds: `embed`, `search` with the spelling of typed words.
-        corrections: misspelled words of the query, with the words searched for instead.
-        suggestion: text of the query with its corrections; None without any.
-    """
-
-    hits: tuple[Hit, ...]
-    words: str | None
-    vector: Float32
+    hits: tuple[Hit, ...]  # best first
+    words: str | None  # text of the query, typed or recognised; None if there is none
+    vector: Float32  # unit vector of the query, shape = (dim,)
+    # Milliseconds: `embed`, `search` with the spelling of typed words.
     timings: dict[str, float] = field(default_factory=dict)
+    # Misspelled words of the query, with the words searched for instead.
     corrections: tuple[Correction, ...] = ()
-    suggestion: str | None = None
+    suggestion: str | None = None  # text of the query with its corrections; None without any
 
 
 class KnowledgeBase(Closing):

@@ -19,17 +19,11 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Content of `kb.json`.
+    """Content of `kb.json`."""
 
-    Attributes:
-        format: version of the folder's layout; other versions are rejected.
-        embedder: `name`, `revision` and `dim` of the embedder of the vectors.
-        created: ISO 8601 time.
-    """
-
-    format: int
-    embedder: dict[str, Any]
-    created: str
+    format: int  # version of the folder's layout; other versions are rejected
+    embedder: dict[str, Any]  # `name`, `revision` and `dim` of the embedder of the vectors
+    created: str  # ISO 8601 time
 
 
 def read(directory: Path) -> Manifest | None:

@@ -22,22 +22,15 @@ RUNNER_UP = 10
 
 @dataclass(frozen=True, slots=True)
 class FusionWeights:
-    """Weights of score fusion, fitted by `tools/fit_fusion.py` on training questions.
+    """Weights of score fusion, fitted by `tools/fit_fusion.py` on training questions."""
 
-    Attributes:
-        lexical: weight of a BM25 score in units of the logarithm of the number of passages, so that
-            a rare word weighs the same in small and large knowledge bases; a cosine weighs 1.
-        certainty: additional weight of a lexical leg with a clear winner.
-        bias: log odds that the best hit is relevant, at a fused score of 0.
-        best: increase of these log odds with the fused score of the best hit.
-        gap: decrease of the log odds with the distance to the best hit.
-    """
-
+    # Weight of a BM25 score in units of the logarithm of the number of passages, so that a rare
+    # word weighs the same in small and large knowledge bases; a cosine weighs 1.
     lexical: float = 1 / 14
-    certainty: float = 5.0
-    bias: float = -4.5
-    best: float = 3.9
-    gap: float = 6.6
+    certainty: float = 5.0  # additional weight of a lexical leg with a clear winner
+    bias: float = -4.5  # log odds that the best hit is relevant, at a fused score of 0
+    best: float = 3.9  # increase of these log odds with the fused score of the best hit
+    gap: float = 6.6  # decrease of the log odds with the distance to the best hit
 
 
 FITTED = FusionWeights()

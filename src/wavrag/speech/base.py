@@ -23,18 +23,12 @@ _CEILING = 0.99  # peak of a clip after a gain: the gain is reduced before sampl
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Style of speech, relative to the engine's default in the same voice.
+    """Style of speech, relative to the engine's default in the same voice."""
 
-    Attributes:
-        rate: tempo factor; above 1 is faster.
-        pitch: semitones; above 0 is higher.
-        energy: dB; above 0 is louder, up to full scale.
-        voice: variant of the voice, by the engine's name for it; None for the voice itself.
-    """
-
-    rate: float = 1.0
-    pitch: float = 0.0
-    energy: float = 0.0
+    rate: float = 1.0  # tempo factor; above 1 is faster
+    pitch: float = 0.0  # semitones; above 0 is higher
+    energy: float = 0.0  # dB; above 0 is louder, up to full scale
+    # Variant of the voice, by the engine's name for it; None for the voice itself.
     voice: str | None = None
 
     def __post_init__(self) -> None:

@@ -145,10 +145,6 @@ def run(command: list[str], text: str | None = None) -> bytes:
     # Without UTF-8, programs misread all letters beyond ASCII.
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     return subprocess.run(
-        command,
-        input=None if text is None else text.encode(),
-        capture_output=True,
-        check=True,
-        timeout=60,
-        env=environment,
-    ).stdout
+        command, input=None if text is None else text.encode(), capture_output=True, check=True,
+        timeout=60, env=environment,
+    ).stdout  # fmt: skip

@@ -19,21 +19,14 @@ _SPEEDS = (0.25, 4.0)  # range of OpenAI's API
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Address and settings of a service.
+    """Address and settings of a service."""
 
-    Attributes:
-        model: the service's name of the model.
-        base_url: usually ends in /v1 (default: `OPENAI_BASE_URL`, or OpenAI's own).
-        voices: names of the service's voices.
-        timeout: seconds without data after which a request fails.
-        retries: retries after a refused connection, a timeout, status 429 or a server error.
-    """
-
-    model: str
-    base_url: str | None = None
+    model: str  # the service's name of the model
+    base_url: str | None = None  # usually ends in /v1 (default: `OPENAI_BASE_URL`, or OpenAI's own)
+    # Names of the service's voices.
     voices: tuple[str, ...] = ("alloy", "ash", "coral", "echo", "fable", "nova", "onyx", "sage")
-    timeout: float = 120.0
-    retries: int = 4
+    timeout: float = 120.0  # seconds without data after which a request fails
+    retries: int = 4  # retries after a refused connection, a timeout, status 429 or a server error
 
 
 class Service:
@@ -79,12 +72,9 @@ class Service:
 
         try:
             answer = self._client.audio.speech.create(
-                model=self.revision,
-                voice=voice,
-                input=text,
-                response_format="wav",
+                model=self.revision, voice=voice, input=text, response_format="wav",
                 speed=round(min(max(rate, _SPEEDS[0]), _SPEEDS[1]), 2),
-            )
+            )  # fmt: skip
             return load(io.BytesIO(answer.content))
         except openai.OpenAIError as error:
             raise self._translate_error(error) from error

@@ -35,34 +35,21 @@ _MARK = re.compile(
     r"\s*\[\s*(?:sources?\s+)?\d+(?:\s*(?:,|;|-|\u2013|and)\s*\d+)*\s*\]", re.IGNORECASE
 )
 _SIGNS = _rules(
-    ("[\u2018\u2019\u02bc]", "'"),
-    ("[\u201c\u201d\u201e\u00ab\u00bb]", '"'),
-    ("\u2026", "..."),
+    ("[\u2018\u2019\u02bc]", "'"), ("[\u201c\u201d\u201e\u00ab\u00bb]", '"'), ("\u2026", "..."),
     (r"(?<=\d)\s*\u2013\s*(?=\d)", " to "),
     (r"(?<![\w.-])(\d{1,3})-(\d{1,3})(?![\w-])", r"\1 to \2"),
-    (r"(?:\s+-+\s+|\s*[\u2013\u2014]\s*)", ", "),
-    ("\u2212", "-"),
-    (r"\s*(?:\u2192|->|=>)\s*", " to "),
-    (r"(?<!\w)[~\u2248]\s*(?=\d)", "about "),
-    (r"\s*&\s*", " and "),
-    ("\u00a0|\u202f|\u2009", " "),
-)
+    (r"(?:\s+-+\s+|\s*[\u2013\u2014]\s*)", ", "), ("\u2212", "-"),
+    (r"\s*(?:\u2192|->|=>)\s*", " to "), (r"(?<!\w)[~\u2248]\s*(?=\d)", "about "),
+    (r"\s*&\s*", " and "), ("\u00a0|\u202f|\u2009", " "),
+)  # fmt: skip
 _ABBREVIATIONS = _rules(
-    (r"\b[eE]\.\s?g\.,?", "for example,"),
-    (r"\b[iI]\.\s?e\.,?", "that is,"),
-    (r"\betc\.(?=\s+[A-Z]|\s*$)", "et cetera."),
-    (r"\betc\b\.?", "et cetera"),
-    (r"\bapprox\.", "approximately"),
-    (r"\b(?:vs|cf)\.", "compared with"),
-    (r"\bDr\.", "Doctor"),
-    (r"\bProf\.", "Professor"),
-    (r"\bMrs\.", "Missus"),
-    (r"\bMr\.", "Mister"),
-    (r"\b[Nn]o\.(?=\s*\d)", "number"),
-    (r"\b[Pp]p?\.(?=\s*\d)", "page"),
-    (r"\b[Ff]ig\.(?=\s*\d)", "figure"),
-    (r"\bSt\.(?=\s+[A-Z])", "Saint"),
-)
+    (r"\b[eE]\.\s?g\.,?", "for example,"), (r"\b[iI]\.\s?e\.,?", "that is,"),
+    (r"\betc\.(?=\s+[A-Z]|\s*$)", "et cetera."), (r"\betc\b\.?", "et cetera"),
+    (r"\bapprox\.", "approximately"), (r"\b(?:vs|cf)\.", "compared with"), (r"\bDr\.", "Doctor"),
+    (r"\bProf\.", "Professor"), (r"\bMrs\.", "Missus"), (r"\bMr\.", "Mister"),
+    (r"\b[Nn]o\.(?=\s*\d)", "number"), (r"\b[Pp]p?\.(?=\s*\d)", "page"),
+    (r"\b[Ff]ig\.(?=\s*\d)", "figure"), (r"\bSt\.(?=\s+[A-Z])", "Saint"),
+)  # fmt: skip
 _UNITS = {
     "km/h": "kilometres an hour", "m/s": "metres a second", "mph": "miles an hour",
     "km": "kilometres", "cm": "centimetres", "mm": "millimetres", "m": "metres",

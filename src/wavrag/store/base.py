@@ -23,43 +23,25 @@ from wavrag.types import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredPassage:
-    """A passage as it is stored.
-
-    Attributes:
-        passage: the passage.
-        vector: unit vector, float32, shape = (dim,).
-        lexical: words for the full-text index; empty for none.
-        content_hash: content hash of the document, to recognise an unchanged one.
-    """
+    """A passage as it is stored."""
 
     passage: Passage
-    vector: Float32
-    lexical: str
-    content_hash: str
+    vector: Float32  # unit vector, float32, shape = (dim,)
+    lexical: str  # words for the full-text index; empty for none
+    content_hash: str  # content hash of the document, to recognise an unchanged one
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """Summary of a document's stored passages.
-
-    Attributes:
-        id: document id.
-        content_hash: hex digest of the indexed content.
-        source: path or URI.
-        title: for display.
-        modality: of its passages.
-        passages: number of passages.
-        seconds: end of its last passage; 0 for text.
-        metadata: metadata of the document.
-    """
+    """Summary of a document's stored passages."""
 
     id: str
-    content_hash: str
-    source: str
-    title: str
-    modality: Modality
-    passages: int
-    seconds: float
+    content_hash: str  # hex digest of the indexed content
+    source: str  # path or URI
+    title: str  # for display
+    modality: Modality  # of its passages
+    passages: int  # number of passages
+    seconds: float  # end of its last passage; 0 for text
     metadata: Metadata = field(default_factory=dict)
 
 

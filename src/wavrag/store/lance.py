@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,12 @@ from wavrag.store.lance_rows import (
     to_table,
 )
 from wavrag.store.lexical import weighted_words
-from wavrag.store.vocabulary import count_vocabulary, load_vocabulary, save_vocabulary
+from wavrag.store.vocabulary import (
+    VocabularyCount,
+    count_vocabulary,
+    load_vocabulary,
+    save_vocabulary,
+)
 from wavrag.types import Float32, Leg, LexicalQuery, Passage, ScoredPassage, Vocabulary
 
 TABLE = "passages"
@@ -87,7 +93,7 @@ class LanceStore:
         self._exact_below = exact_below
         self._keep_seconds = keep_seconds
         self._closed = False
-        self._vocabulary: tuple[int, Vocabulary] | None = None  # with the version of the table
+        self._vocabulary: VocabularyCount | None = None
         self._vocabulary_lock = threading.Lock()
         self._lock = FileLock(self.path / "write.lock", timeout=LOCK_SECONDS, poll_interval=0.01)
         with translate_errors(self.path):
@@ -208,13 +214,12 @@ class LanceStore:
         ]
 
     def vocabulary(self) -> Vocabulary:
-        """Count the words of the current version, or return its earlier count."""
+        """Count the words, or return an earlier count that is still valid."""
         self._check_open()
         with translate_errors(self.path), self._vocabulary_lock:
-            version = self._table.version
-            if self._vocabulary is None or self._vocabulary[0] != version:
+            if self._vocabulary is None or self._vocabulary.version != self._table.version:
                 self._vocabulary = self._load_vocabulary()
-            return self._vocabulary[1]
+            return self._vocabulary.vocabulary
 
     def optimize(self) -> None:
         """Merge small files, update the indexes, delete old versions, count the words."""
@@ -289,19 +294,21 @@ class LanceStore:
         # A connection without a consistency interval never looks for later commits.
         return lancedb.connect(self.path).open_table(TABLE)
 
-    def _load_vocabulary(self) -> tuple[int, Vocabulary]:
+    def _load_vocabulary(self) -> VocabularyCount:
         snapshot = self._snapshot()
-        version = snapshot.version
+        version, passages = snapshot.version, snapshot.count_rows()
         path = self.path / "vocabulary.npz"
-        vocabulary = load_vocabulary(path, version)
-        if vocabulary is None:
-            texts = snapshot.search().select(["lexical"]).to_batches(SCAN_ROWS)
-            vocabulary = count_vocabulary(
-                text for batch in texts for text in batch["lexical"].to_pylist()
-            )
-            if snapshot.count_rows() >= VOCABULARY_FILE_ROWS:
-                save_vocabulary(path, vocabulary, version)
-        return version, vocabulary
+        count = self._vocabulary
+        if count is None or not count.is_valid(version, passages):
+            count = load_vocabulary(path)
+        if count is not None and count.is_valid(version, passages):
+            return replace(count, version=version)  # checked once for each version
+        batches = snapshot.search().select(["lexical"]).to_batches(SCAN_ROWS)
+        texts = (text for batch in batches for text in batch["lexical"].to_pylist())
+        count = VocabularyCount(version, passages, count_vocabulary(texts))
+        if passages >= VOCABULARY_FILE_ROWS:
+            save_vocabulary(path, count)
+        return count
 
     def _read(self, snapshot: Any, row_ids: list[int]) -> Iterator[StoredPassage]:
         columns = [name for name in snapshot.schema.names if name not in {"id", "facets"}]

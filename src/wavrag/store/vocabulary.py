@@ -2,7 +2,7 @@
 
 Counting is fast enough to be repeated for each version of a store (under 1 s for 10,000 passages:
 `python benchmarks/vocabulary.py`), so no commit has to keep counts consistent. The side file spares
-new processes the counting; if its version is not that of the store, it is ignored.
+new processes the counting. Large stores keep a count until their size has changed noticeably.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
@@ -22,6 +23,25 @@ from wavrag.types import Int64, Vocabulary
 
 MAX_PAIRS = 200_000
 BLOCK = 10_000  # passages counted at once, which bounds the memory
+# Counting 100,000 passages takes 6 to 9 s, too long after every change. A new word needs no count:
+# words in the full-text index are never corrected.
+EXACT_PASSAGES = 10_000  # up to this size, every version of a store is counted
+MAX_CHANGE = 0.1  # change of the number of passages above which larger stores are counted again
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VocabularyCount:
+    """A vocabulary and the state of the store for which it was counted."""
+
+    version: int
+    passages: int
+    vocabulary: Vocabulary
+
+    def is_valid(self, version: int, passages: int) -> bool:
+        """True if the count can serve for a version with a number of passages."""
+        change = abs(passages - self.passages)
+        large = passages > EXACT_PASSAGES and change <= MAX_CHANGE * self.passages
+        return large or version == self.version
 
 
 def count_vocabulary(texts: Iterable[str]) -> Vocabulary:
@@ -54,30 +74,30 @@ def count_vocabulary(texts: Iterable[str]) -> Vocabulary:
     return Vocabulary(tuple(index), counts, halves, pair_counts)
 
 
-def save_vocabulary(path: Path, vocabulary: Vocabulary, version: int) -> None:
+def save_vocabulary(path: Path, count: VocabularyCount) -> None:
     """Write the side file in one step; on a read-only or full disk there is none."""
+    vocabulary = count.vocabulary
     words = np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8)
     with suppress(OSError):
         # A name of its own, because several processes may write at once.
         part = path.with_suffix(f".{os.getpid()}.part")
         with part.open("wb") as file:
             np.savez(
-                file, version=version, words=words, counts=vocabulary.counts,
-                pairs=vocabulary.pairs, pair_counts=vocabulary.pair_counts,
+                file, version=count.version, passages=count.passages, words=words,
+                counts=vocabulary.counts, pairs=vocabulary.pairs,
+                pair_counts=vocabulary.pair_counts,
             )  # fmt: skip
         part.replace(path)
 
 
-def load_vocabulary(path: Path, version: int) -> Vocabulary | None:
-    """Read the side file; None if it is missing, damaged, or of another version."""
+def load_vocabulary(path: Path) -> VocabularyCount | None:
+    """Read the side file; None if it is missing or damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            if int(arrays["version"]) != version:
-                return None
-            words = arrays["words"].tobytes().decode().split()
-            return Vocabulary(
-                tuple(words), arrays["counts"], arrays["pairs"], arrays["pair_counts"]
-            )
+            words = tuple(arrays["words"].tobytes().decode().split())
+            counts = (arrays[name] for name in ("counts", "pairs", "pair_counts"))
+            state = int(arrays["version"]), int(arrays["passages"])
+            return VocabularyCount(*state, Vocabulary(words, *counts))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 

@@ -115,17 +115,15 @@ def broken_records() -> Mapping[str, list[StoredPassage]]:
         "nan vector": changed(1, vector=np.full(DIM, np.nan, dtype=np.float32)),
         "zero vector": changed(1, vector=np.zeros(DIM, dtype=np.float32)),
         "long vector": changed(2, vector=2 * unit_vector(1)),
-        "other dim": changed(2, vector=unit_vector(1, DIM + 1)),
-        "gap": [good[0], good[2]],
-        "twice": [*good, good[0]],
-        "two hashes": changed(2, content_hash="other"),
+        "other dim": changed(2, vector=unit_vector(1, DIM + 1)), "gap": [good[0], good[2]],
+        "twice": [*good, good[0]], "two hashes": changed(2, content_hash="other"),
         "two metadatas": changed(2, passage=replace(good[2].passage, metadata={"a": 1})),
         "nested metadata": with_metadata({"a": {"b": 1}}),
         "null metadata": with_metadata({"a": None}),
         "nan metadata": with_metadata({"a": float("nan")}),
         "huge metadata": with_metadata({"a": 2**63}),
         "undecodable id": text_records("caf\udce9.txt", ["one"]),
-    }
+    }  # fmt: skip
 
 
 # Keys that need quoting, and some that look like built-in keys.

@@ -137,11 +137,9 @@ def ctc_loss(
         scores = head(padded.to(device), counts.to(device))
     return functional.ctc_loss(
         functional.log_softmax(scores.float(), -1).transpose(0, 1),
-        torch.tensor([value for target in targets for value in target]),
-        counts,
-        torch.tensor([len(target) for target in targets]),
-        zero_infinity=True,
-    )
+        torch.tensor([value for target in targets for value in target]), counts,
+        torch.tensor([len(target) for target in targets]), zero_infinity=True,
+    )  # fmt: skip
 
 
 def error_rates(

@@ -98,24 +98,16 @@ def export_network(network: SpeechNetwork, target: Path) -> dict[str, Any]:
         warnings.simplefilter("ignore", FutureWarning)
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            network,
-            (torch.randn(1, SAMPLES) * 0.1,),
-            str(full),
-            input_names=["samples"],
+            network, (torch.randn(1, SAMPLES) * 0.1,), str(full), input_names=["samples"],
             output_names=["letters", "sound"],
-            dynamic_shapes={"samples": {1: torch.export.Dim("n_samples", min=1600)}},
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+            dynamic_shapes={"samples": {1: torch.export.Dim("n_samples", min=1600)}}, dynamo=True,
+            external_data=False, verbose=False,
+        )  # fmt: skip
     quant_pre_process(str(full), str(full), skip_symbolic_shape=True)
     quantize_dynamic(
-        str(full),
-        str(target),
-        op_types_to_quantize=["MatMul"],
-        per_channel=True,
+        str(full), str(target), op_types_to_quantize=["MatMul"], per_channel=True,
         weight_type=QuantType.QInt8,
-    )
+    )  # fmt: skip
     return {"float_bytes": full.stat().st_size, "bytes": target.stat().st_size}
 
 

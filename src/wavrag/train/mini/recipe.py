@@ -118,13 +118,11 @@ def train_mini(
         started = time.monotonic()
         result = work[stage](options, log, partial(on_progress, stage))
         provenance = {
-            "stage": stage,
-            "result": result,
+            "stage": stage, "result": result,
             "options": json.loads(json.dumps(asdict(options), default=str)),
             "versions": {name: version(name) for name in ("wavrag", "torch", "numpy")},
-            "python": platform.python_version(),
-            "seconds": round(time.monotonic() - started, 1),
-        }
+            "python": platform.python_version(), "seconds": round(time.monotonic() - started, 1),
+        }  # fmt: skip
         write_json(record, provenance)
         log({"stage": stage, **result})
 
@@ -163,13 +161,9 @@ def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
         # Each engine starts at another text, so that together they cover more words.
         at = number * len(pool) // len(options.engines)
         counts = synth.synthesise(
-            pool[at:] + pool[:at],
-            engine,
-            options.work / "speech" / name,
-            seed=options.seed + number,
-            limit=clips,
-            on_progress=partial(_report_step, step, clips),
-        )
+            pool[at:] + pool[:at], engine, options.work / "speech" / name,
+            seed=options.seed + number, limit=clips, on_progress=partial(_report_step, step, clips),
+        )  # fmt: skip
         counts_by_engine[name] = asdict(counts)
         log({"engine": name, **counts_by_engine[name]})
     return counts_by_engine

@@ -98,9 +98,6 @@ def export_text_model(model: TrainableSentenceModel, target: Path) -> None:
         bert.save_model_to_file(str(fused))
         target.parent.mkdir(parents=True, exist_ok=True)
         quantize_dynamic(
-            fused,
-            target,
-            per_channel=True,
-            weight_type=QuantType.QInt8,
+            fused, target, per_channel=True, weight_type=QuantType.QInt8,
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-        )
+        )  # fmt: skip
