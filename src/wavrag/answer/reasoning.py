@@ -117,7 +117,11 @@ def reason(
         InputError: the generator does not follow instructions.
         GenerationError: no path finished, or `stop` was set.
     """
-    _require_reasoning(generator)
+    if not generator.spec.follows_instructions:
+        raise InputError(
+            f"the generator {generator.spec.name!r} cannot reason: use local, local:FILE.gguf,"
+            " openai:MODEL or qwen2-audio:FOLDER"
+        )
     stop = stop or StopSignal()
     started = time.perf_counter()
     deadline = None if reasoning.budget is None else started + reasoning.budget
@@ -141,7 +145,9 @@ def reason(
         usage["choose"] = choice.usage
         winner = votes.parse_choice(choice.text, len(finished)) if choice.finished else None
     if winner is None:
-        winner, chosen_by = _vote(answers)
+        winner, chosen_by = votes.majority(answers), "majority"
+    if winner is None:
+        winner, chosen_by = 0, "first"
     return ReasoningResult(
         paths=paths,
         chosen=finished[winner],
@@ -175,14 +181,6 @@ def choice_messages(messages: Sequence[Message], responses: Sequence[str]) -> li
     ]
 
 
-def _require_reasoning(generator: Generator) -> None:
-    if not generator.spec.follows_instructions:
-        raise InputError(
-            f"the generator {generator.spec.name!r} cannot reason: use local, local:FILE.gguf,"
-            " openai:MODEL or qwen2-audio:FOLDER"
-        )
-
-
 def _create_sampler(
     generator: Generator,
     messages: Sequence[Message],
@@ -205,12 +203,6 @@ def _create_sampler(
         adaptive=reasoning.adaptive,
         parse_answer=votes.parse_answer if reasoning.think else str.strip,
     )
-
-
-def _vote(answers: Sequence[str]) -> tuple[int, ChosenBy]:
-    """Index of the majority answer, or of the first one if no two agree."""
-    winner = votes.majority(answers)
-    return (0, "first") if winner is None else (winner, "majority")
 
 
 def _ask_choice(

@@ -325,13 +325,11 @@ class _ContentPool:
 
     def find_excluded(self, positives: Iterable[int], negatives: Iterable[Content]) -> Indices:
         """Return the rows equal to a positive or to a negative of a record."""
-        rows = {row for positive in positives for row in self._equal_rows(positive)}
+        rows = set()
+        for row in positives:
+            words = _words(self.contents[row])
+            rows.update(self._rows_by_words[words] if words else [row])
         return _sorted_array(rows.union(*map(self._find_rows, negatives)))
-
-    def _equal_rows(self, row: int) -> list[int]:
-        """Return the rows with the same words as a row, including itself."""
-        words = _words(self.contents[row])
-        return self._rows_by_words[words] if words else [row]
 
     def _find_rows(self, content: Content) -> set[int]:
         """Return the rows with the same data or the same words as a content."""

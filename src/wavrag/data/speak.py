@@ -125,7 +125,8 @@ def speak_records(
         >>> speak_records(records, [load_speaker("flite")], Path("out"))  # doctest: +SKIP
     """
     options = options or SpeakOptions()
-    voices = [_select_voices(engine, options.voices) for engine in engines]
+    names = options.voices
+    voices = [[v for v in engine.voices if not names or v in names] for engine in engines]
     _check_voices(engines, voices, options.voices)
     cast = [(engine, names) for engine, names in zip(engines, voices, strict=True) if names]
 
@@ -172,10 +173,6 @@ def _replace_texts(
         query=record.query if fields == "positives" else speak(record.query),
         positives=record.positives if fields == "query" else tuple(map(speak, record.positives)),
     )
-
-
-def _select_voices(engine: Speaker, names: Sequence[str]) -> list[str]:
-    return [voice for voice in engine.voices if not names or voice in names]
 
 
 def _check_voices(

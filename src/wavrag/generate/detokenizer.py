@@ -41,16 +41,13 @@ class StreamingDetokenizer:
             return self._emit(text, min(ends))
         text = text.rstrip(_REPLACEMENT)
         starts = range(self._position, len(text))
-        possible = (start for start in starts if self._may_begin_stop(text[start:]))
+        possible = (s for s in starts if any(word.startswith(text[s:]) for word in self._stop))
         return self._emit(text, min(possible, default=len(text)))
 
     def flush(self) -> str:
         """Return the text held back, at the end of the answer."""
         text = self._decode(self.tokens)
         return "" if self.stopped else self._emit(text, len(text))
-
-    def _may_begin_stop(self, tail: str) -> bool:
-        return any(word.startswith(tail) for word in self._stop)
 
     def _emit(self, text: str, end: int) -> str:
         start, self._position = self._position, max(self._position, end)

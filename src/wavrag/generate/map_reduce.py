@@ -83,7 +83,9 @@ def _generate(
 ) -> abc.Generator[str, None, Usage | None]:
     partials = list(_map_sources(messages, calls))
     if len(partials) > 1 and not calls.stop.is_set:
-        answer = _reduce(messages, partials, calls)
+        answer = calls.run(replace_sources(messages, partials))
+        if not is_refusal(answer):
+            answer = parse_citations(attribute(answer, partials), partials).text
     else:
         answer = "".join(map(_cite, partials))
     if answer and not calls.stop.is_set:
@@ -102,16 +104,6 @@ def _map_sources(messages: Sequence[Message], calls: _CallSequence) -> Iterator[
         if text and not is_refusal(text):
             passage = replace(source.hit.passage, text=text)
             yield SourcePart(source.number, replace(source.hit, passage=passage))
-
-
-def _reduce(
-    messages: Sequence[Message], partials: Sequence[SourcePart], calls: _CallSequence
-) -> str:
-    """Generate the answer from the partial answers, at the positions of their sources."""
-    output = calls.run(replace_sources(messages, partials))
-    if is_refusal(output):
-        return output
-    return parse_citations(attribute(output, partials), partials).text
 
 
 def _cite(partial: SourcePart) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator, Sequence
+from itertools import chain, count
 from pathlib import Path
 
 from wavrag.audio import AUDIO_SUFFIXES
@@ -44,9 +45,5 @@ def stream_noise_files(
         InputError: see `find_noise_files`; raised by the call, before the first file.
     """
     files = [path for paths in find_noise_files(folder, kinds).values() for path in paths]
-    return _shuffle_endlessly(files, random.Random(seed))
-
-
-def _shuffle_endlessly(files: list[Path], rng: random.Random) -> Iterator[Path]:
-    while True:
-        yield from rng.sample(files, len(files))
+    rng = random.Random(seed)
+    return chain.from_iterable(rng.sample(files, len(files)) for _ in count())
