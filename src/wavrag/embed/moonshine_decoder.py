@@ -32,14 +32,7 @@ class MoonshineDecoder:
     """Decodes encoder states to tokens. Thread-safe."""
 
     def __init__(self, folder: Path) -> None:
-        """Use the weights in a folder.
-
-        Args:
-            folder: holds `decoder_model_merged.ort` of moonshine-voice 0.0.73.
-
-        Raises:
-            EmbedderError: the file is missing or another one.
-        """
+        """Use `decoder_model_merged.ort` of moonshine-voice 0.0.73; `EmbedderError` for another."""
         path = folder / WEIGHTS
         try:
             checksum = zlib.crc32(path.read_bytes())
@@ -59,12 +52,7 @@ class MoonshineDecoder:
         return load_session(GRAPHS / "batch_step.onnx", data_folder=self._folder)
 
     def decode(self, frames: Sequence[Float32], limits: Sequence[int]) -> list[list[int]]:
-        """Return the tokens of each clip, without those of begin and end.
-
-        Args:
-            frames: encoder states of each clip, shape = (1, n_frames, 288).
-            limits: maximum number of tokens of each clip, at most `MAX_TOKENS`.
-        """
+        """Decode encoder states, shape = (1, n_frames, 288), to `limits` tokens at most."""
         state = _State([self._cross.run(None, {"frames": clip}) for clip in frames], max(limits))
         session = self._step if len(frames) == 1 else self._batch_step
         tokens: list[list[int]] = [[] for _ in frames]
@@ -92,12 +80,7 @@ class _State:
     """Buffers of the clips that are being decoded, one row each."""
 
     def __init__(self, cross: list[list[Float32]], limit: int) -> None:
-        """Allocate the buffers.
-
-        Args:
-            cross: keys and values of each clip and layer, shape = (1, 8, n_frames, 36).
-            limit: maximum number of tokens.
-        """
+        # `cross`: keys and values of each clip and layer, shape = (1, 8, n_frames, 36).
         rows, lengths = len(cross), [clip[0].shape[2] for clip in cross]
         self.tokens = np.full((rows, 1), BEGIN, np.int64)
         self._position, self._length = np.zeros(1, np.int64), np.zeros(1, np.int32)

@@ -54,11 +54,7 @@ def read(directory: Path) -> Manifest | None:
 
 
 def create(directory: Path, spec: EmbedderSpec) -> Manifest:
-    """Write the manifest of a new knowledge base, unless another process has just done so.
-
-    Raises:
-        StoreError: the folder cannot be created or written.
-    """
+    """Write the manifest of a new knowledge base, unless another process has just done so."""
     manifest = Manifest(FORMAT, identity(spec), datetime.now(UTC).isoformat(timespec="seconds"))
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -91,11 +87,7 @@ def identity(spec: EmbedderSpec) -> dict[str, Any]:
 
 
 def check_embedder(manifest: Manifest, spec: EmbedderSpec, directory: Path) -> None:
-    """Reject an embedder that did not create the knowledge base.
-
-    Raises:
-        IndexMismatchError: it is another embedder, or another revision.
-    """
+    """Reject an embedder, or a revision of it, that did not create the knowledge base."""
     stored, current = manifest.embedder, identity(spec)
     if stored != current:
         raise IndexMismatchError(

@@ -145,9 +145,5 @@ def readable(title: str) -> str:
 
 
 def load_passage_clip(passage: Passage, sample_rate: int) -> Clip:
-    """Decode the audio of a recording's passage from its source.
-
-    Raises:
-        AudioError: the source cannot be read.
-    """
+    """Decode the audio of a recording's passage from its source."""
     return audio.load(passage.source, sample_rate, passage.start or 0.0, passage.end)

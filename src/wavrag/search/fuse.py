@@ -92,13 +92,7 @@ def reciprocal_rank_fusion(legs: Mapping[Leg, Sequence[ScoredPassage]]) -> list[
     """Fuse the legs of a search by rank, whatever the scale of their scores.
 
     The score of a passage is the sum over its legs of 1 / (`RRF_CONSTANT` + rank), with ranks
-    from 1 (Cormack, Clarke and Büttcher, SIGIR 2009, equation 1).
-
-    Args:
-        legs: passages of each leg, best first.
-
-    Returns:
-        Every passage once, best first, ties by passage id.
+    from 1 (Cormack, Clarke and Büttcher, SIGIR 2009, equation 1). Ties go by passage id.
     """
     passages, leg_scores = _merge(legs)
     sums = dict.fromkeys(passages, 0.0)

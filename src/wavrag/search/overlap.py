@@ -11,14 +11,7 @@ MAX_SHARE = 0.5  # neighbouring passages overlap by far less, so they stay
 
 
 def remove_overlaps(hits: Sequence[Hit]) -> list[Hit]:
-    """Remove hits if more than `MAX_SHARE` of their span lies in a better hit's span.
-
-    Args:
-        hits: best first.
-
-    Returns:
-        The other hits with new ranks.
-    """
+    """Return hits, best first, without those whose span is mostly in a better hit's span."""
     distinct: list[Hit] = []
     for hit in hits:
         if all(_shared_fraction(hit.passage, better.passage) <= MAX_SHARE for better in distinct):

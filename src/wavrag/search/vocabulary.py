@@ -60,13 +60,10 @@ class WordIndex:
         return list(corrections.values())
 
     def near_words(self, word: str) -> tuple[Int64, Int64]:
-        """Return the indices of all words at a small distance, and their distances.
+        """Return the indices of all words at a small distance of a folded one, and their distances.
 
         The distance is the optimal string alignment: insertions, deletions, substitutions, and
         transpositions of adjacent letters.
-
-        Args:
-            word: a word in the form of `fold`.
         """
         order, starts, letters, signatures = self._letters
         limit = 2 if len(word) >= TWO_SLIPS_LETTERS else 1

@@ -25,13 +25,9 @@ ENERGY_LIMIT = 8.0  # dB up and down
 
 
 def match_style(target: Prosody, default: Prosody) -> Style:
-    """The style that brings a voice closest to a target.
+    """The style that brings a voice with a default prosody closest to a target.
 
     A value missing in either measurement keeps its default.
-
-    Args:
-        target: prosody of a question or a retrieved recording.
-        default: default prosody of the voice, from `measure_voice`.
     """
     style = NEUTRAL
     if target.rate is not None and default.rate is not None:

@@ -104,11 +104,7 @@ def is_unicode(text: str) -> bool:
 
 
 def read_filter(where: str | None) -> Node | None:
-    """Parse a filter, if there is one.
-
-    Raises:
-        FilterError: it cannot be parsed.
-    """
+    """Parse a filter, if there is one."""
     if where is not None and not is_unicode(where):
         raise FilterError(f"the filter {where!r} is not valid Unicode: correct it")
     return None if where is None else parse(where)
@@ -149,11 +145,9 @@ def find_defects(records: Iterable[StoredPassage], dim: int) -> list[str]:
         expected = passage.ordinal + 1
         if record.content_hash != content_hash:
             defects.append(f"{passage.id} is of another version of its document: index it again")
-        flaw = (
-            f"has shape {record.vector.shape}, not ({dim},)"
-            if record.vector.shape != (dim,)
-            else vector_defect(record.vector)
-        )
+        flaw = f"has shape {record.vector.shape}, not ({dim},)"
+        if record.vector.shape == (dim,):
+            flaw = vector_defect(record.vector)
         if flaw:
             defects.append(f"the vector of {passage.id} {flaw}: index the document again")
     return defects

@@ -32,11 +32,6 @@ def load_letters(
 ) -> tuple[Encoder, SpeechHead]:
     """Load a trained encoder and its speech head, with the lowest layers of `pretrained`.
 
-    Args:
-        path: safetensors file, of any float type.
-        pretrained: source of the convolutions and of the first `shared` layers.
-        shared: number of layers that are not taken from the file.
-
     Raises:
         InputError: the file is missing, or has other parameters.
     """
@@ -66,9 +61,6 @@ def read_sound_head(model: Path) -> SoundHead:
     """Read the sound head of an exported model, with its 8-bit matrices as float32.
 
     A second export gives the same 8-bit matrices.
-
-    Args:
-        model: `model.onnx`, as `export_network` writes it.
 
     Raises:
         InputError: the file is missing.

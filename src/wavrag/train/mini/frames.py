@@ -39,11 +39,6 @@ class Frames:
     """All cached clips with a transcript in the letters of the speech head."""
 
     def __init__(self, folder: Path) -> None:
-        """Open a folder of cached frames.
-
-        Raises:
-            WavRAGError: the folder has no frames.
-        """
         self.examples: list[Example] = []
         self._files: list[Any] = []
         for index in sorted(folder.glob("*.jsonl")):

@@ -168,11 +168,7 @@ def read_ort(
 
 
 def load_encoder(path: Path) -> Encoder:
-    """Load the encoder from `encoder_model.ort`, with its 8-bit matrices as float32.
-
-    Raises:
-        WavRAGError: the file has another network.
-    """
+    """Load the encoder from `encoder_model.ort`, with its 8-bit matrices as float32."""
     constants, nodes = read_ort(path)
     matrices: dict[str, Tensor] = {}
     # Matrices have no stable names in the file; the names of their outputs have layer and role.
@@ -208,14 +204,15 @@ def load_encoder(path: Path) -> Encoder:
         "query": "/q_proj", "key": "/k_proj", "value": "/v_proj", "out": "/o_proj",
         "up": "/fc1", "down": "/fc2",
     }  # fmt: skip
+    vectors = {
+        "up.bias": "mlp.fc1.bias", "attention_norm.weight": "input_layernorm.weight",
+        "down.bias": "mlp.fc2.bias", "mlp_norm.weight": "post_attention_layernorm.weight",
+    }  # fmt: skip
     for i in range(LAYERS):
         for name, onnx_name in roles.items():
             state[f"layers.{i}.{name}.weight"] = matrix_of(i, onnx_name)
-        state[f"layers.{i}.up.bias"] = constant(f"layers.{i}.mlp.fc1.bias")
-        state[f"layers.{i}.down.bias"] = constant(f"layers.{i}.mlp.fc2.bias")
-        layer = f"layers.{i}"
-        state[f"{layer}.attention_norm.weight"] = constant(f"{layer}.input_layernorm.weight")
-        state[f"{layer}.mlp_norm.weight"] = constant(f"{layer}.post_attention_layernorm.weight")
+        for name, onnx_name in vectors.items():
+            state[f"layers.{i}.{name}"] = constant(f"layers.{i}.{onnx_name}")
     state["norm.weight"] = constant("layer_norm.weight")
     encoder = Encoder()
     encoder.load_state_dict(state)

@@ -75,17 +75,10 @@ def train_reader(
     options: ReaderOptions,
     log: Callable[[dict[str, object]], None],
 ) -> None:
-    """Train in place.
+    """Train a copy of the text model in place.
 
-    Args:
-        reader: the model, initialised from the text model.
-        tokenizer: returns the token ids of a text, with special tokens.
-        transcripts: training pairs.
-        embed: returns unit vectors of texts from the frozen text model.
-        options: steps, batch size and random seed.
-        log: called every 50 steps.
-
-    Longer texts are truncated to `MAX_TOKENS` word pieces.
+    `tokenizer` returns token ids with special tokens, of which `MAX_TOKENS` are used; `embed`
+    returns unit vectors from the frozen text model.
     """
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)

@@ -309,11 +309,7 @@ def write_heads(path: Path, **heads: torch.nn.Module) -> None:
 
 
 def read_head(path: Path, name: str) -> dict[str, torch.Tensor]:
-    """Read the parameters of a head from a file of `write_heads`.
-
-    Raises:
-        InputError: the file does not exist.
-    """
+    """Read the parameters of a head from a file of `write_heads`."""
     if not path.is_file():
         raise InputError(f"{path} is missing: name a heads.npz of an earlier run")
     with np.load(path) as stored:

@@ -127,15 +127,7 @@ def train_sounds(
     options: SoundOptions,
     log: Callable[[dict[str, object]], None],
 ) -> None:
-    """Train in place.
-
-    Args:
-        head: the sound head.
-        sounds: pooled training clips.
-        embed: returns unit vectors of captions from the text model.
-        options: steps, batch size and random seed.
-        log: called every 100 steps.
-    """
+    """Train in place; `embed` returns unit vectors of captions from the text model."""
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
     captions = [

@@ -111,11 +111,7 @@ def synthesise(
 
 
 def read_set(folder: Path) -> list[SpokenText]:
-    """Return the clips of a set.
-
-    Raises:
-        InputError: the folder is not a set of spoken texts.
-    """
+    """Return the clips of a set of spoken texts."""
     if not (folder / "index.jsonl").is_file():
         raise InputError(f"{folder} holds no index.jsonl: it is no set of spoken texts")
     return [

@@ -45,12 +45,7 @@ def original_folder() -> Path:
 
 
 def load_original() -> TrainableSentenceModel:
-    """Load the published float32 model.
-
-    Raises:
-        InputError: its wheel is not installed.
-        MissingExtraError: transformers is not installed.
-    """
+    """Load the published float32 model."""
     if importlib.util.find_spec("transformers") is None:
         raise MissingExtraError("the float text model (transformers)", "train")
     from transformers import BertModel

@@ -40,11 +40,7 @@ class SourceText:
 
 
 def gather_texts(data: Path, seed: int) -> list[SourceText]:
-    """Return the distinct training texts, in random order.
-
-    Raises:
-        InputError: a file of the data folder is missing.
-    """
+    """Return the distinct training texts, in random order."""
     seen = {_normalize(text) for text in read_evaluation_texts(data)}
     texts = []
     for text in _read_training_texts(data):
