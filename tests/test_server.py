@@ -327,7 +327,7 @@ def test_a_disconnect_cancels_generation(tmp_path: Path, path: str, stream: bool
         else:
             with pytest.raises(httpx.ReadTimeout):
                 http.post(path, json=body, timeout=1)
-        assert generator.writing.is_set()
+        assert generator.writing.wait(10)
         assert generator.ended.wait(10)
         for _ in range(200):
             if "wavrag_answers_in_progress 0.0" in http.get("/metrics").text:

@@ -14,7 +14,7 @@ from wavrag.embed.model_specs import MODELS, SPEC_FILE, ModelSpec, write_spec
 
 TARGET = Path(__file__).parent.parent / "docs" / "models.md"
 EXAMPLE = "laion/clap-htsat-unfused"
-HEAD = """# Audio embedding models
+HEAD = """# Choose a model
 
 With another prompt, pooling or sample rate than in training, an embedding model still returns
 vectors, but bad ones, and many feature extractors silently truncate long recordings. So WavRAG
