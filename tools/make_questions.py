@@ -14,10 +14,14 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
-from experiments.questions import gold_answers
+# `experiments` is no installed package: it lies beside this folder.
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from experiments.questions import gold_answers  # noqa: E402
 
 Row = dict[str, Any]
 
