@@ -21,7 +21,7 @@ from typing import Any
 # `experiments` is no installed package: it lies beside this folder.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from experiments.questions import gold_answers  # noqa: E402
+from experiments.questions import gold_answers
 
 Row = dict[str, Any]
 
