@@ -40,24 +40,9 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-class LegKnowledgeBase(KnowledgeBase):
-    """Knowledge base that keeps the legs of its last search."""
-
-    legs: Mapping[Leg, Sequence[ScoredPassage]]
-
-    def fuse(self, legs: Mapping[Leg, Sequence[ScoredPassage]]) -> list[Hit]:
-        """Fuse the legs as usual."""
-        self.legs = legs
-        return super().fuse(legs)
-
-
-def collect_legs(kb: LegKnowledgeBase, queries: Sequence[tuple[Query, str]]) -> list[LegSet]:
+def collect_legs(kb: KnowledgeBase, queries: Sequence[tuple[Query, str]]) -> list[LegSet]:
     """Run the searches whose results are to be fused."""
-    results: list[LegSet] = []
-    for query, positive in tqdm(queries, unit="queries"):
-        kb.retrieve(query, 1)
-        results.append((kb.legs, positive))
-    return results
+    return [(kb.retrieve(query, 1).legs, positive) for query, positive in tqdm(queries)]
 
 
 def recall(rankings: Sequence[Sequence[Hit]], positives: Sequence[str], k: int) -> float:
@@ -128,7 +113,7 @@ def main() -> None:
         ]
     with (
         tempfile.TemporaryDirectory() as folder_name,
-        LegKnowledgeBase.open(folder_name, embedder=arguments.embedder) as kb,
+        KnowledgeBase.open(folder_name, embedder=arguments.embedder) as kb,
     ):
         kb.add(documents)
         count = kb.count()

@@ -24,8 +24,8 @@ from wavrag.evaluate.system import LEGS, Legs, RetrievedHit, System
 from wavrag.evaluate.wer import WordErrors, count_word_errors
 from wavrag.kb import CANDIDATES, KnowledgeBase, ProgressCallback
 from wavrag.search import Fusion
-from wavrag.store import LanceStore
-from wavrag.types import Document, Float32, Hit, Leg, LexicalQuery, Query, ScoredPassage
+from wavrag.store import LanceStore, Store
+from wavrag.types import Document, Hit, Query, ScoredPassage
 
 QueryCallback: TypeAlias = Callable[[int, int], None]  # number of queries done, total
 
@@ -47,25 +47,6 @@ class _QueryResults:
     cost: Cost = field(default_factory=Cost)
     indexing: Cost = field(default_factory=Cost)
     indexed_passages: int = 0
-
-
-class _LegStore(LanceStore):
-    """Store of the product that also keeps the legs of its last search."""
-
-    last_legs: Mapping[Leg, list[ScoredPassage]]
-    last_text: str | LexicalQuery | None
-
-    def search(
-        self,
-        vector: Float32 | None,
-        text: str | LexicalQuery | None,
-        k: int,
-        where: str | None = None,
-    ) -> Mapping[Leg, list[ScoredPassage]]:
-        """See `Store.search`."""
-        self.last_text = text
-        self.last_legs = super().search(vector, text, k, where)
-        return self.last_legs
 
 
 def evaluate_embedder(
@@ -108,7 +89,7 @@ def evaluate_embedder(
     documents = build_documents(task)
     corpus_ids = {document: corpus_id for document, (_, corpus_id) in documents.items()}
     with tempfile.TemporaryDirectory(prefix="wavrag-eval-") as folder:
-        store = _LegStore(Path(folder) / "store", embedder.spec.dim)
+        store = LanceStore(Path(folder) / "store", embedder.spec.dim)
         with KnowledgeBase(Path(folder), embedder, store, fusion=fusion) as kb:
             # Loads the weights, which belong to neither of the measured costs.
             kb.retrieve(_build_query(next(iter(task.queries.values()))))
@@ -198,7 +179,7 @@ def _index(
 def _run_queries(
     task: Task,
     kb: KnowledgeBase,
-    store: _LegStore,
+    store: Store,
     corpus_ids: Mapping[str, str],
     on_query: QueryCallback | None,
 ) -> _QueryResults:
@@ -214,7 +195,7 @@ def _run_queries(
         results.cost.audio_seconds += query.clip.duration if query.clip is not None else 0.0
         results.latencies_ms.append(sum(retrieval.timings.values()))
         results.words[id] = retrieval.words
-        legs, k, short = store.last_legs, CANDIDATES, list(LEGS)
+        legs, k, short = retrieval.legs, CANDIDATES, list(LEGS)
         while short:
             for leg in short:
                 ranking = kb.fuse(legs) if leg == "fused" else legs.get(leg, [])
@@ -229,7 +210,7 @@ def _run_queries(
             if short:
                 # A few long documents may fill a leg with their passages: search deeper.
                 k *= 2
-                legs = store.search(retrieval.vector, store.last_text, k)
+                legs = store.search(retrieval.vector, retrieval.lexical, k)
     return results
 
 

@@ -36,6 +36,7 @@ from wavrag.types import (
     Float32,
     Hit,
     Leg,
+    LexicalQuery,
     Passage,
     Query,
     ScoredPassage,
@@ -54,6 +55,8 @@ class Retrieval:
     hits: tuple[Hit, ...]  # best first
     words: str | None  # text of the query, typed or recognised; None if there is none
     vector: Float32  # unit vector of the query, shape = (dim,)
+    lexical: LexicalQuery | None  # words of the lexical leg; None if there are none
+    legs: Mapping[Leg, Sequence[ScoredPassage]]  # the ranked lists that `hits` are fused from
     # Milliseconds: `embed`, `search` with the spelling of typed words.
     timings: dict[str, float] = field(default_factory=dict)
     # Misspelled words of the query, with the words searched for instead.
@@ -204,7 +207,9 @@ class KnowledgeBase(Closing):
         end = time.perf_counter()
         embedding = search_start - embed_start
         timings = {"embed": 1e3 * embedding, "search": 1e3 * (end - start - embedding)}
-        return Retrieval(tuple(hits), words, vector, timings, tuple(corrections), suggestion)
+        return Retrieval(
+            tuple(hits), words, vector, lexical, legs, timings, tuple(corrections), suggestion
+        )
 
     def fuse(self, legs: Mapping[Leg, Sequence[ScoredPassage]]) -> list[Hit]:
         """Merge the ranked lists of a search into one, as `fusion` says."""

@@ -13,7 +13,7 @@ Fusion: TypeAlias = Literal["scores", "ranks"]
 
 # The value of Cormack et al.; with larger ones, the first ranks count less.
 RRF_CONSTANT = 60
-# Means of the best and of the hundredth cosine over the training questions of `FusionWeights`.
+# Means of the hundredth and of the best cosine over the training questions of `FusionWeights`.
 # Cosines of other scales are mapped to this range.
 TYPICAL_COSINES = 0.22, 0.58
 # The certainty of the lexical leg is the lead of its best score over this rank.
