@@ -239,14 +239,6 @@ def tool(monkeypatch: pytest.MonkeyPatch) -> Any:
     return make_tasks
 
 
-def test_noise_is_mixed_at_the_ratio_asked_for(tool: Any) -> None:
-    speech, noise = tone(200, 1.0, RATE, 0.1), tone(3_000, 1.0, RATE, 0.7)
-    # 6 dB: noise of 10^(-.6) = .251 of the speech's power, so .501 of its amplitude, .0501.
-    mixed = tool.mix_noise(speech, noise, 6.0)
-    assert mixed - speech == pytest.approx(noise * (0.0501187 / 0.7), abs=1e-5)
-    assert np.abs(tool.mix_noise(speech, noise, -40.0)).max() <= 1
-
-
 def collected(folder: Path) -> Path:
     """A little of every set that the tool reads."""
 
@@ -270,12 +262,15 @@ def collected(folder: Path) -> Path:
         for n, s in ((5, "train"), (6, "test"), (7, "test"), (8, "test"))
     ]
     put("speech/speechocean762", test + others)
-    put("speech/squad_eval_kokoro", [{**spoken[0], "positive": "p"}])
-    put("text/squad_dev_eval", [{"id": "p", "title": "A_title", "context": "one one"}])
+    put("speech/squad_eval_kokoro", [{**spoken[0], "text": "one in 1907", "positive": "p"}])
+    put("text/squad_dev_eval", [{"id": "p", "title": "A_title", "context": "one of 1907"}])
     put("text/wiki_passages", [{"id": "w", "title": "Other", "text": "two"}])
     put(
         "text/qed_eval",
-        [{"id": f"{n}", "question": f"{n}?", "title": "T", "paragraph": "same"} for n in range(2)],
+        [
+            {"id": id, "question": q, "title": "T", "paragraph": "Same as in Zanzibar."}
+            for id, q in (("0", "where is zanzibar?"), ("1", "what is the same?"))
+        ],
     )
     for name, labels in (("esc10", ("rain", "rooster")), ("kitchen20", ("book", "peel"))):
         clips = [
@@ -284,6 +279,11 @@ def collected(folder: Path) -> Path:
         ]
         rows = [{"id": f"{n}", "audio": f"speech/{n}.wav", **clip} for n, clip in enumerate(clips)]
         put(f"sounds/{name}", rows)
+    # Training takes the first of every two ambiences.
+    ambiences = [{"audio": f"speech/{n}.wav", "label": "rain"} for n in (10, 11)]
+    put("sounds/moodist", ambiences)
+    silence = {"audio": "speech/8.wav", "label": "silence"}
+    put("sounds/blanket", [{"audio": "speech/9.wav", "label": "birds"}, silence])
     return folder
 
 
@@ -300,6 +300,11 @@ def test_tasks_are_made_of_collected_data(tool: Any, tmp_path: Path) -> None:
     assert tasks["squad-spoken"].corpus["p"].title == "A title"
     assert tasks["squad-spoken"].queries["s0"].text == ""
     assert len(tasks["qed"].corpus) == 1
+    untitled = tasks["qed-untitled"].corpus
+    assert [(passage.title, passage.text) for passage in untitled.values()] == [
+        ("", "Same as in Zanzibar."),
+        ("Other", "two"),
+    ]
     # Clips 0 and 1 are of one Freesound recording, clip 5 is of another fold.
     assert tasks["esc10-text"].qrels == {
         "rain-0": dict.fromkeys("012", 1),
@@ -319,18 +324,100 @@ def test_tasks_are_made_of_collected_data(tool: Any, tmp_path: Path) -> None:
     assert list(tasks["esc10-similar"].corpus) == ["0", "2", "3", "4"]
 
 
-def test_a_noisy_task_has_recordings_of_its_own(tool: Any, tmp_path: Path) -> None:
+def test_subsets_have_rare_names_and_numbers(tool: Any, tmp_path: Path) -> None:
     data, out = collected(tmp_path / "data"), tmp_path / "out"
-    options = ["--data", str(data), "--noise", "babble", "--snr", "5", "--words"]
-    tool.main([str(out), *options, "--only", "squad-spoken-small"])
+    tool.main([str(out), "--data", str(data), "--only", "qed-names", "qed"])
+    assert list(load_task(out / "qed-names").queries) == ["0"], "Same only starts a sentence"
+    assert list(load_task(out / "qed").queries) == ["0", "1"]
+    rows = [
+        {"_id": f"p{n}", "text": f"Born in 1907, {'Ada' if n else 'Bo'} lived."} for n in range(11)
+    ]
+    queries = ["who is ada", "who is bo", "who lived in 1907", "born 1907 with bo"]
+    draft = tool.TaskDraft(
+        rows, [{"_id": text, "text": text} for text in queries], [(text, "p0") for text in queries]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(tool.TASKS, "mine", lambda options: draft)
+        subset = tool.select_names(tool.Options(out, data, None, False, 0), "mine")
+    # Ada is in 10 passages, Bo in one, the year in all 11; Born starts sentences only.
+    kept = ["who is ada", "who is bo", "born 1907 with bo"]
+    assert [query["_id"] for query in subset.queries] == kept
+    assert [query for query, _ in subset.qrels] == kept
+
+
+def test_conditions_have_recordings_of_their_own(tool: Any, tmp_path: Path) -> None:
+    data, out = collected(tmp_path / "data"), tmp_path / "out"
+    options = ["--data", str(data), "--words", "--only", "librispeech", "squad-spoken-small"]
+    conditions = ["clean", "far", "babble-5dB", "ambience-0db"]
+    tool.main([str(out), *options, "--conditions", *conditions])
+    endings = ["", "-ambience-0db", "-babble-5db", "-far"]
+    assert sorted(folder.name for folder in out.iterdir()) == [
+        f"{name}{ending}" for name in ("librispeech", "squad-spoken-small") for ending in endings
+    ]
     folder = out / "squad-spoken-small-babble-5db"
     (query,) = load_task(folder).queries.values()
     assert Path(str(query.audio)).parent == folder / "audio"
-    assert query.text == "one"
+    assert query.text == "one in 1907"
     assert json.loads((folder / "provenance.json").read_text())["snr_db"] == 5
+    provenance = json.loads((out / "librispeech-ambience-0db/provenance.json").read_text())
+    assert provenance["noise_files"] == ["speech/11.wav", "speech/9.wav"], "no training noise"
+    assert len(load_task(out / "librispeech-far").queries) == 3
+    (clean,) = load_task(out / "squad-spoken-small").queries.values()
+    assert Path(str(clean.audio)).parent == data / "speech"
 
 
-@pytest.mark.parametrize("options", [["--only", "qed", "--noise", "babble"], ["--only", "beir"]])
+def test_conditions_change_speech_as_named(tool: Any, tmp_path: Path) -> None:
+    from task_conditions import Condition, disturb, list_sources
+
+    data = collected(tmp_path / "data")
+    rows = tool.Options(tmp_path, data, None, False, 0).rows
+    speech = tone(1_000, 1.0, RATE, 0.1)
+    babble = Condition.parse("babble-6dB")
+    sources = list_sources(babble, rows)
+    assert {row["split"] for row in sources} == {"test"}
+    first = disturb(babble, speech, sources, data, "seed q")
+    assert np.array_equal(first, disturb(babble, speech, sources, data, "seed q"))
+    assert not np.array_equal(first, disturb(babble, speech, sources, data, "seed r"))
+    # 6 dB: noise of 10^(-.6) = .251 of the speech's power, .005; another ratio scales it.
+    noise = first - speech
+    assert np.mean(noise**2) == pytest.approx(0.251 * 0.005, rel=0.01)
+    louder = disturb(Condition("babble", 0.0), speech, sources, data, "seed q") - speech
+    assert louder * 10**-0.3 == pytest.approx(noise, abs=1e-5)
+    assert np.abs(disturb(Condition("babble", -40.0), speech, sources, data, "seed q")).max() <= 1
+    far = Condition.parse("far")
+    assert list_sources(far, rows) == []
+    click = np.zeros(RATE, np.float32)
+    click[100] = 0.5
+    room = disturb(far, click, [], data, "seed q")
+    assert np.array_equal(room, disturb(far, click, [], data, "seed q"))
+    assert room[:100] == pytest.approx(0, abs=1e-6), "no sound before the click"
+    ratio = 10 * np.log10(room[100] ** 2 / np.sum(room[101:] ** 2))
+    assert -2.1 <= ratio <= 2.1, "dB, direct to reverberant"
+
+
+def test_no_speaker_babbles_behind_their_own_voice(
+    tool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = collected(tmp_path / "data"), tmp_path / "out"
+    speakers = {}
+
+    def record(
+        condition: Any, speech: Any, sources: list[dict[str, Any]], folder: Path, seed: str
+    ) -> Any:
+        speakers[seed] = {row["speaker"] for row in sources}
+        return speech
+
+    monkeypatch.setattr(tool, "disturb", record)
+    tool.main(
+        [str(out), "--data", str(data), "--only", "speechocean", "--conditions", "babble-0db"]
+    )
+    assert speakers == {"0 s1": {"0", "2", "6", "7", "8"}, "0 s2": {"0", "1", "6", "7", "8"}}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--only", "qed", "--conditions", "far"], ["--conditions", "babble"], ["--only", "beir"]],
+)
 def test_what_the_tool_cannot_make_is_wrong_usage(
     tool: Any, tmp_path: Path, options: list[str]
 ) -> None:

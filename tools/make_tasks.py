@@ -1,9 +1,9 @@
 """Write retrieval tasks for `wavrag eval` from collected public data; none is committed.
 
     python tools/make_tasks.py OUT_DIR --data DATA_DIR [--only NAME ...] [--limit N] [--words]
-                               [--noise babble|ambience --snr DB] [--seed N] [--kokoro DIR]
+                               [--conditions clean far babble-5db ...] [--seed N] [--kokoro DIR]
 
-Recordings are not copied; only noisy ones are written, to OUT_DIR. docs/evaluate.md describes
+Recordings are not copied; only disturbed ones are written, to OUT_DIR. docs/evaluate.md describes
 DATA_DIR and lists the sets for evaluation.
 """
 
@@ -19,17 +19,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from task_conditions import Condition, disturb, list_sources
 from tqdm import tqdm
 
-from wavrag import Clip, audio
+from wavrag import Clip
 from wavrag.audio import SAMPLE_RATE, load, resample, write_wav
 from wavrag.data.captions import held_out_captions
 from wavrag.data.task_files import Row, TaskRows, write_task
-from wavrag.types import Float32
 
 READING_VOICES = ("af_sky", "am_puck", "bf_lily", "bm_fable")  # of Kokoro
+WORD = re.compile(r"[^\W_]+")
+NAME = re.compile(r"(?<=[\w,] )[A-Z][^\W_]+")  # after a word or a comma, so no start of a sentence
 KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
-TALKERS = 5  # that babble is the sum of
+RARE = 10  # most corpus passages with a rare name or number
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,7 @@ class Options:
         data: folder of the collected data.
         limit: maximum number of queries of `speechocean`, or of spoken paragraphs; None for all.
         words: whether spoken queries also have text.
-        noise: kind of noise in the questions of the `squad-spoken` tasks; None for none.
-        snr: signal-to-noise ratio, dB.
-        seed: random seed of samples and noise.
+        seed: random seed of samples and disturbances.
         kokoro: folder of the Kokoro model for spoken paragraphs.
     """
 
@@ -51,8 +51,6 @@ class Options:
     data: Path
     limit: int | None
     words: bool
-    noise: str | None
-    snr: float
     seed: int
     kokoro: Path | None = None
 
@@ -190,10 +188,7 @@ def load_squad_spoken_small(options: Options) -> TaskDraft:
 def load_squad_spoken(options: Options) -> TaskDraft:
     """Synthetic questions to paragraphs, among passages of other Wikipedia articles."""
     draft = load_squad_spoken_small(options)
-    draft.corpus += [
-        {"_id": row["id"], "title": row["title"], "text": row["text"]}
-        for row in options.rows("text/wiki_passages.jsonl")
-    ]
+    draft.corpus += load_distractors(options)
     return draft
 
 
@@ -210,19 +205,62 @@ def load_qed(options: Options) -> TaskDraft:
     )
 
 
-def load_misspelled_qed(options: Options) -> TaskDraft:
-    """The questions of `qed`, each with a typing slip in its rarest word."""
+def load_untitled_qed(options: Options) -> TaskDraft:
+    """Written web questions to paragraphs without titles, among passages of other articles."""
     draft = load_qed(options)
-    counts = count_passages(f"{row['title']} {row['text']}" for row in draft.corpus)
+    draft.corpus = [{"_id": row["_id"], "text": row["text"]} for row in draft.corpus]
+    draft.corpus += load_distractors(options)
+    return draft
+
+
+def load_distractors(options: Options) -> list[Row]:
+    """Passages of Wikipedia articles that answer no question of the tasks."""
+    return [
+        {"_id": row["id"], "title": row["title"], "text": row["text"]}
+        for row in options.rows("text/wiki_passages.jsonl")
+    ]
+
+
+def misspell_task(options: Options, name: str) -> TaskDraft:
+    """The questions of a task, each with a typing slip in its rarest word."""
+    draft = TASKS[name](options)
+    counts = count_passages(passage_words(row) for row in draft.corpus)
     for query in draft.queries:
         chance = random.Random(f"{options.seed} {query['_id']}")
         query["text"] = misspell_question(query["text"], counts, chance)
     return draft
 
 
+def select_names(options: Options, name: str) -> TaskDraft:
+    """The queries of a task with a name or number that is rare in its corpus."""
+    draft = TASKS[name](options)
+    texts = [passage_words(row) for row in draft.corpus]
+    # The corpus writes a name in capitals within sentences, and never in lower case.
+    names = {word.lower() for text in texts for word in NAME.findall(text)}
+    names -= {word for text in texts for word in WORD.findall(text) if word.islower()}
+    rare = {
+        word
+        for word, count in count_passages(texts).items()
+        if count <= RARE and (word in names or word.isdecimal())
+    }
+    draft.queries = [
+        query
+        for query in draft.queries
+        if rare & set(WORD.findall((query.get("text") or query["transcript"]).lower()))
+    ]
+    ids = {query["_id"] for query in draft.queries}
+    draft.qrels = [pair for pair in draft.qrels if pair[0] in ids]
+    return draft
+
+
+def passage_words(row: Row) -> str:
+    """Title and text of a corpus passage."""
+    return f"{row.get('title', '')}. {row['text']}"
+
+
 def count_passages(texts: Iterable[str]) -> Counter[str]:
     """Count the texts that contain each word."""
-    return Counter(word for text in texts for word in set(re.findall(r"[^\W_]+", text.lower())))
+    return Counter(word for text in texts for word in set(WORD.findall(text.lower())))
 
 
 def misspell_question(text: str, counts: Mapping[str, int], chance: random.Random) -> str:
@@ -312,82 +350,38 @@ TASKS: dict[str, Callable[[Options], TaskDraft]] = {
     "squad-recordings": speak_squad_paragraphs,
     "squad-spoken": load_squad_spoken,
     "squad-spoken-small": load_squad_spoken_small,
+    "squad-spoken-names": lambda options: select_names(options, "squad-spoken"),
     "qed": load_qed,
-    "qed-misspelled": load_misspelled_qed,
+    "qed-misspelled": lambda options: misspell_task(options, "qed"),
+    "qed-names": lambda options: select_names(options, "qed"),
+    "qed-untitled": load_untitled_qed,
+    "qed-untitled-misspelled": lambda options: misspell_task(options, "qed-untitled"),
     "esc10-text": lambda options: load_sounds_by_text(options, "esc10"),
     "esc10-similar": lambda options: load_similar_sounds(options, "esc10"),
     "kitchen20-text": lambda options: load_sounds_by_text(options, "kitchen20"),
     "kitchen20-similar": lambda options: load_similar_sounds(options, "kitchen20"),
 }
 NEEDS_VOICE = ("squad-recordings",)  # tasks with spoken paragraphs, written only on request
-NOISY = ("squad-spoken", "squad-spoken-small")  # tasks for --noise
+SPOKEN = (  # tasks for --conditions
+    "librispeech", "speechocean", "squad-spoken", "squad-spoken-small", "squad-spoken-names",
+)  # fmt: skip
 
 
-def mix_noise(speech: Float32, noise: Float32, snr: float) -> Float32:
-    """Mix speech with noise at a power of 10^(-snr/10) of the speech over the whole clip.
-
-    Args:
-        speech: shape = (n_samples,).
-        noise: shape = (n_samples,), not silent.
-        snr: dB.
-
-    Returns:
-        The sum, scaled down if its peak exceeds 1; float32, shape = (n_samples,).
-    """
-    mixed = audio.add_noise(speech, noise, snr)
-    return mixed / max(1.0, float(np.abs(mixed).max()))
-
-
-def noise_like(options: Options, sources: Sequence[Row], length: int, seed: str) -> Float32:
-    """Draw noise of a length in samples: babble of several talkers, or one ambience."""
-    chance = random.Random(seed)
-    if options.noise == "ambience":
-        return loop_recordings(options, [chance.choice(sources)], length, chance)
-    by_speaker: dict[str, list[Row]] = {}
-    for row in sources:
-        by_speaker.setdefault(row["speaker"], []).append(row)
-    total = np.zeros(length, np.float32)
-    for speaker in chance.sample(sorted(by_speaker), TALKERS):
-        voice = loop_recordings(options, by_speaker[speaker], length, chance)
-        total += voice / max(float(np.sqrt(np.mean(voice**2))), 1e-6)
-    return total
-
-
-def loop_recordings(
-    options: Options, rows: Sequence[Row], length: int, chance: random.Random
-) -> Float32:
-    """Repeat recordings in random order, from a random start."""
-    pieces: list[Float32] = []
-    while sum(map(len, pieces)) < length + SAMPLE_RATE:
-        pieces.append(load(options.data / chance.choice(rows)["audio"], SAMPLE_RATE).samples)
-    start = chance.randrange(SAMPLE_RATE)
-    return np.concatenate(pieces)[start : start + length]
-
-
-def noise_sources(options: Options) -> list[Row]:
-    """List the sources of noise: test speakers of speechocean762, or ambiences not in training."""
-    if options.noise == "babble":
-        rows = options.rows("speech/speechocean762.jsonl")
-        return [row for row in rows if row["split"] == "test"]
-    # Training takes its noise from the other half of moodist: wavrag.train.mini.features.
-    rows = options.rows("sounds/moodist.jsonl")[1::2] + options.rows("sounds/blanket.jsonl")
-    return [row for row in rows if row["label"] != "silence"]
-
-
-def add_noise(options: Options, draft: TaskDraft, folder: Path) -> None:
-    """Replace every query by a noisy recording in the folder."""
-    sources = noise_sources(options)
+def disturb_queries(options: Options, draft: TaskDraft, condition: Condition, folder: Path) -> None:
+    """Replace the recording of every query by a disturbed one in the folder."""
+    sources = list_sources(condition, options.rows)
+    speakers = {row["id"]: row["speaker"] for row in sources if "speaker" in row}
     (folder / "audio").mkdir(parents=True, exist_ok=True)
-    for query in draft.queries:
+    for query in tqdm(draft.queries, desc=folder.name, disable=None):
         speech = load(options.data / query["audio"], SAMPLE_RATE).samples
+        speaker = speakers.get(query["_id"])  # who must not babble behind themselves
+        others = [row for row in sources if speaker is None or row["speaker"] != speaker]
         seed = f"{options.seed} {query['_id']}"
-        noise = noise_like(options, sources, len(speech), seed)
+        samples = disturb(condition, speech, others, options.data, seed)
         target = folder / "audio" / f"{query['_id']}.wav"
-        write_wav(target, Clip(mix_noise(speech, noise, options.snr), SAMPLE_RATE))
+        write_wav(target, Clip(samples, SAMPLE_RATE))
         query["audio"] = str(target.absolute())
-    draft.provenance = {"noise": options.noise, "snr_db": options.snr}
-    if options.noise == "ambience":
-        draft.provenance["noise_files"] = sorted(row["audio"] for row in sources)
+    draft.provenance = condition.provenance(sources)
 
 
 def resolve_path(options: Options, row: Row) -> Row:
@@ -395,14 +389,13 @@ def resolve_path(options: Options, row: Row) -> Row:
     return row | {"audio": options.data / row["audio"]} if "audio" in row else row
 
 
-def write_task_folder(options: Options, name: str) -> Path:
-    """Write the folder of a task."""
+def write_task_folder(options: Options, name: str, condition: Condition) -> Path:
+    """Write the folder of a task under a condition."""
     draft = TASKS[name](options)
-    if options.noise:
-        name += f"-{options.noise}-{options.snr:g}db"
-    folder = options.out / name
-    if options.noise:
-        add_noise(options, draft, folder)
+    clean = condition.kind == "clean"
+    folder = options.out / (name if clean else f"{name}-{condition}")
+    if not clean:
+        disturb_queries(options, draft, condition, folder)
     provenance = {"seed": options.seed, "limit": options.limit, "words": options.words}
     rows = TaskRows(
         corpus=[resolve_path(options, row) for row in draft.corpus],
@@ -428,26 +421,33 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="maximum number of queries of speechocean, or of paragraphs of squad-recordings",
     )
     parser.add_argument("--words", action="store_true", help="add the text to spoken queries")
-    parser.add_argument("--noise", choices=["babble", "ambience"], help="for squad-spoken tasks")
-    parser.add_argument("--snr", type=float, default=0.0, metavar="DB", help="default: 0")
+    parser.add_argument(
+        "--conditions",
+        nargs="+",
+        type=Condition.parse,
+        default=[Condition("clean")],
+        metavar="CONDITION",
+        help="clean (default), far, babble-NdB, ambience-NdB; all but clean are for spoken tasks",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     parser.add_argument("--kokoro", type=Path, metavar="DIR", help="voice for squad-recordings")
     arguments = parser.parse_args(argv)
     if arguments.out.resolve().is_relative_to(arguments.data.resolve()):
         parser.error("OUT_DIR lies within DATA_DIR, which is only read: name another folder")
-    names = arguments.only or (
-        NOISY if arguments.noise else tuple(name for name in TASKS if name not in NEEDS_VOICE)
-    )
-    if arguments.noise and (clean := [name for name in names if name not in NOISY]):
-        parser.error(
-            f"--noise is not for {', '.join(clean)}: name {' or '.join(NOISY)} with --only"
-        )
+    clean = Condition("clean") in arguments.conditions
+    names = arguments.only or [
+        name for name in TASKS if name in SPOKEN or (clean and name not in NEEDS_VOICE)
+    ]
+    if not clean and (typed := [name for name in names if name not in SPOKEN]):
+        parser.error(f"{', '.join(typed)}: no spoken queries, so add clean to --conditions")
     options = Options(
-        arguments.out, arguments.data, arguments.limit, arguments.words, arguments.noise,
-        arguments.snr, arguments.seed, arguments.kokoro,
+        arguments.out, arguments.data, arguments.limit, arguments.words, arguments.seed,
+        arguments.kokoro,
     )  # fmt: skip
     for name in names:
-        write_task_folder(options, name)
+        for condition in arguments.conditions:
+            if name in SPOKEN or condition.kind == "clean":
+                write_task_folder(options, name, condition)
 
 
 if __name__ == "__main__":
