@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wavrag.cli.command import Command, UsageError
 from wavrag.cli.history import add_turn, read_history
-from wavrag.cli.options import BEST_ENGINE, GENERATOR, JSON, KB, VOICE_HELP, Option
+from wavrag.cli.options import BEST_ENGINE, GENERATOR, JSON, KB, RERANK, VOICE_HELP, Option
 from wavrag.cli.output import format_count, note, print_citations, print_json
 from wavrag.cli.search import note_suggestion, query_options, read_query
 from wavrag.errors import InputError
@@ -34,7 +34,9 @@ def ask(arguments: argparse.Namespace) -> int:
     query = read_query(arguments)
     conversation = None if arguments.history is None else Path(arguments.history)
     history = [] if conversation is None else read_history(conversation)
-    with WavRAG.open(arguments.kb, generator=arguments.generator, create=False) as rag:
+    with WavRAG.open(
+        arguments.kb, generator=arguments.generator, reranker=arguments.rerank, create=False
+    ) as rag:
         if reasoning is not None and not rag.generator.spec.follows_instructions:
             raise UsageError(
                 f"the generator {rag.generator.spec.name} does not reason: for --paths and"
@@ -204,6 +206,7 @@ COMMAND = Command(
     (
         *query_options("question"),
         GENERATOR,
+        RERANK,
         Option("--history", "FILE.jsonl", "continue the conversation in this file, and append the"
             " new turn to it"),
         KB,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wavrag.cli.command import Command, UsageError
-from wavrag.cli.options import FUSION, JSON_FILE, Option
+from wavrag.cli.options import FUSION, JSON_FILE, RERANK, Option
 from wavrag.cli.output import (
     check_writable,
     format_count,
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from wavrag.data import Task
     from wavrag.embed import Embedder
     from wavrag.evaluate import System
-    from wavrag.search import Fusion
+    from wavrag.search import Fusion, Reranker
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Measure each embedder on each task, then print or write the figures."""
     from wavrag.data import load_task
-    from wavrag.embed import load_embedder
+    from wavrag.embed import load_embedder, load_reranker
     from wavrag.evaluate import LEGS, check_modalities, format_report, report_to_dict
 
     target = json_file(arguments.json)
@@ -42,6 +42,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         for folder in dict.fromkeys(arguments.task)  # a task given twice is measured once
     ]
     embedders = [load_embedder(name) for name in dict.fromkeys(arguments.embedder)]
+    reranker = load_reranker(arguments.rerank) if arguments.rerank else None
     for task in tasks:
         for embedder in embedders:
             check_modalities(task, embedder)  # before hours go into the first pair
@@ -52,7 +53,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         systems = [
             system
             for embedder in embedders
-            for system in _measure(task, embedder, legs, arguments.fusion, quiet=quiet)
+            for system in _measure(task, embedder, legs, arguments.fusion, reranker, quiet=quiet)
         ]
         reports.append(report_to_dict(task, systems, arguments.cpu_price))
         if target is not None:
@@ -65,7 +66,13 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _measure(
-    task: Task, embedder: Embedder, legs: list[Any], fusion: Fusion, *, quiet: bool
+    task: Task,
+    embedder: Embedder,
+    legs: list[Any],
+    fusion: Fusion,
+    reranker: Reranker | None,
+    *,
+    quiet: bool,
 ) -> list[System]:
     from wavrag.evaluate import evaluate_embedder
 
@@ -76,7 +83,13 @@ def _measure(
         )
     with IndexBar(quiet) as index_bar, ProgressBar("querying", "queries", quiet) as query_bar:
         return evaluate_embedder(
-            task, embedder, legs, on_index=index_bar, on_query=query_bar, fusion=fusion
+            task,
+            embedder,
+            legs,
+            on_index=index_bar,
+            on_query=query_bar,
+            fusion=fusion,
+            reranker=reranker,
         )
 
 
@@ -180,6 +193,7 @@ COMMAND = Command(
         Option("--legs", help="a single leg, or the fusion of both",
             choices=("dense", "lexical", "fused"), unset="all three", repeat=True),
         FUSION,
+        RERANK,
         Option("--query-modality", help="use only the audio or only the text of queries",
             choices=("audio", "text"), unset="both"),
         Option("--corpus-modality", help="use only the audio or only the text of passages",

@@ -84,6 +84,8 @@ KB = Option("--kb", "DIR", "knowledge base folder", unset="$WAVRAG_KB, or .wavra
 FUSION = Option("--fusion",
     help="merge the legs of the search by their scores or by reciprocal ranks",
     choices=("scores", "ranks"), default="scores")  # fmt: skip
+RERANK = Option("--rerank", "NAME", "reorder the first 50 hits by a cross-encoder: st:ORG/NAME,"
+    " st:FOLDER or onnx:FOLDER", unset="none")  # fmt: skip
 JSON = Option("--json", help="print a single JSON document and nothing else")
 JSON_FILE = Option("--json", "FILE",
     "write the figures to FILE as JSON; - prints a single document and nothing else")  # fmt: skip

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command, UsageError
-from wavrag.cli.options import FUSION, JSON, KB, Option
+from wavrag.cli.options import FUSION, JSON, KB, RERANK, Option
 from wavrag.cli.output import note, print_hits, print_json
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def search(arguments: argparse.Namespace) -> int:
     from wavrag.kb import KnowledgeBase
 
     query = read_query(arguments)
-    with KnowledgeBase.open(arguments.kb, create=False, fusion=arguments.fusion) as kb:
+    with KnowledgeBase.open(
+        arguments.kb, create=False, fusion=arguments.fusion, reranker=arguments.rerank
+    ) as kb:
         result = kb.retrieve(query, arguments.k)
     if arguments.json:
         from wavrag.shapes import SearchShape
@@ -80,6 +82,7 @@ COMMAND = Command(
         *query_options("query"),
         Option("-k", "N", "maximum number of hits", default=5, minimum=1),
         FUSION,
+        RERANK,
         KB,
         JSON,
     ),

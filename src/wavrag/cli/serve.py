@@ -8,7 +8,7 @@ from pathlib import Path
 
 from wavrag.cli.ask import ANSWER_OPTIONS, read_answer_options
 from wavrag.cli.command import Command, UsageError
-from wavrag.cli.options import BEST_ENGINE, GENERATOR, KB, NEW_EMBEDDER, VOICE_HELP, Option
+from wavrag.cli.options import BEST_ENGINE, GENERATOR, KB, NEW_EMBEDDER, RERANK, VOICE_HELP, Option
 from wavrag.cli.output import note
 from wavrag.errors import InputError
 
@@ -36,7 +36,10 @@ def serve(arguments: argparse.Namespace) -> int:
     # Before the models load: an address for others without tokens is refused.
     check_host(arguments.host, options)
     with WavRAG.open(
-        arguments.kb, embedder=arguments.embedder, generator=arguments.generator
+        arguments.kb,
+        embedder=arguments.embedder,
+        generator=arguments.generator,
+        reranker=arguments.rerank,
     ) as rag:
         rag.options = read_answer_options(arguments, rag.generator.spec)
 
@@ -74,6 +77,7 @@ COMMAND = Command(
         Option("--port", "N", "port to listen on; 0 picks a free one", default=8321, minimum=0),
         GENERATOR,
         NEW_EMBEDDER,
+        RERANK,
         Option("--voice", "ENGINE", VOICE_HELP, unset=BEST_ENGINE),
         Option("--token", "FILE", "file of accepted bearer tokens, one per line",
             unset="$WAVRAG_TOKEN"),

@@ -6,13 +6,14 @@ a decoder.
 """
 
 from wavrag.embed.base import Embedder, EmbedderSpec, EmbedResult, check_inputs, unit_rows
-from wavrag.embed.fake import FakeEmbedder
+from wavrag.embed.cross_encoder import CrossEncoder
+from wavrag.embed.fake import FakeEmbedder, FakeReranker
 from wavrag.embed.lexicon import BLANK, LETTER_INDEX, LETTERS, Lexicon, word_spans
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.model_specs import ModelSpec, write_spec
 from wavrag.embed.moonshine import moonshine_folder
 from wavrag.embed.recogniser import Recogniser
-from wavrag.embed.registry import load_embedder, load_recogniser
+from wavrag.embed.registry import load_embedder, load_recogniser, load_reranker
 from wavrag.embed.runtime import Workers, load_session
 from wavrag.embed.sentence_network import audio_inputs, build_network, token_spans
 from wavrag.embed.wavretriever import (
@@ -24,8 +25,8 @@ from wavrag.embed.wavretriever import (
 
 __all__ = [
     "BLANK", "LETTERS", "LETTER_INDEX", "MIN_SAMPLES", "WAVRETRIEVER_SPEC", "WAVRETRIEVER_WEIGHTS",
-    "EmbedResult", "Embedder", "EmbedderSpec", "FakeEmbedder", "Lexicon", "MiniLM", "ModelSpec",
-    "Recogniser", "WavRetrieverMini", "Workers", "audio_inputs", "build_network", "check_inputs",
-    "load_embedder", "load_recogniser", "load_session", "moonshine_folder", "token_spans",
-    "unit_rows", "word_spans", "write_spec",
+    "CrossEncoder", "EmbedResult", "Embedder", "EmbedderSpec", "FakeEmbedder", "FakeReranker",
+    "Lexicon", "MiniLM", "ModelSpec", "Recogniser", "WavRetrieverMini", "Workers", "audio_inputs",
+    "build_network", "check_inputs", "load_embedder", "load_recogniser", "load_reranker",
+    "load_session", "moonshine_folder", "token_spans", "unit_rows", "word_spans", "write_spec",
 ]  # fmt: skip

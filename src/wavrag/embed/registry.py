@@ -1,4 +1,4 @@
-"""Load embedders and recognisers by name."""
+"""Load embedders, recognisers and rerankers by name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from functools import partial
 from importlib import import_module
 
 from wavrag.embed.base import Embedder
+from wavrag.embed.cross_encoder import CrossEncoder, OnnxCrossEncoder, SentenceCrossEncoder
+from wavrag.embed.fake import FakeReranker
 from wavrag.embed.recogniser import Recogniser
 from wavrag.errors import EmbedderError
 
@@ -124,4 +126,31 @@ def load_recogniser(name: str) -> Recogniser:
     raise EmbedderError(
         f"unknown recogniser {name!r}: choose moonshine, pocketsphinx or whisper=FOLDER, the folder"
         " of a Whisper model in the CTranslate2 format"
+    )
+
+
+def load_reranker(name: str) -> CrossEncoder | FakeReranker:
+    """Load a reranker by name.
+
+    Args:
+        name: `st:ORG/NAME` or `st:FOLDER` (a cross-encoder of sentence-transformers),
+            `onnx:FOLDER` (`model.onnx` and `tokenizer.json`), or `fake` (no weights, for tests).
+
+    Raises:
+        EmbedderError: the name is unknown, or the folder has no model.
+
+    Example:
+        >>> load_reranker("fake").score("bee dance", ["Bees dance.", "A bee"]).tolist()
+        [0.5, 0.5]
+    """
+    kind, _, location = name.partition(":")
+    if name == "fake":
+        return FakeReranker()
+    if kind == "st" and location:
+        return SentenceCrossEncoder(location)
+    if kind == "onnx" and location:
+        return OnnxCrossEncoder(location)
+    raise EmbedderError(
+        f"unknown reranker {name!r}: choose st:ORG/NAME, st:FOLDER or onnx:FOLDER, the folder of a"
+        " cross-encoder"
     )

@@ -93,6 +93,7 @@ def _system_to_dict(task: Task, system: System, cpu_price: float | None) -> dict
         "transcribes": system.transcribes,
         "legs": system.legs,
         "fusion": system.fusion,
+        "reranker": system.reranker,
         "metrics": {name: round(value, 4) for name, value in system.metrics.items()},
         "ci95": {name: [round(end, 4) for end in ends] for name, ends in system.ci95.items()},
         "queries_without_hits": system.queries_without_hits,

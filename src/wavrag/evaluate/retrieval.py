@@ -23,7 +23,7 @@ from wavrag.evaluate.metrics import DEPTH, confidence_intervals, evaluate_run, m
 from wavrag.evaluate.system import LEGS, Legs, RetrievedHit, System
 from wavrag.evaluate.wer import WordErrors, count_word_errors
 from wavrag.kb import CANDIDATES, KnowledgeBase, ProgressCallback
-from wavrag.search import Fusion
+from wavrag.search import Fusion, Reranker, reorder_hits
 from wavrag.store import LanceStore, Store
 from wavrag.types import Document, Hit, Query, ScoredPassage
 
@@ -57,6 +57,7 @@ def evaluate_embedder(
     on_index: ProgressCallback | None = None,
     on_query: QueryCallback | None = None,
     fusion: Fusion = "scores",
+    reranker: Reranker | None = None,
 ) -> list[System]:
     """Index the corpus of a task in a temporary folder, run every query, and measure.
 
@@ -67,6 +68,7 @@ def evaluate_embedder(
         on_index: progress callback of indexing.
         on_query: progress callback of the queries.
         fusion: see `KnowledgeBase.open`.
+        reranker: reorders the first hits of `fused`; see `KnowledgeBase.open`.
 
     Returns:
         One system for each of `legs`, in their order.
@@ -90,7 +92,7 @@ def evaluate_embedder(
     corpus_ids = {document: corpus_id for document, (_, corpus_id) in documents.items()}
     with tempfile.TemporaryDirectory(prefix="wavrag-eval-") as folder:
         store = LanceStore(Path(folder) / "store", embedder.spec.dim)
-        with KnowledgeBase(Path(folder), embedder, store, fusion=fusion) as kb:
+        with KnowledgeBase(Path(folder), embedder, store, fusion=fusion, reranker=reranker) as kb:
             # Loads the weights, which belong to neither of the measured costs.
             kb.retrieve(_build_query(next(iter(task.queries.values()))))
             indexing = _index(kb, [document for document, _ in documents.values()], on_index)
@@ -198,7 +200,11 @@ def _run_queries(
         legs, k, short = retrieval.legs, CANDIDATES, list(LEGS)
         while short:
             for leg in short:
-                ranking = kb.fuse(legs) if leg == "fused" else legs.get(leg, [])
+                ranking = (
+                    reorder_hits(kb.fuse(legs), retrieval.rerank_scores)
+                    if leg == "fused"
+                    else legs.get(leg, [])
+                )
                 best = best_passages(ranking, corpus_ids, id)
                 results.rankings[leg][id] = list(best)
                 results.hits[leg][id] = [
@@ -224,6 +230,7 @@ def _build_system(task: Task, kb: KnowledgeBase, leg: Legs, results: _QueryResul
         transcribes=spec.transcribes,
         legs=leg,
         fusion=kb.fusion,
+        reranker=kb.reranker.name if kb.reranker is not None and leg == "fused" else None,
         metrics={name: mean(numbers) for name, numbers in values.items()},
         ci95=confidence_intervals(values),
         values=values,

@@ -46,6 +46,7 @@ class System:
         transcribes: True if it recognises words; only then has `lexical` words of recordings.
         legs: `dense` or `lexical` for one leg alone, or `fused` for the ranking that users get.
         fusion: how the legs were merged, by `scores` or by `ranks`.
+        reranker: name of the reranker of the fused hits; None without one.
         metrics: means over queries.
         ci95: lower and upper end of the bootstrap interval of each mean.
         values: one value per query for each metric, in the order of the task's queries.
@@ -76,6 +77,7 @@ class System:
     querying: Cost
     indexed_passages: int
     word_errors: WordErrors | None = None
+    reranker: str | None = None
 
     def latency_percentiles(self) -> dict[int, float]:
         """Compute `PERCENTILES` of `latencies_ms`."""

@@ -12,7 +12,7 @@ from typing import Self
 from wavrag import audio, config
 from wavrag.audio import SAMPLE_RATE
 from wavrag.closing import Closing
-from wavrag.embed import Embedder, load_embedder, unit_rows
+from wavrag.embed import Embedder, load_embedder, load_reranker, unit_rows
 from wavrag.errors import InputError, StoreError
 from wavrag.kb import manifest
 from wavrag.kb.indexing import add_documents
@@ -22,10 +22,13 @@ from wavrag.kb.spelling import SpellingCorrector
 from wavrag.kb.transcripts import TranscriptCache, detect_speech
 from wavrag.search import (
     Fusion,
+    Reranker,
     apply_corrections,
     lexical_query,
     reciprocal_rank_fusion,
+    reorder_hits,
     score_fusion,
+    score_hits,
 )  # fmt: skip
 from wavrag.store import LanceStore, Store, StoredDocument, StoredPassage
 from wavrag.types import (
@@ -57,11 +60,13 @@ class Retrieval:
     vector: Float32  # unit vector of the query, shape = (dim,)
     lexical: LexicalQuery | None  # words of the lexical leg; None if there are none
     legs: Mapping[Leg, Sequence[ScoredPassage]]  # the ranked lists that `hits` are fused from
-    # Milliseconds: `embed`, `search` with the spelling of typed words.
+    # Milliseconds: `embed`, `search` with the spelling of typed words, `rerank` with a reranker.
     timings: dict[str, float] = field(default_factory=dict)
     # Misspelled words of the query, with the words searched for instead.
     corrections: tuple[Correction, ...] = ()
     suggestion: str | None = None  # text of the query with its corrections; None without any
+    # Scores of the reranker from 0 to 1 by passage id; empty without a reranker.
+    rerank_scores: Mapping[str, float] = field(default_factory=dict)
 
 
 class KnowledgeBase(Closing):
@@ -77,12 +82,19 @@ class KnowledgeBase(Closing):
     """
 
     def __init__(
-        self, directory: Path, embedder: Embedder, store: Store, *, fusion: Fusion = "scores"
+        self,
+        directory: Path,
+        embedder: Embedder,
+        store: Store,
+        *,
+        fusion: Fusion = "scores",
+        reranker: Reranker | None = None,
     ) -> None:
         """Combine a folder, an embedder and a store; `KnowledgeBase.open` is simpler."""
         self.directory = directory
         self.embedder = embedder
         self.fusion = fusion
+        self.reranker = reranker
         self._store = store
         self._transcripts = TranscriptCache(directory)
         self._spelling = SpellingCorrector(store)
@@ -95,6 +107,7 @@ class KnowledgeBase(Closing):
         embedder: Embedder | str | None = None,
         create: bool = True,
         fusion: Fusion = "scores",
+        reranker: Reranker | str | None = None,
     ) -> Self:
         """Open the knowledge base in a folder.
 
@@ -104,11 +117,12 @@ class KnowledgeBase(Closing):
                 `cascade` for a new one).
             create: create a knowledge base if there is none.
             fusion: merge the legs of a search by their `scores` or by reciprocal `ranks`.
+            reranker: a reranker for the first hits, or a name for `load_reranker`; None for none.
 
         Raises:
             StoreError: there is none and `create` is False, or the folder is not usable.
             IndexMismatchError: it has another embedder or format.
-            EmbedderError: the embedder is unknown.
+            EmbedderError: the embedder or the reranker is unknown.
         """
         folder = Path(directory) if directory is not None else config.kb_directory()
         contents = manifest.read(folder)
@@ -122,11 +136,13 @@ class KnowledgeBase(Closing):
         # The embedder comes first: an unknown name must not leave an empty folder behind.
         if isinstance(embedder, str):
             embedder = load_embedder(embedder)
+        if isinstance(reranker, str):
+            reranker = load_reranker(reranker)
         if contents is None:
             contents = manifest.create(folder, embedder.spec)
         manifest.check_embedder(contents, embedder.spec, folder)
         store = LanceStore(folder / "store", embedder.spec.dim)
-        return cls(folder, embedder, store, fusion=fusion)
+        return cls(folder, embedder, store, fusion=fusion, reranker=reranker)
 
     # Adding and removing
 
@@ -203,13 +219,20 @@ class KnowledgeBase(Closing):
         search_start = time.perf_counter()
         lexical = lexical_query(words, corrections) if words else None
         legs = self._store.search(vector, lexical, max(CANDIDATES, k), query.where)
-        hits = self.fuse(legs)[:k]
+        hits = self.fuse(legs)
         end = time.perf_counter()
         embedding = search_start - embed_start
         timings = {"embed": 1e3 * embedding, "search": 1e3 * (end - start - embedding)}
+        scores: dict[str, float] = {}
+        if self.reranker is not None and words:
+            scores = score_hits(self.reranker, words, hits)
+            hits = reorder_hits(hits, scores)
+            timings["rerank"] = 1e3 * (time.perf_counter() - end)
         return Retrieval(
-            tuple(hits), words, vector, lexical, legs, timings, tuple(corrections), suggestion
-        )
+            hits=tuple(hits[:k]), words=words, vector=vector, lexical=lexical, legs=legs,
+            timings=timings, corrections=tuple(corrections), suggestion=suggestion,
+            rerank_scores=scores,
+        )  # fmt: skip
 
     def fuse(self, legs: Mapping[Leg, Sequence[ScoredPassage]]) -> list[Hit]:
         """Merge the ranked lists of a search into one, as `fusion` says."""

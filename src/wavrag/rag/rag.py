@@ -21,6 +21,7 @@ from wavrag.closing import Closing
 from wavrag.embed import Embedder
 from wavrag.generate import GenerateOptions, StopSignal, load_generator
 from wavrag.kb import AddReport, KnowledgeBase, ProgressCallback, Retrieval, find_files
+from wavrag.search import Reranker
 from wavrag.types import Answer, Clip, Document, HistoryTurn, Hit, Metadata, Query
 
 # A string is text, never a file name: a question must not open files. A `Path` is a recording.
@@ -56,6 +57,7 @@ class WavRAG(Closing):
         *,
         embedder: Embedder | str | None = None,
         generator: generate.Generator | str | None = None,
+        reranker: Reranker | str | None = None,
         create: bool = True,
         options: AnswerOptions | None = None,
     ) -> Self:
@@ -65,18 +67,18 @@ class WavRAG(Closing):
             directory: folder of the knowledge base (default: `WAVRAG_KB` or `.wavrag`).
             embedder: see `KnowledgeBase.open`.
             generator: a generator, or a name for `load_generator` (default: `extractive`).
+            reranker: see `KnowledgeBase.open`.
             create: create a knowledge base if there is none.
             options: selection of the context, and minimum cosine of an answer.
 
         Raises:
-            WavRAGError: folder, embedder or generator cannot be used.
+            WavRAGError: folder, embedder, reranker or generator cannot be used.
         """
         # The generator first: its errors are quick to detect, and leave no new folder behind.
         if generator is None or isinstance(generator, str):
             generator = load_generator(generator or config.DEFAULT_GENERATOR)
-        return cls(
-            KnowledgeBase.open(directory, embedder=embedder, create=create), generator, options
-        )
+        kb = KnowledgeBase.open(directory, embedder=embedder, create=create, reranker=reranker)
+        return cls(kb, generator, options)
 
     def add(
         self,
