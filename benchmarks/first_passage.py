@@ -234,7 +234,7 @@ def measure(
     if arguments.speed:
         print(f"load of this machine: {os.getloadavg()[0]:.1f}", file=sys.stderr)
         systems = [(tree, BASELINE), *((present, name) for name in embedders)]
-        speed = first_passage_speed.measure(systems, tasks, arguments.rounds)
+        speed = first_passage_speed.measure(systems, arguments.tasks, arguments.rounds)
     return Measurements({name: baseline[name] for name in tasks}, embedders, speed)
 
 

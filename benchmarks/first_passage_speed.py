@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -89,28 +89,27 @@ def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT / 1e6
 
 
-def measure(
-    systems: Sequence[tuple[CodeTree, str]], tasks: Mapping[str, Task], rounds: int
-) -> list[Figures]:
+def measure(systems: Sequence[tuple[CodeTree, str]], tasks: Path, rounds: int) -> list[Figures]:
     """Measure systems in turns, every figure in a process of its own, and take medians.
 
     Args:
         systems: code and embedder.
-        tasks: with `squad-spoken`, of which the questions and texts are, and `librispeech`, whose
-            queries are joined to recordings of a minute.
+        tasks: folder with `squad-spoken`, for questions and texts, and `librispeech`, whose queries
+            are joined to recordings of a minute.
         rounds: number of measurements of each system.
 
     Raises:
-        SystemExit: one of the tasks is missing.
+        InputError: one of the tasks is missing.
     """
-    if missing := {"squad-spoken", "librispeech"} - tasks.keys():
-        raise SystemExit(f"speed is measured on {' and '.join(sorted(missing))}: add these tasks")
+    from wavrag.data import load_task
+
+    spoken, sentences = load_task(tasks / "squad-spoken"), load_task(tasks / "librispeech")
     results: list[dict[str, list[float]]] = [defaultdict(list) for _ in systems]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        passages = write_passages(tasks["squad-spoken"], folder / "passages.jsonl")
-        questions = pick_questions(tasks["squad-spoken"])
-        recordings = write_recordings(tasks["librispeech"], folder)
+        passages = write_passages(spoken, folder / "passages.jsonl")
+        questions = pick_questions(spoken)
+        recordings = write_recordings(sentences, folder)
         for number, (tree, embedder) in enumerate(systems):
             measure_in_process(tree, "build", folder / f"kb-{number}", embedder, passages)
         for turn in range(rounds):
@@ -167,9 +166,11 @@ def write_recordings(task: Task, folder: Path) -> list[Path]:
 
 def main() -> None:
     """Run one measurement."""
+    kinds: dict[str, Callable[..., Figures]] = {
+        "build": build, "question": question, "index": index,
+    }  # fmt: skip
     kind, *arguments = sys.argv[1:]
-    figures = {"build": build, "question": question, "index": index}[kind](*arguments)
-    print(json.dumps(figures))
+    print(json.dumps(kinds[kind](*arguments)))
 
 
 if __name__ == "__main__":
