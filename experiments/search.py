@@ -62,7 +62,9 @@ def list_systems(context: Context) -> tuple[list[ComparedSystem], list[str]]:
         ]
     return [
         *ids,
-        ComparedSystem("whisper", "cascade, Whisper tiny", f"cascade:whisper={folder.resolve()}"),
+        ComparedSystem(
+            "whisper", "cascade, Whisper tiny", f"cascade:asr=whisper:{folder.resolve()}"
+        ),
     ], []
 
 

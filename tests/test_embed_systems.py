@@ -53,12 +53,12 @@ def raw() -> Embedder:
 
 @pytest.fixture(scope="module")
 def sphinx() -> Embedder:
-    return load_embedder("cascade:pocketsphinx")
+    return load_embedder("cascade:asr=pocketsphinx")
 
 
 @pytest.fixture(scope="module")
 def whisper() -> Embedder:
-    return load_embedder(f"cascade:whisper={WHISPER}")
+    return load_embedder(f"cascade:asr=whisper:{WHISPER}")
 
 
 class Scripted:
@@ -102,7 +102,7 @@ def reading(human_reading: Path, start: float, end: float) -> Clip:
 
 @needs_whisper
 def test_whisper_writes_down_what_is_read(human_reading: Path) -> None:
-    words = load_recogniser(f"whisper={WHISPER}").transcribe(reading(human_reading, 0, 5))
+    words = load_recogniser(f"whisper:{WHISPER}").transcribe(reading(human_reading, 0, 5))
     assert "it was the best of times" in words.lower()
 
 
@@ -121,19 +121,19 @@ def test_the_plain_cascade_is_named_and_revised_as_ever(cascade: Embedder) -> No
     assert cascade.spec.name == "cascade"
     assert cascade.spec.revision == "moonshine-tiny-en-0.0.73+minilm-l6-v2-int8-1"
     assert cascade.spec.licence == "MIT AND Apache-2.0"
-    assert load_embedder("cascade:moonshine").spec == cascade.spec
-    assert load_embedder("cascade:moonshine,text=minilm").spec == cascade.spec
+    assert load_embedder("cascade:asr=moonshine").spec == cascade.spec
+    assert load_embedder("cascade:asr=moonshine,text=minilm").spec == cascade.spec
 
 
 def test_name_and_revision_say_both_parts() -> None:
     spec = Cascade(Scripted(), FakeEmbedder()).spec
-    assert spec.name == "cascade:scripted,text=fake"
+    assert spec.name == "cascade:asr=scripted,text=fake"
     assert spec.revision == "scripted-1+1"
     assert (spec.dim, spec.max_audio_seconds, spec.transcribes) == (64, 12.0, True)
     assert spec.languages == ("en",)
     assert spec.licence == "MIT AND Apache-2.0"
-    assert Cascade(Moonshine(), FakeEmbedder()).spec.name == "cascade:moonshine,text=fake"
-    assert Cascade(Scripted(), MiniLM()).spec.name == "cascade:scripted"
+    assert Cascade(Moonshine(), FakeEmbedder()).spec.name == "cascade:text=fake"
+    assert Cascade(Scripted(), MiniLM()).spec.name == "cascade:asr=scripted"
 
 
 def test_the_words_are_embedded_by_the_text_embedder() -> None:
@@ -150,8 +150,10 @@ def test_the_words_are_embedded_by_the_text_embedder() -> None:
     ("name", "parts"),
     [
         ("cascade", ("moonshine", "minilm")),
-        ("cascade:pocketsphinx", ("pocketsphinx", "minilm")),
-        ("cascade:whisper=/a,b=c,text=st:ORG/NAME", ("whisper=/a,b=c", "st:ORG/NAME")),
+        ("cascade:asr=pocketsphinx", ("pocketsphinx", "minilm")),
+        ("cascade:text=st:ORG/NAME", ("moonshine", "st:ORG/NAME")),
+        ("cascade:asr=whisper:/a,b=c@de", ("whisper:/a,b=c@de", "minilm")),
+        ("cascade:asr=whisper:/a,b=c,text=st:ORG/NAME", ("whisper:/a,b=c", "st:ORG/NAME")),
     ],
 )
 def test_names_are_taken_apart(name: str, parts: tuple[str, str]) -> None:
@@ -161,13 +163,16 @@ def test_names_are_taken_apart(name: str, parts: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("cascade:", "is incomplete"),
-        ("cascade:moonshine,text=", "is incomplete"),
-        ("cascade:kaldi", "unknown recogniser 'kaldi': choose moonshine"),
-        ("cascade:whisper=", "unknown recogniser 'whisper='"),
-        ("cascade:whisper=/nowhere", "lacks config.json and model.bin and tokenizer.json"),
-        ("cascade:moonshine,text=nobody", "unknown embedder 'nobody'"),
-        ("cascade:moonshine,text=raw:moonshine", "raw:moonshine does not embed text"),
+        ("cascade:", "is not cascade:asr=RECOGNISER,text=EMBEDDER"),
+        ("cascade:moonshine", "is not cascade:asr=RECOGNISER,text=EMBEDDER"),
+        ("cascade:asr=moonshine,text=", "is not cascade:asr=RECOGNISER,text=EMBEDDER"),
+        ("cascade:asr=kaldi", "unknown recogniser 'kaldi': choose one of moonshine"),
+        ("cascade:asr=whisper:", "unknown recogniser 'whisper:'"),
+        ("cascade:asr=whisper:/nowhere", "lacks config.json and model.bin and tokenizer.json"),
+        ("cascade:asr=transformers:/no/where", "recogniser folder /no/where does not exist"),
+        ("cascade:asr=transformers:/tmp#a/b", "unknown recogniser 'a/b': choose one of nvidia"),
+        ("cascade:text=nobody", "unknown embedder 'nobody'"),
+        ("cascade:text=raw:moonshine", "raw:moonshine does not embed text"),
         ("raw:whisper", "unknown embedder 'raw:whisper'"),
     ],
 )
@@ -206,11 +211,11 @@ def test_another_whisper_model_has_another_revision(tmp_path: Path) -> None:
 
 @needs_sphinx
 def test_an_index_remembers_its_recogniser(tmp_path: Path) -> None:
-    with KnowledgeBase.open(tmp_path, embedder="cascade:pocketsphinx") as kb:
+    with KnowledgeBase.open(tmp_path, embedder="cascade:asr=pocketsphinx") as kb:
         kb.add([Document("a", text="Bread needs flour and water.")])
     with KnowledgeBase.open(tmp_path) as kb:
-        assert kb.embedder.spec.name == "cascade:pocketsphinx"
-    with pytest.raises(IndexMismatchError, match="cascade:pocketsphinx"):
+        assert kb.embedder.spec.name == "cascade:asr=pocketsphinx"
+    with pytest.raises(IndexMismatchError, match="cascade:asr=pocketsphinx"):
         KnowledgeBase.open(tmp_path, embedder="cascade")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from wavrag.embed.model_specs import MODELS, SPEC_FILE, ModelSpec, write_spec
+from wavrag.embed.transformers_recogniser import KNOWN_RECOGNISERS
 
 TARGET = Path(__file__).parent.parent / "docs" / "models.md"
 EXAMPLE = "laion/clap-htsat-unfused"
@@ -48,6 +49,15 @@ input. Longer texts are split, and their vector is the mean over the splits.
 """
 NOTES = """
 ## Notes
+"""
+RECOGNISERS = """
+## Recognisers
+
+`transformers:ORG/NAME` loads a speech recognition model of transformers as the recogniser of a
+cascade, for example `cascade:asr=transformers:nvidia/parakeet-tdt-0.6b-v3`. A local copy is
+`transformers:FOLDER#ORG/NAME`. Other models work too; state their language (`@LANGUAGE`), or it
+counts as unknown. **None of these models has been run for this project.**
+
 """
 OTHER = f"""
 ## Other models
@@ -113,6 +123,14 @@ def limit_row(spec: ModelSpec) -> tuple[str, ...]:
     )
 
 
+def recogniser_rows() -> Iterable[tuple[str, ...]]:
+    """Return the rows of the table of recognisers."""
+    for name, facts in KNOWN_RECOGNISERS.items():
+        codes = "many" if facts.languages == ("mul",) else ", ".join(facts.languages)
+        link = f"[{name}](https://huggingface.co/{name})"
+        yield link, codes, facts.licence, facts.note
+
+
 def notes() -> str:
     """Return all notes; models with the same note share it."""
     shared: dict[str, list[str]] = {}
@@ -141,7 +159,9 @@ def page() -> str:
         [
             *(HEAD, PROMPTS, "\n", table(prompt_columns, map(prompt_row, MODELS.values()))),
             *(LIMITS, "\n", table(limit_columns, map(limit_row, MODELS.values()))),
-            *(NOTES, "\n", notes(), OTHER, example()),
+            *(NOTES, "\n", notes()),
+            *(RECOGNISERS, table("model | languages | licence | notes", recogniser_rows())),
+            *(OTHER, example()),
         ]
     )
 

@@ -1,6 +1,6 @@
 """The cascade: speech becomes a vector here, by default: transcribe it, then embed the words.
 
-The baseline of the paper. Both steps are interchangeable: `cascade:RECOGNISER,text=EMBEDDER`.
+The baseline of the paper. Both steps are interchangeable: `cascade:asr=RECOGNISER,text=EMBEDDER`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from wavrag.errors import EmbedderError
 from wavrag.types import Clip, EmbedInput, Float32, Role
 
 NAME = "cascade"
-TEXT_SEPARATOR = ",text="  # before the name of the text embedder
+ASR_KEY, TEXT_KEY = ",asr=", ",text="  # before the names of recogniser and text embedder
 # Beyond eight clips, decoding gains little. A second of a clip takes 0.6 MB of keys and values.
 BATCH_CLIPS, BATCH_SECONDS = 8, 100.0
 DEFAULT_RECOGNISER, DEFAULT_TEXT_EMBEDDER = "moonshine", "minilm"
@@ -138,25 +138,27 @@ def split_clips(clips: Mapping[int, Clip], threads: int) -> list[dict[int, Clip]
 def split_name(name: str) -> tuple[str, str]:
     """Split the name of a cascade into recogniser and text embedder, with defaults.
 
-    For example `cascade:whisper=FOLDER,text=st:ORG/NAME`.
+    For example `cascade:asr=whisper:FOLDER,text=st:ORG/NAME`.
 
     Raises:
-        EmbedderError: one of the two names is empty.
+        EmbedderError: a key is unknown, or a name is empty.
     """
-    arguments = name.removeprefix(NAME)
-    if not arguments:
+    if name == NAME:
         return DEFAULT_RECOGNISER, DEFAULT_TEXT_EMBEDDER
-    recogniser, separator, text = arguments.removeprefix(":").partition(TEXT_SEPARATOR)
-    if not recogniser or (separator and not text):
+    # Names of models may contain commas, colons and equals signs: only the keys separate.
+    settings = "," + name.removeprefix(f"{NAME}:")
+    asr, separator, text = settings.partition(TEXT_KEY)
+    recogniser = asr.removeprefix(ASR_KEY)
+    if (asr and asr in (ASR_KEY, recogniser)) or (separator and not text):
         raise EmbedderError(
-            f"the embedder name {name!r} is incomplete: use cascade:RECOGNISER or"
-            " cascade:RECOGNISER,text=EMBEDDER, such as cascade:pocketsphinx,text=minilm"
+            f"the embedder name {name!r} is not cascade:asr=RECOGNISER,text=EMBEDDER: an example"
+            " is cascade:asr=pocketsphinx,text=minilm; either may be left out"
         )
-    return recogniser, text or DEFAULT_TEXT_EMBEDDER
+    return recogniser or DEFAULT_RECOGNISER, text or DEFAULT_TEXT_EMBEDDER
 
 
 def _name(recogniser: str, text: str) -> str:
     """Return the shortest name that `split_name` parses to these two."""
-    defaults = DEFAULT_RECOGNISER, DEFAULT_TEXT_EMBEDDER
-    name = NAME if (recogniser, text) == defaults else f"{NAME}:{recogniser}"
-    return name if text == DEFAULT_TEXT_EMBEDDER else f"{name}{TEXT_SEPARATOR}{text}"
+    asr = "" if recogniser == DEFAULT_RECOGNISER else f"{ASR_KEY}{recogniser}"
+    settings = asr if text == DEFAULT_TEXT_EMBEDDER else f"{asr}{TEXT_KEY}{text}"
+    return f"{NAME}:{settings[1:]}" if settings else NAME

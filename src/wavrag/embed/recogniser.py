@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -17,7 +18,7 @@ class RecogniserSpec:
     revision: str  # changes whenever the transcripts change
     sampling_rate: int  # required sample rate of clips in Hz
     max_seconds: float  # longest clip in seconds
-    languages: tuple[str, ...]  # ISO 639-1 codes of the transcripts
+    languages: tuple[str, ...]  # ISO 639-1 codes of the transcripts; `mul` for many
     licence: str  # SPDX identifier of the weights
 
 
@@ -46,3 +47,14 @@ class BatchRecogniser(Recogniser, Protocol):
     def transcribe_batch(self, clips: Sequence[Clip]) -> list[str]:
         """Return the transcripts that `transcribe` returns for each clip."""
         ...
+
+
+def split_language(name: str) -> tuple[str, str | None]:
+    """Split `NAME@LANGUAGE` into the name and an ISO 639 code; None without one.
+
+    Example:
+        >>> split_language("models/whisper@de")
+        ('models/whisper', 'de')
+    """
+    match = re.fullmatch(r"(.*)@([a-z]{2,3})", name)
+    return (match[1], match[2]) if match else (name, None)

@@ -53,6 +53,10 @@ EMBEDDERS: dict[str, Callable[[], Embedder]] = {
     "fake": partial(_create, "fake", "FakeEmbedder"),
     "raw:moonshine": partial(_create, "raw_moonshine", "RawMoonshine"),
 }
+RECOGNISERS = (
+    "moonshine, pocketsphinx, transformers:ORG/NAME, transformers:FOLDER, or whisper:FOLDER with a"
+    " model in the CTranslate2 format"
+)
 # Builders by prefix; they get the complete name.
 BUILDERS: dict[str, Callable[[str], Embedder]] = {
     "cascade:": _cascade, "clap:": _clap, "st:": _sentence_model,
@@ -67,7 +71,7 @@ def load_embedder(name: str) -> Embedder:
     |---|---|
     | `wavretriever-mini` | speech, sounds and text, without a decoder |
     | `cascade` (default) | transcribes speech with Moonshine, embeds the transcript with MiniLM |
-    | `cascade:RECOGNISER`, `cascade:RECOGNISER,text=EMBEDDER` | a cascade of other models |
+    | `cascade:asr=RECOGNISER,text=EMBEDDER` | a cascade of other models; either may be left out |
     | `minilm` | text only |
     | `clap:ORG/NAME`, `clap:FOLDER` | sounds and captions |
     | `st:ORG/NAME`, `st:FOLDER` | a sentence-transformers model |
@@ -93,9 +97,9 @@ def load_embedder(name: str) -> Embedder:
     if name not in EMBEDDERS:
         names = ", ".join(EMBEDDERS)
         raise EmbedderError(
-            f"unknown embedder {name!r}: choose one of {names}, cascade:RECOGNISER (moonshine,"
-            " pocketsphinx or whisper=FOLDER), clap:FOLDER, st:ORG/NAME, st:FOLDER, or the address"
-            " of a server, http://HOST:8000#MODEL"
+            f"unknown embedder {name!r}: choose one of {names}, cascade:asr=RECOGNISER"
+            f",text=EMBEDDER (recognisers: {RECOGNISERS}), clap:FOLDER, st:ORG/NAME, st:FOLDER, or"
+            " the address of a server, http://HOST:8000#MODEL"
         )
     return EMBEDDERS[name]()
 
@@ -104,17 +108,23 @@ def load_recogniser(name: str) -> Recogniser:
     """Load a recogniser by name.
 
     Args:
-        name: `moonshine` (English, packaged), `whisper=FOLDER` (a Whisper model in the CTranslate2
-            format) or `pocketsphinx` (English, small and weak).
+        name: `moonshine` (English, packaged), `whisper:FOLDER` (a Whisper model in the CTranslate2
+            format), `transformers:ORG/NAME` or `transformers:FOLDER` (a speech recognition model of
+            transformers), or `pocketsphinx` (English, small and weak). `@LANGUAGE` after a folder
+            or ORG/NAME states the language of the speech, such as `whisper:FOLDER@de`.
 
     Raises:
         EmbedderError: the name is unknown, or the folder contains no model.
     """
-    kind, _, folder = name.partition("=")
-    if kind == "whisper" and folder:
+    kind, _, location = name.partition(":")
+    if kind == "whisper" and location:
         from wavrag.embed.whisper import Whisper
 
-        return Whisper(folder)
+        return Whisper(location)
+    if kind == "transformers" and location:
+        from wavrag.embed.transformers_recogniser import TransformersRecogniser
+
+        return TransformersRecogniser(location)
     if name == "moonshine":
         from wavrag.embed.moonshine import Moonshine
 
@@ -123,10 +133,7 @@ def load_recogniser(name: str) -> Recogniser:
         from wavrag.embed.sphinx import PocketSphinx
 
         return PocketSphinx()
-    raise EmbedderError(
-        f"unknown recogniser {name!r}: choose moonshine, pocketsphinx or whisper=FOLDER, the folder"
-        " of a Whisper model in the CTranslate2 format"
-    )
+    raise EmbedderError(f"unknown recogniser {name!r}: choose one of {RECOGNISERS}")
 
 
 def load_reranker(name: str) -> CrossEncoder | FakeReranker:

@@ -1,4 +1,4 @@
-"""Recogniser: Whisper on CTranslate2 (faster-whisper), English, greedy decoding, int8.
+"""Recogniser: Whisper on CTranslate2 (faster-whisper), greedy decoding, int8.
 
 Source: Radford et al., Robust Speech Recognition via Large-Scale Weak Supervision
 (arXiv 2212.04356). Loads local folders in the CTranslate2 format and downloads nothing.
@@ -16,7 +16,7 @@ import numpy as np
 from wavrag import config
 from wavrag.audio import SAMPLE_RATE
 from wavrag.embed.fingerprint import hash_files
-from wavrag.embed.recogniser import RecogniserSpec
+from wavrag.embed.recogniser import RecogniserSpec, split_language
 from wavrag.errors import EmbedderError, MissingExtraError
 from wavrag.types import Clip
 
@@ -27,23 +27,29 @@ FILES = ("config.json", "model.bin", "tokenizer.json")
 
 
 class Whisper:
-    """Transcribes English with a Whisper model of any size.
+    """Transcribes English or another language with a Whisper model of any size.
 
     Decodes greedily without temperature fallback, so that equal clips yield equal transcripts.
     """
 
-    def __init__(self, folder: str | Path, threads: int | None = None) -> None:
+    def __init__(self, model: str | Path, threads: int | None = None) -> None:
         """Check the model folder; the weights are loaded on the first call.
+
+        Args:
+            model: the folder, or `FOLDER@LANGUAGE` (default: `en`); `mul` detects the language of
+                each clip.
+            threads: threads of a call (default: one per CPU).
 
         Raises:
             EmbedderError: a file is missing in the folder.
         """
-        self._folder = Path(folder).resolve()
+        folder, language = split_language(str(model))
+        self._folder, self._language = Path(folder).resolve(), language or "en"
         self._threads = threads or config.threads()
         missing = [name for name in FILES if not (self._folder / name).is_file()]
         if missing:
             raise EmbedderError(
-                f"whisper={folder} lacks {' and '.join(missing)}: use a model folder in the"
+                f"whisper:{folder} lacks {' and '.join(missing)}: use a model folder in the"
                 " CTranslate2 format"
             )
 
@@ -52,10 +58,12 @@ class Whisper:
         """Name, revision and limits."""
         digest = hashlib.sha256()
         hash_files(digest, self._folder, (".json", ".bin", ".txt"))
+        suffix = "" if self._language == "en" else f"@{self._language}"
         return RecogniserSpec(
-            name=f"whisper={self._folder}",
-            revision=f"whisper-{COMPUTE}-{DECODING}-{digest.hexdigest()[:16]}",
-            sampling_rate=SAMPLE_RATE, max_seconds=MAX_SECONDS, languages=("en",), licence="MIT",
+            name=f"whisper:{self._folder}{suffix}",
+            revision=f"whisper-{COMPUTE}-{DECODING}-{digest.hexdigest()[:16]}{suffix}",
+            sampling_rate=SAMPLE_RATE, max_seconds=MAX_SECONDS, languages=(self._language,),
+            licence="MIT",
         )  # fmt: skip
 
     @cached_property
@@ -80,7 +88,8 @@ class Whisper:
             return ""
         segments, _ = self._model.transcribe(
             np.ascontiguousarray(clip.samples, np.float32),
-            language="en", beam_size=1, temperature=0.0,
+            language=None if self._language == "mul" else self._language,
+            beam_size=1, temperature=0.0,
             without_timestamps=True,  # timestamp tokens cost decoding steps
             condition_on_previous_text=False,  # otherwise errors propagate
         )  # fmt: skip
