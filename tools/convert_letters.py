@@ -18,8 +18,8 @@ from wavrag.embed import moonshine_folder
 from wavrag.embed.wavretriever import WAVRETRIEVER_WEIGHTS
 from wavrag.train.mini.convert import load_letters, read_sound_head
 from wavrag.train.mini.export import SpeechNetwork, export_network, measure_parity
-from wavrag.train.mini.features import list_human_speech
 from wavrag.train.mini.moonshine import load_encoder
+from wavrag.train.mini.recordings import read_parity_clips
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     model = arguments.out / "model.onnx"
     sizes = export_network(network, model)
-    clips = [source.read() for source in list_human_speech(arguments.data)[-100:]]
+    clips = read_parity_clips(arguments.data)
     print(json.dumps({**sizes, **measure_parity(network, model, clips)}))
 
 

@@ -1,6 +1,6 @@
 """Audio: decode any format, resample, detect speech, cut at pauses, encode. No retrieval models."""
 
-from wavrag.audio.augmentation import Augmentation, add_noise, reverberate
+from wavrag.audio.augmentation import TELEPHONE_BAND, Augmentation, add_noise, reverberate
 from wavrag.audio.decode import load, stream
 from wavrag.audio.describe import describe_clip, describe_sound, mean_level, measure_level
 from wavrag.audio.encoding import AudioFormat, encode, media_type
@@ -13,8 +13,8 @@ from wavrag.audio.windows import windows
 from wavrag.audio.write import wav_bytes, write_wav
 
 __all__ = [
-    "AUDIO_SUFFIXES", "SAMPLE_RATE", "VAD_FRAME", "AudioFormat", "Augmentation", "Mixer", "Prosody",
-    "add_noise", "describe_clip", "describe_sound", "encode", "load", "mean_level", "measure_level",
-    "measure_prosody", "media_type", "open_audio", "resample", "reverberate", "stream",
-    "voice_detector", "wav_bytes", "windows", "write_wav",
+    "AUDIO_SUFFIXES", "SAMPLE_RATE", "TELEPHONE_BAND", "VAD_FRAME", "AudioFormat", "Augmentation",
+    "Mixer", "Prosody", "add_noise", "describe_clip", "describe_sound", "encode", "load",
+    "mean_level", "measure_level", "measure_prosody", "media_type", "open_audio", "resample",
+    "reverberate", "stream", "voice_detector", "wav_bytes", "windows", "write_wav",
 ]  # fmt: skip

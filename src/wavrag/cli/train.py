@@ -54,7 +54,7 @@ def recipe(arguments: argparse.Namespace) -> int:
 
 def mini(arguments: argparse.Namespace) -> int:
     """Run the remaining stages of WavRetriever-mini."""
-    missing = [name for name in ("torch", "onnx", "transformers") if find_spec(name) is None]
+    missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
     if missing:
         raise InputError(f"training needs {' and '.join(missing)}: pip install 'wavrag[train]'")
     from wavrag.train.mini import ENGINES, MiniOptions, train_mini
@@ -62,20 +62,24 @@ def mini(arguments: argparse.Namespace) -> int:
     options = MiniOptions(
         data=Path(arguments.data),
         work=Path(arguments.work),
-        engines=dict(map(_parse_engine, arguments.engine)) if arguments.engine else ENGINES,
+        engines=_parse_engines(arguments.engine) if arguments.engine else ENGINES,
         kokoro=Path(arguments.kokoro) if arguments.kokoro else None,
         start=Path(arguments.start) if arguments.start else None,
+        weights=dict(map(_parse_weight, arguments.weight)),
         tasks=tuple(map(Path, arguments.task)),
         seed=arguments.seed,
     )
     # Every stage has a seed of its own; one option sets them all.
     seed, minutes = arguments.seed, arguments.minutes or math.inf
+    rates = tuple(arguments.rates or options.speech.rates)
     options = replace(
         options,
-        speech=replace(options.speech, epochs=arguments.epochs, minutes=minutes, seed=seed),
-        reader=replace(options.reader, seed=seed),
+        speech=replace(
+            options.speech, epochs=arguments.epochs, minutes=minutes, batch=arguments.batch,
+            rates=rates, seed=seed,
+        ),
         sounds=replace(options.sounds, seed=seed),
-    )
+    )  # fmt: skip
     with StageBars() as bars:
         train_mini(options, lambda line: note(json.dumps(line)), bars, _evaluate)
     print(options.work / "model")
@@ -90,11 +94,21 @@ def _evaluate(task: Task, embedder: Embedder) -> dict[str, dict[str, float]]:
     return {system.legs: dict(system.metrics) for system in systems}
 
 
-def _parse_engine(value: str) -> tuple[str, int]:
-    name, _, clips = value.partition(":")
-    if not clips.isdecimal():
-        raise InputError(f"--engine {value}: write NAME:CLIPS, such as flite:6000")
-    return name, int(clips)
+def _parse_engines(values: list[str]) -> dict[str, int]:
+    engines = {}
+    for value in values if values != ["none"] else ():
+        name, _, clips = value.partition(":")
+        if not clips.isdecimal():
+            raise InputError(f"--engine {value}: write NAME:CLIPS, such as flite:6000, or none")
+        engines[name] = int(clips)
+    return engines
+
+
+def _parse_weight(value: str) -> tuple[str, float]:
+    name, _, weight = value.partition("=")
+    if not weight.replace(".", "", 1).isdecimal():
+        raise InputError(f"--weight {value}: write SET=WEIGHT, such as flite=0.3")
+    return name, float(weight)
 
 
 MINI = Command(
@@ -103,21 +117,31 @@ MINI = Command(
     mini,
     (
         Option("--data", "DIR", "folder of training data", required=True),
-        Option("--work", "DIR", "work folder for features, stages and the model; needs gigabytes",
+        Option("--work", "DIR", "work folder for speech, stages and the model; needs gigabytes",
             required=True),
         Option("--engine", "NAME:CLIPS", "speech engine and number of texts to speak: flite,"
-            " espeak, festival or kokoro", unset="flite:6000 and espeak:3000", repeat=True),
+            " espeak, festival or kokoro; or none", unset="flite:6000 and espeak:3000",
+            repeat=True),
         KOKORO,
         Option("--epochs", "N", "CTC training epochs", default=10, minimum=1),
         Option("--minutes", "M", "stop CTC training after M minutes", unset="none", minimum=0.0),
-        Option("--start", "FILE", "heads.npz of an earlier run to initialise from, or .safetensors"
-            " with a trained encoder and its letters", unset="none"),
+        Option("--batch", "SECONDS", "padded audio per batch", default=160.0, minimum=20.0),
+        Option("--rates", ("LOWER", "UPPER", "NEW"), "peak learning rates of the convolutions and"
+            " lower layers, of the upper layers, and of the new layers; 0 freezes layers",
+            unset="1e-4 3e-4 1e-3", nargs=3, minimum=0.0),
+        Option("--weight", "SET=WEIGHT", "how often an epoch uses each clip of a set of speech;"
+            " 0 leaves the set out", unset="2 for human, 0.3 for robotic, 1 for other speech",
+            repeat=True),
+        Option("--start", "FILE", ".safetensors of an earlier run, with an encoder and its letters,"
+            " to start from", unset="the pretrained encoder"),
         Option("--task", "DIR", "retrieval task to measure the finished model on", repeat=True),
         SEED,
     ),
     (
         "wavrag train mini --data DATA_DIR --work WORK_DIR",
         "wavrag train mini --data DATA_DIR --work WORK_DIR --epochs 40 --minutes 60",
+        "wavrag train mini --data DATA_DIR --work WORK_DIR --start letters.safetensors"
+        " --rates 0 1e-4 1e-4",
         "wavrag train mini --data DATA_DIR --work WORK_DIR --engine flite:6000 --task tasks/qed",
     ),
 )  # fmt: skip

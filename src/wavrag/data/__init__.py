@@ -21,13 +21,13 @@ from wavrag.data.speak import SpeakOptions, read_questions, speak_records
 from wavrag.data.task_sets import MixOptions, TaskOptions, make_mixed_task, make_task
 from wavrag.data.tasks import Judgements, Qrels, Task, TaskContent, load_task
 from wavrag.data.validation import STRICT, parse_json
-from wavrag.data.voices import RESERVED_VOICES, Endpoint, Speaker, load_speaker
+from wavrag.data.voices import RESERVED_VOICES, Endpoint, Speaker, is_reserved_voice, load_speaker
 
 __all__ = [
     "RESERVED_VOICES", "STRICT", "Content", "Endpoint", "Judgements", "MineOptions", "MixOptions",
     "Qrels", "SpeakOptions", "Speaker", "Task", "TaskContent", "TaskOptions", "TrainingRecord",
-    "held_out_captions", "load_speaker", "load_task", "make_mixed_task", "make_task",
-    "mine_negatives", "parse_json", "prefetch_map", "read_corpus", "read_dataset", "read_questions",
-    "read_records", "read_rows", "relative_path", "skip_or_raise", "speak_records", "store_sounds",
-    "training_captions", "write_json", "write_records",
+    "held_out_captions", "is_reserved_voice", "load_speaker", "load_task", "make_mixed_task",
+    "make_task", "mine_negatives", "parse_json", "prefetch_map", "read_corpus", "read_dataset",
+    "read_questions", "read_records", "read_rows", "relative_path", "skip_or_raise",
+    "speak_records", "store_sounds", "training_captions", "write_json", "write_records",
 ]  # fmt: skip

@@ -1,8 +1,8 @@
 """Convert weights of an encoder trained on, and of its letters, to the network for export.
 
 Such a file (safetensors) has the parameters of `Encoder` under `encoder.` and those of `SpeechHead`
-under `head.`. The lowest layers are taken from the pretrained encoder instead: its sound head and
-its decoder stay usable on them.
+under `head.`. The lowest layers can be taken from the pretrained encoder instead: its sound head
+and its decoder stay usable on them.
 """
 
 from __future__ import annotations
@@ -22,26 +22,22 @@ from wavrag.train.mini.sounds import DEPTH, SoundHead
 SHARED_LAYERS = DEPTH
 
 
-def is_trained_encoder(path: Path) -> bool:
-    """Return whether a file for `--start` has an encoder beside the letters."""
-    return path.suffix == ".safetensors"
-
-
 def load_letters(
-    path: Path, pretrained: Encoder, shared: int = SHARED_LAYERS
+    path: Path, pretrained: Encoder | None = None, shared: int = SHARED_LAYERS
 ) -> tuple[Encoder, SpeechHead]:
-    """Load a trained encoder and its speech head, with the lowest layers of `pretrained`.
+    """Load a trained encoder and its speech head; with `pretrained`, take its lowest layers.
 
     Raises:
         InputError: the file is missing, or has other parameters.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not path.is_file():
         raise InputError(f"{path} is missing: name a .safetensors file with an encoder and letters")
-    state = {name: value.float() for name, value in load_file(path).items()}
     encoder, head = Encoder(), SpeechHead()
     try:
+        state = {name: value.float() for name, value in load_file(path).items()}
         for prefix, module in (("encoder.", encoder), ("head.", head)):
             parameters = {
                 name.removeprefix(prefix): value
@@ -49,11 +45,12 @@ def load_letters(
                 if name.startswith(prefix)
             }
             module.load_state_dict(parameters)
-    except RuntimeError as error:
+    except (RuntimeError, SafetensorError) as error:
         raise InputError(f"{path} has no encoder with letters: {error}") from error
-    encoder.stem = pretrained.stem
-    for number in range(shared):
-        encoder.layers[number] = pretrained.layers[number]
+    if pretrained is not None:
+        encoder.stem = pretrained.stem
+        for number in range(shared):
+            encoder.layers[number] = pretrained.layers[number]
     return encoder.eval(), head.eval()
 
 

@@ -1,4 +1,4 @@
-"""Device and precision of training: a GPU if there is one, or the CPU; bfloat16 on both."""
+"""Device and precision of training: a GPU in bfloat16 if there is one, or the CPU in float32."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def best_device() -> torch.device:
 
 
 def half(device: torch.device) -> AbstractContextManager[None]:
-    """Run matrix products in bfloat16 and all else in float32."""
-    return torch.autocast(device.type, torch.bfloat16)
+    """Run matrix products on a GPU in bfloat16, and all else in float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")

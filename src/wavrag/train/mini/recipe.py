@@ -1,9 +1,8 @@
 """The recipe of WavRetriever-mini: stages from data to an evaluated model; all of them resume.
 
     synth     speak texts with synthetic voices
-    features  cache encoder frames of every clip, original and augmented
-    speech    train the speech head: frames to letters, with CTC
-    reader    train the reader: letters to text vectors
+    decode    decode recorded speech
+    speech    train encoder and speech head: waveforms to letters, with CTC
     sounds    train the sound head: frames to caption vectors
     export    export one 8-bit ONNX file and the word list, and compare with the float model
     evaluate  evaluate the model on retrieval tasks
@@ -18,9 +17,8 @@ import json
 import platform
 import shutil
 import time
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -31,19 +29,16 @@ import numpy as np
 import torch
 
 from wavrag import config
-from wavrag.audio import Augmentation
 from wavrag.data import Task, load_speaker, load_task, write_json
-from wavrag.embed import Embedder, Lexicon, moonshine_folder
+from wavrag.embed import WAVRETRIEVER_WEIGHTS, Embedder, moonshine_folder
 from wavrag.errors import InputError
-from wavrag.train.mini import features, synth, texts
-from wavrag.train.mini.convert import is_trained_encoder, load_letters
-from wavrag.train.mini.ctc import CTCOptions, SpeechHead, train_ctc
+from wavrag.train.mini import recordings, synth, texts
+from wavrag.train.mini.convert import load_letters
+from wavrag.train.mini.ctc import CTCOptions, CTCTrainer, LetterNetwork, SpeechHead
 from wavrag.train.mini.device import best_device
 from wavrag.train.mini.export import SpeechNetwork, export_network, measure_parity
-from wavrag.train.mini.frames import Example, Frames
 from wavrag.train.mini.letters import spell_text
-from wavrag.train.mini.moonshine import Encoder, load_encoder
-from wavrag.train.mini.reader import ReaderOptions, TranscriptPair, train_reader, transcribe_clips
+from wavrag.train.mini.moonshine import load_encoder
 from wavrag.train.mini.sounds import (
     PooledSounds,
     SoundHead,
@@ -51,16 +46,12 @@ from wavrag.train.mini.sounds import (
     pool_sounds,
     train_sounds,
 )
-from wavrag.train.mini.text_model import export_text_model, load_original
-from wavrag.types import Float32
+from wavrag.train.mini.waveforms import WEIGHTS, Waveforms
 
-STAGES = ("synth", "features", "speech", "reader", "sounds", "export", "evaluate")
+STAGES = ("synth", "decode", "speech", "sounds", "export", "evaluate")
 ENGINES = {"flite": 6_000, "espeak": 3_000}  # engines without model files: numbers of texts
-HELD_OUT_SPEAKERS = 6  # human speakers for validation
-HELD_OUT_VOICES = ("am_adam", "bf_emma")  # voices of Kokoro for validation
-HELD_OUT_EVERY = 60  # one in so many synthetic texts, chosen by hash, is for validation
 LONGEST_WORD = 20  # letters of a word in the word list
-READER_CLIPS = 16_000  # maximum number of clips for the reader
+LETTERS = "speech.safetensors"  # result of the stage `speech`
 
 Log = Callable[[dict[str, object]], None]
 Evaluate = Callable[[Task, Embedder], Mapping[str, Mapping[str, float]]]
@@ -74,11 +65,11 @@ class MiniOptions:
     work: Path  # run folder, for several gigabytes
     engines: Mapping[str, int] = field(default_factory=ENGINES.copy)  # numbers of texts to speak
     kokoro: Path | None = None  # folder of the Kokoro model, for the engine of that name
-    start: Path | None = None  # heads.npz or .safetensors to start from; None for new heads
+    start: Path | None = None  # .safetensors of letters; None for the encoder and a new head
+    weights: Mapping[str, float] = field(default_factory=dict)  # changes to `waveforms.WEIGHTS`
     tasks: tuple[Path, ...] = ()  # task folders for the last stage
     seed: int = 0  # random seed
     speech: CTCOptions = field(default_factory=CTCOptions)
-    reader: ReaderOptions = field(default_factory=ReaderOptions)
     sounds: SoundOptions = field(default_factory=SoundOptions)
 
 
@@ -107,8 +98,8 @@ def train_mini(
     options.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(config.threads())
     work: dict[str, Callable[[MiniOptions, Log, Step], dict[str, Any]]] = {
-        "synth": _synth, "features": _features, "speech": _speech, "reader": _reader,
-        "sounds": _sounds, "export": _export, "evaluate": partial(_evaluate, evaluate),
+        "synth": _synth, "decode": _decode, "speech": _speech, "sounds": _sounds,
+        "export": _export, "evaluate": partial(_evaluate, evaluate),
     }  # fmt: skip
     for stage in STAGES:
         record = options.work / f"{stage}.json"
@@ -146,13 +137,6 @@ def _track_progress(log: Log, step: Step, key: str, total: int) -> tuple[dict[st
     return last, log_step
 
 
-def _encoder(options: MiniOptions) -> Encoder:
-    encoder = load_encoder(moonshine_folder() / "encoder_model.ort")
-    if options.start is not None and is_trained_encoder(options.start):
-        return load_letters(options.start, encoder)[0]
-    return encoder
-
-
 def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     counts_by_engine = {}
     pool = list(texts.gather_texts(options.data, seed=options.seed))
@@ -169,105 +153,49 @@ def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     return counts_by_engine
 
 
-def _features(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    encoder = _encoder(options).to(best_device())
-    groups = {"speechocean": features.list_human_speech(options.data)}
-    for folder in sorted((options.work / "speech").glob("*")):
-        groups[folder.name] = [
-            features.SpeechSource(folder.name, record.voice, record.text, record.samples)
-            for record in synth.read_set(folder)
-        ]
-    all_sources = [source for group in groups.values() for source in group]
-    babble = features.Babble(all_sources, features.load_noises(options.data))
+def _decode(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     hours = {}
-    for name, sources in groups.items():
-        clip_hours = features.cache_frames(
-            name, sources, encoder, babble, options.work / "frames",
-            augmentation=Augmentation(), variants=2 if name == "speechocean" else 1,
-            seed=options.seed, on_progress=partial(_report_step, step, len(sources)),
+    for name in recordings.SETS:
+        if not (options.data / "speech" / f"{name}.jsonl").exists():
+            log({"decode": name, "missing": True})
+            continue
+        utterances = recordings.list_utterances(options.data, name)
+        hours[name] = recordings.decode_set(
+            utterances, options.work / "speech" / name,
+            source=name, on_progress=partial(_report_step, step, len(utterances)),
         )  # fmt: skip
-        hours[name] = round(clip_hours, 2)
-        log({"frames": name, "hours": hours[name]})
-    return {"hours": hours}
-
-
-def select_held_out(frames: Frames) -> list[Example]:
-    """Return the validation clips: some speakers and voices, and some texts of all others."""
-    human = sorted({e.speaker for e in frames.examples if e.group == "speechocean"})
-    speakers = {*human[-HELD_OUT_SPEAKERS:], *HELD_OUT_VOICES}
-    return [
-        e
-        for e in frames.examples
-        if e.speaker in speakers
-        or (e.group != "speechocean" and zlib.crc32(e.text.encode()) % HELD_OUT_EVERY == 0)
-    ]
+        log({"decode": name, "hours": round(hours[name], 2)})
+    return {"hours": {name: round(value, 2) for name, value in hours.items()}}
 
 
 def _speech(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    frames = Frames(options.work / "frames")
+    from safetensors.torch import save_file
+
     torch.manual_seed(options.seed)
-    head = SpeechHead()
-    if options.start is not None and is_trained_encoder(options.start):
-        head = load_letters(options.start, Encoder())[1]
-    elif options.start is not None:
-        head.load_state_dict(read_head(options.start, "speech"))
-    head.to(best_device())
-    last, log_step = _track_progress(log, step, "epoch", options.speech.epochs)
-    checkpoint = options.work / "speech.pt"
-    train_ctc(
-        head, frames, select_held_out(frames), options.speech, checkpoint=checkpoint, log=log_step
-    )
-    return last
-
-
-def _reader(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    from wavrag.embed import MiniLM
-
+    if options.start is None:
+        encoder, head = load_encoder(moonshine_folder() / "encoder_model.ort"), SpeechHead()
+    else:
+        encoder, head = load_letters(options.start)
     device = best_device()
-    head = SpeechHead()
-    head.load_state_dict(torch.load(options.work / "speech.pt", weights_only=True))
-    frames = Frames(options.work / "frames")
-    lines = build_word_list(text.text for text in texts.gather_texts(options.data, options.seed))
-    (options.work / "lexicon.txt").write_text(lines, encoding="ascii")
-    lexicon = Lexicon.read(options.work / "lexicon.txt")
-
-    def transcribe(examples: Sequence[Example]) -> list[TranscriptPair]:
-        return transcribe_clips(
-            head.to(device), frames, examples, lexicon, limit=options.speech.frames
-        )
-
-    validation = select_held_out(frames)
-    keys = {(example.speaker, example.text) for example in validation}
-    training = [e for e in frames.examples if (e.speaker, e.text) not in keys]
-    rng = np.random.default_rng(options.seed)
-    sample = rng.permutation(len(training))[:READER_CLIPS]
-    pairs = transcribe([training[index] for index in sample])
-    validation_pairs = transcribe([example for example in validation if not example.variant])
-    text_model = MiniLM()
-    model = load_original().to(device)
-    references = text_model.embed_texts([pair.reference for pair in validation_pairs])
-    recognised = [pair.recognised for pair in validation_pairs]
-    before = _mean_cosine(references, text_model.embed_texts(recognised))
-    last, log_step = _track_progress(log, step, "step", options.reader.steps)
-    train_reader(
-        model, text_model.token_ids, pairs, text_model.embed_texts,
-        options=options.reader, log=log_step,
+    waveforms = Waveforms(
+        sorted((options.work / "speech").iterdir()), recordings.load_noises(options.data), device,
+        {**WEIGHTS, **options.weights},
     )  # fmt: skip
-    export_text_model(model.cpu(), options.work / "reader.onnx")
-    # The exported model, so that the figure includes the loss of its 8 bits.
-    reader = MiniLM(model=options.work / "reader.onnx")
-    after = _mean_cosine(references, reader.embed_texts(recognised))
-    return {**last, "held_out_before": round(before, 4), "held_out_after": round(after, 4)}
-
-
-def _mean_cosine(vectors: Float32, others: Float32) -> float:
-    return float((vectors * others).sum(1).mean())
+    last, log_step = _track_progress(log, step, "percent", 100)
+    trainer = CTCTrainer(
+        LetterNetwork(encoder, head).to(device), waveforms, options.speech,
+        checkpoint=options.work / "speech.pt", log=log_step,
+    )  # fmt: skip
+    trainer.train()
+    state = trainer.average.network.state_dict()
+    save_file({name: value.half().cpu() for name, value in state.items()}, options.work / LETTERS)
+    return last
 
 
 def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     from wavrag.embed import MiniLM
 
-    encoder = _encoder(options).to(best_device())
+    encoder = load_letters(options.work / LETTERS)[0].to(best_device())
     cache = options.work / "sounds.npz"
     if not cache.exists():
         pooled = pool_sounds(options.data, encoder, options.seed)
@@ -282,42 +210,19 @@ def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
 
 
 def _export(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    encoder = _encoder(options)
-    speech, sound = SpeechHead(), SoundHead()
-    speech.load_state_dict(torch.load(options.work / "speech.pt", weights_only=True))
+    encoder, speech = load_letters(options.work / LETTERS)
+    sound = SoundHead()
     sound.load_state_dict(torch.load(options.work / "sounds.pt", weights_only=True))
     network = SpeechNetwork(encoder, speech, sound).eval()
     folder = options.work / "model"
     folder.mkdir(exist_ok=True)
     sizes = export_network(network, folder / "model.onnx")
-    for name in ("lexicon.txt", "reader.onnx"):
-        shutil.copyfile(options.work / name, folder / name)
-    write_heads(folder / "heads.npz", speech=speech, sound=sound)
-    human = features.list_human_speech(options.data)[-100:]
-    clips = [source.read() for source in human]
+    lines = build_word_list(text.text for text in texts.gather_texts(options.data, options.seed))
+    (folder / "lexicon.txt").write_text(lines, encoding="ascii")
+    # On these letters, the plain text model is better than one trained on recognition errors.
+    shutil.copyfile(WAVRETRIEVER_WEIGHTS.with_name("minilm") / "model.onnx", folder / "reader.onnx")
+    clips = recordings.read_parity_clips(options.data)
     return {**sizes, **measure_parity(network, folder / "model.onnx", clips)}
-
-
-def write_heads(path: Path, **heads: torch.nn.Module) -> None:
-    """Write the trained parameters as float16, as a start for further training."""
-    arrays = {
-        f"{name}.{parameter}": value.numpy().astype(np.float16)
-        for name, head in heads.items()
-        for parameter, value in head.state_dict().items()
-    }
-    np.savez_compressed(path, **arrays)
-
-
-def read_head(path: Path, name: str) -> dict[str, torch.Tensor]:
-    """Read the parameters of a head from a file of `write_heads`."""
-    if not path.is_file():
-        raise InputError(f"{path} is missing: name a heads.npz of an earlier run")
-    with np.load(path) as stored:
-        return {
-            key.removeprefix(f"{name}."): torch.from_numpy(stored[key].astype(np.float32))
-            for key in stored
-            if key.startswith(f"{name}.")
-        }
 
 
 def _evaluate(

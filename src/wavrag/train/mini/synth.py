@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -23,7 +23,8 @@ from wavrag.speech import SPEECH_ERRORS
 from wavrag.train.mini.texts import SourceText
 from wavrag.types import Float32
 
-_PEAK = 32_767
+INDEX, AUDIO = "index.jsonl", "audio.i16"
+PEAK = 32_767
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class SpokenText:
     def samples(self) -> Float32:
         """Read the samples, from -1 to 1, at 16 kHz."""
         stored = np.fromfile(self.audio, "<i2", self.count, offset=2 * self.offset)
-        return stored.astype(np.float32) / np.float32(_PEAK)
+        return stored.astype(np.float32) / np.float32(PEAK)
 
 
 def synthesise(
@@ -72,7 +73,7 @@ def synthesise(
     if reserved:
         raise InputError(f"voices held back for evaluation: {', '.join(sorted(reserved))}")
     folder.mkdir(parents=True, exist_ok=True)
-    index, audio = folder / "index.jsonl", folder / "audio.i16"
+    index, audio = folder / INDEX, folder / AUDIO
     rows = _rows(index) if audio.exists() else []
     offset = rows[-1]["offset"] + rows[-1]["samples"] if rows else 0
 
@@ -99,7 +100,7 @@ def synthesise(
                 row = {"text": text.text, "source": text.source, "voice": voice}
                 row |= {"offset": offset, "samples": 0 if samples is None else len(samples)}
                 if samples is not None:
-                    sound.write((np.clip(samples, -1, 1) * _PEAK).astype("<i2").tobytes())
+                    write_samples(sound, samples)
                     sound.flush()
                     offset += len(samples)
                 lines.write(json.dumps(row) + "\n")
@@ -110,13 +111,18 @@ def synthesise(
     return SynthesisCounts(len(rows) - failed, failed, round(offset / SAMPLE_RATE / 3600, 2))
 
 
+def write_samples(file: BinaryIO, samples: Float32) -> None:
+    """Append samples in [-1, 1] to the audio of a set."""
+    file.write((np.clip(samples, -1, 1) * PEAK).astype("<i2").tobytes())
+
+
 def read_set(folder: Path) -> list[SpokenText]:
     """Return the clips of a set of spoken texts."""
-    if not (folder / "index.jsonl").is_file():
-        raise InputError(f"{folder} holds no index.jsonl: it is no set of spoken texts")
+    if not (folder / INDEX).is_file():
+        raise InputError(f"{folder} holds no {INDEX}: it is no set of spoken texts")
     return [
-        SpokenText(row["text"], row["voice"], folder / "audio.i16", row["offset"], row["samples"])
-        for row in _rows(folder / "index.jsonl")
+        SpokenText(row["text"], row["voice"], folder / AUDIO, row["offset"], row["samples"])
+        for row in _rows(folder / INDEX)
         if row["samples"]
     ]
 

@@ -41,10 +41,10 @@ class SourceText:
 
 def gather_texts(data: Path, seed: int) -> list[SourceText]:
     """Return the distinct training texts, in random order."""
-    seen = {_normalize(text) for text in read_evaluation_texts(data)}
+    seen = {normalize_text(text) for text in read_evaluation_texts(data)}
     texts = []
     for text in _read_training_texts(data):
-        key = _normalize(text.text)
+        key = normalize_text(text.text)
         if MIN_WORDS <= len(key.split()) <= MAX_WORDS and spell_text(text.text) and key not in seen:
             seen.add(key)
             texts.append(text)
@@ -95,5 +95,6 @@ def _join_tokens(tokens: str) -> str:
     return tokens
 
 
-def _normalize(text: str) -> str:
+def normalize_text(text: str) -> str:
+    """Return the words of a text in lower case, without punctuation."""
     return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
