@@ -1,4 +1,4 @@
-"""Speed of WavRetriever-mini compared with systems with a transcript, in one run.
+"""Speed of WavRetriever compared with systems with a transcript, in one run.
 
     python benchmarks/hearing.py [--whisper MODEL_DIR] [--minutes 6] [--runs 15] [--json]
 
@@ -32,7 +32,7 @@ from wavrag.kb import find_files
 from wavrag.types import EmbedInput
 
 SECONDS = (3, 5, 10)
-RETRIEVER, CASCADE, WHISPER = "wavretriever-mini", "cascade", "whisper + minilm"
+RETRIEVER, CASCADE, WHISPER = "wavretriever", "cascade", "whisper + minilm"
 FIRST_QUERY = """
 import os, resource, time
 started = time.perf_counter()

@@ -31,7 +31,7 @@ PARTS = {
     "import lancedb": "import lancedb",
     "import onnxruntime": "import onnxruntime",
     "import av, load 5 s": "from wavrag.audio import load; load({question!r})",
-    "load the embedder": "from wavrag import load_embedder; load_embedder('cascade').load()",
+    "load the embedder": "from wavrag import load_embedder; load_embedder('wavretriever').load()",
     "open the store": (
         "from wavrag.store import LanceStore; LanceStore({store!r}, 384).search(None, 'bees', 5)"
     ),

@@ -276,7 +276,7 @@ def main() -> None:
         default=24,
         help="minimum number of turns of all speakers together (default: 24)",
     )
-    parser.add_argument("--embedders", nargs="+", default=["cascade", "wavretriever-mini"])
+    parser.add_argument("--embedders", nargs="+", default=["cascade", "wavretriever"])
     parser.add_argument("--task", type=Path)
     parser.add_argument("--questions", type=Path)
     parser.add_argument("--data", type=Path)

@@ -5,7 +5,7 @@
 
 Prints the main score and recall of each task. Loaders, evaluators and metrics are those of mteb,
 with local data instead of its hub. Sounds are from fold 5, held out from the training of
-WavRetriever-mini. `--mteb-task` runs task folders of `wavrag tasks` as retrieval from spoken
+WavRetriever. `--mteb-task` runs task folders of `wavrag tasks` as retrieval from spoken
 questions, or from a mixed corpus. Requires `pip install 'wavrag[mteb]'`.
 """
 

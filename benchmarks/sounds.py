@@ -1,4 +1,4 @@
-"""Retrieval of similar sounds: WavRetriever-mini against mean-pooled states of Whisper's encoder.
+"""Retrieval of similar sounds: WavRetriever against mean-pooled states of Whisper's encoder.
 
     python benchmarks/sounds.py TASK_DIR [TASK_DIR ...] [--whisper MODEL_DIR] [--json]
 
@@ -28,7 +28,7 @@ SECONDS = 30.0
 
 def load_retriever() -> Callable[[Clip], Float32]:
     """Load the packaged embedder."""
-    embedder = load_embedder("wavretriever-mini")
+    embedder = load_embedder("wavretriever")
     return lambda clip: embedder.embed([EmbedInput(clip=clip)], "passage")[0]
 
 
@@ -77,7 +77,7 @@ def main() -> None:
     systems: dict[str, Callable[[Clip], Float32] | None] = {"chance": None}
     if arguments.whisper:
         systems["whisper, mean-pooled"] = load_whisper(arguments.whisper)
-    systems["wavretriever-mini"] = load_retriever()
+    systems["wavretriever"] = load_retriever()
     figures = {
         path.name: {name: precision(load_task(path), embed) for name, embed in systems.items()}
         for path in arguments.task

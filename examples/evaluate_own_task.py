@@ -1,6 +1,6 @@
 """Measure retrieval on your own recordings: spoken questions, and the texts that answer them.
 
-    python examples/evaluate_own_task.py FOLDER cascade wavretriever-mini
+    python examples/evaluate_own_task.py FOLDER wavretriever cascade
 
 FOLDER holds pairs: `NAME.wav` (or another audio format), a spoken question, and `NAME.txt`, the
 text that answers it. Every other text of the folder counts as wrong. Each embedder is measured
@@ -41,7 +41,7 @@ def main(folder: str, *embedders: str) -> None:
         task = load_task(target)
         systems = [
             system
-            for embedder in embedders or ("cascade",)
+            for embedder in embedders or ("wavretriever",)
             for system in evaluate_embedder(task, embedder, ["fused"])
         ]
         print(format_report(task, systems))

@@ -51,9 +51,10 @@ class Model:
 
 MODELS = (
     # Moonshine tiny: width 288, inner width 1152. A layer has 4 w^2 + 2 w * 1152 parameters; the
-    # retriever has 6 + 3 such layers. Stem: w * 127 a step at 250 Hz, 7 * w * 2w at 83 Hz and
-    # 3 * 2w * w at 42 Hz. Decoder: 6 layers of 8 w^2 + 3 w * 1152, and the table of 32,768 tokens.
-    Model("WavRetriever-mini", 9 * 0.995e6, 41.6, 1.27e8),
+    # retriever runs 6 + 3 of them for letters and 6 for the decoder. Stem: w * 127 a step at 250
+    # Hz, 7 * w * 2w at 83 Hz and 3 * 2w * w at 42 Hz. Decoder: 6 layers of 8 w^2 + 3 w * 1152, and
+    # the table of 32,768 tokens.
+    Model("WavRetriever", 15 * 0.995e6, 41.6, 2.54e8, decoder=19.4e6),
     Model("cascade, Moonshine tiny", 6 * 0.995e6, 41.6, 1.27e8, decoder=19.4e6),
     # Whisper large-v3: 1.55e9 parameters, 0.64e9 of them in the encoder (Radford et al., 2022).
     Model("cascade, Whisper large-v3", 0.64e9, 50.0, padded=30.0, decoder=0.91e9),

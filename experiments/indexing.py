@@ -25,7 +25,7 @@ from wavrag.types import Document, EmbedInput, Float32, Hit, Query
 CHUNK_SECONDS = 30.0  # of a chunk; the limit of the recogniser
 SPANS = (0.5, 1.0, 2.0, 5.0, 10.0)  # minutes per vector
 WAYS = {
-    "windows": (RETRIEVER, "WavRetriever-mini, windows"),
+    "windows": (RETRIEVER, "WavRetriever, windows"),
     "cascade": (CASCADE, "cascade, windows"),
     "chunks": (CASCADE, "transcript of 30 s chunks"),
 }

@@ -23,7 +23,7 @@ from wavrag.data import held_out_captions
 from wavrag.errors import MissingExtraError
 from wavrag.types import Float32
 
-SYSTEMS = ("wavretriever-mini", "cascade")
+SYSTEMS = ("wavretriever", "cascade")
 READ, LEARNERS, SOUNDS = "native speech", "learners' speech", "sounds"
 PERPLEXITY = 20  # effective number of neighbours of t-SNE
 Row = dict[str, Any]

@@ -30,7 +30,7 @@ from wavrag.speech import NEUTRAL, load_engine
 from wavrag.store import bm25, query_words
 from wavrag.types import Document, EmbedInput, Float32, Leg, Modality, Passage, ScoredPassage
 
-SYSTEMS = ("wavretriever-mini", "cascade")
+SYSTEMS = ("wavretriever", "cascade")
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)  # of recordings among the facts
 RAW, INDEX, BY_QUERY = "raw", "calibrated by the index", "calibrated by the query"
 FUSED, FUSED_CALIBRATED = "raw, with words", "calibrated by the index, with words"

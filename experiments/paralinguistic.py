@@ -26,7 +26,7 @@ from wavrag.errors import InputError, MissingExtraError
 from wavrag.speech import NEUTRAL, load_engine
 from wavrag.types import Float32
 
-SYSTEMS = ("wavretriever-mini", "cascade", "raw:moonshine")
+SYSTEMS = ("wavretriever", "cascade", "raw:moonshine")
 WORDS, COMMONEST = "true words (minilm)", "commonest class"
 FOLDS = 5
 ADULT = 18  # years

@@ -27,7 +27,7 @@ from wavrag.kb import KnowledgeBase
 from wavrag.types import Document, Hit, Query, ScoredPassage
 
 HITS = 200  # deep enough for the ten best of each leg
-RETRIEVER, CASCADE = "wavretriever-mini", "cascade"
+RETRIEVER, FAST, CASCADE = "wavretriever", "wavretriever-fast", "cascade"
 WHISPER = "whisper-tiny"  # as `--model` names it
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ class ComparedSystem:
 def list_systems(context: Context) -> tuple[list[ComparedSystem], list[str]]:
     """List the retriever and the cascades, and notes about unavailable systems."""
     ids = [
-        ComparedSystem("retriever", "WavRetriever-mini", RETRIEVER),
+        ComparedSystem("retriever", "WavRetriever", RETRIEVER),
         ComparedSystem("cascade", "cascade, Moonshine tiny", CASCADE),
     ]
     folder = context.models.get(WHISPER)

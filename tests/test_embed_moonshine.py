@@ -13,9 +13,10 @@ from wavrag import audio
 from wavrag.audio import SAMPLE_RATE
 from wavrag.demo import DATA
 from wavrag.embed import FakeEmbedder
-from wavrag.embed.cascade import BATCH_CLIPS, BATCH_SECONDS, Cascade, split_clips
+from wavrag.embed.cascade import Cascade
 from wavrag.embed.moonshine import Moonshine, moonshine_folder
 from wavrag.embed.moonshine_decoder import WEIGHTS, MoonshineDecoder
+from wavrag.embed.runtime import BATCH_CLIPS, BATCH_SECONDS, split_clips
 from wavrag.errors import EmbedderError
 from wavrag.testing.embedder import tone
 from wavrag.types import Clip, EmbedInput

@@ -67,13 +67,13 @@ def sound(path: Path, hertz: float, seconds: float = 1.0) -> str:
 
 def test_it_keeps_the_protocol_of_mteb() -> None:
     assert isinstance(MODEL, EncoderProtocol)
-    meta = MTEBModel("wavretriever-mini").mteb_model_meta
+    meta = MTEBModel("wavretriever").mteb_model_meta
     assert (meta.name, meta.embed_dim, meta.modalities) == (
-        "wavrag/wavretriever-mini",
-        load_embedder("wavretriever-mini").spec.dim,
+        "wavrag/wavretriever",
+        load_embedder("wavretriever").spec.dim,
         ["audio", "text"],
     )
-    assert meta.revision == load_embedder("wavretriever-mini").spec.revision
+    assert meta.revision == load_embedder("wavretriever").spec.revision
     assert meta.languages == ["eng-Latn"]
     assert MTEBModel("minilm").mteb_model_meta.modalities == ["text"]
 
@@ -226,7 +226,7 @@ class Observed(FolderRetrieval):
         return {}
 
 
-@pytest.mark.parametrize("name", ["minilm", "wavretriever-mini"])
+@pytest.mark.parametrize("name", ["minilm", "wavretriever"])
 def test_recall_and_ndcg_are_those_of_mteb_on_its_ranking(name: str, tmp_path: Path) -> None:
     task = graded(tmp_path / "graded")
     theirs = Observed(task)

@@ -75,7 +75,7 @@ def test_noise(data: Path, tmp_path: Path) -> None:
 def test_ablation(data: Path, tmp_path: Path) -> None:
     results = twice("ablation", data, tmp_path)
     ladder = rows(results, "ladder")
-    assert len(ladder) == 10
+    assert len(ladder) == 11
     assert ladder[0][1:5] == [None] * 4  # an untrained encoder knows no text
     assert ladder[0][5]["mean"] >= 0
     assert ladder[-2][5:] == [None, None]  # typed words look for no recordings
@@ -214,11 +214,10 @@ def test_music_is_tones_below_half_the_rate() -> None:
 def test_all_stages_together_are_the_retriever(data: Path) -> None:
     clips = [EmbedInput(clip=load(data / "clips" / f"{n:02d}.wav")) for n in range(3)]
     items = [*clips, EmbedInput(text="the spare key")]
-    staged, whole = PartialRetriever(True, True), load_embedder("wavretriever-mini")
-    assert np.array_equal(staged.embed(items, "query"), whole.embed(items, "query"))
-    assert not np.array_equal(
-        PartialRetriever(True, False).embed(clips, "query"), whole.embed(clips, "query")
-    )
+    staged, whole = PartialRetriever(True), load_embedder("wavretriever-fast")
+    np.testing.assert_allclose(staged.embed(items, "query"), whole.embed(items, "query"), atol=1e-6)
+    spelled = PartialRetriever(False).embed(clips, "query")
+    assert not np.allclose(spelled, whole.embed(clips, "query"), atol=1e-3)
 
 
 def test_a_knowledge_base_that_is_asked(cascade: Embedder) -> None:

@@ -264,8 +264,8 @@ def rows_of(results: dict[str, Any], name: str) -> list[list[Any]]:
 def test_latent(data: Path, tmp_path: Path) -> None:
     rows = rows_of(twice("latent", data, tmp_path), "similarities")
     assert [row[:2] for row in rows[:2]] == [
-        ["wavretriever-mini", "native speech"],
-        ["wavretriever-mini", "learners' speech"],
+        ["wavretriever", "native speech"],
+        ["wavretriever", "learners' speech"],
     ]
     cascade = next(row for row in rows if row[:2] == ["cascade", "native speech"])
     assert cascade[3]["mean"] > cascade[5] + 0.3, "a recording lies near its own text"

@@ -7,7 +7,8 @@ import random
 import numpy as np
 import pytest
 
-from wavrag.search import WordIndex, apply_corrections, lexical_query
+from wavrag.corrections import apply_corrections, lexical_query
+from wavrag.search import WordIndex
 from wavrag.search.vocabulary import MAX_LETTERS, edit_distances, fold
 from wavrag.types import Correction, Vocabulary, WeightedWord
 
@@ -113,8 +114,13 @@ def test_corrected_texts():
     corrected = "Is Lighthouse a house? Not Lighthuoses."
     assert apply_corrections(text, [name, noun]) == corrected
     query = lexical_query(text, [name, noun])
-    assert query.text == text
+    assert query.text.split() == ["Is", "a", "?", "Not", "Lighthuoses."]
     assert query.alternatives == (*name.alternatives, *noun.alternatives)
+    joined = Correction("plastic globuli's", (WeightedWord("plastoglobuli", 0.9),))
+    part = Correction("plastic", (WeightedWord("drastic", 0.9),))
+    text = "are Plastic plastic globuli's round?"
+    assert apply_corrections(text, [part, joined]) == "are Plastic plastoglobuli round?"
+    assert lexical_query("round?", [joined]).text == "round?"
     shouted = Correction("LIGHTHUOSE", name.alternatives)
     assert apply_corrections("LIGHTHUOSE", [shouted]) == "LIGHTHOUSE"
 

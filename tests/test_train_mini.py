@@ -17,13 +17,14 @@ from test_train_synth import Whistle
 from test_train_texts import collected
 from wavrag import audio
 from wavrag.data.captions import CLASSES, held_out_captions, training_captions
+from wavrag.embed import ENCODER_FILE, LETTERS_FILE
 from wavrag.embed.moonshine import moonshine_folder
 from wavrag.errors import InputError
 from wavrag.evaluate import evaluate_embedder
 from wavrag.train.mini import recipe
 from wavrag.train.mini.convert import load_letters, read_sound_head
 from wavrag.train.mini.ctc import CTCOptions, SpeechHead
-from wavrag.train.mini.export import SpeechNetwork, export_network, measure_parity
+from wavrag.train.mini.export import LettersNetwork, SoundNetwork, export_network, measure_parity
 from wavrag.train.mini.moonshine import WIDTH, Encoder, frames_of, load_encoder
 from wavrag.train.mini.recipe import MiniOptions, build_word_list
 from wavrag.train.mini.recordings import list_utterances, load_noises, read_clips
@@ -107,24 +108,26 @@ def test_captions_held_out_are_not_trained_on() -> None:
         assert not trained & set(held_out_captions(label))
 
 
-def test_the_exported_model_is_the_trained_one(
+def test_the_exported_models_are_the_trained_ones(
     encoder: Encoder, reading: Float32, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    speech = SpeechHead()
-    network = SpeechNetwork(encoder, speech, SoundHead()).eval()
+    letters, sound = LettersNetwork(encoder, SpeechHead()), SoundNetwork(encoder, SoundHead())
     samples = torch.from_numpy(reading)[None]
     with torch.inference_mode():
         stem = encoder.stem(samples)
-        assert torch.allclose(network.stem(samples), stem, atol=1e-3), "unfolded"
+        assert torch.allclose(letters.stem(samples), stem, atol=1e-3), "unfolded"
         frames = encoder(samples)
-        letters = speech(frames).log_softmax(-1)[0]
-        assert torch.allclose(network(samples)[0], letters, atol=1e-2)
-    sizes = export_network(network, tmp_path / "model.onnx")
-    assert sizes["bytes"] < sizes["float_bytes"] / 3
+        posteriors = letters.speech(frames).log_softmax(-1)[0]
+        assert torch.allclose(letters(samples)[0], posteriors, atol=1e-2)
+        assert torch.allclose(sound.eval()(samples)[0], frames[0], atol=1e-2)
+    for network, name in ((letters, LETTERS_FILE), (sound, ENCODER_FILE)):
+        sizes = export_network(network, tmp_path / name)
+        assert sizes["bytes"] < sizes["float_bytes"] / 3
     clips = [reading, reading[: RATE // 10], tone(440, 1.0, RATE)]
-    agreement = measure_parity(network, tmp_path / "model.onnx", clips)
+    agreement = measure_parity(letters, sound, tmp_path, clips)
     assert agreement["letters_kl"] < 0.02
+    assert agreement["frame_error"] < 0.2
     assert agreement["sound_cosine"] > 0.97
 
 
@@ -213,7 +216,7 @@ def test_the_whole_recipe_runs_and_is_resumed(
     log: list[dict[str, object]] = []
     recipe.train_mini(options, log.append, lambda stage, done, total: None, evaluate)
     model = tmp_path / "work" / "model"
-    assert {path.name for path in model.iterdir()} >= {"model.onnx", "lexicon.txt"}
+    assert {path.name for path in model.iterdir()} >= {LETTERS_FILE, ENCODER_FILE, "lexicon.txt"}
     for stage in recipe.STAGES:
         record = json.loads((tmp_path / "work" / f"{stage}.json").read_text())
         assert record["options"]["seed"] == 0
@@ -259,51 +262,38 @@ def test_a_missing_data_folder_is_named(tmp_path: Path) -> None:
         recipe.train_mini(MiniOptions(tmp_path / "no", tmp_path), print, lambda *_: None)
 
 
-def test_trained_letters_keep_the_pretrained_lower_layers(tmp_path: Path) -> None:
+def test_trained_letters_are_read_with_their_encoder(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    pretrained, trained, head = Encoder(), Encoder(), SpeechHead()
+    trained, head = Encoder(), SpeechHead()
     state = {f"encoder.{name}": value.half() for name, value in trained.state_dict().items()}
     state |= {f"head.{name}": value.half() for name, value in head.state_dict().items()}
     save_file(state, tmp_path / "letters.safetensors")
-    encoder, loaded = load_letters(tmp_path / "letters.safetensors", pretrained)
-    assert encoder.stem is pretrained.stem
-    same = [ours is theirs for ours, theirs in zip(encoder.layers, pretrained.layers, strict=True)]
-    assert same == [True] * 3 + [False] * 3
-    for ours, theirs in ((encoder.layers[3:], trained.layers[3:]), (loaded, head)):
+    encoder, loaded = load_letters(tmp_path / "letters.safetensors")
+    for ours, theirs in ((encoder, trained), (loaded, head)):
         for name, value in ours.state_dict().items():
             assert torch.allclose(value, theirs.state_dict()[name], atol=1e-3), name
-
-    # Without a pretrained encoder, all layers are the trained ones.
-    encoder, _ = load_letters(tmp_path / "letters.safetensors")
-    for name, value in encoder.state_dict().items():
-        assert torch.allclose(value, trained.state_dict()[name], atol=1e-3), name
 
 
 def test_the_sound_head_survives_another_export(
     encoder: Encoder, reading: Float32, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    for name, speech in (("first", SpeechHead()), ("second", SpeechHead())):
-        sound = read_sound_head(tmp_path / "first.onnx") if name == "second" else SoundHead()
-        network = SpeechNetwork(encoder, speech, sound).eval()
-        export_network(network, tmp_path / f"{name}.onnx")
-    first, second = (
-        onnxruntime.InferenceSession(str(tmp_path / f"{name}.onnx")).run(
-            None, {"samples": reading[None]}
-        )
-        for name in ("first", "second")
-    )
-    assert np.abs(first[0] - second[0]).max() > 0.1
-    np.testing.assert_allclose(first[1], second[1], atol=1e-5)
+    vectors = []
+    for name in ("first.onnx", "second.onnx"):
+        sound = read_sound_head(tmp_path / "first.onnx") if vectors else SoundHead()
+        export_network(SoundNetwork(encoder, sound), tmp_path / name)
+        session = onnxruntime.InferenceSession(str(tmp_path / name))
+        vectors += session.run(["sound"], {"samples": reading[None]})
+    np.testing.assert_allclose(*vectors, atol=1e-5)
 
 
 def test_a_file_without_letters_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is missing"):
-        load_letters(tmp_path / "no.safetensors", Encoder())
+        load_letters(tmp_path / "no.safetensors")
     save_file({"encoder.norm.weight": torch.ones(WIDTH)}, tmp_path / "part.safetensors")
     (tmp_path / "other.safetensors").write_bytes(b"another format")
     for name in ("part", "other"):
         with pytest.raises(InputError, match="no encoder with letters"):
             load_letters(tmp_path / f"{name}.safetensors")
-    with pytest.raises(InputError, match=r"model\.onnx"):
+    with pytest.raises(InputError, match=r"encoder\.onnx"):
         read_sound_head(tmp_path / "no.onnx")

@@ -1,10 +1,10 @@
-"""Write `model.onnx` of WavRetriever-mini from a trained encoder with letters; print its parity.
+"""Write `letters.onnx` and `encoder.onnx` of WavRetriever from trained letters; print their parity.
 
     python tools/convert_letters.py LETTERS.safetensors OUT_DIR --data DATA_DIR
-                                    [--sounds MODEL.onnx]
+                                    [--sounds ENCODER.onnx]
 
-The first layers are those of the pretrained encoder, the sound head is that of MODEL.onnx (default:
-the packaged one). The int8 file is compared with the float network on 100 clips of DATA_DIR.
+The sound head is that of ENCODER.onnx (default: the packaged one). The 8-bit files are compared
+with the float networks on 100 clips of DATA_DIR.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from wavrag.embed import moonshine_folder
-from wavrag.embed.wavretriever import WAVRETRIEVER_WEIGHTS
+from wavrag.embed import ENCODER_FILE, WAVRETRIEVER_WEIGHTS, moonshine_folder
 from wavrag.train.mini.convert import load_letters, read_sound_head
-from wavrag.train.mini.export import SpeechNetwork, export_network, measure_parity
+from wavrag.train.mini.export import LettersNetwork, SoundNetwork
 from wavrag.train.mini.moonshine import load_encoder
-from wavrag.train.mini.recordings import read_parity_clips
+from wavrag.train.mini.recipe import export_model
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -31,19 +30,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--sounds",
         type=Path,
-        default=WAVRETRIEVER_WEIGHTS / "model.onnx",
-        metavar="MODEL.onnx",
+        default=WAVRETRIEVER_WEIGHTS / ENCODER_FILE,
+        metavar="ENCODER.onnx",
         help="model with the sound head (default: the packaged one)",
     )
     arguments = parser.parse_args(argv)
     pretrained = load_encoder(moonshine_folder() / "encoder_model.ort")
-    encoder, speech = load_letters(arguments.letters, pretrained)
-    network = SpeechNetwork(encoder, speech, read_sound_head(arguments.sounds)).eval()
+    letters = LettersNetwork(*load_letters(arguments.letters))
+    sound = SoundNetwork(pretrained, read_sound_head(arguments.sounds))
     arguments.out.mkdir(parents=True, exist_ok=True)
-    model = arguments.out / "model.onnx"
-    sizes = export_network(network, model)
-    clips = read_parity_clips(arguments.data)
-    print(json.dumps({**sizes, **measure_parity(network, model, clips)}))
+    print(json.dumps(export_model(letters, sound, arguments.out, arguments.data)))
 
 
 if __name__ == "__main__":

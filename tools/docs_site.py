@@ -25,7 +25,7 @@ PAGES = {
     "SECURITY.md": "project/security.md",
     "src/wavrag/embed/weights/minilm/README.md": "project/minilm.md",
     "src/wavrag/embed/weights/moonshine/README.md": "project/moonshine.md",
-    "src/wavrag/embed/weights/wavretriever-mini/README.md": "project/wavretriever-mini.md",
+    "src/wavrag/embed/weights/wavretriever/README.md": "project/wavretriever.md",
 }
 MERMAID = re.compile(r"```mermaid\n(.*?)```", re.DOTALL)
 _LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")

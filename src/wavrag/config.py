@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wavrag.errors import WavRAGError
 
-DEFAULT_EMBEDDER = "cascade"
+DEFAULT_EMBEDDER = "wavretriever"
 DEFAULT_GENERATOR = "extractive"
 
 

@@ -9,7 +9,9 @@ from wavrag.types import Abstention, Hit, Support
 
 # Thresholds of the cosine between question and best hit, by embedder: the ones that
 # `benchmarks/grounding.py` measured. Cosines of other embedders are on another scale.
-MIN_DENSE: Mapping[str, float] = MappingProxyType({"cascade": 0.4, "minilm": 0.4})
+MIN_DENSE: Mapping[str, float] = MappingProxyType(
+    dict.fromkeys(("wavretriever", "wavretriever-fast", "cascade", "minilm"), 0.4)
+)
 NO_THRESHOLD = -1.0
 
 

@@ -15,7 +15,7 @@ from wavrag.cli.command import Command
 from wavrag.cli.options import JSON
 from wavrag.cli.output import print_json
 
-EMBEDDERS = ("cascade", "wavretriever-mini")  # the packaged ones that take audio
+EMBEDDERS = ("wavretriever", "cascade")  # the packaged ones that take audio
 # A package of each extra, to tell whether the extra is installed.
 EXTRAS = {
     "xllamacpp": "local", "openai": "openai", "sentence-transformers": "models", "peft": "train",

@@ -1,32 +1,37 @@
 """Speech, other audio and text become vectors here: the embedder seam and all embedders.
 
-`base` defines the seam, and `registry` loads embedders and recognisers by name. `cascade`, the
-default, transcribes speech and embeds the transcript; `wavretriever` uses a CTC recogniser without
-a decoder.
+`base` defines the seam, and `registry` loads embedders and recognisers by name. `wavretriever`, the
+default, recognises questions with the vocabulary of the knowledge base (`hearing`); `cascade`
+transcribes speech with any recogniser and embeds the transcript.
 """
 
 from wavrag.embed.base import Embedder, EmbedderSpec, EmbedResult, check_inputs, unit_rows
 from wavrag.embed.cross_encoder import CrossEncoder
+from wavrag.embed.ctc import BLANK, LETTER_INDEX, LETTERS, word_spans
 from wavrag.embed.fake import FakeEmbedder, FakeReranker
-from wavrag.embed.lexicon import BLANK, LETTER_INDEX, LETTERS, Lexicon, word_spans
+from wavrag.embed.hearing import SpeechCorrector
+from wavrag.embed.lexicon import Lexicon
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.model_specs import ModelSpec, write_spec
-from wavrag.embed.moonshine import moonshine_folder
+from wavrag.embed.moonshine import MIN_SAMPLES, moonshine_folder
 from wavrag.embed.recogniser import Recogniser
 from wavrag.embed.registry import load_embedder, load_recogniser, load_reranker
 from wavrag.embed.runtime import Workers, load_session
 from wavrag.embed.sentence_network import audio_inputs, build_network, token_spans
 from wavrag.embed.wavretriever import (
-    MIN_SAMPLES,
+    ENCODER_FILE,
+    LETTERS_FILE,
+    LEXICON_FILE,
     WAVRETRIEVER_SPEC,
     WAVRETRIEVER_WEIGHTS,
-    WavRetrieverMini,
+    WavRetriever,
 )
 
 __all__ = [
-    "BLANK", "LETTERS", "LETTER_INDEX", "MIN_SAMPLES", "WAVRETRIEVER_SPEC", "WAVRETRIEVER_WEIGHTS",
-    "CrossEncoder", "EmbedResult", "Embedder", "EmbedderSpec", "FakeEmbedder", "FakeReranker",
-    "Lexicon", "MiniLM", "ModelSpec", "Recogniser", "WavRetrieverMini", "Workers", "audio_inputs",
-    "build_network", "check_inputs", "load_embedder", "load_recogniser", "load_reranker",
-    "load_session", "moonshine_folder", "token_spans", "unit_rows", "word_spans", "write_spec",
+    "BLANK", "ENCODER_FILE", "LETTERS", "LETTERS_FILE", "LETTER_INDEX", "LEXICON_FILE",
+    "MIN_SAMPLES", "WAVRETRIEVER_SPEC", "WAVRETRIEVER_WEIGHTS", "CrossEncoder", "EmbedResult",
+    "Embedder", "EmbedderSpec", "FakeEmbedder", "FakeReranker", "Lexicon", "MiniLM", "ModelSpec",
+    "Recogniser", "SpeechCorrector", "WavRetriever", "Workers", "audio_inputs", "build_network",
+    "check_inputs", "load_embedder", "load_recogniser", "load_reranker", "load_session",
+    "moonshine_folder", "token_spans", "unit_rows", "word_spans", "write_spec",
 ]  # fmt: skip

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wavrag.embed.hearing import SpeechCorrector
 from wavrag.errors import EmbedderError
-from wavrag.types import EmbedInput, Float32, Modality, Role
+from wavrag.types import Correction, EmbedInput, Float32, Modality, Role
 
 # Seconds. A clip of exactly the maximum length may exceed it by a rounding error after resampling.
 LENGTH_TOLERANCE = 1e-6
@@ -59,10 +60,13 @@ class EmbedResult:
         vectors: unit rows, float32, shape = (n_inputs, dim).
         texts: the text of each input for lexical search: the text of a text input, the transcript
             of a clip, or None for a clip without a transcript.
+        corrections: for each input, words of its transcript with other readings; empty if no
+            vocabulary was given. `vectors` are those of the corrected transcripts.
     """
 
     vectors: Float32
     texts: tuple[str | None, ...]
+    corrections: tuple[tuple[Correction, ...], ...] = ()
 
 
 class Embedder(ABC):
@@ -110,6 +114,22 @@ class Embedder(ABC):
         """
         texts = tuple(content.text if content.clip is None else None for content in inputs)
         return EmbedResult(self.embed(inputs, role), texts)
+
+    def embed_questions(
+        self, inputs: Sequence[EmbedInput], corrector: SpeechCorrector | None
+    ) -> EmbedResult:
+        """Embed queries, with the vocabulary of a knowledge base for their speech.
+
+        By default the vocabulary is ignored.
+
+        Args:
+            inputs: as for `embed`.
+            corrector: corrects the transcripts; None for no corrections.
+
+        Raises:
+            EmbedderError: as for `embed`.
+        """
+        return self.embed_with_texts(inputs, "query")
 
     def load(self) -> None:
         """Load the weights now instead of on the first call. Does nothing by default."""

@@ -1,11 +1,11 @@
-"""The cascade: speech becomes a vector here, by default: transcribe it, then embed the words.
+"""The cascade: transcribe speech, then embed the words.
 
 The baseline of the paper. Both steps are interchangeable: `cascade:asr=RECOGNISER,text=EMBEDDER`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -14,14 +14,12 @@ from wavrag.embed.base import Embedder, EmbedderSpec, EmbedResult, check_inputs
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.moonshine import Moonshine
 from wavrag.embed.recogniser import BatchRecogniser, Recogniser
-from wavrag.embed.runtime import Workers
+from wavrag.embed.runtime import Workers, split_clips
 from wavrag.errors import EmbedderError
 from wavrag.types import Clip, EmbedInput, Float32, Role
 
 NAME = "cascade"
 ASR_KEY, TEXT_KEY = ",asr=", ",text="  # before the names of recogniser and text embedder
-# Beyond eight clips, decoding gains little. A second of a clip takes 0.6 MB of keys and values.
-BATCH_CLIPS, BATCH_SECONDS = 8, 100.0
 DEFAULT_RECOGNISER, DEFAULT_TEXT_EMBEDDER = "moonshine", "minilm"
 
 
@@ -120,19 +118,6 @@ class Cascade(Embedder):
         if isinstance(self._recogniser, BatchRecogniser):
             return self._recogniser.transcribe_batch(clips)
         return [self._recogniser.transcribe(clip) for clip in clips]
-
-
-def split_clips(clips: Mapping[int, Clip], threads: int) -> list[dict[int, Clip]]:
-    """Split clips into batches of similar lengths, longest first, at least one per thread."""
-    size = min(BATCH_CLIPS, -(-len(clips) // threads))
-    batches: list[dict[int, Clip]] = []
-    for index, clip in sorted(clips.items(), key=lambda item: -item[1].duration):
-        batch = batches[-1] if batches else {}
-        longest = max((other.duration for other in batch.values()), default=0.0)
-        if not batch or len(batch) == size or (len(batch) + 1) * longest > BATCH_SECONDS:
-            batches.append(batch := {})
-        batch[index] = clip
-    return batches
 
 
 def split_name(name: str) -> tuple[str, str]:

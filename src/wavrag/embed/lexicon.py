@@ -3,58 +3,76 @@
 Greedy decoding yields letters. A word outside the list, or with uncertain letters, is compared with
 similar words of the list by the acoustic likelihood of its frames. Each word is decoded
 independently of its context.
-
-Source of the likelihood: Graves et al., "Connectionist Temporal Classification", ICML 2006.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wavrag.types import Float32
+from wavrag.embed.ctc import LETTER_INDEX, WordSpan, likelihoods, word_spans
+from wavrag.types import Float32, Int64
 
-LETTERS = " abcdefghijklmnopqrstuvwxyz0123456789'"
-BLANK, SPACE = 0, 1
-LETTER_INDEX = {letter: index + 1 for index, letter in enumerate(LETTERS)}
-REPEAT_SHIFT = len(LETTERS) - 1  # from the bit of a letter to the bit of its second occurrence
-MAX_CANDIDATES = 48  # words of the list compared by likelihood, which costs time per candidate
+REPEAT_SHIFT = 37  # from the bit of a letter to the bit of its second occurrence
+LONGEST_WORD = 32  # letters; longer words are never proposed
+MAX_CANDIDATES = 80  # words of the list compared by likelihood, which costs time per candidate
 MAX_LETTER_DIFFERENCE = 4  # letters, in any order, by which a candidate may differ
+MAX_LENGTH_DIFFERENCE = 2
+FREQUENCY_RANK = 0.2  # letters of difference that a log frequency is worth among candidates
 # A listed word with this mean letter probability is accepted without comparison.
 ACCEPTANCE_PROBABILITY = 0.8
-FREQUENCY_WEIGHT = 0.6  # weight of the log frequency beside the log likelihood
-OUT_OF_LIST_FREQUENCY = -14.0  # log frequency assumed for words outside the list
-# Frames between rescalings of the forward probabilities, which would underflow float64 in long
-# words.
-RESCALE_INTERVAL = 8
-MIN_PROBABILITY = 1e-300  # in place of a probability of 0, whose logarithm does not exist
+# Chosen on 498 spoken training questions, clean and in babble: recall@1 changes by at most .01 for
+# weights from .25 to .5, and for log frequencies from -18 down.
+FREQUENCY_WEIGHT = 0.3  # weight of the log frequency beside the log likelihood
+UNLISTED_FREQUENCY = -30.0  # log frequency assumed for words outside the list
 MARGIN_FRAMES = 1  # frames; CTC may place letters this far outside the greedy span
 
 
-@dataclass(frozen=True, slots=True)
-class RecognisedWord:
-    """A word of the transcript."""
+class WordList:
+    """Words with frequencies, and an index that finds words with similar letters."""
 
-    text: str  # the most likely word
-    letters: str  # decoded greedily
-    weight: float  # mean probability of the letters, from 0 to 1
-    start: int  # first frame
-    end: int  # frame after the last
+    def __init__(self, words: Sequence[str], log_frequencies: Float32) -> None:
+        """Index words in the letters of the model.
+
+        Args:
+            words: distinct words without spaces.
+            log_frequencies: natural logarithms of relative frequencies, shape = (len(words),).
+        """
+        lengths = np.array([len(word) for word in words], np.int64)
+        order = np.argsort(lengths, kind="stable")
+        self.words: list[str] = [words[index] for index in order]
+        self.log_frequencies: Float32 = log_frequencies[order]
+        self._starts = np.searchsorted(lengths[order], np.arange(LONGEST_WORD + 2))
+        self._signatures = _signatures(self.words)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of each word."""
+        return {word: index for index, word in enumerate(self.words)}
+
+    def find_similar(self, letters: str) -> Int64:
+        """Return positions of at most `MAX_CANDIDATES` words with the most letters in common."""
+        shortest = min(max(1, len(letters) - MAX_LENGTH_DIFFERENCE), LONGEST_WORD)
+        longest = min(len(letters) + MAX_LENGTH_DIFFERENCE, LONGEST_WORD)
+        first, end = int(self._starts[shortest]), int(self._starts[longest + 1])
+        signature = np.uint64(_signature(letters))
+        difference = np.bitwise_count(self._signatures[first:end] ^ signature)
+        near = np.flatnonzero(difference <= min(MAX_LETTER_DIFFERENCE, max(2, len(letters))))
+        if len(near) > MAX_CANDIDATES:
+            rank = difference[near] - FREQUENCY_RANK * self.log_frequencies[first + near]
+            near = near[np.argpartition(rank, MAX_CANDIDATES)[:MAX_CANDIDATES]]
+        return first + near
 
 
 class Lexicon:
-    """Word list with frequencies, to choose between words with similar sound."""
+    """Word list of a language, to choose between words with similar sound."""
 
     def __init__(self, words: Sequence[str], log_frequencies: Float32) -> None:
-        self._words = list(words)
-        self._log_frequencies = log_frequencies
-        self._index = {word: index for index, word in enumerate(self._words)}
-        self._lengths = np.array([len(word) for word in self._words], np.int16)
-        self._signatures = np.array([signature(word) for word in self._words], np.uint64)
+        self._list = WordList(words, log_frequencies)
 
     @classmethod
     def read(cls, path: Path) -> Lexicon:
@@ -63,108 +81,55 @@ class Lexicon:
         counts = np.array([int(count) for _, count in rows], np.float32)
         return cls([word for word, _ in rows], np.log(counts / counts.sum()).astype(np.float32))
 
-    def words(self, log_posteriors: Float32) -> list[RecognisedWord]:
+    def words(self, log_posteriors: Float32) -> list[str]:
         """Decode the words of a clip, in order.
 
         Args:
             log_posteriors: natural logarithms of letter probabilities, shape =
                 (n_frames, n_letters + 1), blank first.
         """
-        return [self._choose(log_posteriors, *span) for span in word_spans(log_posteriors)]
+        return [self._choose(log_posteriors, span) for span in word_spans(log_posteriors)]
 
-    def _choose(
-        self, log_posteriors: Float32, letters: str, start: int, end: int, weight: float
-    ) -> RecognisedWord:
-        index = self._index.get(letters)
-        similar = self._similar(letters) if index is None or weight < ACCEPTANCE_PROBABILITY else ()
-        if not len(similar):
-            return RecognisedWord(letters, letters, weight, start, end)
-        candidates = [letters, *(self._words[at] for at in similar)]
-        frequency = OUT_OF_LIST_FREQUENCY if index is None else self._log_frequencies[index]
-        frequencies = np.concatenate(([frequency], self._log_frequencies[similar]))
-        frames = log_posteriors[max(0, start - MARGIN_FRAMES) : end + MARGIN_FRAMES]
+    def _choose(self, log_posteriors: Float32, span: WordSpan) -> str:
+        index = self._list.index.get(span.letters)
+        if index is not None and span.probability >= ACCEPTANCE_PROBABILITY:
+            return span.letters
+        similar = self._list.find_similar(span.letters)
+        similar = similar[similar != index]
+        candidates = [span.letters, *(self._list.words[at] for at in similar)]
+        frequency = UNLISTED_FREQUENCY if index is None else self._list.log_frequencies[index]
+        frequencies = np.concatenate(([frequency], self._list.log_frequencies[similar]))
+        frames = log_posteriors[max(0, span.start - MARGIN_FRAMES) : span.end + MARGIN_FRAMES]
         scores = likelihoods(frames, candidates) + FREQUENCY_WEIGHT * frequencies
-        return RecognisedWord(candidates[int(scores.argmax())], letters, weight, start, end)
-
-    def _similar(self, letters: str) -> Any:
-        """Return indices of the words in the list with the most letters in common."""
-        difference = np.bitwise_count(self._signatures ^ np.uint64(signature(letters)))
-        indices = np.flatnonzero(
-            (difference <= min(MAX_LETTER_DIFFERENCE, len(letters)))
-            & (np.abs(self._lengths - len(letters)) <= 2)
-        )
-        rank = difference[indices] - 0.2 * self._log_frequencies[indices]
-        if len(indices) > MAX_CANDIDATES:
-            indices = indices[np.argpartition(rank, MAX_CANDIDATES)[:MAX_CANDIDATES]]
-        return indices
+        best: str = candidates[int(scores.argmax())]
+        return best
 
 
-def signature(word: str) -> int:
-    """Return a 64-bit set of the letters of a word, with bits for repeated letters from a to z.
+def _signature(word: str) -> int:
+    """Return a 64-bit set of the letters of a word, with bits for repeated letters a to z.
 
     The number of differing bits approximates the number of differing letters of two words, and
     takes one instruction to compute.
     """
-    bits = 0
+    signature = 0
     for letter in word:
-        bit = 1 << (LETTER_INDEX[letter] - 2)
-        repeat = bit << REPEAT_SHIFT
-        bits |= repeat if bits & bit and letter.isalpha() else bit
-    return bits
+        bit = 1 << LETTER_INDEX[letter] - 1
+        is_repeated = signature & bit and letter.isalpha()
+        signature |= bit << REPEAT_SHIFT if is_repeated else bit
+    return signature
 
 
-def word_spans(log_posteriors: Float32) -> list[tuple[str, int, int, float]]:
-    """Decode greedily into words: letters, first frame, end, mean probability."""
-    best = log_posteriors.argmax(1)
-    log_probabilities = log_posteriors.max(1)
-    words: list[tuple[str, int, int, float]] = []
-    letters: list[str] = []
-    logs: list[float] = []
-    start = end = 0
-    for at in range(len(best) + 1):
-        value = int(best[at]) if at < len(best) else SPACE
-        if value == SPACE:
-            if letters:
-                words.append(("".join(letters), start, end, float(np.exp(np.mean(logs)))))
-                letters, logs = [], []
-        elif value != BLANK:
-            if not letters:
-                start = at
-            # CTC: a letter over several frames counts once; a double letter has a blank between.
-            if at == 0 or best[at - 1] != value:
-                letters.append(LETTERS[value - 1])
-            logs.append(float(log_probabilities[at]))
-            end = at + 1
-    return words
-
-
-def likelihoods(log_posteriors: Float32, words: Sequence[str]) -> Float32:
-    """Return the log likelihood of each word given the frames, by the CTC forward algorithm.
-
-    `log_posteriors` has shape = (n_frames, n_letters + 1), the result shape = (len(words),).
-    """
-    lengths = np.array([len(word) for word in words])
-    states = np.zeros((len(words), 2 * int(lengths.max()) + 1), np.int64)
-    for row, word in enumerate(words):
-        states[row, 1 : 2 * len(word) : 2] = [LETTER_INDEX[letter] for letter in word]
-    # The blank between two letters is optional, unless the letters are equal.
-    skips = (states[:, 2:] != BLANK) & (states[:, 2:] != states[:, :-2])
-    frames = np.exp(log_posteriors.astype(np.float64))
-    blank_or_space = np.maximum(frames[:, BLANK], frames[:, SPACE])
-    emissions = np.where(states[None] == BLANK, blank_or_space[:, None, None], frames[:, states])
-    alpha = np.zeros(states.shape)
-    alpha[:, :2] = emissions[0, :, :2]
-    scale = 0.0
-    for at, frame in enumerate(emissions[1:], start=1):
-        following = alpha.copy()
-        following[:, 1:] += alpha[:, :-1]
-        following[:, 2:] += alpha[:, :-2] * skips
-        alpha = following * frame
-        if at % RESCALE_INTERVAL == 0:
-            largest = max(float(alpha.max()), MIN_PROBABILITY)
-            alpha /= largest
-            scale += np.log(largest)
-    rows = np.arange(len(words))
-    ends = alpha[rows, 2 * lengths] + alpha[rows, 2 * lengths - 1]
-    result: Float32 = (np.log(np.maximum(ends, MIN_PROBABILITY)) + scale).astype(np.float32)
-    return result
+def _signatures(words: Sequence[str]) -> Any:
+    """Compute `_signature` of many words at once."""
+    width = min(max(map(len, words), default=1), LONGEST_WORD)
+    codes = np.array(words, dtype=f"<U{width}").view(np.uint32).reshape(len(words), width)
+    bits = np.zeros(128, np.uint64)
+    for letter, index in LETTER_INDEX.items():
+        bits[ord(letter)] = np.uint64(1) << np.uint64(index - 1)
+    repeatable = np.bitwise_or.reduce(bits[ord("a") : ord("z") + 1])
+    signatures = np.zeros(len(words), np.uint64)
+    for column in codes.T:
+        bit = bits[column]
+        repeat = bit & signatures & repeatable
+        signatures |= (bit & ~repeat) | repeat << np.uint64(REPEAT_SHIFT)
+    return signatures

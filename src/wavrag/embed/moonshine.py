@@ -81,7 +81,8 @@ class Moonshine:
 
     def load(self) -> None:
         """Load the weights now instead of on the first call."""
-        _ = self._encoder, self._decoder, self._vocabulary
+        _ = self._encoder
+        self.load_decoder()
 
     def transcribe(self, clip: Clip) -> str:
         """Return the transcript of a clip; empty without speech.
@@ -101,16 +102,31 @@ class Moonshine:
         """
         transcripts = [""] * len(clips)
         audible = [index for index, clip in enumerate(clips) if np.any(clip.samples)]
-        if not audible:
-            return transcripts
-        tokens = self._decoder.decode(
-            [self._encode(clips[index]) for index in audible],
-            [max(MIN_TOKENS, int(clips[index].duration * TOKENS_PER_SECOND)) for index in audible],
+        texts = self.decode(
+            [self._encode(clips[index])[0] for index in audible],
+            [clips[index].duration for index in audible],
         )
-        for index, clip_tokens in zip(audible, tokens, strict=True):
-            words = b"".join(self._vocabulary[token] for token in clip_tokens)
-            transcripts[index] = words.decode("utf-8", "replace").replace(SPACE, " ").strip()
+        for index, text in zip(audible, texts, strict=True):
+            transcripts[index] = text
         return transcripts
+
+    def decode(self, frames: Sequence[Float32], seconds: Sequence[float]) -> list[str]:
+        """Return the transcripts of encoder states of several clips, decoded together.
+
+        Args:
+            frames: states of each clip, shape = (n_frames, 288).
+            seconds: durations of the clips, which bound the lengths of the transcripts.
+        """
+        if not frames:
+            return []
+        limits = [max(MIN_TOKENS, int(duration * TOKENS_PER_SECOND)) for duration in seconds]
+        tokens = self._decoder.decode([states[None] for states in frames], limits)
+        texts = (b"".join(self._vocabulary[token] for token in row) for row in tokens)
+        return [text.decode("utf-8", "replace").replace(SPACE, " ").strip() for text in texts]
+
+    def load_decoder(self) -> None:
+        """Load the decoder without the encoder."""
+        _ = self._decoder, self._vocabulary
 
     def frames(self, clip: Clip) -> Float32:
         """Return the encoder states, 41.6 per second, float32, shape = (n_frames, 288).

@@ -16,8 +16,8 @@ from wavrag.errors import EmbedderError
 # of all others, some of which are optional.
 
 
-def _create(module: str, class_name: str) -> Embedder:
-    embedder: Embedder = getattr(import_module(f"wavrag.embed.{module}"), class_name)()
+def _create(module: str, class_name: str, **options: bool) -> Embedder:
+    embedder: Embedder = getattr(import_module(f"wavrag.embed.{module}"), class_name)(**options)
     return embedder
 
 
@@ -47,7 +47,8 @@ def _sentence_model(name: str) -> Embedder:
 
 
 EMBEDDERS: dict[str, Callable[[], Embedder]] = {
-    "wavretriever-mini": partial(_create, "wavretriever", "WavRetrieverMini"),
+    "wavretriever": partial(_create, "wavretriever", "WavRetriever"),
+    "wavretriever-fast": partial(_create, "wavretriever", "WavRetriever", fast=True),
     "cascade": partial(_cascade, "cascade"),
     "minilm": partial(_create, "minilm", "MiniLM"),
     "fake": partial(_create, "fake", "FakeEmbedder"),
@@ -69,8 +70,9 @@ def load_embedder(name: str) -> Embedder:
 
     | name | embedder |
     |---|---|
-    | `wavretriever-mini` | speech, sounds and text, without a decoder |
-    | `cascade` (default) | transcribes speech with Moonshine, embeds the transcript with MiniLM |
+    | `wavretriever` (default) | speech, heard with the words of the knowledge base; sounds; text |
+    | `wavretriever-fast` | the same without a decoder |
+    | `cascade` | transcribes speech with Moonshine, embeds the transcript with MiniLM |
     | `cascade:asr=RECOGNISER,text=EMBEDDER` | a cascade of other models; either may be left out |
     | `minilm` | text only |
     | `clap:ORG/NAME`, `clap:FOLDER` | sounds and captions |

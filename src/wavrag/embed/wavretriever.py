@@ -1,10 +1,10 @@
-"""WavRetriever-mini: speech becomes a vector here too, if chosen; the default is the cascade.
+"""WavRetriever: speech, other audio and text become vectors here, by default.
 
-The architecture of the paper (arXiv 2502.14727, section 3.1) at a small scale: a frozen audio
-encoder (the lower layers of Moonshine), a trained projector (its upper layers, with a CTC head for
-letters), and a text model. Texts go through all-MiniLM-L6-v2; recognised words go through a copy of
-it, fine-tuned on recognition errors. So this is a CTC recogniser without a decoder, followed by a
-robust text encoder. Only the sound head, for clips without speech, embeds audio directly.
+Two 8-bit networks process a clip. `letters.onnx` yields letters by CTC, to recognise questions with
+the vocabulary of the knowledge base (`embed.hearing`). `encoder.onnx` is the encoder of Moonshine
+tiny, for the pretrained decoder of words and for a head that embeds sounds without speech. Words
+and texts are embedded by all-MiniLM-L6-v2. `wavretriever-fast` decodes words from the letters
+alone.
 """
 
 from __future__ import annotations
@@ -20,17 +20,20 @@ import numpy as np
 
 from wavrag import config
 from wavrag.audio import SAMPLE_RATE, VAD_FRAME, voice_detector
-from wavrag.embed import minilm
+from wavrag.corrections import apply_corrections
+from wavrag.embed import minilm, moonshine
 from wavrag.embed.base import Embedder, EmbedderSpec, EmbedResult, check_inputs, unit_rows
-from wavrag.embed.lexicon import Lexicon, RecognisedWord
+from wavrag.embed.ctc import WordSpan, word_spans
+from wavrag.embed.hearing import SpeechCorrector
+from wavrag.embed.lexicon import Lexicon
 from wavrag.embed.minilm import MiniLM
-from wavrag.embed.runtime import Workers, load_session
-from wavrag.types import Clip, EmbedInput, Float32, Role
+from wavrag.embed.moonshine import MIN_SAMPLES, Moonshine
+from wavrag.embed.runtime import Workers, load_session, split_clips
+from wavrag.types import Clip, Correction, EmbedInput, Float32, Role
 
-WAVRETRIEVER_WEIGHTS = Path(__file__).parent / "weights" / "wavretriever-mini"
-REVISION = "wavretriever-mini-3"
-MAX_SECONDS = 30.0  # longest utterance in the training of the encoder
-MIN_SAMPLES = 1_600  # 0.1 s; shorter audio is padded with silence: the encoder needs a few frames
+WAVRETRIEVER_WEIGHTS = Path(__file__).parent / "weights" / "wavretriever"
+LETTERS_FILE, ENCODER_FILE, LEXICON_FILE = "letters.onnx", "encoder.onnx", "lexicon.txt"
+REVISION = "wavretriever-4"
 # Without a verdict of voice activity detection, a clip counts as speech if it has some letters and
 # if these are probable enough or the detector hears a voice. Letters of noisy and far-field speech
 # are as improbable as those of some sounds: alone they missed 26 % of such training clips, both
@@ -39,90 +42,101 @@ MIN_LETTERS = 3
 CERTAIN_LETTERS = 0.62  # mean probability
 VOICE = 0.6  # mean probability of a voice over `VOICE_FRAMES`
 VOICE_FRAMES = 8  # 0.26 s: shorter peaks occur in barks and in clattering dishes
+# Log odds for the words of the decoder: a language model speaks for them, too. Chosen with the
+# constants of `embed.hearing`.
+TRUST_IN_DECODER = 4.0
 
 WAVRETRIEVER_SPEC = replace(
     minilm.SPEC,
-    name="wavretriever-mini",
-    revision=f"{REVISION}+{minilm.REVISION}",
+    name="wavretriever",
+    revision=f"{REVISION}+{moonshine.SPEC.revision}+{minilm.REVISION}",
     modalities=frozenset({"text", "audio"}),
     sampling_rate=SAMPLE_RATE,
-    max_audio_seconds=MAX_SECONDS,
+    max_audio_seconds=moonshine.MAX_SECONDS,
     licence="MIT AND Apache-2.0",
     transcribes=True,
+)
+FAST_SPEC = replace(
+    WAVRETRIEVER_SPEC,
+    name="wavretriever-fast",
+    revision=f"{REVISION}-fast+{minilm.REVISION}",
     quotable_transcripts=False,
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EncodedClip:
-    """Result of one pass over a clip.
+@dataclass(slots=True, eq=False)
+class _Hearing:
+    """What the networks make of a clip."""
 
-    Attributes:
-        words: transcript; empty if the clip is not speech.
-        sound: unit vector in the space of captions, shape = (384,); None for speech and silence.
-    """
-
-    words: str
-    sound: Float32 | None = None
+    letters: Float32 | None = None  # log posteriors, shape = (n_frames, 40)
+    frames: Float32 | None = None  # states of the encoder, shape = (n_frames, 288)
+    sound: Float32 | None = None  # unit vector in the space of captions, shape = (384,)
+    transcript: str = ""  # empty if the clip is not speech
 
 
-SILENCE = EncodedClip("")
-
-
-class WavRetrieverMini(Embedder):
+class WavRetriever(Embedder):
     """The packaged embedder for speech, other audio and text.
 
-    The vector of an input with text and audio is the mean of both vectors.
+    A clip with speech is embedded as its text and its words, other audio as the mean of the vectors
+    of its text and its sound.
 
     Example:
         >>> from wavrag import audio, load_embedder
         >>> from wavrag.demo import DATA
         >>> from wavrag.types import EmbedInput
-        >>> embedder = load_embedder("wavretriever-mini")
+        >>> embedder = load_embedder("wavretriever")
         >>> question = EmbedInput(clip=audio.load(DATA / "questions" / "great-fire.opus"))
         >>> embedder.embed([question], "query").shape
         (1, 384)
     """
 
-    def __init__(self, threads: int | None = None, weights: Path = WAVRETRIEVER_WEIGHTS) -> None:
-        """Use the weights in a folder: `model.onnx`, `reader.onnx` and `lexicon.txt`.
+    def __init__(
+        self,
+        threads: int | None = None,
+        weights: Path = WAVRETRIEVER_WEIGHTS,
+        *,
+        fast: bool = False,
+    ) -> None:
+        """Use the weights in a folder: `letters.onnx`, `encoder.onnx` and `lexicon.txt`.
 
         Args:
             threads: CPU threads; None for all.
             weights: folder.
+            fast: read words from the letters alone, without the decoder.
         """
-        threads = threads or config.threads()
-        self._threads = threads
+        self._threads = threads or config.threads()
         self._weights = weights
-        self._text_embedder = MiniLM(threads)
-        self._reader = MiniLM(threads, weights / "reader.onnx")
-        self._workers = Workers(threads)
+        self._fast = fast
+        self._text_embedder = MiniLM(self._threads)
+        self._recogniser = Moonshine()
+        self._workers = Workers(self._threads)
 
     @property
     def spec(self) -> EmbedderSpec:
         """Name, revision and capabilities."""
-        return WAVRETRIEVER_SPEC
+        return FAST_SPEC if self._fast else WAVRETRIEVER_SPEC
 
     @cached_property
-    def _session(self) -> Any:
-        return load_session(self._weights / "model.onnx")
+    def _letters_session(self) -> Any:
+        # A question runs both networks at once, or the letters alone. Batches run a clip per
+        # thread, so that more threads per network would not help them.
+        threads = self._threads if self._fast else max(1, self._threads // 2)
+        return load_session(self._weights / LETTERS_FILE, threads)
 
     @cached_property
-    def _wide_session(self) -> Any:
-        """The same model on all threads, for single clips; its results are bit-identical."""
-        if self._threads == 1:
-            return self._session
-        return load_session(self._weights / "model.onnx", self._threads)
+    def _encoder_session(self) -> Any:
+        return load_session(self._weights / ENCODER_FILE, max(1, self._threads // 2))
 
     @cached_property
     def _lexicon(self) -> Lexicon:
-        return Lexicon.read(self._weights / "lexicon.txt")
+        return Lexicon.read(self._weights / LEXICON_FILE)
 
     def load(self) -> None:
         """Load the weights now instead of on the first call."""
         self._text_embedder.load()
-        self._reader.load()
-        _ = self._wide_session, self._lexicon
+        _ = self._letters_session, self._encoder_session, self._lexicon
+        if not self._fast:
+            self._recogniser.load_decoder()
 
     def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts and clips."""
@@ -130,61 +144,118 @@ class WavRetrieverMini(Embedder):
 
     def embed_with_texts(self, inputs: Sequence[EmbedInput], role: Role) -> EmbedResult:
         """Embed texts and clips; the text of a clip is its transcript, empty without speech."""
-        check_inputs(WAVRETRIEVER_SPEC, inputs)
-        # Batches run one clip per thread, a single clip runs on all threads.
-        session = self._session if len(inputs) > 1 else self._wide_session
-        clips = self._workers.map(
-            lambda content: self._encode(content.clip, session) if content.clip else None, inputs
+        return self.embed_questions(inputs, None)
+
+    def embed_questions(
+        self, inputs: Sequence[EmbedInput], corrector: SpeechCorrector | None
+    ) -> EmbedResult:
+        """Embed texts and clips, with the vocabulary of a knowledge base for the transcripts."""
+        check_inputs(self.spec, inputs)
+        clips = [content.clip for content in inputs]
+        hearings = self._hear(clips, needs_letters=corrector is not None)
+        trust = 0.0 if self._fast else TRUST_IN_DECODER
+        corrections = tuple(
+            tuple(corrector.correct(hearing.transcript, hearing.letters, trust=trust))
+            if corrector and hearing.transcript and hearing.letters is not None
+            else ()
+            for hearing in hearings
         )
+        vectors = self._embed(inputs, hearings, corrections)
         texts = tuple(
-            content.text if clip is None else clip.words
-            for content, clip in zip(inputs, clips, strict=True)
+            content.text if content.clip is None else hearing.transcript
+            for content, hearing in zip(inputs, hearings, strict=True)
         )
-        vectors = np.zeros((len(inputs), WAVRETRIEVER_SPEC.dim), np.float32)
-        # Silence has neither words nor a sound vector: without text it gets that of the empty text.
-        text_rows = [
-            row
-            for row, content in enumerate(inputs)
-            if content.text or clips[row] is None or clips[row] is SILENCE
+        return EmbedResult(vectors, texts, corrections if corrector else ())
+
+    def _embed(
+        self,
+        inputs: Sequence[EmbedInput],
+        hearings: Sequence[_Hearing],
+        corrections: Sequence[Sequence[Correction]],
+    ) -> Float32:
+        vectors = np.zeros((len(inputs), self.spec.dim), np.float32)
+        texts = [
+            "\n".join(filter(None, (content.text, apply_corrections(hearing.transcript, found))))
+            for content, hearing, found in zip(inputs, hearings, corrections, strict=True)
         ]
-        vectors[text_rows] = self._text_embedder.embed_texts(
-            [inputs[row].text or "" for row in text_rows]
-        )
-        # The reader, not the text embedder: it was trained on misspelled transcripts.
-        speech_rows = [row for row, clip in enumerate(clips) if clip is not None and clip.words]
-        vectors[speech_rows] += self._reader.embed_texts([texts[row] or "" for row in speech_rows])
-        for row, clip in enumerate(clips):
-            if clip is not None and clip.sound is not None:
-                vectors[row] += clip.sound
-        return EmbedResult(unit_rows(vectors), texts)
+        # Silence has neither words nor a sound vector: without text it gets that of the empty text.
+        rows = [row for row, hearing in enumerate(hearings) if texts[row] or hearing.sound is None]
+        vectors[rows] = self._text_embedder.embed_texts([texts[row] for row in rows])
+        for row, hearing in enumerate(hearings):
+            if not hearing.transcript and hearing.sound is not None:
+                vectors[row] += hearing.sound
+        return unit_rows(vectors)
 
-    def _encode(self, clip: Clip, session: Any) -> EncodedClip:
-        if not np.any(clip.samples):
-            return SILENCE
-        samples = clip.samples
-        if len(samples) < MIN_SAMPLES:
-            samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
-        feed = {"samples": np.ascontiguousarray(samples[None], np.float32)}
-        letters, sound = session.run(None, feed)
-        # If voice activity detection found no speech, the letters are an artefact of noise.
-        words = self._lexicon.words(letters) if clip.speech is not False else []
-        if not words or not (clip.speech or is_spoken(words, samples)):
-            return EncodedClip("", sound)
-        return EncodedClip(" ".join(word.text for word in words))
+    def _hear(self, clips: Sequence[Clip | None], needs_letters: bool) -> list[_Hearing]:
+        """Run the networks and the decoder over clips; an input without a clip has no words."""
+        hearings = [_Hearing() for _ in clips]
+        audible = {row: clip for row, clip in enumerate(clips) if clip and np.any(clip.samples)}
+        jobs = []
+        for row, clip in audible.items():
+            # With a verdict of voice activity detection, letters only serve the words.
+            if clip.speech is None or (clip.speech and (self._fast or needs_letters)):
+                jobs.append((hearings[row], clip, self._run_letters))
+            if not self._fast:
+                jobs.append((hearings[row], clip, self._run_encoder))
+        self._workers.map(lambda job: job[2](job[0], job[1]), jobs)
+        speech = {row: clip for row, clip in audible.items() if is_speech(clip, hearings[row])}
+        if not self._fast:
+            batches = split_clips(speech, self._threads)
+            self._workers.map(lambda batch: self._decode(batch, hearings), batches)
+            return hearings
+        for row, clip in speech.items():
+            hearings[row].transcript = self._read_letters(hearings[row], clip)
+        wordless = [row for row in audible if not hearings[row].transcript]
+        self._workers.map(lambda row: self._run_encoder(hearings[row], audible[row]), wordless)
+        return hearings
+
+    def _run_letters(self, hearing: _Hearing, clip: Clip) -> None:
+        (hearing.letters,) = self._letters_session.run(None, _feed(clip))
+
+    def _run_encoder(self, hearing: _Hearing, clip: Clip) -> None:
+        hearing.frames, hearing.sound = self._encoder_session.run(None, _feed(clip))
+
+    def _decode(self, batch: dict[int, Clip], hearings: Sequence[_Hearing]) -> None:
+        """Transcribe clips of speech, longest first."""
+        frames = [states for row in batch if (states := hearings[row].frames) is not None]
+        texts = self._recogniser.decode(frames, [clip.duration for clip in batch.values()])
+        for (row, clip), text in zip(batch.items(), texts, strict=True):
+            hearings[row].transcript = text or self._read_letters(hearings[row], clip)
+
+    def _read_letters(self, hearing: _Hearing, clip: Clip) -> str:
+        """Decode words from the letters, for speech in which the decoder finds none."""
+        if hearing.letters is None:
+            self._run_letters(hearing, clip)
+        assert hearing.letters is not None
+        return " ".join(self._lexicon.words(hearing.letters))
 
 
-def is_spoken(words: Sequence[RecognisedWord], samples: Float32) -> bool:
+def _feed(clip: Clip) -> dict[str, Float32]:
+    samples = clip.samples
+    if len(samples) < MIN_SAMPLES:
+        samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
+    return {"samples": np.ascontiguousarray(samples[None], np.float32)}
+
+
+def is_speech(clip: Clip, hearing: _Hearing) -> bool:
+    """Return whether a clip is speech, by voice activity detection or else by its letters."""
+    if clip.speech is not None or hearing.letters is None:
+        return bool(clip.speech)
+    return is_spoken(word_spans(hearing.letters), clip.samples)
+
+
+def is_spoken(words: Sequence[WordSpan], samples: Float32) -> bool:
     """Return whether letters and voice activity detection show that a clip is speech."""
     if sum(len(word.letters) for word in words) < MIN_LETTERS:
         return False
     return has_certain_letters(words) or has_voice(samples)
 
 
-def has_certain_letters(words: Sequence[RecognisedWord]) -> bool:
+def has_certain_letters(words: Sequence[WordSpan]) -> bool:
     """Return whether the letters are probable enough to show speech by themselves."""
     count = sum(len(word.letters) for word in words)
     # Weighted by letters: long words say more about the clip than short ones.
-    total = sum(word.weight * len(word.letters) for word in words)
+    total = sum(word.probability * len(word.letters) for word in words)
     return total >= CERTAIN_LETTERS * count
 
 

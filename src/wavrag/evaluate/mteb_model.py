@@ -1,7 +1,7 @@
 """Adapter from embedders to models of `mteb`, for the tasks of MTEB and MAEB.
 
     import mteb
-    mteb.evaluate(MTEBModel("wavretriever-mini"), mteb.get_tasks(["ESC50"]))
+    mteb.evaluate(MTEBModel("wavretriever"), mteb.get_tasks(["ESC50"]))
 
 Requires the extra `mteb`. Paths and encoded audio, as in a column of `Audio(decode=False)`, are
 decoded here, without `torchcodec`.

@@ -12,19 +12,18 @@ from typing import Self
 from wavrag import audio, config
 from wavrag.audio import SAMPLE_RATE
 from wavrag.closing import Closing
+from wavrag.corrections import apply_corrections, is_replacement, lexical_query
 from wavrag.embed import Embedder, load_embedder, load_reranker, unit_rows
 from wavrag.errors import InputError, StoreError
 from wavrag.kb import manifest
 from wavrag.kb.indexing import add_documents
 from wavrag.kb.passages import load_passage_clip
 from wavrag.kb.report import AddReport, ProgressCallback
-from wavrag.kb.spelling import SpellingCorrector
+from wavrag.kb.spelling import VocabularyIndexes
 from wavrag.kb.transcripts import TranscriptCache, detect_speech
 from wavrag.search import (
     Fusion,
     Reranker,
-    apply_corrections,
-    lexical_query,
     reciprocal_rank_fusion,
     reorder_hits,
     score_fusion,
@@ -56,15 +55,17 @@ class Retrieval:
     """Result of a query."""
 
     hits: tuple[Hit, ...]  # best first
-    words: str | None  # text of the query, typed or recognised; None if there is none
+    # Text of the query, as typed or as recognised with the words of the knowledge base; None if
+    # there is none.
+    words: str | None
     vector: Float32  # unit vector of the query, shape = (dim,)
     lexical: LexicalQuery | None  # words of the lexical leg; None if there are none
     legs: Mapping[Leg, Sequence[ScoredPassage]]  # the ranked lists that `hits` are fused from
     # Milliseconds: `embed`, `search` with the spelling of typed words, `rerank` with a reranker.
     timings: dict[str, float] = field(default_factory=dict)
-    # Misspelled words of the query, with the words searched for instead.
+    # Misspelled or misheard words of the query, with the words searched for instead.
     corrections: tuple[Correction, ...] = ()
-    suggestion: str | None = None  # text of the query with its corrections; None without any
+    suggestion: str | None = None  # typed text with its corrections; None without any
     # Scores of the reranker from 0 to 1 by passage id; empty without a reranker.
     rerank_scores: Mapping[str, float] = field(default_factory=dict)
 
@@ -97,7 +98,7 @@ class KnowledgeBase(Closing):
         self.reranker = reranker
         self._store = store
         self._transcripts = TranscriptCache(directory)
-        self._spelling = SpellingCorrector(store)
+        self._indexes = VocabularyIndexes(store)
 
     @classmethod
     def open(
@@ -114,7 +115,7 @@ class KnowledgeBase(Closing):
         Args:
             directory: the folder (default: `WAVRAG_KB`, or `.wavrag`).
             embedder: an embedder or its name (default: the embedder of the knowledge base;
-                `cascade` for a new one).
+                `wavretriever` for a new one).
             create: create a knowledge base if there is none.
             fusion: merge the legs of a search by their `scores` or by reciprocal `ranks`.
             reranker: a reranker for the first hits, or a name for `load_reranker`; None for none.
@@ -208,21 +209,25 @@ class KnowledgeBase(Closing):
             FilterError: its filter cannot be parsed.
         """
         start = time.perf_counter()
-        corrections = self._spelling.correct(query.text) if query.text and query.spelling else []
+        typed = self._indexes.correct_spelling(query.text) if query.text and query.spelling else []
+        suggestion = apply_corrections(query.text or "", typed) if typed else None
+        inputs = self._query_inputs(replace(query, text=suggestion or query.text))
+        corrector = self._indexes.speech_corrector() if query.clip and query.spelling else None
         embed_start = time.perf_counter()
-        suggestion = apply_corrections(query.text or "", corrections) if corrections else None
-        corrected = replace(query, text=suggestion or query.text)
-        result = self.embedder.embed_with_texts(self._query_inputs(corrected), "query")
+        result = self.embedder.embed_questions(inputs, corrector)
         vector = unit_rows(result.vectors.mean(0, keepdims=True))[0]
-        transcript = " ".join(filter(None, result.texts)) if query.clip else ""
-        words = " ".join(filter(None, (query.text, transcript))) or None
         search_start = time.perf_counter()
-        lexical = lexical_query(words, corrections) if words else None
+        transcript = " ".join(filter(None, result.texts)) if query.clip else ""
+        spoken = [correction for row in result.corrections for correction in row]
+        corrections = [*typed, *spoken]
+        recognised = " ".join(filter(None, (query.text, transcript)))
+        lexical = lexical_query(recognised, corrections) if recognised else None
         legs = self._store.search(vector, lexical, max(CANDIDATES, k), query.where)
         hits = self.fuse(legs)
         end = time.perf_counter()
         embedding = search_start - embed_start
         timings = {"embed": 1e3 * embedding, "search": 1e3 * (end - start - embedding)}
+        words = " ".join(filter(None, (query.text, apply_corrections(transcript, spoken)))) or None
         scores: dict[str, float] = {}
         if self.reranker is not None and words:
             scores = score_hits(self.reranker, words, hits)
@@ -230,8 +235,8 @@ class KnowledgeBase(Closing):
             timings["rerank"] = 1e3 * (time.perf_counter() - end)
         return Retrieval(
             hits=tuple(hits[:k]), words=words, vector=vector, lexical=lexical, legs=legs,
-            timings=timings, corrections=tuple(corrections), suggestion=suggestion,
-            rerank_scores=scores,
+            timings=timings, corrections=tuple(filter(is_replacement, corrections)),
+            suggestion=suggestion, rerank_scores=scores,
         )  # fmt: skip
 
     def fuse(self, legs: Mapping[Leg, Sequence[ScoredPassage]]) -> list[Hit]:

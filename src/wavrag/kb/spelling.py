@@ -1,27 +1,50 @@
-"""Spelling correction of typed questions with the vocabulary of a store."""
+"""Correction of questions, typed and spoken, with the vocabulary of a knowledge base."""
 
 from __future__ import annotations
 
+from wavrag.embed import SpeechCorrector
 from wavrag.search import WordIndex
 from wavrag.store import Store
 from wavrag.types import Correction, Vocabulary
 
+MAX_INDEXED = 10_000  # words whose search results are kept
 
-class SpellingCorrector:
-    """Corrects questions, with an index of the store's words that follows its changes."""
+
+class VocabularyIndexes:
+    """Indexes of the words of a store that follow its changes."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._vocabulary: Vocabulary | None = None
-        self._index: WordIndex | None = None
+        self._words: WordIndex | None = None
+        self._speech: SpeechCorrector | None = None
+        self._indexed: dict[str, bool] = {}  # results of `_is_indexed`
 
-    def correct(self, text: str) -> list[Correction]:
-        """Find alternatives for the words of a question that occur in no passage."""
+    def correct_spelling(self, text: str) -> list[Correction]:
+        """Find alternatives for the words of a typed question that occur in no passage."""
+        vocabulary = self._refresh()
+        if self._words is None:
+            self._words = WordIndex(vocabulary)
+        return self._words.correct(text, self._is_indexed)
+
+    def speech_corrector(self) -> SpeechCorrector:
+        """Return the corrector of transcripts of spoken questions."""
+        vocabulary = self._refresh()
+        if self._speech is None:
+            self._speech = SpeechCorrector(vocabulary, self._is_indexed)
+        return self._speech
+
+    def _refresh(self) -> Vocabulary:
         vocabulary = self._store.vocabulary()
-        if self._index is None or vocabulary is not self._vocabulary:
-            self._vocabulary, self._index = vocabulary, WordIndex(vocabulary)
-        return self._index.correct(text, self._is_indexed)
+        if vocabulary is not self._vocabulary:
+            self._vocabulary, self._words, self._speech = vocabulary, None, None
+            self._indexed = {}
+        return vocabulary
 
     def _is_indexed(self, word: str) -> bool:
         # The full-text index stems words, so only a search tells whether it knows one.
-        return bool(self._store.search(None, word, 1)["lexical"])
+        if word not in self._indexed:
+            if len(self._indexed) >= MAX_INDEXED:
+                self._indexed.clear()
+            self._indexed[word] = bool(self._store.search(None, word, 1)["lexical"])
+        return self._indexed[word]

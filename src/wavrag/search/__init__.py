@@ -5,10 +5,9 @@ from __future__ import annotations
 from wavrag.search.fuse import Fusion, FusionWeights, reciprocal_rank_fusion, score_fusion
 from wavrag.search.overlap import remove_overlaps
 from wavrag.search.rerank import RERANK_HITS, Reranker, reorder_hits, score_hits
-from wavrag.search.vocabulary import WordIndex, apply_corrections, lexical_query
+from wavrag.search.vocabulary import WordIndex
 
 __all__ = [
-    "RERANK_HITS", "Fusion", "FusionWeights", "Reranker", "WordIndex", "apply_corrections",
-    "lexical_query", "reciprocal_rank_fusion", "remove_overlaps", "reorder_hits", "score_fusion",
-    "score_hits",
+    "RERANK_HITS", "Fusion", "FusionWeights", "Reranker", "WordIndex", "reciprocal_rank_fusion",
+    "remove_overlaps", "reorder_hits", "score_fusion", "score_hits",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from wavrag.text import FUNCTION_WORDS
-from wavrag.types import Correction, Int64, LexicalQuery, Vocabulary, WeightedWord
+from wavrag.types import Correction, Int64, Vocabulary, WeightedWord
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -121,24 +121,6 @@ class WordIndex:
             return np.zeros(len(keys), np.int64)
         places = np.minimum(np.searchsorted(self._pairs, keys), len(self._pairs) - 1)
         return np.where(self._pairs[places] == keys, self._vocabulary.pair_counts[places], 0)
-
-
-def lexical_query(text: str, corrections: Sequence[Correction]) -> LexicalQuery:
-    """Add the alternatives of all corrections to the words of a question."""
-    return LexicalQuery(text, tuple(word for c in corrections for word in c.alternatives))
-
-
-def apply_corrections(text: str, corrections: Sequence[Correction]) -> str:
-    """Replace each corrected word by its best alternative, in the case of the word."""
-    best = {c.word: match_case(c.alternatives[0].text, c.word) for c in corrections}
-    return _WORD.sub(lambda match: best.get(match.group(), match.group()), text)
-
-
-def match_case(word: str, model: str) -> str:
-    """Give a word in lower case the capitals of another: none, the first, or all."""
-    if model.isupper():
-        return word.upper()
-    return word[:1].upper() + word[1:] if model[:1].isupper() else word
 
 
 def fold(word: str) -> str:

@@ -1,8 +1,7 @@
-"""Convert weights of an encoder trained on, and of its letters, to the network for export.
+"""Read weights for an export: trained letters, and the sound head of an exported model.
 
-Such a file (safetensors) has the parameters of `Encoder` under `encoder.` and those of `SpeechHead`
-under `head.`. The lowest layers can be taken from the pretrained encoder instead: its sound head
-and its decoder stay usable on them.
+A file of letters (safetensors) has the parameters of `Encoder` under `encoder.` and those of
+`SpeechHead` under `head.`.
 """
 
 from __future__ import annotations
@@ -15,17 +14,11 @@ import torch
 from wavrag.errors import InputError
 from wavrag.train.mini.ctc import SpeechHead
 from wavrag.train.mini.moonshine import Encoder
-from wavrag.train.mini.sounds import DEPTH, SoundHead
-
-# The sound head pools the output of the layer below, so it stays valid. The price: letters are less
-# robust to babble and accents than with all layers trained (docs/training-mini.md, run 8).
-SHARED_LAYERS = DEPTH
+from wavrag.train.mini.sounds import SoundHead
 
 
-def load_letters(
-    path: Path, pretrained: Encoder | None = None, shared: int = SHARED_LAYERS
-) -> tuple[Encoder, SpeechHead]:
-    """Load a trained encoder and its speech head; with `pretrained`, take its lowest layers.
+def load_letters(path: Path) -> tuple[Encoder, SpeechHead]:
+    """Load a trained encoder and its speech head.
 
     Raises:
         InputError: the file is missing, or has other parameters.
@@ -47,10 +40,6 @@ def load_letters(
             module.load_state_dict(parameters)
     except (RuntimeError, SafetensorError) as error:
         raise InputError(f"{path} has no encoder with letters: {error}") from error
-    if pretrained is not None:
-        encoder.stem = pretrained.stem
-        for number in range(shared):
-            encoder.layers[number] = pretrained.layers[number]
     return encoder.eval(), head.eval()
 
 
@@ -66,7 +55,7 @@ def read_sound_head(model: Path) -> SoundHead:
     from onnx import numpy_helper
 
     if not model.is_file():
-        raise InputError(f"{model} is missing: name an exported model.onnx")
+        raise InputError(f"{model} is missing: name an exported encoder.onnx")
     tensors = {
         tensor.name.removeprefix("sound."): numpy_helper.to_array(tensor)
         for tensor in onnx.load(str(model)).graph.initializer

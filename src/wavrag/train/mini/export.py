@@ -1,7 +1,8 @@
-"""Export of the trained network to one 8-bit ONNX file, and its parity with the float network.
+"""Export of the trained networks to 8-bit ONNX files, and their parity with the float networks.
 
-Outputs: `letters`, log posteriors, shape (n_frames, CLASSES); `sound`, the embedding of the clip in
-the space of captions, a unit vector of shape (384,).
+`letters.onnx`: samples to `letters`, log posteriors, shape (n_frames, CLASSES). `encoder.onnx`:
+samples to `frames`, the states of the pretrained encoder for the decoder, shape (n_frames, 288),
+and to `sound`, the embedding of the clip in the space of captions, a unit vector of shape (384,).
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wavrag.embed import ENCODER_FILE, LETTERS_FILE
 from wavrag.train.mini.ctc import SpeechHead
 from wavrag.train.mini.letters import collapse_classes
 from wavrag.train.mini.moonshine import Encoder, Stem, run_layers
@@ -66,27 +67,42 @@ class ExportStem(nn.Module):
         return functional.gelu(self.stem.conv3(x.transpose(1, 2))).transpose(1, 2)
 
 
-class SpeechNetwork(nn.Module):
-    """Waveform to letters and to a sound embedding, in one pass over the encoder."""
+class LettersNetwork(nn.Module):
+    """Waveform to letters."""
 
-    def __init__(self, encoder: Encoder, speech: SpeechHead, sound: SoundHead) -> None:
+    outputs = ("letters",)
+
+    def __init__(self, encoder: Encoder, speech: SpeechHead) -> None:
+        super().__init__()
+        self.stem, self.layers = ExportStem(encoder.stem), encoder.layers
+        self.norm, self.speech = encoder.norm, speech
+
+    def forward(self, samples: Tensor) -> tuple[Tensor, ...]:
+        """Process samples at 16 kHz, shape = (1, n_samples)."""
+        frames = self.norm(run_layers(self.layers, self.stem(samples), None))
+        return (self.speech(frames).log_softmax(-1)[0],)
+
+
+class SoundNetwork(nn.Module):
+    """Waveform to the states of the pretrained encoder and to a sound embedding."""
+
+    outputs = ("frames", "sound")
+
+    def __init__(self, encoder: Encoder, sound: SoundHead) -> None:
         super().__init__()
         self.stem = ExportStem(encoder.stem)
         self.lower, self.upper = encoder.layers[:DEPTH], encoder.layers[DEPTH:]
-        self.norm = encoder.norm
-        self.speech = speech
-        self.sound = sound
+        self.norm, self.sound = encoder.norm, sound
 
-    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, samples: Tensor) -> tuple[Tensor, ...]:
         """Process samples at 16 kHz, shape = (1, n_samples)."""
         stem = self.stem(samples)
         middle = run_layers(self.lower, stem, None)
         frames = self.norm(run_layers(self.upper, middle, None))
-        letters = self.speech(frames).log_softmax(-1)
-        return letters[0], self.sound(self.sound.pool(stem, middle))[0]
+        return frames[0], self.sound(self.sound.pool(stem, middle))[0]
 
 
-def export_network(network: SpeechNetwork, target: Path) -> dict[str, Any]:
+def export_network(network: LettersNetwork | SoundNetwork, target: Path) -> dict[str, int]:
     """Write the 8-bit model to `target`, and return the sizes of both versions in bytes."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -99,7 +115,7 @@ def export_network(network: SpeechNetwork, target: Path) -> dict[str, Any]:
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             network, (torch.randn(1, SAMPLES) * 0.1,), str(full), input_names=["samples"],
-            output_names=["letters", "sound"],
+            output_names=list(network.outputs),
             dynamic_shapes={"samples": {1: torch.export.Dim("n_samples", min=1600)}}, dynamo=True,
             external_data=False, verbose=False,
         )  # fmt: skip
@@ -108,36 +124,46 @@ def export_network(network: SpeechNetwork, target: Path) -> dict[str, Any]:
         str(full), str(target), op_types_to_quantize=["MatMul"], per_channel=True,
         weight_type=QuantType.QInt8,
     )  # fmt: skip
-    return {"float_bytes": full.stat().st_size, "bytes": target.stat().st_size}
+    sizes = {"float_bytes": full.stat().st_size, "bytes": target.stat().st_size}
+    full.unlink()
+    return sizes
 
 
 def measure_parity(
-    network: SpeechNetwork, target: Path, clips: Sequence[Float32]
+    letters: LettersNetwork, sound: SoundNetwork, folder: Path, clips: Sequence[Float32]
 ) -> dict[str, float]:
-    """Compare the file at `target` with the float network on clips at 16 kHz.
+    """Compare the exported files in a folder with the float networks on clips at 16 kHz.
 
     Returns:
         `same_letters`: share of clips with equal letters; `letters_kl`: mean Kullback-Leibler
-        divergence from the float posteriors per frame; `sound_cosine`: mean cosine of the sound
-        embeddings.
+        divergence from the float posteriors per frame; `frame_error`: mean over the clips of the
+        root mean square error of the states relative to theirs; `sound_cosine`: mean cosine of the
+        sound embeddings.
     """
     import onnxruntime as ort
 
-    session = ort.InferenceSession(str(target), providers=["CPUExecutionProvider"])
-    matches, divergences, cosines = [], [], []
+    sessions = [
+        ort.InferenceSession(str(folder / name), providers=["CPUExecutionProvider"])
+        for name in (LETTERS_FILE, ENCODER_FILE)
+    ]
+    figures = []
     for clip in clips:
         with torch.inference_mode():
-            letters, sound = network(torch.from_numpy(clip)[None])
-        exported_letters, exported_sound = session.run(None, {"samples": clip[None]})
-        decoded, exported = (
-            collapse_classes(scores.argmax(-1).tolist()) for scores in (letters, exported_letters)
+            samples = torch.from_numpy(clip)[None]
+            expected = [*letters(samples), *sound(samples)]
+        posteriors, frames, vector = (tensor.numpy() for tensor in expected)
+        exported = [
+            row for session in sessions for row in session.run(None, {"samples": clip[None]})
+        ]
+        decoded = [collapse_classes(rows.argmax(-1).tolist()) for rows in (posteriors, exported[0])]
+        figures.append(
+            (
+                decoded[0] == decoded[1],
+                (np.exp(posteriors) * (posteriors - exported[0])).sum(-1).mean(),
+                np.linalg.norm(frames - exported[1]) / np.linalg.norm(frames),
+                vector @ exported[2],
+            )
         )
-        matches.append(decoded == exported)
-        full = letters.numpy()
-        divergences.append(float((np.exp(full) * (full - exported_letters)).sum(-1).mean()))
-        cosines.append(float(np.dot(sound.numpy(), exported_sound)))
-    return {
-        "same_letters": round(float(np.mean(matches)), 3),
-        "letters_kl": round(float(np.mean(divergences)), 5),
-        "sound_cosine": round(float(np.mean(cosines)), 4),
-    }
+    names = "same_letters", "letters_kl", "frame_error", "sound_cosine"
+    means = np.mean(np.array(figures, float), 0)
+    return {name: round(float(mean), 4) for name, mean in zip(names, means, strict=True)}

@@ -1,10 +1,10 @@
-"""The recipe of WavRetriever-mini: stages from data to an evaluated model; all of them resume.
+"""The recipe of WavRetriever: stages from data to an evaluated model; all of them resume.
 
     synth     speak texts with synthetic voices
     decode    decode recorded speech
     speech    train encoder and speech head: waveforms to letters, with CTC
     sounds    train the sound head: frames to caption vectors
-    export    export one 8-bit ONNX file and the word list, and compare with the float model
+    export    export 8-bit ONNX files and the word list, and compare with the float model
     evaluate  evaluate the model on retrieval tasks
 
 A finished stage leaves `STAGE.json` with options, versions, seconds and result, and is skipped
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -30,15 +29,15 @@ import torch
 
 from wavrag import config
 from wavrag.data import Task, load_speaker, load_task, write_json
-from wavrag.embed import WAVRETRIEVER_WEIGHTS, Embedder, moonshine_folder
+from wavrag.embed import ENCODER_FILE, LETTERS_FILE, LEXICON_FILE, Embedder, moonshine_folder
 from wavrag.errors import InputError
 from wavrag.train.mini import recordings, synth, texts
 from wavrag.train.mini.convert import load_letters
 from wavrag.train.mini.ctc import CTCOptions, CTCTrainer, LetterNetwork, SpeechHead
 from wavrag.train.mini.device import best_device
-from wavrag.train.mini.export import SpeechNetwork, export_network, measure_parity
+from wavrag.train.mini.export import LettersNetwork, SoundNetwork, export_network, measure_parity
 from wavrag.train.mini.letters import spell_text
-from wavrag.train.mini.moonshine import load_encoder
+from wavrag.train.mini.moonshine import Encoder, load_encoder
 from wavrag.train.mini.sounds import (
     PooledSounds,
     SoundHead,
@@ -137,6 +136,10 @@ def _track_progress(log: Log, step: Step, key: str, total: int) -> tuple[dict[st
     return last, log_step
 
 
+def _pretrained_encoder() -> Encoder:
+    return load_encoder(moonshine_folder() / "encoder_model.ort")
+
+
 def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     counts_by_engine = {}
     pool = list(texts.gather_texts(options.data, seed=options.seed))
@@ -173,7 +176,7 @@ def _speech(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
 
     torch.manual_seed(options.seed)
     if options.start is None:
-        encoder, head = load_encoder(moonshine_folder() / "encoder_model.ort"), SpeechHead()
+        encoder, head = _pretrained_encoder(), SpeechHead()
     else:
         encoder, head = load_letters(options.start)
     device = best_device()
@@ -195,7 +198,8 @@ def _speech(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
 def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     from wavrag.embed import MiniLM
 
-    encoder = load_letters(options.work / LETTERS)[0].to(best_device())
+    # Not the encoder of the letters: the sound head shares a pass with the decoder of words.
+    encoder = _pretrained_encoder().to(best_device())
     cache = options.work / "sounds.npz"
     if not cache.exists():
         pooled = pool_sounds(options.data, encoder, options.seed)
@@ -210,27 +214,33 @@ def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
 
 
 def _export(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
-    encoder, speech = load_letters(options.work / LETTERS)
+    letters = LettersNetwork(*load_letters(options.work / LETTERS))
     sound = SoundHead()
     sound.load_state_dict(torch.load(options.work / "sounds.pt", weights_only=True))
-    network = SpeechNetwork(encoder, speech, sound).eval()
     folder = options.work / "model"
     folder.mkdir(exist_ok=True)
-    sizes = export_network(network, folder / "model.onnx")
     lines = build_word_list(text.text for text in texts.gather_texts(options.data, options.seed))
-    (folder / "lexicon.txt").write_text(lines, encoding="ascii")
-    # On these letters, the plain text model is better than one trained on recognition errors.
-    shutil.copyfile(WAVRETRIEVER_WEIGHTS.with_name("minilm") / "model.onnx", folder / "reader.onnx")
-    clips = recordings.read_parity_clips(options.data)
-    return {**sizes, **measure_parity(network, folder / "model.onnx", clips)}
+    (folder / LEXICON_FILE).write_text(lines, encoding="ascii")
+    return export_model(letters, SoundNetwork(_pretrained_encoder(), sound), folder, options.data)
+
+
+def export_model(
+    letters: LettersNetwork, sound: SoundNetwork, folder: Path, data: Path
+) -> dict[str, Any]:
+    """Export both networks to a folder, and measure their parity on 100 clips of human speech."""
+    sizes = {
+        name: export_network(network, folder / name)["bytes"]
+        for name, network in ((LETTERS_FILE, letters), (ENCODER_FILE, sound))
+    }
+    return {**sizes, **measure_parity(letters, sound, folder, recordings.read_parity_clips(data))}
 
 
 def _evaluate(
     evaluate: Evaluate | None, options: MiniOptions, log: Log, step: Step
 ) -> dict[str, Any]:
-    from wavrag.embed import WavRetrieverMini
+    from wavrag.embed import WavRetriever
 
-    embedder = WavRetrieverMini(weights=options.work / "model")
+    embedder = WavRetriever(weights=options.work / "model")
     results: dict[str, Any] = {}
     for number, folder in enumerate(options.tasks):
         if evaluate is not None:

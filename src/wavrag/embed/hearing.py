@@ -1,0 +1,243 @@
+"""Correct the transcript of a spoken question with the words of a knowledge base.
+
+A recogniser knows common words; the names and terms of the documents asked about are often others.
+The letters of a CTC model tell how well other words fit the frames of a word in the transcript.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wavrag.embed.ctc import LETTER_INDEX, align_words, greedy_letters, likelihoods
+from wavrag.embed.lexicon import (
+    FREQUENCY_WEIGHT,
+    LONGEST_WORD,
+    MARGIN_FRAMES,
+    UNLISTED_FREQUENCY,
+    WordList,
+)
+from wavrag.text import FUNCTION_WORDS
+from wavrag.types import Correction, Float32, Int64, Vocabulary, WeightedWord
+
+_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+_LISTED = re.compile(r"[a-z0-9]{2,}")
+
+# Chosen on 498 spoken questions of the training articles among 7,679 passages, clean and in babble
+# (`python benchmarks/vocabulary.py` measures the cost). Twice or half of any of these changes
+# recall@1 by at most .01.
+MAX_ALTERNATIVES = 4
+MIN_WEIGHT = 0.05  # probability of an alternative that is searched for
+TEMPERATURE = 3.0  # likelihoods of adjacent frames are not independent, so they are overconfident
+MAX_JOINED = 3  # words of the transcript that one word of the base may replace
+MIN_JOINED_LETTERS, MAX_JOINED_LETTERS = 6, 20
+MIN_LETTERS = 4  # of a word of the transcript that the base contains; shorter ones stay
+MIN_UNKNOWN_LETTERS = 3
+STEM_FREQUENCY = -11.0  # log frequency of a word that the base has in another inflection
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A word of the transcript."""
+
+    spelling: str  # in the letters of the model
+    first: int  # position of the first character in the transcript
+    end: int  # position after the last character
+    span: tuple[int, int]  # its frames
+    letters: str  # greedy decoding of its frames
+    known: bool  # True if the base contains it
+    log_frequency: float  # in the base
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Possible readings of adjacent words of the transcript."""
+
+    first: int  # position of the first token
+    end: int  # position after the last token
+    gain: float  # score of the best reading over that of the transcript
+    words: dict[str, float]  # probability of each reading, best first
+
+
+class SpeechCorrector:
+    """Corrects transcripts with the vocabulary of a knowledge base.
+
+    A word that the base does not contain, or adjacent words with an uncertain one, are compared
+    with words of the base by the likelihood of their frames, by frequency, and by the words beside
+    them.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, is_known: Callable[[str], bool]) -> None:
+        """Index the words of a vocabulary.
+
+        Args:
+            vocabulary: words of the knowledge base; only those in the letters of the model count.
+            is_known: called for each word without an entry in the vocabulary; True if the store
+                finds the word nevertheless, such as an inflected form of a word.
+        """
+        positions = [
+            position
+            for position, word in enumerate(vocabulary.words)
+            if len(word) <= LONGEST_WORD and _LISTED.fullmatch(word)
+        ]
+        counts = vocabulary.counts[positions].astype(np.float64)
+        frequencies = np.log(counts / max(counts.sum(), 1)).astype(np.float32)
+        self._list = WordList([vocabulary.words[position] for position in positions], frequencies)
+        self._is_known = is_known
+        self._pairs = _PairCounts(vocabulary, self._list)
+
+    def correct(
+        self, transcript: str, log_posteriors: Float32, *, trust: float = 0.0
+    ) -> list[Correction]:
+        """Find readings of uncertain words that fit the sound and the knowledge base.
+
+        Args:
+            transcript: recognised words.
+            log_posteriors: natural logarithms of letter probabilities of the clip, shape =
+                (n_frames, n_letters + 1), blank first.
+            trust: log odds in favour of the words of the transcript that the base contains.
+
+        Returns:
+            Corrections in the order of the transcript. Their alternatives may contain the
+            words of the transcript, and their weights sum to at most 1.
+        """
+        tokens = self._tokenize(transcript, log_posteriors)
+        readings = [
+            reading
+            for count in range(1, MAX_JOINED + 1)
+            for first in range(len(tokens) - count + 1)
+            if (reading := self._read(tokens, first, first + count, log_posteriors, trust))
+        ]
+        corrections: dict[int, Correction] = {}
+        corrected: set[int] = set()
+        for reading in sorted(readings, key=lambda reading: -reading.gain):
+            places = range(reading.first, reading.end)
+            if corrected.isdisjoint(places):
+                corrected.update(places)
+                text = transcript[tokens[places[0]].first : tokens[places[-1]].end]
+                alternatives = tuple(
+                    WeightedWord(word, round(weight, 4))
+                    for word, weight in reading.words.items()
+                    if weight >= MIN_WEIGHT
+                )
+                corrections[reading.first] = Correction(text, alternatives)
+        return [corrections[first] for first in sorted(corrections)]
+
+    def _tokenize(self, transcript: str, log_posteriors: Float32) -> list[_Token]:
+        matches = [match for match in _WORD.finditer(transcript) if spell_word(match.group())]
+        spellings = [spell_word(match.group()) for match in matches]
+        spans = align_words(log_posteriors, spellings) if spellings else None
+        if spans is None:
+            return []
+        tokens = []
+        for match, spelling, span in zip(matches, spellings, spans, strict=True):
+            index = self._list.index.get(spelling)
+            known = index is not None or self._finds(spelling)
+            unlisted = STEM_FREQUENCY if known else UNLISTED_FREQUENCY
+            frequency = unlisted if index is None else float(self._list.log_frequencies[index])
+            letters = greedy_letters(log_posteriors[slice(*span)])
+            tokens.append(_Token(spelling, *match.span(), span, letters, known, frequency))
+        return tokens
+
+    def _finds(self, spelling: str) -> bool:
+        is_common = spelling in FUNCTION_WORDS or len(spelling) < 2 or not spelling.isalpha()
+        return is_common or self._is_known(spelling)
+
+    def _read(
+        self, tokens: Sequence[_Token], first: int, end: int, log_posteriors: Float32, trust: float
+    ) -> _Reading | None:
+        """Compare adjacent words of the transcript with words of the base; None if they stay."""
+        span = tokens[first:end]
+        if not _is_doubtful(span):
+            return None
+        own = " ".join(token.spelling for token in span)
+        start, stop = span[0].span[0], span[-1].span[1]
+        letters = greedy_letters(log_posteriors[start:stop])
+        spellings = {"".join(token.spelling for token in span), letters} - {""}
+        similar = np.unique(np.concatenate([self._list.find_similar(s) for s in spellings]))
+        words = [self._list.words[index] for index in similar]
+        keep = [
+            place
+            for place, word in enumerate(words)
+            if word != own and (len(span) == 1 or len(word) >= MIN_JOINED_LETTERS)
+        ]
+        if not keep:
+            return None
+        similar, candidates = similar[keep], [own, *(words[place] for place in keep)]
+        frames = log_posteriors[max(0, start - MARGIN_FRAMES) : stop + MARGIN_FRAMES]
+        before = self._list.index.get(tokens[first - 1].spelling) if first else None
+        after = self._list.index.get(tokens[end].spelling) if end < len(tokens) else None
+        frequencies = self._list.log_frequencies[similar]
+        frequencies = frequencies + self._pairs.log_counts(similar, before, after)
+        own_frequency = sum(token.log_frequency for token in span)
+        place = self._list.index.get(own)
+        if place is not None:
+            own_frequency += float(self._pairs.log_counts(np.array([place]), before, after)[0])
+        frequencies = np.concatenate(([own_frequency], frequencies))
+        scores = likelihoods(frames, candidates) + FREQUENCY_WEIGHT * frequencies
+        scores[0] += trust * sum(token.known for token in span)
+        best = np.argsort(-scores, kind="stable")[:MAX_ALTERNATIVES]
+        weights = np.exp((scores[best] - scores[best[0]]) / TEMPERATURE)
+        weights /= weights.sum()
+        gain = float(scores[best[0]] - scores[0])
+        readings = {candidates[at]: float(weight) for at, weight in zip(best, weights, strict=True)}
+        # Joined words need a better reading: the doubt in each of them counts by itself.
+        if readings.get(own, 0.0) > 1 - MIN_WEIGHT or (len(span) > 1 and gain <= 0):
+            return None
+        return _Reading(first, end, gain, readings)
+
+
+class _PairCounts:
+    """Counts of adjacent words, by their positions in a word list."""
+
+    def __init__(self, vocabulary: Vocabulary, word_list: WordList) -> None:
+        position = np.array([word_list.index.get(word, -1) for word in vocabulary.words], np.int64)
+        pairs = position[vocabulary.pairs] if len(position) else np.zeros((0, 2), np.int64)
+        listed = (pairs >= 0).all(1)
+        keys = pairs[listed, 0] << 32 | pairs[listed, 1]
+        order = np.argsort(keys)
+        self._keys, self._counts = keys[order], vocabulary.pair_counts[listed][order]
+
+    def log_counts(self, words: Int64, before: int | None, after: int | None) -> Float32:
+        """Return log(1 + count) of each word after `before`, plus that of each before `after`."""
+        total = np.zeros(len(words), np.float32)
+        if before is not None:
+            total += self._log_count(before << 32 | words)
+        if after is not None:
+            total += self._log_count(words << 32 | after)
+        return total
+
+    def _log_count(self, keys: Int64) -> Float32:
+        if not len(self._keys):
+            return np.zeros(len(keys), np.float32)
+        places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        counts = np.where(self._keys[places] == keys, self._counts[places], 0)
+        return np.log1p(counts).astype(np.float32)
+
+
+def spell_word(word: str) -> str:
+    """Spell a word in the letters of the model, without accents."""
+    folded = unicodedata.normalize("NFKD", word.lower()).replace("\u2019", "'")
+    return "".join(letter for letter in folded if letter in LETTER_INDEX and letter != " ")
+
+
+def _is_doubtful(span: Sequence[_Token]) -> bool:
+    """True if words of the transcript may be misheard and other words are worth a comparison."""
+    if len(span) == 1:
+        (token,) = span
+        if any(letter.isdigit() for letter in token.spelling):
+            return False
+        if not token.known:
+            return len(token.spelling) >= MIN_UNKNOWN_LETTERS
+        is_common = len(token.spelling) < MIN_LETTERS or token.spelling in FUNCTION_WORDS
+        return not is_common and token.letters != token.spelling
+    letters = sum(len(token.spelling) for token in span)
+    return (
+        MIN_JOINED_LETTERS <= letters <= MAX_JOINED_LETTERS
+        and not all(token.known and token.letters == token.spelling for token in span)
+        and not all(token.spelling in FUNCTION_WORDS for token in span)
+    )
