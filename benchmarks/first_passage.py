@@ -250,7 +250,10 @@ def main() -> None:
         help="checkout of the baseline, if there is one",
     )
     parser.add_argument(
-        "--embedder", action="append", metavar="NAME", help="first: the default (default: cascade)"
+        "--embedder",
+        action="append",
+        metavar="NAME",
+        help="first: the candidate (default: wavretriever)",
     )
     parser.add_argument("--only", nargs="+", metavar="TASK", help="tasks (default: all)")
     parser.add_argument("--limit", type=int, metavar="N", help="maximum number of queries per task")
@@ -262,7 +265,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     arguments = parser.parse_args()
-    arguments.embedder = arguments.embedder or [BASELINE]
+    arguments.embedder = arguments.embedder or ["wavretriever"]
     tasks = read_tasks(arguments.tasks, arguments.limit)
     if unknown := set(arguments.only or ()) - tasks.keys():
         parser.error(f"no task {', '.join(sorted(unknown))} in {arguments.tasks}")
