@@ -106,6 +106,10 @@ def test_a_bare_group_prints_its_help(
         (["mine", "a.jsonl", "--otu=b.jsonl"], "no option --otu: did you mean --out?"),
         (["doctor", "now"], "wavrag doctor: unexpected arguments: now"),
         (["index"], "wavrag index: the following arguments are required: PATH"),
+        (
+            ["train", "mini", "--data", "d", "--work", "w", "--rates", "1", "0", "-1"],
+            "-1 is not a number of at least 0",
+        ),
     ],
 )
 def test_a_mistyped_word_gets_a_suggestion(

@@ -17,9 +17,9 @@ from wavrag.errors import InputError, WavRAGError
 from wavrag.train.mini import ctc, device_augmentation
 from wavrag.train.mini import waveforms as waveforms_module
 from wavrag.train.mini.ctc import (
+    CTCNetwork,
     CTCOptions,
     CTCTrainer,
-    LetterNetwork,
     MovingAverage,
     SpeechHead,
     draw_masks,
@@ -39,9 +39,9 @@ CPU = torch.device("cpu")
 OPTIONS = CTCOptions(epochs=2, batch=8.0)
 
 
-def small_network(seed: int = 0) -> LetterNetwork:
+def small_network(seed: int = 0) -> CTCNetwork:
     torch.manual_seed(seed)
-    network = LetterNetwork(Encoder(), SpeechHead())
+    network = CTCNetwork(Encoder(), SpeechHead())
     # Four encoder layers, so that lower and upper ones exist, and one new layer.
     network.encoder.layers = network.encoder.layers[:4]
     network.head.layers = network.head.layers[:1]
@@ -63,7 +63,7 @@ def trainer(waveforms: Waveforms, path: Path, log: Any = None, **options: Any) -
     )  # fmt: skip
 
 
-def parameters(network: LetterNetwork) -> dict[str, torch.Tensor]:
+def parameters(network: CTCNetwork) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 

@@ -16,6 +16,7 @@ from audio_files import tone, write
 from test_train_synth import Whistle
 from test_train_texts import collected
 from wavrag import audio
+from wavrag.cli import main
 from wavrag.data.captions import CLASSES, held_out_captions, training_captions
 from wavrag.embed import ENCODER_FILE, LETTERS_FILE
 from wavrag.embed.moonshine import moonshine_folder
@@ -260,6 +261,36 @@ class Siren(Whistle):
 def test_a_missing_data_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--data"):
         recipe.train_mini(MiniOptions(tmp_path / "no", tmp_path), print, lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--weight", "flite", "SET=WEIGHT"),
+        ("--weight", "flite=-1", "SET=WEIGHT"),
+        ("--engine", "flite", "NAME:CLIPS"),
+    ],
+)
+def test_values_that_cannot_be_read_are_named(
+    option: str, value: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    command = ["train", "mini", "--data", str(tmp_path), "--work", str(tmp_path / "work")]
+    assert main([*command, option, value]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_options_reach_the_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[MiniOptions] = []
+    monkeypatch.setattr("wavrag.train.mini.train_mini", lambda options, *_: runs.append(options))
+    command = ["train", "mini", "--data", "d", "--work", "w", "--engine"]
+    assert main([*command, "none", "--rates", "0", "2e-4", "1e-3", "--weight", "a=.5"]) == 0
+    assert main([*command, "flite:20", "--minutes", "7.5", "--batch", "60", "--seed", "3"]) == 0
+    first, second = runs
+    assert (first.engines, first.weights) == ({}, {"a": 0.5})
+    assert first.speech == CTCOptions(rates=(0.0, 2e-4, 1e-3))
+    assert second.engines == {"flite": 20}
+    assert second.speech == CTCOptions(minutes=7.5, batch=60.0, seed=3)
+    assert second.sounds.seed == 3
 
 
 def test_trained_letters_are_read_with_their_encoder(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`wavrag train`: trains with a contrastive recipe, or WavRetriever-mini stage by stage."""
+"""`wavrag train`: trains with a contrastive recipe, or WavRetriever stage by stage."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def recipe(arguments: argparse.Namespace) -> int:
 
 
 def mini(arguments: argparse.Namespace) -> int:
-    """Run the remaining stages of WavRetriever-mini."""
+    """Run the remaining stages of WavRetriever."""
     missing = [name for name in ("torch", "onnx") if find_spec(name) is None]
     if missing:
         raise InputError(f"training needs {' and '.join(missing)}: pip install 'wavrag[train]'")
@@ -113,7 +113,7 @@ def _parse_weight(value: str) -> tuple[str, float]:
 
 MINI = Command(
     "mini",
-    "train WavRetriever-mini stage by stage; a later call resumes",
+    "train WavRetriever stage by stage; a later call resumes",
     mini,
     (
         Option("--data", "DIR", "folder of training data", required=True),

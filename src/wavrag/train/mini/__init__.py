@@ -1,4 +1,4 @@
-"""Training of WavRetriever-mini in stages; `recipe` runs them in order."""
+"""Training of WavRetriever in stages; `recipe` runs them in order."""
 
 from wavrag.train.mini.recipe import ENGINES, MiniOptions, train_mini
 

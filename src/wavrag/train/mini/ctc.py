@@ -45,7 +45,7 @@ class CTCOptions:
     """Options of CTC training."""
 
     epochs: int = 10  # passes over the clips
-    minutes: float = math.inf  # stop after that many minutes
+    minutes: float = math.inf  # stop that many minutes after the first step
     batch: float = 160.0  # seconds of padded audio per batch
     # Peak learning rates of the convolutions with the lower encoder layers, of the upper encoder
     # layers, and of the new layers. Layers with a rate of 0 are frozen.
@@ -70,7 +70,7 @@ class SpeechHead(nn.Module):
         return scores
 
 
-class LetterNetwork(nn.Module):
+class CTCNetwork(nn.Module):
     """Waveforms to letters; its parameters have the names of a file for `convert.load_letters`."""
 
     def __init__(self, encoder: Encoder, head: SpeechHead) -> None:
@@ -108,11 +108,11 @@ class LetterNetwork(nn.Module):
 class MovingAverage:
     """An exponential moving average of the parameters of a network."""
 
-    def __init__(self, network: LetterNetwork) -> None:
+    def __init__(self, network: CTCNetwork) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, network: LetterNetwork, step: int) -> None:
+    def update(self, network: CTCNetwork, step: int) -> None:
         """Average the parameters after step `step`, counted from 1; early ones soon lose weight."""
         decay = min(AVERAGE, (1 + step) / (20 + step))
         pairs = zip(self.network.parameters(), network.parameters(), strict=True)
@@ -126,7 +126,7 @@ class CTCTrainer:
 
     def __init__(
         self,
-        network: LetterNetwork,
+        network: CTCNetwork,
         waveforms: Waveforms,
         options: CTCOptions,
         *,
@@ -163,6 +163,9 @@ class CTCTrainer:
         losses: list[Tensor] = []
         saved = time.monotonic()
         self._log_rates()
+        if self._step == 0:
+            # Else the first rates would take time from the warm-up of a short run.
+            self._started = time.monotonic()
         while self._progress() < 1:
             plan = self._plan_epoch()
             while self._position < len(plan) and self._progress() < 1:
@@ -277,7 +280,7 @@ def ctc_loss(scores: Tensor, counts: Tensor, texts: Sequence[str]) -> Tensor:
     )  # fmt: skip
 
 
-def error_rates(network: LetterNetwork, waveforms: Waveforms, batch: float) -> dict[str, float]:
+def error_rates(network: CTCNetwork, waveforms: Waveforms, batch: float) -> dict[str, float]:
     """Return character and word error rates of greedy decoding of the held-out clips, by set."""
     totals: dict[str, list[int]] = {}
     held_out = [(clip,) for clip in waveforms.held_out]

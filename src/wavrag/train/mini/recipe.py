@@ -33,7 +33,7 @@ from wavrag.embed import ENCODER_FILE, LETTERS_FILE, LEXICON_FILE, Embedder, moo
 from wavrag.errors import InputError
 from wavrag.train.mini import recordings, synth, texts
 from wavrag.train.mini.convert import load_letters
-from wavrag.train.mini.ctc import CTCOptions, CTCTrainer, LetterNetwork, SpeechHead
+from wavrag.train.mini.ctc import CTCNetwork, CTCOptions, CTCTrainer, SpeechHead
 from wavrag.train.mini.device import best_device
 from wavrag.train.mini.export import LettersNetwork, SoundNetwork, export_network, measure_parity
 from wavrag.train.mini.letters import spell_text
@@ -186,7 +186,7 @@ def _speech(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     )  # fmt: skip
     last, log_step = _track_progress(log, step, "percent", 100)
     trainer = CTCTrainer(
-        LetterNetwork(encoder, head).to(device), waveforms, options.speech,
+        CTCNetwork(encoder, head).to(device), waveforms, options.speech,
         checkpoint=options.work / "speech.pt", log=log_step,
     )  # fmt: skip
     trainer.train()
