@@ -1,10 +1,11 @@
-"""Time to correct a question, and to count the words of a store.
+"""Time to correct a question, typed or spoken, and to count the words of a store.
 
     python benchmarks/vocabulary.py [--words N] [--passages N] [--seed N]
 
 Corrects a question of 10 misspelled words with a vocabulary of pronounceable random words, by the
-word index and by a plain loop over all words, and checks that both find the same words. Then counts
-the words of passages of 70 words each, writes the side file and reads it.
+word index and by a plain loop over all words, and checks that both find the same words. Corrects
+a transcript of 10 misheard words with random letter probabilities. Then counts the words of
+passages of 70 words each, writes the side file and reads it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wavrag.embed import BLANK, LETTER_INDEX, LETTERS, SpeechCorrector
 from wavrag.search.vocabulary import TWO_SLIPS_LETTERS, WordIndex
 from wavrag.store.vocabulary import (
     VocabularyCount,
@@ -90,6 +92,32 @@ def lookup(words: list[str], chance: random.Random) -> None:
     print(f"{len(words):,} words, a question of {QUESTION_WORDS} misspelled words:")
     print(f"  word index {1e3 * index_time:.1f} ms (built once in {1e3 * build:.0f} ms)")
     print(f"  plain loop {1e3 * loop_time:,.0f} ms")
+    hear(vocabulary, chance.sample(words, QUESTION_WORDS), question, np.random.default_rng(0))
+
+
+def hear(
+    vocabulary: Vocabulary, spoken: list[str], transcript: list[str], rng: np.random.Generator
+) -> None:
+    """Time a transcript of ten wrong words, 3 frames a letter of the words that were spoken."""
+    frames = []
+    for letter in " ".join(spoken):
+        frames += [LETTER_INDEX[letter], LETTER_INDEX[letter], BLANK]
+    scores = rng.normal(size=(len(frames), len(LETTERS) + 1))
+    scores[np.arange(len(frames)), frames] += 6.0
+    posteriors = (scores - np.log(np.exp(scores).sum(1, keepdims=True))).astype(np.float32)
+    start = time.perf_counter()
+    corrector = SpeechCorrector(vocabulary, lambda word: False)
+    build = time.perf_counter() - start
+    text = " ".join(transcript)
+    corrections = corrector.correct(text, posteriors)
+    spent = statistics.median(
+        seconds(lambda: corrector.correct(text, posteriors)) for _ in range(REPEATS)
+    )
+    print(f"{len(vocabulary.words):,} words, a spoken question of {len(transcript)} unknown words:")
+    print(
+        f"  {1e3 * spent:.1f} ms for {len(corrections)} corrections"
+        f" (index built once in {1e3 * build:.0f} ms)"
+    )
 
 
 def plain_loop(word: str, words: list[str]) -> list[int]:

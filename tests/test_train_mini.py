@@ -1,4 +1,4 @@
-"""The recipe of WavRetriever-mini at a size that runs in seconds."""
+"""The recipe of WavRetriever at a size that runs in seconds."""
 
 import json
 from dataclasses import replace

@@ -19,7 +19,7 @@ from wavrag.types import Float32, Int64
 
 REPEAT_SHIFT = 37  # from the bit of a letter to the bit of its second occurrence
 LONGEST_WORD = 32  # letters; longer words are never proposed
-MAX_CANDIDATES = 80  # words of the list compared by likelihood, which costs time per candidate
+MAX_CANDIDATES = 40  # words of the list compared by likelihood, which costs time per candidate
 MAX_LETTER_DIFFERENCE = 4  # letters, in any order, by which a candidate may differ
 MAX_LENGTH_DIFFERENCE = 2
 FREQUENCY_RANK = 0.2  # letters of difference that a log frequency is worth among candidates
