@@ -26,6 +26,12 @@ CLAP = spec_for("laion/clap-htsat-unfused")
 
 def test_the_table_has_the_models_that_the_project_names() -> None:
     assert set(MODELS) == {
+        "google/embeddinggemma-300m",
+        "Qwen/Qwen3-Embedding-0.6B",
+        "BAAI/bge-m3",
+        "Alibaba-NLP/gte-multilingual-base",
+        "intfloat/multilingual-e5-base",
+        "intfloat/multilingual-e5-small",
         "Qwen/Qwen2-Audio-7B",
         "Qwen/Qwen2-Audio-7B-Instruct",
         "google/embeddinggemma-2",
@@ -46,7 +52,7 @@ def test_a_row_is_complete_and_agrees_with_itself(spec: ModelSpec, tmp_path: Pat
     assert spec.name.count("/") == 1
     assert contradiction(spec) is None
     assert spec.source.startswith("https://")
-    assert spec.modalities == set(get_args(Modality))
+    assert "text" in spec.modalities <= set(get_args(Modality))
     assert len(set(spec.languages)) == len(spec.languages)
     assert all(len(code) in (2, 3) and code.islower() for code in spec.languages)
     assert spec.note.endswith(".")
@@ -57,7 +63,9 @@ def test_a_row_is_complete_and_agrees_with_itself(spec: ModelSpec, tmp_path: Pat
 @pytest.mark.parametrize("spec", MODELS.values(), ids=lambda spec: spec.name)
 def test_a_prompt_or_suffix_cannot_run_into_the_item(spec: ModelSpec) -> None:
     for prompt in (spec.query_prompt, spec.passage_prompt):
-        assert not prompt or prompt.endswith(" ") or spec.prompt_role == "system"
+        # Published without a space.
+        exception = spec.name == "Qwen/Qwen3-Embedding-0.6B" and prompt.endswith("Query:")
+        assert not prompt or prompt.endswith(" ") or spec.prompt_role == "system" or exception
     assert not spec.text_suffix or spec.text_suffix.startswith("\n")
 
 

@@ -35,10 +35,10 @@ The loading code is tested on tiny models with random weights.
 PROMPTS = """
 ## Prompts and pooling
 
-The vector is the hidden state of the last token (`last`), the mean over all tokens (`mean`), or the
-output of the model's own head (`own`). A prompt is a prefix of the text (`prefix`), a system
-message (`system`), or the start of the user message (`user`). A suffix ends the input. Similarity
-is cosine for all models.
+The vector is the hidden state of the last token (`last`) or of the first (`cls`), the mean over all
+tokens (`mean`), or the output of the model's own head (`own`). A prompt is a prefix of the text
+(`prefix`), a system message (`system`), or the start of the user message (`user`). A suffix ends
+the input. Similarity is cosine for all models.
 """
 LIMITS = """
 ## Input limits
@@ -112,8 +112,8 @@ def limit_row(spec: ModelSpec) -> tuple[str, ...]:
     """Return a row of the table of input limits."""
     return (
         spec.name,
-        f"{spec.sampling_rate:,} Hz",
-        f"{spec.max_audio_seconds:g} s",
+        f"{spec.sampling_rate:,} Hz" if "audio" in spec.modalities else "text only",
+        f"{spec.max_audio_seconds:g} s" if "audio" in spec.modalities else "-",
         "-" if spec.chunk_seconds is None else f"{spec.chunk_seconds:g} s",
         f"{spec.max_text_tokens:,}",
         languages(spec),

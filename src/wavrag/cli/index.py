@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command, UsageError
@@ -13,6 +14,7 @@ from wavrag.cli.progress import IndexBar
 from wavrag.errors import WavRAGError
 
 if TYPE_CHECKING:
+    from wavrag.embed import Embedder
     from wavrag.kb import AddReport
     from wavrag.types import Scalar
 
@@ -28,7 +30,7 @@ def index(arguments: argparse.Namespace) -> int:
         for source, reason in scan.skipped:
             note(f"skipped: {short_path(source)}: {reason}")
         raise WavRAGError("there is nothing to index")
-    with KnowledgeBase.open(arguments.kb, embedder=arguments.embedder) as kb:
+    with KnowledgeBase.open(arguments.kb, embedder=choose_embedder(arguments)) as kb:
         with IndexBar(quiet=arguments.json) as bar:
             try:
                 report = kb.add(scan.documents, on_progress=bar)
@@ -50,6 +52,30 @@ def index(arguments: argparse.Namespace) -> int:
     else:
         _print_summary(report, folder)
     return 1 if report.skipped else 0
+
+
+def choose_embedder(arguments: argparse.Namespace) -> Embedder | str | None:
+    """The embedder of --embedder, or of --quality and --language; None without any of them.
+
+    Raises:
+        UsageError: both are given.
+        WavRAGError: a model of the preset cannot be loaded.
+    """
+    settings = (arguments.quality, arguments.language, arguments.models)
+    if not any(settings):
+        name: str | None = arguments.embedder
+        return name
+    if arguments.embedder is not None:
+        raise UsageError("--embedder replaces --quality, --language and --models: give one of them")
+    from wavrag.embed import load_embedder, preset
+
+    models = Path(arguments.models) if arguments.models else None
+    embedder = load_embedder(
+        preset(arguments.quality or "balanced", arguments.language or "en", models)
+    )
+    # Models that are missing must not leave an empty knowledge base behind.
+    embedder.load()
+    return embedder
 
 
 def _print_summary(report: AddReport, folder: str) -> None:
@@ -98,6 +124,14 @@ COMMAND = Command(
             repeat=True),
         Option("--prune", help="remove documents whose files no longer exist in the given folders"),
         NEW_EMBEDDER,
+        Option("--quality", help="choose the embedder of a new knowledge base by its quality: fast"
+            " and balanced are packaged models, best needs models from the hub",
+            choices=("fast", "balanced", "best")),
+        Option("--language", "CODE", "language of the speech (ISO 639-1), to choose the embedder of"
+            " a new knowledge base; languages other than en need models from the hub",
+            unset="en"),
+        Option("--models", "DIR", "folder with downloaded models for --quality and --language",
+            unset="the hub"),
         KB,
         JSON,
     ),
@@ -105,6 +139,7 @@ COMMAND = Command(
         "wavrag index talks/ notes/ report.pdf",
         "wavrag index calls/ --glob '*.mp3' --meta year=2024 --meta speaker=Ada --prune",
         "wavrag index talks/ --kb talks-kb --embedder http://gpu-box:8000",
+        "wavrag index vorträge/ --kb de-kb --language de --quality best",
     ),
     details="Files unchanged since the last run are not indexed again.",
 )  # fmt: skip

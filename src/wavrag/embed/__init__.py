@@ -10,10 +10,12 @@ from wavrag.embed.cross_encoder import CrossEncoder
 from wavrag.embed.ctc import BLANK, LETTER_INDEX, LETTERS, word_spans
 from wavrag.embed.fake import FakeEmbedder, FakeReranker
 from wavrag.embed.hearing import SpeechCorrector
+from wavrag.embed.language import LanguageScore, english_score, is_foreign, read_common_words
 from wavrag.embed.lexicon import Lexicon
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.model_specs import ModelSpec, write_spec
 from wavrag.embed.moonshine import MIN_SAMPLES, moonshine_folder
+from wavrag.embed.presets import QUALITIES, Quality, preset
 from wavrag.embed.recogniser import Recogniser
 from wavrag.embed.registry import load_embedder, load_recogniser, load_reranker
 from wavrag.embed.runtime import Workers, load_session
@@ -29,9 +31,10 @@ from wavrag.embed.wavretriever import (
 
 __all__ = [
     "BLANK", "ENCODER_FILE", "LETTERS", "LETTERS_FILE", "LETTER_INDEX", "LEXICON_FILE",
-    "MIN_SAMPLES", "WAVRETRIEVER_SPEC", "WAVRETRIEVER_WEIGHTS", "CrossEncoder", "EmbedResult",
-    "Embedder", "EmbedderSpec", "FakeEmbedder", "FakeReranker", "Lexicon", "MiniLM", "ModelSpec",
-    "Recogniser", "SpeechCorrector", "WavRetriever", "Workers", "audio_inputs", "build_network",
-    "check_inputs", "load_embedder", "load_recogniser", "load_reranker", "load_session",
-    "moonshine_folder", "token_spans", "unit_rows", "word_spans", "write_spec",
+    "MIN_SAMPLES", "QUALITIES", "WAVRETRIEVER_SPEC", "WAVRETRIEVER_WEIGHTS", "CrossEncoder",
+    "EmbedResult", "Embedder", "EmbedderSpec", "FakeEmbedder", "FakeReranker", "LanguageScore",
+    "Lexicon", "MiniLM", "ModelSpec", "Quality", "Recogniser", "SpeechCorrector", "WavRetriever",
+    "Workers", "audio_inputs", "build_network", "check_inputs", "english_score", "is_foreign",
+    "load_embedder", "load_recogniser", "load_reranker", "load_session", "moonshine_folder",
+    "preset", "read_common_words", "token_spans", "unit_rows", "word_spans", "write_spec",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wavrag.embed.hearing import SpeechCorrector
+from wavrag.embed.language import LanguageScore
 from wavrag.errors import EmbedderError
 from wavrag.types import Correction, EmbedInput, Float32, Modality, Role
 
@@ -62,11 +63,14 @@ class EmbedResult:
             of a clip, or None for a clip without a transcript.
         corrections: for each input, words of its transcript with other readings; empty if no
             vocabulary was given. `vectors` are those of the corrected transcripts.
+        languages: evidence on the language of each input, None for inputs without any; empty if the
+            embedder never has evidence.
     """
 
     vectors: Float32
     texts: tuple[str | None, ...]
     corrections: tuple[tuple[Correction, ...], ...] = ()
+    languages: tuple[LanguageScore | None, ...] = ()
 
 
 class Embedder(ABC):

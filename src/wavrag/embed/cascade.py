@@ -9,11 +9,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 
+import numpy as np
+
 from wavrag import config
+from wavrag.audio import SAMPLE_RATE
 from wavrag.embed.base import Embedder, EmbedderSpec, EmbedResult, check_inputs
+from wavrag.embed.language import LanguageScore
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.moonshine import Moonshine
-from wavrag.embed.recogniser import BatchRecogniser, Recogniser
+from wavrag.embed.recogniser import BatchRecogniser, LanguageRecogniser, Recogniser
 from wavrag.embed.runtime import Workers, split_clips
 from wavrag.errors import EmbedderError
 from wavrag.types import Clip, EmbedInput, Float32, Role
@@ -21,6 +25,7 @@ from wavrag.types import Clip, EmbedInput, Float32, Role
 NAME = "cascade"
 ASR_KEY, TEXT_KEY = ",asr=", ",text="  # before the names of recogniser and text embedder
 DEFAULT_RECOGNISER, DEFAULT_TEXT_EMBEDDER = "moonshine", "minilm"
+LOADING_SAMPLES = 1_600  # length of a clip that makes a recogniser load its weights
 
 
 class Cascade(Embedder):
@@ -77,6 +82,13 @@ class Cascade(Embedder):
             transcribes=True,
         )
 
+    def load(self) -> None:
+        """Load the weights of both models now instead of on the first call."""
+        self._text_embedder.load()
+        # Recognisers skip digital silence before they load.
+        samples = np.full(LOADING_SAMPLES, 1e-3, np.float32)
+        self._recogniser.transcribe(Clip(samples, self.spec.sampling_rate or SAMPLE_RATE))
+
     def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts and clips."""
         return self.embed_with_texts(inputs, role).vectors
@@ -96,7 +108,24 @@ class Cascade(Embedder):
                 content.text if content.clip is None else transcript
                 for content, transcript in pairs
             ),
+            # For passages alone: a question is too short to tell, and should not wait.
+            languages=self._score_languages(pairs) if role == "passage" else (),
         )
+
+    def _score_languages(
+        self, pairs: Sequence[tuple[EmbedInput, str]]
+    ) -> tuple[LanguageScore | None, ...]:
+        recogniser = self._recogniser
+        if not isinstance(recogniser, LanguageRecogniser):
+            return ()
+
+        def score(pair: tuple[EmbedInput, str]) -> LanguageScore | None:
+            content, transcript = pair
+            if content.clip is None or not transcript:
+                return None
+            return recogniser.score_language(content.clip, transcript)
+
+        return tuple(self._workers.map(score, pairs))
 
     def _transcribe(self, inputs: Sequence[EmbedInput]) -> list[str]:
         """Return the transcript of each input, empty without a clip or speech."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from wavrag.embed.language import LanguageScore
 from wavrag.types import Clip
 
 
@@ -46,6 +47,15 @@ class BatchRecogniser(Recogniser, Protocol):
 
     def transcribe_batch(self, clips: Sequence[Clip]) -> list[str]:
         """Return the transcripts that `transcribe` returns for each clip."""
+        ...
+
+
+@runtime_checkable
+class LanguageRecogniser(Recogniser, Protocol):
+    """A recogniser that scores the language of a clip."""
+
+    def score_language(self, clip: Clip, transcript: str) -> LanguageScore | None:
+        """Return evidence that the clip is in a language of `spec`; None if it takes any."""
         ...
 
 

@@ -39,6 +39,8 @@ class RecogniserFacts:
     note: str  # architecture and pitfalls
 
 
+_WHISPER = "encoder-decoder for 99 languages; detects the language unless `@LANGUAGE` states it"
+
 KNOWN_RECOGNISERS: Mapping[str, RecogniserFacts] = MappingProxyType({
     # https://huggingface.co/nvidia/parakeet-tdt-0.6b-v3: detects the language by itself
     "nvidia/parakeet-tdt-0.6b-v3": RecogniserFacts(
@@ -56,12 +58,13 @@ KNOWN_RECOGNISERS: Mapping[str, RecogniserFacts] = MappingProxyType({
         "Encoder-decoder on raw samples, 61 million parameters; the packaged model is its smaller"
         " sibling, tiny",
     ),
-    # https://huggingface.co/openai/whisper-large-v3-turbo
+    # https://huggingface.co/openai/whisper-large-v3-turbo and the like
+    "openai/whisper-base": RecogniserFacts(("mul",), "MIT", f"74 million parameters; {_WHISPER}"),
+    "openai/whisper-small": RecogniserFacts(
+        ("mul",), "MIT", f"0.24 billion parameters; {_WHISPER}"
+    ),
     "openai/whisper-large-v3-turbo": RecogniserFacts(
-        ("mul",),
-        "MIT",
-        "Encoder-decoder, 0.8 billion parameters, 99 languages; detects the language of each clip"
-        " unless `@LANGUAGE` states it",
+        ("mul",), "MIT", f"0.8 billion parameters; {_WHISPER}"
     ),
 })  # fmt: skip
 

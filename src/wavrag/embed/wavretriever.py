@@ -25,6 +25,7 @@ from wavrag.embed import minilm, moonshine
 from wavrag.embed.base import Embedder, EmbedderSpec, EmbedResult, check_inputs, unit_rows
 from wavrag.embed.ctc import WordSpan, word_spans
 from wavrag.embed.hearing import SpeechCorrector
+from wavrag.embed.language import LanguageScore, english_score, read_common_words
 from wavrag.embed.lexicon import Lexicon
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.moonshine import MIN_SAMPLES, Moonshine
@@ -42,6 +43,9 @@ MIN_LETTERS = 3
 CERTAIN_LETTERS = 0.62  # mean probability
 VOICE = 0.6  # mean probability of a voice over `VOICE_FRAMES`
 VOICE_FRAMES = 8  # 0.26 s: shorter peaks occur in barks and in clattering dishes
+# Seconds. The language of a recording is judged by its passages that start in this span: letters of
+# all passages would make indexing slower, and recordings without such a passage are too short.
+LANGUAGE_SPAN = 10.0, 60.0
 # Log odds for the words of the decoder: a language model speaks for them, too. Chosen with the
 # constants of `embed.hearing`.
 TRUST_IN_DECODER = 4.0
@@ -131,6 +135,10 @@ class WavRetriever(Embedder):
     def _lexicon(self) -> Lexicon:
         return Lexicon.read(self._weights / LEXICON_FILE)
 
+    @cached_property
+    def _common_words(self) -> frozenset[str]:
+        return read_common_words(self._weights / LEXICON_FILE)
+
     def load(self) -> None:
         """Load the weights now instead of on the first call."""
         self._text_embedder.load()
@@ -165,7 +173,14 @@ class WavRetriever(Embedder):
             content.text if content.clip is None else hearing.transcript
             for content, hearing in zip(inputs, hearings, strict=True)
         )
-        return EmbedResult(vectors, texts, corrections if corrector else ())
+        if corrector is not None:
+            return EmbedResult(vectors, texts, corrections)
+        return EmbedResult(vectors, texts, languages=tuple(map(self._score_language, hearings)))
+
+    def _score_language(self, hearing: _Hearing) -> LanguageScore | None:
+        if not hearing.transcript or hearing.letters is None:
+            return None
+        return english_score(hearing.letters, self._common_words)
 
     def _embed(
         self,
@@ -192,8 +207,10 @@ class WavRetriever(Embedder):
         audible = {row: clip for row, clip in enumerate(clips) if clip and np.any(clip.samples)}
         jobs = []
         for row, clip in audible.items():
-            # With a verdict of voice activity detection, letters only serve the words.
-            if clip.speech is None or (clip.speech and (self._fast or needs_letters)):
+            # With a verdict of voice activity detection, letters only serve words and language.
+            shows_language = LANGUAGE_SPAN[0] <= clip.start < LANGUAGE_SPAN[1]
+            needed = self._fast or needs_letters or shows_language
+            if clip.speech is None or (clip.speech and needed):
                 jobs.append((hearings[row], clip, self._run_letters))
             if not self._fast:
                 jobs.append((hearings[row], clip, self._run_encoder))

@@ -16,6 +16,7 @@ import numpy as np
 from wavrag import config
 from wavrag.audio import SAMPLE_RATE
 from wavrag.embed.fingerprint import hash_files
+from wavrag.embed.language import LanguageScore
 from wavrag.embed.recogniser import RecogniserSpec, split_language
 from wavrag.errors import EmbedderError, MissingExtraError
 from wavrag.types import Clip
@@ -94,3 +95,15 @@ class Whisper:
             condition_on_previous_text=False,  # otherwise errors propagate
         )  # fmt: skip
         return " ".join(words for segment in segments if (words := segment.text.strip()))
+
+    def score_language(self, clip: Clip, transcript: str) -> LanguageScore | None:
+        """Compare the probability of the language with that of all others; costs an encoder pass.
+
+        None if the language is detected per clip.
+        """
+        if self._language == "mul":
+            return None
+        samples = np.ascontiguousarray(clip.samples, np.float32)
+        *_, probabilities = self._model.detect_language(samples)
+        probability = dict(probabilities).get(self._language, 0.0)
+        return LanguageScore(probability - 0.5, sum(map(str.isalpha, transcript)))

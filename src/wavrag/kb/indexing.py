@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from wavrag.audio import SAMPLE_RATE
-from wavrag.embed import Embedder
+from wavrag.embed import Embedder, EmbedderSpec, LanguageScore, is_foreign
 from wavrag.errors import InputError, StoreError
 from wavrag.kb.passages import PendingPassage, check_document, content_hash, split_document
 from wavrag.kb.prefetch import prefetch
@@ -25,6 +25,11 @@ CLIP_WEIGHT = 4  # texts that a clip counts for: bounds memory and keeps progres
 QUEUE_SIZE = 32  # events read ahead of embedding
 COMMIT_PASSAGES = 1_000  # shares the fixed cost of a commit among many small documents
 COMMIT_SECONDS = 5.0  # bounds the work that a killed process loses
+FOREIGN_SPEECH = (
+    "its speech is probably in a language that {spec.name} does not know, so it is hard to find:"
+    " index it into another knowledge base with an embedder for its language"
+    " (wavrag index --language CODE)"
+)
 OPTIMIZE_PASSAGES = 20_000  # search slows down as small files accumulate in a long run
 
 
@@ -131,6 +136,7 @@ class _DocumentWriter:
         self._progress = Progress(0, total, 0, 0.0, "")
         self._hash = ""
         self._passages: list[StoredPassage] = []  # of the current document
+        self._languages: list[LanguageScore | None] = []  # of these passages
         self._complete: list[tuple[EndDocument, list[StoredPassage]]] = []  # not yet stored
         self._complete_passages = 0
         self._passages_since_optimize = 0
@@ -140,41 +146,51 @@ class _DocumentWriter:
         """Embed the passages of a batch and handle its events in order."""
         inputs = [event.embed_input for event in events if isinstance(event, PendingPassage)]
         result = embedder.embed_with_texts(inputs, "passage")
-        rows = zip(result.vectors, result.texts, strict=True)
+        languages = result.languages or (None,) * len(inputs)
+        rows = zip(result.vectors, result.texts, languages, strict=True)
         for event in events:
             match event:
                 case BeginDocument():
                     # Passages of a document that failed in the middle are discarded here.
-                    self._hash, self._passages = event.content_hash, []
+                    self._hash, self._passages, self._languages = event.content_hash, [], []
                     self._report_progress(current=event.document.path or event.document.id)
                 case PendingPassage():
                     self._add_passage(event, *next(rows))
                 case EndDocument():
-                    self._end_document(event)
+                    self._end_document(event, embedder.spec)
         elapsed = time.monotonic() - self._commit_time
         due = self._complete_passages >= COMMIT_PASSAGES or elapsed > COMMIT_SECONDS
         if self._complete and due:
             self.commit()
 
-    def _add_passage(self, pending: PendingPassage, vector: Float32, text: str | None) -> None:
+    def _add_passage(
+        self,
+        pending: PendingPassage,
+        vector: Float32,
+        text: str | None,
+        language: LanguageScore | None,
+    ) -> None:
         passage = pending.passage
         if passage.modality == "audio":
             # The embedder can recognise words where voice activity detection found no speech.
             passage = replace(passage, text=text, speech=bool(text) or passage.speech)
         lexical = "\n".join(filter(None, (passage.title, passage.section, passage.text)))
         self._passages.append(StoredPassage(passage, vector, lexical, self._hash))
+        self._languages.append(language)
         seconds = (passage.end or 0.0) - (passage.start or 0.0)
         self._report_progress(
             passages=self._progress.passages + 1,
             audio_seconds=self._progress.audio_seconds + seconds,
         )
 
-    def _end_document(self, end: EndDocument) -> None:
+    def _end_document(self, end: EndDocument, spec: EmbedderSpec) -> None:
         if end.unchanged:
             self.report.unchanged.append(end.document.id)
         elif end.skip_reason is not None:
             self.report.skipped.append((end.document.path or end.document.id, end.skip_reason))
         else:
+            if is_foreign(self._languages):
+                end = replace(end, notes=(*end.notes, FOREIGN_SPEECH.format(spec=spec)))
             self._complete.append((end, self._passages))
             self._complete_passages += len(self._passages)
             self._passages = []
