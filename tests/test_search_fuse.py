@@ -73,10 +73,15 @@ def test_scores_by_hand():
 
 
 def test_a_clear_winner_of_the_lexical_leg_weighs_more():
-    # The best of two is ahead of the last by 1 - 1/4: its weight is 1 + 2 * 3/4 = 2.5.
+    # The best of ten is ahead of the tenth by 1 - 1/4: its weight is 1 + 2 * 3/4 = 2.5.
     weights = FusionWeights(lexical=math.log(10), certainty=2.0, bias=0.0, best=1.0, gap=1.0)
-    hits = score_fusion({"lexical": leg("a", "b", scores=[0.4, 0.1])}, 8, weights=weights)
-    assert log_odds(hits) == pytest.approx({"a": 1.0, "b": 0.25})
+    hits = score_fusion(
+        {"lexical": leg(*"abcdefghij", scores=[0.4] + [0.1] * 9)}, 8, weights=weights
+    )
+    assert log_odds(hits) == pytest.approx({"a": 1.0, **dict.fromkeys("bcdefghij", 0.25)})
+    # Nothing else has any of its words: the weight is 1 + 2.
+    hits = score_fusion({"lexical": leg("a", scores=[0.4])}, 8, weights=weights)
+    assert log_odds(hits) == pytest.approx({"a": 1.2})
 
 
 def test_cosines_of_another_scale_are_mapped_to_the_usual_range():

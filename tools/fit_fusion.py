@@ -30,8 +30,8 @@ from wavrag.types import Hit, Leg, ScoredPassage
 # The legs of the search for a question, and the id of the paragraph it asks about.
 LegSet: TypeAlias = tuple[Mapping[Leg, Sequence[ScoredPassage]], str]
 
-LEXICAL = (1 / 6, 1 / 8, 1 / 10, 1 / 12, 1 / 14, 1 / 18)
-CERTAINTY = (0.0, 1.0, 2.0, 3.0, 5.0)
+LEXICAL = (1 / 7, 1 / 14, 1 / 28, 1 / 56)
+CERTAINTY = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 TOP = 10  # hits per question that the calibration is fitted on
 
 
@@ -90,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, metavar="DIR")
     parser.add_argument("--spoken", type=Path, metavar="FILE.jsonl")
-    parser.add_argument("--embedder", default="cascade", metavar="NAME")
+    parser.add_argument("--embedder", default="wavretriever", metavar="NAME")
     parser.add_argument("--limit", type=int, metavar="N", help="use only N questions per set")
     arguments = parser.parse_args()
     paragraphs = read_rows(arguments.data / "text" / "squad_dev_train.jsonl")

@@ -16,7 +16,8 @@ RRF_CONSTANT = 60
 # Means of the hundredth and of the best cosine over the training questions of `FusionWeights`.
 # Cosines of other scales are mapped to this range.
 TYPICAL_COSINES = 0.22, 0.58
-# The certainty of the lexical leg is the lead of its best score over this rank.
+# The certainty of the lexical leg is the lead of its best score over this rank; with fewer hits, it
+# is 1.
 RUNNER_UP = 10
 
 
@@ -26,11 +27,11 @@ class FusionWeights:
 
     # Weight of a BM25 score in units of the logarithm of the number of passages, so that a rare
     # word weighs the same in small and large knowledge bases; a cosine weighs 1.
-    lexical: float = 1 / 14
-    certainty: float = 5.0  # additional weight of a lexical leg with a clear winner
-    bias: float = -4.5  # log odds that the best hit is relevant, at a fused score of 0
-    best: float = 3.9  # increase of these log odds with the fused score of the best hit
-    gap: float = 6.6  # decrease of the log odds with the distance to the best hit
+    lexical: float = 1 / 56
+    certainty: float = 20.0  # additional weight of a lexical leg with a clear winner
+    bias: float = -4.55  # log odds that the best hit is relevant, at a fused score of 0
+    best: float = 4.42  # increase of these log odds with the fused score of the best hit
+    gap: float = 7.7  # decrease of the log odds with the distance to the best hit
 
 
 FITTED = FusionWeights()
@@ -66,7 +67,8 @@ def score_fusion(
     bm25 = sorted(
         (scores["lexical"] for scores in leg_scores.values() if "lexical" in scores), reverse=True
     )
-    certainty = 1 - bm25[min(RUNNER_UP, len(bm25)) - 1] / bm25[0] if bm25 and bm25[0] > 0 else 0.0
+    runner_up = bm25[RUNNER_UP - 1] if len(bm25) >= RUNNER_UP else 0.0
+    certainty = 1 - runner_up / bm25[0] if bm25 and bm25[0] > 0 else 0.0
     lexical = weights.lexical * (1 + weights.certainty * certainty) / math.log(2 + passage_count)
 
     def dense(cosine: float) -> float:
