@@ -36,6 +36,7 @@ from wavrag.train.mini.waveforms import (
 )
 
 CPU = torch.device("cpu")
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 OPTIONS = CTCOptions(epochs=2, batch=8.0)
 
 
@@ -57,8 +58,9 @@ def waveforms(tmp_path_factory: pytest.TempPathFactory) -> Waveforms:
 
 def trainer(waveforms: Waveforms, path: Path, log: Any = None, **options: Any) -> CTCTrainer:
     seed = options.pop("network", 0)
+    network = small_network(seed).to(waveforms.noises.speech.device)
     return CTCTrainer(
-        small_network(seed), waveforms, replace(OPTIONS, **options), checkpoint=path,
+        network, waveforms, replace(OPTIONS, **options), checkpoint=path,
         log=log or (lambda line: None),
     )  # fmt: skip
 
@@ -140,7 +142,9 @@ def test_time_ends_a_run_within_an_epoch(waveforms: Waveforms, tmp_path: Path) -
     assert [(line["step"], line["percent"]) for line in lines] == [(0, 100)]
 
 
-def test_layers_with_a_rate_of_zero_are_frozen(waveforms: Waveforms, tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_layers_with_a_rate_of_zero_are_frozen(device: str, tmp_path: Path) -> None:
+    waveforms = Waveforms([write_set(tmp_path / "tones", 8)], [], torch.device(device))
     with pytest.raises(InputError, match="all learning rates are 0"):
         trainer(waveforms, tmp_path / "c.pt", rates=(0.0, 0.0, 0.0))
     training = trainer(waveforms, tmp_path / "c.pt", epochs=1, rates=(0.0, 3e-4, 1e-3))

@@ -64,9 +64,9 @@ class DeviceAugmentation:
 
         def change(share: float, step: Callable[[Tensor, Tensor], Tensor]) -> None:
             """Apply a step to random rows; it gets their samples and their mask."""
-            chosen = np.flatnonzero((rng.random(len(x)) < share) & ~clean)
-            if len(chosen):
-                rows = torch.from_numpy(chosen).to(device)
+            indices = np.flatnonzero((rng.random(len(x)) < share) & ~clean)
+            if len(indices):
+                rows = torch.from_numpy(indices).to(device)
                 x[rows] = step(x[rows], mask[rows]) * mask[rows]
 
         def draw(low: float, high: float, rows: Tensor) -> Tensor:
@@ -96,21 +96,21 @@ class DeviceAugmentation:
         kinds = rng.choice(len(NOISE_KINDS), len(x), p=list(NOISE_KINDS.values()))
         noise = torch.empty_like(x)
         for number, kind in enumerate(NOISE_KINDS):
-            chosen = np.flatnonzero(kinds == number)
-            if not len(chosen):
+            indices = np.flatnonzero(kinds == number)
+            if not len(indices):
                 continue
-            shape = len(chosen), x.shape[1]
+            shape = len(indices), x.shape[1]
             if kind in ("pink", "white"):
-                drawn = torch.randn(shape, generator=generator, device=x.device)
-                drawn = to_pink(drawn) if kind == "pink" else drawn
+                sound = torch.randn(shape, generator=generator, device=x.device)
+                sound = to_pink(sound) if kind == "pink" else sound
             elif kind == "babble" or not len(self._noises.ambience):
                 voices = (int(rng.integers(1, MOST_VOICES + 1)), *shape)
                 speech = _draw_excerpts(self._noises.speech, voices, rng)
                 # Every voice at the same level, so that one loud speaker does not mask the others.
-                drawn = (speech / (speech.square().mean(-1, keepdim=True).sqrt() + 1.0)).sum(0)
+                sound = (speech / (speech.square().mean(-1, keepdim=True).sqrt() + 1.0)).sum(0)
             else:
-                drawn = _draw_excerpts(self._noises.ambience, shape, rng)
-            noise[torch.from_numpy(chosen).to(x.device)] = drawn
+                sound = _draw_excerpts(self._noises.ambience, shape, rng)
+            noise[torch.from_numpy(indices).to(x.device)] = sound
         return noise
 
 

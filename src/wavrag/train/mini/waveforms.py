@@ -80,9 +80,9 @@ class Waveforms:
         self._weights = weights
         stored, clips = {}, []
         for folder in folders:
-            if weights.get(folder.name, 1.0) and (listed := _list_clips(folder)):
+            if weights.get(folder.name, 1.0) and (members := _list_clips(folder)):
                 stored[folder.name] = np.memmap(folder / AUDIO, "<i2", "r")
-                clips += listed
+                clips += members
         clips.sort(key=is_held_out)  # so that babble can be drawn from the training clips alone
         spans = [stored[clip.group][clip.offset : clip.offset + clip.count] for clip in clips]
         offsets = np.cumsum([0, *(clip.count for clip in clips)]).tolist()
