@@ -274,7 +274,7 @@ def test_kb_info_list_export_verify(
     capsys.readouterr()
     assert main(["kb", "info", "--kb", str(demo_kb), "--json"]) == 0
     info = out_json(capsys)
-    assert (info["embedder"], info["documents"], info["recordings"]) == ("cascade", 26, 14)
+    assert (info["embedder"], info["documents"], info["recordings"]) == ("wavretriever", 26, 14)
     assert main(["kb", "list", "--kb", str(demo_kb), "--json"]) == 0
     listed = out_json(capsys)
     assert len(listed) == 26

@@ -19,7 +19,9 @@ from wavrag.types import Float32
 # foreign, of English in noise at 5 dB at most 3 of 100.
 CERTAINTY_WEIGHT = 0.5
 THRESHOLD = 0.38
-MIN_LETTERS = 200  # about 17 s of speech; with 120, up to a tenth in babble is called foreign
+# About 17 s of English, or 35 s of a language with few letters. From 120 letters, a tenth of English
+# in babble is called foreign.
+MIN_LETTERS = 200
 COMMON_WORDS = 20_000  # rarer words of the list resemble noise
 # Letters of a word, at least: letters that spell nothing contain short words by chance.
 WORD_LETTERS = 4

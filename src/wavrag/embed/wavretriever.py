@@ -45,7 +45,7 @@ VOICE = 0.6  # mean probability of a voice over `VOICE_FRAMES`
 VOICE_FRAMES = 8  # 0.26 s: shorter peaks occur in barks and in clattering dishes
 # Seconds. The language of a recording is judged by its passages that start in this span: letters of
 # all passages would make indexing slower, and recordings without such a passage are too short.
-LANGUAGE_SPAN = 10.0, 60.0
+LANGUAGE_SPAN = 20.0, 75.0
 # Log odds for the words of the decoder: a language model speaks for them, too. Chosen with the
 # constants of `embed.hearing`.
 TRUST_IN_DECODER = 4.0
