@@ -19,8 +19,8 @@ from wavrag.types import Float32
 # foreign, of English in noise at 5 dB at most 3 of 100.
 CERTAINTY_WEIGHT = 0.5
 THRESHOLD = 0.38
-# About 17 s of English, or 35 s of a language with few letters. From 120 letters, a tenth of English
-# in babble is called foreign.
+# About 17 s of English, or 35 s of a language with few letters. From 120, a tenth of the English
+# recordings in babble would be called foreign.
 MIN_LETTERS = 200
 COMMON_WORDS = 20_000  # rarer words of the list resemble noise
 # Letters of a word, at least: letters that spell nothing contain short words by chance.
