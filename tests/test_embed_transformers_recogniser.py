@@ -160,3 +160,56 @@ def test_errors_name_folder_and_extra(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtraError, match=r"wavrag\[models\]"):
         load_recogniser(f"transformers:{tmp_path}").transcribe(noise(1.0))
+
+
+def test_whisper_is_told_its_language(tmp_path: Path) -> None:
+    import torch
+    from transformers import (
+        GenerationConfig,
+        WhisperConfig,
+        WhisperFeatureExtractor,
+        WhisperForConditionalGeneration,
+        WhisperProcessor,
+        WhisperTokenizer,
+    )
+
+    languages, tasks = ["<|en|>", "<|de|>"], ["<|translate|>", "<|transcribe|>"]
+    special = ["<|endoftext|>", "<|startoftranscript|>", *languages, *tasks, "<|notimestamps|>"]
+    names = [*LETTERS, *special]
+    ids = {name: at for at, name in enumerate(names)}
+    tokenizer = WhisperTokenizer(vocab=ids, merges=[], additional_special_tokens=special[1:])
+    torch.manual_seed(0)
+    config = WhisperConfig(
+        vocab_size=len(names), d_model=32, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32,
+        decoder_ffn_dim=32, init_std=1.0, max_target_positions=32, pad_token_id=ids[special[0]],
+        bos_token_id=ids[special[0]], eos_token_id=ids[special[0]],
+        decoder_start_token_id=ids[special[1]], suppress_tokens=None, begin_suppress_tokens=None,
+    )  # fmt: skip
+    model = WhisperForConditionalGeneration(config).eval()
+    model.generation_config = GenerationConfig(
+        is_multilingual=True, lang_to_id={name: ids[name] for name in languages},
+        task_to_id={"translate": ids[tasks[0]], "transcribe": ids[tasks[1]]},
+        no_timestamps_token_id=ids["<|notimestamps|>"], max_length=16,
+        decoder_start_token_id=ids[special[1]], eos_token_id=ids[special[0]],
+        pad_token_id=ids[special[0]],
+    )  # fmt: skip
+    model.save_pretrained(tmp_path)
+    WhisperProcessor(WhisperFeatureExtractor(), tokenizer).save_pretrained(tmp_path)
+    texts = {}
+    for language in ("en", "de"):
+        recogniser = load_recogniser(f"transformers:{tmp_path}@{language}")
+        texts[language] = recogniser.transcribe(noise(1.0))
+        features = WhisperFeatureExtractor()(
+            noise(1.0).samples, sampling_rate=RATE, return_tensors="pt"
+        )
+        tokens = [ids[special[1]], ids[f"<|{language}|>"], ids[tasks[1]], ids["<|notimestamps|>"]]
+        prompt = len(tokens)
+        with torch.no_grad():
+            while len(tokens) < 16 and tokens[-1] != ids[special[0]]:
+                logits = model(**features, decoder_input_ids=torch.tensor([tokens])).logits
+                tokens.append(int(logits[0, -1].argmax()))
+        expected = tokenizer.decode(tokens[prompt:], skip_special_tokens=True).strip()
+        assert expected
+        assert texts[language].startswith(expected)
+    assert texts["en"] != texts["de"]
