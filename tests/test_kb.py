@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from audio_files import tone, write
+from letter_posteriors import posteriors
 from wavrag import Clip, Document, KnowledgeBase, Query
-from wavrag.embed import FakeEmbedder
+from wavrag.corrections import apply_corrections
+from wavrag.embed import EmbedResult, FakeEmbedder, SpeechCorrector
 from wavrag.embed.base import EmbedderSpec
 from wavrag.errors import EmbedderError, IndexMismatchError, InputError, StoreError
 from wavrag.kb import Progress, find_files
@@ -453,3 +455,42 @@ def test_misspelled_words_find_their_passage(kb: KnowledgeBase) -> None:
     assert kb.retrieve(Query("ferry warning zurich")).corrections == ()
     kb.remove(["light"])
     assert kb.retrieve(Query("lighthuose")).corrections == ()
+
+
+class MishearingEmbedder(FakeEmbedder):
+    """Hears "Kablai" in a sound that spells "kublai"."""
+
+    def embed_questions(
+        self, inputs: Sequence[EmbedInput], corrector: SpeechCorrector | None
+    ) -> EmbedResult:
+        transcript = "who was Kablai"
+        letters = posteriors("w_h_o w_a_s k_u_b_l_a_i", 0.6)
+        corrections = tuple(corrector.correct(transcript, letters)) if corrector else ()
+        text = apply_corrections(transcript, corrections)
+        vectors = self.embed([EmbedInput(text=text)], "query")
+        return EmbedResult(vectors, (transcript,), (corrections,))
+
+
+def test_a_spoken_question_is_heard_with_the_words_of_the_knowledge_base(tmp_path: Path) -> None:
+    question = Clip(np.zeros(16_000, np.float32), 16_000)
+    with KnowledgeBase.open(tmp_path, embedder=MishearingEmbedder()) as kb:
+        kb.add([
+            Document("khan", text="Kublai was the grandson of Genghis."),
+            Document("cuba", text="Cuba is an island of the Caribbean."),
+        ])  # fmt: skip
+        result = kb.retrieve(Query(clip=question))
+        assert result.words == "who was Kublai"
+        assert result.hits[0].passage.document_id == "khan"
+        assert [(c.word, c.alternatives[0].text) for c in result.corrections] == [
+            ("Kablai", "kublai")
+        ]
+        assert result.suggestion is None  # of typed words only
+        assert "khan" in {hit.passage.document_id for hit in result.legs["lexical"]}
+
+        plain = kb.retrieve(Query(clip=question, spelling=False))
+        assert (plain.words, plain.corrections) == ("who was Kablai", ())
+        assert not plain.legs["lexical"]
+
+        # The words of the index follow its documents.
+        kb.remove(["khan"])
+        assert "kublai" not in (kb.retrieve(Query(clip=question)).words or "").lower()

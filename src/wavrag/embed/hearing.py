@@ -41,7 +41,7 @@ STEM_FREQUENCY = -11.0  # log frequency of a word that the base has in another i
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
+class _TranscriptWord:
     """A word of the transcript."""
 
     spelling: str  # in the letters of the model
@@ -127,7 +127,7 @@ class SpeechCorrector:
                 corrections[reading.first] = Correction(text, alternatives)
         return [corrections[first] for first in sorted(corrections)]
 
-    def _tokenize(self, transcript: str, log_posteriors: Float32) -> list[_Token]:
+    def _tokenize(self, transcript: str, log_posteriors: Float32) -> list[_TranscriptWord]:
         matches = [match for match in _WORD.finditer(transcript) if spell_word(match.group())]
         spellings = [spell_word(match.group()) for match in matches]
         spans = align_words(log_posteriors, spellings) if spellings else None
@@ -140,7 +140,7 @@ class SpeechCorrector:
             unlisted = STEM_FREQUENCY if known else UNLISTED_FREQUENCY
             frequency = unlisted if index is None else float(self._list.log_frequencies[index])
             letters = greedy_letters(log_posteriors[slice(*span)])
-            tokens.append(_Token(spelling, *match.span(), span, letters, known, frequency))
+            tokens.append(_TranscriptWord(spelling, *match.span(), span, letters, known, frequency))
         return tokens
 
     def _finds(self, spelling: str) -> bool:
@@ -148,7 +148,12 @@ class SpeechCorrector:
         return is_common or self._is_known(spelling)
 
     def _read(
-        self, tokens: Sequence[_Token], first: int, end: int, log_posteriors: Float32, trust: float
+        self,
+        tokens: Sequence[_TranscriptWord],
+        first: int,
+        end: int,
+        log_posteriors: Float32,
+        trust: float,
     ) -> _Reading | None:
         """Compare adjacent words of the transcript with words of the base; None if they stay."""
         span = tokens[first:end]
@@ -225,7 +230,7 @@ def spell_word(word: str) -> str:
     return "".join(letter for letter in folded if letter in LETTER_INDEX and letter != " ")
 
 
-def _is_doubtful(span: Sequence[_Token]) -> bool:
+def _is_doubtful(span: Sequence[_TranscriptWord]) -> bool:
     """True if words of the transcript may be misheard and other words are worth a comparison."""
     if len(span) == 1:
         (token,) = span
