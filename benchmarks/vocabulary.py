@@ -106,7 +106,7 @@ def hear(
     scores[np.arange(len(frames)), frames] += 6.0
     posteriors = (scores - np.log(np.exp(scores).sum(1, keepdims=True))).astype(np.float32)
     start = time.perf_counter()
-    corrector = SpeechCorrector(vocabulary, lambda word: False)
+    corrector = SpeechCorrector(vocabulary)
     build = time.perf_counter() - start
     text = " ".join(transcript)
     corrections = corrector.correct(text, posteriors)

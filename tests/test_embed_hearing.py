@@ -5,12 +5,12 @@ import pytest
 
 from letter_posteriors import posteriors
 from wavrag.corrections import apply_corrections
-from wavrag.embed.hearing import MIN_WEIGHT, SpeechCorrector, spell_word
+from wavrag.embed.hearing import MIN_WEIGHT, SpeechCorrector, inflections, spell_word
 from wavrag.types import Vocabulary
 
 
 def corrector(
-    counts: dict[str, int], pairs: dict[tuple[str, str], int] | None = None, known: str = ""
+    counts: dict[str, int], pairs: dict[tuple[str, str], int] | None = None
 ) -> SpeechCorrector:
     words = tuple(counts)
     places = {word: place for place, word in enumerate(words)}
@@ -21,7 +21,7 @@ def corrector(
         np.array(rows, np.int64).reshape(-1, 2),
         np.array(list((pairs or {}).values()), np.int64),
     )
-    return SpeechCorrector(vocabulary, known.split().__contains__)
+    return SpeechCorrector(vocabulary)
 
 
 def correct(base: SpeechCorrector, transcript: str, frames: str, **options: float) -> str:
@@ -45,9 +45,9 @@ def test_an_unknown_word_becomes_the_word_of_the_base_that_sounds_so() -> None:
 
 
 def test_words_that_the_base_contains_stay_if_they_fit() -> None:
-    base = corrector(COUNTS, known="inventions")
+    base = corrector({**COUNTS, "invention": 1})
     assert base.correct("who met tesla", posteriors("w_h_o m_e_t t_e_s_l_a")) == []
-    # In another inflection, which only the store knows.
+    # In another inflection.
     assert base.correct("inventions", posteriors("i_n_v_e_n_t_i_o_n_s")) == []
 
 
@@ -85,3 +85,20 @@ def test_an_empty_base_corrects_nothing() -> None:
 def test_spelling_in_the_letters_of_the_model() -> None:
     assert spell_word("Fianc\u00e9e\u2019s") == "fiancee's"
     assert spell_word("\u6f22") == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "form"),
+    [
+        ("inventions", "invention"), ("invention", "inventions"), ("stopped", "stop"),
+        ("making", "make"), ("make", "making"), ("cities", "city"), ("city", "cities"),
+        ("quickly", "quick"), ("khan's", "khan"), ("tried", "try"),
+    ],
+)  # fmt: skip
+def test_inflections(word: str, form: str) -> None:
+    assert form in inflections(word)
+
+
+def test_inflections_of_other_words() -> None:
+    assert "red" not in inflections("bus")
+    assert "cuba" not in inflections("cubic")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,8 @@ MAX_JOINED = 3  # words of the transcript that one word of the base may replace
 MIN_JOINED_LETTERS, MAX_JOINED_LETTERS = 6, 20
 MIN_LETTERS = 4  # of a word of the transcript that the base contains; shorter ones stay
 MIN_UNKNOWN_LETTERS = 3
+ENDINGS = ("s", "es", "ed", "d", "ing", "er", "ly", "'s")
+MIN_STEM_LETTERS = 3
 STEM_FREQUENCY = -11.0  # log frequency of a word that the base has in another inflection
 
 
@@ -71,14 +73,8 @@ class SpeechCorrector:
     them.
     """
 
-    def __init__(self, vocabulary: Vocabulary, is_known: Callable[[str], bool]) -> None:
-        """Index the words of a vocabulary.
-
-        Args:
-            vocabulary: words of the knowledge base; only those in the letters of the model count.
-            is_known: called for each word without an entry in the vocabulary; True if the store
-                finds the word nevertheless, such as an inflected form of a word.
-        """
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        """Index the words of a vocabulary; only those in the letters of the model count."""
         positions = [
             position
             for position, word in enumerate(vocabulary.words)
@@ -87,7 +83,6 @@ class SpeechCorrector:
         counts = vocabulary.counts[positions].astype(np.float64)
         frequencies = np.log(counts / max(counts.sum(), 1)).astype(np.float32)
         self._list = WordList([vocabulary.words[position] for position in positions], frequencies)
-        self._is_known = is_known
         self._pairs = _PairCounts(vocabulary, self._list)
 
     def correct(
@@ -136,16 +131,16 @@ class SpeechCorrector:
         tokens = []
         for match, spelling, span in zip(matches, spellings, spans, strict=True):
             index = self._list.index.get(spelling)
-            known = index is not None or self._finds(spelling)
+            known = index is not None or self._is_known(spelling)
             unlisted = STEM_FREQUENCY if known else UNLISTED_FREQUENCY
             frequency = unlisted if index is None else float(self._list.log_frequencies[index])
             letters = greedy_letters(log_posteriors[slice(*span)])
             tokens.append(_TranscriptWord(spelling, *match.span(), span, letters, known, frequency))
         return tokens
 
-    def _finds(self, spelling: str) -> bool:
+    def _is_known(self, spelling: str) -> bool:
         is_common = spelling in FUNCTION_WORDS or len(spelling) < 2 or not spelling.isalpha()
-        return is_common or self._is_known(spelling)
+        return is_common or any(form in self._list.index for form in inflections(spelling))
 
     def _read(
         self,
@@ -222,6 +217,22 @@ class _PairCounts:
         places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
         counts = np.where(self._keys[places] == keys, self._counts[places], 0)
         return np.log1p(counts).astype(np.float32)
+
+
+def inflections(word: str) -> list[str]:
+    """Return possible forms of an English word with another ending, as far as spelling tells.
+
+    A search of the full-text index, which stems words, would cost 5 ms a word.
+    """
+    stems = {word}
+    for ending in ENDINGS:
+        if word.endswith(ending) and len(word) - len(ending) >= MIN_STEM_LETTERS:
+            stem = word.removesuffix(ending)
+            stems |= {stem, f"{stem}e", f"{stem[:-1]}y"}
+            if stem[-1] == stem[-2]:  # "stopped"
+                stems.add(stem[:-1])
+    forms = [stem + ending for stem in sorted(stems) for ending in ("", *ENDINGS)]
+    return [*forms, *(f"{stem[:-1]}{ending}" for stem in stems for ending in ("ies", "ied", "ing"))]
 
 
 def spell_word(word: str) -> str:

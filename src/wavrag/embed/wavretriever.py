@@ -205,24 +205,31 @@ class WavRetriever(Embedder):
         """Run the networks and the decoder over clips; an input without a clip has no words."""
         hearings = [_Hearing() for _ in clips]
         audible = {row: clip for row, clip in enumerate(clips) if clip and np.any(clip.samples)}
+        # A single clip is decoded while its letters are computed, before they tell whether it is
+        # speech. Batches are decoded together.
+        encode = self._transcribe if len(audible) == 1 else self._run_encoder
         jobs = []
         for row, clip in audible.items():
+            if not self._fast:
+                jobs.append((hearings[row], clip, encode))
             # With a verdict of voice activity detection, letters only serve words and language.
             shows_language = LANGUAGE_SPAN[0] <= clip.start < LANGUAGE_SPAN[1]
             needed = self._fast or needs_letters or shows_language
             if clip.speech is None or (clip.speech and needed):
                 jobs.append((hearings[row], clip, self._run_letters))
-            if not self._fast:
-                jobs.append((hearings[row], clip, self._run_encoder))
         self._workers.map(lambda job: job[2](job[0], job[1]), jobs)
         speech = {row: clip for row, clip in audible.items() if is_speech(clip, hearings[row])}
-        if not self._fast:
+        if not self._fast and len(audible) > 1:
             batches = split_clips(speech, self._threads)
             self._workers.map(lambda batch: self._decode(batch, hearings), batches)
-            return hearings
-        for row, clip in speech.items():
-            hearings[row].transcript = self._read_letters(hearings[row], clip)
+        for row, hearing in enumerate(hearings):
+            # Speech is never left without words, even where the decoder finds none.
+            if row not in speech:
+                hearing.transcript = ""
+            elif not hearing.transcript:
+                hearing.transcript = self._read_letters(hearing, speech[row])
         wordless = [row for row in audible if not hearings[row].transcript]
+        wordless = [row for row in wordless if hearings[row].sound is None]
         self._workers.map(lambda row: self._run_encoder(hearings[row], audible[row]), wordless)
         return hearings
 
@@ -232,15 +239,19 @@ class WavRetriever(Embedder):
     def _run_encoder(self, hearing: _Hearing, clip: Clip) -> None:
         hearing.frames, hearing.sound = self._encoder_session.run(None, _feed(clip))
 
+    def _transcribe(self, hearing: _Hearing, clip: Clip) -> None:
+        self._run_encoder(hearing, clip)
+        if clip.speech is not False:
+            self._decode({0: clip}, [hearing])
+
     def _decode(self, batch: dict[int, Clip], hearings: Sequence[_Hearing]) -> None:
-        """Transcribe clips of speech, longest first."""
         frames = [states for row in batch if (states := hearings[row].frames) is not None]
         texts = self._recogniser.decode(frames, [clip.duration for clip in batch.values()])
-        for (row, clip), text in zip(batch.items(), texts, strict=True):
-            hearings[row].transcript = text or self._read_letters(hearings[row], clip)
+        for row, text in zip(batch, texts, strict=True):
+            hearings[row].transcript = text
 
     def _read_letters(self, hearing: _Hearing, clip: Clip) -> str:
-        """Decode words from the letters, for speech in which the decoder finds none."""
+        """Decode words from the letters."""
         if hearing.letters is None:
             self._run_letters(hearing, clip)
         assert hearing.letters is not None

@@ -31,7 +31,7 @@ class VocabularyIndexes:
         """Return the corrector of transcripts of spoken questions."""
         vocabulary = self._refresh()
         if self._speech is None:
-            self._speech = SpeechCorrector(vocabulary, self._is_indexed)
+            self._speech = SpeechCorrector(vocabulary)
         return self._speech
 
     def _refresh(self) -> Vocabulary:
