@@ -77,7 +77,7 @@ def measure_cold(kb: Path, recording: Path) -> dict[str, float]:
     search = [sys.executable, "-m", "wavrag", "search", "--kb", str(kb), "--audio", str(recording)]
     figures = {"wavrag search --audio": median_seconds(search), "python": python}
     for name, code in PARTS.items():
-        script = code.format(write_question=str(recording), store=str(kb / "store"))
+        script = code.format(question=str(recording), store=str(kb / "store"))
         figures[name] = median_seconds([sys.executable, "-c", script]) - python
     return {name: round(value, 2) for name, value in figures.items()}
 
