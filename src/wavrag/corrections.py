@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from wavrag.types import Correction, LexicalQuery
+import numpy as np
+
+from wavrag.types import Correction, Int64, LexicalQuery
 
 
 def apply_corrections(text: str, corrections: Sequence[Correction]) -> str:
@@ -32,6 +34,20 @@ def match_case(word: str, model: str) -> str:
     if model.isupper():
         return word.upper()
     return word[:1].upper() + word[1:] if model[:1].isupper() else word
+
+
+def look_up_counts(keys: Int64, counts: Int64, wanted: Int64) -> Int64:
+    """Return the count of each wanted key, 0 for a missing one, shape = (len(wanted),).
+
+    Args:
+        keys: sorted, shape = (n_keys,).
+        counts: shape = (n_keys,).
+        wanted: keys in any order.
+    """
+    if not len(keys):
+        return np.zeros(len(wanted), np.int64)
+    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[places] == wanted, counts[places], 0)
 
 
 def _substitute(

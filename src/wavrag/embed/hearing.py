@@ -10,9 +10,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from wavrag.corrections import look_up_counts
 from wavrag.embed.ctc import LETTER_INDEX, align_words, greedy_letters, likelihoods
 from wavrag.embed.lexicon import (
     FREQUENCY_WEIGHT,
@@ -74,16 +76,25 @@ class SpeechCorrector:
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        """Index the words of a vocabulary; only those in the letters of the model count."""
+        """Use the words of a vocabulary; only those in the letters of the model count."""
+        self._vocabulary = vocabulary
+
+    # Indexed on the first correction: most embedders never ask for one.
+    @cached_property
+    def _list(self) -> WordList:
+        words, counts = self._vocabulary.words, self._vocabulary.counts
         positions = [
             position
-            for position, word in enumerate(vocabulary.words)
+            for position, word in enumerate(words)
             if len(word) <= LONGEST_WORD and _LISTED.fullmatch(word)
         ]
-        counts = vocabulary.counts[positions].astype(np.float64)
-        frequencies = np.log(counts / max(counts.sum(), 1)).astype(np.float32)
-        self._list = WordList([vocabulary.words[position] for position in positions], frequencies)
-        self._pairs = _PairCounts(vocabulary, self._list)
+        frequencies = counts[positions] / max(counts[positions].sum(), 1)
+        log_frequencies = np.log(frequencies).astype(np.float32)
+        return WordList([words[position] for position in positions], log_frequencies)
+
+    @cached_property
+    def _pairs(self) -> _PairCounts:
+        return _PairCounts(self._vocabulary, self._list)
 
     def correct(
         self, transcript: str, log_posteriors: Float32, *, trust: float = 0.0
@@ -212,11 +223,7 @@ class _PairCounts:
         return total
 
     def _log_count(self, keys: Int64) -> Float32:
-        if not len(self._keys):
-            return np.zeros(len(keys), np.float32)
-        places = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        counts = np.where(self._keys[places] == keys, self._counts[places], 0)
-        return np.log1p(counts).astype(np.float32)
+        return np.log1p(look_up_counts(self._keys, self._counts, keys)).astype(np.float32)
 
 
 def inflections(word: str) -> list[str]:

@@ -228,8 +228,9 @@ class WavRetriever(Embedder):
                 hearing.transcript = ""
             elif not hearing.transcript:
                 hearing.transcript = self._read_letters(hearing, speech[row])
-        wordless = [row for row in audible if not hearings[row].transcript]
-        wordless = [row for row in wordless if hearings[row].sound is None]
+        wordless = [
+            row for row in audible if not hearings[row].transcript and hearings[row].sound is None
+        ]
         self._workers.map(lambda row: self._run_encoder(hearings[row], audible[row]), wordless)
         return hearings
 

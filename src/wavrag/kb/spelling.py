@@ -7,8 +7,6 @@ from wavrag.search import WordIndex
 from wavrag.store import Store
 from wavrag.types import Correction, Vocabulary
 
-MAX_INDEXED = 10_000  # words whose search results are kept
-
 
 class VocabularyIndexes:
     """Indexes of the words of a store that follow its changes."""
@@ -18,7 +16,6 @@ class VocabularyIndexes:
         self._vocabulary: Vocabulary | None = None
         self._words: WordIndex | None = None
         self._speech: SpeechCorrector | None = None
-        self._indexed: dict[str, bool] = {}  # results of `_is_indexed`
 
     def correct_spelling(self, text: str) -> list[Correction]:
         """Find alternatives for the words of a typed question that occur in no passage."""
@@ -38,13 +35,8 @@ class VocabularyIndexes:
         vocabulary = self._store.vocabulary()
         if vocabulary is not self._vocabulary:
             self._vocabulary, self._words, self._speech = vocabulary, None, None
-            self._indexed = {}
         return vocabulary
 
     def _is_indexed(self, word: str) -> bool:
         # The full-text index stems words, so only a search tells whether it knows one.
-        if word not in self._indexed:
-            if len(self._indexed) >= MAX_INDEXED:
-                self._indexed.clear()
-            self._indexed[word] = bool(self._store.search(None, word, 1)["lexical"])
-        return self._indexed[word]
+        return bool(self._store.search(None, word, 1)["lexical"])

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from wavrag.corrections import look_up_counts
 from wavrag.text import FUNCTION_WORDS
 from wavrag.types import Correction, Int64, Vocabulary, WeightedWord
 
@@ -117,10 +118,7 @@ class WordIndex:
         )
 
     def _count_pairs(self, keys: Int64) -> Int64:
-        if not len(self._pairs):
-            return np.zeros(len(keys), np.int64)
-        places = np.minimum(np.searchsorted(self._pairs, keys), len(self._pairs) - 1)
-        return np.where(self._pairs[places] == keys, self._vocabulary.pair_counts[places], 0)
+        return look_up_counts(self._pairs, self._vocabulary.pair_counts, keys)
 
 
 def fold(word: str) -> str:
