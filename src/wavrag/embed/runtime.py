@@ -17,7 +17,9 @@ Input = TypeVar("Input")
 Result = TypeVar("Result")
 
 
-def load_session(path: Path, threads: int = 1, data_folder: Path | None = None) -> Any:
+def load_session(
+    path: Path, threads: int = 1, data_folder: Path | None = None, *, arena: bool = True
+) -> Any:
     """Open an `.onnx` or `.ort` file as an `onnxruntime.InferenceSession`.
 
     Batches run as parallel single-threaded calls (`Workers`), one per input. So the vector of an
@@ -33,7 +35,9 @@ def load_session(path: Path, threads: int = 1, data_folder: Path | None = None) 
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
+    options.enable_cpu_mem_arena = arena
     options.inter_op_num_threads = 1  # the graphs run sequentially
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors only: warnings go to the user's terminal otherwise
     if not path.is_file():
         raise EmbedderError(f"model file {path} is missing: reinstall the package that ships it")

@@ -45,7 +45,7 @@ VOICE = 0.6  # mean probability of a voice over `VOICE_FRAMES`
 VOICE_FRAMES = 8  # 0.26 s: shorter peaks occur in barks and in clattering dishes
 # Seconds. The language of a recording is judged by its passages that start in this span: letters of
 # all passages would make indexing slower, and recordings without such a passage are too short.
-LANGUAGE_SPAN = 20.0, 75.0
+LANGUAGE_SPAN = 20.0, 50.0
 # Log odds for the words of the decoder: a language model speaks for them, too. Chosen with the
 # constants of `embed.hearing`.
 TRUST_IN_DECODER = 4.0
@@ -125,11 +125,11 @@ class WavRetriever(Embedder):
         # A question runs both networks at once, or the letters alone. Batches run a clip per
         # thread, so that more threads per network would not help them.
         threads = self._threads if self._fast else max(1, self._threads // 2)
-        return load_session(self._weights / LETTERS_FILE, threads)
+        return load_session(self._weights / LETTERS_FILE, threads, arena=False)
 
     @cached_property
     def _encoder_session(self) -> Any:
-        return load_session(self._weights / ENCODER_FILE, max(1, self._threads // 2))
+        return load_session(self._weights / ENCODER_FILE, max(1, self._threads // 2), arena=False)
 
     @cached_property
     def _lexicon(self) -> Lexicon:

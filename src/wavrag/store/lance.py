@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -145,19 +146,22 @@ class LanceStore:
         self._check_open()
         tree = read_filter(where)
         condition = None if tree is None else filter_sql(tree)
+        if vector is not None:
+            check_vector(vector, self.dim, "the query")
+        # Lone surrogates cannot be passed to LanceDB, which is written in Rust.
+        texts = [
+            (words.encode(errors="replace").decode(), weight)
+            for words, weight in ([] if text is None else weighted_words(text))
+        ]
         legs: dict[Leg, list[ScoredPassage]] = {}
-        with translate_errors(self.path):
+        # The legs run at the same time: each waits for LanceDB's threads most of the time.
+        with translate_errors(self.path), ThreadPoolExecutor(1) as pool:
+            lexical = pool.submit(lexical_leg, self._table, texts, k, condition)
             if vector is not None:
-                check_vector(vector, self.dim, "the query")
                 partitions = vector_partitions(self._table)
                 legs["dense"] = dense_leg(self._table, vector, k, condition, partitions)
             if text is not None:
-                # Lone surrogates cannot be passed to LanceDB, which is written in Rust.
-                texts = [
-                    (words.encode(errors="replace").decode(), weight)
-                    for words, weight in weighted_words(text)
-                ]
-                legs["lexical"] = lexical_leg(self._table, texts, k, condition)
+                legs["lexical"] = lexical.result()
         return legs
 
     def get(self, passage_ids: Sequence[str]) -> list[Passage]:
