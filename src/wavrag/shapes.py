@@ -28,6 +28,8 @@ FusedScore = Annotated[float, _rounded(6)]
 TimingsMs = dict[str, Milliseconds]
 
 _AUDIO_FIELDS = frozenset({"start", "end"})
+# Left out if the passage has none.
+_OPTIONAL_FIELDS = frozenset({"speaker", "channel", "track", "recording"})
 _TEXT_FIELDS = frozenset({"char_start", "char_end", "section", "page"})
 
 
@@ -79,6 +81,10 @@ class PassageShape(Shape):
     char_end: int | None = None
     section: str | None = None
     page: int | None = None
+    speaker: str | None = None
+    channel: int | None = None
+    track: int | None = None
+    recording: str | None = None
     text: str | None
     metadata: dict[str, Scalar]
 
@@ -88,7 +94,10 @@ class PassageShape(Shape):
         if not isinstance(source, Passage):
             # A hit or a citation: its JSON is flat, so the passage's fields stand beside its own.
             return {**super().read(source), **PassageShape.read(source.passage)}
-        hidden = _TEXT_FIELDS if source.modality == "audio" else _AUDIO_FIELDS
+        hidden = _TEXT_FIELDS if source.modality == "audio" else frozenset()
+        if source.start is None:
+            hidden = _AUDIO_FIELDS
+        hidden |= {name for name in _OPTIONAL_FIELDS if getattr(source, name) is None}
         return {name: value for name, value in super().read(source).items() if name not in hidden}
 
 

@@ -90,8 +90,8 @@ class Passage:
         document_id: id of its document.
         ordinal: position in the document, from 0.
         text: the text; for a recording the transcript of the embedder, if available.
-        start: start time in the recording in seconds; None for text.
-        end: end time in the recording in seconds; None for text.
+        start: start time in the recording in seconds; None for text without times.
+        end: end time in the recording in seconds; None for text without times.
         char_start: offset of the first character in the document's text; None for recordings.
         char_end: offset after the last character in the document's text; None for recordings.
         section: headings above the text, outermost first, joined by " > ".
@@ -102,6 +102,11 @@ class Passage:
         speech: True if a recording's passage contains speech; None for text and if not measured.
         level: RMS level of a recording's passage in dBFS, `-inf` for digital silence; None for
             text and if not measured.
+        speaker: name of the speaker, if known.
+        channel: channel of a recording with a speaker per channel, from 1.
+        track: audio track of a file with several, from 1.
+        recording: path or URI of the recording that the times of a transcript refer to; None if it
+            is the source, or unknown.
     """
 
     document_id: str
@@ -118,6 +123,10 @@ class Passage:
     metadata: Metadata = field(default_factory=dict)
     speech: bool | None = None
     level: float | None = None
+    speaker: str | None = None
+    channel: int | None = None
+    track: int | None = None
+    recording: str | None = None
 
     @property
     def id(self) -> str:
@@ -126,14 +135,16 @@ class Passage:
 
     @property
     def modality(self) -> Modality:
-        """`audio` for a span of a recording, `text` otherwise."""
-        return "text" if self.start is None else "audio"
+        """`audio` for a span of a recording, `text` otherwise, also for a transcript with times."""
+        return "text" if self.start is None or self.char_start is not None else "audio"
 
     @property
     def location(self) -> str:
         """Span in the source: `12:03.4-12:19.0`, or page, section and characters."""
         if self.start is not None and self.end is not None:
-            return f"{format_seconds(self.start)}-{format_seconds(self.end)}"
+            parts = {"track": self.track, "channel": self.channel}
+            labels = [f"{name} {number}" for name, number in parts.items() if number is not None]
+            return ", ".join([f"{format_seconds(self.start)}-{format_seconds(self.end)}", *labels])
         labels = [f"page {self.page}"] if self.page is not None else []
         if self.section:
             labels.append(self.section)

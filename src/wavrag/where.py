@@ -4,7 +4,8 @@ r"""Filter language of `--where`: parser, syntax tree and evaluation.
     lang in ('en', 'de') and reviewed = true and page is not null
 
 Built-in keys are `id` (of the document), `source`, `title`, `modality`, `section`, `page`, `start`
-and `end` (seconds); all other keys refer to the metadata. Keys with characters other than letters,
+and `end` (seconds). `speaker`, `channel` and `track` are those of the passage, if known. All other
+keys refer to the metadata. Keys with characters other than letters,
 digits and `_ . -`, and keys equal to a keyword, need double quotes. Strings need single quotes,
 with '' for a quote inside; other values are numbers, `true` and `false`. `not` binds tightest, then
 `and`, then `or`. Keywords are case-insensitive; keys and strings are case-sensitive.
@@ -37,6 +38,9 @@ from wavrag.types import Passage, Scalar
 
 BUILT_IN_KEYS = ("id", "source", "title", "modality", "section", "page", "start", "end")
 """Keys of the passage itself; they take precedence over metadata of the same name."""
+
+OPTIONAL_KEYS = ("speaker", "channel", "track")
+"""Keys of the passage where it has a value, of the metadata otherwise."""
 
 MAX_DEPTH = 50
 """Maximum nesting of parentheses and `not`; the parser is recursive."""
@@ -163,6 +167,8 @@ def _look_up(key: str, passage: Passage) -> Scalar | None:
         return passage.document_id
     if key in BUILT_IN_KEYS:
         return cast("Scalar | None", getattr(passage, key))
+    if key in OPTIONAL_KEYS and (value := getattr(passage, key)) is not None:
+        return cast("Scalar", value)
     return passage.metadata.get(key)
 
 

@@ -17,7 +17,7 @@ from wavrag.types import Clip, Document, EmbedInput, Float32, NoteCallback, Pass
 
 # Part of every content hash: raising it makes the next `add` index all documents again. Raise it
 # whenever texts or recordings are split differently.
-SPLIT_VERSION = "2"
+SPLIT_VERSION = "3"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -198,7 +198,9 @@ class LanceStore:
         with translate_errors(self.path):
             snapshot = self._snapshot()
             spans = snapshot.search().select(["document_id", "end"]).to_arrow()
-            columns = ["document_id", "content_hash", "source", "title", "metadata", "start"]
+            columns = [
+                "document_id", "content_hash", "source", "title", "metadata", "start", "char_start"
+            ]  # fmt: skip
             # Title and metadata are the same in all rows of a document, so one row is enough.
             heads = snapshot.search().where("ordinal = 0").select(columns).to_arrow()
         spans = spans.group_by("document_id").aggregate([("end", "max"), ([], "count_all")])
@@ -209,7 +211,9 @@ class LanceStore:
                 content_hash=head["content_hash"],
                 source=head["source"],
                 title=head["title"],
-                modality="text" if head["start"] is None else "audio",
+                modality=(
+                    "text" if head["start"] is None or head["char_start"] is not None else "audio"
+                ),
                 passages=extent[head["document_id"]]["count_all"],
                 seconds=extent[head["document_id"]]["end_max"] or 0.0,
                 metadata=load_metadata(head["metadata"]),

@@ -22,6 +22,7 @@ from wavrag.types import Metadata, Passage, Scalar
 from wavrag.where import (
     BUILT_IN_KEYS,
     LIKE_TOKENS,
+    OPTIONAL_KEYS,
     And,
     Compare,
     In,
@@ -57,7 +58,8 @@ def encode_metadata(metadata: Metadata) -> str:
 
 def encode_built_in(passage: Passage) -> str:
     """Facets of a passage's built-in keys."""
-    fields = {key: getattr(passage, key) for key in ("modality", "page", "start", "end")}
+    keys = ("modality", "page", "start", "end", *OPTIONAL_KEYS)
+    fields = {key: getattr(passage, key) for key in keys}
     return "".join(_facet(key, value) for key, value in fields.items() if value is not None)
 
 

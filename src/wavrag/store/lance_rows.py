@@ -12,6 +12,7 @@ import numpy as np
 from wavrag.store.base import StoredPassage
 from wavrag.store.lance_filter import RS, encode_built_in, encode_metadata
 from wavrag.types import Metadata, Passage
+from wavrag.where import OPTIONAL_KEYS
 
 # Version of the columns, in the metadata of the schema.
 FORMAT = b"1"
@@ -19,7 +20,7 @@ FORMAT = b"1"
 PASSAGE_COLUMNS = tuple(field.name for field in fields(Passage))
 
 # Columns missing in tables of earlier versions; the first write adds them, empty.
-ADDED_COLUMNS = ("speech", "level")
+ADDED_COLUMNS = ("speech", "level", "speaker", "channel", "track", "recording")
 
 
 def schema(dim: int) -> Any:
@@ -48,6 +49,10 @@ def schema(dim: int) -> Any:
             # Last, because that is where `add_columns` puts them in tables without them.
             pa.field("speech", pa.bool_()),
             pa.field("level", pa.float64()),
+            pa.field("speaker", pa.string()),
+            pa.field("channel", pa.int32()),
+            pa.field("track", pa.int32()),
+            pa.field("recording", pa.string()),
         ],
         metadata={"wavrag.format": FORMAT},
     )
@@ -58,19 +63,22 @@ def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
     import pyarrow as pa
 
     table_schema = schema(dim)
-    encoded: dict[str, tuple[str, str]] = {}  # once per document, which may have thousands of rows
+    # Once per document, which may have thousands of rows, and set of keys of the passage.
+    encoded: dict[tuple[str, frozenset[str]], tuple[str, str]] = {}
     columns: dict[str, list[Any]] = {name: [] for name in table_schema.names if name != "vector"}
     for record in records:
         passage = record.passage
-        if passage.document_id not in encoded:
+        hidden = frozenset(key for key in OPTIONAL_KEYS if getattr(passage, key) is not None)
+        if (key := (passage.document_id, hidden)) not in encoded:
             json_text = json.dumps(dict(passage.metadata), ensure_ascii=False, sort_keys=True)
-            encoded[passage.document_id] = json_text, encode_metadata(passage.metadata)
+            shown = {name: passage.metadata[name] for name in passage.metadata.keys() - hidden}
+            encoded[key] = json_text, encode_metadata(shown)
         for name in PASSAGE_COLUMNS:
             if name != "metadata":
                 columns[name].append(getattr(passage, name))
         columns["id"].append(passage.id)
-        columns["metadata"].append(encoded[passage.document_id][0])
-        columns["facets"].append(f"{RS}{encode_built_in(passage)}{encoded[passage.document_id][1]}")
+        columns["metadata"].append(encoded[key][0])
+        columns["facets"].append(f"{RS}{encode_built_in(passage)}{encoded[key][1]}")
         columns["content_hash"].append(record.content_hash)
         columns["lexical"].append(record.lexical)
     arrays = {

@@ -79,16 +79,31 @@ class StoreConformance:
         words = "Ünïcode \U0001f3a4\n\x00"
         text = Passage("b.pdf", 0, words, None, None, 3, 9, "A > B", 7, "b.pdf", "Title", {})
         audio = Passage("a.wav", 0, None, 1.25, 2.0000001, source="/a.wav", metadata={"k": "v"})
-        audio = replace(audio, speech=True, level=-31.25)
+        audio = replace(audio, speech=True, level=-31.25, speaker="Ada", channel=2, track=1)
         silence = replace(audio, ordinal=1, start=2.0, end=3.5, speech=False, level=-math.inf)
+        lines = Passage("c.srt", 0, "words", 1.0, 2.5, 0, 5, source="c.srt", recording="/c.wav")
         records = [
             StoredPassage(text, unit_vector(1), "words", "h1"),
             StoredPassage(audio, unit_vector(2), "", "h2"),
             StoredPassage(silence, unit_vector(3), "", "h2"),
+            StoredPassage(lines, unit_vector(4), "words", "h3"),
         ]
         store.upsert(records)
         assert contents(store) == plain(records)
         assert store.get(["b.pdf#0", "a.wav#1"]) == [text, records[2].passage]
+        modalities = {document.id: document.modality for document in store.documents()}
+        assert modalities == {"a.wav": "audio", "b.pdf": "text", "c.srt": "text"}
+
+    def test_a_speaker_of_the_passage_precedes_that_of_the_metadata(self, store: Store) -> None:
+        first, second = text_records("a", ["one", "two"], metadata={"speaker": "Ada", "channel": 9})
+        first = replace(first, passage=replace(first.passage, speaker="Bo", channel=1))
+        store.upsert([first, second])
+        for where, expected in {
+            "speaker = 'Ada'": ["a#1"], "speaker = 'Bo'": ["a#0"], "channel = 1": ["a#0"],
+            "channel > 1": ["a#1"], "track is null": ["a#0", "a#1"],
+        }.items():  # fmt: skip
+            hits = store.search(unit_vector(1), None, 5, where)["dense"]
+            assert sorted(ids(hits)) == expected, where
 
     def test_metadata_keeps_its_types(self, store: Store) -> None:
         # Integers at the limits of 64 bits, the smallest float, and separators in keys and values.
