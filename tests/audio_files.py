@@ -44,6 +44,8 @@ def write(
             picture.width = picture.height = 64
             picture.pix_fmt = "yuv420p"
         audio = container.add_stream(codec or CODECS[path.suffix], rate=rate, layout=layout)
+        if codec == "wmav2":
+            audio.codec_context.bit_rate = 64_000  # this encoder has no default
         if picture is not None:
             for _ in range(5):
                 image = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")

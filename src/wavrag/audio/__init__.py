@@ -7,14 +7,15 @@ from wavrag.audio.encoding import AudioFormat, encode, media_type
 from wavrag.audio.mixer import Mixer
 from wavrag.audio.prosody import Prosody, measure_prosody
 from wavrag.audio.resampling import SAMPLE_RATE, resample
-from wavrag.audio.source import AUDIO_SUFFIXES, open_audio
+from wavrag.audio.source import AUDIO_SUFFIXES, is_recording, open_audio
 from wavrag.audio.vad import VAD_FRAME, voice_detector
 from wavrag.audio.windows import windows
 from wavrag.audio.write import wav_bytes, write_wav
 
 __all__ = [
     "AUDIO_SUFFIXES", "SAMPLE_RATE", "TELEPHONE_BAND", "VAD_FRAME", "AudioFormat", "Augmentation",
-    "Mixer", "Prosody", "add_noise", "describe_clip", "describe_sound", "encode", "load",
-    "mean_level", "measure_level", "measure_prosody", "media_type", "open_audio", "resample",
-    "reverberate", "stream", "voice_detector", "wav_bytes", "windows", "write_wav",
+    "Mixer", "Prosody", "add_noise", "describe_clip", "describe_sound", "encode",
+    "is_recording", "load", "mean_level", "measure_level", "measure_prosody", "media_type",
+    "open_audio", "resample", "reverberate", "stream", "voice_detector", "wav_bytes", "windows",
+    "write_wav",
 ]  # fmt: skip

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import shutil
 import struct
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
@@ -20,19 +21,26 @@ if TYPE_CHECKING:
 
 AudioFile: TypeAlias = str | os.PathLike[str] | IO[bytes]
 
+# Without `.ts`, which is usually TypeScript: `is_recording` decides.
 AUDIO_SUFFIXES = frozenset({
-    ".aac", ".aif", ".aiff", ".flac", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp3", ".mp4",
-    ".oga", ".ogg", ".opus", ".wav", ".webm",
+    ".3g2", ".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".amr", ".ape", ".asf", ".au",
+    ".avi", ".caf", ".flac", ".flv", ".m2ts", ".m4a", ".m4b", ".m4v", ".mka", ".mkv", ".mov",
+    ".mp2", ".mp3", ".mp4", ".mpeg", ".mpg", ".oga", ".ogg", ".ogv", ".opus", ".spx", ".tta",
+    ".voc", ".w64", ".wav", ".weba", ".webm", ".wma", ".wmv", ".wv",
 })  # fmt: skip
 
 # Formats that contain audio themselves. Playlists are excluded: FFmpeg would open the files and
 # URLs in them, which an upload must not make a server do.
-FORMATS = "aac,aiff,amr,asf,au,avi,caf,flac,matroska,mov,mp3,ogg,w64,wav,webm"
+FORMATS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,"
+    "mpegts,oma,ogg,rm,tta,voc,w64,wav,webm,wv"
+)
 SPOOL_BYTES = 16 << 20  # piped input up to this size stays in memory, more goes to a file
 IO_BYTES = 1 << 17  # bytes per read
 # Encoders that write WAV to a pipe cannot know its size and write one of at least this many bytes.
 UNKNOWN_SIZE = 0x7FFF_F000
 DEFAULT_NAME = "standard input"
+PROBE_PACKETS = 64  # packets that `is_recording` tries to decode
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +98,34 @@ def open_audio(file: AudioFile) -> Iterator[AudioSource]:
         duration = _duration(container, stream)
         header_seconds = _header_seconds(container, stream, duration, head)
         yield AudioSource(name, container, stream, origin, duration, header_seconds)
+
+
+def is_recording(file: AudioFile) -> bool:
+    """Return True if a file contains audio that can be decoded, whatever its name.
+
+    The beginning of the file is read and decoded, usually in about a millisecond. No other file is
+    opened, whatever the content refers to.
+
+    Args:
+        file: a path or a binary file with seeking, which stays open.
+
+    Example:
+        >>> from wavrag.demo import DATA
+        >>> is_recording(DATA / "corpus" / "recordings" / "bells-in-the-rain.opus")
+        True
+    """
+    import av
+
+    try:
+        with open_audio(file) as source:
+            for packet in itertools.islice(source.container.demux(source.stream), PROBE_PACKETS):
+                # Damage at the beginning does not make a file something else.
+                with suppress(av.error.FFmpegError):
+                    if packet.decode():
+                        return True
+    except (AudioError, av.error.FFmpegError, OSError):
+        return False
+    return False
 
 
 def _duration(container: InputContainer, stream: AudioStream) -> float | None:

@@ -97,12 +97,20 @@ def split_document(
         yield from _split_text(document, text.parse(document.text, "txt"))
     elif document.path is None:
         raise InputError(f"document {document.id} is empty: give it a text, a clip or a path")
-    elif suffix(document.path) in audio.AUDIO_SUFFIXES:
+    elif _is_recording(document.path):
         # Blocks keep memory use independent of the length of the recording.
         blocks = audio.stream(document.path, sample_rate, on_note=on_note)
         yield from _split_recording(document, blocks, sample_rate)
     else:
         yield from _split_text(document, text.read(document.path, on_note=on_note))
+
+
+def _is_recording(path: str) -> bool:
+    """True if a file is a recording by its suffix, or by its content if the suffix is unknown."""
+    known = suffix(path)
+    if known in text.TEXT_SUFFIXES:
+        return False
+    return known in audio.AUDIO_SUFFIXES or audio.is_recording(path)
 
 
 def _split_recording(
