@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from wavrag.cli.options import Option
+from wavrag.cli.output import safe_output
 from wavrag.errors import WavRAGError
 
 # argparse wraps options at the width of the terminal, but not a raw description: any terminal shows
@@ -150,10 +151,15 @@ def run_command(root: Command, argv: Sequence[str] | None = None) -> int:
 
     Exit code 0: done. 1: failed, interrupted, or some input was skipped. 2: wrong usage.
     """
+    with safe_output():
+        return _run_command(root, sys.argv[1:] if argv is None else argv)
+
+
+def _run_command(root: Command, argv: Sequence[str]) -> int:
     prog = root.name
     try:
-        parser = CommandParser(root, root.name)
-        arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
+        check_encoding(argv)
+        arguments = CommandParser(root, root.name).parse_args(argv)
         prog = arguments.prog
         code: int = arguments.run(arguments)
         # A closed pipe must fail here, inside the try; at exit nothing could handle it.
@@ -172,6 +178,25 @@ def run_command(root: Command, argv: Sequence[str] | None = None) -> int:
         # prints a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1
+
+
+def check_encoding(argv: Sequence[str]) -> None:
+    """Refuse arguments that are not valid text, unless they name a file.
+
+    Raises:
+        UsageError: an argument is neither UTF-8 (or the encoding of the locale) nor a path.
+    """
+    for argument in argv:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            value = argument.partition("=")[2] if argument.startswith("--") else argument
+            if not os.path.lexists(value):
+                text = os.fsencode(argument).decode(errors="backslashreplace")
+                raise UsageError(
+                    f"the argument '{text}' is not valid {sys.getfilesystemencoding().upper()}:"
+                    " convert it, for example with iconv, or change the encoding of the terminal"
+                ) from None
 
 
 def _description(root: Command) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ def index(arguments: argparse.Namespace) -> int:
     """Add files and folders; exit code 1 if a file was skipped."""
     from wavrag.kb import KnowledgeBase, find_files
 
-    metadata = dict(parse_meta(pair) for pair in arguments.meta)
+    metadata = read_metadata(arguments)
     scan = find_files(arguments.paths, arguments.glob, metadata)
     if scan.skipped and not scan.documents and not arguments.prune:
         # Stop before a mistyped path creates an empty knowledge base.
@@ -95,22 +96,78 @@ def _print_summary(report: AddReport, folder: str) -> None:
     )
 
 
-def parse_meta(pair: str) -> tuple[str, Scalar]:
-    """Parse `year=1999` into a key and a number, boolean or string.
+def read_metadata(arguments: argparse.Namespace) -> dict[str, Scalar]:
+    """The metadata of `META_OPTIONS`.
 
     Raises:
-        UsageError: the `=` or the key is missing.
+        UsageError: an option is not KEY=VALUE, or its value is not a number that can be stored.
     """
+    pairs = [_split_pair("--meta-text", pair) for pair in arguments.meta_text]
+    metadata: dict[str, Scalar] = dict(pairs)
+    for pair in arguments.meta_number:
+        key, value = _split_pair("--meta-number", pair)
+        metadata[key] = _parse_number(pair, value)
+    for pair in arguments.meta:
+        key, value = _split_pair("--meta", pair)
+        metadata[key] = _guess_type(pair, value)
+    if len(metadata) < len(arguments.meta_text + arguments.meta_number + arguments.meta):
+        raise UsageError(
+            "a key of --meta, --meta-text or --meta-number is given twice: name it once"
+        )
+    return metadata
+
+
+def _split_pair(option: str, pair: str) -> tuple[str, str]:
     key, equals, value = pair.partition("=")
     if not equals or not key:
-        raise UsageError(f"--meta {pair!r} is not KEY=VALUE: an example is --meta speaker=Ada")
-    if value in ("true", "false"):
-        return key, value == "true"
-    # int before float: filters print and compare 1999, not 1999.0.
-    for kind in (int, float):
-        with suppress(ValueError):
-            return key, kind(value)
+        raise UsageError(f"{option} {pair!r} is not KEY=VALUE: an example is --meta speaker=Ada")
     return key, value
+
+
+def _guess_type(pair: str, value: str) -> Scalar:
+    """A boolean, or a number if printing it gives the same text; otherwise the text itself.
+
+    `007`, `1.10` and `1e5` stay text: they may be a case, a version or a name.
+    """
+    if value in ("true", "false"):
+        return value == "true"
+    number = _read_number(value)
+    if isinstance(number, float) and not math.isfinite(number):
+        raise UsageError(
+            f"--meta {pair!r} is not a number that can be stored: leave it out, or give it as text"
+            " with --meta-text"
+        )
+    return number if number is not None and str(number) == value and _fits(number) else value
+
+
+def _parse_number(pair: str, value: str) -> int | float:
+    number = _read_number(value)
+    if number is None or not _fits(number):
+        raise UsageError(f"--meta-number {pair!r} is not a finite number of 64 bits: correct it")
+    return number
+
+
+def _read_number(value: str) -> int | float | None:
+    for kind in (int, float):  # int first: filters compare and print 1999, not 1999.0
+        with suppress(ValueError):
+            return kind(value)
+    return None
+
+
+def _fits(number: float) -> bool:
+    # The store keeps integers of 64 bits.
+    return -(2**63) <= number < 2**63 if isinstance(number, int) else math.isfinite(number)
+
+
+META_OPTIONS = (
+    Option("--meta", "KEY=VALUE", "attach metadata to every file, for filters with --where: true,"
+        " false and numbers such as 2024 or 0.5 by their type, all other values, such as 007, as"
+        " text", repeat=True),
+    Option("--meta-text", "KEY=VALUE", "attach metadata as text, even if it is a number",
+        repeat=True),
+    Option("--meta-number", "KEY=VALUE", "attach metadata as a number, such as 007 or 1e5",
+        repeat=True),
+)  # fmt: skip
 
 
 COMMAND = Command(
@@ -120,8 +177,7 @@ COMMAND = Command(
     (
         Option("paths", "PATH", "file or folder to add", nargs="+"),
         Option("--glob", "PATTERN", "add only files that match, such as '*.mp3'", repeat=True),
-        Option("--meta", "KEY=VALUE", "attach metadata to every file, for filters with --where",
-            repeat=True),
+        *META_OPTIONS,
         Option("--prune", help="remove documents whose files no longer exist in the given folders"),
         NEW_EMBEDDER,
         Option("--quality", help="choose the embedder of a new knowledge base by its quality: fast"

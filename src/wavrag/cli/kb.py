@@ -135,8 +135,9 @@ def export(arguments: argparse.Namespace) -> int:
 
 
 def _open_output(path: str | None) -> AbstractContextManager[TextIO]:
-    # `with` would close standard output.
-    return nullcontext(sys.stdout) if path is None else Path(path).open("w", encoding="utf-8")
+    if path is None:
+        return nullcontext(sys.stdout)  # `with` would close it
+    return Path(path).open("w", encoding="utf-8", errors="backslashreplace")
 
 
 COMMAND = Command(

@@ -1,17 +1,23 @@
-"""Output of commands: results on standard output, notes on standard error, JSON files."""
+"""Output of commands: results on standard output, notes on standard error, JSON files.
+
+Everything that a command prints passes through `SafeStream`, which no terminal can misread.
+"""
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from wavrag.errors import InputError
 
@@ -19,6 +25,76 @@ if TYPE_CHECKING:
     from wavrag.types import Citation, Hit, Passage
 
 MAX_COLUMNS = 100  # longer lines of prose are hard to read, however wide the terminal is
+# Control characters (escape sequences start with one), overrides of the writing direction, which
+# can disguise a file name, and the surrogates that Python decodes invalid bytes to.
+_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff]")
+# Progress bars return to the start of the line, or move the cursor between bars.
+_CURSOR_MOVES = re.compile(r"(?:\n|\r|\x1b\[A)*")
+
+
+def escape_character(char: str) -> str:
+    r"""The JSON escape of a character; in a JSON string it stands for the character itself.
+
+    Example:
+        >>> escape_character("\x1b"), escape_character("⛵")
+        ('\\u001b', '\\u26f5')
+    """
+    # Above U+FFFF, JSON has pairs of surrogates.
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
+
+
+def _escape_unencodable(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    characters = error.object[error.start : error.end]
+    return "".join(map(escape_character, characters)), error.end
+
+
+codecs.register_error("wavrag-escape", _escape_unencodable)
+
+
+class SafeStream:
+    """A text stream that escapes control characters, and characters that it cannot encode.
+
+    File names, titles and passages come from others: they could clear the screen or change the
+    window title. The escapes are those of JSON, so that `--json` prints the same data everywhere.
+    """
+
+    def __init__(self, stream: TextIO, has_bars: bool = False) -> None:
+        self._stream = stream
+        self._has_bars = has_bars  # True to let cursor moves at the start of a text pass
+
+    def write(self, text: str) -> int:
+        """Write a text."""
+        moves = _CURSOR_MOVES.match(text) if self._has_bars else None
+        start = moves.end() if moves else 0
+        if _UNSAFE.search(text, start):
+            safe = _UNSAFE.sub(lambda match: escape_character(match[0]), text[start:])
+            text = text[:start] + safe
+        encoding = self._stream.encoding or "utf-8"
+        if not text.isascii() and codecs.lookup(encoding).name != "utf-8":
+            text = text.encode(encoding, "wavrag-escape").decode(encoding)
+        return self._stream.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write several texts."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def safe_output() -> Iterator[None]:
+    """Replace standard output and standard error by safe streams within a `with` block."""
+    streams = sys.stdout, sys.stderr
+    sys.stdout = cast("TextIO", SafeStream(sys.stdout))
+    sys.stderr = cast("TextIO", SafeStream(sys.stderr, has_bars=True))
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = streams
 
 
 def print_json(value: Any) -> None:
@@ -49,14 +125,12 @@ class NoteLog:
 
 
 def short_path(path: str) -> str:
-    """The path relative to the working directory if that is shorter."""
-    if not os.path.isabs(path):
-        return path
-    try:
-        relative = os.path.relpath(path)
-    except ValueError:  # on another Windows drive
-        return path
-    return relative if len(relative) < len(path) else path
+    """The path on one line, relative to the working directory if that is shorter."""
+    if os.path.isabs(path):
+        with suppress(ValueError):  # on another Windows drive
+            path = min(path, os.path.relpath(path), key=len)
+    # A line feed in a file name must not start a line that looks like another message.
+    return re.sub(r"[\n\t\u2028\u2029]", lambda match: escape_character(match[0]), path)
 
 
 def format_location(passage: Passage) -> str:
@@ -151,7 +225,8 @@ def save_text(path: Path, text: str, mode: str = "w") -> None:
         InputError: the file cannot be written.
     """
     try:
-        with path.open(mode, encoding="utf-8") as file:
+        # Lone surrogates are not encodable; this writes them as JSON does.
+        with path.open(mode, encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error

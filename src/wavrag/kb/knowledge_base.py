@@ -29,7 +29,7 @@ from wavrag.search import (
     score_fusion,
     score_hits,
 )  # fmt: skip
-from wavrag.store import LanceStore, Store, StoredDocument, StoredPassage
+from wavrag.store import LanceStore, Store, StoredDocument, StoredPassage, is_unicode
 from wavrag.types import (
     Clip,
     Correction,
@@ -205,10 +205,13 @@ class KnowledgeBase(Closing):
             k: number of hits.
 
         Raises:
-            InputError: the query is empty.
+            InputError: the query is empty, or not valid Unicode.
             FilterError: its filter cannot be parsed.
         """
         start = time.perf_counter()
+        if not is_unicode(query.text or ""):
+            # Bytes that are not UTF-8 become lone surrogates in the argument of a program.
+            raise InputError(f"the query {query.text!r} is not valid Unicode: decode its bytes")
         typed = self._indexes.correct_spelling(query.text) if query.text and query.spelling else []
         suggestion = apply_corrections(query.text or "", typed) if typed else None
         inputs = self._query_inputs(replace(query, text=suggestion or query.text))

@@ -82,6 +82,7 @@ def create_uvicorn_server(app: FastAPI) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         log_level="warning",
+        use_colors=False,  # escape sequences in logs: the command line would show them as text
         limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
         server_header=False,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wavrag.store.base import Store, StoredDocument, StoredPassage
+from wavrag.store.checks import is_unicode
 from wavrag.store.lexical import query_words
 from wavrag.store.memory import MemoryStore, bm25
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from wavrag.store.lance import LanceStore
 
 __all__ = [
-    "LanceStore", "MemoryStore", "Store", "StoredDocument", "StoredPassage", "bm25", "query_words",
+    "LanceStore", "MemoryStore", "Store", "StoredDocument", "StoredPassage", "bm25", "is_unicode",
+    "query_words",
 ]  # fmt: skip
 
 
