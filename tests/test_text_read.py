@@ -65,7 +65,7 @@ def test_markdown_keeps_structure_and_leaves_markup_out(tmp_path: Path) -> None:
         ("list", "- one\n- two\n1. inner"),
         ("paragraph", "A quote."),
         ("h2", "Table"),
-        ("table", "a | b\n1 | 2"),
+        ("table", "a: 1 | b: 2"),
         ("code", "if x:\n    y"),
         ("paragraph", "raw"),
     ]
@@ -87,7 +87,7 @@ def test_html_gives_what_a_reader_sees(tmp_path: Path) -> None:
         ("paragraph", "One\ntwo three."),
         ("paragraph", "Loose text here"),
         ("list", "- a\n- b c"),
-        ("table", "k | v\n1 | 2"),
+        ("table", "k: 1 | v: 2"),
         ("code", "  x\n    y"),
     ]
 
@@ -112,7 +112,7 @@ def test_deep_html_is_no_danger() -> None:
     [
         ("one<br>two<BR/>three", "one\ntwo\nthree"),
         (">" * 40 + " deep", "deep"),
-        ("- a\n\n  | h | i |\n  |---|---|\n  | 1 | 2 |\n- b", "- a\nh | i\n1 | 2\n- b"),
+        ("- a\n\n  | h | i |\n  |---|---|\n  | 1 | 2 |\n- b", "- a\nh: 1 | i: 2\n- b"),
         ("- a\n\n  <div>raw</div>\n", "- a\nraw"),
         ("---\nWords here.\n\n---\nMore.", "Words here.\n\nMore."),
         ("---\n# remark\ntags: x\n---\nMore.", "More."),

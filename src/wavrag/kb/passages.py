@@ -138,8 +138,9 @@ def _split_recording(
 
 def _split_text(document: Document, parsed: text.ParsedText) -> Iterator[PendingPassage]:
     title = document.title or parsed.title
+    metadata = {**parsed.metadata, **document.metadata}
     base = Passage(
-        document.id, 0, source=document.path or document.id, title=title, metadata=document.metadata
+        document.id, 0, source=document.path or document.id, title=title, metadata=metadata
     )
     for passage in text.split(parsed, base):
         # Title and headings name the topic, which a passage's own words may never mention.

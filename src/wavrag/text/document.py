@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from wavrag.text.table import Row, format_table
+from wavrag.types import Metadata, Scalar
 
 BlockKind: TypeAlias = Literal["heading", "paragraph", "list", "table", "code"]
 
@@ -20,6 +25,8 @@ _LIGATURES = dict(enumerate("ff fi fl ffi ffl st st".split(), start=0xFB00))
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 HEADING_CHARS = 60  # maximum length of a heading in formats without heading markup
 _SPACES = re.compile("[^\\S\n]+")
+METADATA_KEYS = 50  # of a document's own metadata
+METADATA_CHARS = 500  # longest value; a longer one is an abstract or a picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +56,15 @@ class ParsedText:
         title: title of the document, or its file name.
         text: the complete normalised text; offsets refer to it.
         blocks: in order, without overlap.
+        metadata: author, date, tags and the like, from the document itself.
+        notes: remarks for the user, such as pages without text.
     """
 
     title: str
     text: str
     blocks: tuple[Block, ...]
+    metadata: Metadata = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def seems_heading(paragraph: str) -> bool:
@@ -75,6 +86,8 @@ class TextBuilder:
         self._strings: list[str] = []
         self._blocks: list[Block] = []
         self._length = 0
+        self._metadata: dict[str, Scalar] = {}
+        self._notes: list[str] = []
 
     def __bool__(self) -> bool:
         return bool(self._blocks)
@@ -94,13 +107,44 @@ class TextBuilder:
         self._length += len(text)
         self._blocks.append(Block(start, self._length, kind, level, page))
 
+    def add_table(
+        self, header: Row | None, rows: Sequence[Row], caption: str = "", page: int | None = None
+    ) -> None:
+        """Append a table, one line per row; see `format_table`."""
+        self.add(format_table(header, rows, caption), "table", page=page)
+
+    def add_metadata(self, values: Mapping[Any, Any]) -> None:
+        """Add metadata under keys in lower case; earlier values of the same keys stay.
+
+        Lists become one value, joined by commas. Values with structure, and very long ones, are
+        left out, and so is the title.
+        """
+        for name, value in values.items():
+            key, scalar = one_line(normalise(str(name))).lower(), flatten(value)
+            if (
+                key not in ("", "title")
+                and scalar is not None
+                and len(self._metadata) < METADATA_KEYS
+            ):
+                self._metadata.setdefault(key, scalar)
+
+    def add_note(self, note: str) -> None:
+        """Add a remark for the user about the document."""
+        self._notes.append(note)
+
+    @property
+    def metadata(self) -> Metadata:
+        """The metadata so far."""
+        return self._metadata
+
     def build(self, title: str) -> ParsedText:
         """Return the text; the title defaults to the first heading of level 1."""
         text = "".join(self._strings)
         if not title:
             first = next((b for b in self._blocks if b.kind == "heading" and b.level == 1), None)
             title = text[first.start : first.end] if first else ""
-        return ParsedText(one_line(title), text, tuple(self._blocks))
+        blocks, notes = tuple(self._blocks), tuple(self._notes)
+        return ParsedText(one_line(title), text, blocks, self._metadata, notes)
 
 
 def add_paragraph(builder: TextBuilder, paragraph: str, page: int | None = None) -> None:
@@ -109,6 +153,26 @@ def add_paragraph(builder: TextBuilder, paragraph: str, page: int | None = None)
         builder.add(paragraph, "heading", level=2 if builder else 1, page=page)
     else:
         builder.add(paragraph, page=page)
+
+
+def flatten(value: Any) -> Scalar | None:
+    """Convert a value to one that metadata can hold; None if it is empty or has structure."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        # The store holds 64 bits.
+        return value if abs(value) < 2**63 else str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        # One level only: aliases of YAML can nest exponentially many values in a few lines.
+        members = [flatten(member) for member in value if not isinstance(member, list | tuple)]
+        value = ", ".join(str(member) for member in members if member is not None)
+    if hasattr(value, "isoformat"):  # date and time
+        value = value.isoformat()
+    if not isinstance(value, str) or len(value) > METADATA_CHARS:
+        return None
+    return one_line(normalise(value)) or None
 
 
 def normalise(text: str, keep_spaces: bool = False) -> str:

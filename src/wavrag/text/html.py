@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 from wavrag.text.document import BlockKind, ParsedText, TextBuilder, one_line
+from wavrag.text.html_table import HtmlTable
 
 # Elements without content for a reader. `hidden` on the body does not count: pages hide it until
 # their scripts have run.
@@ -39,8 +40,15 @@ def parse_html(text: str) -> ParsedText:
     if body is not None:
         for hidden in body.css(_HIDDEN):
             hidden.decompose()
-        for (_, kind, level), lines in groupby(_lines(body), key=lambda line: line[0]):
-            builder.add("\n".join(line for _, line in lines), kind, level)
+        tables: dict[int, HtmlTable] = {}
+        texts = list(_texts(body, tables))
+        for (identity, kind, level), lines in groupby(
+            _lines(texts, tables), key=lambda line: line[0]
+        ):
+            if kind == "table" and (table := tables[identity]).has_cells:
+                builder.add_table(*table.parse())
+            else:
+                builder.add("\n".join(line for _, line in lines), kind, level)
     return builder.build(title)
 
 
@@ -69,6 +77,7 @@ class _Context:
         item: nearest `li`.
         outer_list: outermost list.
         row: nearest table row.
+        cell: nearest table cell.
         table: nearest table.
     """
 
@@ -76,6 +85,7 @@ class _Context:
     item: Any = None
     outer_list: Any = None
     row: Any = None
+    cell: Any = None
     table: Any = None
 
     def within(self, element: Any) -> _Context:
@@ -91,8 +101,10 @@ class _Context:
                 return replace(context, item=element)
             case "tr":
                 return replace(context, row=element)
+            case "td" | "th":
+                return replace(context, cell=element)
             case "table":
-                return replace(context, table=element)
+                return replace(context, table=element, row=None, cell=None)
         return context
 
     def key(self) -> _Key:
@@ -109,16 +121,25 @@ class _Context:
         return self.owner.mem_id, "paragraph", 0
 
 
-def _lines(body: Any) -> list[tuple[_Key, str]]:
-    """Return all lines, each with the key of its block; a table row is one line."""
+def _lines(
+    texts: Iterable[tuple[_Context, str]], tables: Mapping[int, HtmlTable]
+) -> list[tuple[_Key, str]]:
+    """Return all lines, each with the key of its block.
+
+    A table has its cells in `tables`, and a single line here; a row of a layout table is a line.
+    """
     lines: list[tuple[_Key, str]] = []
     row: int | None = None
     marked: set[int] = set()  # list items with a marker
-    for _, pairs in groupby(_texts(body), key=lambda pair: pair[0].owner.mem_id):
+    for _, pairs in groupby(texts, key=lambda pair: pair[0].owner.mem_id):
         run = list(pairs)
         context = run[0][0]
-        content = "".join(text for _, text in run)
         key = context.key()
+        if key[1] == "table" and tables[key[0]].has_cells:
+            if not lines or lines[-1][0] != key:
+                lines.append((key, ""))
+            continue
+        content = "".join(text for _, text in run)
         if key[1] == "code":
             content = content.replace("\v", "\n")
         else:
@@ -138,8 +159,8 @@ def _lines(body: Any) -> list[tuple[_Key, str]]:
     return lines
 
 
-def _texts(body: Any) -> Iterator[tuple[_Context, str]]:
-    """Yield each text node with its context; `br` becomes a vertical tab.
+def _texts(body: Any, tables: dict[int, HtmlTable]) -> Iterator[tuple[_Context, str]]:
+    """Yield each text node with its context, and fill `tables`; `br` becomes a vertical tab.
 
     Each context derives from that of the parent, so the time is linear even for deep nesting.
     """
@@ -148,9 +169,17 @@ def _texts(body: Any) -> Iterator[tuple[_Context, str]]:
         if node.mem_id == body.mem_id:
             continue
         parent = contexts[node.parent.mem_id]
-        if node.tag == "-text":
-            yield parent, node.text_content or ""
-        elif node.tag == "br":
-            yield parent, "\v"
-        else:
-            contexts[node.mem_id] = parent.within(node)
+        table = tables[parent.table.mem_id] if parent.table is not None else None
+        if node.tag in ("-text", "br"):
+            text = "\v" if node.tag == "br" else node.text_content or ""
+            if table is not None:
+                table.add_text(parent, text)
+            yield parent, text
+            continue
+        context = contexts[node.mem_id] = parent.within(node)
+        if node.tag == "table":
+            tables[node.mem_id] = HtmlTable(node.attributes.get("role") == "presentation")
+            if table is not None:
+                table.is_layout = True
+        elif table is not None:
+            table.add_element(node, context)

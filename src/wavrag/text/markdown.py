@@ -6,19 +6,15 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from wavrag.text.document import ParsedText, TextBuilder
+from wavrag.text.document import ParsedText, TextBuilder, flatten
+from wavrag.text.front_matter import split_front_matter
 from wavrag.text.html import visible_text
+from wavrag.text.table import format_table
 
-# Front matter starts with `key:` or a comment; other text between two rules is content.
-_FRONT_MATTER = re.compile(
-    r"\A---[^\S\n]*\n(?=[\w-]+[^\S\n]*:|\#|---)(.*?)^(?:---|\.\.\.)[^\S\n]*$",
-    re.DOTALL | re.MULTILINE,
-)
 _BREAK = re.compile(r"<br\b", re.IGNORECASE)
 # Of quotes and lists; deeper content is dropped. The parser recurses, and hostile input would
 # overflow its stack.
 MAX_NESTING = 100
-_TITLE = re.compile(r"^title:[^\S\n]*(.+?)[^\S\n]*$", re.MULTILINE)
 
 
 def parse_markdown(text: str) -> ParsedText:
@@ -26,18 +22,21 @@ def parse_markdown(text: str) -> ParsedText:
     from markdown_it import MarkdownIt
 
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    title = ""
-    if front := _FRONT_MATTER.match(text):
-        match = _TITLE.search(front[1])
-        title = match[1].strip("\"'") if match else ""
-        text = text[front.end() :]
     builder = TextBuilder()
+    front, text = split_front_matter(text)
+    builder.add_metadata(front)
     tokens = MarkdownIt("commonmark", {"maxNesting": MAX_NESTING}).enable("table").parse(text)
     at = 0
     while at < len(tokens):
         end = _matching(tokens, at)
         _add(builder, tokens[at : end + 1])
         at = end + 1
+    title = str(flatten(front.get("title")) or "")
+    if front and not builder:
+        # A stub, as note-taking programs create them: its metadata is all it says.
+        builder.add_note("contains only front matter; its title and metadata can be searched")
+        fields = {"title": title, **builder.metadata}
+        builder.add("\n".join(f"{key}: {value}" for key, value in fields.items() if value != ""))
     return builder.build(title)
 
 
@@ -62,7 +61,7 @@ def _add(builder: TextBuilder, tokens: Sequence[Any]) -> None:
         case "bullet_list_open" | "ordered_list_open":
             builder.add("\n".join(_lines(tokens)), "list")
         case "table_open":
-            builder.add("\n".join(_lines(tokens)), "table")
+            builder.add_table(*_table(tokens))
         case "fence" | "code_block":
             builder.add(first.content, "code")
         case "html_block":
@@ -72,22 +71,19 @@ def _add(builder: TextBuilder, tokens: Sequence[Any]) -> None:
 
 
 def _lines(tokens: Sequence[Any]) -> Iterator[str]:
-    """Yield the lines of a list or table, also nested: one per paragraph or row."""
+    """Yield the lines of a list, also nested: one per paragraph or row of a table."""
     marker = ""
-    cells: list[str] | None = None
-    for token in tokens:
+    at = -1
+    while (at := at + 1) < len(tokens):
+        token = tokens[at]
         match token.type:
             case "list_item_open":
                 marker = f"{token.info}{token.markup} " if token.info else "- "
                 continue
-            case "tr_open":
-                cells = []
-                continue
-            case "inline" if cells is not None:
-                cells.append(_inline(token))
-                continue
-            case "tr_close":
-                line, cells = " | ".join(cells or ()), None
+            case "table_open":
+                end = _matching(tokens, at)
+                line = format_table(*_table(tokens[at:end]))
+                at = end
             case "inline":
                 line = _inline(token)
             case "fence" | "code_block":
@@ -98,6 +94,17 @@ def _lines(tokens: Sequence[Any]) -> Iterator[str]:
                 continue
         yield marker + line
         marker = ""
+
+
+def _table(tokens: Sequence[Any]) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows of a table."""
+    rows: list[list[str]] = []
+    for token in tokens:
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline":
+            rows[-1].append(_inline(token))
+    return rows[0], rows[1:]
 
 
 def _inline(token: Any) -> str:

@@ -82,6 +82,9 @@ def read(path: str | os.PathLike[str], *, on_note: NoteCallback | None = None) -
         if note and on_note is not None:
             on_note(f"{file}: {note}")
         parsed = _PARSERS[kind](text)
+    if on_note is not None:
+        for note in parsed.notes:
+            on_note(f"{file}: {note}")
     if not parsed.text:
         raise DocumentError(f"{file}: contains no text: add some or leave the file out")
     return parsed if parsed.title else replace(parsed, title=file.stem)

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from wavrag.text.table import SEPARATOR
+
+Span: TypeAlias = tuple[int, int]
+
 LANGUAGE = "en"  # for its list of abbreviations; full stops of other scripts count, too
+_ROW = re.compile(r"^[^\S\n]*(\S.* \| .*\S)", re.MULTILINE)  # of a table: see table.py
 
 
-def sentences(text: str) -> list[tuple[int, int]]:
+def sentences(text: str) -> list[Span]:
     """Return the character spans of the sentences of a text, without surrounding white space.
+
+    A row of a table is one sentence, whatever its cells hold.
 
     Example:
         >>> sentences("One bell. Two bells.")
         [(0, 9), (10, 20)]
     """
+    spans: list[Span] = []
+    start = 0
+    if SEPARATOR in text:
+        for row in _ROW.finditer(text):
+            spans += _sentences_of_prose(text, start, row.start())
+            spans.append(row.span(1))
+            start = row.end()
+    return [*spans, *_sentences_of_prose(text, start, len(text))]
+
+
+def _sentences_of_prose(text: str, start: int, end: int) -> Iterator[Span]:
     from sentencex import get_sentence_boundaries
 
-    spans = []
-    for boundary in get_sentence_boundaries(LANGUAGE, text):
+    if not (prose := text[start:end]):
+        return
+    for boundary in get_sentence_boundaries(LANGUAGE, prose):
         sentence: str = boundary["text"]
         core = sentence.strip()
         if core:
-            start: int = boundary["start_index"] + sentence.index(core[0])
-            spans.append((start, start + len(core)))
-    return spans
+            first: int = start + boundary["start_index"] + sentence.index(core[0])
+            yield first, first + len(core)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby, zip_longest
 from typing import TypeAlias
 
-from wavrag.text.document import Block, ParsedText, one_line
+from wavrag.text.document import Block, BlockKind, ParsedText, one_line
 from wavrag.text.segmentation import sentences
 from wavrag.types import Passage
 
@@ -25,14 +25,16 @@ MAX_CHARS = 700  # longest passage
 OVERLAP_CHARS = 100
 
 _LINE = re.compile(r"[^\n]*\S[^\n]*")  # a line with visible characters
+_ITEM = re.compile(r"[-*+]\s|\d{1,9}[.)]\s")
 
 
 def split(parsed: ParsedText, base: Passage | None = None) -> list[Passage]:
     r"""Split a text into passages.
 
     Passages do not cross headings or pages. Paragraphs, lists, tables and code stay intact if they
-    fit. Every visible character outside headings is in a passage. `section` holds the headings
-    above it without the title, and `page` its first page.
+    fit; rows of tables, items of lists and lines of code are never cut if they fit. Every visible
+    character outside headings is in a passage. `section` holds the headings above it without the
+    title, and `page` its first page.
 
     Args:
         parsed: the text.
@@ -85,11 +87,9 @@ def _block_spans(text: str, block: Block) -> Iterator[Span]:
         yield block.start, block.end
         return
     within = text[block.start : block.end]
-    lines = (match.span() for match in _LINE.finditer(within))
-    spans = sentences(within) if block.kind == "paragraph" else lines
     units = [
         (block.start + a, block.start + b)
-        for start, end in spans
+        for start, end in _units(within, block.kind)
         for a, b in _split_span(within, start, end)
     ]
     first = 0
@@ -98,13 +98,32 @@ def _block_spans(text: str, block: Block) -> Iterator[Span]:
         while last + 1 < len(units) and units[last + 1][1] - units[first][0] <= TARGET_CHARS:
             last += 1
         yield units[first][0], units[last][1]
-        # Repeat the last sentence only if the passage has others, or it would never end.
+        # Repeat the last sentence only if the passage has others, or it would never end. Rows,
+        # items and lines of code stand for themselves.
         repeats = (
-            last + 1 < len(units)
+            block.kind == "paragraph"
+            and last + 1 < len(units)
             and last > first
             and units[last][1] - units[last][0] <= OVERLAP_CHARS
         )
         first = last if repeats else last + 1
+
+
+def _units(text: str, kind: BlockKind) -> Iterable[Span]:
+    """Spans of a block to keep intact: sentences, rows, items of a list or lines of code."""
+    if kind in ("paragraph", "heading"):
+        return sentences(text)
+    lines = [match.span() for match in _LINE.finditer(text)]
+    if kind != "list":
+        return lines
+    items: list[Span] = []
+    for start, end in lines:
+        # An item continues on lines without a marker while it fits.
+        if items and not _ITEM.match(text, start) and end - items[-1][0] <= MAX_CHARS:
+            items[-1] = items[-1][0], end
+        else:
+            items.append((start, end))
+    return items
 
 
 def _split_span(text: str, start: int, end: int) -> Iterator[Span]:
