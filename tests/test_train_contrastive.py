@@ -182,6 +182,25 @@ def test_left_padding_right_padding_and_one_by_one_agree(model: Any, items: list
     assert not torch.allclose(left[0], left[1], atol=1e-2) or len(items) == 1
 
 
+def test_trimmed_padding_changes_no_vector(model: Any, base: Path) -> None:
+    untrimmed = build_retriever(base, query_prompt="find: ", passage_prompt="entry: ")
+    inner = network(untrimmed)
+    del inner.forward, inner.audio_tower.forward
+    lengths = []
+    network(model).audio_tower.conv1.register_forward_hook(
+        lambda module, arguments, output: lengths.append(output.shape[-1])
+    )
+    with torch.inference_mode():
+        for clips in ([MIXED[0]], [MIXED[3]], MIXED):
+            vectors = [
+                some.eval()(some[0].preprocess(clips, prompt="find: "))["sentence_embedding"]
+                for some in (model, untrimmed)
+            ]
+            assert torch.allclose(*vectors, atol=1e-5)
+    # 0.5 s and 0.3 s are 50 and 30 frames; four more, in steps of four. The last batch has 2 s.
+    assert lengths == [56, 36, 200]
+
+
 def fixed(vectors: list[list[list[float]]]) -> Any:
     """A stand-in for a model: hands out given vectors, for the arithmetic of the loss alone."""
 

@@ -18,7 +18,14 @@ import numpy as np
 from wavrag.embed.base import Embedder, EmbedderSpec, check_inputs, unit_rows
 from wavrag.embed.fingerprint import hash_files
 from wavrag.embed.model_specs import SPEC_FILE, ModelSpec, spec_for, spec_from_file
-from wavrag.embed.sentence_network import POOLING, audio_inputs, build_network, token_spans
+from wavrag.embed.sentence_network import (
+    POOLING,
+    QWEN2_AUDIO,
+    audio_inputs,
+    build_network,
+    token_spans,
+    trim_padding,
+)
 from wavrag.errors import EmbedderError, MissingExtraError
 from wavrag.types import EmbedInput, Float32, Role
 
@@ -120,6 +127,8 @@ class SentenceModel(Embedder):
                     self._location, device=self._device, model_kwargs={"dtype": spec.dtype},
                     trust_remote_code=spec.trust_remote_code,
                 )  # fmt: skip
+                if getattr(getattr(network[0], "config", None), "model_type", "") == QWEN2_AUDIO:
+                    trim_padding(network[0].model)
         except (OSError, ValueError, ImportError, RuntimeError) as error:
             raise EmbedderError(f"model {self._location} cannot be loaded: {error}") from error
         if getattr(network, "tokenizer", None) is not None:
