@@ -68,6 +68,22 @@ def write(
     return path
 
 
+def write_tracks(path: Path, tracks: list[Float32], rate: int = 16_000) -> Path:
+    """Write a file with a mono audio track for each of the sounds."""
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("flac", rate=rate, layout="mono") for _ in tracks]
+        for at in range(0, max(map(len, tracks)), 4096):
+            for stream, samples in zip(streams, tracks, strict=True):
+                block = (samples[None, at : at + 4096] * 32_767).astype(np.int16)
+                if block.size:
+                    frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
+                    frame.sample_rate, frame.pts = rate, at
+                    container.mux(stream.encode(frame))
+        for stream in streams:
+            container.mux(stream.encode(None))
+    return path
+
+
 def frequency(samples: Float32, rate: int) -> float:
     """Hz of the strongest component."""
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from audio_files import frequency, tone, write
+from audio_files import frequency, tone, write, write_tracks
 from wavrag import audio
 from wavrag.errors import AudioError
 from wavrag.types import Clip
@@ -354,3 +354,34 @@ def test_a_written_clip_reads_back(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(AudioError, match="cannot write"):
         audio.write_wav(tmp_path / "missing" / "a.wav", clip)
+
+
+def test_channels_of_opposite_polarity_do_not_cancel(tmp_path: Path) -> None:
+    voice = tone(440, 3, RATE, 0.5)
+    noise = 0.05 * np.random.default_rng(0).standard_normal((2, len(voice))).astype(np.float32)
+    path = write(tmp_path / "a.ogg", np.stack([voice, -voice]) + noise, RATE, layout="stereo")
+    mixed = audio.load(path).samples
+    assert np.abs(mixed[RATE : 2 * RATE]).max() == pytest.approx(0.55, abs=0.1)
+    # The polarity changes in the middle of a joined recording.
+    channels = np.concatenate([np.stack([voice, voice]), np.stack([voice, -voice])], axis=1)
+    path = write(tmp_path / "b.wav", channels, RATE, layout="stereo")
+    mixed = audio.load(path).samples
+    np.testing.assert_allclose(mixed[: 3 * RATE], voice, atol=1e-3)
+    assert np.sqrt(np.mean(mixed[4 * RATE :] ** 2)) == pytest.approx(0.5 / np.sqrt(2), abs=0.01)
+
+
+def test_one_channel_or_track_alone(tmp_path: Path) -> None:
+    channels = np.stack([tone(300, 2, RATE), tone(700, 2, RATE)])
+    path = write(tmp_path / "a.wav", channels, RATE, layout="stereo")
+    for number, hertz in ((1, 300), (2, 700)):
+        clip = audio.load(path, start=0.5, end=1.5, channel=number)
+        assert clip.duration == 1.0
+        assert frequency(clip.samples, RATE) == pytest.approx(hertz, abs=1)
+    with pytest.raises(AudioError, match="has 2 channels and no channel 3"):
+        audio.load(path, channel=3)
+    tracks = write_tracks(tmp_path / "b.mkv", [tone(300, 2, RATE), tone(700, 2, RATE)])
+    for number, hertz in ((None, 300), (1, 300), (2, 700)):
+        clip = audio.load(tracks, start=0.5, end=1.5, track=number)
+        assert frequency(clip.samples, RATE) == pytest.approx(hertz, abs=1)
+    with pytest.raises(AudioError, match="has 2 audio tracks and no track 3"):
+        audio.load(tracks, track=3)

@@ -1,4 +1,4 @@
-"""Decode recordings of any format to mono float32 samples, as a stream in constant memory."""
+"""Decode recordings of any format to float32 samples, as a stream in constant memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from wavrag.audio.decoder import Decoder
+from wavrag.audio.mixer import Selection
 from wavrag.audio.resampling import SAMPLE_RATE
 from wavrag.audio.source import AudioFile, name_of, open_audio, undecodable
 from wavrag.errors import AudioError
@@ -20,6 +21,9 @@ def load(
     start: float = 0.0,
     end: float | None = None,
     on_note: NoteCallback | None = None,
+    *,
+    track: int | None = None,
+    channel: int | None = None,
 ) -> Clip:
     """Decode a recording, or a span of it, into memory; arguments as for `stream`.
 
@@ -33,7 +37,8 @@ def load(
         >>> clip.sample_rate, clip.duration
         (16000, 3.0)
     """
-    samples = np.concatenate(list(stream(file, sample_rate, start, end, on_note)))
+    blocks = stream(file, sample_rate, start, end, on_note, track=track, channel=channel)
+    samples = np.concatenate(list(blocks))
     return Clip(samples, sample_rate, name_of(file), max(0.0, start))
 
 
@@ -43,10 +48,14 @@ def stream(
     start: float = 0.0,
     end: float | None = None,
     on_note: NoteCallback | None = None,
+    *,
+    track: int | None = None,
+    channel: int | None = None,
 ) -> Iterator[Float32]:
     """Decode a recording, or a span of it, block by block.
 
     The downmix keeps the level of equal channels, never clips, and includes the centre channel.
+    Two channels of opposite polarity do not cancel: one is inverted.
     Resampling is band-limited. Times match those of a media player: gaps between timestamps are
     filled with silence. Damaged frames are skipped and reported to `on_note`.
 
@@ -56,33 +65,62 @@ def stream(
         start: first second, accurate to 50 ms; formats with seeking skip to it directly.
         end: last second; None for the end of the recording.
         on_note: called with one sentence per kind of damage.
+        track: number of the audio track, from 1; None for the default one.
+        channel: number of a channel, from 1; None for the downmix of all.
 
     Yields:
         Mono samples in [-1, 1], about a second per block, shape = (n_samples,).
 
     Raises:
-        AudioError: during iteration, if the recording cannot be decoded, has no audio in the span,
-            or has samples that are not finite.
+        AudioError: during iteration, if the recording cannot be decoded, has no such track or
+            channel, has no audio in the span, or has samples that are not finite.
+    """
+    yield from stream_channels(
+        file, "mix" if channel is None else channel, track=track, sample_rate=sample_rate,
+        start=start, end=end, on_note=on_note,
+    )  # fmt: skip
+
+
+def stream_channels(
+    file: AudioFile,
+    channels: Selection,
+    *,
+    track: int | None = None,
+    sample_rate: int = SAMPLE_RATE,
+    start: float = 0.0,
+    end: float | None = None,
+    on_note: NoteCallback | None = None,
+) -> Iterator[Float32]:
+    """Decode a recording like `stream`, with the given channels.
+
+    Yields:
+        Blocks with shape (n_samples,), or (n_channels, n_samples) with `all`. The number of
+        channels can change within a recording.
     """
     start = max(0.0, start)
     limit = math.inf if end is None else round((end - start) * sample_rate)
     count = 0  # samples so far
     for seek in (True, False):
-        with open_audio(file) as source:
-            decoder = Decoder(source, sample_rate)
+        with open_audio(file, track) as source:
+            if isinstance(channels, int) and not 1 <= channels <= source.channels:
+                raise AudioError(
+                    f"{source.name}: has {source.channels} channels and no channel {channels}:"
+                    " choose another"
+                )
+            decoder = Decoder(source, sample_rate, channels)
             if seek and not decoder.seek(start):
                 continue  # no seeking in this format: decode from the beginning
             for block in decoder.blocks(start):
-                samples = block[: int(min(len(block), limit - count))]
-                finite = np.isfinite(samples)
+                samples = block[..., : int(min(block.shape[-1], limit - count))]
+                finite = np.isfinite(np.atleast_2d(samples)).all(axis=0)
                 if not finite.all():
                     bad = start + (count + int(np.argmin(finite))) / sample_rate
                     raise AudioError(
                         f"{source.name}: has samples that are not numbers (NaN or infinity) at"
                         f" about {bad:.1f} s: export the recording again"
                     )
-                count += len(samples)
-                if len(samples):
+                count += samples.shape[-1]
+                if samples.size:
                     # Lossy codecs and the resampling filter overshoot full scale.
                     yield np.clip(samples, -1.0, 1.0)
                 if count >= limit:

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from wavrag.audio.mixer import Mixer
+from wavrag.audio.headers import id3_bytes
+from wavrag.audio.mixer import Mixer, Selection
 from wavrag.audio.source import AudioSource
 from wavrag.types import Float32, format_seconds
 
@@ -25,7 +26,7 @@ FRAMES_PER_PULL = 64  # fewer calls into FFmpeg's filter graph
 class Decoder:
     """Decodes the audio of one open recording, once."""
 
-    def __init__(self, source: AudioSource, sample_rate: int) -> None:
+    def __init__(self, source: AudioSource, sample_rate: int, channels: Selection = "mix") -> None:
         self.position = 0.0  # current second of the recording
         self.failure: Exception | None = None  # first decoding error
         self._failed_at = 0.0
@@ -33,6 +34,7 @@ class Decoder:
         self._origin = source.origin
         self._source = source
         self._sample_rate = sample_rate
+        self._channels = channels
         self._frames = self._decode()
 
     def seek(self, second: float) -> bool:
@@ -60,12 +62,13 @@ class Decoder:
         return 0 <= self.position <= second + SEEK_TOLERANCE
 
     def blocks(self, start: float) -> Iterator[Float32]:
-        """Yield mono samples from a second on, shape = (n_samples,)."""
+        """Yield samples from a second on, in the shape of the selected channels; see `Mixer`."""
         skip = round((start - self.position) * self._sample_rate)
         for block in self._mixed():
-            if skip < len(block):
-                yield block[skip:]
-            skip = max(0, skip - len(block))
+            length = block.shape[-1]
+            if skip < length:
+                yield block[..., skip:]
+            skip = max(0, skip - length)
 
     def damage(self, to_end: bool) -> Iterator[str]:
         """Describe the damage in the decoded span, one sentence per kind.
@@ -73,7 +76,9 @@ class Decoder:
         Args:
             to_end: True if the recording was decoded to its end.
         """
-        nominal = self._source.header_seconds
+        nominal, share = self._source.header_seconds, self._source.declared_share
+        if share is not None:
+            nominal = self.position * share
         is_cut = to_end and nominal is not None and self.position < nominal - SHORTFALL
         # A cut through the last packet also fails to decode: report the cut alone.
         failed_at_cut = is_cut and self._failed_at >= self.position - SHORTFALL
@@ -85,6 +90,11 @@ class Decoder:
         elif self._missing is not None:
             after, until = (format_seconds(second) for second in self._missing)
             yield f"audio is missing from {after} to {until} and perhaps later: filled with silence"
+        if to_end and share is not None and share < 1.0:
+            yield (
+                f"its header declares {self.position * share:.1f} s, but the file holds"
+                f" {self.position:.1f} s: all of them are used"
+            )
         if is_cut and nominal is not None:
             yield (
                 f"ends after {self.position:.1f} s of {nominal:.1f} s: the file is truncated, and"
@@ -99,7 +109,7 @@ class Decoder:
                 yield from mixer.finish()
                 mixer = None
             if mixer is None:
-                mixer = Mixer(frame, self._sample_rate)
+                mixer = Mixer(frame, self._sample_rate, channels=self._channels)
             gap = self._gap_before(frame)
             for silent in mixer.silence(gap):
                 mixer.push(silent)
@@ -132,6 +142,8 @@ class Decoder:
         import av
 
         packets = self._source.container.demux(self._source.stream)
+        is_mp3 = self._source.container.format.name == "mp3"
+        tag_end = 0  # end of a tag in the middle of an MP3, in bytes
         while True:
             try:
                 packet = next(packets, None)
@@ -140,8 +152,16 @@ class Decoder:
                 return
             if packet is None:
                 return
+            if is_mp3:
+                # Joined recordings have the tags of the second one in the middle: no damage.
+                position = packet.pos or 0
+                tag = id3_bytes(bytes(memoryview(packet)[:10])) if packet.size else 0
+                tag_end = max(tag_end, position + tag if tag else 0)
+                if position < tag_end:
+                    continue
             try:
-                frames = packet.decode()
+                # An empty packet flushes the decoder.
+                frames = self._source.decoder.decode(packet if packet.size else None)
             except av.error.EOFError:
                 return
             except av.error.FFmpegError as error:

@@ -6,16 +6,17 @@ import io
 import itertools
 import os
 import shutil
-import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
+from wavrag.audio.headers import CHUNKED_FORMATS, is_joined_mp3, repair_header
 from wavrag.errors import AudioError
 
 if TYPE_CHECKING:
+    from av.audio.codeccontext import AudioCodecContext as CodecContext
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
@@ -37,8 +38,6 @@ FORMATS = (
 )
 SPOOL_BYTES = 16 << 20  # piped input up to this size stays in memory, more goes to a file
 IO_BYTES = 1 << 17  # bytes per read
-# Encoders that write WAV to a pipe cannot know its size and write one of at least this many bytes.
-UNKNOWN_SIZE = 0x7FFF_F000
 DEFAULT_NAME = "standard input"
 PROBE_PACKETS = 64  # packets that `is_recording` tries to decode
 
@@ -50,9 +49,22 @@ class AudioSource:
     name: str  # for error messages
     container: InputContainer
     stream: AudioStream
+    decoder: CodecContext
     origin: float  # timestamp of second 0, in seconds
     duration: float | None  # seconds, from the headers or estimated; None if unknown
     header_seconds: float | None  # according to a header; None if there is only an estimate
+    # Bytes of audio that the header declares per byte in the file; None if it declares none.
+    declared_share: float | None
+
+    @property
+    def tracks(self) -> int:
+        """Number of audio tracks."""
+        return len(self.container.streams.audio)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the selected track."""
+        return self.decoder.channels
 
 
 def name_of(file: AudioFile) -> str:
@@ -64,12 +76,13 @@ def name_of(file: AudioFile) -> str:
 
 
 @contextmanager
-def open_audio(file: AudioFile) -> Iterator[AudioSource]:
-    """Open a recording and select its audio stream, as a context manager.
+def open_audio(file: AudioFile, track: int | None = None) -> Iterator[AudioSource]:
+    """Open a recording and select an audio track, as a context manager.
 
     Args:
         file: a path or a binary file. Binary files are read from the beginning and stay open;
             those without seeking, such as pipes, are read to the end first.
+        track: number of the audio track, from 1; None for the default one.
 
     Raises:
         AudioError: the file cannot be read or contains no audio; the message names the remedy.
@@ -79,25 +92,27 @@ def open_audio(file: AudioFile) -> Iterator[AudioSource]:
     name = name_of(file)
     with ExitStack() as stack:
         binary = _binary(file, name, stack)
-        head = binary.read(8)
-        binary.seek(0)
+        binary, declared_share = repair_header(binary)
         try:
-            options = {"format_whitelist": FORMATS}
-            opened = av.open(binary, buffer_size=IO_BYTES, options=options, mode="r")
+            # Tags in other encodings than UTF-8 occur in WAV and AVI.
+            opened = av.open(
+                binary, buffer_size=IO_BYTES, options={"format_whitelist": FORMATS}, mode="r",
+                metadata_errors="surrogateescape",
+            )  # fmt: skip
             container = stack.enter_context(opened)
         except (av.error.FFmpegError, UnicodeError) as error:
             raise undecodable(name, error) from error
-        stream: Any = container.streams.best("audio")
-        if stream is None:
-            raise AudioError(f"{name}: has no audio stream, only pictures or data: leave it out")
+        stream = _select_stream(container, track, name)
         if stream.codec_context is None or not stream.rate:
             raise AudioError(
                 f"{name}: has an audio codec without a decoder: convert it to wav, flac or mp3"
             )
         origin = 0.0 if container.start_time is None else container.start_time / 1e6
         duration = _duration(container, stream)
-        header_seconds = _header_seconds(container, stream, duration, head)
-        yield AudioSource(name, container, stream, origin, duration, header_seconds)
+        yield AudioSource(
+            name, container, stream, _decoder(stream), origin, duration,
+            _header_seconds(container, stream, duration, binary), declared_share,
+        )  # fmt: skip
 
 
 def is_recording(file: AudioFile) -> bool:
@@ -134,22 +149,51 @@ def _duration(container: InputContainer, stream: AudioStream) -> float | None:
     return None if container.duration is None else container.duration / 1e6
 
 
+def _select_stream(container: InputContainer, track: int | None, name: str) -> AudioStream:
+    streams: Any = container.streams
+    if track is None:
+        best: AudioStream | None = streams.best("audio")
+        if best is None:
+            raise AudioError(f"{name}: has no audio stream, only pictures or data: leave it out")
+        return best
+    if not 1 <= track <= len(streams.audio):
+        raise AudioError(
+            f"{name}: has {len(streams.audio)} audio tracks and no track {track}: choose another"
+        )
+    selected: AudioStream = streams.audio[track - 1]
+    return selected
+
+
+def _decoder(stream: AudioStream) -> CodecContext:
+    """Return the decoder of a stream.
+
+    FFmpeg's own decoder of AMR rejects the frames between two words (discontinuous transmission);
+    the one of OpenCORE fills them with comfort noise.
+    """
+    import av
+
+    context = stream.codec_context
+    if context.name in ("amrnb", "amrwb"):
+        with suppress(av.codec.codec.UnknownCodecError):
+            decoder: Any = av.AudioCodecContext.create(f"libopencore_{context.name}", "r")
+            decoder.sample_rate, decoder.layout = stream.rate, "mono"
+            return cast("CodecContext", decoder)
+    return context
+
+
 def _header_seconds(
-    container: InputContainer, stream: AudioStream, duration: float | None, head: bytes
+    container: InputContainer, stream: AudioStream, duration: float | None, binary: IO[bytes]
 ) -> float | None:
     """Return the duration according to a header, in seconds.
 
     FFmpeg estimates the duration of raw AAC, and of MP3 without a Xing header, from the bit rate.
-    For WAV it reports the duration of the bytes present, so the size in the header decides.
+    For formats of chunks the declared bytes decide, see `repair_header`.
     """
     kind = container.format.name
-    if duration is None or kind == "aac" or (kind == "mp3" and not stream.start_time):
+    if kind == "aac" or kind in CHUNKED_FORMATS:
         return None
-    if kind == "wav" and head.startswith(b"RIFF") and container.size > 0:
-        (size,) = struct.unpack_from("<I", head, 4)
-        if 0 < size < UNKNOWN_SIZE:
-            missing: int = max(0, size + 8 - container.size)
-            return duration * (1.0 + missing / container.size)
+    if kind == "mp3" and (not stream.start_time or is_joined_mp3(binary)):
+        return None
     return duration
 
 
