@@ -132,5 +132,6 @@ def test_a_note_of_front_matter_alone_can_be_found_by_its_title(tmp_path: Path) 
         assert [note for _, note in report.notes] == [
             f"{path}: contains only front matter; its title and metadata can be searched"
         ]
-        hit = kb.search("Beekeeping", where="tags = 'mine'")[0]
+        hit = kb.search("Beekeeping")[0]
+        assert hit.passage.metadata == {"tags": "mine"}
         assert hit.passage.text == "title: Beekeeping\ntags: hive"
