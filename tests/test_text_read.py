@@ -102,7 +102,30 @@ def test_html_lists_with_paragraphs_and_text_in_forms_and_hidden_bodies() -> Non
     assert shape(parsed) == [("h1", "Page"), ("list", "- a\nb\n- c\n- d\ne")]
 
 
+def test_html_leaves_out_what_nobody_sees_and_keeps_the_words_of_the_content() -> None:
+    parsed = text.parse(
+        """<head><title>Pier</title><meta name=Author content="Ada"><meta name=keywords
+        content="tea, cake"><meta property="article:published_time" content="2024-05-01"></head>
+        <body><header><a>Home</a></header><div id="cookie-banner" class="x">Accept cookies?</div>
+        <main><h1>Hours</h1><p>Opens at seven.</p><p style="color:red; Display : none">secret</p>
+        <p aria-hidden=true>icon</p><p hidden>gone</p><p hidden=until-found>Folded.</p>
+        <div class="cookie-recipes">Oat cookies.</div><div><button>Copy</button></div>
+        <h2><button>Is it open?</button></h2><p>Press <button>Reset</button> twice.</p>
+        <form><button>Send the form now</button></form><button>Hold the key for long.</button>
+        <article><p>The dam.</p><footer>By Grace Hopper.</footer></article>
+        <footer>(c) Pier</footer></main><footer>Imprint</footer>""",
+        "html",
+    )
+    assert [words for _, words in shape(parsed)] == [
+        "Home", "Hours", "Opens at seven.", "Folded.", "Oat cookies.", "Is it open?",
+        "Press Reset twice.", "Hold the key for long.", "The dam.", "By Grace Hopper.",
+    ]  # fmt: skip
+    assert parsed.metadata == {"author": "Ada", "tags": "tea, cake", "date": "2024-05-01"}
+
+
 def test_deep_html_is_no_danger() -> None:
+    for tag in ("footer", "button", "article", "div style='display:none'", "div id=cookie-banner"):
+        assert text.parse(f"<p>top</p>{f'<{tag}>deep' * 5_000}", "html").text.startswith("top")
     parsed = text.parse("<div>deep" * 20_000 + "</div>" * 20_000, "html")
     assert parsed.text.split() == ["deep"] * 20_000
 

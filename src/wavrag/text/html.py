@@ -11,21 +11,42 @@ from typing import Any
 from wavrag.text.document import BlockKind, ParsedText, TextBuilder, one_line
 from wavrag.text.html_table import HtmlTable
 
-# Elements without content for a reader. `hidden` on the body does not count: pages hide it until
-# their scripts have run.
+# Elements without content for a reader. Pages hide the body until their scripts have run, and the
+# content behind an open dialog.
 _HIDDEN = (
-    "script,style,noscript,template,svg,iframe,nav,footer,button,select,dialog,:not(body)[hidden]"
+    "script,style,noscript,template,svg,iframe,nav,[role=navigation],select,dialog,"
+    ":not(body)[hidden]:not([hidden=until-found]),[aria-hidden=true]:not(body,main,article)"
 )
+_INVISIBLE_STYLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.I)
+# Consent banners by the usual ids and classes; `cookie` alone may be a recipe.
+_BANNER = re.compile(
+    r"(?:cookie|consent|gdpr|ccpa|privacy)[-_]?(?:consent|banner|notice|notification|bar|box|law"
+    r"|popup|modal|message|alert|overlay|warning|wall|prompt|dialog|manager)\b"
+    r"|\b(?:onetrust|cybotcookiebot|cookiebot|didomi|usercentrics|truste|qc-cmp|osano|iubenda-cs"
+    r"|cc-window|cc-banner)",
+    re.IGNORECASE,
+)
+MAX_BANNERS = 200  # the text of each is measured
+MAX_BANNER_CHARS = 3_000  # more text is the page, with a class that happens to match
+MIN_BUTTON_WORDS = 3  # a shorter button, alone in its element, is a control: "Copy", "Log in"
+_META_KEYS = {
+    "author": "author", "article:author": "author", "dc.creator": "author", "byl": "author",
+    "date": "date", "article:published_time": "date", "dc.date": "date", "dcterms.date": "date",
+    "datepublished": "date", "description": "description", "og:description": "description",
+    "keywords": "tags", "article:tag": "tags", "dc.subject": "tags",
+}  # fmt: skip
 # Elements that start a new line, after the rendering section of the HTML Standard; the text of all
 # others continues the line.
 _BLOCKS = frozenset(
     "address article aside blockquote body caption dd details div dl dt fieldset figcaption figure"
-    " h1 h2 h3 h4 h5 h6 header hgroup hr html li main ol p pre section summary table tbody td tfoot"
-    " th thead tr ul".split()
+    " footer h1 h2 h3 h4 h5 h6 header hgroup hr html li main ol p pre section summary table tbody"
+    " td tfoot th thead tr ul".split()
 )
 _CHARSET = re.compile(rb"<meta\b[^>]*\bcharset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
 CHARSET_BYTES = 1024  # the encoding must be declared in these (HTML Standard, 4.2.5.4)
 _LISTS = frozenset({"ul", "ol", "dl"})
+_CLICKABLE = frozenset({"h1", "h2", "h3", "h4", "h5", "h6", "summary"})  # may open a text
+_CONTENT = frozenset({"article", "blockquote", "figure"})  # have footers of their own
 
 
 def parse_html(text: str) -> ParsedText:
@@ -36,10 +57,9 @@ def parse_html(text: str) -> ParsedText:
     element = tree.css_first("head > title")
     title = one_line(element.text()) if element is not None else ""
     builder = TextBuilder()
+    builder.add_metadata(_metadata(tree))
     body = tree.body
     if body is not None:
-        for hidden in body.css(_HIDDEN):
-            hidden.decompose()
         tables: dict[int, HtmlTable] = {}
         texts = list(_texts(body, tables))
         for (identity, kind, level), lines in groupby(
@@ -65,6 +85,35 @@ def visible_text(text: str) -> str:
     return parse_html(text).text
 
 
+def _metadata(tree: Any) -> dict[str, list[str]]:
+    """Return the values of the `meta` elements with a known name, by our key."""
+    values: dict[str, list[str]] = {}
+    for element in tree.css("meta[content]"):
+        attributes = element.attributes
+        name = attributes.get("name") or attributes.get("property") or attributes.get("itemprop")
+        content = one_line(attributes.get("content") or "")
+        key = _META_KEYS.get((name or "").lower())
+        if key and content and content not in (members := values.setdefault(key, [])):
+            members.append(content)
+    return {key: members if key == "tags" else members[:1] for key, members in values.items()}
+
+
+def _hidden_elements(body: Any) -> set[int]:
+    """Return the identities of elements without content for a reader; they may be nested."""
+    hidden = {element.mem_id for element in body.css(_HIDDEN)}
+    for element in body.css("[style*=none i],[style*=hidden i]"):
+        if element.tag != "body" and _INVISIBLE_STYLE.search(element.attributes["style"] or ""):
+            hidden.add(element.mem_id)
+    banners = 0
+    for element in body.css(":not(body,main,article):is([id],[class])"):
+        names = f"{element.attributes.get('id') or ''} {element.attributes.get('class') or ''}"
+        if banners < MAX_BANNERS and _BANNER.search(names):
+            banners += 1
+            if len(element.text()) <= MAX_BANNER_CHARS:
+                hidden.add(element.mem_id)
+    return hidden
+
+
 _Key = tuple[int, BlockKind, int]
 
 
@@ -79,6 +128,8 @@ class _Context:
         row: nearest table row.
         cell: nearest table cell.
         table: nearest table.
+        in_form: inside a form.
+        has_footers: inside an element whose footers belong to the content.
     """
 
     owner: Any
@@ -87,15 +138,21 @@ class _Context:
     row: Any = None
     cell: Any = None
     table: Any = None
+    in_form: bool = False
+    has_footers: bool = False
 
     def within(self, element: Any) -> _Context:
         """Return the context of the children of an element in this context."""
         tag = element.tag
+        if tag == "form":
+            return replace(self, in_form=True)
         if tag not in _BLOCKS:
             return self
         context = replace(self, owner=element)
         if tag in _LISTS:
             return replace(context, outer_list=self.outer_list or element)
+        if tag in _CONTENT:
+            return replace(context, has_footers=True)
         match tag:
             case "li":
                 return replace(context, item=element)
@@ -164,11 +221,20 @@ def _texts(body: Any, tables: dict[int, HtmlTable]) -> Iterator[tuple[_Context, 
 
     Each context derives from that of the parent, so the time is linear even for deep nesting.
     """
-    contexts = {body.mem_id: _Context(body)}
+    hidden = _hidden_elements(body)
+    contexts: dict[int, _Context | None] = {body.mem_id: _Context(body)}
     for node in body.traverse(include_text=True):
         if node.mem_id == body.mem_id:
             continue
         parent = contexts[node.parent.mem_id]
+        if (
+            parent is None
+            or node.mem_id in hidden
+            or (node.tag == "footer" and not parent.has_footers)
+            or (node.tag == "button" and _is_control(node, parent))
+        ):
+            contexts[node.mem_id] = None
+            continue
         table = tables[parent.table.mem_id] if parent.table is not None else None
         if node.tag in ("-text", "br"):
             text = "\v" if node.tag == "br" else node.text_content or ""
@@ -183,3 +249,15 @@ def _texts(body: Any, tables: dict[int, HtmlTable]) -> Iterator[tuple[_Context, 
                 table.is_layout = True
         elif table is not None:
             table.add_element(node, context)
+
+
+def _is_control(button: Any, context: _Context) -> bool:
+    """True for a button of a form, or a short one alone in its element, such as "Copy"."""
+    if context.in_form or context.owner.tag in _CLICKABLE:
+        return context.in_form
+    if len(button.text().split()) >= MIN_BUTTON_WORDS:
+        return False
+    return not any(
+        node is not None and node.tag == "-text" and (node.text_content or "").strip()
+        for node in (button.prev, button.next)
+    )
