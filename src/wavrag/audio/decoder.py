@@ -35,6 +35,7 @@ class Decoder:
         self._source = source
         self._sample_rate = sample_rate
         self._channels = channels
+        self._is_mp3 = source.container.format.name == "mp3"
         self._frames = self._decode()
 
     def seek(self, second: float) -> bool:
@@ -133,7 +134,9 @@ class Decoder:
         if not 0 < gap <= LONGEST_GAP:
             self._origin += gap  # the timestamps restart: continue from here
             return 0.0
-        if self.position and gap >= REPORTABLE_GAP and self._missing is None:
+        # Times of MP3 are counted from its bytes: a gap is a tag, such as a picture.
+        is_reportable = gap >= REPORTABLE_GAP and not self._is_mp3
+        if self.position and is_reportable and self._missing is None:
             self._missing = (self.position, self.position + gap)
         return gap
 
@@ -142,7 +145,6 @@ class Decoder:
         import av
 
         packets = self._source.container.demux(self._source.stream)
-        is_mp3 = self._source.container.format.name == "mp3"
         tag_end = 0  # end of a tag in the middle of an MP3, in bytes
         while True:
             try:
@@ -152,7 +154,7 @@ class Decoder:
                 return
             if packet is None:
                 return
-            if is_mp3:
+            if self._is_mp3:
                 # Joined recordings have the tags of the second one in the middle: no damage.
                 position = packet.pos or 0
                 tag = id3_bytes(bytes(memoryview(packet)[:10])) if packet.size else 0
