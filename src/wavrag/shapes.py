@@ -115,11 +115,33 @@ class GivenHitShape(HitShape):
     source_form: SourceForm
 
 
+class TimedWordShape(Shape):
+    """A word with its time in the recording in seconds, and its probability from 0 to 1."""
+
+    text: str
+    start: float
+    end: float
+    probability: float
+
+
 class CitationShape(PassageShape):
-    """A passage under its number in the answer."""
+    """A passage under its number in the answer; `start` and `end` are those of the passage."""
 
     number: int
     quote: str
+    # Times of the quote in the recording in seconds, which `location` shows; left out if unknown.
+    quote_start: float | None = None
+    quote_end: float | None = None
+    quote_words: list[TimedWordShape] = []
+
+    @classmethod
+    def read(cls, source: Any) -> dict[str, Any]:
+        """Values of the fields; those of the quote only if its times are known."""
+        values = {**super().read(source), "location": source.location}
+        if source.start is not None:
+            times = {"start": source.start, "end": source.end, "words": source.words}
+            values |= {f"quote_{name}": value for name, value in times.items()}
+        return values
 
 
 class WeightedWordShape(Shape):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -259,18 +259,49 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedWord:
+    """A word of a transcript with its time.
+
+    Attributes:
+        text: the word with its punctuation, without white space.
+        start: start time in the recording in seconds.
+        end: end time in the recording in seconds.
+        probability: from 0 to 1, that the word was spoken as written.
+    """
+
+    text: str
+    start: float
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Citation:
     """A citation: a passage that supports a statement of an answer.
 
     Attributes:
         number: number in the answer, `[1]`.
-        passage: the cited passage; its `location` holds the seconds or characters.
+        passage: the cited passage.
         quote: the sentence of the passage closest to the statement; empty if no word is shared.
+        start: start time of the quote in the recording in seconds, or of the part of a sound
+            closest to the question; None if unknown.
+        end: end time of the same in seconds; None if unknown.
+        words: the words of the quote with their times; empty if unknown.
     """
 
     number: int
     passage: Passage
     quote: str = ""
+    start: float | None = None
+    end: float | None = None
+    words: tuple[TimedWord, ...] = ()
+
+    @property
+    def location(self) -> str:
+        """Location of the passage, with the times of the quote if they are known."""
+        if self.start is None or self.end is None:
+            return self.passage.location
+        return replace(self.passage, start=self.start, end=self.end).location
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from wavrag.answer.abstention import MIN_DENSE, NO_THRESHOLD, should_abstain
 from wavrag.answer.citation_check import check_citations
 from wavrag.answer.context import EXTRACTIVE_CONTEXT, ContextOptions, build_context
 from wavrag.answer.history import resolve_follow_up, truncate_history
+from wavrag.answer.quote_times import add_quote_times
 from wavrag.answer.reasoning import ReasoningOptions, ReasoningResult, reason
 from wavrag.answer.sampling import PathCallback
 from wavrag.answer.sources import SourceAudio, add_transcripts, load_source_audio
@@ -37,7 +38,7 @@ from wavrag.generate import (
 )
 from wavrag.kb import KnowledgeBase, Retrieval
 from wavrag.search import remove_overlaps
-from wavrag.types import Abstention, Answer, HistoryTurn, Hit, Query, Usage
+from wavrag.types import Abstention, Answer, Citation, Float32, HistoryTurn, Hit, Query, Usage
 
 NOTHING_FOUND = "Nothing in the knowledge base answers this."
 CANDIDATES = 20  # hits to select the context from
@@ -91,6 +92,7 @@ class _QuestionHits:
     question: str | None  # None for a spoken question without a transcript
     search_query: str | None  # the completed text of a follow-up; None for other questions
     suggestion: str | None  # the text with corrected spelling; None without corrections
+    vector: Float32  # unit vector of the query, shape = (dim,)
 
 
 @dataclass
@@ -152,7 +154,7 @@ class AnswerPipeline:
             search_query = resolve_follow_up(query.text, request.history)
             retrieval = self._search(replace(query, text=search_query or query.text), draft)
             hits, suggestion = retrieval.hits[:CANDIDATES], retrieval.suggestion
-            return _QuestionHits(hits, query.text, search_query, suggestion)
+            return _QuestionHits(hits, query.text, search_query, suggestion, retrieval.vector)
         # A spoken question has to be searched first: its transcript, by which a follow-up is
         # recognised, comes from the embedder's pass over the audio. Another recognition before the
         # search would delay every spoken question, while only follow-ups need a second search.
@@ -167,7 +169,7 @@ class AnswerPipeline:
         if search_query:
             retrieval = self._search(replace(query, text=search_query, clip=None), draft)
         hits = retrieval.hits[:CANDIDATES]
-        return _QuestionHits(hits, question, search_query, retrieval.suggestion)
+        return _QuestionHits(hits, question, search_query, retrieval.suggestion, retrieval.vector)
 
     def _search(self, query: Query, draft: _Draft) -> Retrieval:
         retrieval = self._kb.retrieve(query, CANDIDATES)
@@ -268,6 +270,7 @@ class AnswerPipeline:
         if is_answer:
             abstention = should_abstain(retrieval.hits, support, min_dense=self._min_dense)
         withhold = is_answer and abstention is not None
+        citations = () if withhold else self._add_times(cited_text.citations, retrieval, draft)
         reasoning = draft.reasoning
         return Answer(
             text=NOTHING_FOUND if withhold or not cited_text.text else cited_text.text,
@@ -275,7 +278,7 @@ class AnswerPipeline:
             question=retrieval.question,
             search_query=retrieval.search_query,
             suggestion=retrieval.suggestion,
-            citations=() if withhold else cited_text.citations,
+            citations=citations,
             hits=tuple(source.hit for source in sources),
             source_forms=tuple(forms[source.number] for source in sources),
             support=() if withhold else support,
@@ -294,3 +297,14 @@ class AnswerPipeline:
             },
             cost=request.options.cost(draft.usage.values()),
         )
+
+    def _add_times(
+        self, citations: tuple[Citation, ...], retrieval: _QuestionHits, draft: _Draft
+    ) -> tuple[Citation, ...]:
+        """Add the seconds of quotes from recordings."""
+        if all(citation.passage.start is None for citation in citations):
+            return citations
+        started = time.perf_counter()
+        citations = add_quote_times(self._kb, citations, retrieval.vector)
+        draft.timings["times"] = 1e3 * (time.perf_counter() - started)
+        return citations

@@ -156,10 +156,13 @@ def print_hits(hits: Iterable[Hit]) -> None:
 
 def print_citations(citations: Iterable[Citation]) -> None:
     """Print number, source and location of each cited passage, with its quotes below."""
-    # An answer may cite several sentences of a passage: one heading, then every quote.
-    for number, group in groupby(sorted(citations, key=attrgetter("number")), attrgetter("number")):
+    # An answer may cite several sentences of a text: one heading, then every quote. Each quote of a
+    # recording has a heading with its times.
+    ordered = sorted(citations, key=lambda citation: (citation.number, citation.start or 0.0))
+    for (number, location), group in groupby(ordered, attrgetter("number", "location")):
         quotes = list(group)
-        print(f"[{number}] {format_location(quotes[0].passage)}")
+        source = short_path(quotes[0].passage.source)
+        print(f"[{number}] {source}  {location}" if location else f"[{number}] {source}")
         for citation in quotes:
             if citation.quote:
                 print(_wrap(f"“{citation.quote}”", indent=4))

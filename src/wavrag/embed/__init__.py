@@ -28,13 +28,15 @@ from wavrag.embed.wavretriever import (
     WAVRETRIEVER_WEIGHTS,
     WavRetriever,
 )
+from wavrag.embed.word_times import WordAligner
 
 __all__ = [
     "BLANK", "ENCODER_FILE", "LETTERS", "LETTERS_FILE", "LETTER_INDEX", "LEXICON_FILE",
     "MIN_SAMPLES", "QUALITIES", "WAVRETRIEVER_SPEC", "WAVRETRIEVER_WEIGHTS", "CrossEncoder",
     "EmbedResult", "Embedder", "EmbedderSpec", "FakeEmbedder", "FakeReranker", "LanguageScore",
     "Lexicon", "MiniLM", "ModelSpec", "Quality", "Recogniser", "SpeechCorrector", "WavRetriever",
-    "Workers", "audio_inputs", "build_network", "check_inputs", "english_score", "is_foreign",
-    "load_embedder", "load_recogniser", "load_reranker", "load_session", "moonshine_folder",
-    "preset", "read_common_words", "token_spans", "unit_rows", "word_spans", "write_spec",
+    "WordAligner", "Workers", "audio_inputs", "build_network", "check_inputs", "english_score",
+    "is_foreign", "load_embedder", "load_recogniser", "load_reranker", "load_session",
+    "moonshine_folder", "preset", "read_common_words", "token_spans", "unit_rows", "word_spans",
+    "write_spec",
 ]  # fmt: skip

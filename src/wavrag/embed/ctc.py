@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wavrag.types import Float32
+from wavrag.types import Float32, Int64
 
 LETTERS = " abcdefghijklmnopqrstuvwxyz0123456789'"
 BLANK, SPACE = 0, 1
@@ -113,7 +113,29 @@ def align_words(log_posteriors: Float32, words: Sequence[str]) -> list[tuple[int
         First frame of each word and the frame after its last; None if the transcript has more
         letters than there are frames.
     """
-    text = " ".join(words)
+    path = align_letters(log_posteriors, " ".join(words))
+    if path is None:
+        return None
+    spans, position = [], 0
+    for word in words:
+        # The letters of a word have the odd states from 2 * position + 1 on.
+        first, last = 2 * position + 1, 2 * (position + len(word)) - 1
+        spans.append((int(np.searchsorted(path, first)), int(np.searchsorted(path, last, "right"))))
+        position += len(word) + 1
+    return spans
+
+
+def align_letters(log_posteriors: Float32, text: str) -> Int64 | None:
+    """Find the state of each frame on the Viterbi path over the letters of a text.
+
+    Args:
+        log_posteriors: shape = (n_frames, n_letters + 1).
+        text: letters of the model.
+
+    Returns:
+        State of each frame, not decreasing, shape = (n_frames,): `2 * i + 1` is letter `i` of the
+        text, even states are blanks. None if the text has more letters than there are frames.
+    """
     frame_count, states = len(log_posteriors), np.full(2 * len(text) + 1, BLANK)
     states[1::2] = [LETTER_INDEX[letter] for letter in text]
     skips = np.zeros(len(states), bool)
@@ -139,10 +161,4 @@ def align_words(log_posteriors: Float32, words: Sequence[str]) -> list[tuple[int
     for at in range(frame_count - 1, -1, -1):
         path[at] = state
         state -= int(steps[at, state])
-    spans, position = [], 0
-    for word in words:
-        # The letters of a word have the odd states from 2 * position + 1 on.
-        first, last = 2 * position + 1, 2 * (position + len(word)) - 1
-        spans.append((int(np.searchsorted(path, first)), int(np.searchsorted(path, last, "right"))))
-        position += len(word) + 1
-    return spans
+    return path

@@ -19,8 +19,10 @@ from wavrag.kb import manifest
 from wavrag.kb.indexing import add_documents
 from wavrag.kb.passages import load_passage_clip
 from wavrag.kb.report import AddReport, ProgressCallback
+from wavrag.kb.sound_spans import find_sound
 from wavrag.kb.spelling import VocabularyIndexes
 from wavrag.kb.transcripts import TranscriptCache, detect_speech
+from wavrag.kb.word_times import WordTimeCache
 from wavrag.search import (
     Fusion,
     Reranker,
@@ -42,6 +44,7 @@ from wavrag.types import (
     Passage,
     Query,
     ScoredPassage,
+    TimedWord,
 )  # fmt: skip
 
 # Hits of each leg before fusion, at least. Recall@10 of the spoken training questions of
@@ -98,6 +101,7 @@ class KnowledgeBase(Closing):
         self.reranker = reranker
         self._store = store
         self._transcripts = TranscriptCache(directory)
+        self._word_times = WordTimeCache(directory)
         self._indexes = VocabularyIndexes(store)
 
     @classmethod
@@ -293,6 +297,46 @@ class KnowledgeBase(Closing):
         if passage.modality == "text" or self._has_quotable_transcripts:
             return passage.text or ""
         return self._transcripts.get(clip or load_passage_clip(passage, SAMPLE_RATE))
+
+    def word_times(self, passage: Passage) -> tuple[TimedWord, ...]:
+        """Return the words of a passage with their times in its recording.
+
+        They are computed on the first call and kept in the folder.
+
+        Args:
+            passage: a passage with `text` and times: a transcribed span of a recording, or of a
+                transcript whose recording is known.
+
+        Returns:
+            The words of its text in order; empty if the recording is unknown, or if the text does
+            not fit it.
+
+        Raises:
+            AudioError: the recording was deleted or cannot be read.
+        """
+        source = passage.source if passage.modality == "audio" else passage.recording
+        if not passage.text or passage.start is None or source is None:
+            return ()
+        clip = load_passage_clip(replace(passage, source=source), SAMPLE_RATE)
+        return self._word_times.get(clip, passage.text)
+
+    def find_sound(self, passage: Passage, vector: Float32) -> tuple[float, float] | None:
+        """Find the part of a recording's passage that is closest to a query.
+
+        Args:
+            passage: a passage of a recording.
+            vector: unit vector of the query, shape = (dim,).
+
+        Returns:
+            Start and end time in the recording in seconds; None if no part is closer than the
+            complete passage, or if the embedder takes no audio.
+
+        Raises:
+            AudioError: the recording was deleted or cannot be read.
+        """
+        if "audio" not in self.embedder.spec.modalities:
+            return None
+        return find_sound(self.embedder, self.load_clip(passage), vector)
 
     def transcribe_query(self, query: Query, words: str | None) -> str | None:
         """Return the text of a question, with an accurate transcript of its clip.
