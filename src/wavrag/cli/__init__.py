@@ -23,6 +23,7 @@ from wavrag.cli import (
     synth,
     tasks,
     train,
+    watch,
 )
 from wavrag.cli.command import Command, CommandParser, UsageError, run_command
 from wavrag.cli.options import JSON_FILE, SEED, Option
@@ -57,7 +58,7 @@ WAVRAG = Command(
     ),
     details="Every answer cites its sources: sentences of documents, seconds of recordings.",
     subcommands={
-        "knowledge base": (index.COMMAND, search.COMMAND, ask.COMMAND, kb.COMMAND),
+        "knowledge base": (index.COMMAND, watch.COMMAND, search.COMMAND, ask.COMMAND, kb.COMMAND),
         "first steps": (demo.COMMAND, doctor.COMMAND),
         "server": (serve.COMMAND,),
         "evaluation": (evaluate.COMMAND, answers.COMMAND, tasks.COMMAND),

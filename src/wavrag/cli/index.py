@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command, UsageError
-from wavrag.cli.options import JSON, KB, NEW_EMBEDDER, Option
+from wavrag.cli.options import JSON, KB, NEW_EMBEDDER, PRESET_OPTIONS, Option
 from wavrag.cli.output import format_count, format_duration, note, print_json, short_path
 from wavrag.cli.progress import IndexBar
 from wavrag.errors import WavRAGError
@@ -36,10 +36,10 @@ def index(arguments: argparse.Namespace) -> int:
             try:
                 report = kb.add(scan.documents, on_progress=bar)
             except (WavRAGError, KeyboardInterrupt):
+                bar.close()
                 # Documents are committed one by one, so those before the failure are searchable.
-                note(
-                    f"stopped after {bar.documents} of {format_count(len(scan.documents), 'file')}"
-                )
+                total = format_count(len(scan.documents), "file")
+                note(f"{bar.documents:,} of {total} done: the same command continues")
                 raise
         # Unreadable paths first, then files that failed while they were embedded.
         report.skipped[:0] = scan.skipped
@@ -180,14 +180,7 @@ COMMAND = Command(
         *META_OPTIONS,
         Option("--prune", help="remove documents whose files no longer exist in the given folders"),
         NEW_EMBEDDER,
-        Option("--quality", help="choose the embedder of a new knowledge base by its quality: fast"
-            " and balanced are packaged models, best needs models from the hub",
-            choices=("fast", "balanced", "best")),
-        Option("--language", "CODE", "language of the speech (ISO 639-1), to choose the embedder of"
-            " a new knowledge base; languages other than en need models from the hub",
-            unset="en"),
-        Option("--models", "DIR", "folder with downloaded models for --quality and --language",
-            unset="the hub"),
+        *PRESET_OPTIONS,
         KB,
         JSON,
     ),

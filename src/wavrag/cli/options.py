@@ -93,6 +93,16 @@ SEED = Option("--seed", "N", "random seed", default=0)
 KOKORO = Option("--kokoro", "DIR", "folder of the Kokoro model")
 NEW_EMBEDDER = Option("--embedder", "NAME", "embedder of a new knowledge base",
     unset=DEFAULT_EMBEDDER)  # fmt: skip
+PRESET_OPTIONS = (
+    Option("--quality", help="choose the embedder of a new knowledge base by its quality: fast"
+        " and balanced are packaged models, best needs models from the hub",
+        choices=("fast", "balanced", "best")),
+    Option("--language", "CODE", "language of the speech (ISO 639-1), to choose the embedder of"
+        " a new knowledge base; languages other than en need models from the hub",
+        unset="en"),
+    Option("--models", "DIR", "folder with downloaded models for --quality and --language",
+        unset="the hub"),
+)  # fmt: skip
 GENERATOR = Option("--generator", "SPEC", "model that writes the answer: extractive, local,"
     " local:FILE.gguf, openai:MODEL, openai:MODEL+audio, or qwen2-audio:FOLDER; the prefix"
     " map-reduce: asks about each passage alone and combines the answers",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wavrag.cli.output import format_duration
 from wavrag.closing import Closing
 
 if TYPE_CHECKING:
@@ -66,12 +68,14 @@ class StageBars(_TerminalBar):
 
 
 class IndexBar(_TerminalBar):
-    """A bar of the files indexed, with hours of audio and passages per second.
+    """A bar of the files indexed, with the time left and the position in a long file.
 
     `documents` counts the files stored, unchanged or skipped so far, even if nothing is drawn.
     """
 
-    FORMAT = "{desc}: {n_fmt}/{total_fmt} files |{bar:20}| {elapsed}{postfix}"
+    # The models load when the first passages are embedded, before the first call.
+    LOADING = "loading models …"
+    FORMAT = "indexing: {n_fmt}/{total_fmt} files |{bar:20}| {elapsed}{postfix}"
     # Text files arrive by the thousand per second; drawing each would slow indexing down.
     INTERVAL = 0.1  # seconds between two redraws
 
@@ -82,9 +86,7 @@ class IndexBar(_TerminalBar):
             from tqdm import tqdm
 
             # Created before the work, as the rate of passages counts from here.
-            self._bar = tqdm(
-                desc="indexing", bar_format=self.FORMAT, dynamic_ncols=True, leave=False
-            )
+            self._bar = tqdm(bar_format=self.LOADING, dynamic_ncols=True, leave=False)
 
     def __call__(self, progress: Progress) -> None:
         """Draw the bar."""
@@ -93,10 +95,22 @@ class IndexBar(_TerminalBar):
         if bar is None or now - self._last_draw < self.INTERVAL:
             return
         self._last_draw = now
+        bar.bar_format = self.FORMAT
         bar.total, bar.n = progress.total, progress.documents
+        bar.set_postfix_str(", ".join(filter(None, self._facts(progress))))
+
+    def _facts(self, progress: Progress) -> Iterator[str]:
+        """What matters most comes first, as a narrow terminal cuts the line."""
+        if progress.seconds_left is not None:
+            yield f"{format_duration(progress.seconds_left)} left"
+        name = Path(progress.current).name[:30]
+        yield f"{name} {progress.fraction:.0%}" if progress.fraction else name
+        yield f"{progress.audio_seconds / 3_600:.2f} h of audio"
         # The first call may come within the resolution of the clock.
-        rate = progress.passages / max(bar.format_dict["elapsed"], 1e-3)
-        bar.set_postfix_str(
-            f"{progress.audio_seconds / 3_600:.2f} h of audio, {rate:.0f} passages/s,"
-            f" {Path(progress.current).name[:30]}"
-        )
+        rate = progress.passages / max(self._bar.format_dict["elapsed"], 1e-3)
+        yield f"{rate:.0f} passages/s"
+
+    def clear(self) -> None:
+        """Remove the bar from the terminal until it is drawn again."""
+        if self._bar is not None:
+            self._bar.clear()

@@ -18,6 +18,7 @@ TOKEN = "WAVRAG_TOKEN"
 
 def serve(arguments: argparse.Namespace) -> int:
     """Run the server until it is interrupted."""
+    from wavrag.kb import check_folders
     from wavrag.rag import WavRAG
     from wavrag.server import ServerOptions, check_host, serve
 
@@ -32,9 +33,11 @@ def serve(arguments: argparse.Namespace) -> int:
         max_concurrent_answers=arguments.max_answers,
         answer_timeout=arguments.answer_timeout,
         voice=arguments.voice,
+        watch_folders=tuple(arguments.watch),
     )
-    # Before the models load: an address for others without tokens is refused.
+    # Before the models load: an address for others without tokens, or a missing folder, is refused.
     check_host(arguments.host, options)
+    check_folders(arguments.watch)
     with WavRAG.open(
         arguments.kb,
         embedder=arguments.embedder,
@@ -79,6 +82,7 @@ COMMAND = Command(
         NEW_EMBEDDER,
         RERANK,
         Option("--voice", "ENGINE", VOICE_HELP, unset=BEST_ENGINE),
+        Option("--watch", "FOLDER", "index a folder and its changes while serving", repeat=True),
         Option("--token", "FILE", "file of accepted bearer tokens, one per line",
             unset="$WAVRAG_TOKEN"),
         Option("--allow-host", "NAME", "host name accepted in requests beside localhost",
@@ -90,6 +94,7 @@ COMMAND = Command(
     (
         "wavrag serve",
         "wavrag serve --kb my-kb --generator local --voice flite",
+        "wavrag serve --watch talks/ --watch notes/",
         "wavrag serve --host 0.0.0.0 --token tokens.txt --allow-host search.example.org",
     ),
     option_groups={

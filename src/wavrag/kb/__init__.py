@@ -8,8 +8,10 @@ from wavrag.kb.files import FileScan, find_files
 from wavrag.kb.knowledge_base import CANDIDATES, KnowledgeBase, Retrieval
 from wavrag.kb.passages import PendingPassage, load_passage_clip, split_document
 from wavrag.kb.report import AddReport, Progress, ProgressCallback
+from wavrag.kb.watch import check_folders
 
 __all__ = [
     "CANDIDATES", "AddReport", "FileScan", "KnowledgeBase", "PendingPassage", "Progress",
-    "ProgressCallback", "Retrieval", "find_files", "load_passage_clip", "split_document",
+    "ProgressCallback", "Retrieval", "check_folders", "find_files",
+    "load_passage_clip", "split_document",
 ]  # fmt: skip

@@ -83,6 +83,10 @@ def _walk(folder: str, skipped: list[tuple[str, str]]) -> Iterator[str]:
             folders.clear()
             continue
         folder_ids.add((status.st_dev, status.st_ino))
+        if "kb.json" in names and "store" in folders:
+            # A knowledge base; the originals in it are documents already.
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if suffix(name) in KNOWN_SUFFIXES and not name.startswith("."):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from wavrag.audio import SAMPLE_RATE
 from wavrag.embed import Embedder, EmbedderSpec, LanguageScore, is_foreign
 from wavrag.errors import InputError, StoreError
+from wavrag.kb.estimate import TimeEstimate, measure_length
 from wavrag.kb.passages import PendingPassage, check_document, content_hash, split_document
 from wavrag.kb.prefetch import prefetch
 from wavrag.kb.report import AddReport, Progress, ProgressCallback
@@ -39,6 +40,7 @@ class BeginDocument:
 
     document: Document
     content_hash: str
+    length: float | None = None  # see `measure_length`
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +65,7 @@ def add_documents(
     """Index documents; see `KnowledgeBase.add`."""
     start = time.monotonic()
     hashes = {document.id: document.content_hash for document in store.documents()}
-    writer = _DocumentWriter(store, hashes, len(documents), on_progress)
+    writer = _DocumentWriter(store, hashes, documents, on_progress)
     events = read_documents(documents, hashes, embedder.spec.sampling_rate or SAMPLE_RATE)
     try:
         with closing(prefetch(events, QUEUE_SIZE)) as queue:
@@ -100,7 +102,7 @@ def read_documents(
             if hashes.get(document.id) == digest:
                 yield EndDocument(document, unchanged=True)
                 continue
-            yield BeginDocument(document, digest)
+            yield BeginDocument(document, digest, measure_length(document))
             yield from split_document(document, sample_rate, notes.append)
             yield EndDocument(document, tuple(notes))
         except InputError as error:
@@ -127,13 +129,18 @@ class _DocumentWriter:
     """Assembles documents from embedded passages and writes complete ones to the store."""
 
     def __init__(
-        self, store: Store, hashes: dict[str, str], total: int, on_progress: ProgressCallback | None
+        self,
+        store: Store,
+        hashes: dict[str, str],
+        documents: Sequence[Document],
+        on_progress: ProgressCallback | None,
     ) -> None:
         self.report = AddReport()
         self._store = store
         self._hashes = hashes
         self._on_progress = on_progress
-        self._progress = Progress(0, total, 0, 0.0, "")
+        self._progress = Progress(0, len(documents), 0, 0.0, "")
+        self._estimate = TimeEstimate(documents)
         self._hash = ""
         self._passages: list[StoredPassage] = []  # of the current document
         self._languages: list[LanguageScore | None] = []  # of these passages
@@ -153,6 +160,7 @@ class _DocumentWriter:
                 case BeginDocument():
                     # Passages of a document that failed in the middle are discarded here.
                     self._hash, self._passages, self._languages = event.content_hash, [], []
+                    self._estimate.begin(event.document, event.length)
                     self._report_progress(current=event.document.path or event.document.id)
                 case PendingPassage():
                     self._add_passage(event, *next(rows))
@@ -177,6 +185,7 @@ class _DocumentWriter:
         lexical = "\n".join(filter(None, (passage.title, passage.section, passage.text)))
         self._passages.append(StoredPassage(passage, vector, lexical, self._hash))
         self._languages.append(language)
+        self._estimate.advance(passage)
         seconds = (passage.end or 0.0) - (passage.start or 0.0)
         self._report_progress(
             passages=self._progress.passages + 1,
@@ -220,4 +229,8 @@ class _DocumentWriter:
     def _report_progress(self, **changes: int | float | str) -> None:
         self._progress = replace(self._progress, **changes)  # type: ignore[arg-type]
         if self._on_progress is not None:
+            estimate = self._estimate
+            self._progress = replace(
+                self._progress, fraction=estimate.fraction, seconds_left=estimate.seconds_left()
+            )
             self._on_progress(self._progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from wavrag.kb.report import AddReport, ProgressCallback
 from wavrag.kb.sound_spans import find_sound
 from wavrag.kb.spelling import VocabularyIndexes
 from wavrag.kb.transcripts import TranscriptCache, detect_speech
+from wavrag.kb.watch import watch_folders
 from wavrag.kb.word_times import WordTimeCache
 from wavrag.search import (
     Fusion,
@@ -41,6 +43,8 @@ from wavrag.types import (
     Hit,
     Leg,
     LexicalQuery,
+    Metadata,
+    OnNote,
     Passage,
     Query,
     ScoredPassage,
@@ -183,16 +187,65 @@ class KnowledgeBase(Closing):
 
         Missing folders are ignored, because they may be on a disk that is not mounted.
         """
-        roots = [os.path.join(os.path.abspath(f), "") for f in folders if os.path.isdir(f)]
+        return self.remove_deleted([folder for folder in folders if os.path.isdir(folder)])
+
+    def remove_deleted(self, paths: Sequence[str | os.PathLike[str]]) -> list[str]:
+        """Remove the documents at or below paths whose files were deleted; return their ids."""
+        if not paths:
+            return []
+        files = {os.path.abspath(path) for path in paths}
+        folders = tuple(os.path.join(path, "") for path in files)
         stale = [
             document.id
             for document in self._store.documents()
-            if any(document.source.startswith(root) for root in roots)
+            if (document.source in files or document.source.startswith(folders))
             and _is_deleted(document.source)
         ]
         if stale:
             self.remove(stale)
         return stale
+
+    def watch(
+        self,
+        folders: Sequence[str | os.PathLike[str]],
+        *,
+        globs: Sequence[str] = (),
+        metadata: Metadata | None = None,
+        stop: threading.Event | None = None,
+        on_progress: ProgressCallback | None = None,
+        on_note: OnNote = None,
+        polling: bool = False,
+    ) -> Iterator[AddReport]:
+        """Index folders, then their changes as they happen.
+
+        A file is read once it has not changed for two seconds. Deleted files are removed from the
+        knowledge base, but not if their folder is missing, is on another disk than at the start
+        or was empty at the start: its disk may be unmounted.
+
+        Args:
+            folders: folders to watch, with all folders below them.
+            globs: see `find_files`; so is `metadata`.
+            metadata: assigned to every document.
+            stop: ends the iteration when it is set, if need be in the middle of a document.
+            on_progress: see `add`.
+            on_note: called with a message when a folder disappears, or when indexing failed and
+                will be tried again.
+            polling: compare all files every few seconds, for network shares without events.
+
+        Yields:
+            A report of the first run, then one for every change of the knowledge base.
+
+        Raises:
+            InputError: one of the folders does not exist, or the system watches too many files.
+
+        Example:
+            >>> for report in kb.watch(["talks", "notes"]):
+            ...     print(report.added, report.updated, report.removed)
+        """
+        return watch_folders(
+            self, folders, globs=globs, metadata=metadata, stop=stop, on_progress=on_progress,
+            on_note=on_note, polling=polling,
+        )  # fmt: skip
 
     # Searching
 

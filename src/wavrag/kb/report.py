@@ -16,6 +16,8 @@ class Progress:
     passages: int  # number of passages embedded so far
     audio_seconds: float  # total duration of the recorded passages embedded so far
     current: str  # source of the document being read
+    fraction: float = 0.0  # share of a long document that is embedded, from 0 to 1, estimated
+    seconds_left: float | None = None  # estimate for all documents; None if it is not known yet
 
 
 ProgressCallback: TypeAlias = Callable[[Progress], None]

@@ -27,6 +27,7 @@ class ServerOptions:
         answer_timeout: seconds until an unfinished answer is cancelled.
         max_concurrent_answers: answers generated at a time; further requests wait.
         voice: name of the speech engine; None for the best installed one.
+        watch_folders: folders whose files, and changes of them, are indexed while the server runs.
     """
 
     tokens: frozenset[str] = frozenset()
@@ -37,6 +38,7 @@ class ServerOptions:
     answer_timeout: float = 300.0
     max_concurrent_answers: int = 4
     voice: str | None = None
+    watch_folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for token in self.tokens:

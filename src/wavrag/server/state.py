@@ -22,6 +22,7 @@ from wavrag.server import limits
 from wavrag.server.jobs import IndexJob, JobFolder
 from wavrag.server.metrics import Metrics
 from wavrag.server.options import ServerOptions
+from wavrag.server.watcher import FolderWatcher
 from wavrag.server.worker import JobWorker, is_generated_name
 from wavrag.speech import Engine, best_engine
 from wavrag.types import Query
@@ -45,6 +46,7 @@ class ServerState:
         self._lock = FileLock(self._kb_folder / "server.lock", timeout=0, thread_local=False)
         self.jobs: JobFolder  # set by start()
         self.worker: JobWorker  # set by start()
+        self._watcher: FolderWatcher  # set by start()
         self._compute_limiter = anyio.CapacityLimiter(limits.CONCURRENT_COMPUTATIONS)
         self._speech_limiter = anyio.CapacityLimiter(limits.CONCURRENT_SPEECH)
         self.scheduler = Scheduler()  # shared by all live connections
@@ -75,14 +77,16 @@ class ServerState:
             worker = JobWorker(
                 self.rag.kb, jobs, self.uploads_folder, self.options, self.metrics.jobs
             )
+            watcher = FolderWatcher(self.rag.kb, self.options.watch_folders)
             # Now, or the first user would wait for seconds; the query warms up the store.
             self.rag.kb.retrieve(Query(text="warm"), 1)
             self.rag.kb.embedder.load()
             worker.start()
+            watcher.start()
         except BaseException:
             self._lock.release()
             raise
-        self.jobs, self.worker = jobs, worker
+        self.jobs, self.worker, self._watcher = jobs, worker, watcher
         self.is_ready = True
 
     def stop(self) -> None:
@@ -90,6 +94,7 @@ class ServerState:
         if self.is_ready:
             self.is_ready = False
             self.scheduler.close()
+            self._watcher.stop()
             self.worker.stop()
             self._lock.release()
 

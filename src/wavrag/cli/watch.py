@@ -1,0 +1,87 @@
+"""`wavrag watch`: indexes folders and their changes as they happen."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from wavrag.cli.command import Command
+from wavrag.cli.index import META_OPTIONS, choose_embedder, read_metadata
+from wavrag.cli.options import KB, NEW_EMBEDDER, PRESET_OPTIONS, Option
+from wavrag.cli.output import format_count, note, short_path
+from wavrag.cli.progress import IndexBar
+
+if TYPE_CHECKING:
+    from wavrag.kb import AddReport
+
+
+def watch(arguments: argparse.Namespace) -> int:
+    """Index until interrupted, which is the regular end."""
+    from wavrag.kb import KnowledgeBase, check_folders
+
+    metadata = read_metadata(arguments)
+    check_folders(arguments.folders)  # before an empty knowledge base is created
+    quiet = arguments.json
+    with KnowledgeBase.open(arguments.kb, embedder=choose_embedder(arguments)) as kb:
+        if not quiet:
+            note(f"watching {', '.join(map(short_path, arguments.folders))} (press Ctrl-C to stop)")
+        try:
+            with IndexBar(quiet) as bar:
+                for report in kb.watch(
+                    arguments.folders,
+                    globs=arguments.glob,
+                    metadata=metadata,
+                    on_progress=bar,
+                    on_note=note,
+                    polling=arguments.poll,
+                ):
+                    bar.clear()
+                    _print_report(report, quiet)
+        except KeyboardInterrupt:
+            count = format_count(len(kb.documents()), "document")
+            if not quiet:
+                note(f"stopped watching: {count} in {short_path(str(kb.directory))}")
+    return 0
+
+
+def _print_report(report: AddReport, is_json: bool) -> None:
+    """Print a line for each change, or all as a line of JSON."""
+    if is_json:
+        from wavrag.shapes import AddReportShape
+
+        print(json.dumps(AddReportShape.dump(report), ensure_ascii=False), flush=True)
+        return
+    for source, remark in report.notes:
+        note(f"note: {short_path(source)}: {remark.removeprefix(f'{source}: ')}")
+    for source, reason in report.skipped:
+        note(f"skipped: {short_path(source)}: {reason.removeprefix(f'{source}: ')}")
+    for label in ("added", "updated", "removed"):
+        for source in getattr(report, label):
+            print(f"{label:8} {short_path(source)}", flush=True)
+    if report.unchanged:
+        print(f"{format_count(len(report.unchanged), 'file')} unchanged", flush=True)
+
+
+COMMAND = Command(
+    "watch",
+    "index folders and their changes as they happen",
+    watch,
+    (
+        Option("folders", "FOLDER", "folder to watch, with the folders below it", nargs="+"),
+        Option("--glob", "PATTERN", "index only files that match, such as '*.mp3'", repeat=True),
+        *META_OPTIONS,
+        Option("--poll", help="compare all files every few seconds, for network shares that report"
+            " no changes"),
+        NEW_EMBEDDER,
+        *PRESET_OPTIONS,
+        KB,
+        Option("--json", help="print a line of JSON for each change, and nothing else"),
+    ),
+    (
+        "wavrag watch talks/ notes/",
+        "wavrag watch /mnt/share/calls --poll --glob '*.mp3' --meta team=support",
+    ),
+    details="Deleted files are removed from the knowledge base. If a folder disappears, its disk"
+    " may be unmounted: its documents stay.",
+)  # fmt: skip
