@@ -201,6 +201,92 @@ def test_trimmed_padding_changes_no_vector(model: Any, base: Path) -> None:
     assert lengths == [56, 36, 200]
 
 
+ALIGNED = ["align.steps=30", "align.batch=4", "align.save_steps=10", "optim.max_steps=2"]
+
+
+def test_the_aligned_projector_repeats_words(tmp_path: Path) -> None:
+    """It trains alone, and an interrupted alignment ends in the same weights."""
+    from safetensors.torch import load_file
+
+    from wavrag.train.contrastive import train_retriever
+
+    def train(out: Path, *changes: str) -> None:
+        train_retriever(load_recipe("tiny", [*ALIGNED, *changes]), out, on_note=print)
+
+    train(tmp_path / "a")
+    lines = json.loads((tmp_path / "a" / "align" / "log.json").read_text())
+    assert [line["align_step"] for line in lines] == [0, 10, 20, 30]
+    assert lines[-1]["loss"] < lines[1]["loss"]
+    assert lines[-1]["held_out"] < lines[0]["held_out"]
+
+    class StopError(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        if done == 15:
+            raise StopError
+
+    recipe = load_recipe("tiny", ALIGNED)
+    with pytest.raises(StopError):
+        train_retriever(recipe, tmp_path / "b", on_note=print, on_progress=stop)
+    assert not (tmp_path / "b" / "align" / "projector.safetensors").exists()
+    train(tmp_path / "b")
+    ends = [load_file(tmp_path / name / "align/projector.safetensors") for name in "ab"]
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    base = load_file(tmp_path / "a" / "base" / "model.safetensors")
+    (start,) = (base[name] for name in base if name.endswith("projector.linear.weight"))
+    assert not torch.equal(ends[0]["linear.weight"], start)
+
+
+def test_cached_frames_are_those_of_the_model(tmp_path: Path) -> None:
+    from wavrag.train.contrastive.align import encode_clips, load_with_head
+
+    build_tiny(tmp_path, with_head=True)
+    model, processor = load_with_head(str(tmp_path), torch.float32)
+    clips = [sound(300, 0.5)["array"], sound(500, 1.4)["array"]]
+    features = processor.feature_extractor(
+        clips, sampling_rate=RATE, return_attention_mask=True, return_tensors="pt"
+    )
+    token = model.config.audio_token_id
+    expected = []
+    model.model.multi_modal_projector.register_forward_hook(
+        lambda module, arguments, output: expected.append(arguments[0])
+    )
+    frames = encode_clips(model, processor.feature_extractor, clips)
+    with torch.inference_mode():
+        model.model(
+            input_ids=torch.full((2, 35), token),
+            attention_mask=torch.ones(2, 35, dtype=torch.long),
+            input_features=features["input_features"][[1, 1]],
+            feature_attention_mask=features["attention_mask"][[1, 1]],
+        )
+    assert [len(some) for some in frames] == [12, 35]  # 25 Hz
+    assert np.allclose(frames[1], expected[0][0].numpy()[:35], atol=2e-3)
+
+
+def test_without_a_head_or_transcripts_there_is_no_alignment(base: Path, tmp_path: Path) -> None:
+    from wavrag.train.contrastive.align import load_with_head, read_spoken
+
+    with pytest.raises(InputError, match="head"):
+        load_with_head(str(base), torch.float32)
+    row = {"query": json.dumps({"audio": "a.wav"}), "positive": json.dumps({"text": "a"})}
+    (tmp_path / "S2T.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(InputError, match="transcript"):
+        read_spoken([tmp_path / "S2T.jsonl"], 30.0)
+
+
+def test_the_time_limit_ends_the_training_with_a_checkpoint(tmp_path: Path) -> None:
+    from wavrag.train.contrastive import train_retriever
+
+    recipe = load_recipe("tiny", ["optim.minutes=0.0001", "optim.epochs=1000"])
+    report = train_retriever(recipe, tmp_path, on_note=print)
+    assert 1 <= report["steps"] < 20
+    assert (
+        tmp_path / "checkpoints" / f"checkpoint-{report['steps']}" / "trainer_state.json"
+    ).exists()
+    assert (tmp_path / "model" / "model.safetensors").exists()
+
+
 def fixed(vectors: list[list[list[float]]]) -> Any:
     """A stand-in for a model: hands out given vectors, for the arithmetic of the loss alone."""
 
@@ -341,7 +427,7 @@ def _same(key: str, name: str) -> bool:
 
 
 def test_recipes_of_the_package_are_whole() -> None:
-    assert recipe_names() == ["paper-qwen2-audio", "tiny"]
+    assert recipe_names() == ["paper-qwen2-audio", "paper-small", "tiny"]
     paper = load_recipe("paper-qwen2-audio")
     assert (paper.lora.rank, paper.lora.alpha, paper.lora.dropout) == (8, 32, 0.05)
     assert (paper.optim.learning_rate, paper.optim.batch) == (1e-4, 64)

@@ -151,7 +151,8 @@ COMMAND = Command(
     "train a retriever for speech",
     recipe,
     (
-        Option("--recipe", "NAME", "paper-qwen2-audio, tiny, or a .toml file", required=True),
+        Option("--recipe", "NAME", "paper-qwen2-audio, paper-small, tiny, or a .toml file",
+            required=True),
         Option("--out", "DIR", "run folder; an interrupted run resumes", required=True),
         Option("--set", "KEY=VALUE", "override a value of the recipe, such as"
             " loss.temperature=0.02", repeat=True),

@@ -19,7 +19,13 @@ from wavrag.embed.presets import QUALITIES, Quality, preset
 from wavrag.embed.recogniser import Recogniser
 from wavrag.embed.registry import load_embedder, load_recogniser, load_reranker
 from wavrag.embed.runtime import Workers, load_session
-from wavrag.embed.sentence_network import audio_inputs, build_network, token_spans
+from wavrag.embed.sentence_network import (
+    PADDING_FRAMES,
+    audio_inputs,
+    build_network,
+    token_spans,
+    trim_padding,
+)
 from wavrag.embed.wavretriever import (
     ENCODER_FILE,
     LETTERS_FILE,
@@ -32,11 +38,12 @@ from wavrag.embed.word_times import WordAligner
 
 __all__ = [
     "BLANK", "ENCODER_FILE", "LETTERS", "LETTERS_FILE", "LETTER_INDEX", "LEXICON_FILE",
-    "MIN_SAMPLES", "QUALITIES", "WAVRETRIEVER_SPEC", "WAVRETRIEVER_WEIGHTS", "CrossEncoder",
+    "MIN_SAMPLES", "PADDING_FRAMES", "QUALITIES", "WAVRETRIEVER_SPEC", "WAVRETRIEVER_WEIGHTS",
+    "CrossEncoder",
     "EmbedResult", "Embedder", "EmbedderSpec", "FakeEmbedder", "FakeReranker", "LanguageScore",
     "Lexicon", "MiniLM", "ModelSpec", "Quality", "Recogniser", "SpeechCorrector", "WavRetriever",
     "WordAligner", "Workers", "audio_inputs", "build_network", "check_inputs", "english_score",
     "is_foreign", "load_embedder", "load_recogniser", "load_reranker", "load_session",
-    "moonshine_folder", "preset", "read_common_words", "token_spans", "unit_rows", "word_spans",
-    "write_spec",
+    "moonshine_folder", "preset", "read_common_words", "token_spans", "trim_padding", "unit_rows",
+    "word_spans", "write_spec",
 ]  # fmt: skip

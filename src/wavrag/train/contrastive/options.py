@@ -39,6 +39,20 @@ class ModelOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class AlignOptions:
+    """Training of the projector alone, before the contrastive training."""
+
+    __pydantic_config__ = STRICT
+
+    steps: NonNegativeInt = 0  # 0 leaves the alignment out
+    minutes: NonNegativeFloat = 0.0  # time limit of training in one call; 0 for none
+    learning_rate: PositiveFloat = 1e-3
+    batch: PositiveInt = 16  # recordings
+    max_seconds: float = 30.0  # longer recordings are left out
+    save_steps: PositiveInt = 500  # between checkpoints
+
+
+@dataclass(frozen=True, slots=True)
 class LoraOptions:
     """Low-rank adapters on the language model (Hu et al., arXiv 2106.09685)."""
 
@@ -74,6 +88,7 @@ class OptimOptions:
     batch: Annotated[int, Field(ge=2)] = 64  # records per device; the others are the negatives
     epochs: float = 1.0
     max_steps: int = -1  # stop after that many steps; -1 for no limit
+    minutes: NonNegativeFloat = 0.0  # time limit of training in one call; 0 for none
     warmup: float = 0.05  # share of the steps
     schedule: str = "linear"  # name of a scheduler of transformers
     weight_decay: float = 0.0
@@ -126,6 +141,7 @@ class Recipe:
     seed: int = 0
     # Share of batches by direction; empty for shares by size.
     weights: dict[Direction, NonNegativeFloat] = field(default_factory=dict)
+    align: AlignOptions = AlignOptions()
     lora: LoraOptions = LoraOptions()
     loss: LossOptions = LossOptions()
     optim: OptimOptions = OptimOptions()

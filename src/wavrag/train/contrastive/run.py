@@ -1,6 +1,7 @@
 """Training run of a recipe, from records to a model for `load_embedder`.
 
 OUT/data         rows of every direction
+OUT/align        alignment of the projector, if the recipe has one
 OUT/checkpoints  checkpoints, for resuming an interrupted run
 OUT/model        model with merged adapters, for `load_embedder("st:OUT/model")`
 OUT/run.json     recipe, versions, trained parameters, losses, hashes of the frozen encoder
@@ -26,6 +27,7 @@ from wavrag.data import write_json
 from wavrag.embed import ModelSpec, write_spec
 from wavrag.errors import InputError
 from wavrag.train.contrastive import tiny
+from wavrag.train.contrastive.align import align
 from wavrag.train.contrastive.data import BatchReader, write_rows
 from wavrag.train.contrastive.loss import contrastive_loss
 from wavrag.train.contrastive.model import (
@@ -76,11 +78,14 @@ def train_retriever(
         options.base, query_prompt=options.query_prompt, passage_prompt=options.passage_prompt,
         dtype=getattr(torch, options.dtype),
     )  # fmt: skip
+    rows = write_rows(recipe, out / "data", on_note)
+    if recipe.align.steps:
+        projector = align(recipe, list(rows.values()), out / "align", log, on_progress)
+        network(model).multi_modal_projector.load_state_dict(projector)
     before = hash_encoder(model)
     trained = prepare_for_training(model, recipe.lora)
-    rows = write_rows(recipe, out / "data", on_note)
     reader = BatchReader(model, recipe)
-    callback = _progress_callback(reader, log, on_progress)
+    callback = _progress_callback(reader, log, on_progress, recipe.optim.minutes)
     trainer = _build_trainer(recipe, out, rows, reader, model=model, callback=callback)
     checkpoint = _last_checkpoint(out / "checkpoints")
     finished = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -171,7 +176,7 @@ def _build_tiny_base(recipe: Recipe, out: Path) -> Recipe:
     if recipe.model.base != "tiny":
         return recipe
     if not (out / "base" / "config.json").is_file():
-        tiny.build_tiny(out / "base", seed=recipe.seed)
+        tiny.build_tiny(out / "base", seed=recipe.seed, with_head=recipe.align.steps > 0)
     tiny.write_tones(out / "tones")
     return replace(recipe, model=replace(recipe.model, base=str(out / "base")), root=str(out))
 
@@ -228,16 +233,22 @@ def _progress_callback(
     reader: BatchReader,
     log: Callable[[Mapping[str, Any]], None],
     on_progress: Callable[[int, int], None],
+    minutes: float,
 ) -> Any:
-    """Build a callback that passes the epoch to the reader and reports progress."""
+    """Build a callback for the reader's epoch, reports of progress and the time limit."""
     from transformers import TrainerCallback
 
     class ProgressCallback(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.started = time.monotonic()
+
         def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             reader.epoch = int(state.epoch or 0)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             on_progress(state.global_step, state.max_steps)
+            if minutes and time.monotonic() - self.started > 60 * minutes:
+                control.should_save = control.should_training_stop = True
 
         def on_log(
             self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any

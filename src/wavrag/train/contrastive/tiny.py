@@ -82,7 +82,7 @@ def write_tones(folder: Path) -> None:
             time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
             tone = 0.3 * np.sin(2 * np.pi * 200 * 1.25**at * time)
             write_wav(path, Clip(tone.astype(np.float32), SAMPLE_RATE))
-        sound, second = Content(audio=str(low)), Content(audio=str(high))
+        sound, second = (Content(audio=str(path), transcript=word) for path in (low, high))
         pairs = {
             "S2T": (sound, Content(text=word)),
             "T2T": (Content(text=f"which is {word}?"), Content(text=word)),
