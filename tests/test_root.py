@@ -6,8 +6,8 @@ import pytest
 import wavrag
 
 HEAVY = {
-    "torch", "onnxruntime", "lancedb", "pyarrow", "av", "tokenizers", "numpy", "pypdf", "pydantic",
-    "fastapi", "httpx", "tqdm",
+    "torch", "onnxruntime", "lancedb", "pyarrow", "av", "tokenizers", "numpy", "pypdfium2",
+    "pydantic", "fastapi", "httpx", "tqdm",
 }  # fmt: skip
 
 

@@ -54,7 +54,7 @@ def format_table(header: Row | None, rows: Sequence[Row], caption: str = "") -> 
     """
     grid = [[_clean(cell) for cell in row] for row in rows]
     if header is None:
-        title, labels, grid = _find_header(grid)
+        title, labels, grid = find_header(grid)
         caption = caption or title
     else:
         labels = [_clean(label) for label in header]
@@ -122,7 +122,7 @@ def _clean(cell: str) -> str:
     return " ".join(cell.split()).replace(SEPARATOR, " / ").strip("|")
 
 
-def _find_header(grid: list[list[str]]) -> tuple[str, list[str], list[list[str]]]:
+def find_header(grid: list[list[str]]) -> tuple[str, list[str], list[list[str]]]:
     """Split a grid into title, labels and body; there may be no title or labels.
 
     The first row is a header if its cells differ, none is a number, and either the table has more
