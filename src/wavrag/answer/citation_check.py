@@ -17,7 +17,7 @@ import numpy as np
 
 from wavrag.answer.numerals import NUMBER_WORDS, TOKEN, find_numbers, has_negation
 from wavrag.generate import SourcePart, content_words, is_refusal
-from wavrag.text import FUNCTION_WORDS, sentences
+from wavrag.text import CELL_SEPARATOR, FUNCTION_WORDS, sentences
 from wavrag.types import Float32, Passage, Support
 
 EmbedTexts: TypeAlias = Callable[[Sequence[str]], Float32]  # rows of shape (n_texts, dim)
@@ -139,7 +139,7 @@ def _check_sentence(
     closest = max(evidence, key=lambda sentence: len(words & _word_stems(sentence)), default="")
     same_negation = has_negation(statement) == has_negation(closest)
     dense = _max_cosine(statement, evidence, embed) if embed is not None else None
-    supported = (
+    supported = _is_part_of_row(statement, evidence) or (
         bool(evidence)
         and lexical >= options.lexical
         and (dense is None or dense >= options.dense)
@@ -150,6 +150,13 @@ def _check_sentence(
         *span, statement, citations, lexical, dense, same_numbers, same_negation,
         checkable=bool(evidence) or not citations, supported=supported,
     )  # fmt: skip
+
+
+def _is_part_of_row(statement: str, evidence: Sequence[str]) -> bool:
+    """True if a statement is cells of one row of a table: a "no" may be in another cell of it."""
+    cells = set(statement.split(CELL_SEPARATOR))
+    rows = (set(row.split(CELL_SEPARATOR)) for row in evidence)
+    return len(cells) > 1 and any(cells <= row for row in rows)
 
 
 def _word_stems(text: str) -> set[str]:

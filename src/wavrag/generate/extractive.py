@@ -19,6 +19,7 @@ from wavrag.generate.prompts import (
     list_sources,
     without_marks,
 )
+from wavrag.generate.table_rows import is_row, match_row
 from wavrag.generate.words import content_words
 from wavrag.text import sentences
 from wavrag.types import Hit
@@ -47,6 +48,7 @@ class Candidate:
     dense: float  # cosine of its passage and the question
     # weighted share of the question's words in it, from 0 to 1; None without words
     overlap: float | None = None
+    named: int = 0  # of a row of a table: number of words of its cells in the question
 
     @property
     def evidence(self) -> float:
@@ -76,8 +78,12 @@ class ExtractiveGenerator(Generator):
         """Yield one quote after another, each followed by its mark."""
         question = find_question(messages).text
         candidates = self.candidates(question, list_sources(messages))
-        for index, quote in enumerate(select_quotes(candidates)):
-            yield f"{' ' if index else ''}{quote.text} [{quote.source.number}]"
+        before = ""
+        for quote in select_quotes(candidates):
+            # A row stands on a line of its own, as in a table.
+            space = "\n" if is_row(before) or is_row(quote.text) else " "
+            yield f"{space if before else ''}{quote.text} [{quote.source.number}]"
+            before = quote.text
 
     def candidates(self, question: str | None, sources: Sequence[SourcePart]) -> list[Candidate]:
         """Rank all sentences of the sources by evidence, best first."""
@@ -90,13 +96,26 @@ class ExtractiveGenerator(Generator):
         for source, texts, cosine in zip(sources, quotes, cosines, strict=True):
             passage = source.hit.passage
             context = content_words(f"{passage.title} {passage.section} {passage.text or ''}")
+            headings = content_words(f"{passage.title} {passage.section}")
             for position, text in enumerate(texts):
+                if is_row(text) and question:
+                    # The words of other rows belong to other answers: they are no context.
+                    if match := match_row(text, question, headings):
+                        words = set(content_words(text))
+                        share = _word_overlap(weights, words, set(headings))
+                        share = 1.0 if match.is_precise else share
+                        row = Candidate(source, position, match.text, cosine, share, match.named)
+                        candidates.append(row)
+                    continue
                 words = set(content_words(text))
                 overlap = _word_overlap(weights, words, set(context)) if query_words else None
                 candidates.append(Candidate(source, position, text, cosine, overlap))
             if not texts and passage.modality == "audio":
                 name = f'Recording "{get_title(passage)}", {get_location(passage)}'
                 candidates.append(Candidate(source, 0, name, cosine))
+        # Of rows, those with most words of the question.
+        most = max((candidate.named for candidate in candidates), default=0)
+        candidates = [item for item in candidates if item.named == most or not is_row(item.text)]
         return sorted(
             candidates, key=lambda item: (-item.evidence, item.source.number, item.position)
         )
@@ -165,6 +184,8 @@ def _is_repetition(candidate: Candidate, earlier: Candidate) -> bool:
             earlier_passage.end or 0.0
         )
         return passage.document_id == earlier_passage.document_id and overlaps
+    if is_row(candidate.text):
+        return candidate.text == earlier.text
     words, earlier_words = set(content_words(candidate.text)), set(content_words(earlier.text))
     shortest = max(min(len(words), len(earlier_words)), 1)
     return len(words & earlier_words) > MAX_REPETITION * shortest

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from wavrag.errors import GenerationError
 from wavrag.generate.base import Message, MessagePart, QuestionPart, SourcePart, TextPart
+from wavrag.text import CELL_SEPARATOR
 from wavrag.types import Clip, HistoryTurn, Hit, Passage
 
 T = TypeVar("T")
@@ -27,6 +28,7 @@ INSTRUCTION = (
 )
 
 _NUMBER_IN_BRACKETS = re.compile(r"\[(\s*\d[\d\s,;\u2013-]*)\]")
+_ROW = re.compile(rf"^(.*{re.escape(CELL_SEPARATOR)}.*)$", re.MULTILINE)
 _DECLINES = re.compile(r"\W*i (?:do not|don['\u2019]t) know\b", re.IGNORECASE)
 
 
@@ -137,8 +139,14 @@ def _render_part(message_part: MessagePart) -> str:
                 " use the extractive generator, or an embedder that recognises words"
             )
         return f"Question: {message_part.text.strip()}"
-    words = " ".join(without_marks(message_part.hit.passage.text or "").split())
+    words = _one_line(without_marks(message_part.hit.passage.text or ""))
     return f"{label(message_part)}\n{words or '(sound without words)'}"
+
+
+def _one_line(text: str) -> str:
+    """Join lines, except rows of tables: joined, a cell could belong to the row before."""
+    parts = (" ".join(part.split()) for part in _ROW.split(text))
+    return "\n".join(filter(None, parts))
 
 
 def label(source: SourcePart) -> str:

@@ -18,9 +18,14 @@ def content_words(text: str) -> list[str]:
 
     A text of function words alone ("who are you") keeps them all.
     """
-    words = _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
-    content = [word for word in words if word not in FUNCTION_WORDS]
-    return [stem(word) for word in content or words]
+    every = words(text)
+    content = [word for word in every if word not in FUNCTION_WORDS]
+    return [stem(word) for word in content or every]
+
+
+def words(text: str) -> list[str]:
+    """Words of a text in lower case, in order."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
 def stem(word: str) -> str:

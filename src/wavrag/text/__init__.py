@@ -8,8 +8,9 @@ from wavrag.text.plain import decode
 from wavrag.text.read import TEXT_SUFFIXES, parse, read
 from wavrag.text.segmentation import sentences
 from wavrag.text.split import split
+from wavrag.text.table import SEPARATOR as CELL_SEPARATOR
 
 __all__ = [
-    "FUNCTION_WORDS", "TEXT_SUFFIXES", "ParsedText", "decode", "edit_distance",
+    "CELL_SEPARATOR", "FUNCTION_WORDS", "TEXT_SUFFIXES", "ParsedText", "decode", "edit_distance",
     "html_encoding", "parse", "read", "sentences", "split",
 ]  # fmt: skip

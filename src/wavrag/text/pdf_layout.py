@@ -201,8 +201,10 @@ class _Band:
         ):
             return [row.segments[0].text]
         texts = list(texts)
+        is_head = row is self.rows[0] and len(row.segments) < len(self.columns)
         for segment in row.segments:
-            crossed = [i for i, gutter in enumerate(self.gutters) if _crosses(segment, gutter)]
+            covers = _covers_most if is_head else _crosses
+            crossed = [i for i, gutter in enumerate(self.gutters) if covers(segment, gutter)]
             for column in (c for i in crossed for c in (i, i + 1)):
                 texts[column] = texts[column] or segment.text
         return texts
@@ -260,7 +262,9 @@ def _find_gutters(rows: Sequence[Row]) -> list[Span]:
     if len(gutters) > MAX_GUTTERS:
         return []
     for row in rows:
-        gutters = _narrow(gutters, row)
+        # A first row with fewer cells has labels over several columns.
+        if row is not rows[0] or len(row.segments) == len(widest):
+            gutters = _narrow(gutters, row)
     height = median(row.height for row in rows)
     return [
         gutter
@@ -305,6 +309,11 @@ def _gaps(segments: Sequence[Segment]) -> list[Span]:
 
 def _crosses(segment: Segment, gutter: Span) -> bool:
     return segment.left <= gutter[0] and segment.right >= gutter[1]
+
+
+def _covers_most(segment: Segment, gutter: Span) -> bool:
+    overlap = min(segment.right, gutter[1]) - max(segment.left, gutter[0])
+    return overlap > (gutter[1] - gutter[0]) / 2
 
 
 def _closest(segment: Segment, columns: Sequence[Span]) -> int:
