@@ -39,6 +39,7 @@ SENTENCES = 6  # in a recording
 PAUSES = 0.2, 1.0  # seconds
 SPEECH_LEVEL = 0.03  # of the loudest 10 ms: silence around a sentence is cut off
 MIN_WORDS = 4
+MAX_SHIFT = 4  # words
 SLACK = 0.15  # seconds; a word counts as held if half of it is
 
 
@@ -152,16 +153,25 @@ def list_words(text: str, samples: Float32, aligner: ForcedAligner, name: str) -
 
 def known_times(quote: str, sentences: Sequence[Sentence]) -> tuple[float, float]:
     """True start and end of a quote; NaN if unknown."""
-    reference = [word for sentence in sentences for word in sentence.words]
+    reference = [(word, sentence) for sentence in sentences for word in sentence.words]
     words = split_words(quote)
-    matcher = SequenceMatcher(None, [word.text for word in reference], words, autojunk=False)
+    matcher = SequenceMatcher(None, [word.text for word, _ in reference], words, autojunk=False)
     blocks = [block for block in matcher.get_matching_blocks() if block.size]
-    # A misheard word at either end counts as the word beside the match.
-    first = blocks[0].a - blocks[0].b if blocks else -1
-    last = blocks[-1].a + len(words) - blocks[-1].b - 1 if blocks else -1
-    if not 0 <= first <= last < len(reference):
+    longest = max(blocks, key=lambda block: block.size, default=None)
+    if longest is None:
         return np.nan, np.nan
-    return reference[first].start, reference[last].end
+    # Matches far from the diagonal are of common words elsewhere in the recording.
+    shift = longest.a - longest.b
+    blocks = [block for block in blocks if abs(block.a - block.b - shift) <= MAX_SHIFT]
+    # Misheard words at either end count one by one, as far as the sentence goes ("E. N. R.").
+    first, last = blocks[0].a, blocks[-1].a + blocks[-1].size - 1
+    for _ in range(blocks[0].b):
+        if first and reference[first - 1][1] is reference[first][1]:
+            first -= 1
+    for _ in range(len(words) - blocks[-1].b - blocks[-1].size):
+        if last + 1 < len(reference) and reference[last + 1][1] is reference[last][1]:
+            last += 1
+    return reference[first][0].start, reference[last][0].end
 
 
 def split_words(text: str) -> list[str]:
@@ -218,8 +228,10 @@ def measure_citations(data: Path, folder: Path, count: int, aligner: ForcedAlign
                 unknown += 1
             else:
                 quotes[kind].append((*times, citation))
-    print(f"{len(members)} recordings; {uncited} answers without a quote, {unknown} quotes with"
-          f" unknown times; finding the times takes {np.median(milliseconds):.0f} ms")
+    print(
+        f"{len(members)} recordings; {uncited} answers without a quote, {unknown} quotes with"
+        f" unknown times; finding the times takes {np.median(milliseconds):.0f} ms"
+    )
     print_quotes([quote for name in SETS for quote in quotes[name]], "all")
     for name in SETS:
         print_quotes(quotes[name], name)

@@ -144,6 +144,35 @@ class CitationShape(PassageShape):
         return values
 
 
+class SegmentShape(Shape):
+    """A sentence of a transcript; times in seconds; the voice is left out if there is only one."""
+
+    text: str
+    start: float
+    end: float
+    words: list[TimedWordShape]
+    speaker: str | None = None
+    channel: int | None = None
+    track: int | None = None
+
+    @classmethod
+    def read(cls, source: Any) -> dict[str, Any]:
+        """Values of the fields, without those of an unknown voice."""
+        values = super().read(source)
+        hidden = [n for n in ("speaker", "channel", "track") if getattr(source, n) is None]
+        return {name: value for name, value in values.items() if name not in hidden}
+
+
+class TranscriptShape(Shape):
+    """The transcript of a recording; the id is null if it is in no knowledge base."""
+
+    document_id: str | None
+    source: str
+    title: str
+    text: str
+    segments: list[SegmentShape]
+
+
 class WeightedWordShape(Shape):
     """A word with its probability from 0 to 1."""
 

@@ -23,6 +23,7 @@ from wavrag.cli import (
     synth,
     tasks,
     train,
+    transcript,
     watch,
 )
 from wavrag.cli.command import Command, CommandParser, UsageError, run_command
@@ -58,7 +59,14 @@ WAVRAG = Command(
     ),
     details="Every answer cites its sources: sentences of documents, seconds of recordings.",
     subcommands={
-        "knowledge base": (index.COMMAND, watch.COMMAND, search.COMMAND, ask.COMMAND, kb.COMMAND),
+        "knowledge base": (
+            index.COMMAND,
+            watch.COMMAND,
+            search.COMMAND,
+            ask.COMMAND,
+            transcript.COMMAND,
+            kb.COMMAND,
+        ),
         "first steps": (demo.COMMAND, doctor.COMMAND),
         "server": (serve.COMMAND,),
         "evaluation": (evaluate.COMMAND, answers.COMMAND, tasks.COMMAND),

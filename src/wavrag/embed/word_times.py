@@ -20,8 +20,8 @@ from wavrag.embed.wavretriever import LETTERS_FILE, REVISION, WAVRETRIEVER_WEIGH
 from wavrag.types import Clip, Float32, Int64, TimedWord
 
 FRAME_SECONDS = 384 / SAMPLE_RATE  # stride of the convolutions
-# Letters have narrow peaks: words extend beyond those of their first and last letter. Chosen on 1,185
-# words of `kathleen.jsonl`, compared with the forced alignment of pocketsphinx.
+# Letters have narrow peaks: words extend beyond those of their first and last letter. Chosen on
+# 1,185 words of `kathleen.jsonl`, compared with the forced alignment of pocketsphinx.
 ONSET_SECONDS, DECAY_SECONDS = 0.10, 0.06
 # Longer clips are processed in pieces; a margin on both sides gives the letters at a cut their
 # context.

@@ -8,10 +8,13 @@ from wavrag.kb.files import FileScan, find_files
 from wavrag.kb.knowledge_base import CANDIDATES, KnowledgeBase, Retrieval
 from wavrag.kb.passages import PendingPassage, load_passage_clip, split_document
 from wavrag.kb.report import AddReport, Progress, ProgressCallback
+from wavrag.kb.transcriber import Transcriber
+from wavrag.kb.transcript import TRANSCRIPT_FORMATS, Segment, Transcript, TranscriptFormat
 from wavrag.kb.watch import check_folders
 
 __all__ = [
-    "CANDIDATES", "AddReport", "FileScan", "KnowledgeBase", "PendingPassage", "Progress",
-    "ProgressCallback", "Retrieval", "check_folders", "find_files",
-    "load_passage_clip", "split_document",
+    "CANDIDATES", "TRANSCRIPT_FORMATS", "AddReport", "FileScan", "KnowledgeBase",
+    "PendingPassage", "Progress", "ProgressCallback", "Retrieval", "Segment", "Transcriber",
+    "Transcript", "TranscriptFormat", "check_folders", "find_files", "load_passage_clip",
+    "split_document",
 ]  # fmt: skip

@@ -15,13 +15,15 @@ from wavrag.audio import SAMPLE_RATE
 from wavrag.closing import Closing
 from wavrag.corrections import apply_corrections, is_replacement, lexical_query
 from wavrag.embed import Embedder, load_embedder, load_reranker, unit_rows
-from wavrag.errors import InputError, StoreError
+from wavrag.errors import AudioError, InputError, StoreError
 from wavrag.kb import manifest
 from wavrag.kb.indexing import add_documents
 from wavrag.kb.passages import load_passage_clip
 from wavrag.kb.report import AddReport, ProgressCallback
 from wavrag.kb.sound_spans import find_sound
 from wavrag.kb.spelling import VocabularyIndexes
+from wavrag.kb.transcriber import join_windows
+from wavrag.kb.transcript import Transcript
 from wavrag.kb.transcripts import TranscriptCache, detect_speech
 from wavrag.kb.watch import watch_folders
 from wavrag.kb.word_times import WordTimeCache
@@ -390,6 +392,52 @@ class KnowledgeBase(Closing):
         if "audio" not in self.embedder.spec.modalities:
             return None
         return find_sound(self.embedder, self.load_clip(passage), vector)
+
+    def transcript(self, document_id: str) -> Transcript:
+        """Return the transcript of a recording, with the times of all words.
+
+        Speech that the embedder has not transcribed is transcribed now; transcripts and times are
+        kept in the folder.
+
+        Args:
+            document_id: a recording, or a transcript with times, such as subtitles.
+
+        Raises:
+            InputError: the document is not in the knowledge base, or a text without times.
+            AudioError: the recording was deleted or cannot be read.
+
+        Example:
+            >>> transcript = kb.transcript("/talks/ada.mp3")  # doctest: +SKIP
+            >>> print(transcript.format("srt"))  # doctest: +SKIP
+        """
+        passages = self.passages(document_id)
+        if not passages:
+            raise InputError(f"{document_id} is not in the knowledge base: see `wavrag kb list`")
+        timed = [passage for passage in passages if passage.start is not None]
+        if not timed:
+            raise InputError(f"{document_id} is a text without times: give a recording")
+        timed.sort(key=lambda passage: (passage.start, passage.ordinal))
+        segments = sorted(join_windows(self._windows(timed)), key=lambda segment: segment.start)
+        first = passages[0]
+        return Transcript(first.source, first.title, tuple(segments), document_id)
+
+    def _windows(
+        self, passages: Sequence[Passage]
+    ) -> Iterator[tuple[Passage, tuple[TimedWord, ...]]]:
+        """Passages of recordings with text that can be quoted, and their words."""
+        for passage in passages:
+            text = passage.text
+            if passage.modality == "audio" and passage.speech is not False:
+                text = self.transcribe(passage)
+            if text:
+                quotable = replace(passage, text=text)
+                try:
+                    words = self.word_times(quotable)
+                except AudioError:
+                    if passage.modality == "audio":
+                        raise
+                    words = ()  # subtitles have times of their own
+                yield quotable, words
 
     def transcribe_query(self, query: Query, words: str | None) -> str | None:
         """Return the text of a question, with an accurate transcript of its clip.

@@ -1,0 +1,85 @@
+"""`wavrag transcript`: prints the transcript of a recording."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wavrag.cli.command import Command
+from wavrag.cli.options import KB, Option
+from wavrag.cli.output import note
+from wavrag.errors import InputError, StoreError
+
+if TYPE_CHECKING:
+    from wavrag.kb import Transcript
+
+
+def transcript(arguments: argparse.Namespace) -> int:
+    """Print the transcript; exit code 0 even without any speech."""
+    result = None
+    if arguments.recogniser is None:
+        result = _read_indexed(arguments.source, arguments.kb)
+    if result is None:
+        from wavrag.kb import Transcriber
+
+        if not os.path.exists(arguments.source):
+            raise InputError(
+                f"{arguments.source} is neither a file nor in the knowledge base: see"
+                " `wavrag kb list`"
+            )
+        result = Transcriber(arguments.recogniser).transcribe(arguments.source, note)
+    if not result.segments:
+        note(f"{arguments.source}: no speech was recognised")
+    text = result.format(arguments.format)
+    if arguments.out is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        Path(arguments.out).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write {arguments.out}: {error.strerror}") from error
+    return 0
+
+
+def _read_indexed(source: str, folder: str | None) -> Transcript | None:
+    """The transcript of an indexed recording; None if it is not in the knowledge base."""
+    from wavrag import config
+    from wavrag.kb import KnowledgeBase
+
+    directory = Path(folder) if folder is not None else config.kb_directory()
+    # A recording can be transcribed without a knowledge base, unless one is named.
+    if folder is None and not directory.exists():
+        return None
+    with KnowledgeBase.open(directory, create=False) as kb:
+        for document_id in (source, os.path.abspath(source)):
+            if kb.head(document_id) is not None:
+                return kb.transcript(document_id)
+    return None
+
+
+COMMAND = Command(
+    "transcript",
+    "print the transcript of a recording, with times",
+    transcript,
+    (
+        Option("source", "FILE|ID", "a recording, or the id of a document"),
+        Option("--format", help="plain text, subtitles (WebVTT, SubRip), JSON with the time and the"
+            " probability of every word, or Markdown", choices=("txt", "vtt", "srt", "json", "md"),
+            default="txt"),
+        Option("--out", "FILE", "file to write", unset="standard output"),
+        Option("--recogniser", "NAME", "transcribe the recording again, with moonshine,"
+            " whisper:FOLDER, transformers:ORG/NAME or pocketsphinx", unset="the transcript of the"
+            " knowledge base; moonshine for a recording outside it"),
+        KB,
+    ),
+    (
+        "wavrag transcript talk.mp3",
+        "wavrag transcript talk.mp3 --format srt --out talk.srt",
+        "wavrag transcript talk.mp3 --format json --recogniser whisper:models/whisper-small",
+    ),
+    details="A recording of the knowledge base is printed as it is indexed; any other file is"
+    " transcribed now.",
+)  # fmt: skip
