@@ -4,6 +4,7 @@ WavRAGError
 ├── InputError              invalid input
 │   ├── AudioError          a recording is not decodable or has no samples
 │   ├── DocumentError       a text, HTML, Markdown or PDF file is not readable
+│   ├── DownloadError       a URL cannot be fetched, or must not be
 │   └── FilterError         a `--where` expression has a syntax error
 ├── EmbedderError           an embedder cannot be loaded, or its input is unsupported
 ├── StoreError              a knowledge base cannot be read or written
@@ -32,6 +33,10 @@ class AudioError(InputError):
 
 class DocumentError(InputError):
     """A text, HTML, Markdown or PDF file is not readable."""
+
+
+class DownloadError(InputError):
+    """A URL cannot be fetched within the limits, has a private address or is no feed."""
 
 
 class FilterError(InputError):

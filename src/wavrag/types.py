@@ -70,6 +70,7 @@ class Document:
         text: complete text, for a document in memory.
         clip: complete audio, for a recording in memory.
         path: path, for a file.
+        source: cited instead of the path, such as the URL that a file comes from.
         title: shown in results, and embedded along with the text.
         metadata: flat and JSON-serialisable; filters (`--where`) refer to it.
     """
@@ -80,6 +81,12 @@ class Document:
     path: str | None = None
     title: str = ""
     metadata: Metadata = field(default_factory=dict)
+    source: str = ""
+
+    @property
+    def origin(self) -> str:
+        """The source of its passages: `source`, the path or the id."""
+        return self.source or self.path or self.id
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Sequence
 
 from wavrag.cli import (
+    add_url,
     answers,
     ask,
     demo,
@@ -61,6 +62,7 @@ WAVRAG = Command(
     subcommands={
         "knowledge base": (
             index.COMMAND,
+            add_url.COMMAND,
             watch.COMMAND,
             search.COMMAND,
             ask.COMMAND,

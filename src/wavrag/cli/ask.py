@@ -19,6 +19,7 @@ from wavrag.errors import InputError
 if TYPE_CHECKING:
     from wavrag.answer import AnswerOptions, ReasoningOptions
     from wavrag.generate import GenerateOptions, GeneratorSpec
+    from wavrag.kb import KnowledgeBase
     from wavrag.types import Answer, Query, ReasoningPath
 
 
@@ -67,7 +68,7 @@ def ask(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         print("\n")
         _print_answer(answer, draft, spoken=bool(arguments.audio))
-    speech = _speak(answer, query, arguments)
+    speech = _speak(answer, query, rag.kb, arguments)
     if arguments.json:
         from wavrag.shapes import AnswerShape  # imports pydantic, which costs 30 ms
 
@@ -99,7 +100,9 @@ def _print_answer(answer: Answer, draft: str, *, spoken: bool) -> None:
     print_citations(answer.citations)
 
 
-def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[str, Any] | None:
+def _speak(
+    answer: Answer, query: Query, kb: KnowledgeBase, arguments: argparse.Namespace
+) -> dict[str, Any] | None:
     """Write the spoken answer to the file of --speak; None without that option."""
     if arguments.speak is None:
         return None
@@ -113,7 +116,9 @@ def _speak(answer: Answer, query: Query, arguments: argparse.Namespace) -> dict[
         passages = [citation.passage for citation in answer.citations]
         # Text has no prosody to follow; without a cited recording the voice stays neutral.
         recordings = [passage for passage in passages if passage.modality == "audio"]
-        source = load_passage_clip(recordings[0], SAMPLE_RATE) if recordings else None
+        if recordings:
+            path = kb.resolve_source(recordings[0].source)
+            source = load_passage_clip(recordings[0], SAMPLE_RATE, path)
     speech = write_answer(
         answer.text,
         arguments.speak,

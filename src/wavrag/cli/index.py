@@ -51,7 +51,7 @@ def index(arguments: argparse.Namespace) -> int:
 
         print_json({"kb": folder, **AddReportShape.dump(report)})
     else:
-        _print_summary(report, folder)
+        print_summary(report, folder)
     return 1 if report.skipped else 0
 
 
@@ -79,14 +79,15 @@ def choose_embedder(arguments: argparse.Namespace) -> Embedder | str | None:
     return embedder
 
 
-def _print_summary(report: AddReport, folder: str) -> None:
+def print_summary(report: AddReport, folder: str, noun: str = "file") -> None:
+    """Print the remarks and the counts of a report."""
     # Messages of errors often begin with the path; it is printed once, in its short form.
     for source, remark in report.notes:
         note(f"note: {short_path(source)}: {remark.removeprefix(f'{source}: ')}")
     for source, reason in report.skipped:
         note(f"skipped: {short_path(source)}: {reason.removeprefix(f'{source}: ')}")
     print(
-        f"{folder}: {format_count(len(report.added), 'file')} added, {len(report.updated)} updated,"
+        f"{folder}: {format_count(len(report.added), noun)} added, {len(report.updated)} updated,"
         f" {len(report.unchanged)} unchanged, {len(report.removed)} removed,"
         f" {len(report.skipped)} skipped"
     )

@@ -79,18 +79,26 @@ class IndexBar(_TerminalBar):
     # Text files arrive by the thousand per second; drawing each would slow indexing down.
     INTERVAL = 0.1  # seconds between two redraws
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: bool, starts_later: bool = False) -> None:
+        """Draw the bar at once, or with the first progress if it starts later."""
         self._last_draw = 0.0
+        self._quiet = quiet or not sys.stderr.isatty()
         self.documents = 0
-        if not quiet and sys.stderr.isatty():
+        if not starts_later:
+            # Before the work, as the rate of passages counts from here.
+            self._create()
+
+    def _create(self) -> None:
+        if not self._quiet:
             from tqdm import tqdm
 
-            # Created before the work, as the rate of passages counts from here.
             self._bar = tqdm(bar_format=self.LOADING, dynamic_ncols=True, leave=False)
 
     def __call__(self, progress: Progress) -> None:
         """Draw the bar."""
         self.documents = progress.documents
+        if self._bar is None:
+            self._create()
         bar, now = self._bar, time.monotonic()
         if bar is None or now - self._last_draw < self.INTERVAL:
             return
@@ -113,4 +121,27 @@ class IndexBar(_TerminalBar):
     def clear(self) -> None:
         """Remove the bar from the terminal until it is drawn again."""
         if self._bar is not None:
+            self._bar.clear()
+
+
+class FetchBar(_TerminalBar):
+    """A line with the URL that is being downloaded, and its size."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._last_draw = 0.0
+
+    def __call__(self, url: str, size: int, total: int | None) -> None:
+        """Draw the line; it is removed at the end of each file."""
+        now = time.monotonic()
+        if self._quiet or (size != total and now - self._last_draw < IndexBar.INTERVAL):
+            return
+        self._last_draw = now
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(bar_format="{desc}", dynamic_ncols=True, leave=False)
+        share = f" of {total / 1e6:.1f}" if total else ""
+        self._bar.set_description_str(f"fetching {size / 1e6:.1f}{share} MB: {url}")
+        if size == total:
             self._bar.clear()

@@ -10,11 +10,12 @@ from wavrag.kb.passages import PendingPassage, load_passage_clip, split_document
 from wavrag.kb.report import AddReport, Progress, ProgressCallback
 from wavrag.kb.transcriber import Transcriber
 from wavrag.kb.transcript import TRANSCRIPT_FORMATS, Segment, Transcript, TranscriptFormat
+from wavrag.kb.urls import FEED_ENTRIES, FetchCallback
 from wavrag.kb.watch import check_folders
 
 __all__ = [
-    "CANDIDATES", "TRANSCRIPT_FORMATS", "AddReport", "FileScan", "KnowledgeBase",
-    "PendingPassage", "Progress", "ProgressCallback", "Retrieval", "Segment", "Transcriber",
-    "Transcript", "TranscriptFormat", "check_folders", "find_files", "load_passage_clip",
-    "split_document",
+    "CANDIDATES", "FEED_ENTRIES", "TRANSCRIPT_FORMATS", "AddReport", "FetchCallback", "FileScan",
+    "KnowledgeBase", "PendingPassage", "Progress", "ProgressCallback", "Retrieval", "Segment",
+    "Transcriber", "Transcript", "TranscriptFormat", "check_folders", "find_files",
+    "load_passage_clip", "split_document",
 ]  # fmt: skip

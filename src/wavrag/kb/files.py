@@ -47,7 +47,8 @@ def find_files(
         if os.path.isdir(path):
             files.update(dict.fromkeys(_walk(path, skipped)))
         elif not os.path.lexists(path):
-            skipped.append((path, "no such file or folder: check the path"))
+            remedy = "add it with `wavrag add-url`" if ":/" in path else "check the path"
+            skipped.append((path, f"no such file or folder: {remedy}"))
         elif suffix(path) in KNOWN_SUFFIXES:
             files[path] = None
         else:

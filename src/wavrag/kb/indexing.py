@@ -104,9 +104,14 @@ def read_documents(
                 continue
             yield BeginDocument(document, digest, measure_length(document))
             yield from split_document(document, sample_rate, notes.append)
-            yield EndDocument(document, tuple(notes))
+            yield EndDocument(document, tuple(_name_origin(note, document) for note in notes))
         except InputError as error:
-            yield EndDocument(document, skip_reason=str(error))
+            yield EndDocument(document, skip_reason=_name_origin(str(error), document))
+
+
+def _name_origin(message: str, document: Document) -> str:
+    """A message about a downloaded file with its URL."""
+    return message.replace(document.path, document.origin) if document.path else message
 
 
 def split_batches(events: Iterator[Event], size: int) -> Iterator[list[Event]]:
@@ -161,7 +166,7 @@ class _DocumentWriter:
                     # Passages of a document that failed in the middle are discarded here.
                     self._hash, self._passages, self._languages = event.content_hash, [], []
                     self._estimate.begin(event.document, event.length)
-                    self._report_progress(current=event.document.path or event.document.id)
+                    self._report_progress(current=event.document.origin)
                 case PendingPassage():
                     self._add_passage(event, *next(rows))
                 case EndDocument():
@@ -196,7 +201,7 @@ class _DocumentWriter:
         if end.unchanged:
             self.report.unchanged.append(end.document.id)
         elif end.skip_reason is not None:
-            self.report.skipped.append((end.document.path or end.document.id, end.skip_reason))
+            self.report.skipped.append((end.document.origin, end.skip_reason))
         else:
             if is_foreign(self._languages):
                 end = replace(end, notes=(*end.notes, FOREIGN_SPEECH.format(spec=spec)))
@@ -215,7 +220,7 @@ class _DocumentWriter:
             document = end.document
             target = self.report.updated if document.id in self._hashes else self.report.added
             target.append(document.id)
-            self.report.notes += [(document.path or document.id, note) for note in end.notes]
+            self.report.notes += [(document.origin, note) for note in end.notes]
             self.report.passages += len(passages)
             self.report.audio_seconds += passages[-1].passage.end or 0.0
         self._passages_since_optimize += self._complete_passages

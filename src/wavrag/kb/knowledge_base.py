@@ -18,6 +18,7 @@ from wavrag.embed import Embedder, load_embedder, load_reranker, unit_rows
 from wavrag.errors import AudioError, InputError, StoreError
 from wavrag.kb import manifest
 from wavrag.kb.indexing import add_documents
+from wavrag.kb.originals import Originals, is_url
 from wavrag.kb.passages import load_passage_clip
 from wavrag.kb.report import AddReport, ProgressCallback
 from wavrag.kb.sound_spans import find_sound
@@ -25,6 +26,7 @@ from wavrag.kb.spelling import VocabularyIndexes
 from wavrag.kb.transcriber import join_windows
 from wavrag.kb.transcript import Transcript
 from wavrag.kb.transcripts import TranscriptCache, detect_speech
+from wavrag.kb.urls import FEED_ENTRIES, FetchCallback, add_urls
 from wavrag.kb.watch import watch_folders
 from wavrag.kb.word_times import WordTimeCache
 from wavrag.search import (
@@ -52,6 +54,7 @@ from wavrag.types import (
     ScoredPassage,
     TimedWord,
 )  # fmt: skip
+from wavrag.web import DownloadOptions
 
 # Hits of each leg before fusion, at least. Recall@10 of the spoken training questions of
 # `tools/fit_fusion.py` gains from more than 50.
@@ -105,6 +108,7 @@ class KnowledgeBase(Closing):
         self.embedder = embedder
         self.fusion = fusion
         self.reranker = reranker
+        self.originals = Originals(directory)
         self._store = store
         self._transcripts = TranscriptCache(directory)
         self._word_times = WordTimeCache(directory)
@@ -176,12 +180,53 @@ class KnowledgeBase(Closing):
         """
         return add_documents(list(documents), self.embedder, self._store, on_progress)
 
+    def add_urls(
+        self,
+        urls: Iterable[str],
+        *,
+        options: DownloadOptions | None = None,
+        entries: int = FEED_ENTRIES,
+        metadata: Metadata | None = None,
+        on_fetch: FetchCallback = lambda url, size, total: None,
+        on_progress: ProgressCallback | None = None,
+    ) -> AddReport:
+        """Download pages, files and feeds, and add them; their source is the URL.
+
+        The files are kept in the folder, for playback and for the next call, which asks the server
+        for changes only. Of a feed (RSS, Atom) the recordings of the entries are added, or their
+        pages, with `feed`, `published`, `author`, `link` and `chapters` as metadata.
+
+        Args:
+            urls: URLs of pages, of files or of feeds.
+            options: limits of size, time and redirects; private addresses are refused by default.
+            entries: number of the newest entries to add from a feed.
+            metadata: assigned to every document.
+            on_fetch: called with a URL, the bytes received so far and the size if it is known.
+            on_progress: see `add`.
+
+        Returns:
+            A report; URLs that cannot be fetched are among the skipped ones, and a document of an
+            earlier call stays.
+
+        Raises:
+            StoreError: the disk is full or not writable.
+            EmbedderError: the embedder fails.
+
+        Example:
+            >>> report = kb.add_urls(["https://example.org/feed.xml"], entries=3)
+        """
+        return add_urls(
+            self, urls, options=options or DownloadOptions(), entries=entries,
+            metadata=metadata or {}, on_fetch=on_fetch, on_progress=on_progress,
+        )  # fmt: skip
+
     def remove(self, document_ids: Sequence[str]) -> int:
         """Remove documents and return the number of removed passages; unknown ids are ignored."""
         removed = self._store.delete(document_ids)
         if removed:
             # Frees the disk space: a deletion alone only marks rows.
             self._store.optimize()
+        self.originals.remove(document_ids)
         return removed
 
     def prune(self, folders: Sequence[str | os.PathLike[str]]) -> list[str]:
@@ -329,7 +374,7 @@ class KnowledgeBase(Closing):
         Raises:
             AudioError: the recording was deleted or cannot be read.
         """
-        clip = load_passage_clip(passage, self.embedder.spec.sampling_rate or SAMPLE_RATE)
+        clip = self._decode(passage, self.embedder.spec.sampling_rate or SAMPLE_RATE)
         if passage.text or passage.speech is not None:
             return replace(clip, speech=bool(passage.text) or passage.speech)
         # A passage indexed by an earlier version, without measurements.
@@ -351,7 +396,7 @@ class KnowledgeBase(Closing):
         """
         if passage.modality == "text" or self._has_quotable_transcripts:
             return passage.text or ""
-        return self._transcripts.get(clip or load_passage_clip(passage, SAMPLE_RATE))
+        return self._transcripts.get(clip or self._decode(passage, SAMPLE_RATE))
 
     def word_times(self, passage: Passage) -> tuple[TimedWord, ...]:
         """Return the words of a passage with their times in its recording.
@@ -372,7 +417,7 @@ class KnowledgeBase(Closing):
         source = passage.source if passage.modality == "audio" else passage.recording
         if not passage.text or passage.start is None or source is None:
             return ()
-        clip = load_passage_clip(replace(passage, source=source), SAMPLE_RATE)
+        clip = self._decode(replace(passage, source=source), SAMPLE_RATE)
         return self._word_times.get(clip, passage.text)
 
     def find_sound(self, passage: Passage, vector: Float32) -> tuple[float, float] | None:
@@ -438,6 +483,14 @@ class KnowledgeBase(Closing):
                         raise
                     words = ()  # subtitles have times of their own
                 yield quotable, words
+
+    def resolve_source(self, source: str) -> str:
+        """Return the path of a source: the downloaded file of a URL, or the source itself."""
+        original = self.originals.get(source) if is_url(source) else None
+        return source if original is None else str(original.path)
+
+    def _decode(self, passage: Passage, sample_rate: int) -> Clip:
+        return load_passage_clip(passage, sample_rate, self.resolve_source(passage.source))
 
     def transcribe_query(self, query: Query, words: str | None) -> str | None:
         """Return the text of a question, with an accurate transcript of its clip.

@@ -116,13 +116,13 @@ def _is_recording(path: str) -> bool:
 def _split_recording(
     document: Document, blocks: Iterable[Float32], sample_rate: int
 ) -> Iterator[PendingPassage]:
-    source = document.path or document.id
+    source = document.origin
     if sample_rate != SAMPLE_RATE:
         raise InputError(
             f"{source}: recordings are split at {SAMPLE_RATE} Hz, but the embedder needs"
             f" {sample_rate} Hz: index recordings with another, such as cascade"
         )
-    title = document.title or Path(source).stem
+    title = document.title or Path(document.path or source).stem
     base = Passage(document.id, 0, source=source, title=title, metadata=document.metadata)
     for ordinal, clip in enumerate(audio.windows(blocks, sample_rate, source)):
         passage = replace(
@@ -139,9 +139,7 @@ def _split_recording(
 def _split_text(document: Document, parsed: text.ParsedText) -> Iterator[PendingPassage]:
     title = document.title or parsed.title
     metadata = {**parsed.metadata, **document.metadata}
-    base = Passage(
-        document.id, 0, source=document.path or document.id, title=title, metadata=metadata
-    )
+    base = Passage(document.id, 0, source=document.origin, title=title, metadata=metadata)
     for passage in text.split(parsed, base):
         # Title and headings name the topic, which a passage's own words may never mention.
         headings = dict.fromkeys(filter(None, (readable(title), passage.section)))
@@ -153,6 +151,6 @@ def readable(title: str) -> str:
     return " ".join(title.replace("_", " ").replace("-", " ").split())
 
 
-def load_passage_clip(passage: Passage, sample_rate: int) -> Clip:
-    """Decode the audio of a recording's passage from its source."""
-    return audio.load(passage.source, sample_rate, passage.start or 0.0, passage.end)
+def load_passage_clip(passage: Passage, sample_rate: int, path: str | None = None) -> Clip:
+    """Decode the audio of a recording's passage from its source, or from a copy of it."""
+    return audio.load(path or passage.source, sample_rate, passage.start or 0.0, passage.end)

@@ -119,7 +119,7 @@ class ServerState:
         name = Path(source).name
         if is_generated_name(name) and (self.uploads_folder / name).is_file():
             return self.uploads_folder / name
-        return Path(source)
+        return Path(self.rag.kb.resolve_source(source))
 
 
 def get_state(request: Request) -> ServerState:

@@ -1,0 +1,87 @@
+"""`wavrag add-url`: adds pages, files and feeds from the web."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from wavrag.cli.command import Command
+from wavrag.cli.index import META_OPTIONS, choose_embedder, print_summary, read_metadata
+from wavrag.cli.options import JSON, KB, NEW_EMBEDDER, PRESET_OPTIONS, Option
+from wavrag.cli.output import note, print_json, short_path
+from wavrag.cli.progress import FetchBar, IndexBar
+from wavrag.errors import WavRAGError
+
+
+def add_url(arguments: argparse.Namespace) -> int:
+    """Download and add URLs; exit code 1 if one was skipped."""
+    from wavrag.kb import KnowledgeBase
+    from wavrag.web import DownloadOptions, normalize_url
+
+    metadata = read_metadata(arguments)
+    # A mistyped URL must not create an empty knowledge base.
+    urls = [normalize_url(url) for url in arguments.urls]
+    options = DownloadOptions(
+        max_bytes=arguments.max_size << 20,
+        max_seconds=arguments.max_time,
+        max_redirects=arguments.max_redirects,
+        allow_private=arguments.allow_private,
+    )
+    quiet = arguments.json or not sys.stderr.isatty()
+    with KnowledgeBase.open(arguments.kb, embedder=choose_embedder(arguments)) as kb:
+        folder = short_path(str(kb.directory.absolute()))
+        with FetchBar(quiet) as fetch_bar, IndexBar(quiet, starts_later=True) as bar:
+            try:
+                report = kb.add_urls(
+                    urls,
+                    options=options,
+                    entries=arguments.entries,
+                    metadata=metadata,
+                    on_fetch=fetch_bar,
+                    on_progress=bar,
+                )
+            except (WavRAGError, KeyboardInterrupt):
+                fetch_bar.close()
+                bar.close()
+                note("downloads are kept: the same command continues")
+                raise
+    if arguments.json:
+        from wavrag.shapes import AddReportShape
+
+        print_json({"kb": folder, **AddReportShape.dump(report)})
+    else:
+        print_summary(report, folder, "document")
+    return 1 if report.skipped else 0
+
+
+COMMAND = Command(
+    "add-url",
+    "add pages, files and podcast feeds from the web",
+    add_url,
+    (
+        Option("urls", "URL", "page, file, or RSS or Atom feed", nargs="+"),
+        Option("--entries", "N", "number of the newest entries to add from a feed", default=10,
+            minimum=1),
+        *META_OPTIONS,
+        NEW_EMBEDDER,
+        *PRESET_OPTIONS,
+        KB,
+        JSON,
+    ),
+    (
+        "wavrag add-url https://example.org/ferry-times.html",
+        "wavrag add-url https://example.org/podcast.xml --entries 3 --meta topic=ferries",
+        "wavrag add-url http://localhost:8000/manual.pdf --allow-private",
+    ),
+    option_groups={
+        "limits": (
+            Option("--max-size", "MB", "maximum size of a file", default=1024, minimum=1),
+            Option("--max-time", "SECONDS", "time limit for a file", default=600, minimum=1.0),
+            Option("--max-redirects", "N", "redirects to follow for a file", default=5, minimum=0),
+            Option("--allow-private", help="allow addresses of this machine and of private"
+                " networks"),
+        ),
+    },
+    details="The files are kept in the knowledge base, and fetched again only if they have changed."
+    " Chapters, dates and authors of a feed become metadata.",
+)  # fmt: skip

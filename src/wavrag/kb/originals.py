@@ -1,0 +1,118 @@
+"""Downloaded files in the folder `originals` of a knowledge base, by URL.
+
+Each URL has a folder, with the file and with `original.json`: the name of the file, and the version
+for the next request. Playback, transcripts and the next run find the file by the URL alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from wavrag.errors import StoreError
+from wavrag.web import Download, DownloadCallback, DownloadOptions, download, file_name
+
+RECORD = "original.json"
+HEAD_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A downloaded file, and the headers that came with it."""
+
+    url: str
+    file: str  # name in the folder of the URL
+    headers: Download
+    path: Path = Path()
+
+
+class Originals:
+    """The downloaded files of a knowledge base."""
+
+    def __init__(self, directory: Path) -> None:
+        self._folder = directory / "originals"
+
+    def get(self, url: str) -> Original | None:
+        """The file of a URL; None if it was not downloaded, or is missing."""
+        folder = self._url_folder(url)
+        try:
+            fields = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            original = Original(fields["url"], fields["file"], Download(**fields["headers"]))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None  # missing or damaged: the next run downloads it again
+        path = folder / Path(original.file).name
+        return replace(original, path=path.absolute()) if path.is_file() else None
+
+    def fetch(self, url: str, options: DownloadOptions, on_progress: DownloadCallback) -> Original:
+        """Download a URL, unless the server says that it has not changed.
+
+        Raises:
+            DownloadError: see `wavrag.web.download`; an earlier download stays.
+            StoreError: the disk is full or not writable.
+        """
+        earlier = self.get(url)
+        folder = self._url_folder(url)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=folder, prefix=".new-")
+            os.close(handle)
+        except OSError as error:
+            raise StoreError(f"cannot write {folder}: {error.strerror or error}") from error
+        scratch = Path(name)
+        try:
+            headers = download(
+                url, scratch, options,
+                etag=earlier.headers.etag if earlier else "",
+                last_modified=earlier.headers.last_modified if earlier else "",
+                on_progress=on_progress,
+            )  # fmt: skip
+            if headers is None:
+                assert earlier is not None
+                return earlier
+            return self._save(url, scratch, headers, earlier)
+        finally:
+            scratch.unlink(missing_ok=True)
+            if earlier is None and not (folder / RECORD).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def remove(self, urls: Iterable[str]) -> None:
+        """Delete the files of URLs; others are ignored."""
+        for url in urls:
+            if is_url(url):
+                shutil.rmtree(self._url_folder(url), ignore_errors=True)
+
+    def _save(
+        self, url: str, scratch: Path, headers: Download, earlier: Original | None
+    ) -> Original:
+        folder = scratch.parent
+        with scratch.open("rb") as file:
+            original = Original(url, file_name(url, headers, file.read(HEAD_BYTES)), headers)
+        path = folder / original.file
+        fields = asdict(original)
+        del fields["path"]
+        try:
+            # Renaming is atomic: a killed process leaves the earlier file or the new one.
+            scratch.replace(path)
+            record = folder / f".{RECORD}"
+            record.write_text(json.dumps(fields, indent=2), encoding="utf-8")
+            record.replace(folder / RECORD)
+        except OSError as error:
+            raise StoreError(f"cannot write {folder}: {error.strerror or error}") from error
+        if earlier is not None and earlier.path != path.absolute():
+            earlier.path.unlink(missing_ok=True)
+        return replace(original, path=path.absolute())
+
+    def _url_folder(self, url: str) -> Path:
+        digest = hashlib.blake2b(url.encode("utf-8", "surrogatepass"), digest_size=16)
+        return self._folder / digest.hexdigest()
+
+
+def is_url(source: str) -> bool:
+    """True for the source of a downloaded document."""
+    return source.startswith(("http://", "https://"))
