@@ -2,16 +2,18 @@
 
 import base64
 import io
+import os
 import zlib
 from pathlib import Path
 
 import pytest
 from pypdf import PdfWriter
-from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject, NumberObject
 
 from wavrag import text
 from wavrag.errors import DocumentError
 from wavrag.text.pdf import parse_pdf
+from wavrag.text.pdf_pages import open_pdf, render_page
 
 Line = tuple[float, float, str] | tuple[float, float, str, float]  # x, y from the top, words, size
 HELVETICA = DictionaryObject(
@@ -67,6 +69,36 @@ def prose(first: float, count: int = 12, x: float = 60) -> list[Line]:
         (x, first + 14 * n, f"Line {n} of this page tells about the docks and goes on and")
         for n in range(count)
     ]
+
+
+def scan(data: bytes) -> bytes:
+    """A PDF with a picture of the first page of another."""
+    document = open_pdf(data, "a.pdf")
+    image, _ = render_page(document, 0)
+    document.close()
+    height, width = image.shape
+    writer = PdfWriter()
+    page = writer.add_blank_page(600, 800)
+    picture = DecodedStreamObject()
+    picture.set_data(image.tobytes())
+    picture.update(
+        {
+            NameObject("/Type"): NameObject("/XObject"),
+            NameObject("/Subtype"): NameObject("/Image"),
+            NameObject("/Width"): NumberObject(width),
+            NameObject("/Height"): NumberObject(height),
+            NameObject("/ColorSpace"): NameObject("/DeviceGray"),
+            NameObject("/BitsPerComponent"): NumberObject(8),
+        }
+    )
+    objects = DictionaryObject({NameObject("/P"): writer._add_object(picture)})
+    page[NameObject("/Resources")] = DictionaryObject({NameObject("/XObject"): objects})
+    stream = DecodedStreamObject()
+    stream.set_data(b"600 0 0 800 0 0 cm /P Do")
+    page[NameObject("/Contents")] = writer._add_object(stream)
+    buffer = io.BytesIO()
+    writer.write(buffer)
+    return buffer.getvalue()
 
 
 def paragraphs(data: bytes) -> list[str]:
@@ -193,18 +225,63 @@ def test_titles(metadata: str, expected: str) -> None:
     assert "subject" not in parsed.metadata
 
 
-def test_pages_without_text_are_named(tmp_path: Path) -> None:
+def test_pages_without_text_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavrag.text.pdf.find_engine", lambda: None)
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(prose(60), SCAN, SCAN, [], prose(60), SCAN))
     notes: list[str] = []
     text.read(path, on_note=notes.append)
     assert notes == [
-        f"{path}: no text, only pictures, on pages 2-3, 6: run OCR first, e.g. with"
+        f"{path}: no text, only pictures, on pages 2-3, 6: install tesseract or"
+        ' `pip install "wavrag[ocr]"` and index it again, or run OCR first, e.g. with'
         " `ocrmypdf IN.pdf OUT.pdf`"
     ]
     path.write_bytes(pdf(SCAN))
     with pytest.raises(DocumentError, match="only images"):
         text.read(path)
+
+
+TESSERACT = """#!/usr/bin/env python3
+import sys
+if "--list-langs" in sys.argv:
+    print("List of available languages:\\ndeu\\nosd")
+    sys.exit()
+assert sys.argv[1:] == ["stdin", "stdout", "-l", "deu", "tsv"]
+magic, width, height, depth = sys.stdin.buffer.readline().split()
+assert magic == b"P5" and len(sys.stdin.buffer.read()) == int(width) * int(height)
+words = [("Die", 95, 100, 100), ("Brücke", 91, 200, 100), ("ist", 90, 320, 100),
+         ("neu.", 88, 400, 100), ("x", 30, 100, 400), ("|", 70, 100, 500), ("ab", 80, 100, 600)]
+print("level\\tpage\\tblock\\tpar\\tline\\tword\\tleft\\ttop\\twidth\\theight\\tconf\\ttext")
+for word, confidence, left, top in words:
+    print(*"5 1 1 1 1 1".split(), left, top, 90, 30, confidence, word, sep="\\t")
+"""
+
+
+def test_pages_without_text_are_read_by_tesseract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "tesseract"
+    program.write_text(TESSERACT)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    parsed = parse_pdf(pdf(prose(60), SCAN), "a.pdf")
+    assert parsed.notes == ("page 2: read by OCR (tesseract), with mistakes",)
+    assert [parsed.text[b.start : b.end] for b in parsed.blocks if b.page == 2] == [
+        "Die Brücke ist neu."
+    ]
+    program.write_text("#!/bin/sh\nexit 1")
+    parsed = parse_pdf(pdf(prose(60), SCAN), "a.pdf")
+    assert "no text, only pictures, on page 2: tesseract failed" in parsed.notes[0]
+
+
+def test_pages_without_text_are_read_by_rapidocr(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rapidocr")
+    monkeypatch.setenv("PATH", "")
+    # The words as a picture: drawn, then turned into an image of the page.
+    words = pdf([(60, 100, "The lighthouse keeper counts nineteen ships", 20)])
+    parsed = parse_pdf(scan(words), "a.pdf")
+    assert "lighthouse keeper counts nineteen ships" in parsed.text
+    assert parsed.notes == ("page 1: read by OCR (rapidocr), with mistakes",)
 
 
 def test_hyphens_at_the_end_of_lines() -> None:

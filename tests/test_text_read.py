@@ -206,7 +206,8 @@ def test_bad_files_are_named_with_the_remedy(
     assert str(caught.value).startswith(f"{path}: ")
 
 
-def test_damaged_pdfs_are_read_or_refused() -> None:
+def test_damaged_pdfs_are_read_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavrag.text.pdf.find_engine", lambda: None)
     whole = pdf(["Introduction", "Some words on a page."], ["More words."], title="T")
     chance = random.Random(1)
     pieces = [b"<<", b">>", b"0 R", b"[", b"]", b"(", b"-1", b"99999999999", b"null", b"2 0 R"]

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import PurePath
 from statistics import median
+from typing import Any
 
 from wavrag.errors import DocumentError
 from wavrag.text.document import ParsedText, TextBuilder, add_paragraph, one_line, seems_heading
+from wavrag.text.ocr import find_engine, read_rows
 from wavrag.text.pdf_layout import LEADER, Table, find_regions
-from wavrag.text.pdf_pages import PDFIUM_LOCK, Page, Segment, open_pdf, read_page
+from wavrag.text.pdf_pages import PDFIUM_LOCK, Page, Row, Segment, open_pdf, read_page, render_page
 from wavrag.text.pdf_running import remove_running_rows
 from wavrag.text.table import find_header
 
@@ -25,6 +26,10 @@ _WORD = re.compile(r"\w+(?:-\w+)*")
 _PREFIXES = frozenset(
     "all close cross double ex five four full half high left long low mid near new non old open"
     " part right self short single six so ten three two well".split()
+)
+REMEDY = (
+    'install tesseract or `pip install "wavrag[ocr]"` and index it again, or run OCR first, e.g.'
+    " with `ocrmypdf IN.pdf OUT.pdf`"
 )
 SHORT_LINE = 0.75  # share of the longest line around; a shorter line ends its paragraph
 WIDE_GAP = 1.4  # vertical distance of paragraphs, as a share of the usual distance of lines
@@ -64,7 +69,8 @@ class _Block:
 def parse_pdf(data: bytes, name: str) -> ParsedText:
     """Extract the text of all pages in reading order.
 
-    Running headers, footers and page numbers are left out. Pages without text are named in a note.
+    Running headers, footers and page numbers are left out. Pages of pictures alone are read by OCR
+    if an engine is installed, and named in a note.
 
     Args:
         data: content of the file.
@@ -73,11 +79,18 @@ def parse_pdf(data: bytes, name: str) -> ParsedText:
     Raises:
         DocumentError: the file needs a password, is damaged, or contains no text.
     """
-    with PDFIUM_LOCK, closing(open_pdf(data, name)) as document:
-        pages = [read_page(document, index) for index in range(len(document))]
-        properties = document.get_metadata_dict(skip_empty=True)
-    pages, headers = remove_running_rows(pages)
+    with PDFIUM_LOCK:
+        document = open_pdf(data, name)
     builder = TextBuilder()
+    try:
+        with PDFIUM_LOCK:
+            pages = [read_page(document, index) for index in range(len(document))]
+            properties = document.get_metadata_dict(skip_empty=True)
+        pages, headers = remove_running_rows(pages)
+        pages = _read_images(document, pages, builder)
+    finally:
+        with PDFIUM_LOCK:
+            document.close()
     date = _DATE.match(properties.get("CreationDate", ""))
     fields = {"author": "Author", "subject": "Subject", "tags": "Keywords"}
     builder.add_metadata(
@@ -90,16 +103,7 @@ def parse_pdf(data: bytes, name: str) -> ParsedText:
     builder.add_metadata({"date": "-".join(date.groups()) if date else None})
     _add_blocks(builder, list(_join_blocks(pages)))
     if not builder:
-        raise DocumentError(
-            f"{name}: contains no text, only images: run OCR first, e.g. with"
-            " `ocrmypdf IN.pdf OUT.pdf`"
-        )
-    empty = [n for n, page in enumerate(pages, start=1) if page.has_graphics and not page.rows]
-    if empty:
-        builder.add_note(
-            f"no text, only pictures, on {_name_pages(empty)}: run OCR first, e.g. with"
-            " `ocrmypdf IN.pdf OUT.pdf`"
-        )
+        raise DocumentError(f"{name}: contains no text, only images: {REMEDY}")
     title = one_line(properties.get("Title", ""))
     if _NO_TITLE.fullmatch(title) or _NO_VALUE.fullmatch(title) or title == PurePath(name).stem:
         title = ""
@@ -107,6 +111,28 @@ def parse_pdf(data: bytes, name: str) -> ParsedText:
     return (
         parsed if parsed.title else replace(parsed, title=next(filter(seems_heading, headers), ""))
     )
+
+
+def _read_images(document: Any, pages: Sequence[Page], builder: TextBuilder) -> list[Page]:
+    """Read pages without text by OCR, and note the pages that were, and were not, read."""
+    rows: dict[int, tuple[Row, ...]] = {}
+    empty = [n for n, page in enumerate(pages, start=1) if page.has_graphics and not page.rows]
+    engine = find_engine() if empty else None
+    remedy = REMEDY
+    if engine is not None:
+        remedy = f"{engine.name} recognised nothing there"
+        for number in empty:
+            with PDFIUM_LOCK:
+                image, scale = render_page(document, number - 1)
+            try:
+                rows[number] = read_rows(image, scale, engine)
+            except DocumentError as error:
+                remedy = str(error)
+        if read := [number for number in empty if rows.get(number)]:
+            builder.add_note(f"{_name_pages(read)}: read by OCR ({engine.name}), with mistakes")
+    if unread := [number for number in empty if not rows.get(number)]:
+        builder.add_note(f"no text, only pictures, on {_name_pages(unread)}: {remedy}")
+    return [replace(page, rows=rows.get(n, page.rows)) for n, page in enumerate(pages, start=1)]
 
 
 def _name_pages(numbers: Sequence[int]) -> str:

@@ -20,6 +20,8 @@ WORD_GAP = 0.2
 SEGMENT_GAP = 0.75
 ROW_SHIFT = 0.3  # vertical distance of words of the same row, as a share of the line height
 MAX_ROTATED = 0.3  # share of rotated words beyond which the order of the file is kept
+RENDER_DPI = 200
+MAX_PIXELS = 4_000  # longest side of a rendered page
 _HYPHENS = frozenset({0x02, 0xFFFE})  # PDFium's codes of a hyphen at the end of a line
 _PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 
@@ -135,7 +137,19 @@ def read_page(document: Any, index: int) -> Page:
                     for top, line in enumerate(lines)
                     if line.strip()
                 ]
-    return Page(tuple(_group_rows(words)), has_graphics)
+    return Page(tuple(group_rows(words)), has_graphics)
+
+
+def render_page(document: Any, index: int) -> tuple[Any, float]:
+    """Render a page as a grey image.
+
+    Returns:
+        The image, shape `(height, width)`, uint8, and its scale in pixels per point.
+    """
+    with closing(document[index]) as page:
+        scale = min(RENDER_DPI / 72, MAX_PIXELS / max(*page.get_size(), 1))
+        with closing(page.render(scale=scale, grayscale=True)) as bitmap:
+            return bitmap.to_numpy().reshape(bitmap.height, -1)[:, : bitmap.width].copy(), scale
 
 
 def _read_words(textpage: Any, page: Any) -> tuple[list[Segment], int]:
@@ -196,7 +210,7 @@ def _word(
     characters.clear()
 
 
-def _group_rows(words: list[Segment]) -> Iterator[Row]:
+def group_rows(words: list[Segment]) -> Iterator[Row]:
     """Group words into rows from top to bottom, and the words of a row into segments."""
     row: list[Segment] = []
     center = 0.0
