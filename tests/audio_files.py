@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import av
@@ -35,9 +36,11 @@ def write(
     layout: str = "mono",
     codec: str | None = None,
     video: bool = False,
+    tags: Mapping[str, str] | None = None,
 ) -> Path:
     """Encode channels, shape = (n_channels, n), with the codec of the path's suffix."""
     with av.open(str(path), "w") as container:
+        container.metadata.update(tags or {})
         picture = None
         if video:
             picture = container.add_stream("mpeg4", rate=5)
@@ -68,10 +71,14 @@ def write(
     return path
 
 
-def write_tracks(path: Path, tracks: list[Float32], rate: int = 16_000) -> Path:
+def write_tracks(
+    path: Path, tracks: list[Float32], rate: int = 16_000, titles: tuple[str, ...] = ()
+) -> Path:
     """Write a file with a mono audio track for each of the sounds."""
     with av.open(str(path), "w") as container:
         streams = [container.add_stream("flac", rate=rate, layout="mono") for _ in tracks]
+        for stream, title in zip(streams, titles, strict=False):
+            stream.metadata["title"] = title
         for at in range(0, max(map(len, tracks)), 4096):
             for stream, samples in zip(streams, tracks, strict=True):
                 block = (samples[None, at : at + 4096] * 32_767).astype(np.int16)

@@ -3,12 +3,13 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from audio_files import tone, write
+from audio_files import frequency, tone, write, write_tracks
 from letter_posteriors import posteriors
 from wavrag import Clip, Document, KnowledgeBase, Query
 from wavrag.corrections import apply_corrections
@@ -18,8 +19,10 @@ from wavrag.errors import EmbedderError, IndexMismatchError, InputError, StoreEr
 from wavrag.kb import Progress, find_files
 from wavrag.kb.manifest import FILE
 from wavrag.kb.prefetch import prefetch
+from wavrag.search import remove_overlaps
+from wavrag.shapes import PassageShape
 from wavrag.store import MemoryStore, StoredPassage
-from wavrag.types import EmbedInput, Float32, Role
+from wavrag.types import EmbedInput, Float32, Hit, Role
 
 RATE = 16_000
 
@@ -494,3 +497,47 @@ def test_a_spoken_question_is_heard_with_the_words_of_the_knowledge_base(tmp_pat
         # The words of the index follow its documents.
         kb.remove(["khan"])
         assert "kublai" not in (kb.retrieve(Query(clip=question)).words or "").lower()
+
+
+def test_tracks_and_channels_of_a_recording(kb: KnowledgeBase, tmp_path: Path) -> None:
+    tones = [tone(hertz, 4, RATE) for hertz in (300, 700)]
+    tracks = write_tracks(tmp_path / "tracks.mkv", tones, titles=("Mic", ""))
+    call = write(tmp_path / "call.wav", np.stack(tones), RATE, layout="stereo")
+    documents = [
+        Document("tracks", path=str(tracks)),
+        Document("call", path=str(call), channels="split"),
+    ]
+    kb.add(documents)
+    passages = [*kb.passages("tracks"), *kb.passages("call")]
+    assert [(passage.track, passage.channel) for passage in passages] == [
+        (1, None), (2, None), (None, 1), (None, 2)
+    ]  # fmt: skip
+    assert [passage.location for passage in passages] == [
+        "0:00.0-0:04.0, track 1, Mic", "0:00.0-0:04.0, track 2",
+        "0:00.0-0:04.0, channel 1", "0:00.0-0:04.0, channel 2",
+    ]  # fmt: skip
+    for passage, hertz in zip(passages, (300, 700, 300, 700), strict=True):
+        clip = kb.load_clip(passage)
+        assert clip.duration == pytest.approx(4, abs=0.01)
+        assert frequency(clip.samples, RATE) == pytest.approx(hertz, abs=1)
+    # The same span of another channel is another passage.
+    hits = [Hit(passage, rank, 0.5, {}) for rank, passage in enumerate(passages, 1)]
+    assert remove_overlaps(hits) == hits
+    assert PassageShape.dump(passages[0])["section"] == "Mic"
+    assert "section" not in PassageShape.dump(passages[1])
+    assert kb.add(documents).unchanged == ["tracks", "call"]
+    assert kb.add([replace(documents[1], channels="mix")]).updated == ["call"]
+    assert [passage.channel for passage in kb.passages("call")] == [None]
+
+
+def test_tags_of_a_recording(kb: KnowledgeBase, tmp_path: Path) -> None:
+    tags = {"title": "Winter", "artist": "Ada", "lyrics": "The queen sleeps in a ball."}
+    path = write(tmp_path / "a.mp3", tone(440, 4, RATE)[None], RATE, tags=tags)
+    kb.add([Document("bees", path=str(path), metadata={"artist": "Bo"})])
+    sound, lyrics = kb.passages("bees")
+    assert (sound.title, sound.metadata["artist"]) == ("Winter", "Bo")
+    assert (lyrics.text, lyrics.section, lyrics.modality) == (tags["lyrics"], "Lyrics", "text")
+    hits = kb.search("queen sleeps ball")
+    assert [hit.passage for hit in hits if "lexical" in hit.legs] == [lyrics]
+    kb.add([Document("bees", path=str(path), title="Mine")])
+    assert kb.passages("bees")[0].title == "Mine"

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from audio_files import tone, write
+from audio_files import frequency, tone, write
 from serving import BEES, FERRY, OPTIONS, client, create_rag, serving
 from wavrag import WavRAG
 from wavrag.audio import load
@@ -213,6 +213,26 @@ def test_documents_indexed_in_place(http: httpx.Client, rag: WavRAG) -> None:
     assert document["id"] == source
     words = http.get(f"/v1/documents/{source.replace('/', '%2F')}/text").json()
     assert words["contents"][0]["text"] in BEES
+
+
+def test_a_channel_of_a_recording(http: httpx.Client, tmp_path: Path) -> None:
+    channels = np.stack([tone(hertz, 3, 16_000) for hertz in (300, 700)])
+    path = write(tmp_path / "call.wav", channels, 16_000, layout="stereo", tags={"title": "Call"})
+    job = uploaded(http, path)
+    (id,) = job["report"]["added"]
+    assert job["documents"][0]["title"] == "Call"
+    audio = f"/v1/documents/{id}/audio"
+    for span in ({"start": 1, "end": 2}, {}):
+        for channel, hertz in ((1, 300), (2, 700)):
+            reply = http.get(audio, params={**span, "channel": channel})
+            assert reply.status_code == 200
+            clip = load(io.BytesIO(reply.content), 16_000)
+            assert frequency(clip.samples, 16_000) == pytest.approx(hertz, abs=1)
+    for missing in ({"channel": 3}, {"track": 2}):
+        reply = http.get(audio, params=missing)
+        assert reply.status_code == 400
+        assert str(tmp_path) not in reply.text
+    http.delete(f"/v1/documents/{id}?wait=30")
 
 
 def test_a_recording_with_ranges_and_spans(http: httpx.Client, recording: Path) -> None:

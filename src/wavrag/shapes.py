@@ -95,6 +95,8 @@ class PassageShape(Shape):
             # A hit or a citation: its JSON is flat, so the passage's fields stand beside its own.
             return {**super().read(source), **PassageShape.read(source.passage)}
         hidden = _TEXT_FIELDS if source.modality == "audio" else frozenset()
+        if source.section:
+            hidden -= {"section"}  # chapter of a recording
         if source.start is None:
             hidden = _AUDIO_FIELDS
         hidden |= {name for name in _OPTIONAL_FIELDS if getattr(source, name) is None}

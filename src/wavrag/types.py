@@ -17,6 +17,8 @@ Leg: TypeAlias = Literal["dense", "lexical"]
 ChosenBy: TypeAlias = Literal["choice", "majority", "first"]
 SourceForm: TypeAlias = Literal["sound", "words", "caption", "nothing"]
 AbstainReason: TypeAlias = Literal["nothing retrieved", "weak retrieval", "nothing supported"]
+# Channels of a recording: heard separately if each has a speaker of its own, mixed, or separately.
+Channels: TypeAlias = Literal["auto", "mix", "split"]
 Scalar: TypeAlias = str | int | float | bool
 Metadata: TypeAlias = Mapping[str, Scalar]
 # Called with a message worth knowing that is no error, such as a guessed encoding.
@@ -73,6 +75,8 @@ class Document:
         source: cited instead of the path, such as the URL that a file comes from.
         title: shown in results, and embedded along with the text.
         metadata: flat and JSON-serialisable; filters (`--where`) refer to it.
+        channels: for a file with a recording: `split` its channels, `mix` them, or `auto`: split
+            the two channels of a recording with a speaker in each.
     """
 
     id: str
@@ -82,6 +86,7 @@ class Document:
     title: str = ""
     metadata: Metadata = field(default_factory=dict)
     source: str = ""
+    channels: Channels = "auto"
 
     @property
     def origin(self) -> str:
@@ -101,7 +106,8 @@ class Passage:
         end: end time in the recording in seconds; None for text without times.
         char_start: offset of the first character in the document's text; None for recordings.
         char_end: offset after the last character in the document's text; None for recordings.
-        section: headings above the text, outermost first, joined by " > ".
+        section: headings above the text, outermost first, joined by " > "; for a recording the
+            title of the track and of the chapter, if any.
         page: page number from 1, for documents with pages.
         source: path or URI of the document.
         title: the document's title.
@@ -147,10 +153,12 @@ class Passage:
 
     @property
     def location(self) -> str:
-        """Span in the source: `12:03.4-12:19.0`, or page, section and characters."""
+        """Span in the source: `12:03.4-12:19.0` and chapter, or page, section and characters."""
         if self.start is not None and self.end is not None:
             parts = {"track": self.track, "channel": self.channel}
             labels = [f"{name} {number}" for name, number in parts.items() if number is not None]
+            if self.section and self.char_start is None:
+                labels.append(self.section)
             return ", ".join([f"{format_seconds(self.start)}-{format_seconds(self.end)}", *labels])
         labels = [f"page {self.page}"] if self.page is not None else []
         if self.section:

@@ -242,10 +242,7 @@ def _join_pair(better: _Source, worse: _Source) -> _Source | None:
     """Join two sources, with the scores of the better; None if they are not neighbours."""
     first, second = sorted((better, worse), key=lambda source: source.hit.passage.ordinal)
     before, after = first.hit.passage, second.hit.passage
-    if first.last + 1 != after.ordinal or (
-        (before.document_id, before.section, before.modality)
-        != (after.document_id, after.section, after.modality)
-    ):
+    if first.last + 1 != after.ordinal or (_join_key(before) != _join_key(after)):
         return None
     union = join(before, after)
     if len(union.text or "") > MAX_JOINED_CHARS:
@@ -256,6 +253,11 @@ def _join_pair(better: _Source, worse: _Source) -> _Source | None:
         if (union.end or 0.0) - (union.start or 0.0) > MAX_JOINED_SECONDS:
             return None
     return _Source(replace(better.hit, passage=union), second.last)
+
+
+def _join_key(passage: Passage) -> tuple[object, ...]:
+    names = ("document_id", "section", "modality", "speaker", "track", "channel")
+    return tuple(getattr(passage, name) for name in names)
 
 
 def _word_overlap(before: str, after: str) -> int:

@@ -36,6 +36,8 @@ FORMATS = (
     "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,"
     "mpegts,oma,ogg,rm,tta,voc,w64,wav,webm,wv"
 )
+# Formats without a duration in their headers.
+ESTIMATED = ("aac", "ac3", "amr", "au", "dts", "eac3", "mpeg", "mpegts", "voc")
 SPOOL_BYTES = 16 << 20  # piped input up to this size stays in memory, more goes to a file
 IO_BYTES = 1 << 17  # bytes per read
 DEFAULT_NAME = "standard input"
@@ -186,12 +188,15 @@ def _header_seconds(
 ) -> float | None:
     """Return the duration according to a header, in seconds.
 
-    FFmpeg estimates the duration of raw AAC, and of MP3 without a Xing header, from the bit rate.
+    FFmpeg estimates the duration of formats without one, and of MP3 without a Xing header, from
+    the bit rate.
     For formats of chunks the declared bytes decide, see `repair_header`.
     """
     kind = container.format.name
-    if kind == "aac" or kind in CHUNKED_FORMATS:
+    if kind in ESTIMATED or kind in CHUNKED_FORMATS:
         return None
+    if stream.duration is None and len(container.streams.audio) > 1:
+        return None  # the duration of the container is that of its longest track
     if kind == "mp3" and (not stream.start_time or is_joined_mp3(binary)):
         return None
     return duration

@@ -7,6 +7,8 @@ without speech (music, a bell, a dog) is cut into windows of equal length. Silen
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from operator import itemgetter
 
 import numpy as np
 
@@ -53,6 +55,8 @@ def windows(
     sample_rate: int = SAMPLE_RATE,
     source: str | None = None,
     overlap_seconds: float = OVERLAP_SECONDS,
+    *,
+    keep_silence: bool = True,
 ) -> Iterator[Clip]:
     """Cut a recording into clips of about 5 to 24 s, in chronological order.
 
@@ -65,9 +69,11 @@ def windows(
         source: path or URI for `Clip.source`.
         overlap_seconds: overlap of clips if speech had to be cut without a pause; 0 for
             transcription, which would repeat words.
+        keep_silence: return a clip of silence for a recording without anything else.
 
     Returns:
-        Clips with `start` and `speech` set; at least one for a recording with any samples.
+        Clips with `start` and `speech` set; with `keep_silence` at least one for a recording with
+        any samples.
 
     Raises:
         ValueError: another sample rate.
@@ -83,31 +89,71 @@ def windows(
     if sample_rate != SAMPLE_RATE:
         raise ValueError(f"recordings are cut at {SAMPLE_RATE} Hz, not at {sample_rate} Hz")
     with voice_detector() as detector:
-        cutter = _Cutter(detector, source, overlap_seconds)
+        floor_db = FLOOR_DB_BEFORE_SPEECH if keep_silence else FLOOR_DB
+        cutter = _Cutter(detector, source, overlap_seconds, floor_db)
         for frame in frames(blocks):
             yield from cutter.push(frame)
-        yield from cutter.finish()
+        yield from cutter.finish(keep_silence=keep_silence)
+
+
+def channel_windows(
+    blocks: Iterable[Float32], n_channels: int, source: str | None = None
+) -> Iterator[tuple[int, Clip]]:
+    """Cut each channel of a recording at 16 kHz into clips, in the order of their start.
+
+    Args:
+        blocks: consecutive samples, shape = (n_channels, n) each.
+        n_channels: number of channels.
+        source: path or URI for `Clip.source`.
+
+    Yields:
+        Number of the channel, from 1, and a clip as of `windows`; none for a silent channel.
+    """
+    with ExitStack() as stack:
+        cutters = [
+            _Cutter(stack.enter_context(voice_detector()), source, OVERLAP_SECONDS, FLOOR_DB)
+            for _ in range(n_channels)
+        ]
+        # A clip waits until no channel can return an earlier one: half a minute at most.
+        waiting: list[tuple[float, int, Clip]] = []
+        for frame in frames(blocks):
+            for number, (cutter, samples) in enumerate(zip(cutters, frame, strict=True), 1):
+                waiting += [(clip.start, number, clip) for clip in cutter.push(samples)]
+            if waiting:
+                waiting.sort(key=itemgetter(0, 1))
+                earliest = min(cutter.earliest for cutter in cutters)
+                while waiting and waiting[0][0] <= earliest:
+                    yield waiting.pop(0)[1:]
+        for number, cutter in enumerate(cutters, 1):
+            waiting += [(clip.start, number, clip) for clip in cutter.finish(keep_silence=False)]
+        yield from (item[1:] for item in sorted(waiting, key=itemgetter(0, 1)))
 
 
 def frames(blocks: Iterable[Float32]) -> Iterator[Float32]:
-    """Regroup samples into frames of 512; the last frame may be shorter."""
-    remainder = np.empty(0, np.float32)
+    """Regroup samples, shape = (..., n), into frames of 512; the last one may be shorter."""
+    remainder: Float32 | None = None
     for block in blocks:
-        samples = np.concatenate([remainder, block]) if len(remainder) else block
-        end = len(samples) // VAD_FRAME * VAD_FRAME
-        yield from samples[:end].reshape(-1, VAD_FRAME)
-        remainder = samples[end:]
-    if len(remainder):
+        samples = block
+        if remainder is not None and remainder.size:
+            samples = np.concatenate([remainder, block], axis=-1)
+        end = samples.shape[-1] // VAD_FRAME * VAD_FRAME
+        for at in range(0, end, VAD_FRAME):
+            yield samples[..., at : at + VAD_FRAME]
+        remainder = samples[..., end:]
+    if remainder is not None and remainder.size:
         yield remainder
 
 
 class _Cutter:
     """Buffers frames until a passage is complete, and tracks whether speech is in progress."""
 
-    def __init__(self, detector: VoiceDetector, source: str | None, overlap: float) -> None:
+    def __init__(
+        self, detector: VoiceDetector, source: str | None, overlap: float, floor_db: float
+    ) -> None:
         self._detector = detector
         self._source = source
         self._overlap = frame_count(overlap)
+        self._floor_db = floor_db  # until the first speech
         self._frames: list[Float32] = []
         self._voiced: list[bool] = []
         self._first_frame = 0  # number of the first buffered frame within the recording
@@ -118,6 +164,12 @@ class _Cutter:
         self._has_output = False
         self._has_speech = False
 
+    @property
+    def earliest(self) -> float:
+        """Earliest possible start of the next passage, in seconds."""
+        first = self._first_frame * VAD_FRAME / SAMPLE_RATE
+        return first if self._pending is None else min(first, self._pending.start)
+
     def push(self, frame: Float32) -> Iterator[Clip]:
         """Add the next frame and yield all complete passages."""
         self._frames.append(frame)
@@ -127,14 +179,14 @@ class _Cutter:
         else:
             yield from self._outside_speech()
 
-    def finish(self) -> Iterator[Clip]:
-        """Yield the remaining passages."""
+    def finish(self, *, keep_silence: bool) -> Iterator[Clip]:
+        """Yield the remaining passages; one of silence if there is no other, if it is kept."""
         if self._in_speech:
             yield from self._end_speech()
         if self._frames:
             yield from self._sound(len(self._frames))
         yield from self._release()
-        if not self._has_output and self._silence is not None:
+        if keep_silence and not self._has_output and self._silence is not None:
             yield self._silence
 
     def _has_voice(self, frame: Float32) -> bool:
@@ -224,7 +276,7 @@ class _Cutter:
 
     def _emit_sound(self, window: Clip) -> Iterator[Clip]:
         yield from self._release()
-        floor_db = FLOOR_DB if self._has_speech else FLOOR_DB_BEFORE_SPEECH
+        floor_db = FLOOR_DB if self._has_speech else self._floor_db
         if loudest_db(window.samples) >= floor_db:
             self._has_output = True
             yield window

@@ -25,7 +25,7 @@ def index(arguments: argparse.Namespace) -> int:
     from wavrag.kb import KnowledgeBase, find_files
 
     metadata = read_metadata(arguments)
-    scan = find_files(arguments.paths, arguments.glob, metadata)
+    scan = find_files(arguments.paths, arguments.glob, metadata, arguments.channels)
     if scan.skipped and not scan.documents and not arguments.prune:
         # Stop before a mistyped path creates an empty knowledge base.
         for source, reason in scan.skipped:
@@ -170,6 +170,11 @@ META_OPTIONS = (
         repeat=True),
 )  # fmt: skip
 
+CHANNELS = Option(
+    "--channels", help="hear the channels of a recording separately (split) or together (mix), or"
+    " separately if each of two has a speaker of its own, as in telephone calls (auto)",
+    default="auto", choices=("auto", "mix", "split"),
+)  # fmt: skip
 
 COMMAND = Command(
     "index",
@@ -179,6 +184,7 @@ COMMAND = Command(
         Option("paths", "PATH", "file or folder to add", nargs="+"),
         Option("--glob", "PATTERN", "add only files that match, such as '*.mp3'", repeat=True),
         *META_OPTIONS,
+        CHANNELS,
         Option("--prune", help="remove documents whose files no longer exist in the given folders"),
         NEW_EMBEDDER,
         *PRESET_OPTIONS,

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
-from wavrag.cli.index import META_OPTIONS, choose_embedder, read_metadata
+from wavrag.cli.index import CHANNELS, META_OPTIONS, choose_embedder, read_metadata
 from wavrag.cli.options import KB, NEW_EMBEDDER, PRESET_OPTIONS, Option
 from wavrag.cli.output import format_count, note, short_path
 from wavrag.cli.progress import IndexBar
@@ -32,6 +32,7 @@ def watch(arguments: argparse.Namespace) -> int:
                     arguments.folders,
                     globs=arguments.glob,
                     metadata=metadata,
+                    channels=arguments.channels,
                     on_progress=bar,
                     on_note=note,
                     polling=arguments.poll,
@@ -71,6 +72,7 @@ COMMAND = Command(
         Option("folders", "FOLDER", "folder to watch, with the folders below it", nargs="+"),
         Option("--glob", "PATTERN", "index only files that match, such as '*.mp3'", repeat=True),
         *META_OPTIONS,
+        CHANNELS,
         Option("--poll", help="compare all files every few seconds, for network shares that report"
             " no changes"),
         NEW_EMBEDDER,

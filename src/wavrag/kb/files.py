@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from wavrag import audio, text
-from wavrag.types import Document, Metadata
+from wavrag.types import Channels, Document, Metadata
 
 KNOWN_SUFFIXES = audio.AUDIO_SUFFIXES | text.TEXT_SUFFIXES
 
@@ -25,6 +25,7 @@ def find_files(
     paths: Sequence[str | os.PathLike[str]],
     globs: Sequence[str] = (),
     metadata: Metadata | None = None,
+    channels: Channels = "auto",
 ) -> FileScan:
     """Find files to index, each once and in a stable order.
 
@@ -40,6 +41,7 @@ def find_files(
         paths: files and folders.
         globs: include only files whose name or path matches one of them; empty for all.
         metadata: assigned to every document.
+        channels: of every recording; see `Document`.
     """
     files: dict[str, None] = {}
     skipped: list[tuple[str, str]] = []
@@ -62,7 +64,7 @@ def find_files(
         if reason := _defect(path):
             skipped.append((path.encode("utf-8", "replace").decode(), reason))
             continue
-        documents.append(Document(id=path, path=path, metadata=metadata or {}))
+        documents.append(Document(path, path=path, metadata=metadata or {}, channels=channels))
     return FileScan(tuple(documents), tuple(skipped))
 
 

@@ -222,7 +222,7 @@ class _DocumentWriter:
             target.append(document.id)
             self.report.notes += [(document.origin, note) for note in end.notes]
             self.report.passages += len(passages)
-            self.report.audio_seconds += passages[-1].passage.end or 0.0
+            self.report.audio_seconds += max(row.passage.end or 0.0 for row in passages)
         self._passages_since_optimize += self._complete_passages
         if self._passages_since_optimize >= OPTIMIZE_PASSAGES:
             self._store.optimize()

@@ -39,6 +39,7 @@ from wavrag.search import (
 )  # fmt: skip
 from wavrag.store import LanceStore, Store, StoredDocument, StoredPassage, is_unicode
 from wavrag.types import (
+    Channels,
     Clip,
     Correction,
     Document,
@@ -258,6 +259,7 @@ class KnowledgeBase(Closing):
         *,
         globs: Sequence[str] = (),
         metadata: Metadata | None = None,
+        channels: Channels = "auto",
         stop: threading.Event | None = None,
         on_progress: ProgressCallback | None = None,
         on_note: OnNote = None,
@@ -271,8 +273,9 @@ class KnowledgeBase(Closing):
 
         Args:
             folders: folders to watch, with all folders below them.
-            globs: see `find_files`; so is `metadata`.
+            globs: see `find_files`; so are `metadata` and `channels`.
             metadata: assigned to every document.
+            channels: of every recording; see `Document`.
             stop: ends the iteration when it is set, if need be in the middle of a document.
             on_progress: see `add`.
             on_note: called with a message when a folder disappears, or when indexing failed and
@@ -290,8 +293,8 @@ class KnowledgeBase(Closing):
             ...     print(report.added, report.updated, report.removed)
         """
         return watch_folders(
-            self, folders, globs=globs, metadata=metadata, stop=stop, on_progress=on_progress,
-            on_note=on_note, polling=polling,
+            self, folders, globs=globs, metadata=metadata, channels=channels, stop=stop,
+            on_progress=on_progress, on_note=on_note, polling=polling,
         )  # fmt: skip
 
     # Searching

@@ -13,7 +13,7 @@ from wavrag import audio, text
 from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError
 from wavrag.kb.files import suffix
-from wavrag.types import Clip, Document, EmbedInput, Float32, NoteCallback, Passage
+from wavrag.types import Clip, Document, EmbedInput, NoteCallback, Passage
 
 # Part of every content hash: raising it makes the next `add` index all documents again. Raise it
 # whenever texts or recordings are split differently.
@@ -58,6 +58,8 @@ def content_hash(document: Document) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     settings = [SPLIT_VERSION, document.title, sorted(document.metadata.items())]
+    if document.channels != "auto":
+        settings.append(document.channels)
     digest.update(json.dumps(settings).encode())
     if document.path is not None:
         try:
@@ -91,16 +93,19 @@ def split_document(
         InputError: it is empty or cannot be read.
     """
     if document.clip is not None:
-        clip = audio.resample(document.clip, sample_rate)
-        yield from _split_recording(document, [clip.samples], sample_rate)
+        clip = audio.resample(document.clip, SAMPLE_RATE)
+        clips = audio.windows([clip.samples], source=document.origin)
+        yield from _split_recording(
+            document, audio.Recording(), map(audio.RecordingWindow, clips), sample_rate
+        )
     elif document.text is not None:
         yield from _split_text(document, text.parse(document.text, "txt"))
     elif document.path is None:
         raise InputError(f"document {document.id} is empty: give it a text, a clip or a path")
     elif _is_recording(document.path):
-        # Blocks keep memory use independent of the length of the recording.
-        blocks = audio.stream(document.path, sample_rate, on_note=on_note)
-        yield from _split_recording(document, blocks, sample_rate)
+        recording = audio.inspect_recording(document.path)
+        windows = audio.split_recording(document.path, recording.tracks, document.channels, on_note)
+        yield from _split_recording(document, recording, windows, sample_rate)
     else:
         yield from _split_text(document, text.read(document.path, on_note=on_note))
 
@@ -114,7 +119,10 @@ def _is_recording(path: str) -> bool:
 
 
 def _split_recording(
-    document: Document, blocks: Iterable[Float32], sample_rate: int
+    document: Document,
+    recording: audio.Recording,
+    windows: Iterable[audio.RecordingWindow],
+    sample_rate: int,
 ) -> Iterator[PendingPassage]:
     source = document.origin
     if sample_rate != SAMPLE_RATE:
@@ -122,18 +130,36 @@ def _split_recording(
             f"{source}: recordings are split at {SAMPLE_RATE} Hz, but the embedder needs"
             f" {sample_rate} Hz: index recordings with another, such as cascade"
         )
-    title = document.title or Path(document.path or source).stem
-    base = Passage(document.id, 0, source=source, title=title, metadata=document.metadata)
-    for ordinal, clip in enumerate(audio.windows(blocks, sample_rate, source)):
+    tags = recording.tags
+    title = document.title or tags.title or Path(document.path or source).stem
+    metadata = {**tags.metadata, **document.metadata}
+    base = Passage(document.id, 0, source=source, title=title, metadata=metadata)
+    ordinal = 0
+    for ordinal, (clip, track, channel) in enumerate(windows, 1):
+        names = (
+            recording.tracks[track - 1].title if track else "",
+            tags.section(clip.start, clip.end),
+        )
         passage = replace(
             base,
-            ordinal=ordinal,
+            ordinal=ordinal - 1,
             start=round(clip.start, 3),  # milliseconds are finer than any window boundary
             end=round(clip.end, 3),
+            section=" > ".join(filter(None, names)),
             speech=clip.speech,
             level=audio.measure_level(clip.samples),
+            track=track,
+            channel=channel,
         )
-        yield PendingPassage(passage, EmbedInput(text=readable(title), clip=clip))
+        headings = filter(None, (readable(title), passage.section))
+        yield PendingPassage(passage, EmbedInput(text=": ".join(headings), clip=clip))
+    # Lyrics and notes are searched as text, after the passages of the recording.
+    for heading, content in tags.texts:
+        for passage in text.split(text.parse(content, "txt"), base):
+            embed_input = EmbedInput(text=f"{readable(title)}: {heading}\n{passage.text}")
+            named = replace(passage, ordinal=ordinal, section=heading)
+            yield PendingPassage(named, embed_input)
+            ordinal += 1
 
 
 def _split_text(document: Document, parsed: text.ParsedText) -> Iterator[PendingPassage]:
@@ -153,4 +179,7 @@ def readable(title: str) -> str:
 
 def load_passage_clip(passage: Passage, sample_rate: int, path: str | None = None) -> Clip:
     """Decode the audio of a recording's passage from its source, or from a copy of it."""
-    return audio.load(path or passage.source, sample_rate, passage.start or 0.0, passage.end)
+    return audio.load(
+        path or passage.source, sample_rate, passage.start or 0.0, passage.end,
+        track=passage.track, channel=passage.channel,
+    )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from wavrag.errors import InputError, WavRAGError
 from wavrag.kb.files import find_files
 from wavrag.kb.report import AddReport, Progress, ProgressCallback
-from wavrag.types import Metadata, NoteCallback, OnNote
+from wavrag.types import Channels, Metadata, NoteCallback, OnNote
 
 if TYPE_CHECKING:
     from wavrag.kb.knowledge_base import KnowledgeBase
@@ -37,6 +37,7 @@ def watch_folders(
     *,
     globs: Sequence[str],
     metadata: Metadata | None,
+    channels: Channels,
     stop: threading.Event | None,
     on_progress: ProgressCallback | None,
     on_note: OnNote,
@@ -47,8 +48,8 @@ def watch_folders(
     check_folders(folders)
     roots = [os.path.abspath(folder) for folder in folders]
     watcher = _Watcher(
-        kb, roots, globs, metadata, stop=stop or threading.Event(), on_progress=on_progress,
-        on_note=on_note or (lambda message: None),
+        kb, roots, globs, metadata, channels, stop=stop or threading.Event(),
+        on_progress=on_progress, on_note=on_note or (lambda message: None),
     )  # fmt: skip
     return watcher.run(polling)
 
@@ -71,6 +72,7 @@ class _Watcher:
         roots: Sequence[str],
         globs: Sequence[str],
         metadata: Metadata | None,
+        channels: Channels,
         *,
         stop: threading.Event,
         on_progress: ProgressCallback | None,
@@ -80,6 +82,7 @@ class _Watcher:
         self._roots = roots
         self._globs = globs
         self._metadata = metadata
+        self._channels = channels
         self._stop = stop
         self._on_progress = on_progress
         self._on_note = on_note
@@ -193,7 +196,7 @@ class _Watcher:
     def _index(self, paths: Sequence[str]) -> AddReport:
         """Add the files at or below paths, and remove the documents whose files were deleted."""
         existing = [path for path in paths if os.path.lexists(path)]
-        scan = find_files(existing, self._globs, self._metadata)
+        scan = find_files(existing, self._globs, self._metadata, self._channels)
         report = self._kb.add(scan.documents, on_progress=self._observe)
         report.skipped[:0] = scan.skipped
         # After adding: a renamed file is known under its new name by now.

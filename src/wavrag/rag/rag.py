@@ -22,7 +22,7 @@ from wavrag.embed import Embedder
 from wavrag.generate import GenerateOptions, StopSignal, load_generator
 from wavrag.kb import AddReport, KnowledgeBase, ProgressCallback, Retrieval, find_files
 from wavrag.search import Reranker
-from wavrag.types import Answer, Clip, Document, HistoryTurn, Hit, Metadata, Query
+from wavrag.types import Answer, Channels, Clip, Document, HistoryTurn, Hit, Metadata, Query
 
 # A string is text, never a file name: a question must not open files. A `Path` is a recording.
 Question: TypeAlias = str | Clip | Path | Query
@@ -85,6 +85,7 @@ class WavRAG(Closing):
         *sources: str | os.PathLike[str] | Document,
         globs: Sequence[str] = (),
         metadata: Metadata | None = None,
+        channels: Channels = "auto",
         on_progress: ProgressCallback | None = None,
     ) -> AddReport:
         """Index files, folders and documents; unchanged ones are skipped.
@@ -93,6 +94,7 @@ class WavRAG(Closing):
             sources: paths or documents.
             globs: patterns for the files in folders; others are not indexed.
             metadata: metadata of every file.
+            channels: channels of every recording; see `Document`.
             on_progress: see `KnowledgeBase.add`.
 
         Returns:
@@ -100,7 +102,7 @@ class WavRAG(Closing):
         """
         documents = [source for source in sources if isinstance(source, Document)]
         paths = [source for source in sources if not isinstance(source, Document)]
-        files = find_files(paths, globs, metadata)
+        files = find_files(paths, globs, metadata, channels)
         report = self.kb.add([*documents, *files.documents], on_progress=on_progress)
         # Files of unknown formats never reach the knowledge base, so only `files` knows of them.
         report.skipped[:0] = files.skipped

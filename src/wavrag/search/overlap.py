@@ -22,10 +22,15 @@ def remove_overlaps(hits: Sequence[Hit]) -> list[Hit]:
 def _shared_fraction(passage: Passage, better: Passage) -> float:
     """Share of a passage's span, from 0 to 1, that lies in a better passage's span."""
     span, better_span = _span(passage), _span(better)
-    if passage.document_id != better.document_id or span is None or better_span is None:
+    if _origin(passage) != _origin(better) or span is None or better_span is None:
         return 0.0
     shared = min(span[1], better_span[1]) - max(span[0], better_span[0])
     return max(0.0, shared) / max(span[1] - span[0], 1e-9)
+
+
+def _origin(passage: Passage) -> tuple[str, int | None, int | None, str]:
+    """The sound or text that the spans of a document refer to."""
+    return passage.document_id, passage.track, passage.channel, passage.modality
 
 
 def _span(passage: Passage) -> tuple[float, float] | None:

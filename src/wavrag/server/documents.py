@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -34,7 +35,7 @@ from wavrag.server.schemas import DocumentsShape, DocumentTextShape, JobShape, J
 from wavrag.server.state import ServerState, State
 from wavrag.server.worker import generate_name
 from wavrag.shapes import DocumentShape, PassageShape
-from wavrag.types import Passage, Scalar
+from wavrag.types import Clip, Passage, Scalar
 
 T = TypeVar("T")
 PLAYBACK_RATE = 24_000  # Hz; keeps speech clear at half the size of 48 kHz
@@ -169,32 +170,38 @@ async def list_documents(
 async def get_audio(
     state: State,
     document_id: str,
+    *,
     start: Annotated[float | None, Query(ge=0, description="start of a span, seconds")] = None,
     end: Annotated[float | None, Query(ge=0, description="end of a span, seconds")] = None,
+    track: Annotated[int | None, Query(ge=1, le=999, description="audio track")] = None,
+    channel: Annotated[int | None, Query(ge=1, le=999, description="channel of the track")] = None,
     format: ClipFormat = "wav",
 ) -> Response:
-    """Get the original recording, with HTTP ranges, or a span cut from it."""
+    """Get the original recording, with HTTP ranges, or a span cut from it.
+
+    With a track or a channel, the span begins at 0 unless there is a `start`.
+    """
     passage = await _read_document(state, state.rag.kb.head, document_id)
     path = state.resolve_source(passage.source)
     if passage.modality != "audio" or not path.is_file():
         raise RequestError(404, f"there is no recording of {document_id}: its file is missing")
-    if start is None and end is None:
+    if start is end is track is channel is None:
         content_type = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
         return FileResponse(path, media_type=content_type)
     start = start or 0.0
     end = end if end is not None else start + MAX_CLIP_SECONDS
     if not 0 < end - start <= MAX_CLIP_SECONDS:
         raise RequestError(400, f"a span lasts from 0 to {MAX_CLIP_SECONDS:g} s: change its end")
-    data = await state.run_in_thread("cut", _cut_clip, path, start, end, format, document_id)
+    load = partial(audio.load, path, PLAYBACK_RATE, start, end, track=track, channel=channel)
+    data = await state.run_in_thread("cut", _cut_clip, load, path, format, document_id)
     return Response(data, media_type=media_type(format))
 
 
-def _cut_clip(path: Path, start: float, end: float, format: ClipFormat, document_id: str) -> bytes:
+def _cut_clip(load: Callable[[], Clip], path: Path, format: ClipFormat, document_id: str) -> bytes:
     try:
-        clip = audio.load(path, PLAYBACK_RATE, start, end)
+        return encode(load(), format)
     except AudioError as error:
         raise AudioError(str(error).replace(str(path), document_id)) from error
-    return encode(clip, format)
 
 
 @router.get(

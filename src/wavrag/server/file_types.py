@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from wavrag import audio, text
-from wavrag.audio import open_audio
 from wavrag.errors import AudioError, DocumentError
 from wavrag.server import limits
 from wavrag.server.errors import RequestError
@@ -103,17 +102,17 @@ def check_file(path: Path, name: str, options: ServerOptions) -> FileType:
 
 def _check_recording(path: Path, name: str, suffix: str, options: ServerOptions) -> FileType:
     try:
-        with open_audio(path) as source:
-            seconds = source.duration or 0.0
+        recording = audio.inspect_recording(path)
         next(audio.stream(path))  # a header may be well-formed although nothing decodes
     except AudioError as error:
         raise RequestError(415, str(error).replace(str(path), name)) from error
+    seconds = recording.tracks[0].seconds
     if seconds > options.max_recording_seconds:
         limit = options.max_recording_seconds / 3600
         raise RequestError(
             413, f"{name}: {seconds / 3600:.1f} h exceed the limit of {limit:g} h: split the file"
         )
-    return FileType(suffix)
+    return FileType(suffix, recording.tags.title)
 
 
 def _check_text(path: Path, name: str, kind: Literal["txt", "md", "html"]) -> FileType:

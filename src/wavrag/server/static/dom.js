@@ -41,10 +41,13 @@ export function clock(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${padded}` : `${minutes}:${padded}`;
 }
 
-/** Formats the location of a passage: times in a recording, page and section in a document. */
+/** Formats the location of a passage: times, track, channel and chapter, or page and section. */
 export function locationOf(passage) {
   if (passage.modality === "audio") {
-    return passage.start === undefined ? "" : `${clock(Math.round(passage.start))}–${clock(Math.round(passage.end))}`;
+    if (passage.start === undefined) return "";
+    const numbers = ["track", "channel"].map((name) => passage[name] && `${name} ${passage[name]}`);
+    const span = `${clock(Math.round(passage.start))}–${clock(Math.round(passage.end))}`;
+    return [span, ...numbers, passage.section].filter(Boolean).join(", ");
   }
   return [passage.page && `page ${passage.page}`, passage.section].filter(Boolean).join(", ");
 }

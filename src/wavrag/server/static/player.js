@@ -45,7 +45,9 @@ export class Player {
 
   async #load() {
     const end = Math.min(this.passage.end + CONTEXT, this.from + MAX_SECONDS);
-    const reply = await call(`${documentPath(this.passage.document_id)}/audio?start=${this.from}&end=${end}`);
+    const span = new URLSearchParams({ start: this.from, end });
+    for (const name of ["track", "channel"]) if (this.passage[name]) span.set(name, this.passage[name]);
+    const reply = await call(`${documentPath(this.passage.document_id)}/audio?${span}`);
     const data = await reply.arrayBuffer();
     this.url = URL.createObjectURL(new Blob([data], { type: "audio/wav" }));
     this.audio.src = this.url;

@@ -85,7 +85,7 @@ function highlightedText(document, passage, quotes) {
 
 /** Builds the transcript of a recording; a click on a line plays it. */
 function recordingLines(document) {
-  return document.contents.map((passage) =>
+  return document.contents.map((passage) => passage.modality !== "audio" ? h("p", {}, passage.text) :
     h("button", {
       type: "button",
       class: "line",
