@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
 from wavrag.cli.index import META_OPTIONS, choose_embedder, print_summary, read_metadata
@@ -11,6 +12,9 @@ from wavrag.cli.options import JSON, KB, NEW_EMBEDDER, PRESET_OPTIONS, Option
 from wavrag.cli.output import note, print_json, short_path
 from wavrag.cli.progress import FetchBar, IndexBar
 from wavrag.errors import WavRAGError
+
+if TYPE_CHECKING:
+    from wavrag.kb import Progress
 
 
 def add_url(arguments: argparse.Namespace) -> int:
@@ -31,6 +35,11 @@ def add_url(arguments: argparse.Namespace) -> int:
     with KnowledgeBase.open(arguments.kb, embedder=choose_embedder(arguments)) as kb:
         folder = short_path(str(kb.directory.absolute()))
         with FetchBar(quiet) as fetch_bar, IndexBar(quiet, starts_later=True) as bar:
+
+            def on_progress(progress: Progress) -> None:
+                fetch_bar.close()  # of a file of unknown size
+                bar(progress)
+
             try:
                 report = kb.add_urls(
                     urls,
@@ -38,7 +47,7 @@ def add_url(arguments: argparse.Namespace) -> int:
                     entries=arguments.entries,
                     metadata=metadata,
                     on_fetch=fetch_bar,
-                    on_progress=bar,
+                    on_progress=on_progress,
                 )
             except (WavRAGError, KeyboardInterrupt):
                 fetch_bar.close()

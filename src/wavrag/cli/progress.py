@@ -21,9 +21,10 @@ class _TerminalBar(Closing):
     _bar: Any = None
 
     def close(self) -> None:
-        """Remove the bar."""
+        """Remove the bar; the next call draws a new one."""
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
 
 
 class ProgressBar(_TerminalBar):
@@ -118,11 +119,6 @@ class IndexBar(_TerminalBar):
         rate = progress.passages / max(self._bar.format_dict["elapsed"], 1e-3)
         yield f"{rate:.0f} passages/s"
 
-    def clear(self) -> None:
-        """Remove the bar from the terminal until it is drawn again."""
-        if self._bar is not None:
-            self._bar.clear()
-
 
 class FetchBar(_TerminalBar):
     """A line with the URL that is being downloaded, and its size."""
@@ -144,4 +140,4 @@ class FetchBar(_TerminalBar):
         share = f" of {total / 1e6:.1f}" if total else ""
         self._bar.set_description_str(f"fetching {size / 1e6:.1f}{share} MB: {url}")
         if size == total:
-            self._bar.clear()
+            self.close()

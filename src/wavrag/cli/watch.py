@@ -37,7 +37,7 @@ def watch(arguments: argparse.Namespace) -> int:
                     on_note=note,
                     polling=arguments.poll,
                 ):
-                    bar.clear()
+                    bar.close()  # the time of the next changes counts from their start
                     _print_report(report, quiet)
         except KeyboardInterrupt:
             count = format_count(len(kb.documents()), "document")
