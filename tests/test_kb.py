@@ -305,6 +305,21 @@ def test_two_processes_that_make_one_at_once_agree(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path / "kb")) == [FILE, "store"]
 
 
+def test_a_folder_without_hard_links(
+    tmp_path: Path, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: str, target: str) -> None:
+        raise PermissionError(1, "Operation not permitted", source, None, target)
+
+    monkeypatch.setattr(os, "link", refuse)
+    with KnowledgeBase.open(tmp_path / "kb", embedder="fake") as kb:
+        assert len(kb.add(find_files([files]).documents).added) == 3
+    with KnowledgeBase.open(tmp_path / "kb", create=False) as kb:
+        assert kb.search("where do bees dance", k=1)[0].passage.title == "bees"
+    assert (tmp_path / "kb" / FILE).is_file()
+    assert not list((tmp_path / "kb").rglob(".*-*"))
+
+
 def test_the_folder_comes_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

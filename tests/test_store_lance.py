@@ -374,6 +374,44 @@ def test_a_making_that_was_interrupted_is_finished(tmp_path):
     assert store.count() == 1
 
 
+NO_LINKS = """
+#include <errno.h>
+int link(const char *from, const char *to) { errno = EPERM; return -1; }
+int linkat(int a, const char *from, int b, const char *to, int flags) { errno = EPERM; return -1; }
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="LanceDB needs hard links elsewhere")
+def test_a_folder_without_hard_links(tmp_path):
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler for a library that refuses hard links")
+    (tmp_path / "links.c").write_text(NO_LINKS)
+    library = tmp_path / "links.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, tmp_path / "links.c"], check=True)
+    program = """
+import sys
+from wavrag.store import LanceStore
+from wavrag.testing.store_data import DIM, run_together, text_records, writer, check_writers
+store = LanceStore(sys.argv[1], DIM)
+store.upsert(text_records("a", ["old one", "old two"]) + text_records("b", ["other"]))
+store.upsert(text_records("a", ["new"], content_hash="2"))
+assert store.delete(["b"]) == 1
+store.optimize()
+assert [p.passage.text for p in LanceStore(sys.argv[1], DIM).scan()] == ["new"]
+store.delete(["a"])
+run_together([writer(LanceStore(sys.argv[1], DIM), name) for name in "ab"])
+check_writers(store, "ab")
+"""
+    folder = tmp_path / "naïve #1 %20"
+    run = subprocess.run(
+        [sys.executable, "-c", program, folder],
+        env={**os.environ, "LD_PRELOAD": str(library)}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (run.returncode, run.stderr.decode()) == (0, "")
+    assert (folder / "passages.lance").is_dir()
+
+
 def test_nothing_reaches_standard_error(tmp_path):
     code = f"""
 from wavrag.store import LanceStore, lance

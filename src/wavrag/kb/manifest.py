@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,12 +65,10 @@ def create(directory: Path, spec: EmbedderSpec) -> Manifest:
                 json.dump(asdict(manifest), file, indent=2)
                 file.flush()
                 os.fsync(file.fileno())
-            # `link` fails if the target exists; `rename` would replace the other process's file.
-            os.link(scratch, directory / FILE)
-        except FileExistsError:
-            pass
+            _publish(scratch, directory / FILE)
         finally:
-            os.unlink(scratch)
+            with suppress(FileNotFoundError):
+                os.unlink(scratch)
     except OSError as error:
         raise StoreError(
             f"cannot create a knowledge base in {directory}: {error.strerror or error}. Choose"
@@ -79,6 +78,23 @@ def create(directory: Path, spec: EmbedderSpec) -> Manifest:
     if stored_manifest is None:
         raise StoreError(f"{directory / FILE} vanished while it was created: try again")
     return stored_manifest
+
+
+def _publish(scratch: str, path: Path) -> None:
+    """Give a complete file its name, unless there is a file of that name."""
+    try:
+        # `link` fails if the target exists; `rename` would replace the other process's file.
+        os.link(scratch, path)
+    except FileExistsError:
+        pass
+    except OSError:
+        # FAT, exFAT and some network shares have no hard links. The lock admits one process
+        # between the check and the renaming.
+        from filelock import FileLock
+
+        with FileLock(path.with_suffix(".lock")):
+            if not path.exists():
+                os.rename(scratch, path)
 
 
 def identity(spec: EmbedderSpec) -> dict[str, Any]:

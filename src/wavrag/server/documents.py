@@ -95,7 +95,7 @@ def _accept_upload(state: ServerState, form: Form) -> IndexJob:
         for file, file_type in zip(form.files, file_types, strict=True):
             stored_name = generate_name(file_type.suffix)
             document_title = title or file_type.title or PurePosixPath(file.name).stem
-            os.link(file.path, state.uploads_folder / stored_name)
+            os.rename(file.path, state.uploads_folder / stored_name)
             # The id comes from the content, so that uploading a file again updates its document.
             uploads.append(
                 Upload(

@@ -20,6 +20,7 @@ from wavrag.errors import IndexMismatchError, StoreError
 from wavrag.store.base import StoredDocument, StoredPassage
 from wavrag.store.checks import check_records, check_vector, find_defects, is_unicode, read_filter
 from wavrag.store.lance_errors import translate_errors
+from wavrag.store.lance_links import database_uri
 from wavrag.store.lance_filter import filter_sql, in_sql
 from wavrag.store.lance_legs import (
     create_indexes,
@@ -99,7 +100,9 @@ class LanceStore:
         self._lock = FileLock(self.path / "write.lock", timeout=LOCK_SECONDS, poll_interval=0.01)
         with translate_errors(self.path):
             # With an interval of 0, every read looks for the latest commit first.
-            self._database: Any = lancedb.connect(self.path, read_consistency_interval=timedelta(0))
+            self._database: Any = lancedb.connect(
+                database_uri(self.path), read_consistency_interval=timedelta(0)
+            )
             self._table = self._open_or_create()
         self._check_format()
 

@@ -33,6 +33,12 @@ def translate_errors(path: Path) -> Iterator[None]:
 
 
 def _message(path: Path, error: Exception) -> str:
+    if "io_uring" in str(error) or _os_error_number(error) == errno.ENOTSUP:
+        # A sandbox can forbid io_uring, by which LanceDB writes without hard links on Linux.
+        return (
+            f"{path} cannot be written: its disk or network share has no hard links, and io_uring"
+            " is not available: choose a folder on another disk"
+        )
     match _os_error_number(error):
         case errno.ENOSPC | errno.EDQUOT:
             return (
