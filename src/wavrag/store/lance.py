@@ -20,7 +20,6 @@ from wavrag.errors import IndexMismatchError, StoreError
 from wavrag.store.base import StoredDocument, StoredPassage
 from wavrag.store.checks import check_records, check_vector, find_defects, is_unicode, read_filter
 from wavrag.store.lance_errors import translate_errors
-from wavrag.store.lance_links import database_uri
 from wavrag.store.lance_filter import filter_sql, in_sql
 from wavrag.store.lance_legs import (
     create_indexes,
@@ -31,6 +30,7 @@ from wavrag.store.lance_legs import (
     update_vector_index,
     vector_partitions,
 )
+from wavrag.store.lance_links import database_uri
 from wavrag.store.lance_rows import (
     ADDED_COLUMNS,
     FORMAT,
