@@ -212,10 +212,13 @@ def measure_citations(data: Path, folder: Path, count: int, aligner: ForcedAlign
         kb.add([Document(path, path=path) for path in members])
         answerer = Answerer()
         rag = WavRAG(kb, answerer, AnswerOptions(min_dense=-1.0))
-        for sentence in rng.sample(sentences, len(sentences)):
+        # Those of the human speakers first, up to half; there are fewer of them.
+        order = sorted(rng.sample(sentences, len(sentences)), key=lambda s: s.voice.split()[0])
+        for sentence in order:
             kind = sentence.voice.partition(" ")[0]
-            if sum(map(len, quotes.values())) == count:
-                break
+            limit = count // 2 if kind == SETS[0] else count - len(quotes[SETS[0]])
+            if len(quotes[kind]) == limit:
+                continue
             answerer.text = sentence.text
             answer = rag.ask(sentence.text, where=f"id = '{sentence.document}'")
             if not answer.citations or answer.citations[0].start is None:

@@ -34,7 +34,12 @@ def part_of(clip: Clip) -> dict[str, object]:
 
 
 def test_models(client: openai.OpenAI) -> None:
-    assert [model.id for model in client.models.list()] == ["wavrag", "fake", "voice-fake"]
+    assert [model.id for model in client.models.list()] == [
+        "wavrag",
+        "fake",
+        "moonshine",
+        "voice-fake",
+    ]
 
 
 @pytest.mark.parametrize("format", ["float", "base64", None])

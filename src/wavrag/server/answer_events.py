@@ -116,7 +116,7 @@ async def collect_answer(request: Request, events: AnswerEvents) -> Answer:
                 pass
             return event
 
-    return await _run_while_connected(request, collect())
+    return await run_while_connected(request, collect())
 
 
 async def reply_with_events(
@@ -139,11 +139,11 @@ async def reply_with_events(
                 yield encode(error)
 
     # The reply starts with the first event, so that an early error still has its own HTTP status.
-    first = await _run_while_connected(request, wait_for_first())
-    return _EventResponse(encode_all(first))
+    first = await run_while_connected(request, wait_for_first())
+    return EventResponse(encode_all(first))
 
 
-async def _run_while_connected(request: Request, work: Awaitable[T]) -> T:
+async def run_while_connected(request: Request, work: Awaitable[T]) -> T:
     """Await work; cancel it and raise `RequestError` if the client disconnects."""
     task = asyncio.ensure_future(work)
     disconnect = asyncio.ensure_future(_wait_for_disconnect(request.receive))
@@ -163,7 +163,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
-class _EventResponse(EventSourceResponse):
+class EventResponse(EventSourceResponse):
     """Server-sent events; a disconnect of the client stops their source.
 
     Starlette cancels the stream on a disconnect, but leaves a generator suspended between two

@@ -20,7 +20,7 @@ START_TIMEOUT = 10.0  # seconds for the first message on `/v1/live`
 
 # On two cores, 4 clients get 52 searches a second and 1 client 33 (benchmarks/http_search.py).
 CONCURRENT_COMPUTATIONS = 4
-CONCURRENT_SPEECH = 2
+CONCURRENT_SPEECH = 2  # and transcriptions
 
 MIN_FREE_BYTES = 256 << 20  # of disk that uploads leave free for the index
 MAX_ENDED_JOBS = 1000  # whose outcome can still be queried

@@ -15,7 +15,7 @@ from wavrag.server import limits
 from wavrag.server.errors import RequestError, error_reply
 from wavrag.server.options import LOOPBACK, ServerOptions
 
-UPLOAD_PATH = "/v1/documents"
+UPLOAD_PATHS = ("/v1/documents", "/v1/audio/transcriptions")
 _PROTECTED_PATHS = ("/v1/", "/metrics", "/openapi.json")
 _SECURITY_HEADERS = {
     "content-security-policy": (
@@ -114,7 +114,7 @@ class SecurityMiddleware:
         return _too_large(limit) if length.isdecimal() and int(length) > limit else None
 
     def _max_bytes(self, scope: Scope) -> int:
-        if scope["path"].rstrip("/") == UPLOAD_PATH:
+        if scope["path"].rstrip("/") in UPLOAD_PATHS:
             return self._options.max_upload_bytes
         return limits.MAX_REQUEST_BYTES
 

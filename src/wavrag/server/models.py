@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1", tags=["openai"], responses=COMMON_ERRORS)
 
 @router.get("/models", response_model_exclude_none=True)
 async def list_models(state: State) -> ModelsShape:
-    """List the models for chat, embeddings and, if an engine is installed, speech."""
+    """List the models for chat, embeddings, transcription and, if installed, speech."""
     spec = state.rag.kb.embedder.spec
     models = [
         ModelShape(id=CHAT_MODEL, root=state.rag.generator.spec.name),
@@ -24,6 +24,8 @@ async def list_models(state: State) -> ModelsShape:
             id=spec.name, root=spec.revision, modalities=sorted(spec.modalities), dim=spec.dim
         ),
     ]
+    recogniser = state.transcriber.recogniser.spec
+    models.append(ModelShape(id=recogniser.name, root=recogniser.revision, modalities=["audio"]))
     engine = state.speech_engine
     if engine is not None:
         models.append(

@@ -40,7 +40,7 @@ class ReceivedFile:
 
 @dataclass(slots=True)
 class Form:
-    """The files and fields of a form."""
+    """The files and fields of a form; values of a repeated field `name[]` are joined by commas."""
 
     files: list[ReceivedFile] = field(default_factory=list)
     fields: dict[str, str] = field(default_factory=dict)
@@ -168,7 +168,9 @@ class _FormReader:
         elif self._field is not None:
             name, chunks = self._field
             try:
-                self.form.fields[name] = b"".join(chunks).decode()
+                value = b"".join(chunks).decode()
+                earlier = self.form.fields.get(name) if name.endswith("[]") else None
+                self.form.fields[name] = value if earlier is None else f"{earlier},{value}"
             except UnicodeDecodeError as error:
                 raise RequestError(400, f"the field {name} is not UTF-8: encode it") from error
             self._field = None

@@ -16,6 +16,7 @@ from fastapi import Depends, Request
 from filelock import FileLock, Timeout
 
 from wavrag.errors import SpeechError, StoreError
+from wavrag.kb import Transcriber
 from wavrag.live import Scheduler
 from wavrag.rag import WavRAG
 from wavrag.server import limits
@@ -48,6 +49,7 @@ class ServerState:
         self.worker: JobWorker  # set by start()
         self._watcher: FolderWatcher  # set by start()
         self._compute_limiter = anyio.CapacityLimiter(limits.CONCURRENT_COMPUTATIONS)
+        self.transcriber = Transcriber()
         self._speech_limiter = anyio.CapacityLimiter(limits.CONCURRENT_SPEECH)
         self.scheduler = Scheduler()  # shared by all live connections
         self.answer_slots = asyncio.Semaphore(options.max_concurrent_answers)
@@ -101,8 +103,9 @@ class ServerState:
     async def run_in_thread(self, stage: str, function: Callable[..., T], *arguments: object) -> T:
         """Run a blocking function on a thread, once a slot is free, and record its time."""
         start_time = time.perf_counter()
-        # Separate limits, so that long texts being spoken do not hold up searches.
-        limiter = self._speech_limiter if stage == "speak" else self._compute_limiter
+        # Separate limits, so that long texts and recordings do not hold up searches.
+        is_long = stage in ("speak", "transcribe")
+        limiter = self._speech_limiter if is_long else self._compute_limiter
         result = await to_thread.run_sync(partial(function, *arguments), limiter=limiter)
         self.metrics.stages.labels(stage).observe(time.perf_counter() - start_time)
         return result
