@@ -25,7 +25,7 @@ CLOSE = 0.8  # vertical distance of wrapped lines of a cell, in distances of row
 LARGE = 1.15  # height of a heading below a table, as a share of that of its rows
 TABLE_GAP = 1.8  # vertical distance that ends a table, in distances of its rows
 LEADER = " ... "  # between a heading and its page in a table of contents
-_LEADER = re.compile(r"(?:\s*\.){5,}\s*")
+_LEADER = re.compile(r"\.(?:\s?\.){4,}")
 _SENTENCE = re.compile(r"\w+ \w+ .*[.!?:]$")  # below a table, no row of it
 _MARKER = re.compile(r"(?:[-*\u2022\u25aa\u25e6\u2023\u2043\u25cf\u25cb\u25a0\u2013]|\w{1,2}[.)])")
 
@@ -340,7 +340,7 @@ def _join_markers(row: Row) -> Row:
     """Join the marker of a list item to its text, and a line of a table of contents."""
     if _LEADER.search(row.text):
         line = _join_segments(row.segments)
-        return Row((replace(line, text=_LEADER.sub(LEADER, line.text)),))
+        return Row((replace(line, text=" ".join(_LEADER.sub(LEADER, line.text).split())),))
     first, *others = row.segments
     if others and _MARKER.fullmatch(first.text):
         return Row((_join_segments((first, others[0])), *others[1:]))

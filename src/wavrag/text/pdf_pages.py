@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import ctypes
 import math
+import re
 import threading
 import unicodedata
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from wavrag.errors import DocumentError
 
+_Box: TypeAlias = tuple[float, float, float, float]  # left, right, top, bottom
+
 PDFIUM_LOCK = threading.Lock()  # PDFium is not safe for threads
-# Between words, as a share of the line height. A wider gap than SEGMENT_GAP may separate columns;
-# spaces of justified text seldom reach it.
-WORD_GAP = 0.2
+# Of a gap between columns, as a share of the line height; spaces of justified text seldom reach it.
 SEGMENT_GAP = 0.75
+MAX_WIDTH = 1.2  # mean width of a character, as a share of the line height
 ROW_SHIFT = 0.3  # vertical distance of words of the same row, as a share of the line height
 MAX_ROTATED = 0.3  # share of rotated words beyond which the order of the file is kept
 RENDER_DPI = 200
 MAX_PIXELS = 4_000  # longest side of a rendered page
-_HYPHENS = frozenset({0x02, 0xFFFE})  # PDFium's codes of a hyphen at the end of a line
+_HYPHENS = {0x02: "-", 0xFFFE: "-"}  # PDFium's codes of a hyphen at the end of a line
+_WORD = re.compile("[^\x00\x01\x03-\x20\xa0]+")
 _PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 
 
@@ -156,58 +159,92 @@ def _read_words(textpage: Any, page: Any) -> tuple[list[Segment], int]:
     """Return the words of a page and the number of words in another direction than the page."""
     from pypdfium2 import raw
 
-    width, height = page.get_size()
-    rotation = page.get_rotation() % 360
-    if rotation in (90, 270):
-        width, height = height, width  # of the page before its rotation
-    box = raw.FS_RECTF()
-    pointer = ctypes.byref(box)
+    boxes = _Boxes(textpage, page)
     words: list[Segment] = []
-    characters: list[int] = []
-    left = right = top = bottom = 0.0
     rotated = 0
-    for index in range(textpage.count_chars()):
-        code = raw.FPDFText_GetUnicode(textpage, index)
-        if code <= 0x20 and code not in _HYPHENS:
-            words += _word(characters, left, right, top, bottom)
-            continue
-        if not raw.FPDFText_GetLooseCharBox(textpage, index, pointer):
-            continue
-        x0, x1, y0, y1 = box.left, box.right, box.bottom, box.top
-        if rotation == 90:
-            x0, x1, y0, y1 = y0, y1, x0, x1
-        elif rotation == 180:
-            x0, x1 = width - x1, width - x0
-        elif rotation == 270:
-            x0, x1, y0, y1 = height - y1, height - y0, width - x1, width - x0
-        else:
-            y0, y1 = height - y1, height - y0
-        size = y1 - y0
-        if characters and (
-            x0 - right > WORD_GAP * size or x1 < left or abs((y0 + y1) - (top + bottom)) > size
-        ):
-            words += _word(characters, left, right, top, bottom)
-        if not characters:
-            left, right, top, bottom = x0, x1, y0, y1
-            angle = math.degrees(raw.FPDFText_GetCharAngle(textpage, index))
-            rotated += 10 < (angle + rotation) % 360 < 350 and 10 < (angle - rotation) % 360 < 350
-        characters.append(0x2D if code in _HYPHENS else code)
-        right, top, bottom = max(right, x1), min(top, y0), max(bottom, y1)
-    words += _word(characters, left, right, top, bottom)
+    characters = _read_characters(textpage)
+    for match in _WORD.finditer(characters):
+        # PDFium puts a space between words, also where the file has none.
+        for start, end, first, last in boxes.split(*match.span()):
+            left, right = min(first[0], last[0]), max(first[1], last[1])
+            top, bottom = min(first[2], last[2]), max(first[3], last[3])
+            if not (bottom > top and math.isfinite(left + right + top + bottom)):
+                continue
+            angle = math.degrees(raw.FPDFText_GetCharAngle(textpage, start)) % 360
+            if angle or boxes.rotation:
+                turns = (angle + boxes.rotation) % 360, (angle - boxes.rotation) % 360
+                rotated += all(10 < turn < 350 for turn in turns)
+            words.append(Segment(left, right, top, bottom, _decode(characters[start:end])))
     return words, rotated
 
 
-def _word(
-    characters: list[int], left: float, right: float, top: float, bottom: float
-) -> Iterator[Segment]:
-    """Yield the word and clear its characters."""
-    if characters and bottom > top and math.isfinite(left + right + top + bottom):
-        text = "".join(map(chr, characters))
-        if not text.isascii():
-            # A character beyond 16 bits comes in two halves.
-            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-        yield Segment(left, right, top, bottom, text)
-    characters.clear()
+def _read_characters(textpage: Any) -> str:
+    """Return one character for each index of PDFium; those beyond 16 bits have two."""
+    from pypdfium2 import raw
+
+    count = textpage.count_chars()
+    buffer = (ctypes.c_ushort * (count + 1))()
+    # Characters without a code are left out, which shifts the others.
+    if raw.FPDFText_GetText(textpage, 0, count, buffer) == count + 1:
+        return "".join(map(chr, buffer[:count]))
+    return "".join(chr(raw.FPDFText_GetUnicode(textpage, i) & 0xFFFF) for i in range(count))
+
+
+def _decode(word: str) -> str:
+    if word.isascii() and "\x02" not in word:
+        return word
+    word = word.translate(_HYPHENS)
+    return word.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+
+
+class _Boxes:
+    """Boxes of the characters of a page, in points from the left and the top as it is shown."""
+
+    def __init__(self, textpage: Any, page: Any) -> None:
+        from pypdfium2 import raw
+
+        self.rotation = page.get_rotation() % 360
+        self._width, self._height = page.get_size()
+        if self.rotation in (90, 270):  # the size before the rotation
+            self._width, self._height = self._height, self._width
+        self._get = raw.FPDFText_GetLooseCharBox
+        self._box = raw.FS_RECTF()
+        self._pointer = ctypes.byref(self._box)
+        self._textpage = textpage
+
+    def read(self, index: int) -> _Box:
+        """Left, right, top and bottom of a character."""
+        box = self._box
+        if not self._get(self._textpage, index, self._pointer):
+            return math.nan, math.nan, math.nan, math.nan
+        x0, x1, y0, y1 = box.left, box.right, box.bottom, box.top
+        if self.rotation == 90:
+            return y0, y1, x0, x1
+        if self.rotation == 180:
+            return self._width - x1, self._width - x0, y0, y1
+        if self.rotation == 270:
+            return self._height - y1, self._height - y0, self._width - x1, self._width - x0
+        return x0, x1, self._height - y1, self._height - y0
+
+    def split(self, start: int, end: int) -> Iterator[tuple[int, int, _Box, _Box]]:
+        """Split characters without a space where they are far apart, as in another line or column.
+
+        Yields start, end, and the boxes of the first and the last character.
+        """
+        first, last = self.read(start), self.read(end - 1)
+        height = first[3] - first[2]
+        is_level = abs(last[2] - first[2]) < height / 2
+        if is_level and last[1] - first[0] <= MAX_WIDTH * (end - start) * height:
+            yield start, end, first, last
+            return
+        before = first
+        for index in range(start + 1, end):
+            box = self.read(index)
+            if abs(box[0] - before[1]) > height or abs(box[2] - before[2]) > height / 2:
+                yield start, index, first, before
+                start, first = index, box
+            before = box
+        yield start, end, first, before
 
 
 def group_rows(words: list[Segment]) -> Iterator[Row]:
