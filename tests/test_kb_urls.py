@@ -118,6 +118,7 @@ def test_a_feed_adds_its_newest_entries_with_their_metadata(kb: KnowledgeBase, w
         "link": f"{web.url}/about",
         "chapters": "0:01 Hum",
     }
+    assert (hum.section, hum.location) == ("Hum", "0:00.0-0:03.0, Hum")
     assert bees.metadata == {"feed": "Sounds", "published": "2025-01-01T10:00:00Z", "author": "Eve"}
     web.requests.clear()
     report = kb.add_urls([f"{web.url}/feed"], options=LOCAL, entries=2, metadata={"author": "Eve"})

@@ -259,7 +259,7 @@ RSS = """<?xml version="1.0" encoding="utf-8"?>
  <pubDate>Sat, 01 Nov 2025 10:00:00 +0200</pubDate>
  <enclosure url="/audio/1.mp3" type="audio/mpeg" length="3"/>
  <psc:chapters><psc:chapter start="00:00:00" title="Intro"/>
- <psc:chapter start="1:02:03.5" title="Ice"/><psc:chapter start="x" title="Bad"/></psc:chapters>
+ <psc:chapter start="1:02:03.5" title="Ice"/><psc:chapter start="inf" title="Bad"/></psc:chapters>
 </item>
 <item><title>Lighthouses</title><author>bob@a.org (Bob)</author>
  <enclosure url="https://cdn.a.org/2.m4a"/><podcast:chapters url="2.json"/></item>
@@ -348,7 +348,8 @@ def test_no_mutation_of_a_feed_has_a_traceback(data: st.DataObject) -> None:
 
 
 def test_chapters_of_podcasting_2() -> None:
-    data = b'{"chapters": [{"startTime": 0, "title": "Intro"}, {"startTime": 61.5}]}'
+    data = b'{"chapters": [{"startTime": 0, "title": "Intro"}, {"startTime": 61.5},'
+    data += b'{"startTime": NaN, "title": "Bad"}, {"startTime": -1, "title": "Bad"}]}'
     assert read_chapters(data, "u") == ((0.0, "Intro"),)
     for bad in (b"", b"[]", b'{"chapters": [1]}', b'{"chapters": [{"startTime": "x"}]}'):
         with pytest.raises(DownloadError, match="not a file of chapters"):

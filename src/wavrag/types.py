@@ -73,6 +73,7 @@ class Document:
         clip: complete audio, for a recording in memory.
         path: path, for a file.
         source: cited instead of the path, such as the URL that a file comes from.
+        chapters: start in seconds and title of the chapters of a recording that has none itself.
         title: shown in results, and embedded along with the text.
         metadata: flat and JSON-serialisable; filters (`--where`) refer to it.
         channels: for a file with a recording: `split` its channels, `mix` them, or `auto`: split
@@ -87,6 +88,7 @@ class Document:
     metadata: Metadata = field(default_factory=dict)
     source: str = ""
     channels: Channels = "auto"
+    chapters: tuple[tuple[float, str], ...] = ()
 
     @property
     def origin(self) -> str:

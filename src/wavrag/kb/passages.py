@@ -58,6 +58,8 @@ def content_hash(document: Document) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     settings = [SPLIT_VERSION, document.title, sorted(document.metadata.items())]
+    if document.chapters:
+        settings.append([list(chapter) for chapter in document.chapters])
     if document.channels != "auto":
         settings.append(document.channels)
     digest.update(json.dumps(settings).encode())
@@ -138,7 +140,7 @@ def _split_recording(
     for ordinal, (clip, track, channel) in enumerate(windows, 1):
         names = (
             recording.tracks[track - 1].title if track else "",
-            tags.section(clip.start, clip.end),
+            tags.section(clip.start, clip.end) or _find_chapter(document, clip),
         )
         passage = replace(
             base,
@@ -160,6 +162,13 @@ def _split_recording(
             named = replace(passage, ordinal=ordinal, section=heading)
             yield PendingPassage(named, embed_input)
             ordinal += 1
+
+
+def _find_chapter(document: Document, clip: Clip) -> str:
+    """The title of the chapter in the middle of a clip; empty if there is none."""
+    middle = (clip.start + clip.end) / 2
+    titles = [title for start, title in document.chapters if start <= middle]
+    return titles[-1] if titles else ""
 
 
 def _split_text(document: Document, parsed: text.ParsedText) -> Iterator[PendingPassage]:

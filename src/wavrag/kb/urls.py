@@ -73,7 +73,8 @@ class _Fetcher:
             if is_feed:
                 yield from self._fetch_feed(original)
             else:
-                yield self._document(original, self.metadata)
+                path = str(original.path)
+                yield Document(original.url, path=path, source=original.url, metadata=self.metadata)
         except DownloadError as error:
             self._skip(url, error)
 
@@ -85,10 +86,6 @@ class _Fetcher:
 
     def _skip(self, url: str, error: DownloadError) -> None:
         self.skipped.append((url, str(error).removeprefix(f"{url}: ")))
-
-    def _document(self, original: Original, metadata: Metadata, title: str = "") -> Document:
-        url = original.url
-        return Document(url, path=str(original.path), source=url, title=title, metadata=metadata)
 
     def _fetch_feed(self, original: Original) -> Iterator[Document]:
         url = original.url
@@ -105,25 +102,31 @@ class _Fetcher:
             ))  # fmt: skip
         for entry in newest[: self.entries]:
             try:
-                episode = self._download(entry.url)
-                metadata = {**self._entry_metadata(entry), "feed": feed.title or url}
+                yield self._fetch_entry(entry, feed.title or url)
             except DownloadError as error:
                 self._skip(entry.url, error)
-                continue
-            yield self._document(episode, {**metadata, **self.metadata}, entry.title)
 
-    def _entry_metadata(self, entry: FeedEntry) -> dict[str, Scalar]:
-        chapters = entry.chapters
+    def _fetch_entry(self, entry: FeedEntry, feed: str) -> Document:
+        original = self._download(entry.url)
+        chapters = tuple(sorted(entry.chapters))
         if entry.chapters_url and not chapters:
             try:
                 file = self._download(entry.chapters_url)
-                chapters = read_chapters(file.path.read_bytes(), entry.chapters_url)
+                chapters = tuple(sorted(read_chapters(file.path.read_bytes(), entry.chapters_url)))
             except DownloadError as error:
                 self.notes.append((entry.url, f"its chapters are left out: {error}"))
-        values = {
+        values: dict[str, Scalar] = {
+            "feed": feed,
             "published": entry.published,
             "author": entry.author,
             "link": entry.link if entry.link != entry.url else "",
             "chapters": format_chapters(chapters),
         }
-        return {key: value for key, value in values.items() if value}
+        return Document(
+            original.url,
+            path=str(original.path),
+            source=original.url,
+            title=entry.title,
+            metadata={**{key: value for key, value in values.items() if value}, **self.metadata},
+            chapters=chapters,
+        )

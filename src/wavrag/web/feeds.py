@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -113,7 +114,7 @@ def read_chapters(data: bytes, url: str) -> tuple[tuple[float, str], ...]:
         chapters = [(float(row["startTime"]), _plain(row.get("title") or "")) for row in rows]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DownloadError(f"{url}: is not a file of chapters ({error})") from error
-    return tuple(chapter for chapter in chapters if chapter[1])
+    return tuple(filter(_is_chapter, chapters))
 
 
 def _clock(seconds: float) -> str:
@@ -211,8 +212,13 @@ def _simple_chapters(element: Element) -> Iterator[tuple[float, str]]:
             seconds = 0.0
             for number in chapter.get("start", "").split(":"):
                 seconds = 60 * seconds + float(number)
-            if title := _plain(chapter.get("title", "")):
-                yield seconds, title
+            if _is_chapter(start := (seconds, _plain(chapter.get("title", "")))):
+                yield start
+
+
+def _is_chapter(chapter: tuple[float, str]) -> bool:
+    """False without a title, and for the nan and inf that Python reads as numbers."""
+    return bool(chapter[1]) and 0 <= chapter[0] < math.inf
 
 
 def _author(element: Element) -> str:
