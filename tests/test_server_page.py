@@ -304,6 +304,38 @@ def test_typed_questions_with_a_highlighted_passage_and_a_follow_up(page: Any) -
     expect(page.locator(".turn")).to_have_count(0)
 
 
+def test_a_cited_quote_is_played_and_its_words_are_marked(page: Any) -> None:
+    turn = ask_typed(page, "How strong will the gusts of the storm be on Saturday?")
+    turn.locator("button.cite").first.click()
+    card = turn.locator(".sources > li[data-number]").first
+    check_playing(page, card)
+    start, end = map(seconds, card.locator(".card .location").inner_text().split("–"))
+    assert end - start < 10  # the sentence, not its passage
+    expect(card.locator(".snippet .word.spoken")).to_have_count(1)
+    card.get_by_label("Pause").click()
+    expect(card.locator(".snippet .word.spoken")).to_have_count(0)
+
+
+def test_a_transcript_follows_playback_and_is_searched(page: Any) -> None:
+    page.click("#to-library")
+    page.locator("#documents .document", has_text="honeybee-lecture").locator(".open").click()
+    lines = page.locator("#reader-text .line")
+    expect(lines.nth(3)).to_contain_text("The first part of the message is direction")
+    line = lines.nth(3)
+    line.get_by_text("message", exact=True).click()
+    expect(line.locator(".word.spoken")).to_have_count(1)
+    expect(line).to_have_class("line playing")
+    started = float(line.get_by_text("message", exact=True).get_attribute("data-start"))
+    at = float(page.locator("#reader-player .wave").get_attribute("aria-valuenow"))
+    assert at == pytest.approx(started, abs=1.5)
+    page.fill("#reader-find", "sun")
+    expect(page.locator("#reader-text .line:visible")).to_have_count(2)
+    expect(page.locator("#reader-text .word.match").first).to_have_text("sun.")
+    expect(page.locator("#reader-found")).to_contain_text("2 of")
+    page.click("#reader-close")
+    expect(page.locator("#reader-player .player")).to_have_count(0)
+
+
 def test_reading_aloud_and_barge_in(page: Any) -> None:
     page.click("#read-aloud")
     ask_typed(page, "Which buildings in Fairhaven survived the great fire?")

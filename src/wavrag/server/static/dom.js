@@ -44,9 +44,11 @@ export function clock(seconds) {
 /** Formats the location of a passage: times, track, channel and chapter, or page and section. */
 export function locationOf(passage) {
   if (passage.modality === "audio") {
-    if (passage.start === undefined) return "";
+    // A citation with known times of its quote shows those.
+    const [start, end] = [passage.quote_start ?? passage.start, passage.quote_end ?? passage.end];
+    if (start === undefined) return "";
     const numbers = ["track", "channel"].map((name) => passage[name] && `${name} ${passage[name]}`);
-    const span = `${clock(Math.round(passage.start))}–${clock(Math.round(passage.end))}`;
+    const span = `${clock(Math.round(start))}–${clock(Math.round(end))}`;
     return [span, ...numbers, passage.section].filter(Boolean).join(", ");
   }
   return [passage.page && `page ${passage.page}`, passage.section].filter(Boolean).join(", ");

@@ -13,9 +13,17 @@ export const stopPlaying = () => current?.pause();
 export const isPlaying = () => Boolean(current && !current.audio.paused);
 
 export class Player {
-  /** Creates a player for a passage; the caller inserts `element`. */
-  constructor(passage, onClose) {
+  /**
+   * Creates a player for a passage; the caller inserts `element`. It plays the quotes of a citation
+   * if their times are known. `onTime` is called with the second of the recording while it plays,
+   * and with null when it stops.
+   */
+  constructor(passage, onClose, onTime = () => {}) {
     this.passage = passage;
+    this.onTime = onTime;
+    const quotes = [passage, ...(passage.quotes ?? [])].filter((quote) => quote.quote_start !== undefined);
+    this.spanStart = quotes.length ? Math.min(...quotes.map((quote) => quote.quote_start)) : passage.start;
+    this.spanEnd = quotes.length ? Math.max(...quotes.map((quote) => quote.quote_end)) : passage.end;
     this.from = Math.max(0, passage.start - CONTEXT);
     this.audio = h("audio", { preload: "auto" });
     this.canvas = h("canvas", {
@@ -60,11 +68,11 @@ export class Player {
 
   /** Start of the span in the loaded audio, in seconds. */
   get start() {
-    return this.passage.start - this.from;
+    return this.spanStart - this.from;
   }
 
   get end() {
-    return Math.min(this.passage.end - this.from, this.seconds);
+    return Math.min(this.spanEnd - this.from, this.seconds);
   }
 
   /** Plays the span from start to end. */
@@ -81,6 +89,14 @@ export class Player {
     await this.audio.play().catch((error) => {
       if (error.name !== "AbortError") throw error; // AbortError: paused before playback started
     });
+  }
+
+  /** Plays from a second of the recording to the end of the loaded audio. */
+  async playFrom(second) {
+    await this.loaded;
+    this.audio.currentTime = Math.max(0, second - this.from);
+    this.stopAt = undefined;
+    await this.#play();
   }
 
   toggle() {
@@ -127,6 +143,7 @@ export class Player {
     setIcon(this.button, playing ? "pause" : "play");
     this.button.setAttribute("aria-label", playing ? "Pause" : "Play");
     if (playing && !this.isDrawing) this.#animate();
+    if (!playing) this.onTime(null);
     this.draw();
   }
 
@@ -143,6 +160,7 @@ export class Player {
 
   draw() {
     const position = this.audio.currentTime;
+    if (!this.audio.paused) this.onTime(this.from + position);
     this.time.textContent = clock(this.from + position);
     this.canvas.setAttribute("aria-valuemin", String(Math.round(this.from)));
     this.canvas.setAttribute("aria-valuemax", String(Math.round(this.from + this.seconds)));

@@ -2,9 +2,8 @@
 
 import { documentPath, json } from "./api.js";
 import { $, clock, h, locationOf, prefersReducedMotion } from "./dom.js";
-import { Player } from "./player.js";
+import { setUpTranscript, showTranscript, stopTranscript } from "./transcript.js";
 
-let player = null;
 let onError = () => {};
 let current = null; // the document shown
 
@@ -17,10 +16,8 @@ export function setUpReader(handleError, askDocument) {
   };
   $("reader-close").onclick = () => $("reader").close();
   $("reader").addEventListener("click", (event) => event.target === $("reader") && $("reader").close());
-  $("reader").addEventListener("close", () => {
-    player?.close();
-    player = null;
-  });
+  $("reader").addEventListener("close", stopTranscript);
+  setUpTranscript(handleError);
 }
 
 /** Opens the document of a passage, or a document, and highlights the passage and its quotes. */
@@ -31,9 +28,10 @@ export async function openDocument(passage, quotes = []) {
     current = document;
     $("reader-title").textContent = document.title;
     $("reader-location").textContent = passage.document_id === passage.id ? "" : locationOf(passage);
-    const audio = document.modality === "audio";
-    $("reader-text").replaceChildren(...(audio ? recordingLines(document) : highlightedText(document, passage, quotes)));
+    stopTranscript();
     if (!$("reader").open) $("reader").showModal();
+    if (document.modality === "audio") showTranscript(document);
+    else $("reader-text").replaceChildren(...highlightedText(document, passage, quotes));
     $("reader-title").focus();
     const mark = $("reader-text").querySelector("mark");
     if (mark) mark.scrollIntoView({ block: "center", behavior: prefersReducedMotion() ? "auto" : "smooth" });
@@ -81,21 +79,4 @@ function highlightedText(document, passage, quotes) {
     if (isBlockEnd) block = null;
   });
   return blocks;
-}
-
-/** Builds the transcript of a recording; a click on a line plays it. */
-function recordingLines(document) {
-  return document.contents.map((passage) => passage.modality !== "audio" ? h("p", {}, passage.text) :
-    h("button", {
-      type: "button",
-      class: "line",
-      "aria-label": `Play from ${clock(Math.round(passage.start))}: ${passage.text ?? "audio without transcript"}`,
-      onclick: (event) => {
-        player?.close();
-        player = new Player(passage);
-        $("reader-player").replaceChildren(player.element);
-        for (const line of $("reader-text").children) line.classList.toggle("playing", line === event.currentTarget);
-        player.playSpan().catch(onError);
-      },
-    }, h("span", { class: "time" }, clock(Math.round(passage.start))), h("span", {}, passage.text || "Audio without transcript")));
 }

@@ -3,6 +3,7 @@
 import { h, icon, locationOf, plural, reorder } from "./dom.js";
 import { Player } from "./player.js";
 import { openDocument } from "./reader.js";
+import { markSpoken, wordElements } from "./words.js";
 
 const MARK = /\[(\d+)\]/g;
 
@@ -166,7 +167,10 @@ export class TurnView {
     }
     card.passage = hit;
     const quote = [...new Set(hit.quotes?.map(({ quote }) => quote))].filter(Boolean).join(" … ");
-    card.querySelector(".snippet").textContent = quote || hit.text || "Audio without transcript";
+    const timed = hit.quotes?.filter(({ quote_words: words }) => words?.length);
+    if (timed?.length) card.querySelector(".snippet").replaceChildren(...timed.flatMap(({ quote_words: words }, i) => [i ? " … " : "", ...wordElements(words)]));
+    else card.querySelector(".snippet").textContent = quote || hit.text || "Audio without transcript";
+    card.querySelector(".location").textContent = locationOf(hit);
     if (hit.number) {
       card.dataset.number = String(hit.number);
       card.querySelector(".badge").replaceChildren(String(hit.number));
@@ -189,7 +193,7 @@ export class TurnView {
       card.player = new Player(passage, () => {
         card.player = null;
         card.querySelector(".card").focus();
-      });
+      }, (second) => markSpoken(card.querySelector(".snippet"), second));
       card.append(card.player.element);
     }
     card.player.playSpan().catch((error) => this.onError(error));

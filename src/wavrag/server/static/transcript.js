@@ -1,0 +1,120 @@
+// The transcript of a recording in the reader: it follows playback, seeks by click, and is searched.
+
+import { documentPath, json } from "./api.js";
+import { $, clock, h, prefersReducedMotion } from "./dom.js";
+import { Player } from "./player.js";
+import { markSpoken, wordElements } from "./words.js";
+
+const CHUNK = 120; // seconds loaded at a time; playback goes on with the next ones
+
+let onError = () => {};
+let recording = null; // the recording shown
+let player = null;
+let playingLine = null;
+
+export function setUpTranscript(handleError) {
+  onError = handleError;
+  $("reader-find").oninput = find;
+  $("reader-find").onkeydown = (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    $("reader-text").querySelector(".line:not([hidden])")?.click();
+  };
+}
+
+/** Stops playback and empties the reader. */
+export function stopTranscript() {
+  player?.close();
+  player = playingLine = recording = null;
+  $("reader-text").replaceChildren();
+  $("reader-search").hidden = true;
+  $("reader-find").value = "";
+  $("reader-found").textContent = "";
+}
+
+/** Shows the passages of a recording, and its sentences once their times are known. */
+export async function showTranscript(document) {
+  recording = document;
+  $("reader-search").hidden = false;
+  const passages = document.contents.filter((passage) => passage.start !== undefined);
+  const lines = (contents) => contents.map((content) => transcriptLine(content));
+  $("reader-text").replaceChildren(...lines(passages));
+  let transcript;
+  try {
+    transcript = await json(`${documentPath(document.id)}/transcript`);
+  } catch (error) {
+    onError(error); // the passages remain
+    return;
+  }
+  if (recording !== document) return; // closed in the meantime
+  const sounds = passages.filter((passage) => !passage.text);
+  const contents = [...transcript.segments, ...sounds].sort((a, b) => a.start - b.start);
+  const focused = $("reader-text").contains(globalThis.document.activeElement) && globalThis.document.activeElement.content;
+  $("reader-text").replaceChildren(...lines(contents));
+  playingLine = null;
+  if (focused) lineAt(focused.start)?.focus({ preventScroll: true });
+  find();
+}
+
+/** A sentence or a passage; a click plays it, from the clicked word on. */
+function transcriptLine(content) {
+  const text = content.text || "Audio without transcript";
+  const voice = content.speaker ?? (content.channel && `Channel ${content.channel}`);
+  const line = h("button", {
+    type: "button",
+    class: "line",
+    "aria-label": `Play from ${clock(Math.round(content.start))}: ${text}`,
+    onclick: (event) => play(Number(event.target.closest("[data-start]")?.dataset.start ?? content.start), content),
+  }, h("span", { class: "time" }, clock(Math.floor(content.start))),
+  h("span", {}, voice ? h("strong", { class: "voice" }, `${voice} `) : null, ...(content.words?.length ? wordElements(content.words) : [text])));
+  line.content = content;
+  return line;
+}
+
+/** Plays from a second on, to the end of the recording. */
+async function play(second, { track, channel } = {}) {
+  const document = recording;
+  const isLoaded = player && second >= player.from && second < player.from + player.seconds - 1 && player.passage.channel === channel;
+  if (!isLoaded) {
+    player?.close();
+    const end = Math.min(document.seconds, second + CHUNK);
+    player = new Player({ document_id: document.id, modality: "audio", title: document.title, start: second, end, track, channel }, null, follow);
+    player.audio.addEventListener("ended", () => {
+      if (recording === document && end < document.seconds) play(end, { track, channel });
+    });
+    $("reader-player").replaceChildren(player.element);
+  }
+  await player.playFrom(second).catch(onError);
+}
+
+/** The last line that begins at a second or before. */
+const lineAt = (second) => [...$("reader-text").children].findLast((line) => line.content?.start <= second + 0.05) ?? null;
+
+/** Marks the sentence and the word that are spoken. */
+function follow(second) {
+  if (second === null) {
+    if (playingLine) markSpoken(playingLine, null);
+    return;
+  }
+  const line = lineAt(second);
+  if (line !== playingLine) {
+    if (playingLine) markSpoken(playingLine, null);
+    for (const other of $("reader-text").children) other.classList.toggle("playing", other === line);
+    line?.scrollIntoView({ block: "nearest", behavior: prefersReducedMotion() ? "auto" : "smooth" });
+    playingLine = line;
+  }
+  if (line) markSpoken(line, second);
+}
+
+/** Shows only the lines with the searched text. */
+function find() {
+  const text = $("reader-find").value.trim().toLowerCase();
+  let count = 0;
+  for (const line of $("reader-text").children) {
+    const isMatch = !text || (line.content?.text ?? "").toLowerCase().includes(text);
+    line.hidden = !isMatch;
+    count += isMatch;
+    for (const word of line.querySelectorAll(".word")) word.classList.toggle("match", Boolean(text) && text.split(/\s+/).some((part) => word.textContent.toLowerCase().includes(part)));
+  }
+  $("reader-found").textContent = text ? `${count} of ${$("reader-text").children.length}` : "";
+}
