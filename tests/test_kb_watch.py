@@ -200,6 +200,14 @@ def test_the_knowledge_base_in_a_watched_folder_is_left_out(tmp_path: Path) -> N
             assert names(state.next().added) == ["d.txt"]
 
 
+def test_a_hidden_folder_can_be_named(kb: KnowledgeBase, folder: Path) -> None:
+    (folder / ".private").mkdir()
+    with watching(kb, folder, folder / ".private") as state:
+        assert names(state.next().added) == ["bees.txt"]
+        (folder / ".private" / "diary.txt").write_text("A secret.")
+        assert names(state.next().added) == ["diary.txt"]
+
+
 def test_a_missing_folder_is_refused_at_the_call(kb: KnowledgeBase, folder: Path) -> None:
     for path in (folder / "typo", folder / "bees.txt"):
         with pytest.raises(InputError, match="is not a folder"):

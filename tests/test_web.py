@@ -148,7 +148,8 @@ def test_private_addresses_are_refused(web: Web, tmp_path: Path, host: str) -> N
         ("100.64.0.1", False), ("224.0.1.1", False), ("fe80::1%eth0", False), ("fd00::1", False),
         ("::ffff:127.0.0.1", False), ("::ffff:93.184.215.14", True), ("64:ff9b::7f00:1", False),
         ("64:ff9b::5db8:d70e", True), ("2002:7f00:1::", False), ("::", False),
-        ("255.255.255.255", False), ("198.18.0.1", False),
+        ("::127.0.0.1", False), ("fec0::1", False), ("255.255.255.255", False),
+        ("198.18.0.1", False),
     ],
 )  # fmt: skip
 def test_public_addresses(address: str, is_public: bool) -> None:
@@ -263,7 +264,9 @@ RSS = """<?xml version="1.0" encoding="utf-8"?>
 </item>
 <item><title>Lighthouses</title><author>bob@a.org (Bob)</author>
  <enclosure url="https://cdn.a.org/2.m4a"/><podcast:chapters url="2.json"/></item>
-<item><title>News</title><link>https://a.org/news</link></item>
+<item><title>News</title><link>https://a.org/news</link>
+ <enclosure url="https://a.org/news.jpg" type="image/jpeg"/>
+ <media:content url="https://a.org/news.png" medium="image"/></item>
 <item><title>Nothing</title></item>
 </channel></rss>"""
 

@@ -39,7 +39,7 @@ def index(arguments: argparse.Namespace) -> int:
                 bar.close()
                 # Documents are committed one by one, so those before the failure are searchable.
                 total = format_count(len(scan.documents), "file")
-                note(f"{bar.documents:,} of {total} done: the same command continues")
+                note(f"{bar.documents:,} of {total} done and stored: the same command continues")
                 raise
         # Unreadable paths first, then files that failed while they were embedded.
         report.skipped[:0] = scan.skipped

@@ -164,8 +164,11 @@ class _Watcher:
         path = self._as_named(path)
         if path.startswith(self._kb_prefixes):
             return False
-        root = next((root for root in self._roots if _is_below(path, root)), "")
-        return not any(name.startswith(".") for name in path[len(root) :].split(os.sep))
+        return any(
+            not any(name.startswith(".") for name in path[len(root) :].split(os.sep))
+            for root in self._roots
+            if _is_below(path, root)
+        )
 
     def _as_named(self, path: str) -> str:
         """A path below the folder as the user named it; macOS reports it without links."""

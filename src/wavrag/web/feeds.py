@@ -181,7 +181,7 @@ def _read_entry(element: Element, base: str, author: str) -> FeedEntry | None:
     enclosures = [
         child.get("url") or child.get("href")
         for child in (*_children(element, "enclosure", "media:content"), *links)
-        if child.tag == "enclosure" or child.get("rel") == "enclosure" or _is_recording(child)
+        if _is_recording(child)
     ]
     link = next(filter(None, pages), "")
     url = next(filter(None, enclosures), "") or link
@@ -200,9 +200,12 @@ def _read_entry(element: Element, base: str, author: str) -> FeedEntry | None:
 
 
 def _is_recording(child: Element) -> bool:
-    """True for `media:content` with a recording; pictures have the same element."""
+    """True for the file of an entry; blogs have pictures in the same elements."""
     kind = f"{child.get('medium', '')} {child.get('type', '')}"
-    return child.tag == "media:content" and ("audio" in kind or "video" in kind)
+    if child.tag == "media:content":
+        return "audio" in kind or "video" in kind
+    is_enclosure = child.tag == "enclosure" or child.get("rel") == "enclosure"
+    return is_enclosure and "image" not in kind
 
 
 def _simple_chapters(element: Element) -> Iterator[tuple[float, str]]:

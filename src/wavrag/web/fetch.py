@@ -261,8 +261,11 @@ def _is_public(text: str) -> bool:
         inner = address.ipv4_mapped or address.sixtofour
         if address in NAT64:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is None and address.is_site_local:
+            return False
         address = inner or address
-    return address.is_global and not address.is_multicast
+    # Reserved: also the old form ::127.0.0.1, which some systems still connect.
+    return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
 def _save(
