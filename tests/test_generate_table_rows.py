@@ -65,6 +65,13 @@ def test_a_question_names_a_row_and_a_column(question: str, expected: str | None
     assert (match.text if match else None) == expected
 
 
+def test_related_words_name_a_column() -> None:
+    row = "Course: Chemistry | Room: C30 | Teacher: \u2014 | Day: Friday"
+    match = match_row(row, "Who teaches chemistry?")
+    assert match is not None
+    assert match.text == "Course: Chemistry | Teacher: \u2014"
+
+
 def test_rows_of_the_same_name_are_all_quoted_each_on_its_line() -> None:
     rows = "Low season | Pitch: Tent | Adult: 8.00\nHigh season | Pitch: Tent | Adult: 12.50"
     answer = ask("What does an adult pay for a tent?", make_hits([Passage("a", 0, rows)]))

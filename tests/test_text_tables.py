@@ -74,6 +74,8 @@ def test_layout_tables_are_text_and_hostile_spans_no_danger() -> None:
     assert text.parse(page, "html").text == "News\n\nOne. | Two."
     parsed = text.parse(f"<table>{'<tr><td colspan=1000 rowspan=65534>a<td>b' * 3000}", "html")
     assert parsed.text.count("a | b") == 3000
+    parsed = text.parse("<table><tr><th>a<th>b<tr><td colspan=999>c<td>d</table>", "html")
+    assert parsed.text == "a: c | b: c | d"
     assert text.parse("<table><tr><td>x" * 3000, "html").text.count("x") == 3000
 
 

@@ -13,6 +13,8 @@ from itertools import pairwise
 from wavrag.generate.words import content_words, stem, words
 from wavrag.text import CELL_SEPARATOR, FUNCTION_WORDS
 
+MAX_ENDING = 3  # letters by which related words may differ
+
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
@@ -88,9 +90,20 @@ def _find_columns(cells: Sequence[_Cell], query: frozenset[str]) -> list[_Cell]:
     labelled = [cell for cell in cells if cell.label][1:]
     # A word of all labels, such as "fare", tells no column from another.
     common = frozenset.intersection(*(c.label for c in labelled)) if labelled[1:] else frozenset()
-    scores = [len(query & (cell.label - common)) for cell in labelled]
+    scores = [sum(_closeness(word, query) for word in cell.label - common) for cell in labelled]
     best = max(scores, default=0)
     return [c for c, score in zip(labelled, scores, strict=True) if best and score == best]
+
+
+def _closeness(word: str, query: frozenset[str]) -> int:
+    """2 for a word of the question, 1 for one with the same beginning: "teaches" and "teacher"."""
+    if word in query:
+        return 2
+    shorter = (word[:length] for length in range(max(3, len(word) - MAX_ENDING), len(word)))
+    return int(
+        not query.isdisjoint(shorter)
+        or any(len(word) > 3 and other.startswith(word) for other in query)
+    )
 
 
 def _parse(row: str) -> list[_Cell]:

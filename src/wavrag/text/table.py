@@ -21,8 +21,7 @@ SEPARATOR = " | "
 EMPTY = "\u2014"  # an empty cell
 ROW_CHARS = 600  # longest line of a row: less than the longest passage, so that no line is cut
 GROUP_CHARS = 80  # longest caption or subheading that is repeated in each row
-MAX_SPAN = 1_000  # columns of a merged cell, as in the HTML Standard, section 4.9.11
-MAX_CELLS = 1_000_000  # of a table after its merged cells are copied: bounds hostile spans
+MAX_COPIES = 100_000  # of merged cells in a table: bounds hostile spans
 _NUMERIC = re.compile(r"\W*\d[\d\s.,:/%+-]*(?:\W?\w{1,3})?\W*")  # 4.50, 12:30, 7 %, 120 km
 
 
@@ -82,13 +81,13 @@ def expand(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
 
     A row with a single cell over the complete width stays a single cell.
     """
-    width = max((sum(min(cell.columns, MAX_SPAN) for cell in row) for row in rows), default=0)
-    if width * len(rows) > MAX_CELLS:
-        return [[cell.text for cell in row] for row in rows]
+    # Damaged files have cells over columns that no row has.
+    most = max(map(len, rows), default=0)
+    total = 0
     grid: list[list[str]] = []
     merged: dict[int, tuple[str, int]] = {}  # by column: text of the cell above, rows left
     for row in rows:
-        cells = iter([(c.text, c.rows) for c in row for _ in range(min(c.columns, MAX_SPAN))])
+        cells = iter([(c.text, c.rows) for c in row for _ in range(min(c.columns, most))])
         line: list[str] = []
         below: dict[int, tuple[str, int]] = {}
         while True:
@@ -102,6 +101,9 @@ def expand(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
                 below[column] = text, count - 1
         merged = below
         grid.append(line)
+        total += len(line) - len(row)
+        if total > MAX_COPIES:
+            return [[cell.text for cell in row] for row in rows]
     width = max(map(len, grid), default=0)
     return [
         [row[0].text] if len(row) == 1 and row[0].columns >= width > 1 else line
