@@ -29,7 +29,7 @@ TimingsMs = dict[str, Milliseconds]
 
 _AUDIO_FIELDS = frozenset({"start", "end"})
 # Left out if the passage has none.
-_OPTIONAL_FIELDS = frozenset({"speaker", "channel", "track", "recording"})
+_OPTIONAL_FIELDS = frozenset({"speaker", "channel", "track", "recording", "copies"})
 _TEXT_FIELDS = frozenset({"char_start", "char_end", "section", "page"})
 
 
@@ -85,6 +85,7 @@ class PassageShape(Shape):
     channel: int | None = None
     track: int | None = None
     recording: str | None = None
+    copies: list[str] = []  # paths of further files with the same content
     text: str | None
     metadata: dict[str, Scalar]
 
@@ -99,7 +100,7 @@ class PassageShape(Shape):
             hidden -= {"section"}  # chapter of a recording
         if source.start is None:
             hidden = _AUDIO_FIELDS
-        hidden |= {name for name in _OPTIONAL_FIELDS if getattr(source, name) is None}
+        hidden |= {name for name in _OPTIONAL_FIELDS if getattr(source, name) in (None, ())}
         return {name: value for name, value in super().read(source).items() if name not in hidden}
 
 
@@ -288,6 +289,7 @@ class DocumentShape(Shape):
     modality: Modality
     passages: int
     seconds: float
+    copies: list[str] = []  # paths of further files with the same content
     metadata: dict[str, Scalar]
 
 
@@ -311,6 +313,8 @@ class AddReportShape(Shape):
     added: list[str]
     updated: list[str]
     unchanged: list[str]
+    moved: list[str]
+    copies: list[str]
     removed: list[str]
     skipped: list[SkippedShape]
     notes: list[NoteShape]

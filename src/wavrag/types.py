@@ -78,6 +78,7 @@ class Document:
         metadata: flat and JSON-serialisable; filters (`--where`) refer to it.
         channels: for a file with a recording: `split` its channels, `mix` them, or `auto`: split
             the two channels of a recording with a speaker in each.
+        copies: paths of further files with the same content; found when files are added.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Document:
     source: str = ""
     channels: Channels = "auto"
     chapters: tuple[tuple[float, str], ...] = ()
+    copies: tuple[str, ...] = ()
 
     @property
     def origin(self) -> str:
@@ -122,6 +124,7 @@ class Passage:
         track: audio track of a file with several, from 1.
         recording: path or URI of the recording that the times of a transcript refer to; None if it
             is the source, or unknown.
+        copies: paths of further files with the content of the source.
     """
 
     document_id: str
@@ -142,6 +145,7 @@ class Passage:
     channel: int | None = None
     track: int | None = None
     recording: str | None = None
+    copies: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

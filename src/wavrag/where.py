@@ -18,6 +18,8 @@ The semantics are two-valued, and the same in every store:
 - Numbers compare by value, strings by code point, and false is less than true.
 - `like` matches the complete string: `%` matches any characters, `_` a single one, and a backslash
   escapes the next character.
+- `source` stands for all paths of a document: `=`, `in` and `like` are true if one of them matches.
+  They and `id` compare file names in Unicode's composed form (NFC), whatever the form on disk.
 - `is null` is true if the key is missing.
 - `not` inverts its operand. `a != b`, `a not in (...)`, `a not like p` and `a is not null` are
   short forms of `not`, so `lang != 'en'` is true if `lang` is missing.
@@ -28,6 +30,7 @@ from __future__ import annotations
 import math
 import operator
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -131,14 +134,30 @@ def matches(node: Node, passage: Passage) -> bool:
             return not matches(term, passage)
         case IsNull(key):
             return _look_up(key, passage) is None
+        case Like("source", pattern):
+            regex = _like_regex(compose(pattern))
+            return any(regex.fullmatch(path) for path in path_forms(passage))
         case Like(key, pattern):
             text = _look_up(key, passage)
             return isinstance(text, str) and _like_regex(pattern).fullmatch(text) is not None
         case In(key, values):
-            stored = _look_up(key, passage)
-            return any(_compare(stored, "=", value) for value in values)
+            return any(matches(Compare(key, "=", value), passage) for value in values)
+        case Compare("source", "=", str(value)):
+            return compose(value) in path_forms(passage)
+        case Compare("id", "=", str(value)):
+            return passage.document_id in (value, compose(value))
         case Compare(key, sign, value):
             return _compare(_look_up(key, passage), sign, value)
+
+
+def compose(text: str) -> str:
+    """A text in Unicode's composed form (NFC); macOS and some programs decompose file names."""
+    return unicodedata.normalize("NFC", text)
+
+
+def path_forms(passage: Passage) -> set[str]:
+    """The source as stored, and all paths of the document in composed form."""
+    return {passage.source, *map(compose, (passage.source, *passage.copies))}
 
 
 @lru_cache(maxsize=256)

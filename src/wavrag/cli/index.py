@@ -90,6 +90,8 @@ def print_summary(report: AddReport, folder: str, noun: str = "file") -> None:
         f"{folder}: {format_count(len(report.added), noun)} added, {len(report.updated)} updated,"
         f" {len(report.unchanged)} unchanged, {len(report.removed)} removed,"
         f" {len(report.skipped)} skipped"
+        + (f", {len(report.moved)} moved" if report.moved else "")
+        + (f", {format_count(len(report.copies), 'copy')}" if report.copies else "")
     )
     print(
         f"{format_count(report.passages, 'passage')} stored,"

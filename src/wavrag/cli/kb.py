@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,6 +15,7 @@ from wavrag.cli.command import Command
 from wavrag.cli.options import JSON, KB, Option
 from wavrag.cli.output import format_count, format_duration, note, print_json, short_path
 from wavrag.errors import InputError, StoreError
+from wavrag.where import compose
 
 
 def _open_kb(arguments: argparse.Namespace) -> Any:
@@ -76,23 +78,36 @@ def list_documents(arguments: argparse.Namespace) -> int:
 def remove(arguments: argparse.Namespace) -> int:
     """Remove documents by path, id or folder; exit code 1 if one is not in the knowledge base."""
     with _open_kb(arguments) as kb:
-        document_ids = [document.id for document in kb.documents()]
-        ids: list[str] = []
+        documents = kb.documents()
+        ids = {document.id for document in documents}
+        paths = {compose(path) for document in documents for path in document.paths}
+        named: list[str] = []
         for source in arguments.sources:
-            path = os.path.abspath(source)
+            path = compose(os.path.abspath(source))
             # With a separator at its end, talks/ does not match talks-2024/a.mp3.
-            prefix = os.path.join(path, "")
-            matches = [id for id in document_ids if id in (source, path) or id.startswith(prefix)]
-            if not matches:
+            is_path = path in paths or any(map(is_below(path), paths))
+            if not is_path and compose(source) not in ids:
                 raise InputError(f"{source} is not in the knowledge base: see `wavrag kb list`")
-            ids += matches
+            if not is_path:
+                named.append(compose(source))
+        removal = kb.remove_paths(arguments.sources)
         # A folder and a file in it may both be given.
-        passages = kb.remove(list(dict.fromkeys(ids)))
+        named = [id for id in dict.fromkeys(named) if id not in removal.removed]
+        passages = removal.passages + kb.remove(named)
+    removed = [*removal.removed, *named]
     if arguments.json:
-        print_json({"removed": ids, "passages": passages})
-    else:
-        print(f"{format_count(len(ids), 'document')} removed ({format_count(passages, 'passage')})")
+        print_json({"removed": removed, "kept": removal.kept, "passages": passages})
+        return 0
+    if removal.kept:
+        note(f"{format_count(len(removal.kept), 'document')} kept: copies are at other paths")
+    print(f"{format_count(len(removed), 'document')} removed ({format_count(passages, 'passage')})")
     return 0
+
+
+def is_below(folder: str) -> Callable[[str], bool]:
+    """A test whether paths are in a folder."""
+    prefix = os.path.join(folder, "")
+    return lambda path: path.startswith(prefix)
 
 
 def verify(arguments: argparse.Namespace) -> int:

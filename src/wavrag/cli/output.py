@@ -175,7 +175,9 @@ def _wrap(text: str, indent: int) -> str:
 
 def format_count(number: int, noun: str) -> str:
     """`1 file`, `2 files`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    if number != 1:
+        noun = f"{noun.removesuffix('y')}ies" if noun == "copy" else f"{noun}s"
+    return f"{number:,} {noun}"
 
 
 def format_duration(seconds: float) -> str:

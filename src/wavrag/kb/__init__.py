@@ -7,7 +7,7 @@
 from wavrag.kb.files import FileScan, find_files
 from wavrag.kb.knowledge_base import CANDIDATES, KnowledgeBase, Retrieval
 from wavrag.kb.passages import PendingPassage, load_passage_clip, split_document
-from wavrag.kb.report import AddReport, Progress, ProgressCallback
+from wavrag.kb.report import AddReport, Progress, ProgressCallback, Removal
 from wavrag.kb.transcriber import Transcriber
 from wavrag.kb.transcript import TRANSCRIPT_FORMATS, Segment, Transcript, TranscriptFormat
 from wavrag.kb.urls import FEED_ENTRIES, FetchCallback
@@ -15,7 +15,7 @@ from wavrag.kb.watch import check_folders
 
 __all__ = [
     "CANDIDATES", "FEED_ENTRIES", "TRANSCRIPT_FORMATS", "AddReport", "FetchCallback", "FileScan",
-    "KnowledgeBase", "PendingPassage", "Progress", "ProgressCallback", "Retrieval", "Segment",
-    "Transcriber", "Transcript", "TranscriptFormat", "check_folders", "find_files",
+    "KnowledgeBase", "PendingPassage", "Progress", "ProgressCallback", "Removal", "Retrieval",
+    "Segment", "Transcriber", "Transcript", "TranscriptFormat", "check_folders", "find_files",
     "load_passage_clip", "split_document",
 ]  # fmt: skip

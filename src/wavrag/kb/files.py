@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ def find_files(
     """
     files: dict[str, None] = {}
     skipped: list[tuple[str, str]] = []
-    for path in [os.path.abspath(os.fspath(path)) for path in paths]:
+    for path in [_existing_form(os.path.abspath(os.fspath(path))) for path in paths]:
         if os.path.isdir(path):
             files.update(dict.fromkeys(_walk(path, skipped)))
         elif not os.path.lexists(path):
@@ -71,6 +72,12 @@ def find_files(
 def suffix(path: str) -> str:
     """Lower-case suffix with its dot."""
     return os.path.splitext(path)[1].lower()
+
+
+def _existing_form(path: str) -> str:
+    """A path in the Unicode form that exists: macOS decomposes the names of files."""
+    forms = (path, *(unicodedata.normalize(form, path) for form in ("NFC", "NFD")))
+    return next(filter(os.path.lexists, forms), path)
 
 
 def _walk(folder: str, skipped: list[tuple[str, str]]) -> Iterator[str]:

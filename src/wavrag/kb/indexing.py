@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from wavrag.audio import SAMPLE_RATE
 from wavrag.embed import Embedder, EmbedderSpec, LanguageScore, is_foreign
 from wavrag.errors import InputError, StoreError
+from wavrag.kb.copies import IndexPlan, apply_paths, plan_run
 from wavrag.kb.estimate import TimeEstimate, measure_length
-from wavrag.kb.passages import PendingPassage, check_document, content_hash, split_document
+from wavrag.kb.passages import PendingPassage, lexical_text, split_document
 from wavrag.kb.prefetch import prefetch
 from wavrag.kb.report import AddReport, Progress, ProgressCallback
 from wavrag.store import Store, StoredPassage
@@ -49,7 +50,6 @@ class EndDocument:
 
     document: Document
     notes: tuple[str, ...] = ()  # remarks for the report
-    unchanged: bool = False  # it is stored already; there were no passages
     skip_reason: str | None = None  # why it cannot be indexed; its passages so far are void
 
 
@@ -64,9 +64,18 @@ def add_documents(
 ) -> AddReport:
     """Index documents; see `KnowledgeBase.add`."""
     start = time.monotonic()
-    hashes = {document.id: document.content_hash for document in store.documents()}
-    writer = _DocumentWriter(store, hashes, documents, on_progress)
-    events = read_documents(documents, hashes, embedder.spec.sampling_rate or SAMPLE_RATE)
+    stored = store.documents()
+    progress = Progress(0, len(documents), 0, 0.0, "")
+
+    def report_reading(document: Document) -> None:
+        if on_progress is not None:
+            on_progress(replace(progress, current=document.origin))
+
+    plan = plan_run(documents, stored, report_reading)
+    if plan.paths:
+        apply_paths(store, stored, plan.paths)
+    writer = _DocumentWriter(store, plan, {document.id for document in stored}, on_progress)
+    events = read_documents(plan.pending, embedder.spec.sampling_rate or SAMPLE_RATE)
     try:
         with closing(prefetch(events, QUEUE_SIZE)) as queue:
             for batch in split_batches(queue, BATCH):
@@ -80,38 +89,29 @@ def add_documents(
         raise
     writer.commit()
     # Without changes the indexes are up to date, and a run over unchanged files stays fast.
-    if writer.report.added or writer.report.updated:
+    if writer.report.added or writer.report.updated or plan.paths:
         store.optimize()
     writer.report.seconds = time.monotonic() - start
     return writer.report
 
 
-def read_documents(
-    documents: Sequence[Document], hashes: dict[str, str], sample_rate: int
-) -> Iterator[Event]:
-    """Read documents and yield their events in order; `hashes` are those of the stored ones."""
-    ids: set[str] = set()
-    for document in documents:
+def read_documents(documents: Sequence[tuple[Document, str]], sample_rate: int) -> Iterator[Event]:
+    """Read documents, given with their content hashes, and yield their events in order."""
+    for document, digest in documents:
         notes: list[str] = []
         try:
-            if document.id in ids:
-                raise InputError("its id was given twice: only the first is added")
-            ids.add(document.id)
-            check_document(document)
-            digest = content_hash(document)
-            if hashes.get(document.id) == digest:
-                yield EndDocument(document, unchanged=True)
-                continue
             yield BeginDocument(document, digest, measure_length(document))
             yield from split_document(document, sample_rate, notes.append)
-            yield EndDocument(document, tuple(_name_origin(note, document) for note in notes))
+            yield EndDocument(document, tuple(notes))
         except InputError as error:
-            yield EndDocument(document, skip_reason=_name_origin(str(error), document))
+            yield EndDocument(document, skip_reason=str(error))
 
 
-def _name_origin(message: str, document: Document) -> str:
-    """A message about a downloaded file with its URL."""
-    return message.replace(document.path, document.origin) if document.path else message
+def _name_origin(message: str, document: Document, origin: str = "") -> str:
+    """A message about a downloaded file with its URL, or about a copy with its path."""
+    if document.path is None:
+        return message
+    return message.replace(document.path, origin or document.origin)
 
 
 def split_batches(events: Iterator[Event], size: int) -> Iterator[list[Event]]:
@@ -136,16 +136,26 @@ class _DocumentWriter:
     def __init__(
         self,
         store: Store,
-        hashes: dict[str, str],
-        documents: Sequence[Document],
+        plan: IndexPlan,
+        stored_ids: set[str],
         on_progress: ProgressCallback | None,
     ) -> None:
-        self.report = AddReport()
+        self.report = AddReport(
+            unchanged=plan.unchanged, moved=plan.moved, copies=plan.copies,
+            skipped=[
+                (document.origin, _name_origin(reason, document))
+                for document, reason in plan.skipped
+            ],
+        )  # fmt: skip
         self._store = store
-        self._hashes = hashes
+        self._stored_ids = stored_ids
         self._on_progress = on_progress
-        self._progress = Progress(0, len(documents), 0, 0.0, "")
-        self._estimate = TimeEstimate(documents)
+        report = self.report
+        done = [*report.unchanged, *report.moved, *report.copies, *report.skipped]
+        pending = [document for document, _ in plan.pending]
+        total = len(done) + sum(1 + len(document.copies) for document in pending)
+        self._progress = Progress(len(done), total, 0, 0.0, "")
+        self._estimate = TimeEstimate(pending)
         self._hash = ""
         self._passages: list[StoredPassage] = []  # of the current document
         self._languages: list[LanguageScore | None] = []  # of these passages
@@ -187,8 +197,7 @@ class _DocumentWriter:
         if passage.modality == "audio":
             # The embedder can recognise words where voice activity detection found no speech.
             passage = replace(passage, text=text, speech=bool(text) or passage.speech)
-        lexical = "\n".join(filter(None, (passage.title, passage.section, passage.text)))
-        self._passages.append(StoredPassage(passage, vector, lexical, self._hash))
+        self._passages.append(StoredPassage(passage, vector, lexical_text(passage), self._hash))
         self._languages.append(language)
         self._estimate.advance(passage)
         seconds = (passage.end or 0.0) - (passage.start or 0.0)
@@ -198,19 +207,19 @@ class _DocumentWriter:
         )
 
     def _end_document(self, end: EndDocument, spec: EmbedderSpec) -> None:
-        if end.unchanged:
-            self.report.unchanged.append(end.document.id)
-        elif end.skip_reason is not None:
-            self.report.skipped.append((end.document.origin, end.skip_reason))
-        else:
+        document = end.document
+        if end.skip_reason is None:
             if is_foreign(self._languages):
                 end = replace(end, notes=(*end.notes, FOREIGN_SPEECH.format(spec=spec)))
             self._complete.append((end, self._passages))
             self._complete_passages += len(self._passages)
-            self._passages = []
-            return
+        else:
+            self.report.skipped += [
+                (origin, _name_origin(end.skip_reason, document, origin))
+                for origin in (document.origin, *document.copies)
+            ]
+            self._report_progress(documents=self._progress.documents + 1 + len(document.copies))
         self._passages = []
-        self._report_progress(documents=self._progress.documents + 1)
 
     def commit(self) -> None:
         """Write the complete documents; only then does the report list them."""
@@ -218,16 +227,20 @@ class _DocumentWriter:
             self._store.upsert([row for _, passages in self._complete for row in passages])
         for end, passages in self._complete:
             document = end.document
-            target = self.report.updated if document.id in self._hashes else self.report.added
-            target.append(document.id)
-            self.report.notes += [(document.origin, note) for note in end.notes]
+            is_update = document.id in self._stored_ids
+            (self.report.updated if is_update else self.report.added).append(document.id)
+            self.report.copies += document.copies
+            self.report.notes += [
+                (document.origin, _name_origin(note, document)) for note in end.notes
+            ]
             self.report.passages += len(passages)
             self.report.audio_seconds += max(row.passage.end or 0.0 for row in passages)
         self._passages_since_optimize += self._complete_passages
         if self._passages_since_optimize >= OPTIMIZE_PASSAGES:
             self._store.optimize()
             self._passages_since_optimize = 0
-        self._report_progress(documents=self._progress.documents + len(self._complete))
+        files = sum(1 + len(end.document.copies) for end, _ in self._complete)
+        self._report_progress(documents=self._progress.documents + files)
         self._complete, self._complete_passages = [], 0
         self._commit_time = time.monotonic()
 

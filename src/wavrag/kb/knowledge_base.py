@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -17,10 +17,11 @@ from wavrag.corrections import apply_corrections, is_replacement, lexical_query
 from wavrag.embed import Embedder, load_embedder, load_reranker, unit_rows
 from wavrag.errors import AudioError, InputError, StoreError
 from wavrag.kb import manifest
+from wavrag.kb.copies import apply_paths, is_deleted
 from wavrag.kb.indexing import add_documents
 from wavrag.kb.originals import Originals, is_url
 from wavrag.kb.passages import load_passage_clip
-from wavrag.kb.report import AddReport, ProgressCallback
+from wavrag.kb.report import AddReport, ProgressCallback, Removal
 from wavrag.kb.sound_spans import find_sound
 from wavrag.kb.spelling import VocabularyIndexes
 from wavrag.kb.transcriber import join_windows
@@ -56,6 +57,7 @@ from wavrag.types import (
     TimedWord,
 )  # fmt: skip
 from wavrag.web import DownloadOptions
+from wavrag.where import compose
 
 # Hits of each leg before fusion, at least. Recall@10 of the spoken training questions of
 # `tools/fit_fusion.py` gains from more than 50.
@@ -243,15 +245,33 @@ class KnowledgeBase(Closing):
             return []
         files = {os.path.abspath(path) for path in paths}
         folders = tuple(os.path.join(path, "") for path in files)
-        stale = [
-            document.id
-            for document in self._store.documents()
-            if (document.source in files or document.source.startswith(folders))
-            and _is_deleted(document.source)
-        ]
-        if stale:
-            self.remove(stale)
-        return stale
+        return self._drop_paths(
+            lambda path: (path in files or path.startswith(folders)) and is_deleted(path)
+        ).removed
+
+    def remove_paths(self, paths: Sequence[str | os.PathLike[str]]) -> Removal:
+        """Remove files and folders by their paths; a document stays while it has another path.
+
+        Args:
+            paths: files and folders, also deleted ones, in any Unicode form.
+        """
+        files = {compose(os.path.abspath(path)) for path in paths}
+        folders = tuple(os.path.join(path, "") for path in files)
+        return self._drop_paths(
+            lambda path: compose(path) in files or compose(path).startswith(folders)
+        )
+
+    def _drop_paths(self, is_dropped: Callable[[str], bool]) -> Removal:
+        documents = self._store.documents()
+        left: dict[str, tuple[str, ...]] = {}
+        for document in documents:
+            paths = tuple(path for path in document.paths if not is_dropped(path))
+            if len(paths) < len(document.paths):
+                left[document.id] = paths
+        removed = [id for id, paths in left.items() if not paths]
+        kept = {id: paths for id, paths in left.items() if paths}
+        apply_paths(self._store, documents, kept)
+        return Removal(removed, list(kept), self.remove(removed) if removed else 0)
 
     def watch(
         self,
@@ -493,7 +513,10 @@ class KnowledgeBase(Closing):
         return source if original is None else str(original.path)
 
     def _decode(self, passage: Passage, sample_rate: int) -> Clip:
-        return load_passage_clip(passage, sample_rate, self.resolve_source(passage.source))
+        path = self.resolve_source(passage.source)
+        if passage.copies and is_deleted(path):
+            path = next((copy for copy in passage.copies if not is_deleted(copy)), path)
+        return load_passage_clip(passage, sample_rate, path)
 
     def transcribe_query(self, query: Query, words: str | None) -> str | None:
         """Return the text of a question, with an accurate transcript of its clip.
@@ -547,12 +570,3 @@ class KnowledgeBase(Closing):
     def close(self) -> None:
         """Close the store."""
         self._store.close()
-
-
-def _is_deleted(path: str) -> bool:
-    """True if a file does not exist; False if that cannot be determined."""
-    try:
-        os.lstat(path)
-    except OSError as error:
-        return isinstance(error, FileNotFoundError | NotADirectoryError)
-    return False

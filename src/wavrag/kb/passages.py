@@ -14,6 +14,7 @@ from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError
 from wavrag.kb.files import suffix
 from wavrag.types import Clip, Document, EmbedInput, NoteCallback, Passage
+from wavrag.where import compose
 
 # Part of every content hash: raising it makes the next `add` index all documents again. Raise it
 # whenever texts or recordings are split differently.
@@ -50,8 +51,12 @@ def check_document(document: Document) -> None:
         )
 
 
-def content_hash(document: Document) -> str:
-    """Hex digest of everything that determines a document's passages.
+def content_hash(document: Document, file_digest: str = "") -> str:
+    """Hex digest of everything that determines a document's passages, except the path of a file.
+
+    Args:
+        document: a document.
+        file_digest: the result of `digest_file`, if its file has been read already.
 
     Raises:
         InputError: its file cannot be read.
@@ -62,15 +67,10 @@ def content_hash(document: Document) -> str:
         settings.append([list(chapter) for chapter in document.chapters])
     if document.channels != "auto":
         settings.append(document.channels)
-    digest.update(json.dumps(settings).encode())
     if document.path is not None:
-        try:
-            with open(document.path, "rb") as file:
-                hashlib.file_digest(file, lambda: digest)  # updates `digest`
-        except OSError as error:
-            raise InputError(
-                f"{document.path}: {error.strerror or error}: make it readable or leave it out"
-            ) from error
+        # The suffix decides how a text is read: the words of a .txt are headings in a .md.
+        settings += [suffix(document.path), file_digest or digest_file(document.path)]
+    digest.update(json.dumps(settings).encode())
     if document.text is not None:
         # Lone surrogates occur in file names and broken JSON; hashing must not fail on them.
         digest.update(document.text.encode("utf-8", "surrogatepass"))
@@ -78,6 +78,21 @@ def content_hash(document: Document) -> str:
         digest.update(str(document.clip.sample_rate).encode())
         digest.update(document.clip.samples.tobytes())
     return digest.hexdigest()
+
+
+def digest_file(path: str) -> str:
+    """Hex digest of the bytes of a file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise InputError(
+            f"{path}: {error.strerror or error}: make it readable or leave it out"
+        ) from error
 
 
 def split_document(
@@ -133,9 +148,11 @@ def _split_recording(
             f" {sample_rate} Hz: index recordings with another, such as cascade"
         )
     tags = recording.tags
-    title = document.title or tags.title or Path(document.path or source).stem
+    title = document.title or tags.title or compose(Path(document.path or source).stem)
     metadata = {**tags.metadata, **document.metadata}
-    base = Passage(document.id, 0, source=source, title=title, metadata=metadata)
+    base = Passage(
+        document.id, 0, source=source, title=title, metadata=metadata, copies=document.copies
+    )
     ordinal = 0
     for ordinal, (clip, track, channel) in enumerate(windows, 1):
         names = (
@@ -172,13 +189,21 @@ def _find_chapter(document: Document, clip: Clip) -> str:
 
 
 def _split_text(document: Document, parsed: text.ParsedText) -> Iterator[PendingPassage]:
-    title = document.title or parsed.title
+    title = document.title or compose(parsed.title)
     metadata = {**parsed.metadata, **document.metadata}
-    base = Passage(document.id, 0, source=document.origin, title=title, metadata=metadata)
+    base = Passage(
+        document.id, 0, source=document.origin, title=title, metadata=metadata,
+        copies=document.copies,
+    )  # fmt: skip
     for passage in text.split(parsed, base):
         # Title and headings name the topic, which a passage's own words may never mention.
         headings = dict.fromkeys(filter(None, (readable(title), passage.section)))
         yield PendingPassage(passage, EmbedInput(text=f"{': '.join(headings)}\n{passage.text}"))
+
+
+def lexical_text(passage: Passage) -> str:
+    """The words of a passage for the full-text index: its title, section and text."""
+    return "\n".join(filter(None, (passage.title, passage.section, passage.text)))
 
 
 def readable(title: str) -> str:

@@ -31,6 +31,10 @@ class AddReport:
     # Ids of documents with new content or metadata.
     updated: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)  # ids of documents stored before
+    # Ids of documents whose file was moved or renamed.
+    moved: list[str] = field(default_factory=list)
+    # Paths of files with the content of another document, or of another file of this run.
+    copies: list[str] = field(default_factory=list)
     # Ids of documents whose files were deleted (only when pruning).
     removed: list[str] = field(default_factory=list)
     # Source of each document that cannot be indexed, and the reason.
@@ -41,3 +45,12 @@ class AddReport:
     # Total duration of the recordings stored in this run, up to their last passage.
     audio_seconds: float = 0.0
     seconds: float = 0.0  # duration of the run
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Result of a removal by path."""
+
+    removed: list[str]  # ids of removed documents
+    kept: list[str]  # ids of documents that have another path
+    passages: int  # number of removed passages

@@ -149,7 +149,8 @@ class _Watcher:
                     return
                 elif paths := self._settled(now):
                     report = self._retry(paths)
-                    if report.added or report.updated or report.removed or report.skipped:
+                    changes_made = report.added or report.updated or report.moved or report.removed
+                    if changes_made or report.skipped:
                         yield report
         except FileNotFoundError:
             return  # a folder vanished before it was watched

@@ -43,6 +43,12 @@ class StoredDocument:
     passages: int  # number of passages
     seconds: float  # end of its last passage; 0 for text
     metadata: Metadata = field(default_factory=dict)
+    copies: tuple[str, ...] = ()  # paths of further files with the same content
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The source and its copies."""
+        return (self.source, *self.copies)
 
 
 @runtime_checkable
@@ -93,8 +99,12 @@ class Store(Protocol):
         """Return the number of passages."""
         ...
 
-    def scan(self) -> Iterator[StoredPassage]:
-        """Yield a snapshot, ordered by document id and ordinal, without loading it at once."""
+    def scan(self, document_ids: Sequence[str] | None = None) -> Iterator[StoredPassage]:
+        """Yield a snapshot, ordered by document id and ordinal, without loading it at once.
+
+        Args:
+            document_ids: yield the passages of these documents only; unknown ids are ignored.
+        """
         ...
 
     def documents(self) -> list[StoredDocument]:

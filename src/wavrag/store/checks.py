@@ -37,7 +37,10 @@ def check_records(records: Sequence[StoredPassage], dim: int) -> None:
     for record in records:
         passage = record.passage
         check_vector(record.vector, dim, passage.id)
-        texts = (passage.text, passage.section, passage.source, passage.title, record.lexical)
+        texts = (
+            passage.text, passage.section, passage.source, passage.title, record.lexical,
+            *passage.copies,
+        )  # fmt: skip
         check_unicode(passage.document_id, *(text for text in texts if text))
         ordinal_set = ordinals.setdefault(passage.document_id, set())
         if passage.ordinal in ordinal_set:
@@ -47,10 +50,12 @@ def check_records(records: Sequence[StoredPassage], dim: int) -> None:
         if head is record:
             check_metadata(passage.metadata, passage.document_id)
         # Both are stored with every row; `documents` reads them from the first one only.
-        elif record.content_hash != head.content_hash or passage.metadata != head.passage.metadata:
+        elif (record.content_hash, passage.metadata, passage.copies) != (
+            head.content_hash, head.passage.metadata, head.passage.copies,
+        ):  # fmt: skip
             raise StoreError(
-                f"{passage.id} differs from {head.passage.id} in content hash or metadata:"
-                " passages of one document share both"
+                f"{passage.id} differs from {head.passage.id} in content hash, metadata or copies:"
+                " passages of one document share all three"
             )
     for document_id, numbers in ordinals.items():
         if numbers != set(range(len(numbers))):

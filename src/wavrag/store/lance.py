@@ -186,12 +186,16 @@ class LanceStore:
             rows: int = self._table.count_rows()
         return rows
 
-    def scan(self) -> Iterator[StoredPassage]:
+    def scan(self, document_ids: Sequence[str] | None = None) -> Iterator[StoredPassage]:
         """Yield a snapshot; see `Store.scan`."""
         self._check_open()
         with translate_errors(self.path):
             snapshot = self._snapshot()
-            keys = snapshot.search().select(["document_id", "ordinal"]).with_row_id(True).to_arrow()
+            query = snapshot.search().select(["document_id", "ordinal"]).with_row_id(True)
+            if document_ids is not None:
+                ids = [id for id in document_ids if is_unicode(id)]
+                query = query.where(in_sql("document_id", ids) if ids else "false")
+            keys = query.to_arrow()
         keys = keys.sort_by([("document_id", "ascending"), ("ordinal", "ascending")])
         return self._read(snapshot, keys["_rowid"].to_pylist())
 
@@ -204,6 +208,7 @@ class LanceStore:
             columns = [
                 "document_id", "content_hash", "source", "title", "metadata", "start", "char_start"
             ]  # fmt: skip
+            columns += {"copies"} & set(snapshot.schema.names)
             # Title and metadata are the same in all rows of a document, so one row is enough.
             heads = snapshot.search().where("ordinal = 0").select(columns).to_arrow()
         spans = spans.group_by("document_id").aggregate([("end", "max"), ([], "count_all")])
@@ -220,6 +225,7 @@ class LanceStore:
                 passages=extent[head["document_id"]]["count_all"],
                 seconds=extent[head["document_id"]]["end_max"] or 0.0,
                 metadata=load_metadata(head["metadata"]),
+                copies=tuple(head.get("copies") or ()),
             )
             for head in heads.sort_by("document_id").to_pylist()
         ]

@@ -32,6 +32,8 @@ from wavrag.where import (
     Not,
     Operator,
     Or,
+    compose,
+    path_forms,
 )
 
 # Built-in keys with a text column; all other keys are facets.
@@ -60,7 +62,10 @@ def encode_built_in(passage: Passage) -> str:
     """Facets of a passage's built-in keys."""
     keys = ("modality", "page", "start", "end", *OPTIONAL_KEYS)
     fields = {key: getattr(passage, key) for key in keys}
-    return "".join(_facet(key, value) for key, value in fields.items() if value is not None)
+    facets = [_facet(key, value) for key, value in fields.items() if value is not None]
+    # The other paths of a source; rows of most documents have none.
+    facets += [_facet("source", path) for path in path_forms(passage) - {passage.source}]
+    return "".join(facets)
 
 
 def encode_value(value: Scalar) -> str:
@@ -121,6 +126,14 @@ def _compare(key: str, operator: Operator, value: Scalar, negated: bool) -> str:
     if key in TEXT_COLUMNS:
         if not isinstance(value, str):
             return _TRUE if negated else _FALSE
+        if key == "id" and operator == "=":
+            values = {value, compose(value)}
+            return in_sql("document_id NOT" if negated else "document_id", values)
+        if key == "source" and operator == "=":
+            value = compose(value)
+            facet = f"contains(facets, {_literal(RS + _facet(key, value))})"
+            conditions = [f"source {sign} {_literal(value)}", _call(facet, negated)]
+            return _join_conditions(conditions, all_of=negated)
         return f"{TEXT_COLUMNS[key]} {sign} {_literal(value)}"
     if operator == "=":
         return _call(f"contains(facets, {_literal(RS + _facet(key, value))})", negated)
@@ -131,8 +144,16 @@ def _compare(key: str, operator: Operator, value: Scalar, negated: bool) -> str:
 
 def _like(key: str, pattern: str, negated: bool) -> str:
     if key in TEXT_COLUMNS:
+        pattern = compose(pattern) if key == "source" else pattern
         regex = _regex(pattern, letter=".", escape=str)
-        return _call(f"regexp_like({TEXT_COLUMNS[key]}, {_literal(regex)})", negated)
+        like = _call(f"regexp_like({TEXT_COLUMNS[key]}, {_literal(regex)})", negated)
+        if key != "source":
+            return like
+        path = _regex(pattern, letter=f"(?:{_ESCAPE}.|[^{_ESCAPE}{RS}])", escape=_escape)
+        path = path.removeprefix("(?s)^").removesuffix("$")
+        facet = f"(?s){RS}{key}{US}s{path}{RS}"
+        other = _call(f"regexp_like(facets, {_literal(facet)})", negated)
+        return _join_conditions([like, other], all_of=negated)
     regex = _regex(pattern, letter=f"(?:{_ESCAPE}.|[^{_ESCAPE}])", escape=_escape)
     like = f"regexp_like({_value(key, 's')}, {_literal(regex)})"
     conditions = [_call(_has(key, "s"), negated), _call(like, negated)]

@@ -20,7 +20,7 @@ FORMAT = b"1"
 PASSAGE_COLUMNS = tuple(field.name for field in fields(Passage))
 
 # Columns missing in tables of earlier versions; the first write adds them, empty.
-ADDED_COLUMNS = ("speech", "level", "speaker", "channel", "track", "recording")
+ADDED_COLUMNS = ("speech", "level", "speaker", "channel", "track", "recording", "copies")
 
 
 def schema(dim: int) -> Any:
@@ -53,6 +53,7 @@ def schema(dim: int) -> Any:
             pa.field("channel", pa.int32()),
             pa.field("track", pa.int32()),
             pa.field("recording", pa.string()),
+            pa.field("copies", pa.list_(pa.string())),
         ],
         metadata={"wavrag.format": FORMAT},
     )
@@ -74,9 +75,10 @@ def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
             shown = {name: passage.metadata[name] for name in passage.metadata.keys() - hidden}
             encoded[key] = json_text, encode_metadata(shown)
         for name in PASSAGE_COLUMNS:
-            if name != "metadata":
+            if name not in ("metadata", "copies"):
                 columns[name].append(getattr(passage, name))
         columns["id"].append(passage.id)
+        columns["copies"].append(list(passage.copies) or None)
         columns["metadata"].append(encoded[key][0])
         columns["facets"].append(f"{RS}{encode_built_in(passage)}{encoded[key][1]}")
         columns["content_hash"].append(record.content_hash)
@@ -95,6 +97,8 @@ def to_passages(table: Any) -> list[Passage]:
         name: table[name].to_pylist() for name in PASSAGE_COLUMNS if name in table.schema.names
     }
     columns["metadata"] = [load_metadata(text) for text in columns["metadata"]]
+    if "copies" in columns:
+        columns["copies"] = [tuple(paths or ()) for paths in columns["copies"]]
     rows = zip(*columns.values(), strict=True)
     return [Passage(**dict(zip(columns, row, strict=True))) for row in rows]
 

@@ -100,11 +100,12 @@ class MemoryStore:
         self._check_open()
         return sum(map(len, self._documents.values()))
 
-    def scan(self) -> Iterator[StoredPassage]:
+    def scan(self, document_ids: Sequence[str] | None = None) -> Iterator[StoredPassage]:
         """Yield a snapshot; see `Store.scan`."""
         self._check_open()
         documents = self._documents
-        return (record for key in sorted(documents) for record in documents[key])
+        keys = documents.keys() if document_ids is None else documents.keys() & set(document_ids)
+        return (record for key in sorted(keys) for record in documents[key])
 
     def documents(self) -> list[StoredDocument]:
         """Return all documents, ordered by id."""
@@ -119,6 +120,7 @@ class MemoryStore:
                 passages=len(records),
                 seconds=max(record.passage.end or 0.0 for record in records),
                 metadata=records[0].passage.metadata,
+                copies=records[0].passage.copies,
             )
             for document_id, records in sorted(self._documents.items())
         ]

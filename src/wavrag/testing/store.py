@@ -94,6 +94,33 @@ class StoreConformance:
         modalities = {document.id: document.modality for document in store.documents()}
         assert modalities == {"a.wav": "audio", "b.pdf": "text", "c.srt": "text"}
 
+    def test_copies_of_a_document(self, store: Store) -> None:
+        source = "/a/cafe\u0301.md"
+        records = [
+            replace(r, passage=replace(r.passage, source=source, copies=("/b/é.md", "x")))
+            for r in text_records("/a/café.md", ["one", "two"])
+        ]
+        other = text_records("b", ["three"])
+        store.upsert([*records, *other])
+        assert contents(store) == plain([*records, *other])
+        assert [document.copies for document in store.documents()] == [("/b/é.md", "x"), ()]
+        assert store.documents()[0].paths == ("/a/cafe\u0301.md", "/b/é.md", "x")
+        for where, count in {
+            "source = '/a/café.md'": 2, "source = '/a/cafe\u0301.md'": 2, "source = 'x'": 2,
+            "source in ('/b/e\u0301.md', 'b')": 3, "source like '/b/%'": 2, "source like '_'": 3,
+            "source like '/a/caf_.md'": 2, "source != 'x'": 1, "not source like '/b%'": 1,
+            "id = '/a/cafe\u0301.md'": 2, "id != '/a/café.md'": 1, "source = '/b/'": 0,
+        }.items():  # fmt: skip
+            assert len(store.search(unit_vector(1), None, 9, where)["dense"]) == count, where
+        changed = replace(records[1], passage=replace(records[1].passage, copies=()))
+        with pytest.raises(StoreError, match="copies"):
+            store.upsert([records[0], changed])
+
+    def test_scan_of_some_documents(self, store: Store) -> None:
+        store.upsert(text_records("a", ["one", "two"]) + text_records("b", ["three"]))
+        assert [r.passage.id for r in store.scan(["a", "unknown", "\udce9"])] == ["a#0", "a#1"]
+        assert list(store.scan([])) == []
+
     def test_a_speaker_of_the_passage_precedes_that_of_the_metadata(self, store: Store) -> None:
         first, second = text_records("a", ["one", "two"], metadata={"speaker": "Ada", "channel": 9})
         first = replace(first, passage=replace(first.passage, speaker="Bo", channel=1))

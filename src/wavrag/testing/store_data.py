@@ -162,6 +162,7 @@ def random_passages(chance: random.Random, count: int) -> list[Passage]:
                 section=chance.choice(texts),
                 page=chance.choice([None, 1, 2, 10]),
                 source=chance.choice(texts),
+                copies=tuple(chance.sample(texts, max(0, chance.randrange(-3, 3)))),
                 title=chance.choice(texts),
                 metadata={key: chance.choice(FILTER_VALUES) for key in keys},
             )
