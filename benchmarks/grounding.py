@@ -1,14 +1,13 @@
-"""Thresholds of docs/grounding.md: the citation check, abstention, and the context size.
+"""Thresholds of docs/grounding.md: the citation check and the context size.
 
     python benchmarks/grounding.py [--pairs FILE.jsonl] [--questions 300] [--json]
 
 Prints precision and recall of the citation check by threshold: sentences of the demo corpus against
 their own passage (for recordings: reference against recognised words), against the most similar
-other passage, and with a changed number or negation. Then prints the share of questions answered
-with all passages, and of abstentions without the passages of the right document, by threshold.
-`--pairs` runs the same on a file with `question`, `answers`, `paragraph` and `title` (Google's
-QED), with the question and a right or wrong answer as the statement, and also prints how often
-contexts of several sizes contain the answer.
+other passage, and with a changed number or negation. `--pairs` runs the same on a file with
+`question`, `answers`, `paragraph` and `title` (Google's QED), with the question and a right or
+wrong answer as the statement, and also prints how often contexts of several sizes contain the
+answer.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from corpus import DOCUMENTS, QUESTIONS, RECORDINGS
+from corpus import DOCUMENTS, RECORDINGS
 
 from wavrag import Document, KnowledgeBase, Query
-from wavrag.answer import CANDIDATES, should_abstain
+from wavrag.answer import CANDIDATES
 from wavrag.answer.citation_check import CitationCheckOptions, check_citations
 from wavrag.answer.context import ContextOptions, build_context
 from wavrag.answer.numerals import find_numbers, has_negation
@@ -39,7 +38,6 @@ from wavrag.types import EmbedInput, Float32, Hit, Passage, Support
 TIMELINES = Path(__file__).parent.parent / "tools" / "demo_corpus" / "timelines.json"
 LEXICAL = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 DENSE = (None, 0.4, 0.5, 0.6, 0.7)
-COSINES = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 SIZES = (1, 2, 3, 5)
 ANYTHING = CitationCheckOptions(lexical=0.0, dense=-1.0, numbers=False, negation=False)
 _AUXILIARY = re.compile(r"\b(is|are|was|were|will|can|may|must|has|had|should)\b(?! not)")
@@ -218,26 +216,6 @@ def figures(
     }
 
 
-def abstention_figures(
-    kb: KnowledgeBase, questions_asked: Iterable[tuple[str, str]]
-) -> list[dict[str, Any]]:
-    """Compute shares of answers and abstentions with and without right passages, by cosine."""
-    answerable, others = [], []
-    for question, answer in questions_asked:
-        hits = kb.retrieve(Query(question), 2 * CANDIDATES).hits
-        answerable.append(hits[:CANDIDATES])
-        unrelated = [
-            h for h in hits if answer not in (h.passage.title, Path(h.passage.source).name)
-        ]
-        others.append(unrelated[:CANDIDATES])
-    rows = []
-    for cosine in COSINES:
-        answered = share([should_abstain(hits, min_dense=cosine) is None for hits in answerable])
-        abstained = share([should_abstain(hits, min_dense=cosine) is not None for hits in others])
-        rows.append({"min_dense": cosine, "answered": answered, "silent": abstained})
-    return rows
-
-
 def context_figures(kb: KnowledgeBase, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Measure how often contexts of several sizes contain the answer, and their length."""
     statements = [
@@ -282,15 +260,7 @@ def measure_demo() -> dict[str, Any]:
         kb.add([Document(str(path), path=str(path)) for path in files])
         passages = [record.passage for record in kb.scan()]
         embed = TextVectors(kb)
-        question_rows = json.loads((QUESTIONS / "questions.json").read_text("utf-8"))
-        question_rows = [*question_rows["spoken"], question_rows["typed"]]
-        questions_asked = [
-            (question["text"], Path(question["answer_source"]).name) for question in question_rows
-        ]
-        return {
-            "check": check_figures(check_pairs(demo_pairs(passages, embed), embed)),
-            "silence": abstention_figures(kb, questions_asked),
-        }
+        return {"check": check_figures(check_pairs(demo_pairs(passages, embed), embed))}
 
 
 def measure_pairs(rows: list[dict[str, Any]], questions: int) -> dict[str, Any]:
@@ -303,9 +273,6 @@ def measure_pairs(rows: list[dict[str, Any]], questions: int) -> dict[str, Any]:
         questions_asked = rows[:questions]
         return {
             "check": check_figures(check_pairs(qed_pairs(questions_asked), embed)),
-            "silence": abstention_figures(
-                kb, [(row["question"], row["title"]) for row in questions_asked]
-            ),
             "context": context_figures(kb, questions_asked),
         }
 

@@ -198,14 +198,13 @@ def test_nothing_retrieved_and_weak_retrieval() -> None:
     nothing = should_abstain([])
     assert nothing is not None
     assert nothing.reason == "nothing retrieved"
-    assert should_abstain(HITS, min_dense=0.5) is None  # the best cosine is .6
-    weak = should_abstain(HITS[1:], min_dense=0.5)  # .3
+    assert should_abstain(HITS, probability=0.5, min_probability=0.5) is None
+    weak = should_abstain(HITS, probability=0.3, min_probability=0.5)
     assert weak is not None
     assert (weak.reason, weak.detail) == (
-        "weak retrieval", "the best cosine is 0.30, below 0.50"
-    )  # fmt: skip
-    by_words = [Hit(FERRY, 1, 1.0, {"lexical": 3.0})]
-    assert should_abstain(by_words, min_dense=0.5) is None
+        "weak retrieval",
+        "the probability that these passages answer it is 0.30, below 0.50",
+    )
 
 
 def test_nothing_supported() -> None:

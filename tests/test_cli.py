@@ -572,9 +572,11 @@ def test_limits_of_an_answer(demo_kb: Path, capsys: pytest.CaptureFixture[str]) 
     answer = out_json(capsys)
     assert answer["found"]
     assert {citation["number"] for citation in answer["citations"]} == {1}
-    assert main([*common, "--min-cosine", "1"]) == 0
+    assert main([*common, "--min-probability", "1"]) == 0
     answer = out_json(capsys)
     assert not answer["found"]
+    assert answer["probability"] < 1
+    assert answer["hits"][0]["title"] == "Dark rye bread"
 
 
 def test_generation_options_reach_the_generator(

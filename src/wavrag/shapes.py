@@ -254,6 +254,7 @@ class AnswerShape(Shape):
     suggestion: str | None
     answer: str = Field(validation_alias="text")
     found: bool
+    probability: float  # that the hits answer the question
     abstention: AbstentionShape | None
     withheld: str
     citations: list[CitationShape]

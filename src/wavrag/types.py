@@ -422,9 +422,10 @@ class Answer:
         search_query: text searched instead of a follow-up, completed from the history.
         suggestion: text of the typed query with corrected spelling, which was searched too.
         citations: one for every mark in the text with a source.
-        hits: sources of the generator, best first.
+        hits: sources of the generator, or without an answer the closest passages, best first.
         source_forms: form of each hit in the generator's input: its `sound`, its `words`, a
             `caption`, or `nothing` but its name.
+        probability: estimate from 0 to 1 that the hits answer the question.
         support: result of the citation check of each sentence.
         abstention: reason for no answer; None if there is one, or if the generator declined.
         withheld: text of the generator that was withheld because nothing it cites supports it.
@@ -448,6 +449,7 @@ class Answer:
     citations: tuple[Citation, ...] = ()
     hits: tuple[Hit, ...] = ()
     source_forms: tuple[SourceForm, ...] = ()
+    probability: float = 0.0
     support: tuple[Support, ...] = ()
     abstention: Abstention | None = None
     withheld: str = ""

@@ -5,7 +5,13 @@ loads audio, `reasoning` samples and chooses, `citation_check` compares an answe
 that it cites, and `abstention` decides when to say nothing.
 """
 
-from wavrag.answer.abstention import MIN_DENSE, should_abstain
+from wavrag.answer.abstention import should_abstain
+from wavrag.answer.answerability import (
+    MIN_PROBABILITY,
+    AnswerFeatures,
+    answer_features,
+    estimate_answerability,
+)
 from wavrag.answer.citation_check import (
     CitationCheckOptions,
     check_citations,
@@ -25,8 +31,10 @@ from wavrag.answer.stream import AnswerStream, RetrievalResult
 from wavrag.answer.votes import normalise as normalise_answer
 
 __all__ = [
-    "CANDIDATES", "EXTRACTIVE_CONTEXT", "MIN_DENSE", "NOTHING_FOUND",
-    "AnswerOptions", "AnswerPipeline", "AnswerRequest", "AnswerStream", "CitationCheckOptions",
-    "ContextOptions", "PathCallback", "ReasoningOptions", "RetrievalResult", "build_context",
-    "check_citations", "flag_unsupported_sentences", "normalise_answer", "reason", "should_abstain",
+    "CANDIDATES", "EXTRACTIVE_CONTEXT", "MIN_PROBABILITY", "NOTHING_FOUND",
+    "AnswerFeatures", "AnswerOptions", "AnswerPipeline", "AnswerRequest", "AnswerStream",
+    "CitationCheckOptions", "ContextOptions", "PathCallback", "ReasoningOptions",
+    "RetrievalResult", "answer_features", "build_context", "check_citations",
+    "estimate_answerability", "flag_unsupported_sentences", "normalise_answer", "reason",
+    "should_abstain",
 ]  # fmt: skip

@@ -12,7 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from wavrag import generate
-from wavrag.answer.abstention import MIN_DENSE, NO_THRESHOLD, should_abstain
+from wavrag.answer.abstention import should_abstain
+from wavrag.answer.answerability import MIN_PROBABILITY, estimate_answerability
 from wavrag.answer.citation_check import check_citations
 from wavrag.answer.context import EXTRACTIVE_CONTEXT, ContextOptions, build_context
 from wavrag.answer.history import resolve_follow_up, truncate_history
@@ -38,10 +39,21 @@ from wavrag.generate import (
 )
 from wavrag.kb import KnowledgeBase, Retrieval
 from wavrag.search import remove_overlaps
-from wavrag.types import Abstention, Answer, Citation, Float32, HistoryTurn, Hit, Query, Usage
+from wavrag.types import (
+    Abstention,
+    Answer,
+    Citation,
+    Float32,
+    HistoryTurn,
+    Hit,
+    Query,
+    SourceForm,
+    Usage,
+)
 
 NOTHING_FOUND = "Nothing in the knowledge base answers this."
 CANDIDATES = 20  # hits to select the context from
+UNREAD: SourceForm = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +63,19 @@ class AnswerOptions:
     Attributes:
         context: selection of the hits for the generator; None for `EXTRACTIVE_CONTEXT` with a
             generator that quotes and for the defaults of `ContextOptions` with any other.
-        min_dense: minimum cosine between question and best hit of an answer; -1 for no minimum,
-            None for the measured minimum of the embedder (`MIN_DENSE`).
+        min_probability: minimum probability from 0 to 1 that the retrieved passages answer the
+            question; 0 for an answer in any case.
         transcribe: transcribe questions and retrieved recordings without a transcript, if the
             generator needs one. The recogniser is English.
     """
 
     context: ContextOptions | None = None
-    min_dense: float | None = None
+    min_probability: float = MIN_PROBABILITY
     transcribe: bool = True
 
     def resolve_context(self, quotes: bool) -> ContextOptions:
         """Context options for a quoting or for a writing generator."""
         return self.context or (EXTRACTIVE_CONTEXT if quotes else ContextOptions())
-
-    def resolve_min_dense(self, embedder: str) -> float:
-        """Minimum cosine for an embedder, by name."""
-        return MIN_DENSE.get(embedder, NO_THRESHOLD) if self.min_dense is None else self.min_dense
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,7 @@ class _Draft:
     """An answer in progress, filled in by the stages."""
 
     timings: dict[str, float] = field(default_factory=dict)
+    probability: float = 0.0  # that the hits answer the question
     usage: dict[str, Usage] = field(default_factory=dict)
     abstention: Abstention | None = None
     input: GeneratorInput | None = None
@@ -116,7 +125,6 @@ class AnswerPipeline:
         self._kb = kb
         self._generator = generator
         self._options = options
-        self._min_dense = options.resolve_min_dense(kb.embedder.spec.name)
 
     def run(self, request: AnswerRequest) -> Generator[str | RetrievalResult | Answer, None, None]:
         """Yield the retrieval result, the text as it is generated, and the checked answer.
@@ -126,13 +134,18 @@ class AnswerPipeline:
         """
         draft = _Draft()
         retrieval = self._retrieve(request, draft)
+        draft.probability = self._estimate_answerability(retrieval)
         # Before the generator runs: a question without sources should cost nothing.
-        draft.abstention = should_abstain(retrieval.hits, min_dense=self._min_dense)
-        hits = () if draft.abstention else self._select_context(retrieval.hits)
+        draft.abstention = should_abstain(
+            retrieval.hits,
+            probability=draft.probability,
+            min_probability=self._options.min_probability,
+        )
+        hits = self._select_context(retrieval.hits)
         timings = dict(draft.timings)
         yield RetrievalResult(retrieval.question, hits, timings, retrieval.suggestion)
         try:
-            if hits:
+            if hits and draft.abstention is None:
                 draft.input = self._prepare_input(request, retrieval.question, hits, draft)
                 run_model = self._reason if request.reasoning else self._generate
                 yield from run_model(draft.input.messages, request, draft)
@@ -145,7 +158,7 @@ class AnswerPipeline:
             return
         if not draft.text.strip():
             yield NOTHING_FOUND
-        yield self._check_answer(request, retrieval, draft)
+        yield self._check_answer(request, retrieval, hits, draft)
 
     def _retrieve(self, request: AnswerRequest, draft: _Draft) -> _QuestionHits:
         """Search for the question, or for the resolved form of a follow-up."""
@@ -176,6 +189,12 @@ class AnswerPipeline:
         for stage, milliseconds in retrieval.timings.items():
             draft.timings[stage] = draft.timings.get(stage, 0.0) + milliseconds
         return retrieval
+
+    def _estimate_answerability(self, retrieval: _QuestionHits) -> float:
+        question = retrieval.search_query or retrieval.suggestion or retrieval.question
+        # Ranks tell nothing about the strength of a hit, and neither do cosines of other scales.
+        calibrated = self._kb.embedder.spec.calibrated and self._kb.fusion == "scores"
+        return estimate_answerability(question, retrieval.hits, calibrated=calibrated)
 
     def _fits_budget(self, query: Query) -> bool:
         """True if the generator takes audio and a clip in the question is short enough."""
@@ -256,7 +275,7 @@ class AnswerPipeline:
         yield draft.text
 
     def _check_answer(
-        self, request: AnswerRequest, retrieval: _QuestionHits, draft: _Draft
+        self, request: AnswerRequest, retrieval: _QuestionHits, hits: Sequence[Hit], draft: _Draft
     ) -> Answer:
         """Resolve the citation marks, check each sentence, and withhold an unsupported answer."""
         sources = list_sources(draft.input.messages) if draft.input else []
@@ -264,11 +283,14 @@ class AnswerPipeline:
         # Invented marks go first, so that `attribute` sees their sentences as unmarked.
         parsed = parse_citations(draft.text.strip(), sources)
         cited_text = parse_citations(attribute(parsed.text, sources), sources)
+        source_forms: tuple[SourceForm, ...] = tuple(forms[source.number] for source in sources)
+        if not sources:  # without an answer, the generator got none of the closest passages
+            source_forms = (UNREAD,) * len(hits)
         is_answer = bool(cited_text.text) and not is_refusal(cited_text.text)
         support = check_citations(cited_text.text, sources) if is_answer else ()
         abstention = draft.abstention
         if is_answer:
-            abstention = should_abstain(retrieval.hits, support, min_dense=self._min_dense)
+            abstention = should_abstain(retrieval.hits, support)
         withhold = is_answer and abstention is not None
         citations = () if withhold else self._add_times(cited_text.citations, retrieval, draft)
         reasoning = draft.reasoning
@@ -279,8 +301,9 @@ class AnswerPipeline:
             search_query=retrieval.search_query,
             suggestion=retrieval.suggestion,
             citations=citations,
-            hits=tuple(source.hit for source in sources),
-            source_forms=tuple(forms[source.number] for source in sources),
+            hits=tuple(source.hit for source in sources) or tuple(hits),
+            source_forms=source_forms,
+            probability=draft.probability,
             support=() if withhold else support,
             abstention=abstention,
             withheld=cited_text.text if withhold else "",

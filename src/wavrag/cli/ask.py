@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wavrag.cli.command import Command, UsageError
 from wavrag.cli.history import add_turn, read_history
 from wavrag.cli.options import BEST_ENGINE, GENERATOR, JSON, KB, RERANK, VOICE_HELP, Option
-from wavrag.cli.output import format_count, note, print_citations, print_json
+from wavrag.cli.output import format_count, note, print_citations, print_hits, print_json
 from wavrag.cli.search import note_suggestion, query_options, read_query
 from wavrag.errors import InputError
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from wavrag.generate import GenerateOptions, GeneratorSpec
     from wavrag.kb import KnowledgeBase
     from wavrag.types import Answer, Query, ReasoningPath
+
+
+CLOSEST = 2  # passages to print without an answer
 
 
 def ask(arguments: argparse.Namespace) -> int:
@@ -97,6 +100,9 @@ def _print_answer(answer: Answer, draft: str, *, spoken: bool) -> None:
     if answer.chosen is not None and len(answer.paths) > 1:
         saved = f"; {format_count(answer.saved, 'path')} saved" if answer.saved else ""
         note(f"path {answer.chosen + 1} of {len(answer.paths)}, by {answer.chosen_by}{saved}")
+    if not answer.found and answer.hits:
+        print("The closest passages:")
+        print_hits(answer.hits[:CLOSEST])
     print_citations(answer.citations)
 
 
@@ -147,7 +153,7 @@ def read_answer_options(arguments: argparse.Namespace, spec: GeneratorSpec) -> A
     from wavrag.answer import AnswerOptions
 
     options = AnswerOptions(
-        min_dense=arguments.min_cosine, transcribe=not arguments.no_transcription
+        min_probability=arguments.min_probability, transcribe=not arguments.no_transcription
     )
     if arguments.max_passages is None:
         return options
@@ -198,8 +204,8 @@ def _reasoning_options(arguments: argparse.Namespace) -> ReasoningOptions | None
 ANSWER_OPTIONS = (
     Option("--max-passages", "N", "maximum number of passages in the prompt",
         unset="5 for extractive, otherwise 3", minimum=1),
-    Option("--min-cosine", "C", "minimum cosine of question and best passage for an answer; -1"
-        " disables the check", unset="as measured for the embedder", minimum=-1.0),
+    Option("--min-probability", "P", "minimum probability from 0 to 1 that the passages answer the"
+        " question; 0 answers in any case", default=0.3, minimum=0.0),
     Option("--no-transcription", help="do not transcribe recordings that lack a transcript"),
 )  # fmt: skip
 

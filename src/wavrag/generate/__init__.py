@@ -19,7 +19,7 @@ from wavrag.generate.base import (
     TextPart,
 )
 from wavrag.generate.citation_marks import attribute, parse_citations
-from wavrag.generate.extractive import ExtractiveGenerator
+from wavrag.generate.extractive import ExtractiveGenerator, rank_quotes
 from wavrag.generate.fake import FakeGenerator
 from wavrag.generate.local import LocalGenerator, LocalOptions
 from wavrag.generate.map_reduce import MapReduceGenerator
@@ -66,5 +66,6 @@ __all__ = [
     "list_sources",
     "load_generator",
     "parse_citations",
+    "rank_quotes",
     "render",
 ]  # fmt: skip

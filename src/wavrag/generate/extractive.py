@@ -1,7 +1,8 @@
 """Extractive answers: the best sentences of the best passages, quoted, or nothing.
 
-There is no model, so nothing can be invented. A sentence is quoted if the evidence that it answers
-the question reaches a threshold. A recording without a transcript is named with its span.
+There is no model, so nothing can be invented. Whether the sources answer the question is decided
+before (`wavrag.answer.estimate_answerability`). A recording without a transcript is named with its
+span.
 """
 
 from __future__ import annotations
@@ -28,12 +29,6 @@ MAX_SOURCES = 5
 MAX_SENTENCES = 3  # in an answer
 DENSE_WEIGHT = 0.7  # cosine of passage and question
 OVERLAP_WEIGHT = 0.3  # words of the question in the sentence and its passage
-# Of a quoted sentence, from 0 to 1; `benchmarks/threshold.py` measures it on questions with and
-# without an answer in the knowledge base.
-MIN_EVIDENCE = 0.42
-# Minimum cosine for a recording without a transcript, or a question without one: there, only the
-# cosine counts.
-MIN_DENSE = 0.3
 MIN_RELATIVE_EVIDENCE = 0.92  # of further sentences, as a share of the best one's
 MAX_REPETITION = 0.75  # share of words of a further sentence that the answer may have already
 
@@ -61,7 +56,7 @@ class Candidate:
 
 
 class ExtractiveGenerator(Generator):
-    """Quotes the best sentences; the stream is empty if there is not enough evidence.
+    """Quotes the best sentences; the stream is empty if the sources have none.
 
     Sentences are quoted completely: `GenerateOptions` has no effect.
 
@@ -77,7 +72,7 @@ class ExtractiveGenerator(Generator):
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
         """Yield one quote after another, each followed by its mark."""
         question = find_question(messages).text
-        candidates = self.candidates(question, list_sources(messages))
+        candidates = rank_quotes(question, list_sources(messages)[: self._max_sources])
         before = ""
         for quote in select_quotes(candidates):
             # A row stands on a line of its own, as in a table.
@@ -85,40 +80,38 @@ class ExtractiveGenerator(Generator):
             yield f"{space if before else ''}{quote.text} [{quote.source.number}]"
             before = quote.text
 
-    def candidates(self, question: str | None, sources: Sequence[SourcePart]) -> list[Candidate]:
-        """Rank all sentences of the sources by evidence, best first."""
-        sources = sources[: self._max_sources]
-        quotes = [split_quotes(source.hit.passage.text or "") for source in sources]
-        query_words = content_words(question or "")
-        weights = _idf_weights(query_words, [content_words(text) for text in chain(*quotes)])
-        cosines = _dense_scores([source.hit for source in sources])
-        candidates = []
-        for source, texts, cosine in zip(sources, quotes, cosines, strict=True):
-            passage = source.hit.passage
-            context = content_words(f"{passage.title} {passage.section} {passage.text or ''}")
-            headings = content_words(f"{passage.title} {passage.section}")
-            for position, text in enumerate(texts):
-                if is_row(text) and question:
-                    # The words of other rows belong to other answers: they are no context.
-                    if match := match_row(text, question, headings):
-                        words = set(content_words(text))
-                        share = _word_overlap(weights, words, set(headings))
-                        share = 1.0 if match.is_precise else share
-                        row = Candidate(source, position, match.text, cosine, share, match.named)
-                        candidates.append(row)
-                    continue
-                words = set(content_words(text))
-                overlap = _word_overlap(weights, words, set(context)) if query_words else None
-                candidates.append(Candidate(source, position, text, cosine, overlap))
-            if not texts and passage.modality == "audio":
-                name = f'Recording "{get_title(passage)}", {get_location(passage)}'
-                candidates.append(Candidate(source, 0, name, cosine))
-        # Of rows, those with most words of the question.
-        most = max((candidate.named for candidate in candidates), default=0)
-        candidates = [item for item in candidates if item.named == most or not is_row(item.text)]
-        return sorted(
-            candidates, key=lambda item: (-item.evidence, item.source.number, item.position)
-        )
+
+def rank_quotes(question: str | None, sources: Sequence[SourcePart]) -> list[Candidate]:
+    """Rank all sentences of the sources by evidence, best first."""
+    quotes = [split_quotes(source.hit.passage.text or "") for source in sources]
+    query_words = content_words(question or "")
+    weights = _idf_weights(query_words, [content_words(text) for text in chain(*quotes)])
+    cosines = _dense_scores([source.hit for source in sources])
+    candidates = []
+    for source, texts, cosine in zip(sources, quotes, cosines, strict=True):
+        passage = source.hit.passage
+        context = content_words(f"{passage.title} {passage.section} {passage.text or ''}")
+        headings = content_words(f"{passage.title} {passage.section}")
+        for position, text in enumerate(texts):
+            if is_row(text) and question:
+                # The words of other rows belong to other answers: they are no context.
+                if match := match_row(text, question, headings):
+                    words = set(content_words(text))
+                    share = _word_overlap(weights, words, set(headings))
+                    share = 1.0 if match.is_precise else share
+                    row = Candidate(source, position, match.text, cosine, share, match.named)
+                    candidates.append(row)
+                continue
+            words = set(content_words(text))
+            overlap = _word_overlap(weights, words, set(context)) if query_words else None
+            candidates.append(Candidate(source, position, text, cosine, overlap))
+        if not texts and passage.modality == "audio":
+            name = f'Recording "{get_title(passage)}", {get_location(passage)}'
+            candidates.append(Candidate(source, 0, name, cosine))
+    # Of rows, those with most words of the question.
+    most = max((candidate.named for candidate in candidates), default=0)
+    candidates = [item for item in candidates if item.named == most or not is_row(item.text)]
+    return sorted(candidates, key=lambda item: (-item.evidence, item.source.number, item.position))
 
 
 def select_quotes(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -130,8 +123,6 @@ def select_quotes(candidates: Sequence[Candidate]) -> list[Candidate]:
     for candidate in candidates:
         if len(quotes) == MAX_SENTENCES:
             break
-        if candidate.evidence < (MIN_DENSE if candidate.overlap is None else MIN_EVIDENCE):
-            continue
         if quotes and candidate.evidence < MIN_RELATIVE_EVIDENCE * quotes[0].evidence:
             break
         if not any(_is_repetition(candidate, earlier) for earlier in quotes):

@@ -5,6 +5,7 @@ import { Player } from "./player.js";
 import { openDocument } from "./reader.js";
 import { markSpoken, wordElements } from "./words.js";
 
+const CLOSEST = 2; // passages to show without an answer
 const MARK = /\[(\d+)\]/g;
 
 const nameOf = (passage) => [passage.title, locationOf(passage)].filter(Boolean).join(", ");
@@ -76,11 +77,12 @@ export class TurnView {
     const others = (this.hits ?? answer.hits).filter((hit) => !ids.has(hit.id));
     const cards = sources.map((citation) => this.#card(citation));
     for (const hit of others) cards.push(this.#card(hit));
-    cards.forEach((card, i) => card.classList.toggle("folded", i >= sources.length));
+    const shown = sources.length || CLOSEST;
+    cards.forEach((card, i) => card.classList.toggle("folded", i >= shown));
     reorder(this.list, cards);
     this.label.textContent = sources.length ? plural(sources.length, "source") : others.length ? "Closest passages" : "";
-    this.more.hidden = !others.length;
-    this.more.textContent = sources.length ? `Show ${plural(others.length, "more passage")}` : `Show ${plural(others.length, "passage")}`;
+    this.more.hidden = cards.length <= shown;
+    this.more.textContent = `Show ${plural(cards.length - shown, "more passage")}`;
     this.#setState("done");
   }
 
