@@ -308,6 +308,14 @@ class NoteShape(Shape):
     note: str
 
 
+class UnreadShape(Shape):
+    """Files of a kind that is not read."""
+
+    kind: str  # suffix in lower case; empty for files without one
+    reason: str
+    files: list[str]
+
+
 class AddReportShape(Shape):
     """What adding did to each document; lengths of audio and of the run in seconds."""
 
@@ -319,6 +327,7 @@ class AddReportShape(Shape):
     removed: list[str]
     skipped: list[SkippedShape]
     notes: list[NoteShape]
+    unread: list[UnreadShape]
     passages: int
     audio_seconds: float
     seconds: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,7 @@ def index(arguments: argparse.Namespace) -> int:
                 raise
         # Unreadable paths first, then files that failed while they were embedded.
         report.skipped[:0] = scan.skipped
+        report.unread += scan.unread
         if arguments.prune:
             report.removed = kb.prune(arguments.paths)
         folder = short_path(str(kb.directory.absolute()))
@@ -97,6 +99,23 @@ def print_summary(report: AddReport, folder: str, noun: str = "file") -> None:
         f"{format_count(report.passages, 'passage')} stored,"
         f" {format_duration(report.audio_seconds)} of audio, in {format_duration(report.seconds)}"
     )
+    print_unread(report)
+
+
+def print_unread(report: AddReport) -> None:
+    """Print how many files of which kinds were not read, and a line with each reason."""
+    if not report.unread:
+        return
+    counts: Counter[str] = Counter()
+    kinds: dict[str, list[str]] = {}
+    for group in report.unread:
+        kind = group.kind or "no suffix"
+        counts[kind] += len(group.files)
+        kinds.setdefault(group.reason, []).append(kind)
+    listed = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
+    print(f"{format_count(counts.total(), 'file')} of kinds not read: {listed}")
+    for reason, names in kinds.items():
+        print(f"  {', '.join(names)}: {reason}")
 
 
 def read_metadata(arguments: argparse.Namespace) -> dict[str, Scalar]:

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
-from wavrag.cli.index import CHANNELS, META_OPTIONS, choose_embedder, read_metadata
+from wavrag.cli.index import CHANNELS, META_OPTIONS, choose_embedder, print_unread, read_metadata
 from wavrag.cli.options import KB, NEW_EMBEDDER, PRESET_OPTIONS, Option
 from wavrag.cli.output import format_count, note, short_path
 from wavrag.cli.progress import IndexBar
@@ -60,6 +60,7 @@ def _print_report(report: AddReport, is_json: bool) -> None:
     for label in ("added", "updated", "removed"):
         for source in getattr(report, label):
             print(f"{label:8} {short_path(source)}", flush=True)
+    print_unread(report)
     if report.unchanged:
         print(f"{format_count(len(report.unchanged), 'file')} unchanged", flush=True)
 

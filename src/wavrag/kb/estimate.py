@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from wavrag import audio
 from wavrag.errors import AudioError
-from wavrag.kb.files import suffix
+from wavrag.kb.kinds import suffix
 from wavrag.types import Document, Passage
 
 MIN_SECONDS = 2.0  # of indexing before the first estimate

@@ -8,10 +8,10 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wavrag import audio, text
+from wavrag.kb.kinds import detect_kind, suffix
+from wavrag.kb.report import UnreadFiles
+from wavrag.text import Unread
 from wavrag.types import Channels, Document, Metadata
-
-KNOWN_SUFFIXES = audio.AUDIO_SUFFIXES | text.TEXT_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class FileScan:
 
     documents: tuple[Document, ...]
     skipped: tuple[tuple[str, str], ...]  # path and reason of each unusable file
+    unread: tuple[UnreadFiles, ...] = ()  # files in folders of kinds that are not read
 
 
 def find_files(
@@ -27,12 +28,14 @@ def find_files(
     globs: Sequence[str] = (),
     metadata: Metadata | None = None,
     channels: Channels = "auto",
+    *,
+    are_named: bool = True,
 ) -> FileScan:
     """Find files to index, each once and in a stable order.
 
-    Folders are searched recursively for files with a known suffix, without hidden files and
-    folders. A file named in `paths` is included even if it is hidden, but skipped with a reason
-    if its suffix is unknown.
+    Folders are searched recursively, without hidden files and folders. The content of a file
+    decides whether it is a recording or a document. Text of an unknown kind, such as source code,
+    is read as plain text if its file is named, or matches one of the globs.
 
     Example:
         >>> scan = find_files(["notes", "meetings"], globs=["*.md", "*.mp3"])
@@ -43,35 +46,42 @@ def find_files(
         globs: include only files whose name or path matches one of them; empty for all.
         metadata: assigned to every document.
         channels: of every recording; see `Document`.
+        are_named: True if a file in `paths` of a kind that is not read is a mistake, to be listed
+            in `skipped`; False if the files are those of a folder.
     """
-    files: dict[str, None] = {}
+    files: dict[str, bool] = {}  # whether it is named
     skipped: list[tuple[str, str]] = []
     for path in [_existing_form(os.path.abspath(os.fspath(path))) for path in paths]:
         if os.path.isdir(path):
-            files.update(dict.fromkeys(_walk(path, skipped)))
+            files.update(dict.fromkeys(_walk(path, skipped), False) | files)
         elif not os.path.lexists(path):
             remedy = "add it with `wavrag add-url`" if ":/" in path else "check the path"
             skipped.append((path, f"no such file or folder: {remedy}"))
-        elif suffix(path) in KNOWN_SUFFIXES:
-            files[path] = None
         else:
-            suffixes = " ".join(sorted(KNOWN_SUFFIXES))
-            skipped.append((path, f"unknown kind of file: convert it to one of {suffixes}"))
+            files[path] = are_named
     documents = []
-    for path in files:
+    unread: dict[tuple[str, str], list[str]] = {}
+    for path, is_named in files.items():
         names = (path, os.path.basename(path))
         if globs and not any(fnmatch.filter(names, glob) for glob in globs):
             continue
         if reason := _defect(path):
             skipped.append((path.encode("utf-8", "replace").decode(), reason))
             continue
-        documents.append(Document(path, path=path, metadata=metadata or {}, channels=channels))
-    return FileScan(tuple(documents), tuple(skipped))
-
-
-def suffix(path: str) -> str:
-    """Lower-case suffix with its dot."""
-    return os.path.splitext(path)[1].lower()
+        try:
+            kind = detect_kind(path, as_text=is_named or bool(globs))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            skipped.append((path, f"{reason}: make it readable or leave it out"))
+            continue
+        if not isinstance(kind, Unread):
+            documents.append(Document(path, path=path, metadata=metadata or {}, channels=channels))
+        elif is_named:
+            skipped.append((path, f"not read: {kind.reason}"))
+        else:
+            unread.setdefault((suffix(path), kind.reason), []).append(path)
+    groups = [UnreadFiles(*key, tuple(paths)) for key, paths in sorted(unread.items())]
+    return FileScan(tuple(documents), tuple(skipped), tuple(groups))
 
 
 def _existing_form(path: str) -> str:
@@ -99,7 +109,7 @@ def _walk(folder: str, skipped: list[tuple[str, str]]) -> Iterator[str]:
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if suffix(name) in KNOWN_SUFFIXES and not name.startswith("."):
+            if not name.startswith("."):
                 yield os.path.join(root, name)
 
 

@@ -200,7 +200,8 @@ class _DocumentWriter:
         self._passages.append(StoredPassage(passage, vector, lexical_text(passage), self._hash))
         self._languages.append(language)
         self._estimate.advance(passage)
-        seconds = (passage.end or 0.0) - (passage.start or 0.0)
+        is_audio = passage.modality == "audio"
+        seconds = (passage.end or 0.0) - (passage.start or 0.0) if is_audio else 0.0
         self._report_progress(
             passages=self._progress.passages + 1,
             audio_seconds=self._progress.audio_seconds + seconds,
@@ -234,7 +235,8 @@ class _DocumentWriter:
                 (document.origin, _name_origin(note, document)) for note in end.notes
             ]
             self.report.passages += len(passages)
-            self.report.audio_seconds += max(row.passage.end or 0.0 for row in passages)
+            if passages[0].passage.modality == "audio":
+                self.report.audio_seconds += max(row.passage.end or 0.0 for row in passages)
         self._passages_since_optimize += self._complete_passages
         if self._passages_since_optimize >= OPTIMIZE_PASSAGES:
             self._store.optimize()

@@ -12,7 +12,7 @@ from pathlib import Path
 from wavrag import audio, text
 from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError
-from wavrag.kb.files import suffix
+from wavrag.kb.kinds import find_recording, is_recording, suffix
 from wavrag.types import Clip, Document, EmbedInput, NoteCallback, Passage
 from wavrag.where import compose
 
@@ -119,7 +119,7 @@ def split_document(
         yield from _split_text(document, text.parse(document.text, "txt"))
     elif document.path is None:
         raise InputError(f"document {document.id} is empty: give it a text, a clip or a path")
-    elif _is_recording(document.path):
+    elif _is_recording(document):
         recording = audio.inspect_recording(document.path)
         windows = audio.split_recording(document.path, recording.tracks, document.channels, on_note)
         yield from _split_recording(document, recording, windows, sample_rate)
@@ -127,12 +127,12 @@ def split_document(
         yield from _split_text(document, text.read(document.path, on_note=on_note))
 
 
-def _is_recording(path: str) -> bool:
-    """True if a file is a recording by its suffix, or by its content if the suffix is unknown."""
-    known = suffix(path)
-    if known in text.TEXT_SUFFIXES:
-        return False
-    return known in audio.AUDIO_SUFFIXES or audio.is_recording(path)
+def _is_recording(document: Document) -> bool:
+    try:
+        return is_recording(document.path or "")
+    except (OSError, ValueError) as error:  # ValueError: null character in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{document.path}: {reason}: make it readable or leave it out") from error
 
 
 def _split_recording(
@@ -195,9 +195,12 @@ def _split_text(document: Document, parsed: text.ParsedText) -> Iterator[Pending
         document.id, 0, source=document.origin, title=title, metadata=metadata,
         copies=document.copies,
     )  # fmt: skip
+    if document.path is not None and any(block.times for block in parsed.blocks):
+        base = replace(base, recording=find_recording(document.path))
     for passage in text.split(parsed, base):
         # Title and headings name the topic, which a passage's own words may never mention.
-        headings = dict.fromkeys(filter(None, (readable(title), passage.section)))
+        names = (readable(title), passage.section, passage.speaker)
+        headings = dict.fromkeys(filter(None, names))
         yield PendingPassage(passage, EmbedInput(text=f"{': '.join(headings)}\n{passage.text}"))
 
 

@@ -23,6 +23,15 @@ class Progress:
 ProgressCallback: TypeAlias = Callable[[Progress], None]
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadFiles:
+    """Files in the folders of a kind that is not read."""
+
+    kind: str  # suffix in lower case; empty for files without one
+    reason: str  # why they are not read, and the remedy
+    files: tuple[str, ...]  # their paths
+
+
 @dataclass(slots=True)
 class AddReport:
     """Result of indexing; `added` and `updated` documents are on disk."""
@@ -41,6 +50,7 @@ class AddReport:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     # Source of each document with a defect, and the remark.
     notes: list[tuple[str, str]] = field(default_factory=list)
+    unread: list[UnreadFiles] = field(default_factory=list)
     passages: int = 0  # number of passages stored in this run
     # Total duration of the recordings stored in this run, up to their last passage.
     audio_seconds: float = 0.0

@@ -200,9 +200,10 @@ class _Watcher:
     def _index(self, paths: Sequence[str]) -> AddReport:
         """Add the files at or below paths, and remove the documents whose files were deleted."""
         existing = [path for path in paths if os.path.lexists(path)]
-        scan = find_files(existing, self._globs, self._metadata, self._channels)
+        scan = find_files(existing, self._globs, self._metadata, self._channels, are_named=False)
         report = self._kb.add(scan.documents, on_progress=self._observe)
         report.skipped[:0] = scan.skipped
+        report.unread += scan.unread
         # After adding: a renamed file is known under its new name by now.
         report.removed = self._kb.remove_deleted([path for path in paths if self._may_prune(path)])
         return report

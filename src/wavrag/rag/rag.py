@@ -106,6 +106,7 @@ class WavRAG(Closing):
         report = self.kb.add([*documents, *files.documents], on_progress=on_progress)
         # Files of unknown formats never reach the knowledge base, so only `files` knows of them.
         report.skipped[:0] = files.skipped
+        report.unread += files.unread
         return report
 
     def search(self, question: Question, k: int = 10, where: str | None = None) -> list[Hit]:

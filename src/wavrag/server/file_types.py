@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from wavrag import audio, text
 from wavrag.errors import AudioError, DocumentError
+from wavrag.kb import detect_kind
 from wavrag.server import limits
 from wavrag.server.errors import RequestError
 from wavrag.server.options import ServerOptions
-from wavrag.text import decode, html_encoding
+from wavrag.text import Unread, format_suffix
 
 HEAD_BYTES = 4096  # that are searched for signatures
-_HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
-_MARKDOWN_SUFFIXES = (".md", ".markdown")
-_ACCEPTED = "text, Markdown, HTML, PDF, wav, mp3, flac, ogg, opus, m4a, mp4, aac, aiff and webm"
+# Formats that are read before the upload is accepted: quick, and errors reach the client at once.
+_TITLED = ("txt", "md", "html", "csv", "tsv", "srt", "vtt", "ass")
 
 MEDIA_TYPES = {
+    ".3gp": "audio/3gpp",
     ".aac": "audio/aac",
     ".aif": "audio/aiff",
     ".aiff": "audio/aiff",
+    ".amr": "audio/amr",
+    ".au": "audio/basic",
+    ".avi": "video/x-msvideo",
+    ".caf": "audio/x-caf",
     ".flac": "audio/flac",
     ".m4a": "audio/mp4",
     ".m4b": "audio/mp4",
+    ".m4v": "video/mp4",
     ".mka": "audio/x-matroska",
     ".mkv": "video/x-matroska",
     ".mov": "video/quicktime",
@@ -35,7 +39,9 @@ MEDIA_TYPES = {
     ".ogg": "audio/ogg",
     ".opus": "audio/ogg",
     ".wav": "audio/wav",
+    ".weba": "audio/webm",
     ".webm": "audio/webm",
+    ".wma": "audio/x-ms-wma",
 }
 """Media types of recordings by suffix; `mimetypes` differs between operating systems."""
 
@@ -75,29 +81,33 @@ def recording_suffix(head: bytes) -> str | None:
 def check_file(path: Path, name: str, options: ServerOptions) -> FileType:
     """Detect the type of a file, and check that it can be indexed.
 
-    The client's name of the file only distinguishes Markdown from plain text.
+    The content decides; the suffix of the client's name distinguishes formats of text.
 
     Raises:
         RequestError: the file cannot be indexed, or is too long.
     """
-    with path.open("rb") as file:
-        head = file.read(HEAD_BYTES)
-    if not head:
+    if not path.stat().st_size:
         raise RequestError(400, f"{name}: the file is empty: send one with content")
-    suffix = recording_suffix(head)
-    if suffix is not None:
+    kind = detect_kind(str(path), name, as_text=True)
+    if kind is None:
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+        suffix = recording_suffix(head) or PurePosixPath(name).suffix.lower()
+        suffix = suffix if suffix in audio.AUDIO_SUFFIXES else ".mka"
         return _check_recording(path, name, suffix, options)
+    if isinstance(kind, Unread):
+        raise RequestError(415, f"{name}: cannot be indexed, it is not read: {kind.reason}")
     if path.stat().st_size > limits.MAX_TEXT_BYTES:
         raise RequestError(
             413, f"{name}: a text is limited to {limits.MAX_TEXT_BYTES} bytes: split the file"
         )
-    # PDF readers accept the signature anywhere in the first 1,024 bytes.
-    if b"%PDF-" in head[:1024]:
-        return FileType(".pdf")
-    if _HTML.search(head):
-        return _check_text(path, name, "html")
-    is_markdown = PurePosixPath(name).suffix.lower() in _MARKDOWN_SUFFIXES
-    return _check_text(path, name, "md" if is_markdown else "txt")
+    suffix = format_suffix(kind)
+    if kind not in _TITLED:
+        return FileType(suffix)
+    try:
+        return FileType(suffix, text.read(path, name=name).title)
+    except DocumentError as error:
+        raise RequestError(415, f"{name}: cannot be indexed ({error})") from error
 
 
 def _check_recording(path: Path, name: str, suffix: str, options: ServerOptions) -> FileType:
@@ -113,14 +123,3 @@ def _check_recording(path: Path, name: str, suffix: str, options: ServerOptions)
             413, f"{name}: {seconds / 3600:.1f} h exceed the limit of {limit:g} h: split the file"
         )
     return FileType(suffix, recording.tags.title)
-
-
-def _check_text(path: Path, name: str, kind: Literal["txt", "md", "html"]) -> FileType:
-    data = path.read_bytes()
-    try:
-        characters, _ = decode(data, name, html_encoding(data) if kind == "html" else "")
-        return FileType(f".{kind}", text.parse(characters, kind).title)
-    except DocumentError as error:
-        raise RequestError(
-            415, f"{name}: cannot be indexed ({error}); accepted are {_ACCEPTED}"
-        ) from error

@@ -2,15 +2,29 @@
 
 from wavrag.text.distance import edit_distance
 from wavrag.text.document import ParsedText
+from wavrag.text.formats import (
+    HEAD_BYTES,
+    INSTALL_OFFICE,
+    TEXT_SUFFIXES,
+    Format,
+    Unread,
+    detect_format,
+    format_suffix,
+    has_signature,
+    needs_office,
+    seems_text,
+)
 from wavrag.text.function_words import FUNCTION_WORDS
 from wavrag.text.html import html_encoding
 from wavrag.text.plain import decode
-from wavrag.text.read import TEXT_SUFFIXES, parse, read
+from wavrag.text.read import parse, read
 from wavrag.text.segmentation import sentences
 from wavrag.text.split import split
 from wavrag.text.table import SEPARATOR as CELL_SEPARATOR
 
 __all__ = [
-    "CELL_SEPARATOR", "FUNCTION_WORDS", "TEXT_SUFFIXES", "ParsedText", "decode", "edit_distance",
-    "html_encoding", "parse", "read", "sentences", "split",
+    "CELL_SEPARATOR", "FUNCTION_WORDS", "HEAD_BYTES", "INSTALL_OFFICE", "TEXT_SUFFIXES", "Format",
+    "ParsedText", "Unread", "decode", "detect_format", "edit_distance", "format_suffix",
+    "has_signature", "html_encoding", "needs_office", "parse", "read", "seems_text", "sentences",
+    "split",
 ]  # fmt: skip

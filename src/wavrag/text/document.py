@@ -39,6 +39,8 @@ class Block:
         kind: kind of block.
         level: heading level from 1; 0 for other blocks.
         page: page number from 1, in formats with pages.
+        times: start and end in a recording in seconds, in transcripts.
+        speaker: name of the speaker, in transcripts.
     """
 
     start: int
@@ -46,6 +48,8 @@ class Block:
     kind: BlockKind
     level: int = 0
     page: int | None = None
+    times: tuple[float, float] | None = None
+    speaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +97,16 @@ class TextBuilder:
         return bool(self._blocks)
 
     def add(
-        self, text: str, kind: BlockKind = "paragraph", level: int = 0, page: int | None = None
+        self,
+        text: str,
+        kind: BlockKind = "paragraph",
+        level: int = 0,
+        page: int | None = None,
+        *,
+        times: tuple[float, float] | None = None,
+        speaker: str | None = None,
     ) -> None:
-        """Append a block, unless it has no visible characters."""
+        """Append a block, unless it has no visible characters; the fields are those of `Block`."""
         text = normalise(text, keep_spaces=kind == "code")
         if not text:
             return
@@ -105,7 +116,14 @@ class TextBuilder:
         start = self._length
         self._strings.append(text)
         self._length += len(text)
-        self._blocks.append(Block(start, self._length, kind, level, page))
+        self._blocks.append(Block(start, self._length, kind, level, page, times, speaker))
+
+    def extend(self, parsed: ParsedText, below: int = 0) -> None:
+        """Append the blocks of another text, with its headings below this level."""
+        for block in parsed.blocks:
+            level = block.level + below if block.level else 0
+            text = parsed.text[block.start : block.end]
+            self.add(text, block.kind, level, block.page, times=block.times, speaker=block.speaker)
 
     def add_table(
         self, header: Row | None, rows: Sequence[Row], caption: str = "", page: int | None = None

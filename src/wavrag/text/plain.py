@@ -88,6 +88,14 @@ def _not_text(name: str, reason: str) -> DocumentError:
 def parse_plain(text: str) -> ParsedText:
     """Split a text into paragraphs at empty lines."""
     builder = TextBuilder()
-    for paragraph in _EMPTY_LINES.split(text.replace("\r\n", "\n").replace("\r", "\n")):
-        add_paragraph(builder, paragraph)
+    add_plain(builder, text)
     return builder.build(title="")
+
+
+def add_plain(builder: TextBuilder, text: str, headings: bool = True) -> None:
+    """Append the paragraphs of a text; short lines may be headings."""
+    for paragraph in _EMPTY_LINES.split(text.replace("\r\n", "\n").replace("\r", "\n")):
+        if headings:
+            add_paragraph(builder, paragraph)
+        else:
+            builder.add(paragraph)

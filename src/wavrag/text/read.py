@@ -1,38 +1,58 @@
-"""Read text, Markdown, HTML and PDF files into `ParsedText`."""
+"""Read files into `ParsedText`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from wavrag.errors import DocumentError
+from wavrag.text.captions import parse_substation, parse_subtitles
+from wavrag.text.data import parse_json, parse_jsonl, parse_notebook
 from wavrag.text.document import ParsedText
+from wavrag.text.formats import INSTALL_OFFICE, Format, Unread, detect_format, needs_office
 from wavrag.text.html import html_encoding, parse_html
+from wavrag.text.mail import parse_eml, parse_mbox, parse_msg
 from wavrag.text.markdown import parse_markdown
+from wavrag.text.markup import parse_org, parse_rst
+from wavrag.text.office import parse_docx, parse_pptx, parse_rtf, parse_xlsx
+from wavrag.text.open_document import parse_epub, parse_odf
 from wavrag.text.pdf import parse_pdf
 from wavrag.text.plain import decode, parse_plain
+from wavrag.text.sheet import parse_csv
 from wavrag.types import NoteCallback
 
 Kind: TypeAlias = Literal["txt", "md", "html"]
 
-_PARSERS: dict[Kind, Callable[[str], ParsedText]] = {
+_PARSERS: dict[Format, Callable[[str], ParsedText]] = {
     "txt": parse_plain,
     "md": parse_markdown,
     "html": parse_html,
+    "csv": parse_csv,
+    "tsv": partial(parse_csv, delimiter="\t"),
+    "srt": parse_subtitles,
+    "vtt": parse_subtitles,
+    "ass": parse_substation,
+    "json": parse_json,
+    "jsonl": parse_jsonl,
+    "ipynb": parse_notebook,
+    "rst": parse_rst,
+    "org": parse_org,
 }
-_KINDS: dict[str, Kind | Literal["pdf"]] = {
-    ".txt": "txt",
-    ".text": "txt",
-    ".md": "md",
-    ".markdown": "md",
-    ".html": "html",
-    ".htm": "html",
-    ".pdf": "pdf",
+_BINARY_PARSERS: dict[Format, Callable[[bytes, str], ParsedText]] = {
+    "pdf": parse_pdf,
+    "docx": parse_docx,
+    "pptx": parse_pptx,
+    "xlsx": parse_xlsx,
+    "rtf": parse_rtf,
+    "odf": parse_odf,
+    "epub": parse_epub,
+    "eml": parse_eml,
+    "msg": parse_msg,
 }
-TEXT_SUFFIXES = frozenset(_KINDS)
 
 
 def parse(text: str, kind: Kind = "txt") -> ParsedText:
@@ -55,11 +75,14 @@ def parse(text: str, kind: Kind = "txt") -> ParsedText:
     return parsed
 
 
-def read(path: str | os.PathLike[str], *, on_note: NoteCallback | None = None) -> ParsedText:
-    """Read and parse a file; the suffix determines its format.
+def read(
+    path: str | os.PathLike[str], *, name: str = "", on_note: NoteCallback | None = None
+) -> ParsedText:
+    """Read and parse a file; its content determines the format, and its suffix that of text.
 
     Args:
-        path: text, Markdown, HTML or PDF file.
+        path: a document; text of an unknown kind is read as plain text.
+        name: name for messages and of the format, if the path has another one.
         on_note: called with a message if the encoding had to be guessed.
 
     Raises:
@@ -71,33 +94,48 @@ def read(path: str | os.PathLike[str], *, on_note: NoteCallback | None = None) -
         'Dark rye bread'
     """
     file = Path(path)
-    data = _bytes(file)
-    # Files without a known suffix, such as README, are plain text unless they turn out binary.
-    kind = _KINDS.get(file.suffix.lower(), "txt")
-    if kind == "pdf":
-        parsed = parse_pdf(data, str(file))
-    else:
-        fallback = html_encoding(data) if kind == "html" else ""
-        text, note = decode(data, str(file), fallback)
-        if note and on_note is not None:
-            on_note(f"{file}: {note}")
-        parsed = _PARSERS[kind](text)
-    if on_note is not None:
-        for note in parsed.notes:
-            on_note(f"{file}: {note}")
-    if not parsed.text:
-        raise DocumentError(f"{file}: contains no text: add some or leave the file out")
-    return parsed if parsed.title else replace(parsed, title=file.stem)
-
-
-def _bytes(file: Path) -> bytes:
+    label = name or str(file)
+    _check_file(file)
+    format = detect_format(file, label, as_text=True)
+    if isinstance(format, Unread):
+        raise DocumentError(f"{label}: is not text but {format.reason}")
+    if needs_office(format):
+        raise DocumentError(f"{label}: is a file of the kind {format}: {INSTALL_OFFICE}")
+    notes: list[str] = []
     try:
-        data = file.read_bytes()
+        parsed = _parse(file, format, label, notes)
+    except DocumentError as error:
+        reason = str(error).removeprefix(f"{label}: ")
+        raise DocumentError(f"{label}: {reason}") from error
+    if on_note is not None:
+        for note in (*notes, *parsed.notes):
+            on_note(f"{label}: {note}")
+    if not parsed.text:
+        raise DocumentError(f"{label}: contains no text: add some or leave the file out")
+    return parsed if parsed.title else replace(parsed, title=Path(label).stem)
+
+
+def _parse(file: Path, format: Format, label: str, notes: list[str]) -> ParsedText:
+    if format == "mbox":
+        with file.open("rb") as mailbox:
+            return parse_mbox(mailbox, label)
+    data = file.read_bytes()
+    if format in _BINARY_PARSERS:
+        return _BINARY_PARSERS[format](data, label)
+    fallback = html_encoding(data) if format == "html" else ""
+    text, note = decode(data, label, fallback)
+    notes += [note] if note else []
+    return _PARSERS[format](text)
+
+
+def _check_file(file: Path) -> None:
+    try:
+        with file.open("rb") as binary:
+            head = binary.read(1)
     except FileNotFoundError as error:
         raise DocumentError(f"{file}: no such file: check the path") from error
     except (OSError, ValueError) as error:  # ValueError: null character in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise DocumentError(f"{file}: {reason}: make it readable or leave it out") from error
-    if not data:
+    if not head:
         raise DocumentError(f"{file}: is empty (0 bytes): replace it or leave it out")
-    return data

@@ -13,6 +13,7 @@ from wavrag.text.segmentation import sentences
 from wavrag.types import Passage
 
 Span: TypeAlias = tuple[int, int]
+_Key: TypeAlias = tuple[str, int | None, tuple[float, float] | None, str | None]
 
 # Paragraphs and sentences are merged up to this length: 400 characters are about 65 words, well
 # below the token limit of the text model.
@@ -31,10 +32,10 @@ _ITEM = re.compile(r"[-*+]\s|\d{1,9}[.)]\s")
 def split(parsed: ParsedText, base: Passage | None = None) -> list[Passage]:
     r"""Split a text into passages.
 
-    Passages do not cross headings or pages. Paragraphs, lists, tables and code stay intact if they
-    fit; rows of tables, items of lists and lines of code are never cut if they fit. Every visible
-    character outside headings is in a passage. `section` holds the headings above it without the
-    title, and `page` its first page.
+    Passages do not cross headings or pages, nor blocks with times. Paragraphs, lists, tables and
+    code stay intact if they fit; rows of tables, items of lists and lines of code are never cut if
+    they fit. Every visible character outside headings is in a passage. `section` holds the headings
+    above it without the title, and `page` its first page.
 
     Args:
         parsed: the text.
@@ -47,7 +48,9 @@ def split(parsed: ParsedText, base: Passage | None = None) -> list[Passage]:
     """
     base = base or Passage("", 0)
     passages: list[Passage] = []
-    for (section, page), blocks in groupby(_body(parsed), key=lambda pair: pair[0]):
+    for key, blocks in groupby(_body(parsed), key=lambda pair: pair[0]):
+        section, page, times, speaker = key
+        seconds = (None, None) if times is None else times
         spans = [span for _, block in blocks for span in _block_spans(parsed.text, block)]
         for start, end in _pack(spans):
             passages.append(
@@ -59,13 +62,16 @@ def split(parsed: ParsedText, base: Passage | None = None) -> list[Passage]:
                     char_end=end,
                     section=section,
                     page=page,
+                    start=seconds[0],
+                    end=seconds[1],
+                    speaker=speaker,
                 )
             )
     return passages
 
 
-def _body(parsed: ParsedText) -> Iterator[tuple[tuple[str, int | None], Block]]:
-    """Yield all blocks except headings, with section and page.
+def _body(parsed: ParsedText) -> Iterator[tuple[_Key, Block]]:
+    """Yield all blocks except headings, with section, page, times and speaker.
 
     A heading without content is text: otherwise its words would be lost.
     """
@@ -78,7 +84,7 @@ def _body(parsed: ParsedText) -> Iterator[tuple[tuple[str, int | None], Block]]:
             headings.append((block.level, one_line(parsed.text[block.start : block.end])))
         else:
             names = [name for _, name in headings if name != parsed.title]
-            yield (" > ".join(names), block.page), block
+            yield (" > ".join(names), block.page, block.times, block.speaker), block
 
 
 def _block_spans(text: str, block: Block) -> Iterator[Span]:
