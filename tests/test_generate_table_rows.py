@@ -65,6 +65,15 @@ def test_a_question_names_a_row_and_a_column(question: str, expected: str | None
     assert (match.text if match else None) == expected
 
 
+def test_a_number_names_the_row_and_not_a_value_of_the_column_asked_for() -> None:
+    rows = [f"Station: Station {n:02} platform | Walking time: {3 * n} min" for n in (9, 27)]
+    question = "What is the walking time at station 27?"
+    assert match_row(rows[0], question) is None
+    match = match_row(rows[1], question)
+    assert match is not None
+    assert match.text == rows[1]
+
+
 def test_related_words_name_a_column() -> None:
     row = "Course: Chemistry | Room: C30 | Teacher: \u2014 | Day: Friday"
     match = match_row(row, "Who teaches chemistry?")

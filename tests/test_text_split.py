@@ -166,3 +166,13 @@ def test_every_visible_character_is_in_a_passage(written: str, kind: str, target
         assert len(chunk.text) <= 2 * target
         left[chunk.char_start : chunk.char_end] = " " * len(chunk.text)
     assert not "".join(left).strip()
+
+
+def test_code_is_whole_if_it_fits_and_cut_at_line_ends_otherwise() -> None:
+    fits = "\n".join(f"value_{n} = compute({n})" for n in range(20))
+    passages = text.split(text.parse(f"{words(60)}.\n\n```\n{fits}\n```\n\n{words(60)}.", "md"))
+    assert fits in [passage.text for passage in passages]
+    long = "\n".join(f"value_{n} = compute({n})" for n in range(100))
+    passages = text.split(text.parse(f"```\n{long}\n```", "md"))
+    assert len(passages) > 3
+    assert "\n".join(passage.text or "" for passage in passages) == long

@@ -65,16 +65,19 @@ def match_row(row: str, question: str, context: Iterable[str] = ()) -> RowMatch 
     """
     query = frozenset(content_words(question))
     cells = _parse(row)
-    known = frozenset(context).union(*(cell.label | cell.value for cell in cells))
+    columns = _find_columns(cells, query)
+    # A value of a column asked for names the row only if the question holds all of it: the "27 min"
+    # of another station do not answer a question about station 27.
+    keys = [cell for cell in cells if cell not in columns or cell.value <= query]
+    known = frozenset(context).union(*(c.label for c in cells), *(c.value for c in keys))
     if any(word.isdigit() for word in query - known):
         return None
-    named = [cell for cell in cells if cell.value & query]
+    named = [cell for cell in keys if cell.value & query]
     is_complete = any(cell.value <= query for cell in named)
     if not is_complete:
         named = [cell for cell in named if not _is_other(cell, question, known)]
     if not named:
         return None
-    columns = _find_columns(cells, query)
     first = next((index for index, cell in enumerate(cells) if cell.label), len(cells))
     text = CELL_SEPARATOR.join(
         cell.text
