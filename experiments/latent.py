@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from experiments import geometry, plots
 from experiments.base import Cell, Column, Context, Experiment, Results, Table, estimate
-from experiments.vectors import Vectors
+from experiments.vectors import Vectors, add_paper
 from wavrag.data import held_out_captions
 from wavrag.errors import MissingExtraError
 from wavrag.types import Float32
@@ -73,7 +73,7 @@ class Space:
 def run(context: Context) -> Results:
     """Embed the pairs, measure, and draw."""
     kinds = (_native(context), _learners(context), _sounds(context))
-    spaces = {name: _spaces(context, name, kinds) for name in SYSTEMS}
+    spaces = {name: _spaces(context, name, kinds) for name in add_paper(context, SYSTEMS)}
     figures = {name: f"{name}.png" for name in ("similarities", "map")}
     _draw_similarities(context.out / figures["similarities"], spaces)
     _draw_map(context.out / figures["map"], spaces, context.seed)
@@ -263,7 +263,7 @@ def _draw_similarities(path: Path, spaces: Mapping[str, Sequence[Space]]) -> Non
                     panel.set_xlabel("cosine of recording and text")
                 if column == 0:
                     panel.set_ylabel("share of pairs")
-        axes[3].legend(loc="upper center")
+        axes[len(kinds)].legend(loc="upper center")
 
 
 def _draw_map(path: Path, spaces: Mapping[str, Sequence[Space]], seed: int) -> None:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from experiments import plots
 from experiments.base import Cell, Column, Context, Estimate, Experiment, Results, Table, estimate
-from experiments.vectors import Vectors
+from experiments.vectors import Vectors, add_paper
 from wavrag.audio import write_wav
 from wavrag.errors import InputError, MissingExtraError
 from wavrag.speech import NEUTRAL, load_engine
@@ -168,7 +168,9 @@ def _paths(context: Context, rows: Sequence[Row]) -> list[Path]:
 def _vectors(
     context: Context, key: str, paths: Sequence[Path], texts: Sequence[str] | None
 ) -> dict[str, Float32]:
-    vectors = {name: Vectors(context, name).recordings(key, paths) for name in SYSTEMS}
+    vectors = {
+        name: Vectors(context, name).recordings(key, paths) for name in add_paper(context, SYSTEMS)
+    }
     if texts is not None:
         vectors[WORDS] = Vectors(context, "minilm").texts(f"{key}-words", texts)
     return vectors
@@ -262,7 +264,7 @@ def _accuracy(probe: Probe, vectors: Float32 | None) -> list[float]:
 def _table(
     values: Mapping[str, Mapping[str, Sequence[float]]], sizes: Mapping[str, tuple[int, int, int]]
 ) -> Table:
-    systems = (*SYSTEMS, WORDS, COMMONEST)
+    systems = (*_embedders(values), WORDS, COMMONEST)
     rows: list[tuple[Cell, ...]] = []
     for name, accuracies in values.items():
         cells = (
@@ -292,25 +294,31 @@ def _above_words(values: Mapping[str, Mapping[str, Sequence[float]]]) -> Table:
         control = WORDS if WORDS in accuracies else COMMONEST
         gains = (
             estimate(np.subtract(accuracies[system], accuracies[control]).tolist())
-            for system in SYSTEMS
+            for system in _embedders(values)
         )
         rows.append((name, control, *gains))
     return Table(
         "above",
         "Accuracy above the control, for the same groups",
-        (Column("probe"), Column("control"), *(Column(system) for system in SYSTEMS)),
+        (Column("probe"), Column("control"), *(Column(system) for system in _embedders(values))),
         tuple(rows),
         "What lies above the words was heard and not read.",
     )
 
 
+def _embedders(values: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
+    """Return the names of the embedders among the systems of the probes."""
+    names = dict.fromkeys(name for accuracies in values.values() for name in accuracies)
+    return [name for name in names if name not in {WORDS, COMMONEST}]
+
+
 def _findings(
     values: Mapping[str, Mapping[str, Sequence[float]]], sizes: Mapping[str, tuple[int, int, int]]
 ) -> tuple[str, ...]:
-    results: dict[str, list[str]] = {name: [] for name in SYSTEMS}
+    results: dict[str, list[str]] = {name: [] for name in _embedders(values)}
     for probe, accuracies in values.items():
         controls = {WORDS, COMMONEST} & accuracies.keys()
-        for name in SYSTEMS:
+        for name in _embedders(values):
             lower_ends = [
                 estimate(np.subtract(accuracies[name], accuracies[control]).tolist()).ci95[0]
                 for control in sorted(controls)
@@ -331,7 +339,7 @@ def _draw(path: Path, values: Mapping[str, Mapping[str, Sequence[float]]]) -> No
                 estimate(accuracies[system]) if system in accuracies else None
                 for accuracies in values.values()
             ]
-            for system in (*SYSTEMS, WORDS, COMMONEST)
+            for system in (*_embedders(values), WORDS, COMMONEST)
         }
         names = [name.replace(" or ", " or\n").replace(" of ", "\nof ") for name in values]
         plots.bars(axes, names, series, ylabel="accuracy, 95 % interval")

@@ -28,7 +28,7 @@ from wavrag.types import Document, Hit, Query, ScoredPassage
 
 HITS = 200  # deep enough for the ten best of each leg
 RETRIEVER, FAST, CASCADE = "wavretriever", "wavretriever-fast", "cascade"
-WHISPER = "whisper-tiny"  # as `--model` names it
+WHISPER, PAPER = "whisper-tiny", "paper"  # as `--model` names them
 
 T = TypeVar("T")
 Rankings = dict[str, dict[str, list[str]]]  # leg, query id, document ids from best to worst
@@ -51,21 +51,23 @@ class ComparedSystem:
 
 def list_systems(context: Context) -> tuple[list[ComparedSystem], list[str]]:
     """List the retriever and the cascades, and notes about unavailable systems."""
-    ids = [
+    systems = [
         ComparedSystem("retriever", "WavRetriever", RETRIEVER),
         ComparedSystem("cascade", "cascade, Moonshine tiny", CASCADE),
     ]
-    folder = context.models.get(WHISPER)
-    if folder is None:
-        return ids, [
-            f"The cascade of Whisper tiny: no folder was named with `--model {WHISPER}=DIR`."
-        ]
-    return [
-        *ids,
-        ComparedSystem(
-            "whisper", "cascade, Whisper tiny", f"cascade:asr=whisper:{folder.resolve()}"
-        ),
-    ], []
+    others = {
+        WHISPER: ("whisper", "cascade, Whisper tiny", "cascade:asr=whisper:"),
+        PAPER: ("paper", "the paper's retriever", "st:"),
+    }
+    left_out = []
+    for name, (key, label, prefix) in others.items():
+        if folder := context.models.get(name):
+            systems.append(ComparedSystem(key, label, f"{prefix}{folder.resolve()}"))
+        else:
+            left_out.append(
+                f"{label[0].upper()}{label[1:]}: no folder was named with `--model {name}=DIR`."
+            )
+    return systems, left_out
 
 
 def draw_sample(rows: Sequence[T], count: int, seed: int) -> list[T]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from experiments.base import Context
+from experiments.search import PAPER
 from wavrag import audio
 from wavrag.embed import Embedder, load_embedder
 from wavrag.types import Clip, EmbedInput, Float32, Role
@@ -18,12 +19,17 @@ from wavrag.types import Clip, EmbedInput, Float32, Role
 BATCH = 16  # inputs per call of the embedder
 
 
+def add_paper(context: Context, names: Sequence[str]) -> tuple[str, ...]:
+    """Return names of embedders, with the paper's retriever if its folder is known."""
+    return (*names, PAPER) if PAPER in context.models else tuple(names)
+
+
 class Vectors:
     """Vectors of one embedder in a run.
 
     Args:
         context: context of the run; every list of inputs is a step.
-        name: name of the embedder.
+        name: name of the embedder, or of a folder of `context.models`.
     """
 
     def __init__(self, context: Context, name: str) -> None:
@@ -49,7 +55,8 @@ class Vectors:
 
     @cached_property
     def _embedder(self) -> Embedder:
-        return load_embedder(self.name)
+        folder = self._context.models.get(self.name)
+        return load_embedder(f"st:{folder}" if folder else self.name)
 
     def _embed(
         self, key: str, makers: Sequence[Callable[[], EmbedInput]], role: Role

@@ -5,7 +5,7 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ import pytest
 from experiment_data import WORDS, make_data, write_rows
 from experiments import geometry
 from experiments.__main__ import main
+from experiments.base import Context
 from experiments.calibration import Scale, calibrate, index_scales, own_scales
 from experiments.paralinguistic import Probe, _accuracy
 from experiments.questions import CachingGenerator, gold_answers, scores
-from experiments.vectors import decode, encode
+from experiments.search import list_systems
+from experiments.vectors import Vectors, add_paper, decode, encode
 from wavrag import audio
 from wavrag.evaluate.answers import GoldQuestion
 from wavrag.generate import (
@@ -258,6 +260,34 @@ def twice(name: str, data: Path, folder: Path) -> dict[str, Any]:
 def rows_of(results: dict[str, Any], name: str) -> list[list[Any]]:
     found: list[list[Any]] = next(t["rows"] for t in results["tables"] if t["name"] == name)
     return found
+
+
+def test_the_papers_retriever_joins_the_systems(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    pytest.importorskip("peft")
+    from wavrag.embed import write_spec
+    from wavrag.train.contrastive import load_recipe
+    from wavrag.train.contrastive.model import build_retriever
+    from wavrag.train.contrastive.run import retriever_spec
+    from wavrag.train.contrastive.tiny import build_tiny
+
+    build_tiny(tmp_path / "base")
+    model = build_retriever(tmp_path / "base", query_prompt="", passage_prompt="")
+    model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
+    write_spec(retriever_spec(load_recipe("tiny"), model), tmp_path / "model")
+    (tmp_path / "out" / "steps").mkdir(parents=True)
+    context = Context("latent", 1, tmp_path, tmp_path / "out")
+    assert add_paper(context, ["cascade"]) == ("cascade",)
+    systems, left_out = list_systems(context)
+    assert [system.key for system in systems] == ["retriever", "cascade"]
+    assert len(left_out) == 2
+    context = replace(context, models={"paper": tmp_path / "model"})
+    assert add_paper(context, ["cascade"]) == ("cascade", "paper")
+    systems, left_out = list_systems(context)
+    assert systems[-1].embedder == f"st:{tmp_path / 'model'}"
+    assert len(left_out) == 1
+    vectors = Vectors(context, "paper").texts("words", ["ash", "birch"])
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
 @needs_sklearn

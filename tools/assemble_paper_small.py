@@ -11,8 +11,9 @@
 Needs the extras `train`, `whisper` and `local`, and the package `gguf`. Audio encoder and language
 model are copied, the projector is random, and the tokenizer gets the special tokens of Qwen2-Audio.
 Then it compares the folder with its sources and prints the figures: encoder frames with those of
-CTranslate2 on 30 s windows, and the likeliest next token with that of llama.cpp. The exit status is
-1 if a figure misses its bar. An existing folder is only checked.
+CTranslate2 on 30 s windows, the likeliest next token with that of llama.cpp, and vectors and times
+without and with the padding up to 30 s. The exit status is 1 if a figure misses its bar. An
+existing folder is only checked.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import argparse
 import json
 import struct
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -29,6 +31,7 @@ import numpy as np
 import torch
 
 from wavrag.audio import SAMPLE_RATE, load
+from wavrag.embed import audio_inputs, build_network
 
 AUDIO_TOKENS = ("<|audio_bos|>", "<|AUDIO|>", "<|audio_eos|>")
 MAX_FRAME_ERROR, MIN_AGREEMENT = 1e-2, 0.95
@@ -58,7 +61,8 @@ def main() -> None:
     ]
     frames = compare_frames(options.out, options.whisper, clips)
     tokens = compare_tokens(options.out, options.gguf, prompts)
-    figures = {"frames": frames, "next_token": tokens}
+    padding = compare_padding(options.out, clips)
+    figures = {"frames": frames, "next_token": tokens, "trimmed_padding": padding}
     print(json.dumps(figures, indent=1))
     if frames["relative_error"] > MAX_FRAME_ERROR or tokens["agreement"] < MIN_AGREEMENT:
         sys.exit(1)
@@ -225,6 +229,24 @@ def compare_tokens(folder: Path, gguf: Path, prompts: list[str]) -> dict[str, fl
             logits = model(input_ids=ids).logits[0, -1]
         agreed += int(logits.argmax()) == expected
     return {"prompts": len(prompts), "agreement": agreed / len(prompts)}
+
+
+def compare_padding(folder: Path, clips: list[np.ndarray]) -> dict[str, float]:
+    """Compare vectors and milliseconds of clips without and with the padding up to 30 s."""
+    model = build_network(folder, pooling="last", dtype=torch.float32).eval()
+    times, vectors = [], []
+    for _ in range(2):
+        started = time.perf_counter()
+        inputs = [{"audio": audio_inputs(clip, SAMPLE_RATE, 30.0)} for clip in clips]
+        vectors.append(np.stack([model.encode([row])[0] for row in inputs]))
+        times.append(1000 * (time.perf_counter() - started) / len(clips))
+        if len(times) == 1:
+            del model[0].model.forward, model[0].model.audio_tower.forward
+    return {
+        "mean_seconds": round(float(np.mean([len(clip) for clip in clips])) / SAMPLE_RATE, 2),
+        "trimmed_ms": round(times[0], 1), "padded_ms": round(times[1], 1),
+        "largest_difference": float(np.abs(vectors[0] - vectors[1]).max()),
+    }  # fmt: skip
 
 
 if __name__ == "__main__":
