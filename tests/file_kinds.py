@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.audio_files import write
+from audio_files import write
 
 RECORDINGS = {
     "a.wav": "pcm_s16le", "b.flac": "flac", "c.mp3": "libmp3lame", "d.ogg": "flac",

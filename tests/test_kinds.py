@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 
-from tests.audio_files import write
-from tests.file_kinds import SRT, write_epub, write_kinds, write_odf, write_office, write_zip
+from audio_files import frequency, tone, write
+from file_kinds import SRT, write_epub, write_kinds, write_odf, write_office, write_zip
+from serving import client, create_rag, serving
 from wavrag import text
+from wavrag.audio import load
 from wavrag.cli import main
 from wavrag.errors import DocumentError
 from wavrag.kb import KnowledgeBase, find_files
@@ -253,3 +257,30 @@ def test_hostile_containers_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(data[:-300])
         with pytest.raises(DocumentError, match=name):
             text.read(tmp_path / name)
+
+
+def test_a_transcript_is_played_and_files_of_all_kinds_are_uploaded(tmp_path: Path) -> None:
+    sound = np.concatenate([tone(hertz, 1, 16_000) for hertz in (300, 600, 900)])
+    rag = create_rag(tmp_path)
+    folder = tmp_path / "talks"
+    folder.mkdir()
+    write(folder / "talk.wav", sound[None], 16_000)
+    (folder / "talk.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ada>Trams rest.</v>\n")
+    rag.kb.add(find_files([folder]).documents)
+    with serving(rag) as url, client(url) as http:
+        where = {"q": "trams rest", "where": "modality = 'text'"}
+        hit = http.get("/v1/search", params=where).json()["hits"][0]
+        assert (hit["location"], hit["speaker"], hit["start"]) == ("0:01.0-0:02.0", "Ada", 1.0)
+        audio = f"/v1/documents/{quote(hit['document_id'], safe='')}/audio"
+        clip = load(io.BytesIO(http.get(audio, params={"start": 1, "end": 2}).content), 16_000)
+        assert frequency(clip.samples, 16_000) == pytest.approx(600, abs=2)
+        assert http.get(audio).content == (folder / "talk.wav").read_bytes()
+        write_office(tmp_path / "fares.xlsx", "Night bus")
+        names = {"fares.xlsx": 202, "broken.mp3": 415, "picture.txt": 415}
+        (tmp_path / "broken.mp3").write_bytes(b"ID3 only words are in here")
+        (tmp_path / "picture.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + b"words " * 30)
+        for name, status in names.items():
+            files = {"file": (name, (tmp_path / name).read_bytes())}
+            assert http.post("/v1/documents?wait=30", files=files).status_code == status
+        hit = http.get("/v1/search", params={"q": "night bus", "k": 1}).json()["hits"][0]
+        assert hit["text"] == "Route: Night bus | Day: — | Night: 4.50"

@@ -160,8 +160,10 @@ def label(source: SourcePart) -> str:
     title = without_marks(" ".join(get_title(passage).replace('"', "'").split()))
     kind = "recording" if passage.modality == "audio" else "document"
     location = without_marks(" ".join(get_location(passage).split()))
-    name = passage.metadata.get("speaker") if passage.modality == "audio" else None
-    speaker = without_marks(f"speaker {' '.join(str(name).split())}") if name else ""
+    name = passage.speaker
+    if name is None and passage.modality == "audio":
+        name = str(passage.metadata.get("speaker", ""))
+    speaker = without_marks(f"speaker {' '.join(name.split())}") if name else ""
     fields = (f'{kind} "{title}"', location, speaker, without_marks(source.facts))
     return f"[{source.number}] {', '.join(filter(None, fields))}"
 
@@ -172,8 +174,8 @@ def get_title(passage: Passage) -> str:
 
 
 def get_location(passage: Passage) -> str:
-    """Time span of a passage of a recording; page and section of a passage of text, if any."""
-    if passage.modality == "audio":
+    """Time span of a recording or a transcript; page and section of other text, if any."""
+    if passage.start is not None:
         return passage.location
     page = f"page {passage.page}" if passage.page is not None else ""
     return ", ".join(filter(None, (page, passage.section)))

@@ -177,13 +177,14 @@ async def get_audio(
     channel: Annotated[int | None, Query(ge=1, le=999, description="channel of the track")] = None,
     format: ClipFormat = "wav",
 ) -> Response:
-    """Get the original recording, with HTTP ranges, or a span cut from it.
+    """Get the recording of a document or a transcript, with HTTP ranges, or a span of it.
 
     With a track or a channel, the span begins at 0 unless there is a `start`.
     """
     passage = await _read_document(state, state.rag.kb.head, document_id)
-    path = state.resolve_source(passage.source)
-    if passage.modality != "audio" or not path.is_file():
+    source = passage.source if passage.modality == "audio" else passage.recording
+    path = state.resolve_source(source or "")
+    if source is None or not path.is_file():
         raise RequestError(404, f"there is no recording of {document_id}: its file is missing")
     if start is end is track is channel is None:
         content_type = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")

@@ -41,15 +41,18 @@ export function clock(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${padded}` : `${minutes}:${padded}`;
 }
 
+/** True for a passage of a recording, or of a transcript with a recording beside it. */
+export const isPlayable = (passage) => passage.modality === "audio" || Boolean(passage.recording);
+
 /** Formats the location of a passage: times, track, channel and chapter, or page and section. */
 export function locationOf(passage) {
-  if (passage.modality === "audio") {
+  if (passage.start !== undefined) {
     // A citation with known times of its quote shows those.
     const [start, end] = [passage.quote_start ?? passage.start, passage.quote_end ?? passage.end];
     if (start === undefined) return "";
     const numbers = ["track", "channel"].map((name) => passage[name] && `${name} ${passage[name]}`);
     const span = `${clock(Math.round(start))}–${clock(Math.round(end))}`;
-    return [span, ...numbers, passage.section].filter(Boolean).join(", ");
+    return [span, ...numbers, passage.speaker, passage.section].filter(Boolean).join(", ");
   }
   return [passage.page && `page ${passage.page}`, passage.section].filter(Boolean).join(", ");
 }

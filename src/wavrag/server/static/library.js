@@ -64,7 +64,7 @@ export class Library {
   #empty() {
     return h("li", { class: "empty" },
       h("p", {}, h("strong", {}, "The library is empty.")),
-      h("p", {}, "Drop recordings and documents anywhere on this page, or choose them with “Add files”. Supported formats: text, Markdown, HTML, PDF, wav, mp3, flac, ogg, opus, m4a and mp4."));
+      h("p", {}, "Drop recordings and documents anywhere on this page, or choose them with “Add files”. Recordings of any format, text, PDF, office documents, sheets, e-mail, e-books and subtitles are read."));
   }
 
   #row(document) {

@@ -1,6 +1,6 @@
 // View of one turn: question, answer, and its sources.
 
-import { h, icon, locationOf, plural, reorder } from "./dom.js";
+import { h, icon, isPlayable, locationOf, plural, reorder } from "./dom.js";
 import { Player } from "./player.js";
 import { openDocument } from "./reader.js";
 import { markSpoken, wordElements } from "./words.js";
@@ -142,7 +142,7 @@ export class TurnView {
   #citeButton(number, cited) {
     const citation = cited.get(number);
     if (!citation) return h("span", { class: "cite", "aria-hidden": "true" }, String(number));
-    const verb = citation.modality === "audio" ? "play" : "open";
+    const verb = isPlayable(citation) ? "play" : "open";
     return h("button", {
       type: "button",
       class: "cite",
@@ -155,7 +155,7 @@ export class TurnView {
   #card(hit) {
     let card = this.cards.get(hit.id);
     if (!card) {
-      const isAudio = hit.modality === "audio";
+      const isAudio = isPlayable(hit);
       card = h("li", {},
         h("button", { type: "button", class: "card", onclick: () => this.show(hit.id) },
           h("span", { class: "badge" }),
@@ -177,7 +177,7 @@ export class TurnView {
       card.dataset.number = String(hit.number);
       card.querySelector(".badge").replaceChildren(String(hit.number));
     }
-    const verb = hit.modality === "audio" ? "Play" : "Open";
+    const verb = isPlayable(hit) ? "Play" : "Open";
     card.querySelector("button").setAttribute("aria-label", `${verb} ${hit.number ? `source ${hit.number}, ` : ""}${nameOf(hit)}: ${quote || hit.text || ""}`);
     return card;
   }
@@ -187,7 +187,7 @@ export class TurnView {
     const card = this.cards.get(id);
     const passage = card.passage;
     card.classList.remove("folded");
-    if (passage.modality !== "audio") {
+    if (!isPlayable(passage)) {
       openDocument(passage, passage.quotes);
       return;
     }
