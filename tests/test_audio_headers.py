@@ -1,4 +1,5 @@
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -7,6 +8,7 @@ import pytest
 
 from audio_files import frequency, tone, write
 from wavrag import audio
+from wavrag.errors import AudioError
 from wavrag.types import Float32
 
 RATE = 16_000
@@ -135,3 +137,29 @@ def test_a_tag_that_is_not_utf8_does_not_refuse_the_recording(tmp_path: Path) ->
     data = path.read_bytes()
     path.write_bytes(data[:36] + tags + data[data.index(b"data") :])
     assert len(decode(path)[0]) == RATE
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [(".wav", "pcm_s16le"), (".caf", "pcm_s16le"), (".wma", "wmav2"), (".ts", "aac"),
+     (".mp3", "libmp3lame"), (".m4a", "aac"), (".flv", "aac"), (".mka", "flac")],
+)  # fmt: skip
+def test_damaged_files_give_audio_or_the_reason(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], suffix: str, codec: str
+) -> None:
+    rate = 44_100 if suffix == ".flv" else RATE
+    path = write(tmp_path / f"a{suffix}", tone(440, 1, rate)[None], rate, codec=codec)
+    data, generator = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(25):
+        damaged = bytearray(data)
+        for at in generator.integers(0, min(len(data), 2_000), 4):
+            damaged[at] = generator.choice([0, 127, 128, 255])
+        del damaged[generator.integers(len(data) // 2, len(data)) :]
+        path.write_bytes(damaged)
+        audio.is_recording(path)
+        # Any other error fails the test.
+        with suppress(AudioError):
+            tracks = audio.inspect_recording(path).tracks
+            windows = list(audio.split_recording(path, tracks))
+            assert all(window.clip.end < 70 for window in windows)
+    assert capfd.readouterr().err == ""

@@ -18,6 +18,7 @@ PREROLL = 0.5  # s decoded before the seek target: decoders need a few packets t
 SEEK_TOLERANCE = 0.02  # s; the first frame after a seek may be this late
 GAP = 0.1  # s; smaller gaps between timestamps are jitter, larger ones are filled with silence
 LONGEST_GAP = 3_600.0  # s; a longer jump is a broken timestamp, not a gap
+LATEST_GAP = 60.0  # s; a gap to a time that far behind the end of the recording is none either
 REPORTABLE_GAP = 0.25  # s of missing audio worth a note
 SHORTFALL = 0.5  # s; encoders round the duration in the header, so a small shortfall is normal
 FRAMES_PER_PULL = 64  # fewer calls into FFmpeg's filter graph
@@ -131,7 +132,9 @@ class Decoder:
         gap = frame.time - self._origin - self.position
         if abs(gap) <= GAP:
             return 0.0
-        if not 0 < gap <= LONGEST_GAP:
+        end = self._source.duration
+        is_beyond = end is not None and self.position + gap > max(end, 0.0) + LATEST_GAP
+        if is_beyond or not 0 < gap <= LONGEST_GAP:
             self._origin += gap  # the timestamps restart: continue from here
             return 0.0
         # Times of MP3 are counted from its bytes: a gap is a tag, such as a picture.
@@ -149,7 +152,8 @@ class Decoder:
         while True:
             try:
                 packet = next(packets, None)
-            except (av.error.FFmpegError, OSError) as error:
+            except (av.error.FFmpegError, OSError, IndexError) as error:
+                # IndexError: PyAV does not know streams that appear late in a transport stream.
                 self._fail(error)
                 return
             if packet is None:

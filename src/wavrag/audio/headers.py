@@ -60,39 +60,44 @@ def repair_header(binary: IO[bytes]) -> tuple[IO[bytes], float | None]:
     size = binary.seek(0, io.SEEK_END)
     binary.seek(0)
     head = binary.read(40)
+    plain = _patch(binary, 0, b"")
     binary.seek(0)
     if head.startswith(b".snd") and head[8:12] == bytes(4):
         return _patch(binary, 8, b"\xff" * 4), None  # AU: FFmpeg refuses a size of 0
     layout = _LAYOUTS.get(head[:4])
     if layout is None or (layout.first == 12 and head[8:12] not in _TYPES):
-        return binary, None
-    result = _repair_chunks(binary, size, layout)
+        return plain, None
+    at, patch, share = _repair_chunks(binary, size, layout)
     binary.seek(0)
-    return result
+    return _patch(binary, at, patch), share
 
 
-def _repair_chunks(binary: IO[bytes], size: int, layout: _Layout) -> tuple[IO[bytes], float | None]:
+def _repair_chunks(
+    binary: IO[bytes], size: int, layout: _Layout
+) -> tuple[int, bytes, float | None]:
+    """Offset and bytes of the correction, and the share of the audio that the header declares."""
+    unknown = 0, b"", None
     at, content, declared = layout.first, 0, 0
     for _ in range(MAX_CHUNKS):
         chunk = _read_chunk(binary, at, size, layout)
         if chunk is None:
-            return binary, None
+            return unknown
         name, content, declared = chunk
         if name == layout.data:
             break
         at = _next_chunk(content, declared, layout)
     else:
-        return binary, None
+        return unknown
     present = size - content
     if present <= 0 or declared >= UNKNOWN_SIZE or declared < 0:
-        return binary, None
+        return unknown
     if declared + TAIL_BYTES >= present or _are_chunks(
         binary, _next_chunk(content, declared, layout), size, layout
     ):
-        return binary, max(1.0, declared / present)
+        return 0, b"", max(1.0, declared / present)
     value = min(present + (content - at if layout.inclusive else 0), layout.largest)
     patch = struct.pack(layout.size, value)
-    return _patch(binary, at + layout.size_at, patch), declared / present
+    return at + layout.size_at, patch, declared / present
 
 
 def _read_chunk(
@@ -168,7 +173,7 @@ def _patch(binary: IO[bytes], offset: int, patch: bytes) -> IO[bytes]:
 
 
 class _Patched(io.RawIOBase):
-    """A binary file with a few bytes replaced; reading and seeking only."""
+    """A binary file with a few bytes replaced, if any; reading and seeking only."""
 
     def __init__(self, binary: IO[bytes], offset: int, patch: bytes) -> None:
         self._binary = binary
@@ -182,7 +187,10 @@ class _Patched(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._binary.seek(offset, whence)
+        try:
+            return self._binary.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1  # an offset of a damaged file; PyAV would print the exception
 
     def tell(self) -> int:
         return self._binary.tell()

@@ -102,7 +102,7 @@ def open_audio(file: AudioFile, track: int | None = None) -> Iterator[AudioSourc
                 metadata_errors="surrogateescape",
             )  # fmt: skip
             container = stack.enter_context(opened)
-        except (av.error.FFmpegError, UnicodeError) as error:
+        except (av.error.FFmpegError, UnicodeError, OSError) as error:
             raise undecodable(name, error) from error
         stream = _select_stream(container, track, name)
         if stream.codec_context is None or not stream.rate:
@@ -154,7 +154,10 @@ def _duration(container: InputContainer, stream: AudioStream) -> float | None:
 def _select_stream(container: InputContainer, track: int | None, name: str) -> AudioStream:
     streams: Any = container.streams
     if track is None:
-        best: AudioStream | None = streams.best("audio")
+        best: AudioStream | None = None
+        # PyAV raises it for a stream of a damaged transport stream that appears late.
+        with suppress(IndexError):
+            best = streams.best("audio")
         if best is None:
             raise AudioError(f"{name}: has no audio stream, only pictures or data: leave it out")
         return best
