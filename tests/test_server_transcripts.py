@@ -87,6 +87,18 @@ def test_documents_without_a_transcript(
     assert message in reply.json()["error"]["message"]
 
 
+def test_a_transcript_is_corrected(http: httpx.Client) -> None:
+    path = "/v1/documents/gone/transcript"
+    (segment,) = http.get(path).json()["segments"]
+    body = {"start": segment["start"], "end": segment["end"], "text": "What became of the trams?"}
+    reply = http.patch(path, json=body).raise_for_status().json()
+    assert reply["text"] == http.get(path).json()["text"] == "What became of the trams?"
+    assert [word["text"] for word in reply["segments"][0]["words"]] == body["text"].split()
+    for wrong, status in (({**body, "start": 90, "end": 91}, 400), ({**body, "speaker": 1}, 422)):
+        assert http.patch(path, json=wrong).status_code == status
+    assert http.patch("/v1/documents/none/transcript", json=body).status_code == 404
+
+
 def test_transcriptions_in_json(client: openai.OpenAI, recording: Path) -> None:
     with recording.open("rb") as file:
         reply = client.audio.transcriptions.create(model="whisper-1", file=file)

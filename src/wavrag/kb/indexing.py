@@ -12,15 +12,16 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from wavrag.audio import SAMPLE_RATE
-from wavrag.embed import Embedder, EmbedderSpec, LanguageScore, is_foreign
+from wavrag.embed import Embedder, EmbedderSpec, EmbedResult, LanguageScore, is_foreign
 from wavrag.errors import InputError, StoreError
 from wavrag.kb.copies import IndexPlan, apply_paths, plan_run
 from wavrag.kb.estimate import TimeEstimate, measure_length
-from wavrag.kb.passages import PendingPassage, lexical_text, split_document
+from wavrag.kb.passages import PendingPassage, lexical_text, readable, split_document
 from wavrag.kb.prefetch import prefetch
 from wavrag.kb.report import AddReport, Progress, ProgressCallback
+from wavrag.kb.transcript_corrections import TranscriptCorrections
 from wavrag.store import Store, StoredPassage
-from wavrag.types import Document, Float32
+from wavrag.types import Clip, Document, EmbedInput, Float32
 
 BATCH = 32  # texts in a batch of the embedder
 CLIP_WEIGHT = 4  # texts that a clip counts for: bounds memory and keeps progress moving
@@ -61,8 +62,10 @@ def add_documents(
     embedder: Embedder,
     store: Store,
     on_progress: ProgressCallback | None = None,
+    *,
+    corrections: TranscriptCorrections | None = None,
 ) -> AddReport:
-    """Index documents; see `KnowledgeBase.add`."""
+    """Index documents; see `KnowledgeBase.add`. `corrections` replace recognised words."""
     start = time.monotonic()
     stored = store.documents()
     progress = Progress(0, len(documents), 0, 0.0, "")
@@ -79,7 +82,7 @@ def add_documents(
     try:
         with closing(prefetch(events, QUEUE_SIZE)) as queue:
             for batch in split_batches(queue, BATCH):
-                writer.process(batch, embedder)
+                writer.process(batch, embedder, corrections)
     except StoreError:
         # The store failed: another commit would fail as well, and hide the reason.
         raise
@@ -164,10 +167,18 @@ class _DocumentWriter:
         self._passages_since_optimize = 0
         self._commit_time = time.monotonic()
 
-    def process(self, events: Sequence[Event], embedder: Embedder) -> None:
+    def process(
+        self,
+        events: Sequence[Event],
+        embedder: Embedder,
+        corrections: TranscriptCorrections | None = None,
+    ) -> None:
         """Embed the passages of a batch and handle its events in order."""
-        inputs = [event.embed_input for event in events if isinstance(event, PendingPassage)]
+        pending = [event for event in events if isinstance(event, PendingPassage)]
+        inputs = [event.embed_input for event in pending]
         result = embedder.embed_with_texts(inputs, "passage")
+        if corrections is not None:
+            result = _correct(result, pending, embedder, corrections)
         languages = result.languages or (None,) * len(inputs)
         rows = zip(result.vectors, result.texts, languages, strict=True)
         for event in events:
@@ -254,3 +265,45 @@ class _DocumentWriter:
                 self._progress, fraction=estimate.fraction, seconds_left=estimate.seconds_left()
             )
             self._on_progress(self._progress)
+
+
+def _correct(
+    result: EmbedResult,
+    pending: Sequence[PendingPassage],
+    embedder: Embedder,
+    corrections: TranscriptCorrections,
+) -> EmbedResult:
+    """Replace recognised words that were corrected by hand, and the vectors of their passages."""
+    vectors, texts = result.vectors.copy(), list(result.texts)
+    for row, event in enumerate(pending):
+        clip = event.embed_input.clip
+        if clip is None:
+            continue
+        text = corrections.apply(event.passage, texts[row], clip)
+        if text != texts[row]:
+            texts[row] = text
+            vector = _embed_corrected(embedder, event.embed_input.text, text)
+            vectors[row] = vectors[row] if vector is None else vector
+    return replace(result, vectors=vectors, texts=tuple(texts))
+
+
+def index_again(
+    record: StoredPassage, clip: Clip, embedder: Embedder, corrections: TranscriptCorrections
+) -> StoredPassage:
+    """Recognise and embed a stored passage of a recording again, with its corrections."""
+    passage = record.passage
+    heading = ": ".join(filter(None, (readable(passage.title), passage.section)))
+    pending = PendingPassage(passage, EmbedInput(heading, clip))
+    result = embedder.embed_with_texts([pending.embed_input], "passage")
+    result = _correct(result, [pending], embedder, corrections)
+    passage = replace(passage, text=result.texts[0])
+    return StoredPassage(passage, result.vectors[0], lexical_text(passage), record.content_hash)
+
+
+def _embed_corrected(embedder: Embedder, heading: str | None, text: str | None) -> Float32 | None:
+    """Vector of a recording's passage by its text; None if the embedder hears without words."""
+    if not embedder.spec.transcribes:
+        return None
+    words = "\n".join(filter(None, (heading, text)))
+    vector: Float32 = embedder.embed([EmbedInput(text=words)], "passage")[0]
+    return vector

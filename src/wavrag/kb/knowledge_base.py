@@ -18,7 +18,7 @@ from wavrag.embed import Embedder, load_embedder, load_reranker, unit_rows
 from wavrag.errors import AudioError, InputError, StoreError
 from wavrag.kb import manifest
 from wavrag.kb.copies import apply_paths, is_deleted
-from wavrag.kb.indexing import add_documents
+from wavrag.kb.indexing import add_documents, index_again
 from wavrag.kb.originals import Originals, is_url
 from wavrag.kb.passages import load_passage_clip
 from wavrag.kb.report import AddReport, ProgressCallback, Removal
@@ -26,6 +26,7 @@ from wavrag.kb.sound_spans import find_sound
 from wavrag.kb.spelling import VocabularyIndexes
 from wavrag.kb.transcriber import join_windows
 from wavrag.kb.transcript import Transcript
+from wavrag.kb.transcript_corrections import TranscriptCorrections
 from wavrag.kb.transcripts import TranscriptCache, detect_speech
 from wavrag.kb.urls import FEED_ENTRIES, FetchCallback, add_urls
 from wavrag.kb.watch import watch_folders
@@ -115,6 +116,9 @@ class KnowledgeBase(Closing):
         self._store = store
         self._transcripts = TranscriptCache(directory)
         self._word_times = WordTimeCache(directory)
+        self._corrections = TranscriptCorrections(
+            directory, self._transcripts, self._word_times, embedder.spec
+        )
         self._indexes = VocabularyIndexes(store)
 
     @classmethod
@@ -181,7 +185,10 @@ class KnowledgeBase(Closing):
             StoreError: the disk is full or not writable; earlier documents stay stored.
             EmbedderError: the embedder fails.
         """
-        return add_documents(list(documents), self.embedder, self._store, on_progress)
+        return add_documents(
+            list(documents), self.embedder, self._store, on_progress,
+            corrections=self._corrections,
+        )  # fmt: skip
 
     def add_urls(
         self,
@@ -419,7 +426,9 @@ class KnowledgeBase(Closing):
         """
         if passage.modality == "text" or self._has_quotable_transcripts:
             return passage.text or ""
-        return self._transcripts.get(clip or self._decode(passage, SAMPLE_RATE))
+        clip = clip or self._decode(passage, SAMPLE_RATE)
+        corrected = self._corrections.apply(passage, None, clip)
+        return self._transcripts.get(clip) if corrected is None else corrected
 
     def word_times(self, passage: Passage) -> tuple[TimedWord, ...]:
         """Return the words of a passage with their times in its recording.
@@ -506,6 +515,61 @@ class KnowledgeBase(Closing):
                         raise
                     words = ()  # subtitles have times of their own
                 yield quotable, words
+
+    def correct_transcript(
+        self,
+        document_id: str,
+        start: float,
+        end: float,
+        text: str,
+        *,
+        track: int | None = None,
+        channel: int | None = None,
+    ) -> None:
+        """Replace words of a recording's transcript by hand, also in the index.
+
+        Corrections are kept in the folder. Whenever the recording is indexed again, they replace
+        what is recognised, as long as it resembles what was recognised before.
+
+        Args:
+            document_id: a recording.
+            start: start time of the words in seconds, such as `Segment.start`.
+            end: end time of the words in seconds.
+            text: the correct words; empty if there is no speech.
+            track: audio track of the words, if the recording has several.
+            channel: channel of the words, if the recording has one per speaker.
+
+        Raises:
+            InputError: the transcript has no word in this span.
+            AudioError: the recording was deleted or cannot be read.
+        """
+        passages = [
+            passage
+            for passage in self.passages(document_id)
+            if passage.modality == "audio" and (passage.track, passage.channel) == (track, channel)
+            and (passage.start or 0.0) < end and start < (passage.end or 0.0)
+        ]  # fmt: skip
+        segments = join_windows(self._windows(passages))
+        words = [word for segment in segments for word in segment.words]
+        words = [word for word in words if start <= (word.start + word.end) / 2 <= end]
+        if not words:
+            raise InputError(
+                f"{document_id} has no words from {start:g} to {end:g} s: take the times of its"
+                " transcript"
+            )
+        span = replace(passages[0], start=words[0].start, end=words[-1].end)
+        self._corrections.create(passages, self._decode(span, SAMPLE_RATE), words, text)
+        ids = {passage.id for passage in passages}
+        self._store.upsert(
+            [
+                index_again(
+                    record, self.load_clip(record.passage), self.embedder, self._corrections
+                )
+                if record.passage.id in ids
+                else record
+                for record in self._store.scan([document_id])
+            ]
+        )
 
     def resolve_source(self, source: str) -> str:
         """Return the path of a source: the downloaded file of a URL, or the source itself."""

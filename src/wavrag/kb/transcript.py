@@ -183,7 +183,7 @@ def _spelling(word: TimedWord) -> str:
 def split_cues(segments: Iterable[Segment]) -> Iterator[Segment]:
     """Divide sentences into cues of at most 84 characters and, with known times, 7 s."""
     for segment in segments:
-        words = segment.words or _spread_words(segment)
+        words = segment.words or spread_words(segment)
         cue: list[TimedWord] = []
         for word in words:
             length = sum(len(other.text) + 1 for other in cue) + len(word.text)
@@ -195,8 +195,8 @@ def split_cues(segments: Iterable[Segment]) -> Iterator[Segment]:
             yield _join_words(segment, tuple(cue))
 
 
-def _spread_words(segment: Segment) -> tuple[TimedWord, ...]:
-    """The words of a sentence with times by their lengths."""
+def spread_words(segment: Segment) -> tuple[TimedWord, ...]:
+    """Return the words of a sentence with times by their lengths, and probability 0."""
     texts = segment.text.split()
     lengths = [len(text) + 1 for text in texts]
     scale = (segment.end - segment.start) / max(sum(lengths), 1)

@@ -22,7 +22,7 @@ from wavrag.server.answer_events import EventResponse, run_while_connected
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_body, error_responses
 from wavrag.server.models import check_model
 from wavrag.server.multipart import ReceivedFile, receive_form
-from wavrag.server.requests import describe_body, inline_schema
+from wavrag.server.requests import StrictBody, Text, describe_body, inline_schema
 from wavrag.server.state import ServerState, State
 from wavrag.shapes import TranscriptShape
 
@@ -67,6 +67,39 @@ async def get_transcript(
         message = f"there is no recording of {document_id}: its file is missing or damaged"
         raise RequestError(404, message) from error
     return Response(transcript.format(format), media_type=MEDIA_TYPES[format])
+
+
+class CorrectionBody(StrictBody):
+    """Words in place of those of a span, usually a sentence of the transcript."""
+
+    start: float = Field(ge=0, description="start time of the words, seconds")
+    end: float = Field(ge=0, description="end time of the words, seconds")
+    text: Text = Field(description="the correct words; empty if there is no speech")
+    track: int | None = Field(None, ge=1, description="their track, if there are several")
+    channel: int | None = Field(None, ge=1, description="their channel, if it has a speaker")
+
+
+@router.patch(
+    "/documents/{document_id:path}/transcript",
+    tags=["documents"],
+    response_model_exclude_unset=True,
+    responses=error_responses(404),
+)
+async def correct_transcript(
+    state: State, document_id: str, body: CorrectionBody
+) -> TranscriptShape:
+    """Replace words of a transcript, also in the index, and get the new transcript."""
+
+    def correct() -> Transcript:
+        kb = state.rag.kb
+        kb.correct_transcript(
+            document_id, body.start, body.end, body.text, track=body.track, channel=body.channel
+        )
+        return kb.transcript(document_id)
+
+    if await state.run_in_thread("get", state.rag.kb.head, document_id) is None:
+        raise RequestError(404, f"there is no document {document_id}: see /v1/documents")
+    return TranscriptShape.model_validate(await state.run_in_thread("transcribe", correct))
 
 
 class TranscriptionForm(BaseModel):
