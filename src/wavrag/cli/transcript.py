@@ -54,9 +54,10 @@ def _read_indexed(source: str, folder: str | None) -> Transcript | None:
     if folder is None and not directory.exists():
         return None
     with KnowledgeBase.open(directory, create=False) as kb:
-        for document_id in (source, os.path.abspath(source)):
-            if kb.head(document_id) is not None:
-                return kb.transcript(document_id)
+        path = os.path.abspath(source)
+        for document in kb.documents():
+            if document.id == source or path in document.paths:
+                return kb.transcript(document.id)
     return None
 
 
