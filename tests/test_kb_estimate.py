@@ -76,4 +76,5 @@ def test_progress_tells_the_share_of_a_long_recording(
     assert shares[0] == 0
     assert any(0.2 < share < 0.8 for share in shares)
     assert shares[-1] == 0.99
-    assert all(event.seconds_left is not None for event in events[1:])
+    assert [event.stage for event in events[:3]] == ["reading", "loading", "embedding"]
+    assert all(event.seconds_left is not None for event in events if event.passages)

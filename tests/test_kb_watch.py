@@ -132,6 +132,15 @@ def test_folders_come_and_go_as_a_whole(kb: KnowledgeBase, folder: Path, tmp_pat
     assert stored(kb) == []
 
 
+def test_a_renamed_file_is_moved(kb: KnowledgeBase, folder: Path) -> None:
+    with watching(kb, folder) as state:
+        (id,) = state.next().added
+        (folder / "bees.txt").rename(folder / "wasps.txt")
+        report = state.next()
+        assert (report.moved, report.added, report.removed) == ([id], [], [])
+    assert stored(kb) == ["wasps.txt"]
+
+
 def test_a_file_that_is_still_written_is_read_once(kb: KnowledgeBase, folder: Path) -> None:
     with watching(kb, folder) as state:
         state.next()

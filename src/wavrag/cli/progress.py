@@ -6,13 +6,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from wavrag.cli.output import format_duration
 from wavrag.closing import Closing
 
 if TYPE_CHECKING:
-    from wavrag.kb import Progress
+    from wavrag.kb import Progress, Stage
 
 
 class _TerminalBar(Closing):
@@ -74,15 +74,18 @@ class IndexBar(_TerminalBar):
     `documents` counts the files stored, unchanged or skipped so far, even if nothing is drawn.
     """
 
-    # The models load when the first passages are embedded, before the first call.
-    LOADING = "loading models …"
-    FORMAT = "indexing: {n_fmt}/{total_fmt} files |{bar:20}| {elapsed}{postfix}"
+    FORMATS: ClassVar[dict[Stage, str]] = {
+        "reading": "looking for changes{postfix}",
+        "loading": "loading models …",
+        "embedding": "indexing: {n_fmt}/{total_fmt} files |{bar:20}| {elapsed}{postfix}",
+    }
     # Text files arrive by the thousand per second; drawing each would slow indexing down.
     INTERVAL = 0.1  # seconds between two redraws
 
     def __init__(self, quiet: bool, starts_later: bool = False) -> None:
         """Draw the bar at once, or with the first progress if it starts later."""
         self._last_draw = 0.0
+        self._stage: Stage = "reading"
         self._quiet = quiet or not sys.stderr.isatty()
         self.documents = 0
         if not starts_later:
@@ -93,7 +96,7 @@ class IndexBar(_TerminalBar):
         if not self._quiet:
             from tqdm import tqdm
 
-            self._bar = tqdm(bar_format=self.LOADING, dynamic_ncols=True, leave=False)
+            self._bar = tqdm(bar_format=self.FORMATS["reading"], dynamic_ncols=True, leave=False)
 
     def __call__(self, progress: Progress) -> None:
         """Draw the bar."""
@@ -101,18 +104,22 @@ class IndexBar(_TerminalBar):
         if self._bar is None:
             self._create()
         bar, now = self._bar, time.monotonic()
-        if bar is None or now - self._last_draw < self.INTERVAL:
+        is_new = progress.stage != self._stage
+        if bar is None or (now - self._last_draw < self.INTERVAL and not is_new):
             return
-        self._last_draw = now
-        bar.bar_format = self.FORMAT
+        self._last_draw, self._stage = now, progress.stage
+        bar.bar_format = self.FORMATS[progress.stage]
         bar.total, bar.n = progress.total, progress.documents
         bar.set_postfix_str(", ".join(filter(None, self._facts(progress))))
 
     def _facts(self, progress: Progress) -> Iterator[str]:
         """What matters most comes first, as a narrow terminal cuts the line."""
+        name = Path(progress.current).name[:30]
+        if progress.stage != "embedding":
+            yield name
+            return
         if progress.seconds_left is not None:
             yield f"{format_duration(progress.seconds_left)} left"
-        name = Path(progress.current).name[:30]
         yield f"{name} {progress.fraction:.0%}" if progress.fraction else name
         yield f"{progress.audio_seconds / 3_600:.2f} h of audio"
         # The first call may come within the resolution of the clock.

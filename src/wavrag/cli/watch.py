@@ -13,7 +13,7 @@ from wavrag.cli.output import format_count, note, short_path
 from wavrag.cli.progress import IndexBar
 
 if TYPE_CHECKING:
-    from wavrag.kb import AddReport
+    from wavrag.kb import AddReport, KnowledgeBase
 
 
 def watch(arguments: argparse.Namespace) -> int:
@@ -38,7 +38,7 @@ def watch(arguments: argparse.Namespace) -> int:
                     polling=arguments.poll,
                 ):
                     bar.close()  # the time of the next changes counts from their start
-                    _print_report(report, quiet)
+                    _print_report(kb, report, quiet)
         except KeyboardInterrupt:
             count = format_count(len(kb.documents()), "document")
             if not quiet:
@@ -46,7 +46,7 @@ def watch(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_report(report: AddReport, is_json: bool) -> None:
+def _print_report(kb: KnowledgeBase, report: AddReport, is_json: bool) -> None:
     """Print a line for each change, or all as a line of JSON."""
     if is_json:
         from wavrag.shapes import AddReportShape
@@ -57,8 +57,13 @@ def _print_report(report: AddReport, is_json: bool) -> None:
         note(f"note: {short_path(source)}: {remark.removeprefix(f'{source}: ')}")
     for source, reason in report.skipped:
         note(f"skipped: {short_path(source)}: {reason.removeprefix(f'{source}: ')}")
-    for label in ("added", "updated", "removed"):
-        for source in getattr(report, label):
+    # A moved document keeps its id, the path that it had first.
+    moved = [head.source for id in report.moved if (head := kb.head(id)) is not None]
+    for label, sources in (
+        ("added", report.added), ("updated", report.updated), ("moved", moved),
+        ("copy", report.copies), ("removed", report.removed),
+    ):  # fmt: skip
+        for source in sources:
             print(f"{label:8} {short_path(source)}", flush=True)
     print_unread(report)
     if report.unchanged:

@@ -8,7 +8,14 @@ from wavrag.kb.files import FileScan, find_files
 from wavrag.kb.kinds import detect_kind
 from wavrag.kb.knowledge_base import CANDIDATES, KnowledgeBase, Retrieval
 from wavrag.kb.passages import PendingPassage, load_passage_clip, split_document
-from wavrag.kb.report import AddReport, Progress, ProgressCallback, Removal, UnreadFiles
+from wavrag.kb.report import (
+    AddReport,
+    Progress,
+    ProgressCallback,
+    Removal,
+    Stage,
+    UnreadFiles,
+)  # fmt: skip
 from wavrag.kb.transcriber import Transcriber
 from wavrag.kb.transcript import TRANSCRIPT_FORMATS, Segment, Transcript, TranscriptFormat
 from wavrag.kb.urls import FEED_ENTRIES, FetchCallback
@@ -17,6 +24,6 @@ from wavrag.kb.watch import check_folders
 __all__ = [
     "CANDIDATES", "FEED_ENTRIES", "TRANSCRIPT_FORMATS", "AddReport", "FetchCallback", "FileScan",
     "KnowledgeBase", "PendingPassage", "Progress", "ProgressCallback", "Removal", "Retrieval",
-    "Segment", "Transcriber", "Transcript", "TranscriptFormat", "UnreadFiles", "check_folders",
-    "detect_kind", "find_files", "load_passage_clip", "split_document",
+    "Segment", "Stage", "Transcriber", "Transcript", "TranscriptFormat", "UnreadFiles",
+    "check_folders", "detect_kind", "find_files", "load_passage_clip", "split_document",
 ]  # fmt: skip

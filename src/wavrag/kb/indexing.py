@@ -68,7 +68,7 @@ def add_documents(
     """Index documents; see `KnowledgeBase.add`. `corrections` replace recognised words."""
     start = time.monotonic()
     stored = store.documents()
-    progress = Progress(0, len(documents), 0, 0.0, "")
+    progress = Progress(0, len(documents), 0, 0.0, "", stage="reading")
 
     def report_reading(document: Document) -> None:
         if on_progress is not None:
@@ -78,6 +78,8 @@ def add_documents(
     if plan.paths:
         apply_paths(store, stored, plan.paths)
     writer = _DocumentWriter(store, plan, {document.id for document in stored}, on_progress)
+    if plan.pending and on_progress is not None:
+        on_progress(replace(progress, stage="loading"))
     events = read_documents(plan.pending, embedder.spec.sampling_rate or SAMPLE_RATE)
     try:
         with closing(prefetch(events, QUEUE_SIZE)) as queue:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
+
+Stage: TypeAlias = Literal["reading", "loading", "embedding"]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Progress of an indexing run."""
+    """Progress of an indexing run.
+
+    All files are read first, to find changes and copies; the models load before the first passage.
+    """
 
     documents: int  # number of documents stored, unchanged or skipped so far
     total: int  # number of documents to index
@@ -18,6 +23,7 @@ class Progress:
     current: str  # source of the document being read
     fraction: float = 0.0  # share of a long document that is embedded, from 0 to 1, estimated
     seconds_left: float | None = None  # estimate for all documents; None if it is not known yet
+    stage: Stage = "embedding"
 
 
 ProgressCallback: TypeAlias = Callable[[Progress], None]

@@ -149,8 +149,8 @@ class _Watcher:
                     return
                 elif paths := self._settled(now):
                     report = self._retry(paths)
-                    changes_made = report.added or report.updated or report.moved or report.removed
-                    if changes_made or report.skipped:
+                    lists = (report.added, report.updated, report.moved, report.copies)
+                    if any(lists) or report.removed or report.skipped:
                         yield report
         except FileNotFoundError:
             return  # a folder vanished before it was watched
