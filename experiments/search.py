@@ -24,6 +24,7 @@ from wavrag.embed import Embedder, load_embedder
 from wavrag.errors import InputError
 from wavrag.evaluate import DEPTH, LEGS, Legs, best_passages, evaluate_run
 from wavrag.kb import KnowledgeBase
+from wavrag.search import expand_similar
 from wavrag.types import Document, Hit, Query, ScoredPassage
 
 HITS = 200  # deep enough for the ten best of each leg
@@ -133,7 +134,7 @@ class ExperimentIndex(Closing):
     def search_with_words(self, query: Query) -> tuple[dict[Legs, list[str]], str]:
         """Return the ids of the ten best documents of each leg, and the recognised words."""
         retrieval = self.kb.retrieve(query, HITS)
-        hits = retrieval.hits
+        hits = expand_similar(retrieval.hits)
         corpus_ids = {hit.passage.document_id: hit.passage.document_id for hit in hits}
         lists: dict[Legs, list[ScoredPassage] | Sequence[Hit]] = {
             leg: [ScoredPassage(hit.passage, hit.legs[leg]) for hit in hits if leg in hit.legs]

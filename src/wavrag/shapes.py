@@ -110,6 +110,15 @@ class HitShape(PassageShape):
     rank: int
     score: FusedScore
     legs: dict[Leg, LegScore]  # without legs that did not retrieve the passage
+    similar: list[HitShape] = []  # hits that say nearly the same; left out if there are none
+
+    @classmethod
+    def read(cls, source: Any) -> dict[str, Any]:
+        """Values of the fields; similar hits only if there are any."""
+        values = super().read(source)
+        if not values.get("similar"):
+            values.pop("similar", None)
+        return values
 
 
 class GivenHitShape(HitShape):

@@ -271,12 +271,14 @@ class Hit:
             result only.
         legs: score in each leg that retrieved the passage: a cosine for `dense`, a BM25 score for
             `lexical`.
+        similar: further hits that say nearly the same, best first, with the rank of this one.
     """
 
     passage: Passage
     rank: int
     score: float
     legs: Mapping[Leg, float]
+    similar: tuple[Hit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from wavrag.generate import (
     parse_citations,
 )
 from wavrag.kb import KnowledgeBase, Retrieval
-from wavrag.search import remove_overlaps
+from wavrag.search import expand_similar, remove_overlaps
 from wavrag.types import (
     Abstention,
     Answer,
@@ -206,7 +206,14 @@ class AnswerPipeline:
     def _select_context(self, hits: Sequence[Hit]) -> tuple[Hit, ...]:
         """Select the hits for the generator."""
         options = self._options.resolve_context(self._generator.spec.quotes)
-        return build_context(remove_overlaps(hits), options).hits
+        # Near-copies with another number or a negation are no duplicates for an answer.
+        selected = build_context(remove_overlaps(expand_similar(hits)), options).hits
+        ids = {hit.passage.id for hit in selected}
+        groups = {
+            group.passage.id: tuple(hit for hit in group.similar if hit.passage.id not in ids)
+            for group in hits
+        }
+        return tuple(replace(hit, similar=groups.get(hit.passage.id, ())) for hit in selected)
 
     def _prepare_input(
         self, request: AnswerRequest, question: str | None, hits: Sequence[Hit], draft: _Draft

@@ -152,6 +152,12 @@ def print_hits(hits: Iterable[Hit]) -> None:
     for hit in hits:
         print(f"{hit.rank:3d}  {hit.score:.4f}  {format_location(hit.passage)}")
         print(_wrap(format_snippet(hit.passage), indent=13))
+        if hit.passage.copies:
+            paths = ", ".join(map(short_path, hit.passage.copies))
+            print(_wrap(f"copies: {paths}", indent=13))
+        if hit.similar:
+            sources = dict.fromkeys(short_path(other.passage.source) for other in hit.similar)
+            print(_wrap(f"{len(hit.similar)} similar: {', '.join(sources)}", indent=13))
 
 
 def print_citations(citations: Iterable[Citation]) -> None:

@@ -34,6 +34,7 @@ from wavrag.kb.word_times import WordTimeCache
 from wavrag.search import (
     Fusion,
     Reranker,
+    group_similar,
     reciprocal_rank_fusion,
     reorder_hits,
     score_fusion,
@@ -336,7 +337,8 @@ class KnowledgeBase(Closing):
         Args:
             query: text, audio or both. Audio beyond the limit of the embedder is split at pauses;
                 its vector is the mean over the windows.
-            k: number of hits.
+            k: number of hits. Passages that say nearly the same as a better one are its `similar`
+                hits, and do not count.
 
         Raises:
             InputError: the query is empty, or not valid Unicode.
@@ -371,8 +373,8 @@ class KnowledgeBase(Closing):
             hits = reorder_hits(hits, scores)
             timings["rerank"] = 1e3 * (time.perf_counter() - end)
         return Retrieval(
-            hits=tuple(hits[:k]), words=words, vector=vector, lexical=lexical, legs=legs,
-            timings=timings, corrections=tuple(filter(is_replacement, corrections)),
+            hits=tuple(group_similar(hits, k)), words=words, vector=vector, lexical=lexical,
+            legs=legs, timings=timings, corrections=tuple(filter(is_replacement, corrections)),
             suggestion=suggestion, rerank_scores=scores,
         )  # fmt: skip
 

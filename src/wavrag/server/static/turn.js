@@ -168,6 +168,10 @@ export class TurnView {
       this.cards.set(hit.id, card);
     }
     card.passage = hit;
+    if (hit.rank) {  // a citation has no rank, and keeps the similar hits of its card
+      card.querySelector(":scope > .similar")?.remove();
+      if (hit.similar?.length) card.append(this.#similar(hit.similar));
+    }
     const quote = [...new Set(hit.quotes?.map(({ quote }) => quote))].filter(Boolean).join(" … ");
     const timed = hit.quotes?.filter(({ quote_words: words }) => words?.length);
     if (timed?.length) card.querySelector(".snippet").replaceChildren(...timed.flatMap(({ quote_words: words }, i) => [i ? " … " : "", ...wordElements(words)]));
@@ -180,6 +184,12 @@ export class TurnView {
     const verb = isPlayable(hit) ? "Play" : "Open";
     card.querySelector("button").setAttribute("aria-label", `${verb} ${hit.number ? `source ${hit.number}, ` : ""}${nameOf(hit)}: ${quote || hit.text || ""}`);
     return card;
+  }
+
+  /** Hits that say nearly the same as a card, folded. */
+  #similar(hits) {
+    const list = h("ol", { class: "sources" }, ...hits.map((hit) => this.#card(hit)));
+    return h("details", { class: "similar" }, h("summary", {}, `${hits.length} similar`), list);
   }
 
   /** Plays a passage below its card, or opens its document with the passage highlighted. */
