@@ -15,6 +15,7 @@ from wavrag.types import Hit, Passage
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 NIGHT_BUS = "Route: Night bus | Weekday fare: \u2014 | Weekend fare: 4.50"
+NOTE = "The airport line is free."
 FARES = f"Route: Hill tram | Weekday fare: 1.90 | Weekend fare: \u2014\n{NIGHT_BUS}"
 
 
@@ -87,6 +88,14 @@ def test_rows_of_the_same_name_are_all_quoted_each_on_its_line() -> None:
     assert answer == (
         "Low season | Pitch: Tent | Adult: 8.00 [1]\nHigh season | Pitch: Tent | Adult: 12.50 [1]"
     )
+
+
+def test_a_table_without_the_row_leaves_no_answer_to_passages_further_away() -> None:
+    table, near, far = Passage("a", 0, FARES), Passage("b", 0, NOTE), Passage("c", 0, NOTE)
+    question = "What does the airport line cost?"
+    hits = make_hits([table], 0.6)
+    assert ask(question, [*hits, *make_hits([far], 0.3)]) == ""
+    assert ask(question, [*hits, *make_hits([near], 0.55)]).startswith(NOTE)
 
 
 def test_cells_of_a_row_are_supported_by_it_and_by_no_other() -> None:

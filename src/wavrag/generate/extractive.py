@@ -30,6 +30,9 @@ MAX_SENTENCES = 3  # in an answer
 DENSE_WEIGHT = 0.7  # cosine of passage and question
 OVERLAP_WEIGHT = 0.3  # words of the question in the sentence and its passage
 MIN_RELATIVE_EVIDENCE = 0.92  # of further sentences, as a share of the best one's
+# Minimum cosine of a passage, as a share of that of a table without the row of the question: a
+# passage much further away than the right table without an answer has none either.
+MIN_TABLE_SHARE = 0.8
 MAX_REPETITION = 0.75  # share of words of a further sentence that the answer may have already
 
 
@@ -87,7 +90,8 @@ def rank_quotes(question: str | None, sources: Sequence[SourcePart]) -> list[Can
     query_words = content_words(question or "")
     weights = _idf_weights(query_words, [content_words(text) for text in chain(*quotes)])
     cosines = _dense_scores([source.hit for source in sources])
-    candidates = []
+    candidates: list[Candidate] = []
+    closest_table = 0.0  # cosine
     for source, texts, cosine in zip(sources, quotes, cosines, strict=True):
         passage = source.hit.passage
         context = content_words(f"{passage.title} {passage.section} {passage.text or ''}")
@@ -95,6 +99,7 @@ def rank_quotes(question: str | None, sources: Sequence[SourcePart]) -> list[Can
         for position, text in enumerate(texts):
             if is_row(text) and question:
                 # The words of other rows belong to other answers: they are no context.
+                closest_table = max(closest_table, cosine)
                 if match := match_row(text, question, headings):
                     words = set(content_words(text))
                     share = _word_overlap(weights, words, set(headings))
@@ -110,7 +115,12 @@ def rank_quotes(question: str | None, sources: Sequence[SourcePart]) -> list[Can
             candidates.append(Candidate(source, 0, name, cosine))
     # Of rows, those with most words of the question.
     most = max((candidate.named for candidate in candidates), default=0)
-    candidates = [item for item in candidates if item.named == most or not is_row(item.text)]
+    min_cosine = 0.0 if most else MIN_TABLE_SHARE * closest_table
+    candidates = [
+        item
+        for item in candidates
+        if (item.named == most if is_row(item.text) else item.dense >= min_cosine)
+    ]
     return sorted(candidates, key=lambda item: (-item.evidence, item.source.number, item.position))
 
 
