@@ -278,7 +278,7 @@ def test_kb_info_list_export_verify(
     assert main(["kb", "list", "--kb", str(demo_kb), "--json"]) == 0
     listed = out_json(capsys)
     assert len(listed) == 26
-    assert all(document["metadata"] == {"set": "demo"} for document in listed)
+    assert all(document["metadata"]["set"] == "demo" for document in listed)
     assert main(["kb", "verify", "--kb", str(demo_kb), "--json"]) == 0
     assert out_json(capsys) == {"passages": info["passages"], "defects": []}
     lines, vectors = tmp_path / "out.jsonl", tmp_path / "out.npy"
