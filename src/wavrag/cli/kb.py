@@ -15,7 +15,6 @@ from wavrag.cli.command import Command
 from wavrag.cli.options import JSON, KB, Option
 from wavrag.cli.output import format_count, format_duration, note, print_json, short_path
 from wavrag.errors import InputError, StoreError
-from wavrag.where import compose
 
 
 def _open_kb(arguments: argparse.Namespace) -> Any:
@@ -77,6 +76,8 @@ def list_documents(arguments: argparse.Namespace) -> int:
 
 def remove(arguments: argparse.Namespace) -> int:
     """Remove documents by path, id or folder; exit code 1 if one is not in the knowledge base."""
+    from wavrag.where import compose
+
     with _open_kb(arguments) as kb:
         documents = kb.documents()
         ids = {document.id for document in documents}
