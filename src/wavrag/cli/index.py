@@ -35,7 +35,7 @@ def index(arguments: argparse.Namespace) -> int:
     with KnowledgeBase.open(arguments.kb, embedder=choose_embedder(arguments)) as kb:
         with IndexBar(quiet=arguments.json) as bar:
             try:
-                report = kb.add(scan.documents, on_progress=bar)
+                report = kb.add(scan.documents, on_progress=bar, speakers=find_speakers(arguments))
             except (WavRAGError, KeyboardInterrupt):
                 bar.close()
                 # Documents are committed one by one, so those before the failure are searchable.
@@ -55,6 +55,17 @@ def index(arguments: argparse.Namespace) -> int:
     else:
         print_summary(report, folder)
     return 1 if report.skipped else 0
+
+
+def find_speakers(arguments: argparse.Namespace) -> bool | None:
+    """The choice of --speakers or --no-speakers; None for that of the knowledge base.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if arguments.speakers and arguments.no_speakers:
+        raise UsageError("--speakers and --no-speakers contradict each other: give one of them")
+    return True if arguments.speakers else False if arguments.no_speakers else None
 
 
 def choose_embedder(arguments: argparse.Namespace) -> Embedder | str | None:
@@ -206,6 +217,9 @@ COMMAND = Command(
         Option("--glob", "PATTERN", "add only files that match, such as '*.mp3'", repeat=True),
         *META_OPTIONS,
         CHANNELS,
+        Option("--speakers", help="find out who speaks when in recordings, and cut their passages"
+            " where the speaker changes; later runs do the same. See `wavrag kb speakers`"),
+        Option("--no-speakers", help="end --speakers for this knowledge base"),
         Option("--prune", help="remove documents whose files no longer exist in the given folders"),
         NEW_EMBEDDER,
         *PRESET_OPTIONS,
@@ -215,6 +229,7 @@ COMMAND = Command(
     (
         "wavrag index talks/ notes/ report.pdf",
         "wavrag index calls/ --glob '*.mp3' --meta year=2024 --meta speaker=Ada --prune",
+        "wavrag index meetings/ --speakers",
         "wavrag index talks/ --kb talks-kb --embedder http://gpu-box:8000",
         "wavrag index vorträge/ --kb de-kb --language de --quality best",
     ),

@@ -8,13 +8,17 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from wavrag.cli.command import Command
 from wavrag.cli.options import JSON, KB, Option
 from wavrag.cli.output import format_count, format_duration, note, print_json, short_path
 from wavrag.errors import InputError, StoreError
+
+if TYPE_CHECKING:
+    from wavrag.kb import KnowledgeBase
 
 
 def _open_kb(arguments: argparse.Namespace) -> Any:
@@ -111,6 +115,57 @@ def is_below(folder: str) -> Callable[[str], bool]:
     return lambda path: path.startswith(prefix)
 
 
+def speakers(arguments: argparse.Namespace) -> int:
+    """Print the speakers of a recording with the length of their speech."""
+    with _open_kb(arguments) as kb:
+        rows = kb.speakers(_find_document(kb, arguments.document))
+    if arguments.json:
+        print_json([asdict(row) for row in rows])
+        return 0
+    if not rows:
+        note(f"{arguments.document} has no speakers: index it with `wavrag index --speakers`")
+    for row in rows:
+        passages = format_count(row.passages, "passage")
+        print(f"{format_duration(row.seconds):>9}  {passages:>14}  {row.name}")
+    return 0
+
+
+def name_speaker(arguments: argparse.Namespace) -> int:
+    """Rename a speaker of a recording."""
+    with _open_kb(arguments) as kb:
+        document_id = _find_document(kb, arguments.document)
+        passages = kb.name_speaker(
+            document_id, arguments.speaker, arguments.name, remember=arguments.remember
+        )
+    print(f"{format_count(passages, 'passage')} of {arguments.name}")
+    if arguments.remember:
+        note(f"the voice of {arguments.name} is kept: `wavrag kb forget-speaker` deletes it")
+    return 0
+
+
+def forget_speaker(arguments: argparse.Namespace) -> int:
+    """Delete a voice print; exit code 1 if there is none."""
+    with _open_kb(arguments) as kb:
+        known = kb.known_voices()
+        if not kb.forget_speaker(arguments.name):
+            names = ", ".join(known) or "no voice"
+            raise InputError(f"the voice of {arguments.name} is not kept: {names} is")
+    print(f"the voice of {arguments.name} is deleted; passages keep the name")
+    return 0
+
+
+def _find_document(kb: KnowledgeBase, source: str) -> str:
+    """The id of a document by its path or id."""
+    for document_id in (source, os.path.abspath(source)):
+        if kb.head(document_id) is not None:
+            return document_id
+    path = os.path.abspath(source)
+    for document in kb.documents():
+        if path in document.paths:  # a copy
+            return document.id
+    raise InputError(f"{source} is not in the knowledge base: see `wavrag kb list`")
+
+
 def verify(arguments: argparse.Namespace) -> int:
     """Read all data back; exit code 1 if there are defects."""
     with _open_kb(arguments) as kb:
@@ -156,6 +211,8 @@ def _open_output(path: str | None) -> AbstractContextManager[TextIO]:
     return Path(path).open("w", encoding="utf-8", errors="backslashreplace")
 
 
+DOCUMENT = Option("document", "DOCUMENT", "path or id of a recording")
+
 COMMAND = Command(
     "kb",
     "inspect and maintain a knowledge base",
@@ -169,6 +226,21 @@ COMMAND = Command(
             (Option("sources", "SOURCE", "path or id of a document, or a folder", nargs="+"), KB,
                 JSON),
             ("wavrag kb remove talks/old.mp3", "wavrag kb remove --kb my-kb talks/ notes.md")),
+        Command("speakers", "list the speakers of a recording", speakers,
+            (DOCUMENT, KB, JSON),
+            ("wavrag kb speakers meeting.mp3",)),
+        Command("name-speaker", "give a speaker of a recording a name", name_speaker,
+            (DOCUMENT, Option("speaker", "SPEAKER", "its current name, such as 'speaker 2'"),
+                Option("name", "NAME", "its new name"),
+                Option("--remember", help="keep a voice print in the knowledge base, by which"
+                    " recordings added later recognise the speaker: personal data, so ask first"),
+                KB),
+            ("wavrag kb name-speaker meeting.mp3 'speaker 2' Ada",
+                "wavrag kb name-speaker meeting.mp3 'speaker 2' Ada --remember"),
+            details="Nothing is embedded again."),
+        Command("forget-speaker", "delete the voice print of a speaker", forget_speaker,
+            (Option("name", "NAME", "name of the speaker"), KB),
+            ("wavrag kb forget-speaker Ada",)),
         Command("verify", "read all data back and report defects", verify, (KB, JSON),
             ("wavrag kb verify", "wavrag kb verify --kb my-kb --json")),
         Command("export", "write all passages as JSON lines", export,

@@ -8,6 +8,7 @@ transcribes speech with any recogniser and embeds the transcript.
 from wavrag.embed.base import Embedder, EmbedderSpec, EmbedResult, check_inputs, unit_rows
 from wavrag.embed.cross_encoder import CrossEncoder
 from wavrag.embed.ctc import BLANK, LETTER_INDEX, LETTERS, word_spans
+from wavrag.embed.diarisation import Diarisation, SpeakerTurn, diarise
 from wavrag.embed.fake import FakeEmbedder, FakeReranker
 from wavrag.embed.hearing import SpeechCorrector
 from wavrag.embed.language import LanguageScore, english_score, is_foreign, read_common_words
@@ -26,6 +27,14 @@ from wavrag.embed.sentence_network import (
     token_spans,
     trim_padding,
 )
+from wavrag.embed.speaker_encoder import (
+    SPAN_SAMPLES,
+    SPEAKER_DIM,
+    SPEAKER_REVISION,
+    SPEAKER_WEIGHTS,
+    SpeakerEncoder,
+    speaker_mels,
+)  # fmt: skip
 from wavrag.embed.wavretriever import (
     ENCODER_FILE,
     LETTERS_FILE,
@@ -38,12 +47,12 @@ from wavrag.embed.word_times import WordAligner
 
 __all__ = [
     "BLANK", "ENCODER_FILE", "LETTERS", "LETTERS_FILE", "LETTER_INDEX", "LEXICON_FILE",
-    "MIN_SAMPLES", "PADDING_FRAMES", "QUALITIES", "WAVRETRIEVER_SPEC", "WAVRETRIEVER_WEIGHTS",
-    "CrossEncoder",
+    "MIN_SAMPLES", "PADDING_FRAMES", "QUALITIES", "SPAN_SAMPLES", "SPEAKER_DIM", "SPEAKER_REVISION",
+    "SPEAKER_WEIGHTS", "WAVRETRIEVER_SPEC", "WAVRETRIEVER_WEIGHTS", "CrossEncoder", "Diarisation",
     "EmbedResult", "Embedder", "EmbedderSpec", "FakeEmbedder", "FakeReranker", "LanguageScore",
-    "Lexicon", "MiniLM", "ModelSpec", "Quality", "Recogniser", "SpeechCorrector", "WavRetriever",
-    "WordAligner", "Workers", "audio_inputs", "build_network", "check_inputs", "english_score",
-    "is_foreign", "load_embedder", "load_recogniser", "load_reranker", "load_session",
-    "moonshine_folder", "preset", "read_common_words", "token_spans", "trim_padding", "unit_rows",
-    "word_spans", "write_spec",
+    "Lexicon", "MiniLM", "ModelSpec", "Quality", "Recogniser", "SpeakerEncoder", "SpeakerTurn",
+    "SpeechCorrector", "WavRetriever", "WordAligner", "Workers", "audio_inputs", "build_network",
+    "check_inputs", "diarise", "english_score", "is_foreign", "load_embedder", "load_recogniser",
+    "load_reranker", "load_session", "moonshine_folder", "preset", "read_common_words",
+    "speaker_mels", "token_spans", "trim_padding", "unit_rows", "word_spans", "write_spec",
 ]  # fmt: skip

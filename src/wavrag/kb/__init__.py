@@ -16,14 +16,16 @@ from wavrag.kb.report import (
     Stage,
     UnreadFiles,
 )  # fmt: skip
+from wavrag.kb.speakers import DocumentSpeaker
 from wavrag.kb.transcriber import Transcriber
 from wavrag.kb.transcript import TRANSCRIPT_FORMATS, Segment, Transcript, TranscriptFormat
 from wavrag.kb.urls import FEED_ENTRIES, FetchCallback
 from wavrag.kb.watch import check_folders
 
 __all__ = [
-    "CANDIDATES", "FEED_ENTRIES", "TRANSCRIPT_FORMATS", "AddReport", "FetchCallback", "FileScan",
-    "KnowledgeBase", "PendingPassage", "Progress", "ProgressCallback", "Removal", "Retrieval",
-    "Segment", "Stage", "Transcriber", "Transcript", "TranscriptFormat", "UnreadFiles",
-    "check_folders", "detect_kind", "find_files", "load_passage_clip", "split_document",
+    "CANDIDATES", "FEED_ENTRIES", "TRANSCRIPT_FORMATS", "AddReport", "DocumentSpeaker",
+    "FetchCallback", "FileScan", "KnowledgeBase", "PendingPassage", "Progress", "ProgressCallback",
+    "Removal", "Retrieval", "Segment", "Stage", "Transcriber", "Transcript", "TranscriptFormat",
+    "UnreadFiles", "check_folders", "detect_kind", "find_files", "load_passage_clip",
+    "split_document",
 ]  # fmt: skip

@@ -38,8 +38,17 @@ def plan_run(
     documents: Sequence[Document],
     stored: Sequence[StoredDocument],
     on_document: Callable[[Document], object],
+    *,
+    speakers: bool = False,
 ) -> IndexPlan:
-    """Compare documents with the stored ones; `on_document` is called before one is read."""
+    """Compare documents with the stored ones.
+
+    Args:
+        documents: documents of the run.
+        stored: documents of the store.
+        on_document: called before a document is read.
+        speakers: see `content_hash`.
+    """
     plan = IndexPlan()
     hashes = {document.id: document.content_hash for document in stored}
     files: dict[str, list[Document]] = defaultdict(list)
@@ -52,7 +61,7 @@ def plan_run(
                 raise InputError("its id was given twice: only the first is added")
             ids.add(document.id)
             check_document(document)
-            digest = content_hash(document)
+            digest = content_hash(document, speakers=speakers)
         except InputError as error:
             plan.skipped.append((document, str(error)))
             continue

@@ -19,6 +19,7 @@ from wavrag.kb.estimate import TimeEstimate, measure_length
 from wavrag.kb.passages import PendingPassage, lexical_text, readable, split_document
 from wavrag.kb.prefetch import prefetch
 from wavrag.kb.report import AddReport, Progress, ProgressCallback
+from wavrag.kb.speakers import SpeakerSplitter
 from wavrag.kb.transcript_corrections import TranscriptCorrections
 from wavrag.store import Store, StoredPassage
 from wavrag.types import Clip, Document, EmbedInput, Float32
@@ -64,6 +65,7 @@ def add_documents(
     on_progress: ProgressCallback | None = None,
     *,
     corrections: TranscriptCorrections | None = None,
+    speakers: SpeakerSplitter | None = None,
 ) -> AddReport:
     """Index documents; see `KnowledgeBase.add`. `corrections` replace recognised words."""
     start = time.monotonic()
@@ -74,13 +76,14 @@ def add_documents(
         if on_progress is not None:
             on_progress(replace(progress, current=document.origin))
 
-    plan = plan_run(documents, stored, report_reading)
+    plan = plan_run(documents, stored, report_reading, speakers=speakers is not None)
     if plan.paths:
         apply_paths(store, stored, plan.paths)
     writer = _DocumentWriter(store, plan, {document.id for document in stored}, on_progress)
     if plan.pending and on_progress is not None:
         on_progress(replace(progress, stage="loading"))
-    events = read_documents(plan.pending, embedder.spec.sampling_rate or SAMPLE_RATE)
+    sample_rate = embedder.spec.sampling_rate or SAMPLE_RATE
+    events = read_documents(plan.pending, sample_rate, speakers)
     try:
         with closing(prefetch(events, QUEUE_SIZE)) as queue:
             for batch in split_batches(queue, BATCH):
@@ -100,13 +103,20 @@ def add_documents(
     return writer.report
 
 
-def read_documents(documents: Sequence[tuple[Document, str]], sample_rate: int) -> Iterator[Event]:
+def read_documents(
+    documents: Sequence[tuple[Document, str]],
+    sample_rate: int,
+    speakers: SpeakerSplitter | None = None,
+) -> Iterator[Event]:
     """Read documents, given with their content hashes, and yield their events in order."""
     for document, digest in documents:
         notes: list[str] = []
         try:
             yield BeginDocument(document, digest, measure_length(document))
-            yield from split_document(document, sample_rate, notes.append)
+            passages = split_document(document, sample_rate, notes.append)
+            if speakers is not None:
+                passages = speakers.split(document, passages)
+            yield from passages
             yield EndDocument(document, tuple(notes))
         except InputError as error:
             yield EndDocument(document, skip_reason=str(error))

@@ -23,12 +23,14 @@ from wavrag.kb.originals import Originals, is_url
 from wavrag.kb.passages import load_passage_clip
 from wavrag.kb.report import AddReport, ProgressCallback, Removal
 from wavrag.kb.sound_spans import find_sound
+from wavrag.kb.speakers import DocumentSpeaker, SpeakerSplitter, embed_speaker, list_speakers
 from wavrag.kb.spelling import VocabularyIndexes
 from wavrag.kb.transcriber import join_windows
 from wavrag.kb.transcript import Transcript
 from wavrag.kb.transcript_corrections import TranscriptCorrections
 from wavrag.kb.transcripts import TranscriptCache, detect_speech
 from wavrag.kb.urls import FEED_ENTRIES, FetchCallback, add_urls
+from wavrag.kb.voices import VoiceBook
 from wavrag.kb.watch import watch_folders
 from wavrag.kb.word_times import WordTimeCache
 from wavrag.search import (
@@ -120,6 +122,7 @@ class KnowledgeBase(Closing):
         self._corrections = TranscriptCorrections(
             directory, self._transcripts, self._word_times, embedder.spec
         )
+        self._voices = VoiceBook(directory)
         self._indexes = VocabularyIndexes(store)
 
     @classmethod
@@ -170,7 +173,11 @@ class KnowledgeBase(Closing):
     # Adding and removing
 
     def add(
-        self, documents: Iterable[Document], *, on_progress: ProgressCallback | None = None
+        self,
+        documents: Iterable[Document],
+        *,
+        on_progress: ProgressCallback | None = None,
+        speakers: bool | None = None,
     ) -> AddReport:
         """Add new documents, replace changed ones, and leave the others.
 
@@ -181,15 +188,27 @@ class KnowledgeBase(Closing):
         Args:
             documents: documents with distinct ids.
             on_progress: called after each passage and each document.
+            speakers: True to find out who speaks when in recordings: their passages are cut where
+                the speaker changes, and carry `speaker`. False not to. The knowledge base keeps
+                the choice for later calls, which pass None; without any, there is none.
 
         Raises:
             StoreError: the disk is full or not writable; earlier documents stay stored.
             EmbedderError: the embedder fails.
         """
+        if speakers is not None and speakers != self.finds_speakers:
+            manifest.update(self.directory, speakers=speakers)
+        splitter = SpeakerSplitter(self._voices.load()) if self.finds_speakers else None
         return add_documents(
             list(documents), self.embedder, self._store, on_progress,
-            corrections=self._corrections,
+            corrections=self._corrections, speakers=splitter,
         )  # fmt: skip
+
+    @property
+    def finds_speakers(self) -> bool:
+        """True if recordings are cut where the speaker changes."""
+        contents = manifest.read(self.directory)
+        return contents is not None and contents.speakers
 
     def add_urls(
         self,
@@ -602,6 +621,60 @@ class KnowledgeBase(Closing):
         return spec.transcribes and spec.quotable_transcripts
 
     # Maintenance
+
+    def speakers(self, document_id: str) -> list[DocumentSpeaker]:
+        """Return the speakers of a recording, in the order of their first words."""
+        return list_speakers(self.passages(document_id))
+
+    def name_speaker(
+        self, document_id: str, speaker: str, name: str, *, remember: bool = False
+    ) -> int:
+        """Rename a speaker of a document; nothing is embedded again.
+
+        Args:
+            document_id: the document.
+            speaker: its current name, such as `speaker 2`.
+            name: its new name; that of another speaker of the document joins the two.
+            remember: keep a voice print in the folder, by which recordings that are added later
+                recognise the speaker. It is personal data: ask the speaker.
+
+        Returns:
+            The number of passages.
+
+        Raises:
+            InputError: the document has no such speaker, or the name is empty.
+            AudioError: with `remember`, the recording was deleted or cannot be read.
+
+        Example:
+            >>> kb.name_speaker("/talks/meeting.mp3", "speaker 2", "Ada")  # doctest: +SKIP
+        """
+        name = " ".join(name.split())
+        records = list(self._store.scan([document_id]))
+        passages = [record.passage for record in records if record.passage.speaker == speaker]
+        if not passages:
+            names = ", ".join(row.name for row in list_speakers(r.passage for r in records))
+            raise InputError(
+                f"{document_id} has no speaker {speaker!r}: "
+                + (f"it has {names}" if names else "index it with --speakers")
+            )
+        if not name:
+            raise InputError("the name of a speaker is empty")
+        if remember:
+            self._voices.remember(name, embed_speaker(passages, self.load_clip))
+        self._store.upsert([
+            replace(record, passage=replace(record.passage, speaker=name))
+            if record.passage.speaker == speaker else record
+            for record in records
+        ])  # fmt: skip
+        return len(passages)
+
+    def known_voices(self) -> list[str]:
+        """Return the names of the speakers whose voice prints are kept."""
+        return sorted(self._voices.load())
+
+    def forget_speaker(self, name: str) -> bool:
+        """Delete the voice print of a speaker; False if there is none. Passages keep the name."""
+        return self._voices.forget(name)
 
     def documents(self) -> list[StoredDocument]:
         """Return all documents, ordered by id."""

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ class Manifest:
     format: int  # version of the folder's layout; other versions are rejected
     embedder: dict[str, Any]  # `name`, `revision` and `dim` of the embedder of the vectors
     created: str  # ISO 8601 time
+    speakers: bool = False  # recordings are cut at changes of the speaker
 
 
 def read(directory: Path) -> Manifest | None:
@@ -95,6 +96,28 @@ def _publish(scratch: str, path: Path) -> None:
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():
                 os.rename(scratch, path)
+
+
+def update(directory: Path, *, speakers: bool) -> None:
+    """Change the manifest of a knowledge base in one step.
+
+    Raises:
+        StoreError: the folder is not writable.
+    """
+    manifest = read(directory)
+    if manifest is None:
+        raise StoreError(f"{directory / FILE} vanished: restore it from a backup")
+    try:
+        handle, scratch = tempfile.mkstemp(dir=directory, prefix=".kb-", suffix=".json")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(asdict(replace(manifest, speakers=speakers)), file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, directory / FILE)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {directory / FILE}: {error.strerror or error}: make it writable"
+        ) from error
 
 
 def identity(spec: EmbedderSpec) -> dict[str, Any]:

@@ -51,12 +51,13 @@ def check_document(document: Document) -> None:
         )
 
 
-def content_hash(document: Document, file_digest: str = "") -> str:
+def content_hash(document: Document, file_digest: str = "", *, speakers: bool = False) -> str:
     """Hex digest of everything that determines a document's passages, except the path of a file.
 
     Args:
         document: a document.
         file_digest: the result of `digest_file`, if its file has been read already.
+        speakers: True if recordings are cut at changes of the speaker.
 
     Raises:
         InputError: its file cannot be read.
@@ -67,6 +68,8 @@ def content_hash(document: Document, file_digest: str = "") -> str:
         settings.append([list(chapter) for chapter in document.chapters])
     if document.channels != "auto":
         settings.append(document.channels)
+    if speakers and _has_audio(document):
+        settings.append("speakers")
     if document.path is not None:
         # The suffix decides how a text is read: the words of a .txt are headings in a .md.
         settings += [suffix(document.path), file_digest or digest_file(document.path)]
@@ -78,6 +81,12 @@ def content_hash(document: Document, file_digest: str = "") -> str:
         digest.update(str(document.clip.sample_rate).encode())
         digest.update(document.clip.samples.tobytes())
     return digest.hexdigest()
+
+
+def _has_audio(document: Document) -> bool:
+    if document.clip is not None or document.text is not None or document.path is None:
+        return document.clip is not None
+    return _is_recording(document)
 
 
 def digest_file(path: str) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from wavrag.web.fetch import Download
 
-MAX_STEM = 200  # bytes; file systems allow 255 with the suffix
+MAX_STEM = 80  # characters; file systems allow 255 bytes
 # Types that say nothing: servers send them for files of any kind.
 _VAGUE_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream", "text/plain"})
 # `mimetypes` differs between systems, and gives .mp2 for MPEG audio.
@@ -74,5 +74,4 @@ def file_name(url: str, download: Download, head: bytes) -> str:
     stem = source.name.removesuffix(source.suffix)
     # Windows forbids these; a leading dot would hide the file.
     stem = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]+', "-", stem).strip(". -")
-    stem = stem.encode()[:MAX_STEM].decode(errors="ignore")
-    return f"{stem or urlsplit(url).hostname or 'index'}{suffix}"
+    return f"{stem[:MAX_STEM] or urlsplit(url).hostname or 'index'}{suffix}"
