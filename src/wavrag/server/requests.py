@@ -182,17 +182,20 @@ def inline_schema(
     """The JSON schema of a model, with nested models inlined instead of `$ref`s.
 
     FastAPI collects models from signatures only, so a `$ref` in hand-written OpenAPI would point to
-    nothing.
+    nothing. A model within itself, such as the similar hits of a hit, is an object without fields.
     """
     schema = model.model_json_schema(mode=mode)
     definitions = schema.pop("$defs", {})
 
-    def resolve(node: Any) -> Any:
+    def resolve(node: Any, outer: tuple[str, ...] = ()) -> Any:
         if isinstance(node, dict):
             if "$ref" in node:
-                return resolve(definitions[node["$ref"].rpartition("/")[2]])
-            return {key: resolve(value) for key, value in node.items()}
-        return [resolve(element) for element in node] if isinstance(node, list) else node
+                name = node["$ref"].rpartition("/")[2]
+                if name in outer:
+                    return {"type": "object", "title": name}
+                return resolve(definitions[name], (*outer, name))
+            return {key: resolve(value, outer) for key, value in node.items()}
+        return [resolve(element, outer) for element in node] if isinstance(node, list) else node
 
     result: dict[str, Any] = resolve(schema)
     return result
