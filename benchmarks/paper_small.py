@@ -18,8 +18,9 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from experiments.plots import drawing, lines
 from wavrag.audio import SAMPLE_RATE, load
 from wavrag.data import (
     Content,
@@ -38,12 +40,13 @@ from wavrag.data import (
     write_json,
     write_records,
 )
-from wavrag.embed import audio_inputs
+from wavrag.embed import Embedder, audio_inputs, load_embedder
 from wavrag.evaluate import paired_bootstrap
 from wavrag.train.contrastive import load_recipe, train_retriever
 from wavrag.train.contrastive.model import build_retriever, network, prepare_for_training
 from wavrag.train.contrastive.options import Recipe
 from wavrag.train.mini.texts import normalize_text, read_evaluation_texts
+from wavrag.types import EmbedInput, Role
 
 # Limits on the data, values of the recipe, queries of the final evaluation and of the curve. On a
 # CPU, short clips and small batches, and a higher learning rate for the few steps.
@@ -52,9 +55,10 @@ SIZES: dict[str, tuple[float, int, list[str], int, int]] = {
     "cpu": (
         3.2, 500,
         [
-            "align.minutes=8", "align.batch=8", "align.save_steps=40", "optim.minutes=16",
-            "optim.batch=16", "optim.save_steps=8", "optim.learning_rate=1e-3",
-            "optim.log_steps=2", 'augment.noise=""', "weights={S2T=3,T2S=1}",
+            "align.minutes=8", "align.batch=8", "align.save_steps=40", "optim.minutes=12.5",
+            "optim.max_steps=120", "optim.batch=16", "optim.save_steps=15", "optim.warmup=0.05",
+            "optim.learning_rate=4e-4", "optim.log_steps=2", 'augment.noise=""',
+            "weights={S2T=3,T2S=1}",
         ],
         100, 100,
     ),
@@ -73,6 +77,8 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--spoken", type=Path, help="further training records")
+    parser.add_argument("--beside", nargs="*", default=[], help="embedders to evaluate as well")
+    parser.add_argument("--plot", type=Path, help="PNG file for the curves")
     parser.add_argument("--size", choices=sorted(SIZES), default="gpu")
     options = parser.parse_args()
     max_seconds, limit, changes, queries, curve_queries = SIZES[options.size]
@@ -87,14 +93,22 @@ def main() -> None:
     if not (out / "run.json").is_file():  # a later call would train on, to the next time limit
         train_retriever(recipe, out, on_note=print, log=lambda line: print(line, flush=True))
     report = json.loads((out / "run.json").read_text("utf-8"))
+    report["align"] = json.loads((out / "align" / "log.json").read_text("utf-8"))
     started = time.monotonic()
     report["curve"], report["stages"] = evaluate(recipe, out, options.data, queries, curve_queries)
     report["differences"] = compare(report["stages"])
+    for name in options.beside:
+        embedder = load_embedder(name)
+        report["stages"][name] = measure(
+            partial(embed_by_name, embedder), evaluation_sets(options.data, queries)
+        )
     for stage in report["stages"].values():
         for values in stage.values():
             values.pop("hits")
     report["evaluation_seconds"] = round(time.monotonic() - started, 1)
     write_json(out / "report.json", report)
+    if options.plot:
+        plot(report, options.plot)
     print(json.dumps({name: report[name] for name in ("curve", "stages", "differences")}, indent=1))
 
 
@@ -201,7 +215,7 @@ def evaluation_sets(data: Path, count: int) -> dict[str, Sides]:
     return sets
 
 
-def embed(model: Any, contents: Sequence[Content], role: str) -> np.ndarray:
+def embed(model: Any, contents: Sequence[Content], role: Role) -> np.ndarray:
     """Embed contents, shape = (n, dim), in batches of similar length."""
     seconds = model[0].processor.feature_extractor.chunk_length
     inputs, sizes = [], []
@@ -215,7 +229,7 @@ def embed(model: Any, contents: Sequence[Content], role: str) -> np.ndarray:
         inputs.append(item)
     order = np.argsort(sizes, kind="stable")
     vectors: list[Any] = [None] * len(inputs)
-    prompt = model.prompts[role]
+    prompt = model.prompts["query" if role == "query" else "document"]
     for at in range(0, len(order), BATCH):
         batch = [inputs[index] for index in order[at : at + BATCH]]
         texts = [item["text"] if set(item) == {"text"} else item for item in batch]
@@ -231,20 +245,31 @@ def embed(model: Any, contents: Sequence[Content], role: str) -> np.ndarray:
     return np.stack(vectors)
 
 
-def measure(model: Any, sets: dict[str, Sides]) -> dict[str, Any]:
+def embed_by_name(embedder: Embedder, contents: Sequence[Content], role: Role) -> np.ndarray:
+    """Embed contents with an embedder of the package, shape = (n, dim)."""
+    inputs = [
+        EmbedInput(content.text, load(str(content.audio)) if content.audio else None)
+        for content in contents
+    ]
+    return embedder.embed(inputs, role)
+
+
+def measure(
+    encode: Callable[[Sequence[Content], Role], np.ndarray], sets: dict[str, Sides]
+) -> dict[str, Any]:
     """Measure recall at 1 and 10 of every set; `hits` are those at 10 of each query."""
     cache: dict[tuple[str, Content], np.ndarray] = {}  # the same contents serve several sets
 
-    def vectors(contents: list[Content], role: str) -> np.ndarray:
+    def vectors(contents: list[Content], role: Role) -> np.ndarray:
         new = [content for content in dict.fromkeys(contents) if (role, content) not in cache]
         if new:
-            rows = embed(model, new, role)
+            rows = encode(new, role)
             cache.update({(role, content): row for content, row in zip(new, rows, strict=True)})
         return np.stack([cache[role, content] for content in contents])
 
     results = {}
     for name, (queries, passages) in sets.items():
-        scores = vectors(queries, "query") @ vectors(passages, "document").T
+        scores = vectors(queries, "query") @ vectors(passages, "passage").T
         own = scores[np.arange(len(queries)), np.arange(len(queries))]
         ranks = (scores > own[:, None]).sum(1)  # passages before the own one
         results[name] = {
@@ -278,7 +303,7 @@ def evaluate(
         path = out / "evaluation" / f"{stage}-{step}.json"
         if not path.is_file():
             started = time.monotonic()
-            results = measure(model, sets if stage_name else few)
+            results = measure(partial(embed, model), sets if stage_name else few)
             path.parent.mkdir(exist_ok=True)
             write_json(path, results)
             print(f"{path.stem}: {time.monotonic() - started:.0f} s", flush=True)
@@ -315,6 +340,28 @@ def load_checkpoint(model: Any, folder: Path) -> None:
 
 def _step(path: Path) -> int:
     return int(path.name.removesuffix(".safetensors").rpartition("-")[2])
+
+
+def plot(report: dict[str, Any], path: Path) -> None:
+    """Draw the losses of both stages, and the recall at every checkpoint."""
+    with drawing(path, 9.0, 3.0, columns=3) as (first, second, third):
+        align = report["align"]
+        held_out = {"held-out recordings": [line["held_out"] for line in align]}
+        steps = [line["align_step"] for line in align]
+        lines(first, steps, held_out, xlabel="step", ylabel="nats per token", title="alignment")
+        losses = {"InfoNCE": report["losses"]}
+        every = report["recipe"]["optim"]["log_steps"]
+        steps = [every * (at + 1) for at in range(len(report["losses"]))]
+        lines(second, steps, losses, xlabel="step", ylabel="nats", title="contrastive training")
+        second.axhline(np.log(report["recipe"]["optim"]["batch"]), color="#777777", linestyle=":")
+        curve = report["curve"]
+        labels = [f"{point['stage'][0]}{point['step']}" for point in curve]
+        recalls = {name: [point[name] for point in curve] for name in ("recall@1", "recall@10")}
+        title = f"question to its text, {curve[0]['passages']} texts"
+        lines(third, range(len(curve)), recalls, xlabel="checkpoint", ylabel="recall", title=title)
+        third.set_xticks(range(len(curve)), labels)
+        third.set_ylim(bottom=0)
+        third.legend()
 
 
 def compare(stages: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
 pytest.importorskip("peft")
+pytest.importorskip("matplotlib")
 
 import experiment_data  # noqa: E402
 from benchmarks import paper_small  # noqa: E402
@@ -65,35 +66,39 @@ def test_the_script_trains_evaluates_and_leaves_a_checkpoint(
     build_tiny(tmp_path / "base", with_head=True)
     monkeypatch.setitem(paper_small.SIZES, "cpu", (1.0, 100, CHANGES, 8, 6))
     arguments = ["--data", data, "--base", tmp_path / "base", "--out", tmp_path / "out"]
-    monkeypatch.setattr("sys.argv", ["paper_small.py", *map(str, arguments), "--size", "cpu"])
+    plot = tmp_path / "curves.png"
+    arguments += ["--plot", plot, "--size", "cpu", "--beside", "fake"]
+    monkeypatch.setattr("sys.argv", ["paper_small.py", *map(str, arguments)])
     paper_small.main()
 
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [(point["stage"], point["step"]) for point in report["curve"]] == [
         ("align", 0), ("align", 2), ("align", 4), ("contrastive", 2), ("contrastive", 4),
     ]  # fmt: skip
-    assert list(report["stages"]) == ["raw", "aligned", "contrastive"]
+    assert list(report["stages"]) == ["raw", "aligned", "contrastive", "fake"]
     # The sentence that is an evaluation text, and the recording above 1 s, are left out.
     assert report["rows"] == {"AT2AT": 4, "S2T": 5, "T2S": 5, "T2T": 5}
     own = report["stages"]["raw"]["spoken question to its text"]
     assert (own["queries"], own["passages"]) == (8, 8)
     assert 0 <= own["recall@1"] <= own["recall@10"] == 1  # ten hits of eight passages
     assert set(report["differences"]) == set(report["stages"]["raw"])
+    assert plot.read_bytes().startswith(b"\x89PNG")
     files = {path.name for path in (tmp_path / "out" / "checkpoint").iterdir()}
     assert files == {"adapter_config.json", "adapter_model.safetensors"}
     assert (tmp_path / "out" / "model" / "wavrag_embedder.json").exists()
 
     monkeypatch.setattr(paper_small, "train_retriever", None)  # a later call reads the results
-    monkeypatch.setattr(paper_small, "measure", None)
+    monkeypatch.setattr(paper_small, "embed", None)
     paper_small.main()
     assert "differences" in capsys.readouterr().out
 
 
-def test_ranks_count_the_passages_before_the_own_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_count_the_passages_before_the_own_one() -> None:
     # Cosines of two queries with two passages: the first finds its own, the second the other.
-    vectors = {"query": np.eye(2), "document": np.array([[1.0, 0.9], [0.5, 0.1]])}
-    monkeypatch.setattr(paper_small, "embed", lambda model, contents, role: vectors[role])
+    vectors = {"query": np.eye(2), "passage": np.array([[1.0, 0.9], [0.5, 0.1]])}
     texts = [paper_small.Content(text=word) for word in "ab"]
-    (result,) = paper_small.measure(None, {"set": (texts, texts)}).values()
+    (result,) = paper_small.measure(
+        lambda contents, role: vectors[role], {"set": (texts, texts)}
+    ).values()
     assert result["recall@1"] == 0.5
     assert result["recall@10"] == 1.0
