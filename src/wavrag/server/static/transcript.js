@@ -1,7 +1,7 @@
 // The transcript of a recording in the reader: it follows playback, seeks by click, and is searched.
 
 import { documentPath, json } from "./api.js";
-import { $, clock, h, prefersReducedMotion } from "./dom.js";
+import { $, clock, h, icon, prefersReducedMotion } from "./dom.js";
 import { Player } from "./player.js";
 import { markSpoken, wordElements } from "./words.js";
 
@@ -18,7 +18,7 @@ export function setUpTranscript(handleError) {
   $("reader-find").onkeydown = (event) => {
     if (event.key !== "Enter") return;
     event.preventDefault();
-    $("reader-text").querySelector(".line:not([hidden])")?.click();
+    $("reader-text").querySelector(".sentence:not([hidden]) .line, .line:not([hidden])")?.click();
   };
 }
 
@@ -37,8 +37,7 @@ export async function showTranscript(document) {
   recording = document;
   $("reader-search").hidden = false;
   const passages = document.contents.filter((passage) => passage.start !== undefined);
-  const lines = (contents) => contents.map((content) => transcriptLine(content));
-  $("reader-text").replaceChildren(...lines(passages));
+  $("reader-text").replaceChildren(...passages.map((passage) => transcriptLine(passage)));
   let transcript;
   try {
     transcript = await json(`${documentPath(document.id)}/transcript`);
@@ -47,13 +46,70 @@ export async function showTranscript(document) {
     return;
   }
   if (recording !== document) return; // closed in the meantime
-  const sounds = passages.filter((passage) => !passage.text);
-  const contents = [...transcript.segments, ...sounds].sort((a, b) => a.start - b.start);
   const focused = $("reader-text").contains(globalThis.document.activeElement) && globalThis.document.activeElement.content;
-  $("reader-text").replaceChildren(...lines(contents));
-  playingLine = null;
+  showSentences(transcript);
   if (focused) lineAt(focused.start)?.focus({ preventScroll: true });
+}
+
+/** Shows the sentences of a transcript, and the sounds between them. */
+function showSentences(transcript) {
+  const sounds = recording.contents.filter((passage) => passage.start !== undefined && !passage.text);
+  const contents = [...transcript.segments, ...sounds].sort((a, b) => a.start - b.start);
+  $("reader-text").replaceChildren(...contents.map((content) => (content.words?.length ? sentence(content) : transcriptLine(content))));
+  playingLine = null;
   find();
+}
+
+const lines = () => [...$("reader-text").querySelectorAll(".line")];
+
+/** A line with a button to correct it. */
+function sentence(content) {
+  const row = h("div", { class: "sentence" }, transcriptLine(content),
+    h("button", { type: "button", class: "round plain", title: "Correct", "aria-label": `Correct: ${content.text}`, onclick: () => correct(row, content) }, icon("edit")));
+  return row;
+}
+
+/** Replaces a line by a field for its text; saving it corrects the transcript. */
+function correct(row, content) {
+  const field = h("textarea", { rows: 3, value: content.text, "aria-label": `Text from ${clock(Math.round(content.start))}` });
+  const cancel = () => {
+    const restored = sentence(content);
+    form.replaceWith(restored);
+    restored.querySelector(".line").focus();
+  };
+  const form = h("form", {
+    class: "correction",
+    onsubmit: async (event) => {
+      event.preventDefault();
+      const document = recording;
+      const { start, end, track, channel } = content;
+      save.disabled = true;
+      try {
+        const transcript = await json(`${documentPath(document.id)}/transcript`, {
+          method: "PATCH",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ start, end, track, channel, text: field.value.trim() }),
+        });
+        if (recording !== document) return; // closed in the meantime
+        showSentences(transcript);
+        lineAt(start)?.focus();
+      } catch (error) {
+        save.disabled = false;
+        failure.textContent = error.message;
+      }
+    },
+    onkeydown: (event) => {
+      if (event.key !== "Escape") return;
+      event.preventDefault(); // would close the dialog
+      event.stopPropagation();
+      cancel();
+    },
+  });
+  const save = h("button", { class: "primary" }, "Save");
+  const failure = h("p", { class: "failed", role: "status" });
+  form.append(field, h("div", { class: "actions" }, h("button", { type: "button", class: "quiet", onclick: cancel }, "Cancel"), save), failure);
+  row.replaceWith(form);
+  field.focus();
 }
 
 /** A sentence or a passage; a click plays it, from the clicked word on. */
@@ -79,8 +135,9 @@ async function play(second, { track, channel } = {}) {
     player?.close();
     const end = Math.min(document.seconds, second + CHUNK);
     player = new Player({ document_id: document.id, modality: "audio", title: document.title, start: second, end, track, channel }, null, follow);
-    player.audio.addEventListener("ended", () => {
-      if (recording === document && end < document.seconds) play(end, { track, channel });
+    const { audio, from } = player;
+    audio.addEventListener("ended", () => {
+      if (recording === document && end < document.seconds) play(from + audio.duration, { track, channel });
     });
     $("reader-player").replaceChildren(player.element);
   }
@@ -88,7 +145,7 @@ async function play(second, { track, channel } = {}) {
 }
 
 /** The last line that begins at a second or before. */
-const lineAt = (second) => [...$("reader-text").children].findLast((line) => line.content?.start <= second + 0.05) ?? null;
+const lineAt = (second) => lines().findLast((line) => line.content?.start <= second + 0.05) ?? null;
 
 /** Marks the sentence and the word that are spoken. */
 function follow(second) {
@@ -99,7 +156,7 @@ function follow(second) {
   const line = lineAt(second);
   if (line !== playingLine) {
     if (playingLine) markSpoken(playingLine, null);
-    for (const other of $("reader-text").children) other.classList.toggle("playing", other === line);
+    for (const other of lines()) other.classList.toggle("playing", other === line);
     line?.scrollIntoView({ block: "nearest", behavior: prefersReducedMotion() ? "auto" : "smooth" });
     playingLine = line;
   }
@@ -110,11 +167,11 @@ function follow(second) {
 function find() {
   const text = $("reader-find").value.trim().toLowerCase();
   let count = 0;
-  for (const line of $("reader-text").children) {
+  for (const line of lines()) {
     const isMatch = !text || (line.content?.text ?? "").toLowerCase().includes(text);
-    line.hidden = !isMatch;
+    (line.closest(".sentence") ?? line).hidden = !isMatch;
     count += isMatch;
     for (const word of line.querySelectorAll(".word")) word.classList.toggle("match", Boolean(text) && text.split(/\s+/).some((part) => word.textContent.toLowerCase().includes(part)));
   }
-  $("reader-found").textContent = text ? `${count} of ${$("reader-text").children.length}` : "";
+  $("reader-found").textContent = text ? `${count} of ${lines().length}` : "";
 }
