@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import tarfile
+import zipfile
 from pathlib import Path
 from urllib.parse import quote
 
@@ -284,3 +286,46 @@ def test_a_transcript_is_played_and_files_of_all_kinds_are_uploaded(tmp_path: Pa
             assert http.post("/v1/documents?wait=30", files=files).status_code == status
         hit = http.get("/v1/search", params={"q": "night bus", "k": 1}).json()["hits"][0]
         assert hit["text"] == "Route: Night bus | Day: — | Night: 4.50"
+
+
+def test_archives_are_read_on_request_with_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    sound = tone(300, 1, 16_000)[None]
+    write(tmp_path / "talk.wav", sound, 16_000)
+    inner = write_zip(tmp_path / "inner.zip", {"deep.txt": "A badger digs."})
+    with zipfile.ZipFile(folder / "a.zip", "w") as archive:
+        archive.write(tmp_path / "talk.wav", "talks/talk.wav")
+        archive.write(inner, "inner.zip")
+        archive.writestr("../../notes.txt", "An otter swims.")
+        archive.writestr("__MACOSX/._x", "hidden")
+        archive.writestr("x.png", b"\x89PNG\r\n\x1a\n\0")
+    with tarfile.open(folder / "b.tgz", "w:gz") as tar:
+        tar.add(tmp_path / "talk.wav", "same.wav")
+        link = tarfile.TarInfo("link.txt")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+    directory = tmp_path / "kb"
+    command = ["index", str(folder), "--kb", str(directory), "--embedder", "fake", "--archives"]
+    assert main(command) == 0
+    assert "1 file of kinds not read: .png 1" in capsys.readouterr().out
+    with KnowledgeBase.open(directory) as kb:
+        names = {document.id.removeprefix(str(folder)) for document in kb.documents()}
+        assert names == {
+            "/a.zip!/talks/talk.wav", "/a.zip!/inner.zip!/deep.txt", "/a.zip!/../../notes.txt",
+            "/b.tgz!/same.wav",
+        }  # fmt: skip
+        deep = f"{folder}/a.zip!/inner.zip!/deep.txt"
+        assert kb.search("badger digs", 1)[0].passage.source == deep
+        clip = kb.load_clip(kb.passages(f"{folder}/a.zip!/talks/talk.wav")[0])
+        assert frequency(clip.samples, clip.sample_rate) == pytest.approx(300, abs=2)
+    assert main([*command, "--prune"]) == 0
+    assert "0 files added, 0 updated, 4 unchanged, 0 removed" in capsys.readouterr().out
+    monkeypatch.setattr("wavrag.kb.archives.MAX_MEMBERS", 1)
+    with KnowledgeBase.open(directory) as kb:
+        scan = kb.read_archives([f"{folder}/a.zip"])
+        assert "has more than 1 members" in scan.skipped[0][1]
+        write_zip(folder / "bomb.zip", {"bomb.txt": "0" * (70 << 20)})
+        assert "times its size" in kb.read_archives([f"{folder}/bomb.zip"]).skipped[0][1]

@@ -26,13 +26,16 @@ def index(arguments: argparse.Namespace) -> int:
     from wavrag.kb import KnowledgeBase, find_files
 
     metadata = read_metadata(arguments)
-    scan = find_files(arguments.paths, arguments.glob, metadata, arguments.channels)
-    if scan.skipped and not scan.documents and not arguments.prune:
+    scan = find_files(
+        arguments.paths, arguments.glob, metadata, arguments.channels, archives=arguments.archives
+    )
+    if scan.skipped and not (scan.documents or scan.archives or arguments.prune):
         # Stop before a mistyped path creates an empty knowledge base.
         for source, reason in scan.skipped:
             note(f"skipped: {short_path(source)}: {reason}")
         raise WavRAGError("there is nothing to index")
     with KnowledgeBase.open(arguments.kb, embedder=choose_embedder(arguments)) as kb:
+        scan += kb.read_archives(scan.archives, metadata, arguments.channels)
         with IndexBar(quiet=arguments.json) as bar:
             try:
                 report = kb.add(scan.documents, on_progress=bar, speakers=find_speakers(arguments))
@@ -220,6 +223,7 @@ COMMAND = Command(
         Option("--speakers", help="find out who speaks when in recordings, and cut their passages"
             " where the speaker changes; later runs do the same. See `wavrag kb speakers`"),
         Option("--no-speakers", help="end --speakers for this knowledge base"),
+        Option("--archives", help="read the files in zip and tar archives, too"),
         Option("--prune", help="remove documents whose files no longer exist in the given folders"),
         NEW_EMBEDDER,
         *PRESET_OPTIONS,
@@ -230,6 +234,7 @@ COMMAND = Command(
         "wavrag index talks/ notes/ report.pdf",
         "wavrag index calls/ --glob '*.mp3' --meta year=2024 --meta speaker=Ada --prune",
         "wavrag index meetings/ --speakers",
+        "wavrag index mail/ backup.zip --archives",
         "wavrag index talks/ --kb talks-kb --embedder http://gpu-box:8000",
         "wavrag index vorträge/ --kb de-kb --language de --quality best",
     ),

@@ -191,6 +191,9 @@ def path_key(path: str) -> str:
 
 def is_deleted(path: str) -> bool:
     """True if there is no file under a path; False if that cannot be determined."""
+    archive, mark, _ = path.partition("!/")
+    if mark and os.path.isfile(archive):
+        return False
     try:
         os.stat(path)
     except OSError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from wavrag.kb.kinds import detect_kind, suffix
 from wavrag.kb.report import UnreadFiles
-from wavrag.text import Unread
+from wavrag.text import Unread, is_archive
 from wavrag.types import Channels, Document, Metadata
 
 
@@ -21,6 +21,15 @@ class FileScan:
     documents: tuple[Document, ...]
     skipped: tuple[tuple[str, str], ...]  # path and reason of each unusable file
     unread: tuple[UnreadFiles, ...] = ()  # files in folders of kinds that are not read
+    archives: tuple[str, ...] = ()  # paths of archives, if they are to be read
+
+    def __add__(self, other: FileScan) -> FileScan:
+        return FileScan(
+            self.documents + other.documents,
+            self.skipped + other.skipped,
+            self.unread + other.unread,
+            self.archives + other.archives,
+        )
 
 
 def find_files(
@@ -30,6 +39,7 @@ def find_files(
     channels: Channels = "auto",
     *,
     are_named: bool = True,
+    archives: bool = False,
 ) -> FileScan:
     """Find files to index, each once and in a stable order.
 
@@ -48,6 +58,7 @@ def find_files(
         channels: of every recording; see `Document`.
         are_named: True if a file in `paths` of a kind that is not read is a mistake, to be listed
             in `skipped`; False if the files are those of a folder.
+        archives: list zip and tar files in `archives`, for `KnowledgeBase.read_archives`.
     """
     files: dict[str, bool] = {}  # whether it is named
     skipped: list[tuple[str, str]] = []
@@ -59,7 +70,7 @@ def find_files(
             skipped.append((path, f"no such file or folder: {remedy}"))
         else:
             files[path] = are_named
-    documents = []
+    documents, archive_paths = [], []
     unread: dict[tuple[str, str], list[str]] = {}
     for path, is_named in files.items():
         names = (path, os.path.basename(path))
@@ -74,14 +85,16 @@ def find_files(
             reason = error.strerror or str(error)
             skipped.append((path, f"{reason}: make it readable or leave it out"))
             continue
-        if not isinstance(kind, Unread):
+        if archives and isinstance(kind, Unread) and is_archive(kind):
+            archive_paths.append(path)
+        elif not isinstance(kind, Unread):
             documents.append(Document(path, path=path, metadata=metadata or {}, channels=channels))
         elif is_named:
             skipped.append((path, f"not read: {kind.reason}"))
         else:
             unread.setdefault((suffix(path), kind.reason), []).append(path)
     groups = [UnreadFiles(*key, tuple(paths)) for key, paths in sorted(unread.items())]
-    return FileScan(tuple(documents), tuple(skipped), tuple(groups))
+    return FileScan(tuple(documents), tuple(skipped), tuple(groups), tuple(archive_paths))
 
 
 def _existing_form(path: str) -> str:

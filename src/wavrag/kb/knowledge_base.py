@@ -17,7 +17,9 @@ from wavrag.corrections import apply_corrections, is_replacement, lexical_query
 from wavrag.embed import Embedder, load_embedder, load_reranker, unit_rows
 from wavrag.errors import AudioError, InputError, StoreError
 from wavrag.kb import manifest
+from wavrag.kb.archives import read_archives
 from wavrag.kb.copies import apply_paths, is_deleted
+from wavrag.kb.files import FileScan
 from wavrag.kb.indexing import add_documents, index_again
 from wavrag.kb.originals import Originals, is_url
 from wavrag.kb.passages import load_passage_clip
@@ -258,6 +260,18 @@ class KnowledgeBase(Closing):
             self._store.optimize()
         self.originals.remove(document_ids)
         return removed
+
+    def read_archives(
+        self, archives: Sequence[str], metadata: Metadata | None = None, channels: Channels = "auto"
+    ) -> FileScan:
+        """Unpack archives (`FileScan.archives`) into the folder; return documents to `add`.
+
+        A member has the id `ARCHIVE!/MEMBER`. Number, size and nesting of members are limited.
+
+        Raises:
+            StoreError: the disk is full or not writable.
+        """
+        return read_archives(archives, self.originals, metadata, channels)
 
     def prune(self, folders: Sequence[str | os.PathLike[str]]) -> list[str]:
         """Remove the documents under these folders whose files were deleted; return their ids.
@@ -593,7 +607,9 @@ class KnowledgeBase(Closing):
         )
 
     def resolve_source(self, source: str) -> str:
-        """Return the path of a source: the downloaded file of a URL, or the source itself."""
+        """Return the path of a source: the file of a URL or of a member, or the source itself."""
+        if "!/" in source and not is_url(source):
+            return self.originals.member_path(source) or source
         original = self.originals.get(source) if is_url(source) else None
         return source if original is None else str(original.path)
 

@@ -1,4 +1,4 @@
-"""Downloaded files in the folder `originals` of a knowledge base, by URL.
+"""Downloaded files, and members of archives, in the folder `originals` of a knowledge base, by URL.
 
 Each URL has a folder, with the file and with `original.json`: the name of the file, and the version
 for the next request. Playback, transcripts and the next run find the file by the URL alone.
@@ -6,6 +6,7 @@ for the next request. Playback, transcripts and the next run find the file by th
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -14,8 +15,9 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import IO
 
-from wavrag.errors import StoreError
+from wavrag.errors import DocumentError, StoreError
 from wavrag.web import Download, DownloadCallback, DownloadOptions, download, file_name
 
 RECORD = "original.json"
@@ -81,10 +83,37 @@ class Originals:
             if earlier is None and not (folder / RECORD).exists():
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def save_member(self, source: str, name: str, file: IO[bytes], size: int) -> str:
+        """Save a member of an archive; return the path of its file.
+
+        Raises:
+            DocumentError: it is larger than its declared size.
+            StoreError: the disk is full or not writable.
+        """
+        path = self._url_folder(source) / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as target:
+                while block := file.read(1 << 20):
+                    size -= len(block)
+                    if size < 0:
+                        raise DocumentError(f"{source}: is larger than declared: leave it out")
+                    target.write(block)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS):
+                raise StoreError(f"cannot write {path}: {error.strerror}") from error
+            raise
+        return str(path.absolute())
+
+    def member_path(self, source: str) -> str | None:
+        """The path of the file of a member; None if there is none."""
+        path = self._url_folder(source) / Path(source).name
+        return str(path.absolute()) if path.is_file() else None
+
     def remove(self, urls: Iterable[str]) -> None:
         """Delete the files of URLs; others are ignored."""
         for url in urls:
-            if is_url(url):
+            if is_url(url) or "!/" in url:
                 shutil.rmtree(self._url_folder(url), ignore_errors=True)
 
     def _save(

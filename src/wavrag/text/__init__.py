@@ -11,6 +11,7 @@ from wavrag.text.formats import (
     detect_format,
     format_suffix,
     has_signature,
+    is_archive,
     needs_office,
     seems_text,
 )
@@ -25,6 +26,6 @@ from wavrag.text.table import SEPARATOR as CELL_SEPARATOR
 __all__ = [
     "CELL_SEPARATOR", "FUNCTION_WORDS", "HEAD_BYTES", "INSTALL_OFFICE", "TEXT_SUFFIXES", "Format",
     "ParsedText", "Unread", "decode", "detect_format", "edit_distance", "format_suffix",
-    "has_signature", "html_encoding", "needs_office", "parse", "read", "seems_text", "sentences",
-    "split",
+    "has_signature", "html_encoding", "is_archive", "needs_office", "parse", "read", "seems_text",
+    "sentences", "split",
 ]  # fmt: skip

@@ -48,6 +48,7 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 _PICTURE = "a picture: run OCR, e.g. with `tesseract IN.png OUT`, or describe it in a text file"
 _ARCHIVE = "an archive: unpack it, or give --archives"
+_OTHER_ARCHIVE = "an archive: unpack it"
 _BINARY = "binary data without text"
 _LEGACY = (
     "an older office format: save it in a current one, e.g. with"
@@ -64,10 +65,8 @@ _SIGNATURES: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
         ),
         (rb"....ftyp(?:heic|heix|hevc|mif1|msf1|avif|avis|jxl )|\xff\x0a|\0\0\0\x0cJXL ", _PICTURE),
         (rb"BM....\0\0\0\0|AT&TFORM|\x76\x2f\x31\x01|\0\0\0\x0cjP  ", _PICTURE),
-        (
-            rb"PK\x03\x04|PK\x05\x06|\x1f\x8b|BZh\d|\xfd7zXZ|7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd",
-            _ARCHIVE,
-        ),
+        (rb"PK\x03\x04|PK\x05\x06|\x1f\x8b|BZh\d|\xfd7zXZ", _ARCHIVE),
+        (rb"7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd", _OTHER_ARCHIVE),
         (rb".{257}ustar", _ARCHIVE),
         (
             rb"\x7fELF|MZ.{58}|\xca\xfe\xba\xbe|[\xce\xcf]\xfa\xed\xfe|\0asm|SQLite format 3",
@@ -137,6 +136,11 @@ def format_suffix(format: Format) -> str:
 def needs_office(format: Format) -> bool:
     """True if a format needs the extra `office`, and it is not installed."""
     return format in OFFICE_MODULES and find_spec(OFFICE_MODULES[format]) is None
+
+
+def is_archive(kind: Unread) -> bool:
+    """True for archives that can be read on request: zip and tar, also compressed."""
+    return kind.reason == _ARCHIVE
 
 
 def has_signature(head: bytes) -> bool:
