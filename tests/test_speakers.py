@@ -170,6 +170,9 @@ def test_speakers_of_a_recording(interview, capsys):
         assert [p.ordinal for p in passages] == list(range(len(passages)))
         total = sum(p.end - p.start for p in passages if p.speaker)
         assert sum(row.seconds for row in speakers) == pytest.approx(total)
+    where = ["--where", "speaker = 'speaker 1'"]
+    assert main(["search", "bread", "--kb", str(interview), *where]) == 0
+    assert ", speaker 1\n" in capsys.readouterr().out
     assert main(["kb", "speakers", "interview", "--kb", str(interview), "--json"]) == 0
     assert [row["name"] for row in json.loads(capsys.readouterr().out)] == [
         "speaker 1", "speaker 2",

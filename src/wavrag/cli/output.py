@@ -134,9 +134,15 @@ def short_path(path: str) -> str:
 
 
 def format_location(passage: Passage) -> str:
-    """The source of a passage and the location in it."""
+    """The source of a passage, the location in it, and its speaker."""
+    location = add_speaker(passage.location, passage)
     source = short_path(passage.source)
-    return f"{source}  {passage.location}" if passage.location else source
+    return f"{source}  {location}" if location else source
+
+
+def add_speaker(location: str, passage: Passage) -> str:
+    """A location with the speaker of its passage, if known."""
+    return ", ".join(filter(None, (location, passage.speaker)))
 
 
 def format_snippet(passage: Passage) -> str:
@@ -168,7 +174,8 @@ def print_citations(citations: Iterable[Citation]) -> None:
     for (number, location), group in groupby(ordered, attrgetter("number", "location")):
         quotes = list(group)
         source = short_path(quotes[0].passage.source)
-        print(f"[{number}] {source}  {location}" if location else f"[{number}] {source}")
+        label = add_speaker(location, quotes[0].passage)
+        print(f"[{number}] {source}  {label}" if label else f"[{number}] {source}")
         for citation in quotes:
             if citation.quote:
                 print(_wrap(f"“{citation.quote}”", indent=4))
