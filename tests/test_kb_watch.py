@@ -266,7 +266,7 @@ def test_the_command_prints_lines_of_json(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(watch_module._Watcher, "_settled", interrupt)
+    monkeypatch.setattr(watch_module._Watcher, "_select_settled", interrupt)
     arguments = ["--kb", str(tmp_path / "base"), "--embedder", "fake", "--json"]
     assert main(["watch", str(folder), *arguments]) == 0
     captured = capsys.readouterr()

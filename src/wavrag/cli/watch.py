@@ -58,9 +58,9 @@ def _print_report(kb: KnowledgeBase, report: AddReport, is_json: bool) -> None:
     for source, reason in report.skipped:
         note(f"skipped: {short_path(source)}: {reason.removeprefix(f'{source}: ')}")
     # A moved document keeps its id, the path that it had first.
-    moved = [head.source for id in report.moved if (head := kb.head(id)) is not None]
+    moves = [head.source for id in report.moved if (head := kb.head(id)) is not None]
     for label, sources in (
-        ("added", report.added), ("updated", report.updated), ("moved", moved),
+        ("added", report.added), ("updated", report.updated), ("moved", moves),
         ("copy", report.copies), ("removed", report.removed),
     ):  # fmt: skip
         for source in sources:

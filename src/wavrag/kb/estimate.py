@@ -66,8 +66,8 @@ class TimeEstimate:
             self._bytes[self._kind] += self._size
         # The documents before it are done, or unchanged.
         end = self._position[document.id] + 1
-        for done in self._documents[self._next : end]:
-            self._left[_kind(done)] -= _size(done)
+        for document_before in self._documents[self._next : end]:
+            self._left[_kind(document_before)] -= _size(document_before)
         self._next = max(self._next, end)
         self._start, self._size, self._kind = now, _size(document), _kind(document)
         self.length, self.fraction = length, 0.0

@@ -27,7 +27,7 @@ POLL_SECONDS = 5.0  # between two comparisons of all files, for folders without 
 Identity = tuple[int, int]
 
 
-class _StopWatching(Exception):  # noqa: N818 - not an error
+class _WatchStop(Exception):  # noqa: N818 - not an error
     """Ends an `add` between two passages; complete documents are stored."""
 
 
@@ -95,7 +95,7 @@ class _Watcher:
     def run(self, polling: bool) -> Iterator[AddReport]:
         """Yield a report of all files, then one for each change of the index."""
         missing: set[str] = set()
-        with suppress(_StopWatching):
+        with suppress(_WatchStop):
             while not self._stop.is_set():
                 identities = self._identities()
                 for root in missing ^ (set(self._roots) - identities.keys()):
@@ -138,16 +138,16 @@ class _Watcher:
             for batch in changes:
                 now = time.monotonic()
                 for _, path in batch:
-                    named = self._as_named(path)
-                    first, _ = self._pending.get(named, (now, now))
-                    self._pending[named] = first, now
+                    name = self._as_named(path)
+                    first, _ = self._pending.get(name, (now, now))
+                    self._pending[name] = first, now
                 if not is_indexed:
                     # Only now: changes during the first run are events already.
                     is_indexed = True
                     yield self._index(list(identities))
                 elif self._identities() != identities:
                     return
-                elif paths := self._settled(now):
+                elif paths := self._select_settled(now):
                     report = self._retry(paths)
                     lists = (report.added, report.updated, report.moved, report.copies)
                     if any(lists) or report.removed or report.skipped:
@@ -179,7 +179,7 @@ class _Watcher:
                 return root + path[len(real) :]
         return path
 
-    def _settled(self, now: float) -> list[str]:
+    def _select_settled(self, now: float) -> list[str]:
         return [
             path
             for path, (first, last) in self._pending.items()
@@ -222,7 +222,7 @@ class _Watcher:
 
     def _observe(self, progress: Progress) -> None:
         if self._stop.is_set():
-            raise _StopWatching
+            raise _WatchStop
         if self._on_progress is not None:
             self._on_progress(progress)
 

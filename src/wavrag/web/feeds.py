@@ -118,9 +118,9 @@ def read_chapters(data: bytes, url: str) -> tuple[tuple[float, str], ...]:
 
 
 def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, second = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{hours}:{minutes:02}:{second:02}" if hours else f"{minutes}:{second:02}"
 
 
 def _parse_xml(data: bytes | str, url: str) -> Element:
@@ -153,10 +153,10 @@ def _parse_xml(data: bytes | str, url: str) -> Element:
 
 
 def _repair(data: bytes) -> str:
-    declared = re.match(rb"[^<]*<\?xml[^>]*?encoding=[\"']([\w.-]+)", data)
+    declaration = re.match(rb"[^<]*<\?xml[^>]*?encoding=[\"']([\w.-]+)", data)
     text = ""
     with suppress(LookupError):
-        text = data.decode(declared[1].decode() if declared else "utf-8", "replace")
+        text = data.decode(declaration[1].decode() if declaration else "utf-8", "replace")
     text = _CONTROLS.sub("", text or data.decode("utf-8", "replace"))
     # The declaration names the encoding of the bytes, which the text no longer has.
     text = re.sub(r"^[^<]*<\?xml.*?\?>", "", text, count=1, flags=re.DOTALL)

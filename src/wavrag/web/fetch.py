@@ -87,26 +87,26 @@ def normalize_url(url: str) -> str:
         'https://example.org/a%20b'
     """
     try:
-        parts = urlsplit(url.strip())
-        host = (parts.hostname or "").encode("idna").decode()
-        port = parts.port
+        components = urlsplit(url.strip())
+        host = (components.hostname or "").encode("idna").decode()
+        port = components.port
     except (ValueError, UnicodeError) as error:
         raise DownloadError(f"{url}: is not a URL ({error}): correct it") from error
-    if parts.scheme not in ("http", "https") or not host:
+    if components.scheme not in ("http", "https") or not host:
         raise DownloadError(f"{url}: is not a web address: begin it with https://")
-    if parts.username is not None or parts.password is not None:
+    if components.username is not None or components.password is not None:
         raise DownloadError(
-            f"{parts.hostname}: the URL holds a password: download it, then index it"
+            f"{components.hostname}: the URL holds a password: download it, then index it"
         )
-    if port == DEFAULT_PORTS[parts.scheme]:
+    if port == DEFAULT_PORTS[components.scheme]:
         port = None
     netloc = f"[{host}]" if ":" in host else host
     safe = "/%:@!$&'()*+,;=~"
     return urlunsplit((
-        parts.scheme,
+        components.scheme,
         netloc if port is None else f"{netloc}:{port}",
-        quote(parts.path or "/", safe, errors="surrogateescape"),
-        quote(parts.query, f"{safe}?[]", errors="surrogateescape"),
+        quote(components.path or "/", safe, errors="surrogateescape"),
+        quote(components.query, f"{safe}?[]", errors="surrogateescape"),
         "",
     ))  # fmt: skip
 
@@ -207,12 +207,12 @@ def _time_limit(url: str, seconds: float) -> Iterator[_TimeLimit]:
 def _request(
     url: str, headers: dict[str, str], options: DownloadOptions, watch: _TimeLimit
 ) -> Iterator[http.client.HTTPResponse]:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    is_secure = parts.scheme == "https"
+    components = urlsplit(url)
+    host = components.hostname or ""
+    is_secure = components.scheme == "https"
     kind = http.client.HTTPSConnection if is_secure else http.client.HTTPConnection
     # With the port, as http.client would take the end of an IPv6 address for one.
-    connection = kind(host, parts.port or DEFAULT_PORTS[parts.scheme])
+    connection = kind(host, components.port or DEFAULT_PORTS[components.scheme])
     try:
         plain = _connect(host, connection.port, options.allow_private)
         watch.socket = plain
@@ -222,7 +222,7 @@ def _request(
             connection.sock = watch.socket = context.wrap_socket(plain, server_hostname=host)
         if watch.is_over:
             raise TimeoutError
-        target = urlunsplit(("", "", parts.path, parts.query, ""))
+        target = urlunsplit(("", "", components.path, components.query, ""))
         connection.request("GET", target, headers=BASE_HEADERS | headers)
         with connection.getresponse() as response:
             yield response
@@ -233,10 +233,10 @@ def _request(
 def _connect(host: str, port: int, allow_private: bool) -> socket.socket:
     """Connect to the first address of a host that is allowed and answers."""
     failure: OSError | None = None
-    refused: list[str] = []
+    private: list[str] = []
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
         if not allow_private and not _is_public(str(address[0])):
-            refused.append(str(address[0]))
+            private.append(str(address[0]))
             continue
         connection = socket.socket(family, kind, protocol)
         connection.settimeout(STALL_SECONDS)
@@ -248,7 +248,7 @@ def _connect(host: str, port: int, allow_private: bool) -> socket.socket:
             failure = error
     if failure is None:
         raise DownloadError(
-            f"{host}: has the private address {', '.join(dict.fromkeys(refused))}: allow private"
+            f"{host}: has the private address {', '.join(dict.fromkeys(private))}: allow private"
             " addresses (--allow-private) if you trust the source of this URL"
         )
     raise failure
@@ -275,8 +275,9 @@ def _save(
     max_bytes: int,
     on_progress: DownloadCallback,
 ) -> None:
-    announced = response.headers.get("Content-Length", "")
-    total = int(announced) if announced.isascii() and announced.isdecimal() else None
+    length_header = response.headers.get("Content-Length", "")
+    # Python refuses to convert thousands of digits.
+    total = int(length_header[:18]) if length_header.isdecimal() else None
     too_large = DownloadError(f"{url}: is larger than {max_bytes >> 20} MB: raise the limit")
     if total is not None and total > max_bytes:
         raise too_large

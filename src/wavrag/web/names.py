@@ -54,19 +54,19 @@ def file_name(url: str, download: Download, head: bytes) -> str:
         'ferry.mp3'
     """
     path = PurePosixPath(unquote(urlsplit(url).path, errors="replace"))
-    suggested = PurePosixPath(download.file_name.replace("\\", "/"))
-    source = suggested if suggested.name else path
+    header_name = PurePosixPath(download.file_name.replace("\\", "/"))
+    source = header_name if header_name.name else path
     suffix = source.suffix.lower() or path.suffix.lower()
     if _HTML.match(head):
         suffix = ".html"  # an error page or a login in place of a recording, too
     elif head[:1024].lstrip().startswith(b"%PDF-"):
         suffix = ".pdf"
     elif download.content_type not in _VAGUE_TYPES:
-        known = _SUFFIXES.get(download.content_type)
-        guesses = {known, *mimetypes.guess_all_extensions(download.content_type)}
+        usual = _SUFFIXES.get(download.content_type)
+        guesses = {usual, *mimetypes.guess_all_extensions(download.content_type)}
         # .m4b and .m4a have the same type: a suffix that fits the type is more precise.
         if suffix not in guesses:
-            suffix = known or mimetypes.guess_extension(download.content_type) or suffix
+            suffix = usual or mimetypes.guess_extension(download.content_type) or suffix
     elif download.content_type == "text/plain" and not suffix:
         suffix = ".txt"
     if not re.fullmatch(r"\.[a-z0-9]{1,8}", suffix):
