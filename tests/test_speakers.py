@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from wavrag import KnowledgeBase
+from wavrag import KnowledgeBase, Query, WavRAG
 from wavrag.audio import SAMPLE_RATE, load
 from wavrag.cli import main
 from wavrag.demo import DATA
@@ -190,7 +190,7 @@ def test_names_and_remembered_voices(interview, tmp_path, capsys):
     assert main([*command, "--remember"]) == 0
     with KnowledgeBase.open(interview) as kb:
         assert [row.name for row in kb.speakers("interview")] == ["speaker 1", "Ada"]
-        hits = kb.search(wavrag_query("bread", "speaker = 'Ada'"))
+        hits = kb.search(Query("bread", where="speaker = 'Ada'"))
         assert hits
         assert {hit.passage.speaker for hit in hits} == {"Ada"}
         after = {row.passage.id: row.vector for row in kb.scan()}
@@ -206,14 +206,18 @@ def test_names_and_remembered_voices(interview, tmp_path, capsys):
     assert "the voice of Ada is not kept" in capsys.readouterr().err
 
 
+def test_the_facade_keeps_the_choice(tmp_path):
+    with WavRAG.open(tmp_path / "kb", embedder="fake") as rag:
+        rag.add(Document("t", text="words"), speakers=True)
+        assert rag.kb.finds_speakers
+        rag.add(Document("t", text="words"))
+        assert rag.kb.finds_speakers
+        rag.add(Document("t", text="words"), speakers=False)
+        assert not rag.kb.finds_speakers
+
+
 def test_a_damaged_file_of_voices_is_reported(tmp_path):
     with KnowledgeBase.open(tmp_path, embedder="fake") as kb:
         (tmp_path / "voices.json").write_text("[]")
         with pytest.raises(StoreError, match="repair or delete it"):
             kb.known_voices()
-
-
-def wavrag_query(text, where):
-    from wavrag import Query
-
-    return Query(text=text, where=where)

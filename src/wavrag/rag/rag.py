@@ -86,6 +86,7 @@ class WavRAG(Closing):
         globs: Sequence[str] = (),
         metadata: Metadata | None = None,
         channels: Channels = "auto",
+        speakers: bool | None = None,
         on_progress: ProgressCallback | None = None,
     ) -> AddReport:
         """Index files, folders and documents; unchanged ones are skipped.
@@ -95,6 +96,7 @@ class WavRAG(Closing):
             globs: patterns for the files in folders; others are not indexed.
             metadata: metadata of every file.
             channels: channels of every recording; see `Document`.
+            speakers: True to find out who speaks when; see `KnowledgeBase.add`.
             on_progress: see `KnowledgeBase.add`.
 
         Returns:
@@ -103,7 +105,9 @@ class WavRAG(Closing):
         documents = [source for source in sources if isinstance(source, Document)]
         paths = [source for source in sources if not isinstance(source, Document)]
         files = find_files(paths, globs, metadata, channels)
-        report = self.kb.add([*documents, *files.documents], on_progress=on_progress)
+        report = self.kb.add(
+            [*documents, *files.documents], on_progress=on_progress, speakers=speakers
+        )
         # Files of unknown formats never reach the knowledge base, so only `files` knows of them.
         report.skipped[:0] = files.skipped
         report.unread += files.unread
