@@ -30,7 +30,7 @@ import torch
 from safetensors.torch import load_file
 
 from experiments.plots import drawing, lines
-from wavrag.audio import SAMPLE_RATE, load
+from wavrag.audio import SAMPLE_RATE, load, open_audio
 from wavrag.data import (
     Content,
     TrainingRecord,
@@ -58,7 +58,7 @@ SIZES: dict[str, tuple[float, int, list[str], int, int]] = {
             "align.minutes=8", "align.batch=8", "align.save_steps=40", "optim.minutes=12.5",
             "optim.max_steps=120", "optim.batch=16", "optim.save_steps=15", "optim.warmup=0.05",
             "optim.learning_rate=4e-4", "optim.log_steps=2", 'augment.noise=""',
-            "weights={S2T=3,T2S=1}",
+            "weights={S2T=3,T2S=1}", "optim.workers=0",
         ],
         100, 100,
     ),
@@ -134,7 +134,7 @@ def training_records(
             text, path = row["text"], str(data / row["audio"])
             if count >= limit:
                 break
-            seconds = end - start if end else load(path).duration
+            seconds = end - start if end else read_duration(path)
             if seconds > max_seconds or normalize_text(text) in evaluated:
                 continue
             count += 1
@@ -145,7 +145,7 @@ def training_records(
             takes.setdefault(normalize_text(text), []).append(sound)
     for record in read_records(spoken) if spoken else ():
         audio = record.query.audio
-        if isinstance(audio, str) and load(audio).duration <= max_seconds:
+        if isinstance(audio, str) and read_duration(audio) <= max_seconds:
             yield record
     if limit > len(kokoro):  # a small run trains two of the five directions
         for at, row in enumerate(islice(read_rows(data / "text/squad_train_pairs.jsonl"), limit)):
@@ -156,6 +156,13 @@ def training_records(
             if len(clips) > 1:
                 yield TrainingRecord(f"takes/{at}/S2S", clips[0], (clips[1],), (), "takes")
         yield from sound_records(data)
+
+
+def read_duration(path: str) -> float:
+    """Return the duration of a recording in seconds, from its header if that states it."""
+    with open_audio(path) as source:
+        seconds = source.duration
+    return load(path).duration if seconds is None else seconds
 
 
 def sound_records(data: Path) -> Iterator[TrainingRecord]:

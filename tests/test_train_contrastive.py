@@ -287,6 +287,36 @@ def test_the_time_limit_ends_the_training_with_a_checkpoint(tmp_path: Path) -> N
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
+def test_batches_are_padded_to_their_longest_recording(model: Any, tmp_path: Path) -> None:
+    write_tones(tmp_path)
+    reader = BatchReader(
+        model,
+        load_recipe(
+            "tiny",
+            [f"root={json.dumps(str(tmp_path))}", "augment.echo_share=0", "augment.gain_share=0"],
+        ),
+    )
+    rows = [json.dumps({"audio": f"{WORDS[0]}-{name}.wav"}) for name in ("low", "high")]
+    features = reader(rows, prompt="find: ")
+    from wavrag.audio import load
+
+    sounds = [
+        {
+            "audio": {
+                "array": load(tmp_path / json.loads(row)["audio"]).samples,
+                "sampling_rate": RATE,
+            }
+        }
+        for row in rows
+    ]
+    padded = model[0].preprocess(sounds, prompt="find: ")
+    assert features["input_features"].shape[-1] == 76  # 0.7 s are 70 frames
+    assert padded["input_features"].shape[-1] == 200
+    with torch.inference_mode():
+        vectors = [model.eval()(some)["sentence_embedding"] for some in (features, padded)]
+    assert torch.allclose(*vectors, atol=1e-5)
+
+
 def fixed(vectors: list[list[list[float]]]) -> Any:
     """A stand-in for a model: hands out given vectors, for the arithmetic of the loss alone."""
 

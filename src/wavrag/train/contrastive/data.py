@@ -149,10 +149,23 @@ class BatchReader:
         self, rows: Sequence[str], prompt: str | None = None, task: str | None = None
     ) -> dict[str, Any]:
         """Return the features of contents in JSON; `task` is unused."""
+        inputs = [self._input(row) for row in rows]
         features: dict[str, Any] = self._transformer.preprocess(
-            [self._input(row) for row in rows], prompt=prompt
+            inputs, prompt=prompt, processing_kwargs=self._limit_padding(inputs)
         )
         return features
+
+    def _limit_padding(self, inputs: Sequence[Any]) -> dict[str, Any] | None:
+        """Pad spectrograms to the longest recording: those of 30 s take 30 ms each."""
+        sounds = [row["audio"] for row in inputs if isinstance(row, dict) and "audio" in row]
+        chunks = [
+            chunk for sound in sounds for chunk in ([sound] if isinstance(sound, dict) else sound)
+        ]
+        extractor = self._transformer.processor.feature_extractor
+        hop = 4 * extractor.hop_length
+        longest = max((len(chunk["array"]) for chunk in chunks), default=0)
+        samples = (longest // hop + 2) * hop  # a few frames of silence, which convolutions see
+        return {"audio": {"max_length": min(samples, extractor.n_samples)}} if chunks else None
 
     def _input(self, row: str) -> Any:
         content = Content(**json.loads(row))

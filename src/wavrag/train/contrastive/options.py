@@ -98,6 +98,7 @@ class OptimOptions:
     save_steps: int = 500  # between checkpoints
     keep: int = 2  # checkpoints
     log_steps: int = 10
+    workers: NonNegativeInt = 0  # processes that read and augment recordings; 0 for this one
 
 
 @dataclass(frozen=True, slots=True)

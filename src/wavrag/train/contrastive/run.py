@@ -206,6 +206,7 @@ def _translate_options(optim: OptimOptions) -> dict[str, Any]:
         "lr_scheduler_type": optim.schedule, "weight_decay": optim.weight_decay,
         "max_grad_norm": optim.clip, "bf16": optim.bf16, "save_steps": optim.save_steps,
         "save_total_limit": optim.keep, "logging_steps": optim.log_steps,
+        "dataloader_num_workers": optim.workers,
     }  # fmt: skip
     if optim.gradient_checkpointing:
         field_names = {field.name for field in fields(TrainingArguments)}
