@@ -329,3 +329,22 @@ def test_archives_are_read_on_request_with_limits(
         assert "has more than 1 members" in scan.skipped[0][1]
         write_zip(folder / "bomb.zip", {"bomb.txt": "0" * (70 << 20)})
         assert "times its size" in kb.read_archives([f"{folder}/bomb.zip"]).skipped[0][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.srt", b"no times"),
+        ("a.csv", b'"\0\n\n'),
+        ("a.eml", b"Date: Mon, 5 Jan 99999999999999 10:00:00 +0000\n\nwords\n"),
+        ("a.odt", b"PK\x03\x04" + bytes(300) + b"PK\x05\x06" + b"\xff" * 18),
+    ],
+)
+def test_damaged_files_are_read_or_refused(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    message, words = "", ""
+    try:
+        words = text.read(tmp_path / name).text
+    except DocumentError as error:
+        message = str(error)
+    assert words or message.startswith(str(tmp_path / name))

@@ -85,7 +85,7 @@ def _json_cue(segment: Any) -> Cue | None:
 def _subtitle_cues(text: str) -> Iterator[Cue]:
     text = _NOTE.sub("", text)
     matches = list(_TIMES.finditer(text))
-    for match, following in zip(matches, [*matches[1:], None], strict=True):
+    for match, following in zip(matches, [*matches[1:], None], strict=False):
         body = text[match.end() : following.start() if following else len(text)]
         lines = body.strip("\n").split("\n")
         # The number or name of the next cue stands on the line before its times.

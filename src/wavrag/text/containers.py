@@ -34,7 +34,7 @@ def open_zip(data: bytes) -> Iterator[zipfile.ZipFile]:
                     " document needs: leave it out"
                 )
             yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, ValueError) as error:
         raise DocumentError(f"is damaged ({error}): replace it with an intact copy") from error
     except (RuntimeError, NotImplementedError) as error:
         raise DocumentError(f"cannot be unpacked ({error}): save it without a password") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import zipfile
+import zlib
 from importlib.util import find_spec
 from typing import IO, Literal, NamedTuple, TypeAlias
 
@@ -194,7 +195,7 @@ def _zip_format(file: IO[bytes], suffix: str) -> Format | Unread:
         with zipfile.ZipFile(file) as archive:
             names = set(archive.namelist())
             kind = archive.read("mimetype")[:80] if "mimetype" in names else b""
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, ValueError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, ValueError, EOFError):
         return SUFFIXES.get(suffix, Unread(_ARCHIVE))
     if kind.startswith(b"application/epub"):
         return "epub"

@@ -76,7 +76,7 @@ def _field(message: EmailMessage, name: str) -> str:
     try:
         value = one_line(str(message.get(name, "")))
         return parsedate_to_datetime(value).isoformat() if name == "Date" and value else value
-    except (ValueError, TypeError, AttributeError, IndexError, KeyError):
+    except (ValueError, TypeError, AttributeError, IndexError, KeyError, OverflowError):
         # The parser of the standard library raises all of these for malformed fields.
         return ""
 

@@ -58,6 +58,7 @@ def format_table(header: Row | None, rows: Sequence[Row], caption: str = "") -> 
     else:
         labels = [_clean(label) for label in header]
     labels, grid = _drop_empty_columns(labels, grid)
+    labels = labels or [""]  # rows of a single cell
     caption, subheading = _clean(caption), ""
     lines = [caption] if len(caption) > GROUP_CHARS else []
     above = [] if lines or not caption else [caption]
