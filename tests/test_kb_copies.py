@@ -1,16 +1,18 @@
 """Copies, links, moved files and file names in several Unicode forms."""
 
+import json
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from audio_files import tone, write
 from wavrag import Document, KnowledgeBase, Query
+from wavrag.cli import main
 from wavrag.embed import FakeEmbedder
-from wavrag.kb import AddReport, find_files
+from wavrag.kb import AddReport, SourceChange, find_files
 from wavrag.store import MemoryStore, StoredDocument
 
 BEES = "Bees dance to show where flowers are."
@@ -263,3 +265,71 @@ def test_documents_stored_twice_by_an_earlier_version_are_merged(
     (folder / "a.txt").write_text(BEES)
     index(kb, folder)
     assert paths(kb) == [["a.txt", "b.txt"]]
+
+
+def test_moved_replaced_and_deleted_files_are_named_and_relinked(
+    kb: KnowledgeBase, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "inner").mkdir()
+    for name in ("moved.md", "replaced.txt", "deleted.txt", "stays.txt"):
+        (folder / name).write_text(f"---\ntags: [a]\n---\n{name} has words of its own.")
+    index(kb, folder)
+    assert kb.check_sources() == []
+    before = {r.passage.id: r.vector.tolist() for r in kb.scan()}
+    outside = tmp_path / "archive"
+    outside.mkdir()
+    (folder / "moved.md").rename(outside / "new.md")
+    (folder / "replaced.txt").write_text("Something else.")
+    (folder / "deleted.txt").unlink()
+
+    def states(changes: Sequence[SourceChange]) -> dict[str, tuple[str, str | None]]:
+        return {Path(c.path).name: (c.state, c.found_at) for c in changes}
+
+    unknown = {name: (name.removesuffix(".txt"), None) for name in ("deleted.txt", "replaced.txt")}
+    assert states(kb.check_sources()) == {**unknown, "moved.md": ("deleted", None)}
+    new = str(outside / "new.md")
+    assert states(kb.relink([outside])) == {**unknown, "moved.md": ("moved", new)}
+    assert {r.passage.id: r.vector.tolist() for r in kb.scan()} == before
+    document = next(d for d in kb.documents() if d.id.endswith("moved.md"))
+    assert (document.paths, document.title) == ((new,), "new")
+    assert states(kb.relink()) == unknown
+    # The content of a replaced file is found where it was moved to, also inside the folders.
+    text = "---\ntags: [a]\n---\nreplaced.txt has words of its own."
+    (folder / "inner" / "old.txt").write_text(text)
+    old = str(folder / "inner" / "old.txt")
+    assert states(kb.check_sources())["replaced.txt"] == ("replaced", old)
+    kb.relink()
+    assert len(index(kb, folder / "inner").unchanged) == 1
+    assert states(kb.check_sources()) == {"deleted.txt": ("deleted", None)}
+
+
+def test_a_missing_copy_is_dropped_when_relinking(kb: KnowledgeBase, folder: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(BEES)
+    index(kb, folder)
+    (folder / "a.txt").unlink()
+    (change,) = kb.relink()
+    assert (change.state, change.found_at) == ("deleted", str(folder / "b.txt"))
+    assert paths(kb) == [["b.txt"]]
+    assert kb.check_sources() == []
+
+
+def test_the_command_line_names_and_relinks_moved_files(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = ["--kb", str(tmp_path / "cli")]
+    for name in ("a.txt", "b.txt"):
+        (folder / name).write_text(BEES)
+    assert main(["index", str(folder), *base, "--embedder", "fake"]) == 0
+    assert "1 file added, 0 updated, 0 unchanged, 0 removed, 0 skipped, 1 copy" in (
+        capsys.readouterr().out
+    )
+    assert main(["kb", "remove", str(folder / "b.txt"), *base]) == 0
+    assert "kept" in capsys.readouterr().err
+    (folder / "b.txt").unlink()
+    (folder / "a.txt").rename(folder / "c.txt")
+    assert main(["kb", "verify", *base]) == 0
+    assert "moved: " in capsys.readouterr().err
+    assert main(["kb", "relink", *base, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["relinked"] == [str(folder / "a.txt")]
+    assert main(["kb", "remove", str(folder / "c.txt"), *base]) == 0

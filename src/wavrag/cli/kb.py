@@ -18,7 +18,7 @@ from wavrag.cli.output import format_count, format_duration, note, print_json, s
 from wavrag.errors import InputError, StoreError
 
 if TYPE_CHECKING:
-    from wavrag.kb import KnowledgeBase
+    from wavrag.kb import KnowledgeBase, SourceChange
 
 
 def _open_kb(arguments: argparse.Namespace) -> Any:
@@ -167,17 +167,46 @@ def _find_document(kb: KnowledgeBase, source: str) -> str:
 
 
 def verify(arguments: argparse.Namespace) -> int:
-    """Read all data back; exit code 1 if there are defects."""
+    """Read all data and the original files back; exit code 1 if there are defects."""
     with _open_kb(arguments) as kb:
         defects = kb.verify()
         passages = kb.count()
+        changes = kb.check_sources()
     if arguments.json:
-        print_json({"passages": passages, "defects": defects})
+        sources = [asdict(change) for change in changes]
+        print_json({"passages": passages, "defects": defects, "sources": sources})
     else:
+        for change in changes:
+            _note_change(change)
+        if changes:
+            note("wavrag kb relink updates the paths of moved files; wavrag index reads others")
         for defect in defects:
             note(f"defect: {defect}")
         print(f"{format_count(passages, 'passage')} read, {format_count(len(defects), 'defect')}")
     return 1 if defects else 0
+
+
+def _note_change(change: SourceChange) -> None:
+    found = f": found at {short_path(change.found_at)}" if change.found_at else ""
+    note(f"{change.state}: {short_path(change.path)}{found}")
+
+
+def relink(arguments: argparse.Namespace) -> int:
+    """Update the paths of moved files; exit code 1 if a file is still missing."""
+    with _open_kb(arguments) as kb:
+        changes = kb.relink(arguments.folders)
+    updated = {change.document_id for change in changes if change.found_at}
+    missing = [change for change in changes if not change.found_at]
+    if arguments.json:
+        print_json({"relinked": sorted(updated), "sources": [asdict(change) for change in changes]})
+    else:
+        for change in changes:
+            _note_change(change)
+        print(
+            f"{format_count(len(updated), 'document')} relinked,"
+            f" {format_count(len(missing), 'file')} not found"
+        )
+    return 1 if missing else 0
 
 
 def export(arguments: argparse.Namespace) -> int:
@@ -241,8 +270,12 @@ COMMAND = Command(
         Command("forget-speaker", "delete the voice print of a speaker", forget_speaker,
             (Option("name", "NAME", "name of the speaker"), KB),
             ("wavrag kb forget-speaker Ada",)),
-        Command("verify", "read all data back and report defects", verify, (KB, JSON),
-            ("wavrag kb verify", "wavrag kb verify --kb my-kb --json")),
+        Command("verify", "read all data and the original files back, and report defects", verify,
+            (KB, JSON), ("wavrag kb verify", "wavrag kb verify --kb my-kb --json")),
+        Command("relink", "find moved files by their content and update their paths", relink,
+            (Option("folders", "FOLDER", "folder to search", nargs="*",
+                unset="the folders of all documents"), KB, JSON),
+            ("wavrag kb relink", "wavrag kb relink archive/ --kb my-kb")),
         Command("export", "write all passages as JSON lines", export,
             (Option("--out", "FILE.jsonl", "file to write", unset="standard output"),
                 Option("--vectors", "FILE.npy", "also write the vectors, one row per passage in the"

@@ -8,6 +8,7 @@ from wavrag.kb.files import FileScan, find_files
 from wavrag.kb.kinds import detect_kind
 from wavrag.kb.knowledge_base import CANDIDATES, KnowledgeBase, Retrieval
 from wavrag.kb.passages import PendingPassage, load_passage_clip, split_document
+from wavrag.kb.relink import SourceChange
 from wavrag.kb.report import (
     AddReport,
     Progress,
@@ -25,7 +26,7 @@ from wavrag.kb.watch import check_folders
 __all__ = [
     "CANDIDATES", "FEED_ENTRIES", "TRANSCRIPT_FORMATS", "AddReport", "DocumentSpeaker",
     "FetchCallback", "FileScan", "KnowledgeBase", "PendingPassage", "Progress", "ProgressCallback",
-    "Removal", "Retrieval", "Segment", "Stage", "Transcriber", "Transcript", "TranscriptFormat",
-    "UnreadFiles", "check_folders", "detect_kind", "find_files", "load_passage_clip",
-    "split_document",
+    "Removal", "Retrieval", "Segment", "SourceChange", "Stage", "Transcriber", "Transcript",
+    "TranscriptFormat", "UnreadFiles", "check_folders", "detect_kind", "find_files",
+    "load_passage_clip", "split_document",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ from wavrag.kb.files import FileScan
 from wavrag.kb.indexing import add_documents, index_again
 from wavrag.kb.originals import Originals, is_url
 from wavrag.kb.passages import load_passage_clip
+from wavrag.kb.relink import SourceChange, find_changes, relinked_paths
 from wavrag.kb.report import AddReport, ProgressCallback, Removal
 from wavrag.kb.sound_spans import find_sound
 from wavrag.kb.speakers import DocumentSpeaker, SpeakerSplitter, embed_speaker, list_speakers
@@ -721,6 +722,36 @@ class KnowledgeBase(Closing):
     def verify(self) -> list[str]:
         """Read everything back and return a sentence for each defect."""
         return self._store.verify()
+
+    def check_sources(self) -> list[SourceChange]:
+        """Read the files of all documents and return those that were moved, replaced or deleted.
+
+        A moved file is found by its content in the folders of the documents.
+        """
+        return find_changes(self._store.documents())
+
+    def relink(self, folders: Sequence[str | os.PathLike[str]] = ()) -> list[SourceChange]:
+        """Find the files of documents by content, and update their paths without embedding.
+
+        Documents keep their ids. An interrupted call can be repeated.
+
+        Args:
+            folders: where to search; the folders of all documents if there are none.
+
+        Returns:
+            All files that were moved, replaced or deleted; those with a `found_at` are updated.
+
+        Example:
+            >>> for change in kb.relink(["archive/"]):  # doctest: +SKIP
+            ...     print(change.path, change.state, change.found_at)
+        """
+        documents = self._store.documents()
+        changes = find_changes(documents, folders)
+        paths = relinked_paths(documents, changes)
+        apply_paths(self._store, documents, paths)
+        if paths:
+            self._store.optimize()
+        return changes
 
     def close(self) -> None:
         """Close the store."""

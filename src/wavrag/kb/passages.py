@@ -21,6 +21,9 @@ from wavrag.where import compose
 SPLIT_VERSION = "3"
 
 
+_FILE = "-"  # precedes the digest of a file in a content hash
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PendingPassage:
     """A passage before embedding, with the input of the embedder."""
@@ -51,12 +54,13 @@ def check_document(document: Document) -> None:
         )
 
 
-def content_hash(document: Document, file_digest: str = "", *, speakers: bool = False) -> str:
+def content_hash(document: Document, *, speakers: bool = False) -> str:
     """Hex digest of everything that determines a document's passages, except the path of a file.
+
+    For a file, the digest of its bytes follows, so that `relink.py` can recognise it alone.
 
     Args:
         document: a document.
-        file_digest: the result of `digest_file`, if its file has been read already.
         speakers: True if recordings are cut at changes of the speaker.
 
     Raises:
@@ -72,7 +76,7 @@ def content_hash(document: Document, file_digest: str = "", *, speakers: bool = 
         settings.append("speakers")
     if document.path is not None:
         # The suffix decides how a text is read: the words of a .txt are headings in a .md.
-        settings += [suffix(document.path), file_digest or digest_file(document.path)]
+        settings.append(suffix(document.path))
     digest.update(json.dumps(settings).encode())
     if document.text is not None:
         # Lone surrogates occur in file names and broken JSON; hashing must not fail on them.
@@ -80,7 +84,14 @@ def content_hash(document: Document, file_digest: str = "", *, speakers: bool = 
     if document.clip is not None:
         digest.update(str(document.clip.sample_rate).encode())
         digest.update(document.clip.samples.tobytes())
-    return digest.hexdigest()
+    if document.path is None:
+        return digest.hexdigest()
+    return f"{digest.hexdigest()}{_FILE}{digest_file(document.path)}"
+
+
+def file_digest_of(content_hash: str) -> str:
+    """The digest of the file in a content hash; empty for a document without a file."""
+    return content_hash.partition(_FILE)[2]
 
 
 def _has_audio(document: Document) -> bool:
