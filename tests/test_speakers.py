@@ -193,6 +193,8 @@ def test_names_and_remembered_voices(interview, tmp_path, capsys):
         hits = kb.search(Query("bread", where="speaker = 'Ada'"))
         assert hits
         assert {hit.passage.speaker for hit in hits} == {"Ada"}
+        assert kb.mentioned_speakers("what does ada say, and it's 'quoted'") == ["Ada"]
+        assert kb.mentioned_speakers("what does Eve say?") == kb.mentioned_speakers("?") == []
         after = {row.passage.id: row.vector for row in kb.scan()}
         assert all(np.array_equal(before[key], after[key]) for key in before)
         assert kb.known_voices() == ["Ada"]
@@ -200,6 +202,8 @@ def test_names_and_remembered_voices(interview, tmp_path, capsys):
         clip = load(INTERVIEW)
         kb.add([Document("later", clip=Clip(clip.samples[::-1][::-1], clip.sample_rate))])
         assert sorted(row.name for row in kb.speakers("later")) == ["Ada", "speaker 1"]
+    assert main(["search", "what does Ada bake?", "--kb", str(interview)]) == 0
+    assert "--where \"speaker = 'Ada'\" finds only" in capsys.readouterr().err
     assert main(["kb", "forget-speaker", "Ada", "--kb", str(interview)]) == 0
     assert not (interview / "voices.json").exists()
     assert main(["kb", "forget-speaker", "Ada", "--kb", str(interview)]) == 1

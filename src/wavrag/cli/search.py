@@ -35,6 +35,8 @@ def search(arguments: argparse.Namespace) -> int:
         arguments.kb, create=False, fusion=arguments.fusion, reranker=arguments.rerank
     ) as kb:
         result = kb.retrieve(query, arguments.k)
+        by_name = query.where is None and kb.finds_speakers
+        speakers = kb.mentioned_speakers(result.words or "") if by_name else []
     if arguments.json:
         from wavrag.shapes import SearchShape
 
@@ -43,6 +45,8 @@ def search(arguments: argparse.Namespace) -> int:
     if arguments.audio and result.words:
         note(f"recognised: {result.words}")
     note_suggestion(result.suggestion)
+    for name in speakers:
+        note(f"{name} is a speaker: --where \"speaker = '{name}'\" finds only what {name} says")
     if not result.hits:
         note("no hits")
     print_hits(result.hits)

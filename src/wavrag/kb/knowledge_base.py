@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
+
+import numpy as np
 
 from wavrag import audio, config
 from wavrag.audio import SAMPLE_RATE
@@ -642,6 +646,20 @@ class KnowledgeBase(Closing):
     def speakers(self, document_id: str) -> list[DocumentSpeaker]:
         """Return the speakers of a recording, in the order of their first words."""
         return list_speakers(self.passages(document_id))
+
+    def mentioned_speakers(self, text: str) -> list[str]:
+        """Return the speakers of recordings whose names occur in a text, to suggest a filter."""
+        words = re.findall(r"\w+", text)
+        names = {*words, *map(str.capitalize, words)}
+        names |= {f"{first} {second}" for first, second in pairwise(words)}
+        if not names:
+            return []
+        values = ", ".join(f"'{name}'" for name in sorted(names))
+        # Any vector will do: the filter decides.
+        vector = np.eye(1, self.embedder.spec.dim, dtype=np.float32)[0]
+        legs = self._store.search(vector, None, CANDIDATES, f"speaker in ({values})")
+        speakers = {match.passage.speaker for match in legs["dense"]}
+        return sorted(speaker for speaker in speakers if speaker is not None)
 
     def name_speaker(
         self, document_id: str, speaker: str, name: str, *, remember: bool = False
