@@ -117,6 +117,25 @@ def test_office_files_keep_headings_tables_pages_and_sheets(tmp_path: Path) -> N
     assert (sheet.section, sheet.text) == ("Fares", "Route: Night bus | Day: — | Night: 4.50")
 
 
+def test_a_word_document_without_relationships_is_read(tmp_path: Path) -> None:
+    namespace = "http://schemas.openxmlformats.org"
+    main = f"{namespace}/wordprocessingml/2006/main"
+    kind = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+    path = tmp_path / "minutes.docx"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "[Content_Types].xml",
+            f'<Types xmlns="{namespace}/package/2006/content-types"><Override'
+            f' PartName="/word/document.xml" ContentType="{kind}"/></Types>',
+        )
+        archive.writestr(
+            "word/document.xml",
+            f'<w:document xmlns:w="{main}"><w:body><w:p><w:r><w:t>The board met.</w:t></w:r></w:p>'
+            "</w:body></w:document>",
+        )
+    assert text.read(path).text == "The board met."
+
+
 def test_open_documents_keep_lists_slides_and_sheets(tmp_path: Path) -> None:
     body = (
         '<text:h text:outline-level="1">Fares</text:h><text:p>One<text:s/>two<text:tab/>three'

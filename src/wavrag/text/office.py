@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,12 @@ from wavrag.text.sheet import add_sheet
 MERGE_BYTES = 20 << 20  # larger workbooks are streamed, without the extent of merged cells
 MAX_COLUMNS = 1_000
 MAX_EMPTY_ROWS = 1_000  # in a row; formatted empty rows can go on for a million
+RELATIONSHIPS = "_rels/.rels"
+DOCX_RELATIONSHIPS = (
+    '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+    '<Relationship Id="rId1" Target="word/document.xml" Type="http://schemas.openxmlformats.org/'
+    'officeDocument/2006/relationships/officeDocument"/></Relationships>'
+)
 _DECIMALS = re.compile(r"0\.(0+)")
 
 
@@ -29,7 +36,7 @@ def parse_docx(data: bytes, name: str) -> ParsedText:
         import docx
         from docx.table import Table
 
-        document = docx.Document(io.BytesIO(data))
+        document = docx.Document(io.BytesIO(_add_relationships(data)))
         builder = TextBuilder()
         items: list[str] = []
         for block in document.iter_inner_content():
@@ -46,6 +53,17 @@ def parse_docx(data: bytes, name: str) -> ParsedText:
             builder.add(block.text, "heading" if level else "paragraph", level)
         _add_list(builder, items)
         return builder.build(_add_properties(builder, document.core_properties))
+
+
+def _add_relationships(data: bytes) -> bytes:
+    """Add the part that names the document, which hand-made archives lack."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if RELATIONSHIPS in archive.namelist():
+            return data
+    repaired = io.BytesIO(data)
+    with zipfile.ZipFile(repaired, "a") as archive:
+        archive.writestr(RELATIONSHIPS, DOCX_RELATIONSHIPS)
+    return repaired.getvalue()
 
 
 def _add_list(builder: TextBuilder, items: list[str]) -> None:
