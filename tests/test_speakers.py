@@ -204,6 +204,8 @@ def test_names_and_remembered_voices(interview, tmp_path, capsys):
         assert sorted(row.name for row in kb.speakers("later")) == ["Ada", "speaker 1"]
     assert main(["search", "what does Ada bake?", "--kb", str(interview)]) == 0
     assert "--where \"speaker = 'Ada'\" finds only" in capsys.readouterr().err
+    assert main(["ask", "what does Ada bake?", "--kb", str(interview)]) == 0
+    assert "--where \"speaker = 'Ada'\" finds only" in capsys.readouterr().err
     assert main(["kb", "forget-speaker", "Ada", "--kb", str(interview)]) == 0
     assert not (interview / "voices.json").exists()
     assert main(["kb", "forget-speaker", "Ada", "--kb", str(interview)]) == 1

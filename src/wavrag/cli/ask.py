@@ -13,7 +13,13 @@ from wavrag.cli.command import Command, UsageError
 from wavrag.cli.history import add_turn, read_history
 from wavrag.cli.options import BEST_ENGINE, GENERATOR, JSON, KB, RERANK, VOICE_HELP, Option
 from wavrag.cli.output import format_count, note, print_citations, print_hits, print_json
-from wavrag.cli.search import note_suggestion, query_options, read_query
+from wavrag.cli.search import (
+    mentioned_speakers,
+    note_speakers,
+    note_suggestion,
+    query_options,
+    read_query,
+)
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
@@ -62,6 +68,7 @@ def ask(arguments: argparse.Namespace) -> int:
                 if not arguments.json:
                     print(delta, end="", flush=True)
             answer = stream.answer
+            speakers = mentioned_speakers(rag.kb, query, answer.question)
         finally:
             # Ctrl-C and a closed pipe stop the generation too, also on a server.
             stream.close()
@@ -71,6 +78,7 @@ def ask(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         print("\n")
         _print_answer(answer, draft, spoken=bool(arguments.audio))
+        note_speakers(speakers)
     speech = _speak(answer, query, rag.kb, arguments)
     if arguments.json:
         from wavrag.shapes import AnswerShape  # imports pydantic, which costs 30 ms

@@ -11,6 +11,9 @@ from wavrag.cli.options import FUSION, JSON, KB, RERANK, Option
 from wavrag.cli.output import note, print_hits, print_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wavrag.kb import KnowledgeBase
     from wavrag.types import Query
 
 
@@ -35,8 +38,7 @@ def search(arguments: argparse.Namespace) -> int:
         arguments.kb, create=False, fusion=arguments.fusion, reranker=arguments.rerank
     ) as kb:
         result = kb.retrieve(query, arguments.k)
-        by_name = query.where is None and kb.finds_speakers
-        speakers = kb.mentioned_speakers(result.words or "") if by_name else []
+        speakers = mentioned_speakers(kb, query, result.words)
     if arguments.json:
         from wavrag.shapes import SearchShape
 
@@ -45,8 +47,7 @@ def search(arguments: argparse.Namespace) -> int:
     if arguments.audio and result.words:
         note(f"recognised: {result.words}")
     note_suggestion(result.suggestion)
-    for name in speakers:
-        note(f"{name} is a speaker: --where \"speaker = '{name}'\" finds only what {name} says")
+    note_speakers(speakers)
     if not result.hits:
         note("no hits")
     print_hits(result.hits)
@@ -57,6 +58,19 @@ def note_suggestion(suggestion: str | None) -> None:
     """Print the query with corrected spelling, if there is one."""
     if suggestion:
         note(f"did you mean: {suggestion} (--no-spelling searches for your words alone)")
+
+
+def mentioned_speakers(kb: KnowledgeBase, query: Query, words: str | None) -> list[str]:
+    """Speakers whom a query without a filter names."""
+    if query.where is not None or not words or not kb.finds_speakers:
+        return []
+    return kb.mentioned_speakers(words)
+
+
+def note_speakers(speakers: Iterable[str]) -> None:
+    """Print the filter for each speaker."""
+    for name in speakers:
+        note(f"{name} is a speaker: --where \"speaker = '{name}'\" finds only what {name} says")
 
 
 def read_query(arguments: argparse.Namespace) -> Query:
