@@ -17,8 +17,8 @@ from wavrag.embed import SPEAKER_DIM, SpeakerEncoder, diarise, unit_rows
 from wavrag.kb.passages import PendingPassage
 from wavrag.types import Clip, Document, EmbedInput, Float32, Passage, as_float32
 
-# Chosen on training speakers: `python benchmarks/diarisation.py DATA --tune`.
-KNOWN_COSINE = 0.6  # from which a voice is that of a remembered speaker
+# From which a voice is that of a remembered speaker. Not measured across recordings of a speaker.
+KNOWN_COSINE = 0.6
 VOICE_SECONDS = 60.0  # of speech for a voice print
 LEAD_SECONDS = 0.2  # a passage begins this much before the first word, if there is a pause
 SHORT_SECONDS, MAX_SECONDS = 5.0, 24.0  # a shorter piece joins a neighbour of the same speaker

@@ -24,7 +24,7 @@ PAGE_SECONDS = 120  # longest time for a page
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class OcrEngine:
     """An OCR engine.
 
     Attributes:
@@ -37,16 +37,16 @@ class Engine:
     read_words: Callable[[Any], Iterator[Segment]]
 
 
-def find_engine() -> Engine | None:
+def find_engine() -> OcrEngine | None:
     """Return the first installed engine; None without one."""
     if shutil.which("tesseract"):
-        return Engine("tesseract", _tesseract)
+        return OcrEngine("tesseract", _tesseract)
     if importlib.util.find_spec("rapidocr") is not None:
-        return Engine("rapidocr", _rapidocr)
+        return OcrEngine("rapidocr", _rapidocr)
     return None
 
 
-def read_rows(image: Any, scale: float, engine: Engine) -> tuple[Row, ...]:
+def read_rows(image: Any, scale: float, engine: OcrEngine) -> tuple[Row, ...]:
     """Read the rows of an image with several words, or a long one.
 
     Args:

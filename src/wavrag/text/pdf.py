@@ -14,7 +14,15 @@ from wavrag.errors import DocumentError
 from wavrag.text.document import ParsedText, TextBuilder, add_paragraph, one_line, seems_heading
 from wavrag.text.ocr import find_engine, read_rows
 from wavrag.text.pdf_layout import LEADER, Table, find_regions
-from wavrag.text.pdf_pages import PDFIUM_LOCK, Page, Row, Segment, open_pdf, read_page, render_page
+from wavrag.text.pdf_pages import (
+    PDFIUM_LOCK,
+    PdfPage,
+    Row,
+    TextRun,
+    open_pdf,
+    read_page,
+    render_page,
+)
 from wavrag.text.pdf_running import remove_running_rows
 from wavrag.text.table import find_header
 
@@ -113,7 +121,7 @@ def parse_pdf(data: bytes, name: str) -> ParsedText:
     )
 
 
-def _read_images(document: Any, pages: Sequence[Page], builder: TextBuilder) -> list[Page]:
+def _read_images(document: Any, pages: Sequence[PdfPage], builder: TextBuilder) -> list[PdfPage]:
     """Read pages without text by OCR, and note the pages that were, and were not, read."""
     rows: dict[int, tuple[Row, ...]] = {}
     empty = [n for n, page in enumerate(pages, start=1) if page.has_graphics and not page.rows]
@@ -185,7 +193,7 @@ def _add_table(
     return header
 
 
-def _join_blocks(pages: Sequence[Page]) -> Iterator[_Block]:
+def _join_blocks(pages: Sequence[PdfPage]) -> Iterator[_Block]:
     """Yield the blocks of all pages; a paragraph may continue in the next column or page."""
     lines = [segment for page in pages for row in page.rows for segment in row.segments]
     words = frozenset(word for line in lines for word in _WORD.findall(line.text.lower()))
@@ -215,7 +223,7 @@ def _join_blocks(pages: Sequence[Page]) -> Iterator[_Block]:
         yield pending
 
 
-def _usual_height(lines: Sequence[Segment]) -> float:
+def _usual_height(lines: Sequence[TextRun]) -> float:
     """Median height of the lines, weighted by their length."""
     remaining = sum(len(line.text) for line in lines) / 2
     for line in sorted(lines, key=lambda line: line.height):
@@ -226,7 +234,7 @@ def _usual_height(lines: Sequence[Segment]) -> float:
 
 
 def _paragraphs(
-    lines: Sequence[Segment], page: int, body: float, words: frozenset[str]
+    lines: Sequence[TextRun], page: int, body: float, words: frozenset[str]
 ) -> Iterator[_Block]:
     """Join the lines of a column.
 
@@ -267,7 +275,7 @@ def _paragraphs(
         yield block
 
 
-def _is_large(line: Segment, body: float) -> bool:
+def _is_large(line: TextRun, body: float) -> bool:
     return (
         line.height > HEADING_SIZE * body
         and len(line.text) <= MAX_HEADING_CHARS

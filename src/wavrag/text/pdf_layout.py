@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import median
 
-from wavrag.text.pdf_pages import Row, Segment
+from wavrag.text.pdf_pages import Row, TextRun
 from wavrag.text.table import merge_header
 
 Span = tuple[float, float]
@@ -54,13 +54,13 @@ class Table:
 class Lines:
     """Lines of text of a column, from top to bottom."""
 
-    lines: list[Segment]
+    lines: list[TextRun]
 
 
 def find_regions(rows: Sequence[Row]) -> Iterator[Lines | Table]:
     """Yield the regions of a page in reading order."""
     rows = [_join_markers(row) for row in rows]
-    lines: list[Segment] = []
+    lines: list[TextRun] = []
     at = 0
     while at < len(rows):
         band = _find_band(rows, at)
@@ -129,9 +129,9 @@ class _Band:
                 return False
         return True
 
-    def _cells(self, row: Row) -> list[list[Segment]]:
+    def _cells(self, row: Row) -> list[list[TextRun]]:
         """Assign the segments of a row to the columns that they overlap most."""
-        cells: list[list[Segment]] = [[] for _ in self.columns]
+        cells: list[list[TextRun]] = [[] for _ in self.columns]
         for segment in row.segments:
             cells[_closest(segment, self.columns)].append(segment)
         return cells
@@ -163,7 +163,7 @@ class _Band:
         """Yield the cells of each row, with wrapped lines joined and merged cells copied."""
         usual = median(_pitches(self.rows))
         pending: list[str] | None = None
-        before: list[list[Segment]] = []
+        before: list[list[TextRun]] = []
         top = 0.0
         for row in self.rows:
             cells = self._cells(row)
@@ -181,7 +181,7 @@ class _Band:
             yield pending
 
     def _continues(
-        self, cells: list[list[Segment]], before: list[list[Segment]], is_close: bool
+        self, cells: list[list[TextRun]], before: list[list[TextRun]], is_close: bool
     ) -> bool:
         """True if a row holds the wrapped lines of the row before."""
         if is_close:
@@ -296,7 +296,7 @@ def _narrow(gutters: Sequence[Span], row: Row) -> list[Span]:
     return spans
 
 
-def _gaps(segments: Sequence[Segment]) -> list[Span]:
+def _gaps(segments: Sequence[TextRun]) -> list[Span]:
     """Return the gaps between segments."""
     gaps: list[Span] = []
     right = segments[0].right
@@ -307,16 +307,16 @@ def _gaps(segments: Sequence[Segment]) -> list[Span]:
     return gaps
 
 
-def _crosses(segment: Segment, gutter: Span) -> bool:
+def _crosses(segment: TextRun, gutter: Span) -> bool:
     return segment.left <= gutter[0] and segment.right >= gutter[1]
 
 
-def _covers_most(segment: Segment, gutter: Span) -> bool:
+def _covers_most(segment: TextRun, gutter: Span) -> bool:
     overlap = min(segment.right, gutter[1]) - max(segment.left, gutter[0])
     return overlap > (gutter[1] - gutter[0]) / 2
 
 
-def _closest(segment: Segment, columns: Sequence[Span]) -> int:
+def _closest(segment: TextRun, columns: Sequence[Span]) -> int:
     """Index of the column that a segment overlaps most, or the nearest one."""
     return max(
         range(len(columns)),
@@ -324,10 +324,10 @@ def _closest(segment: Segment, columns: Sequence[Span]) -> int:
     )
 
 
-def _join_segments(segments: Sequence[Segment]) -> Segment:
+def _join_segments(segments: Sequence[TextRun]) -> TextRun:
     if len(segments) == 1:
         return segments[0]
-    return Segment(
+    return TextRun(
         min(segment.left for segment in segments),
         max(segment.right for segment in segments),
         min(segment.top for segment in segments),

@@ -30,7 +30,7 @@ _PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class TextRun:
     """Neighbouring words of a row, without a wide gap.
 
     Attributes:
@@ -57,7 +57,7 @@ class Segment:
 class Row:
     """Segments side by side, from left to right."""
 
-    segments: tuple[Segment, ...]
+    segments: tuple[TextRun, ...]
 
     @property
     def text(self) -> str:
@@ -81,7 +81,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PdfPage:
     """Rows of a page from top to bottom.
 
     Attributes:
@@ -115,7 +115,7 @@ def open_pdf(data: bytes, name: str) -> Any:
         ) from error
 
 
-def read_page(document: Any, index: int) -> Page:
+def read_page(document: Any, index: int) -> PdfPage:
     """Read the rows of a page; `index` counts from 0. An unreadable page is empty."""
     import pypdfium2
     from pypdfium2 import raw
@@ -123,24 +123,24 @@ def read_page(document: Any, index: int) -> Page:
     try:
         page = document[index]
     except pypdfium2.PdfiumError:
-        return Page((), has_graphics=False)
+        return PdfPage((), has_graphics=False)
     with closing(page):
         has_graphics = raw.FPDFPage_CountObjects(page) > 0
         try:
             textpage = page.get_textpage()
         except pypdfium2.PdfiumError:
-            return Page((), has_graphics)
+            return PdfPage((), has_graphics)
         with closing(textpage):
             words, rotated = _read_words(textpage, page)
             if rotated > MAX_ROTATED * len(words):
                 # Without a common direction, rows cannot be found.
                 lines = textpage.get_text_range().splitlines()
                 words = [
-                    Segment(0.0, float(len(line)), 12.0 * top, 12.0 * top + 10.0, line)
+                    TextRun(0.0, float(len(line)), 12.0 * top, 12.0 * top + 10.0, line)
                     for top, line in enumerate(lines)
                     if line.strip()
                 ]
-    return Page(tuple(group_rows(words)), has_graphics)
+    return PdfPage(tuple(group_rows(words)), has_graphics)
 
 
 def render_page(document: Any, index: int) -> tuple[Any, float]:
@@ -155,12 +155,12 @@ def render_page(document: Any, index: int) -> tuple[Any, float]:
             return bitmap.to_numpy().reshape(bitmap.height, -1)[:, : bitmap.width].copy(), scale
 
 
-def _read_words(textpage: Any, page: Any) -> tuple[list[Segment], int]:
+def _read_words(textpage: Any, page: Any) -> tuple[list[TextRun], int]:
     """Return the words of a page and the number of words in another direction than the page."""
     from pypdfium2 import raw
 
     boxes = _Boxes(textpage, page)
-    words: list[Segment] = []
+    words: list[TextRun] = []
     rotated = 0
     characters = _read_characters(textpage)
     for match in _WORD.finditer(characters):
@@ -174,7 +174,7 @@ def _read_words(textpage: Any, page: Any) -> tuple[list[Segment], int]:
             if angle or boxes.rotation:
                 turns = (angle + boxes.rotation) % 360, (angle - boxes.rotation) % 360
                 rotated += all(10 < turn < 350 for turn in turns)
-            words.append(Segment(left, right, top, bottom, _decode(characters[start:end])))
+            words.append(TextRun(left, right, top, bottom, _decode(characters[start:end])))
     return words, rotated
 
 
@@ -247,9 +247,9 @@ class _Boxes:
         yield start, end, first, before
 
 
-def group_rows(words: list[Segment]) -> Iterator[Row]:
+def group_rows(words: list[TextRun]) -> Iterator[Row]:
     """Group words into rows from top to bottom, and the words of a row into segments."""
-    row: list[Segment] = []
+    row: list[TextRun] = []
     center = 0.0
     for word in sorted(words, key=lambda word: (word.top + word.bottom, word.left)):
         middle = (word.top + word.bottom) / 2
@@ -263,9 +263,9 @@ def group_rows(words: list[Segment]) -> Iterator[Row]:
         yield Row(tuple(_join_words(row)))
 
 
-def _join_words(words: list[Segment]) -> Iterator[Segment]:
+def _join_words(words: list[TextRun]) -> Iterator[TextRun]:
     words.sort(key=lambda word: word.left)
-    group: list[Segment] = []
+    group: list[TextRun] = []
     right = 0.0
     for word in words:
         if group and word.left - right > SEGMENT_GAP * max(word.height, group[-1].height):
@@ -276,11 +276,11 @@ def _join_words(words: list[Segment]) -> Iterator[Segment]:
     yield _join(group)
 
 
-def _join(words: list[Segment]) -> Segment:
+def _join(words: list[TextRun]) -> TextRun:
     texts = [word.text for word in words]
     if sum(unicodedata.bidirectional(text[0]) in ("R", "AL") for text in texts) * 2 > len(texts):
         texts.reverse()  # of a script that runs from right to left
-    return Segment(
+    return TextRun(
         words[0].left,
         max(word.right for word in words),
         min(word.top for word in words),

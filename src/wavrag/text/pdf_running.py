@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from wavrag.text.pdf_pages import Page, Row
+from wavrag.text.pdf_pages import PdfPage, Row
 
 EDGE_ROWS = 3  # rows at the top and at the bottom of a page that may repeat
 MIN_PAGES = 3  # pages with the same row
@@ -21,7 +21,7 @@ _PAGE_NUMBER = re.compile(
 )
 
 
-def remove_running_rows(pages: Sequence[Page]) -> tuple[list[Page], list[str]]:
+def remove_running_rows(pages: Sequence[PdfPage]) -> tuple[list[PdfPage], list[str]]:
     """Remove running headers, footers and page numbers.
 
     Returns:
@@ -47,7 +47,7 @@ def remove_running_rows(pages: Sequence[Page]) -> tuple[list[Page], list[str]]:
             for number, index, values in candidates
             if _is_page_number(pages[number].rows[index], values, number, at_top, candidates)
         }
-    kept: list[Page] = []
+    kept: list[PdfPage] = []
     headers: list[str] = []
     for number, page in enumerate(pages):
         removed = {index for index in range(len(page.rows)) if (number, index) in running}
@@ -58,7 +58,7 @@ def remove_running_rows(pages: Sequence[Page]) -> tuple[list[Page], list[str]]:
     return kept, headers
 
 
-def _edge_rows(page: Page) -> Iterator[tuple[bool, int]]:
+def _edge_rows(page: PdfPage) -> Iterator[tuple[bool, int]]:
     """Yield the rows at the edges that may be running ones: at the top or not, and their index."""
     rows = page.rows
     for index in range(min(EDGE_ROWS, len(rows))):
@@ -75,7 +75,7 @@ def _is_table(row: Row, following: Row) -> bool:
     return is_close and len(row.segments) > 1 and len(following.segments) > 1
 
 
-def _level(pages: Sequence[Page], places: set[tuple[int, int]]) -> set[tuple[int, int]]:
+def _level(pages: Sequence[PdfPage], places: set[tuple[int, int]]) -> set[tuple[int, int]]:
     """Return the places at the most frequent height, if there are enough."""
     tops = sorted(pages[number].rows[index].top for number, index in places)
     middle = tops[len(tops) // 2]
