@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from wavrag.errors import DocumentError
-from wavrag.text.pdf_pages import Row, Segment, group_rows
+from wavrag.text.pdf_pages import Row, TextRun, group_rows
 
 MIN_CONFIDENCE = 0.6  # of a word; below, engines read letters into pictures
 MIN_WORDS = 2  # in a row; fewer are marks in a picture, unless the word is long
@@ -34,7 +34,7 @@ class OcrEngine:
     """
 
     name: str
-    read_words: Callable[[Any], Iterator[Segment]]
+    read_words: Callable[[Any], Iterator[TextRun]]
 
 
 def find_engine() -> OcrEngine | None:
@@ -59,7 +59,7 @@ def read_rows(image: Any, scale: float, engine: OcrEngine) -> tuple[Row, ...]:
     """
     try:
         words = [
-            Segment(w.left / scale, w.right / scale, w.top / scale, w.bottom / scale, w.text)
+            TextRun(w.left / scale, w.right / scale, w.top / scale, w.bottom / scale, w.text)
             for w in engine.read_words(image)
         ]
     except Exception as error:
@@ -75,7 +75,7 @@ def _is_text(text: str) -> bool:
     )
 
 
-def _tesseract(image: Any) -> Iterator[Segment]:
+def _tesseract(image: Any) -> Iterator[TextRun]:
     height, width = image.shape
     command = ["tesseract", "stdin", "stdout", *_languages(), "tsv"]
     result = subprocess.run(
@@ -89,7 +89,7 @@ def _tesseract(image: Any) -> Iterator[Segment]:
         fields = line.split("\t")
         if len(fields) == 12 and float(fields[10]) >= 100 * MIN_CONFIDENCE and fields[11].strip():
             left, top, across, down = map(int, fields[6:10])
-            yield Segment(left, left + across, top, top + down, fields[11].strip())
+            yield TextRun(left, left + across, top, top + down, fields[11].strip())
 
 
 @cache
@@ -103,7 +103,7 @@ def _languages() -> list[str]:
     return ["-l", "+".join(languages)] if languages else []
 
 
-def _rapidocr(image: Any) -> Iterator[Segment]:
+def _rapidocr(image: Any) -> Iterator[TextRun]:
     output = _load_rapidocr()(image[:, :, None].repeat(3, axis=2))
     lines: Iterable[tuple[Any, str, float]] = (
         zip(output.boxes, output.txts, output.scores, strict=True) if output.txts else ()
@@ -111,7 +111,7 @@ def _rapidocr(image: Any) -> Iterator[Segment]:
     for corners, text, score in lines:
         if score >= MIN_CONFIDENCE and text.strip():
             (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
-            yield Segment(float(left), float(right), float(top), float(bottom), text.strip())
+            yield TextRun(float(left), float(right), float(top), float(bottom), text.strip())
 
 
 @cache
