@@ -572,6 +572,8 @@ def test_limits_of_an_answer(demo_kb: Path, capsys: pytest.CaptureFixture[str]) 
     answer = out_json(capsys)
     assert answer["found"]
     assert {citation["number"] for citation in answer["citations"]} == {1}
+    # A text has no times.
+    assert not answer["citations"][0].keys() & {"start", "end", "quote_start", "quote_end"}
     assert main([*common, "--min-probability", "1"]) == 0
     answer = out_json(capsys)
     assert not answer["found"]

@@ -94,7 +94,11 @@ class PassageShape(Shape):
         """Values of the fields for the passage's modality."""
         if not isinstance(source, Passage):
             # A hit or a citation: its JSON is flat, so the passage's fields stand beside its own.
-            return {**super().read(source), **PassageShape.read(source.passage)}
+            own = super().read(source).items()
+            fields = PassageShape.model_fields
+            return {name: value for name, value in own if name not in fields} | PassageShape.read(
+                source.passage
+            )
         hidden = _TEXT_FIELDS if source.modality == "audio" else frozenset()
         if source.section:
             hidden -= {"section"}  # chapter of a recording

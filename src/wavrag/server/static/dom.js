@@ -46,10 +46,9 @@ export const isPlayable = (passage) => passage.modality === "audio" || Boolean(p
 
 /** Formats the location of a passage: times, track, channel and chapter, or page and section. */
 export function locationOf(passage) {
-  if (passage.start !== undefined) {
+  if (passage.start != null) {
     // A citation with known times of its quote shows those.
     const [start, end] = [passage.quote_start ?? passage.start, passage.quote_end ?? passage.end];
-    if (start === undefined) return "";
     const numbers = ["track", "channel"].map((name) => passage[name] && `${name} ${passage[name]}`);
     const span = `${clock(Math.round(start))}–${clock(Math.round(end))}`;
     return [span, ...numbers, passage.speaker, passage.section].filter(Boolean).join(", ");
