@@ -77,7 +77,7 @@ def is_foreign(scores: Iterable[LanguageScore | None]) -> bool:
     return letters >= MIN_LETTERS and total < 0
 
 
-def read_common_words(path: Path) -> frozenset[str]:
+def read_common_words(path: Path, count: int = COMMON_WORDS) -> frozenset[str]:
     """Read the most frequent words of a word list with lines `word count`, most frequent first."""
     with path.open(encoding="ascii") as lines:
-        return frozenset(line.split()[0] for line in islice(lines, COMMON_WORDS))
+        return frozenset(line.split()[0] for line in islice(lines, count))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from wavrag.embed import SpeechCorrector
+from functools import cache
+
+from wavrag.embed import LEXICON_FILE, WAVRETRIEVER_WEIGHTS, SpeechCorrector, read_common_words
 from wavrag.search import WordIndex
 from wavrag.store import Store
 from wavrag.types import Correction, Vocabulary
+
+# Words as frequent as these are rarely misspellings, also where a small knowledge base lacks them:
+# "world" does not mean its "would".
+FREQUENT_WORDS = 5_000
 
 
 class VocabularyIndexes:
@@ -22,7 +28,7 @@ class VocabularyIndexes:
         vocabulary = self._refresh()
         if self._words is None:
             self._words = WordIndex(vocabulary)
-        return self._words.correct(text, self._is_indexed)
+        return self._words.correct(text, self._is_known)
 
     def speech_corrector(self) -> SpeechCorrector:
         """Return the corrector of transcripts of spoken questions."""
@@ -37,6 +43,13 @@ class VocabularyIndexes:
             self._vocabulary, self._words, self._speech = vocabulary, None, None
         return vocabulary
 
-    def _is_indexed(self, word: str) -> bool:
+    def _is_known(self, word: str) -> bool:
+        if word.lower() in _frequent_words():
+            return True
         # The full-text index stems words, so only a search tells whether it knows one.
         return bool(self._store.search(None, word, 1)["lexical"])
+
+
+@cache
+def _frequent_words() -> frozenset[str]:
+    return read_common_words(WAVRETRIEVER_WEIGHTS / LEXICON_FILE, FREQUENT_WORDS)
