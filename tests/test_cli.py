@@ -77,7 +77,7 @@ def list_parsers(parser: CommandParser) -> list[CommandParser]:
 def test_help_ends_with_examples_that_parse(parser: CommandParser) -> None:
     _, _, text = parser.format_help().rpartition("examples:\n")
     examples = [shlex.split(line.partition(" > ")[0]) for line in text.splitlines()]
-    assert 2 <= len(examples) <= 4
+    assert 2 <= len(examples) <= 6
     for program, *arguments in examples:
         assert program == "wavrag"
         called = build_parser().parse_args(arguments).prog
@@ -280,7 +280,7 @@ def test_kb_info_list_export_verify(
     assert len(listed) == 26
     assert all(document["metadata"]["set"] == "demo" for document in listed)
     assert main(["kb", "verify", "--kb", str(demo_kb), "--json"]) == 0
-    assert out_json(capsys) == {"passages": info["passages"], "defects": []}
+    assert out_json(capsys) == {"passages": info["passages"], "defects": [], "sources": []}
     lines, vectors = tmp_path / "out.jsonl", tmp_path / "out.npy"
     arguments = ["--out", str(lines), "--vectors", str(vectors)]
     assert main(["kb", "export", "--kb", str(demo_kb), *arguments]) == 0
@@ -360,7 +360,7 @@ def test_every_kind_of_bad_input_is_skipped_or_taken_as_far_as_it_goes(
     writer.add_blank_page(100, 100)
     writer.write(docs / "scan.pdf")
     (docs / "binary.txt").write_bytes(bytes(range(256)) * 9)
-    bad = {"nan.wav", "none.wav", "empty.mp3", "letter.wav", "locked.pdf", "scan.pdf", "binary.txt"}
+    bad = {"nan.wav", "none.wav", "empty.mp3", "letter.wav", "locked.pdf", "scan.pdf"}
     (docs / "latin.txt").write_bytes("Grüße aus Köln.".encode("latin-1"))
     write(docs / "short.wav", tone(440, 0.2, RATE)[None], RATE)
     write(docs / "silence.wav", np.zeros((1, 5 * RATE), np.float32), RATE)
@@ -368,12 +368,13 @@ def test_every_kind_of_bad_input_is_skipped_or_taken_as_far_as_it_goes(
     write(docs / "surround.flac", np.stack([tone(440, 2, RATE)] * 6), RATE, layout="5.1")
     write(docs / "phone.wav", tone(440, 2, 8_000)[None], 8_000)
     write(docs / "bat.wav", tone(440, 2, 192_000)[None], 192_000)
-    good = {path.name for path in docs.iterdir()} - bad
+    good = {path.name for path in docs.iterdir()} - bad - {"binary.txt"}
     kb = str(tmp_path / "kb")
     assert main(["index", "--kb", kb, "--json", str(docs)]) == 1
     report = out_json(capsys)
     assert {Path(source).name for source in report["added"]} == good
     assert {Path(skip["source"]).name for skip in report["skipped"]} == bad
+    assert [Path(unread["files"][0]).name for unread in report["unread"]] == ["binary.txt"]
     assert all(len(skip["reason"]) > 20 for skip in report["skipped"])
     assert [Path(note["source"]).name for note in report["notes"]] == ["latin.txt"]
     assert main(["kb", "verify", "--kb", kb]) == 0

@@ -417,7 +417,9 @@ def test_files_are_dropped_and_a_rejection_shows_its_reason(page: Any) -> None:
             document.body.dispatchEvent(new DragEvent(kind, options));
     }"""
     page.evaluate(drop, "zeros.mp3")
-    expect(page.locator("#uploads .failed")).to_contain_text("cannot be indexed", timeout=TIMEOUT)
+    expect(page.locator("#uploads .failed")).to_contain_text(
+        "is not decodable audio", timeout=TIMEOUT
+    )
     assert len(page.problems) == 1
     assert "415" in page.problems.pop()  # the browser logs the status
 
