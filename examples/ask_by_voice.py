@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"Question: {answer.question}\n\n{answer.text}\n")
         for citation in answer.citations:
             passage = citation.passage
-            print(f"[{citation.number}] {passage.source}  {passage.location}")
+            print(f"[{citation.number}] {passage.source}  {citation.location}")
 
 
 if __name__ == "__main__":

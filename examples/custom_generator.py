@@ -41,7 +41,7 @@ def main(kb: str, question: str) -> None:
         for piece in stream:
             print(piece, end="", flush=True)
         for citation in stream.answer.citations:
-            print(f"[{citation.number}] {citation.passage.source}  {citation.passage.location}")
+            print(f"[{citation.number}] {citation.passage.source}  {citation.location}")
 
 
 if __name__ == "__main__":
