@@ -19,7 +19,6 @@ id). It prints fitted weights, and the shares for every third article, which is 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +31,8 @@ from tqdm import tqdm
 from wavrag import Document, KnowledgeBase, Query
 from wavrag.answer import MIN_PROBABILITY, answer_features, estimate_answerability
 from wavrag.audio import load
+from wavrag.data import read_rows
+from wavrag.evaluate import fit_logistic
 from wavrag.search import score_fusion
 from wavrag.speech import write_answer
 from wavrag.types import Hit
@@ -55,11 +56,6 @@ class Example(NamedTuple):
     words: str | None
     hits: Sequence[Hit]
     mapped_hits: Sequence[Hit]  # as of an embedder with another scale of cosines
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read a file of JSON objects, one per line."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def build_documents(
@@ -125,17 +121,6 @@ def collect(
             for query in [query for query in queries if query[0] == kind][:count]
         ]
         return [example for query in tqdm(selected, "questions") for example in search(kb, *query)]
-
-
-def fit_logistic(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Fit a logistic regression by Newton's method; features include a column of ones."""
-    weights = np.zeros(features.shape[1])
-    for _ in range(50):
-        estimates = 1 / (1 + np.exp(-features @ weights))
-        curvature = (features.T * (estimates * (1 - estimates))) @ features
-        ridge = 1e-6 * np.eye(len(weights))  # keeps the system solvable
-        weights -= np.linalg.solve(curvature + ridge, features.T @ (estimates - labels))
-    return weights
 
 
 def print_fit(examples: Sequence[Example], held_out: set[str]) -> None:
@@ -238,7 +223,7 @@ def main() -> None:
     if arguments.fit != (arguments.spoken is not None):
         parser.error("--fit and --spoken belong together")
     name = "squad_dev_train" if arguments.fit else "squad_dev_eval"
-    paragraphs = read_rows(arguments.data / "text" / f"{name}.jsonl")
+    paragraphs = list(read_rows(arguments.data / "text" / f"{name}.jsonl"))
     spoken = arguments.spoken or arguments.data / "speech" / "squad_eval_kokoro.jsonl"
     examples = collect(arguments.data, paragraphs, spoken, arguments.fit)
     if arguments.fit:

@@ -95,3 +95,14 @@ def frequency(samples: Float32, rate: int) -> float:
     """Hz of the strongest component."""
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     return float(np.argmax(spectrum) * rate / len(samples))
+
+
+def write_mute_video(path: Path) -> None:
+    """Write a video of one black picture, without an audio track."""
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("mpeg4", rate=5)
+        picture.width = picture.height = 64
+        picture.pix_fmt = "yuv420p"
+        image = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+        container.mux(picture.encode(image))
+        container.mux(picture.encode(None))

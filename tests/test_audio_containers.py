@@ -1,10 +1,9 @@
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
-from audio_files import frequency, tone, write
+from audio_files import frequency, tone, write, write_mute_video
 from wavrag import audio
 
 RATE = 16_000
@@ -46,11 +45,5 @@ def test_other_files_are_no_recordings(tmp_path: Path) -> None:
         assert not audio.is_recording(tmp_path / name)
     assert not audio.is_recording(tmp_path / "missing.wav")
     assert not audio.is_recording(tmp_path)
-    with av.open(str(tmp_path / "mute.mp4"), "w") as container:
-        picture = container.add_stream("mpeg4", rate=5)
-        picture.width = picture.height = 64
-        picture.pix_fmt = "yuv420p"
-        image = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
-        container.mux(picture.encode(image))
-        container.mux(picture.encode(None))
+    write_mute_video(tmp_path / "mute.mp4")
     assert not audio.is_recording(tmp_path / "mute.mp4")

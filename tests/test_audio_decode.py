@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 
-from audio_files import frequency, tone, write, write_tracks
+from audio_files import frequency, tone, write, write_mute_video, write_tracks
 from wavrag import audio
 from wavrag.errors import AudioError
 from wavrag.types import Clip
@@ -143,13 +143,7 @@ def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
         file.setsampwidth(2)
         file.setframerate(RATE)
     mute = folder / "mute.mp4"
-    with av.open(str(mute), "w") as container:
-        picture = container.add_stream("mpeg4", rate=5)
-        picture.width = picture.height = 64
-        picture.pix_fmt = "yuv420p"
-        image = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
-        container.mux(picture.encode(image))
-        container.mux(picture.encode(None))
+    write_mute_video(mute)
     nan = folder / "nan.wav"
     samples = tone(440, 2, RATE)
     samples[20_000] = np.nan

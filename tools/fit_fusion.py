@@ -12,18 +12,19 @@ Evaluation sets are never read.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from tqdm import tqdm
 
 from wavrag import Document, KnowledgeBase, Query
 from wavrag.audio import load
+from wavrag.data import read_rows
+from wavrag.evaluate import fit_logistic
 from wavrag.search import FusionWeights, reciprocal_rank_fusion, score_fusion
 from wavrag.types import Hit, Leg, ScoredPassage
 
@@ -33,11 +34,6 @@ LegSet: TypeAlias = tuple[Mapping[Leg, Sequence[ScoredPassage]], str]
 LEXICAL = (1 / 7, 1 / 14, 1 / 28, 1 / 56)
 CERTAINTY = (0.0, 2.0, 5.0, 10.0, 20.0, 40.0)
 TOP = 10  # hits per question that the calibration is fitted on
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read a file of JSON objects, one per line."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def collect_legs(kb: KnowledgeBase, queries: Sequence[tuple[Query, str]]) -> list[LegSet]:
@@ -55,17 +51,6 @@ def recall(rankings: Sequence[Sequence[Hit]], positives: Sequence[str], k: int) 
             ]
         )
     )
-
-
-def fit_logistic(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Fit a logistic regression by Newton's method; features include a column of ones."""
-    weights = np.zeros(features.shape[1])
-    for _ in range(50):
-        estimates = 1 / (1 + np.exp(-features @ weights))
-        curvature = (features.T * (estimates * (1 - estimates))) @ features
-        ridge = 1e-6 * np.eye(len(weights))  # keeps the system solvable
-        weights -= np.linalg.solve(curvature + ridge, features.T @ (estimates - labels))
-    return weights
 
 
 def calibration_data(
@@ -93,7 +78,7 @@ def main() -> None:
     parser.add_argument("--embedder", default="wavretriever", metavar="NAME")
     parser.add_argument("--limit", type=int, metavar="N", help="use only N questions per set")
     arguments = parser.parse_args()
-    paragraphs = read_rows(arguments.data / "text" / "squad_dev_train.jsonl")
+    paragraphs = list(read_rows(arguments.data / "text" / "squad_dev_train.jsonl"))
     documents = [
         Document(row["id"], text=row["context"], title=row["title"].replace("_", " "))
         for row in paragraphs

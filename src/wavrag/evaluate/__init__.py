@@ -13,6 +13,7 @@ from wavrag.evaluate.answers import (
 from wavrag.evaluate.claims import CITATION_MARKS
 from wavrag.evaluate.comparison import compare_results, comparisons_to_list, format_comparison
 from wavrag.evaluate.cost import Cost
+from wavrag.evaluate.logistic import fit_logistic
 from wavrag.evaluate.metrics import DEPTH, METRICS, confidence_intervals, evaluate_run, mean
 from wavrag.evaluate.page import render_report
 from wavrag.evaluate.report import format_report, report_to_dict
@@ -33,7 +34,8 @@ __all__ = [
     "Difference", "GoldQuestion", "Legs", "System", "WordErrors", "answers_to_dict",
     "best_passages", "check_modalities", "compare_results", "comparisons_to_list",
     "confidence_intervals", "contains", "count_word_errors", "evaluate_answers",
-    "evaluate_embedder", "evaluate_run", "exact_match", "format_answers", "format_comparison",
-    "format_report", "holm", "load_questions", "mean", "paired_bootstrap", "paired_randomisation",
+    "evaluate_embedder", "evaluate_run", "exact_match", "fit_logistic", "format_answers",
+    "format_comparison", "format_report", "holm", "load_questions", "mean", "paired_bootstrap",
+    "paired_randomisation",
     "read_evaluations", "read_figures", "render_report", "report_to_dict", "token_f1",
 ]  # fmt: skip
