@@ -151,20 +151,23 @@ class LanceStore:
         condition = None if tree is None else filter_sql(tree)
         if vector is not None:
             check_vector(vector, self.dim, "the query")
-        # Lone surrogates cannot be passed to LanceDB, which is written in Rust.
-        texts = [
-            (words.encode(errors="replace").decode(), weight)
-            for words, weight in ([] if text is None else weighted_words(text))
-        ]
         legs: dict[Leg, list[ScoredPassage]] = {}
-        # The legs run at the same time: each waits for LanceDB's threads most of the time.
+        # Two legs run at the same time: each waits for LanceDB's threads most of the time.
         with translate_errors(self.path), ThreadPoolExecutor(1) as pool:
-            lexical = pool.submit(lexical_leg, self._table, texts, k, condition)
             if vector is not None:
                 partitions = vector_partitions(self._table)
-                legs["dense"] = dense_leg(self._table, vector, k, condition, partitions)
+                dense = pool.submit(dense_leg, self._table, vector, k, condition, partitions)
             if text is not None:
-                legs["lexical"] = lexical.result()
+                # Lone surrogates cannot be passed to LanceDB, which is written in Rust.
+                texts = [
+                    (words.encode(errors="replace").decode(), weight)
+                    for words, weight in weighted_words(text)
+                ]
+                lexical = lexical_leg(self._table, texts, k, condition)
+            if vector is not None:
+                legs["dense"] = dense.result()
+            if text is not None:
+                legs["lexical"] = lexical
         return legs
 
     def get(self, passage_ids: Sequence[str]) -> list[Passage]:
