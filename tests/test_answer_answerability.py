@@ -61,6 +61,15 @@ def test_every_feature_raises_the_probability() -> None:
     assert estimate_answerability(question, [hit(far, 0.8, 0.6)]) < best
 
 
+def test_the_order_of_the_hits_does_not_count() -> None:
+    question = "When does the ferry leave?"
+    hits = [
+        hit(Passage("a", 0, text="The ferry leaves at nine."), 0.8, 0.6),
+        hit(Passage("b", 0, text="The museum opens at ten."), 0.1, 0.3),
+    ]
+    assert estimate_answerability(question, hits) == estimate_answerability(question, hits[::-1])
+
+
 def test_cosines_of_other_scales_do_not_count() -> None:
     question, passage = "When does the ferry leave?", Passage("a", 0, text="The ferry leaves.")
     low, high = (

@@ -117,6 +117,13 @@ def test_weak_retrieval_asks_no_generator(kb: KnowledgeBase) -> None:
     assert not generator.asked
 
 
+def test_fusion_by_ranks_does_not_silence_answers(tmp_path: Path) -> None:
+    with KnowledgeBase.open(tmp_path / "kb", embedder="minilm", fusion="ranks") as kb:
+        kb.add([Document("ferry", text="The ferry to Gull Island leaves at nine.")])
+        answer = WavRAG(kb, Says("The ferry leaves at nine [1].")).ask("When does the ferry leave?")
+    assert answer.found
+
+
 def test_what_nothing_supports_is_withheld(kb: KnowledgeBase) -> None:
     stream = WavRAG(kb, Says("Ferries sink each Tuesday [1]."), OPEN).stream(
         "when does the ferry go"

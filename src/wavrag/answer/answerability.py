@@ -18,6 +18,7 @@ from wavrag.types import Hit
 # Of an answer. On the training questions, 15 of 100 without an answer get one with this value.
 # `benchmarks/answerability.py` measures it and others on held-out questions.
 MIN_PROBABILITY = 0.3
+NO_ESTIMATE = 0.5  # where neither scores nor words tell whether there is an answer
 SMALLEST_SCORE = 1e-6  # the log odds of 0 and 1 are infinite
 
 
@@ -55,7 +56,6 @@ FITTED = AnswerWeights(bias=-3.16, score=1.28, evidence=11.0, overlap=0.0)
 UNCALIBRATED = AnswerWeights(bias=0.71, score=2.0, evidence=0.0, overlap=4.0)
 # Without words there are no training questions: a cosine of .4 reaches `MIN_PROBABILITY`.
 WORDLESS = AnswerWeights(bias=-4.85, score=0.0, evidence=10.0, overlap=0.0)
-UNKNOWN = AnswerWeights(bias=0.0, score=0.0, evidence=0.0, overlap=0.0)
 
 
 def estimate_answerability(
@@ -67,15 +67,17 @@ def estimate_answerability(
         question: typed or recognised; None without words.
         hits: retrieved passages, best first, with scores of `score_fusion`.
         calibrated: the cosines are on the scale of the training questions
-            (`EmbedderSpec.calibrated`). Otherwise words decide, and without words the estimate
-            is .5.
+            (`EmbedderSpec.calibrated`). Otherwise words decide, and without words the result is
+            `NO_ESTIMATE`.
     """
     features = answer_features(question, hits)
     if features is None:
         return 0.0
+    if features.overlap is None and not calibrated:
+        return NO_ESTIMATE
     weights = FITTED if calibrated else UNCALIBRATED
     if features.overlap is None:
-        weights = WORDLESS if calibrated else UNKNOWN
+        weights = WORDLESS
     odds = weights.bias + weights.score * features.score + weights.evidence * features.evidence
     return 1 / (1 + math.exp(-odds - weights.overlap * (features.overlap or 0.0)))
 
@@ -88,7 +90,9 @@ def answer_features(question: str | None, hits: Sequence[Hit]) -> AnswerFeatures
     )
     if not quotes:
         return None
-    score = min(max(hits[0].score, SMALLEST_SCORE), 1 - SMALLEST_SCORE)
+    # Not that of the first hit: a reranker may have moved another one there.
+    best = max(hit.score for hit in hits)
+    score = min(max(best, SMALLEST_SCORE), 1 - SMALLEST_SCORE)
     overlaps = [quote.overlap for quote in quotes if quote.overlap is not None]
     if not hits[0].passage.text:
         overlaps = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from wavrag import generate
 from wavrag.answer.abstention import should_abstain
-from wavrag.answer.answerability import MIN_PROBABILITY, estimate_answerability
+from wavrag.answer.answerability import MIN_PROBABILITY, NO_ESTIMATE, estimate_answerability
 from wavrag.answer.citation_check import check_citations
 from wavrag.answer.context import EXTRACTIVE_CONTEXT, ContextOptions, build_context
 from wavrag.answer.history import resolve_follow_up, truncate_history
@@ -191,9 +191,10 @@ class AnswerPipeline:
         return retrieval
 
     def _estimate_answerability(self, retrieval: _QuestionHits) -> float:
+        if self._kb.fusion == "ranks":  # they tell nothing about the strength of a hit
+            return NO_ESTIMATE
         question = retrieval.search_query or retrieval.suggestion or retrieval.question
-        # Ranks tell nothing about the strength of a hit, and neither do cosines of other scales.
-        calibrated = self._kb.embedder.spec.calibrated and self._kb.fusion == "scores"
+        calibrated = self._kb.embedder.spec.calibrated
         return estimate_answerability(question, retrieval.hits, calibrated=calibrated)
 
     def _fits_budget(self, query: Query) -> bool:
