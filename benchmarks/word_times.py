@@ -211,7 +211,7 @@ def measure_citations(data: Path, folder: Path, count: int, aligner: ForcedAlign
     with KnowledgeBase.open(folder / "kb") as kb:
         kb.add([Document(path, path=path) for path in members])
         answerer = Answerer()
-        rag = WavRAG(kb, answerer, AnswerOptions(min_dense=-1.0))
+        rag = WavRAG(kb, answerer, AnswerOptions(min_probability=0.0))
         # Those of the human speakers first, up to half; there are fewer of them.
         order = sorted(rng.sample(sentences, len(sentences)), key=lambda s: s.voice.split()[0])
         for sentence in order:
