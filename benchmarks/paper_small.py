@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
@@ -29,7 +30,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from experiments.plots import drawing, lines
 from wavrag.audio import SAMPLE_RATE, load, open_audio
 from wavrag.data import (
     Content,
@@ -47,6 +47,11 @@ from wavrag.train.contrastive.model import build_retriever, network, prepare_for
 from wavrag.train.contrastive.options import Recipe
 from wavrag.train.mini.texts import normalize_text, read_evaluation_texts
 from wavrag.types import EmbedInput, Role
+
+# `experiments` is no installed package: it lies beside this folder.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from experiments.plots import drawing, lines
 
 # Limits on the data, values of the recipe, queries of the final evaluation and of the curve. On a
 # CPU, short clips and small batches, and a higher learning rate for the few steps.
