@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import sys
 import tempfile
 import warnings
 import zipfile
@@ -26,9 +27,13 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from benchmarks.conversations import Line, ambience, line_pieces, read_lines, rms
 from wavrag.audio import SAMPLE_RATE
 from wavrag.embed import SPAN_SAMPLES, SPEAKER_WEIGHTS, load_session, speaker_mels
+
+# `benchmarks` is no package: its folder lies beside this one.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
+
+from conversations import Line, ambience, line_pieces, read_lines, rms
 
 CHANNELS, HIDDEN, LAYERS, FRAMES, DIM = 40, 256, 3, 160, 64
 SHRINKAGE = 0.2  # of the covariance within speakers, towards a multiple of the identity
