@@ -5,7 +5,7 @@ A store knows no models; its callers pass vectors and words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -63,6 +63,19 @@ class Store(Protocol):
 
         Raises:
             StoreError: the passages cannot be stored; the message has the reason and the remedy.
+        """
+        ...
+
+    def replace(self, document_id: str, records: Iterable[StoredPassage]) -> None:
+        """Replace one document of any length in one atomic step, as `upsert` does.
+
+        Args:
+            document_id: the document.
+            records: all its passages in order. They are taken one by one while other writers wait,
+                so they should be at hand. A store on disk never holds all of them in memory.
+
+        Raises:
+            StoreError: the passages cannot be stored, or are of another document.
         """
         ...
 

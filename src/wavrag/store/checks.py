@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from wavrag.errors import FilterError, IndexMismatchError, StoreError
 from wavrag.store.base import StoredPassage
-from wavrag.types import Float32, Metadata
+from wavrag.types import Float32, Metadata, Passage
 from wavrag.where import Node, parse
 
 # Tolerated deviation of a vector's length from 1: float32 and 16-bit encoders round.
@@ -23,8 +23,25 @@ UNIT_TOLERANCE = 1e-3
 INT_LIMIT = 2**63
 
 
-def check_records(records: Sequence[StoredPassage], dim: int) -> None:
-    """Reject passages that a store could not return unchanged.
+def check_records(records: Iterable[StoredPassage], dim: int) -> None:
+    """Reject passages that a store could not return unchanged; see `RecordChecker`."""
+    for _ in checked(records, dim):
+        pass
+
+
+def checked(
+    records: Iterable[StoredPassage], dim: int, document_id: str | None = None
+) -> Iterator[StoredPassage]:
+    """Yield passages after checking each of them; see `RecordChecker`."""
+    checker = RecordChecker(dim, document_id)
+    for record in records:
+        checker.check(record)
+        yield record
+    checker.finish()
+
+
+class RecordChecker:
+    """Rejects passages that a store could not return unchanged, one by one.
 
     Raises:
         IndexMismatchError: a vector has another length than `dim`.
@@ -32,23 +49,33 @@ def check_records(records: Sequence[StoredPassage], dim: int) -> None:
             between passages, or a vector, text or metadata value cannot be stored. The message
             names the passage.
     """
-    ordinals: dict[str, set[int]] = {}
-    first: dict[str, StoredPassage] = {}
-    for record in records:
+
+    def __init__(self, dim: int, document_id: str | None = None) -> None:
+        """Check passages with `dim` dimensions, of one document if an id is given."""
+        self._dim = dim
+        self._document_id = document_id
+        self._first: dict[str, StoredPassage] = {}
+        # The ordinals of a document up to here are complete; those beyond it are few if its
+        # passages come in order, so that memory does not grow with a long document.
+        self._next: dict[str, int] = {}
+        self._beyond: dict[str, set[int]] = {}
+
+    def check(self, record: StoredPassage) -> None:
+        """Check the next passage."""
         passage = record.passage
-        check_vector(record.vector, dim, passage.id)
+        document_id = passage.document_id
+        if self._document_id not in (None, document_id):
+            raise StoreError(f"{passage.id} is not of {self._document_id}: give its passages only")
+        check_vector(record.vector, self._dim, passage.id)
         texts = (
             passage.text, passage.section, passage.source, passage.title, record.lexical,
             *passage.copies,
         )  # fmt: skip
-        check_unicode(passage.document_id, *(text for text in texts if text))
-        ordinal_set = ordinals.setdefault(passage.document_id, set())
-        if passage.ordinal in ordinal_set:
-            raise StoreError(f"{passage.id} was given twice: give every passage once")
-        ordinal_set.add(passage.ordinal)
-        head = first.setdefault(passage.document_id, record)
+        check_unicode(document_id, *(text for text in texts if text))
+        self._check_ordinal(passage)
+        head = self._first.setdefault(document_id, record)
         if head is record:
-            check_metadata(passage.metadata, passage.document_id)
+            check_metadata(passage.metadata, document_id)
         # Both are stored with every row; `documents` reads them from the first one only.
         elif (record.content_hash, passage.metadata, passage.copies) != (
             head.content_hash, head.passage.metadata, head.passage.copies,
@@ -57,12 +84,26 @@ def check_records(records: Sequence[StoredPassage], dim: int) -> None:
                 f"{passage.id} differs from {head.passage.id} in content hash, metadata or copies:"
                 " passages of one document share all three"
             )
-    for document_id, numbers in ordinals.items():
-        if numbers != set(range(len(numbers))):
-            raise StoreError(
-                f"{document_id} has the ordinals {reprlib.repr(sorted(numbers))}: give all its"
-                f" passages, numbered 0 to {len(numbers) - 1}"
-            )
+
+    def _check_ordinal(self, passage: Passage) -> None:
+        expected = self._next.setdefault(passage.document_id, 0)
+        beyond = self._beyond.setdefault(passage.document_id, set())
+        if 0 <= passage.ordinal < expected or passage.ordinal in beyond:
+            raise StoreError(f"{passage.id} was given twice: give every passage once")
+        beyond.add(passage.ordinal)
+        while expected in beyond:
+            beyond.remove(expected)
+            expected += 1
+        self._next[passage.document_id] = expected
+
+    def finish(self) -> None:
+        """Check that no passage is missing."""
+        for document_id, beyond in self._beyond.items():
+            if beyond:
+                raise StoreError(
+                    f"{document_id} has no passage {self._next[document_id]}, but"
+                    f" {reprlib.repr(sorted(beyond))}: give all its passages, numbered from 0"
+                )
 
 
 def check_vector(vector: Float32, dim: int, name: str) -> None:

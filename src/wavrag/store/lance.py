@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +18,15 @@ from typing import Any
 
 from wavrag.errors import IndexMismatchError, StoreError
 from wavrag.store.base import StoredDocument, StoredPassage
-from wavrag.store.checks import check_records, check_vector, find_defects, is_unicode, read_filter
+from wavrag.store.checks import (
+    check_records,
+    check_unicode,
+    check_vector,
+    checked,
+    find_defects,
+    is_unicode,
+    read_filter,
+)
 from wavrag.store.lance_errors import translate_errors
 from wavrag.store.lance_filter import filter_sql, in_sql
 from wavrag.store.lance_legs import (
@@ -34,6 +42,7 @@ from wavrag.store.lance_links import database_uri
 from wavrag.store.lance_rows import (
     ADDED_COLUMNS,
     FORMAT,
+    RowStream,
     load_metadata,
     passage_columns,
     schema,
@@ -124,6 +133,27 @@ class LanceStore:
                 # Only if needed: with this clause the merge reads every id of the table.
                 merge = merge.when_not_matched_by_source_delete(documents)
             merge.execute(rows)
+
+    def replace(self, document_id: str, records: Iterable[StoredPassage]) -> None:
+        """Replace a document of any length in one commit; see `Store.replace`."""
+        self._check_open()
+        check_unicode(document_id)
+        rows = RowStream(checked(records, self.dim, document_id), self.dim)
+        document = in_sql("document_id", [document_id])
+        with self._writing():
+            self._add_missing_columns()
+            try:
+                if self._table.count_rows(document):
+                    merge = self._table.merge_insert("id")
+                    merge = merge.when_matched_update_all().when_not_matched_insert_all()
+                    merge.when_not_matched_by_source_delete(document).execute(rows.reader())
+                else:
+                    # A merge joins all ids in memory; an addition writes batch by batch.
+                    self._table.add(rows.reader())
+            except (RuntimeError, OSError, ValueError):
+                if rows.error is not None:  # LanceDB reports an error of the records as its own
+                    raise rows.error from None
+                raise
 
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents in one commit; see `Store.delete`."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from wavrag.where import OPTIONAL_KEYS
 
 # Version of the columns, in the metadata of the schema.
 FORMAT = b"1"
+
+STREAM_ROWS = 1_000  # in a batch of a stream: about 5 MB with vectors of 384 dimensions
 
 PASSAGE_COLUMNS = tuple(field.name for field in fields(Passage))
 
@@ -89,6 +92,33 @@ def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
     vectors = np.stack([record.vector for record in records]).astype(np.float32, copy=False)
     arrays["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dim)
     return pa.table([arrays[name] for name in table_schema.names], schema=table_schema)
+
+
+class RowStream:
+    """Passages as a stream of Arrow batches, so that LanceDB never holds all of them.
+
+    Attributes:
+        error: the exception of the passages' iterator, if it raised one.
+    """
+
+    def __init__(self, records: Iterable[StoredPassage], dim: int) -> None:
+        self._records = iter(records)
+        self._dim = dim
+        self.error: Exception | None = None
+
+    def reader(self) -> Any:
+        """An Arrow reader of the stream."""
+        import pyarrow as pa
+
+        return pa.RecordBatchReader.from_batches(schema(self._dim), self._batches())
+
+    def _batches(self) -> Iterator[Any]:
+        try:
+            while records := list(islice(self._records, STREAM_ROWS)):
+                yield from to_table(records, self._dim).to_batches()
+        except Exception as error:
+            self.error = error
+            raise
 
 
 def to_passages(table: Any) -> list[Passage]:

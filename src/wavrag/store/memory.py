@@ -16,7 +16,7 @@ import numpy as np
 
 from wavrag.errors import StoreError
 from wavrag.store.base import StoredDocument, StoredPassage
-from wavrag.store.checks import check_records, check_vector, find_defects, read_filter
+from wavrag.store.checks import check_records, check_vector, checked, find_defects, read_filter
 from wavrag.store.lexical import split_words, weighted_words
 from wavrag.store.vocabulary import count_vocabulary
 from wavrag.types import Float32, Leg, LexicalQuery, Passage, ScoredPassage, Vocabulary
@@ -50,6 +50,15 @@ class MemoryStore:
         with self._lock:
             # A new dictionary, so that a running `scan` keeps its snapshot.
             self._documents = self._documents | changed
+
+    def replace(self, document_id: str, records: Iterable[StoredPassage]) -> None:
+        """Replace a document; see `Store.replace`."""
+        self._check_open()
+        rows = list(checked(records, self.dim, document_id))
+        if rows:
+            self.upsert(rows)
+        else:
+            self.delete([document_id])
 
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents; see `Store.delete`."""

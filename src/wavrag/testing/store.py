@@ -13,12 +13,12 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
 
-from wavrag.errors import FilterError, IndexMismatchError, StoreError
+from wavrag.errors import EmbedderError, FilterError, IndexMismatchError, StoreError
 from wavrag.store import Store, StoredDocument, StoredPassage
 from wavrag.testing.store_data import (
     DIM,
@@ -176,6 +176,36 @@ class StoreConformance:
             # The valid document of the same call must not be stored, either.
             store.upsert(text_records("fine", ["one"]) + broken_records()[defect])
         assert contents(store) == plain(before)
+
+    # More passages than a store writes at once, before and after.
+    @pytest.mark.parametrize(("before", "after"), [(0, 2_100), (3, 2_100), (2_100, 1_050), (3, 0)])
+    def test_a_stream_replaces_a_document(self, store: Store, before: int, after: int) -> None:
+        neighbour = text_records("other", ["stays", "too"])
+        old = text_records("a", [f"old {i}" for i in range(before)])
+        new = text_records("a", [f"new {i}" for i in range(after)], seed=2, content_hash="2")
+        store.upsert([*old, *neighbour])
+        store.replace("a", iter(new))
+        assert contents(store) == plain([*new, *neighbour])
+        assert ids(store.search(None, "old", 20)["lexical"]) == []
+        assert store.verify() == []
+
+    @pytest.mark.parametrize("before", [0, 2])
+    @pytest.mark.parametrize("defect", ["failure", "another document", "gap", "other dim"])
+    def test_a_broken_stream_changes_nothing(self, store: Store, before: int, defect: str) -> None:
+        def stream() -> Iterator[StoredPassage]:
+            yield from text_records("broken", ["new"] * 1_500)
+            if defect == "failure":
+                raise EmbedderError("the source failed")
+            for record in broken_records().get(defect) or text_records("z", ["another"]):
+                passage = replace(record.passage, ordinal=record.passage.ordinal + 1_500)
+                yield replace(record, passage=passage)
+
+        stored = text_records("broken", ["before"] * before) + text_records("z", ["before"])
+        store.upsert(stored)
+        error = {"failure": EmbedderError, "other dim": IndexMismatchError}.get(defect)
+        with pytest.raises(error or StoreError):
+            store.replace("broken", stream())
+        assert contents(store) == plain(stored)
 
     def test_odd_ids(self, store: Store) -> None:
         records = [
@@ -476,6 +506,7 @@ class PersistentStoreConformance(StoreConformance):
             store.verify,
             store.scan,
             lambda: store.upsert(text_records("a", ["one"])),
+            lambda: store.replace("a", text_records("a", ["one"])),
             lambda: store.delete(["a"]),
             lambda: store.get(["a#0"]),
             store.vocabulary,
