@@ -21,8 +21,8 @@ from wavrag.errors import StoreError
 from wavrag.generate import Generator, GeneratorSpec, Stream
 from wavrag.rag import WavRAG as Rag
 from wavrag.server.run import bind_socket
-from wavrag.server.schemas import DocumentTextShape
-from wavrag.shapes import AnswerShape, CitationShape, DocumentShape, GivenHitShape, SearchShape
+from wavrag.server.schemas import DocumentTextShape, FileShape
+from wavrag.shapes import AnswerShape, CitationShape, GivenHitShape, SearchShape
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_replies_match_their_shapes(http: httpx.Client) -> None:
         (GivenHitShape, answer["hits"][0]),
         (CitationShape, answer["citations"][0]),
         (SearchShape, result),
-        (DocumentShape, documents["documents"][0]),
+        (FileShape, documents["documents"][0]),
         (DocumentTextShape, words.json()),
     ):
         assert set(reply) == set(shape.model_validate(reply).model_fields_set)
@@ -185,7 +185,7 @@ def test_upload_listing_text_and_removal(http: httpx.Client, rag: WavRAG, tmp_pa
     metadata = {"filename": "Tide tables.md", "year": 2026, "tidal": True}
     assert document["metadata"] == metadata
     documents = http.get("/v1/documents", params={"q": "tide", "modality": "text"}).json()
-    assert documents == {"documents": [document], "total": 1}
+    assert (documents["documents"], documents["total"]) == ([document], 1)
     words = http.get(f"/v1/documents/{id}/text").json()
     for passage in words["contents"]:
         assert words["text"][passage["char_start"] : passage["char_end"]] == passage["text"]

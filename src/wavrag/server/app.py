@@ -15,7 +15,18 @@ from prometheus_client import generate_latest
 from starlette.middleware.cors import CORSMiddleware
 
 from wavrag.rag import WavRAG
-from wavrag.server import ask, chat, documents, embeddings, live, models, speech, transcripts
+from wavrag.server import (
+    ask,
+    chat,
+    documents,
+    embeddings,
+    library,
+    live,
+    models,
+    speakers,
+    speech,
+    transcripts,
+)
 from wavrag.server.errors import add_error_handlers
 from wavrag.server.metrics import MetricsMiddleware
 from wavrag.server.middleware import SecurityMiddleware
@@ -64,7 +75,9 @@ def create_app(
     app.state.server = state
     add_error_handlers(app)
     # Before the documents, whose routes match ids with any further path.
-    for module in (transcripts, documents, ask, models, embeddings, chat, speech, live):
+    for module in (transcripts, speakers, library, documents):
+        app.include_router(module.router)
+    for module in (ask, models, embeddings, chat, speech, live):
         app.include_router(module.router)
     _add_health_routes(app)
     # Mounted last, because it matches every path.

@@ -27,11 +27,12 @@ from wavrag.errors import AudioError
 from wavrag.server import limits
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.file_types import MEDIA_TYPES, check_file
+from wavrag.server.files import describe_file
 from wavrag.server.jobs import IndexJob, Upload, sync_folder
 from wavrag.server.limits import MAX_CLIP_SECONDS, MAX_LISTED
 from wavrag.server.multipart import Form, receive_form
 from wavrag.server.requests import describe_body, inline_schema
-from wavrag.server.schemas import DocumentsShape, DocumentTextShape, JobShape, JobsShape
+from wavrag.server.schemas import DocumentTextShape, FileShape, JobShape, JobsShape
 from wavrag.server.state import ServerState, State
 from wavrag.server.worker import generate_name
 from wavrag.shapes import DocumentShape, PassageShape
@@ -105,6 +106,7 @@ def _accept_upload(state: ServerState, form: Form) -> IndexJob:
                     title=document_title,
                     size=file.size,
                     metadata={"filename": file.name, **metadata},
+                    is_titled=bool(title),
                 )
             )
         sync_folder(state.uploads_folder)
@@ -135,29 +137,6 @@ async def _describe_job(state: ServerState, job: IndexJob, wait: float) -> JobSh
     return JobShape.model_validate(job)
 
 
-@router.get("/documents")
-async def list_documents(
-    state: State,
-    q: Annotated[str, Query(max_length=200, description="pattern of title or source")] = "",
-    modality: Literal["text", "audio"] | None = None,
-    offset: Annotated[int, Query(ge=0, lt=2**31)] = 0,
-    limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100,
-) -> DocumentsShape:
-    """List documents, sorted by title."""
-    pattern = q.casefold()
-    matches = [
-        document
-        for document in await state.run_in_thread("list", state.rag.kb.documents)
-        if (modality is None or document.modality == modality)
-        and (pattern in document.title.casefold() or pattern in document.source.casefold())
-    ]
-    matches.sort(key=lambda document: (document.title.casefold(), document.id))
-    page = matches[offset : offset + limit]
-    return DocumentsShape(
-        documents=[DocumentShape.model_validate(document) for document in page], total=len(matches)
-    )
-
-
 @router.get(
     "/documents/{document_id:path}/audio",
     responses={
@@ -181,10 +160,10 @@ async def get_audio(
 
     With a track or a channel, the span begins at 0 unless there is a `start`.
     """
-    passage = await _read_document(state, state.rag.kb.head, document_id)
+    passage = await read_document(state, state.rag.kb.head, document_id)
     source = passage.source if passage.modality == "audio" else passage.recording
-    path = state.resolve_source(source or "")
-    if source is None or not path.is_file():
+    path = state.find_file(source, *passage.copies) if source else None
+    if path is None:
         raise RequestError(404, f"there is no recording of {document_id}: its file is missing")
     if start is end is track is channel is None:
         content_type = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
@@ -212,10 +191,10 @@ def _cut_clip(load: Callable[[], Clip], path: Path, format: ClipFormat, document
 )
 async def get_text(state: State, document_id: str) -> DocumentTextShape:
     """Get the text of a document and its passages; headings are only in their `section`."""
-    passages = await _read_document(state, state.rag.kb.passages, document_id)
+    passages = await read_document(state, state.rag.kb.passages, document_id)
     return DocumentTextShape.model_validate(
         {
-            **_summarize(passages),
+            **_summarize(state, passages),
             "text": _join_text(passages),
             "contents": [PassageShape.read(passage) for passage in passages],
         }
@@ -237,16 +216,16 @@ def _join_text(passages: list[Passage]) -> str:
 
 
 @router.get("/documents/{document_id:path}", responses=error_responses(404))
-async def get_document(state: State, document_id: str) -> DocumentShape:
+async def get_document(state: State, document_id: str) -> FileShape:
     """Get a document."""
-    passages = await _read_document(state, state.rag.kb.passages, document_id)
-    return DocumentShape.model_validate(_summarize(passages))
+    passages = await read_document(state, state.rag.kb.passages, document_id)
+    return FileShape.model_validate(_summarize(state, passages))
 
 
 @router.delete("/documents/{document_id:path}", status_code=202, responses=error_responses(404))
 async def remove_document(state: State, document_id: str, wait: Wait = 0) -> JobShape:
     """Queue a job to remove a document, and its file if the file was uploaded."""
-    await _read_document(state, state.rag.kb.head, document_id)
+    await read_document(state, state.rag.kb.head, document_id)
     job = await state.run_in_thread("take", state.worker.submit, [], [document_id])
     return await _describe_job(state, job, wait)
 
@@ -269,9 +248,7 @@ async def get_job(state: State, job_id: str, wait: Wait = 0) -> JobShape:
     return await _describe_job(state, job, wait)
 
 
-async def _read_document(
-    state: ServerState, read: Callable[[str], T | None], document_id: str
-) -> T:
+async def read_document(state: ServerState, read: Callable[[str], T | None], document_id: str) -> T:
     """The passages of a document, or its first one."""
     result = await state.run_in_thread("get", read, document_id)
     if not result:
@@ -279,10 +256,11 @@ async def _read_document(
     return result
 
 
-def _summarize(passages: list[Passage]) -> dict[str, Any]:
-    """The values of `DocumentShape`."""
+def _summarize(state: ServerState, passages: list[Passage]) -> dict[str, Any]:
+    """The values of `FileShape`."""
     return {
         **DocumentShape.read(passages[0]),
+        **describe_file(state, passages[0].source, passages[0].metadata),
         "id": passages[0].document_id,
         "passages": len(passages),
         "seconds": max(passage.end or 0.0 for passage in passages),

@@ -30,6 +30,7 @@ class Upload:
     title: str
     size: int  # bytes
     metadata: dict[str, Scalar]
+    is_titled: bool = False  # the client gave the title
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from wavrag.server.jobs import JobKind, JobState
+from wavrag.server.watcher import WatchState
 from wavrag.shapes import (
     AddReportShape,
     AnswerShape,
@@ -14,6 +15,8 @@ from wavrag.shapes import (
     PassageShape,
     RemovalShape,
     Shape,
+    SkippedShape,
+    UnreadShape,
 )
 
 
@@ -23,14 +26,25 @@ class DeltaShape(BaseModel):
     text: str
 
 
+class FileShape(DocumentShape):
+    """A document with its file."""
+
+    name: str  # name of the file; as the client named it if it was uploaded
+    folder: str  # folder, archive or host of the file; empty for an upload or a text without file
+    kind: str  # suffix in lower case without the dot; empty if there is none
+    modified: str | None  # ISO 8601 time of the last change or of the upload; null without a file
+
+
 class DocumentsShape(BaseModel):
     """A page of documents; `total` counts all that match the filters."""
 
-    documents: list[DocumentShape]
+    documents: list[FileShape]
     total: int
+    folders: list[str]  # of all documents, whatever the filters; so are the kinds
+    kinds: list[str]
 
 
-class DocumentTextShape(DocumentShape):
+class DocumentTextShape(FileShape):
     """A document with its text; character offsets of its passages refer to `text`."""
 
     text: str
@@ -146,3 +160,51 @@ class CompletionShape(BaseModel):
     choices: list[ChoiceShape]
     usage: UsageShape
     wavrag: AnswerShape
+
+
+class SpeakerShape(Shape):
+    """A speaker of a recording; length and start of the speech in seconds."""
+
+    name: str
+    seconds: float
+    passages: int
+    start: float
+
+
+class SpeakersShape(BaseModel):
+    """The speakers of a recording, in the order of their first words."""
+
+    speakers: list[SpeakerShape]
+
+
+class VoicesShape(BaseModel):
+    """Names of the speakers whose voice prints are kept."""
+
+    voices: list[str]
+
+
+class SuggestionsShape(BaseModel):
+    """Questions that the knowledge base can answer."""
+
+    questions: list[str]
+
+
+class WatchRunShape(BaseModel):
+    """Numbers of documents that a run of indexing changed; `ended` is an ISO 8601 time."""
+
+    ended: str
+    added: int
+    updated: int
+    moved: int
+    removed: int
+
+
+class WatchShape(BaseModel):
+    """The watched folders, and what was found in them since the start of the server."""
+
+    folders: list[str]
+    state: WatchState
+    error: str | None  # why the folders are no longer watched
+    runs: list[WatchRunShape]  # newest first
+    skipped: list[SkippedShape]
+    unread: list[UnreadShape]

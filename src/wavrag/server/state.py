@@ -47,7 +47,7 @@ class ServerState:
         self._lock = FileLock(self._kb_folder / "server.lock", timeout=0, thread_local=False)
         self.jobs: JobFolder  # set by start()
         self.worker: JobWorker  # set by start()
-        self._watcher: FolderWatcher  # set by start()
+        self.watcher: FolderWatcher  # set by start()
         self._compute_limiter = anyio.CapacityLimiter(limits.CONCURRENT_COMPUTATIONS)
         self.transcriber = Transcriber()
         self._speech_limiter = anyio.CapacityLimiter(limits.CONCURRENT_SPEECH)
@@ -88,7 +88,7 @@ class ServerState:
         except BaseException:
             self._lock.release()
             raise
-        self.jobs, self.worker, self._watcher = jobs, worker, watcher
+        self.jobs, self.worker, self.watcher = jobs, worker, watcher
         self.is_ready = True
 
     def stop(self) -> None:
@@ -96,7 +96,7 @@ class ServerState:
         if self.is_ready:
             self.is_ready = False
             self.scheduler.close()
-            self._watcher.stop()
+            self.watcher.stop()
             self.worker.stop()
             self._lock.release()
 
@@ -123,6 +123,10 @@ class ServerState:
         if is_generated_name(name) and (self.uploads_folder / name).is_file():
             return self.uploads_folder / name
         return Path(self.rag.kb.resolve_source(source))
+
+    def find_file(self, *sources: str) -> Path | None:
+        """The first existing file of a document's source and its copies."""
+        return next(filter(Path.is_file, map(self.resolve_source, sources)), None)
 
 
 def get_state(request: Request) -> ServerState:

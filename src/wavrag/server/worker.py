@@ -5,11 +5,14 @@ A single writer keeps the order of uploads and removals, and leaves the cores to
 
 from __future__ import annotations
 
+import filecmp
 import logging
+import os
 import re
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -162,11 +165,13 @@ class JobWorker:
             upload.document_id: self._source(upload.document_id) for upload in job.uploads
         }
         uploads = {str(self._uploads_folder / upload.file): upload for upload in job.uploads}
+        originals = {path: self._find_original(path, upload) for path, upload in uploads.items()}
         documents = {
             path: Document(
                 upload.document_id, path=path, title=upload.title, metadata=upload.metadata
             )
             for path, upload in uploads.items()
+            if originals[path] is None
         }
         skipped: list[tuple[str, str]] = []
         while True:
@@ -184,6 +189,7 @@ class JobWorker:
         for document_id, source in old_sources.items():
             if source is not None and source != self._source(document_id):
                 self._delete_upload(source)
+        report.unchanged += filter(None, originals.values())
         names = {path: upload.name for path, upload in uploads.items()}
         report.skipped[:0] = skipped
         for pairs in (report.skipped, report.notes):
@@ -201,6 +207,20 @@ class JobWorker:
             if source is not None:
                 self._delete_upload(source)
         return RemovalShape(removed=job.document_ids, passages=passages).to_json()
+
+    def _find_original(self, path: str, upload: Upload) -> str | None:
+        """The id of the document of a file in a folder with the content of an upload."""
+        if upload.is_titled or upload.metadata.keys() - {"filename"}:  # they would be lost
+            return None
+        for document in self._kb.documents():
+            source = self._kb.resolve_source(document.source)
+            if is_generated_name(Path(source).name):
+                continue  # an upload with this content has the same id
+            # OSError: the file, or that of an earlier attempt, is gone.
+            with suppress(OSError, ValueError):
+                if os.path.getsize(source) == upload.size and filecmp.cmp(path, source, False):
+                    return document.id
+        return None
 
     def _source(self, document_id: str) -> str | None:
         passage = self._kb.head(document_id)

@@ -1,0 +1,48 @@
+"""The file of a document: its name, folder, kind and time."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from wavrag.server.state import ServerState
+from wavrag.server.worker import is_generated_name
+from wavrag.types import Metadata
+
+
+def describe_file(state: ServerState, source: str, metadata: Metadata) -> dict[str, Any]:
+    """The fields that `FileShape` adds to a document."""
+    folder, name = split_source(source)
+    if is_generated_name(name):  # an upload
+        folder, name = "", str(metadata.get("filename", name))
+    return {
+        "name": name,
+        "folder": folder,
+        "kind": PurePath(name).suffix[1:].lower(),
+        "modified": _modified(state, source),
+    }
+
+
+def split_source(source: str) -> tuple[str, str]:
+    """Folder and name of a path, archive and name of its member, or host and name of a URL."""
+    if source.startswith(("http://", "https://")):
+        address = urlsplit(source)
+        return address.netloc, unquote(PurePath(address.path).name) or source
+    archive, mark, member = source.partition("!/")
+    if mark:
+        return archive, PurePath(member).name
+    path = PurePath(source)
+    return (str(path.parent), path.name) if path.is_absolute() else ("", source)
+
+
+def _modified(state: ServerState, source: str) -> str | None:
+    # A member of an archive is as old as the archive, if it was not kept as a file.
+    for path in (state.resolve_source(source), source.partition("!/")[0]):
+        with suppress(OSError, ValueError):  # ValueError: a source with a NUL, from `Document`
+            time = datetime.fromtimestamp(os.stat(path).st_mtime, UTC)
+            return time.isoformat(timespec="seconds")
+    return None

@@ -1,0 +1,83 @@
+"""Example questions from the headings and names of a knowledge base."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from wavrag.answer import CANDIDATES, estimate_answerability
+from wavrag.kb import KnowledgeBase
+from wavrag.rag import WavRAG
+from wavrag.store import StoredDocument
+from wavrag.types import Passage, Query
+
+MAX_QUESTIONS = 4
+MAX_DOCUMENTS = 16  # that are read, spread over the knowledge base
+MAX_TRIES = 12  # searches, about 50 ms each
+MAX_TITLE_CHARS = 45  # longer titles make questions that nobody reads
+
+# Two or more capitalised words within a sentence: single ones are often months, days or nouns.
+_NAME = re.compile(r"(?<=[a-z,;] )[A-Z][\w’'-]+(?: (?:of |the |von |van |de )?[A-Z][\w’'-]+)+")
+_NUMBERING = re.compile(r"^[\d.ivxIVX]+[.)]\s+")
+
+
+def suggest_questions(rag: WavRAG) -> list[str]:
+    """Suggest questions that the knowledge base can answer, at most one per document.
+
+    Questions are made from headings of texts and from names in recordings. The estimate of the
+    answerer decides which of them are kept, so no generator runs.
+    """
+    questions: list[str] = []
+    for number, question in enumerate(_propose_questions(rag.kb)):
+        if len(questions) == MAX_QUESTIONS or number == MAX_TRIES:
+            break
+        if _is_answerable(rag, question):
+            questions.append(question)
+    return questions
+
+
+def _is_answerable(rag: WavRAG, question: str) -> bool:
+    if rag.kb.fusion == "ranks":  # without an estimate
+        return True
+    hits = rag.kb.retrieve(Query(text=question, spelling=False), CANDIDATES).hits
+    probability = estimate_answerability(question, hits, calibrated=rag.kb.embedder.spec.calibrated)
+    return probability >= rag.options.min_probability
+
+
+def _propose_questions(kb: KnowledgeBase) -> Iterator[str]:
+    """Propose one question per document, recordings and texts in turn."""
+    documents = kb.documents()
+    spread: list[list[StoredDocument]] = []
+    for modality in ("text", "audio"):
+        rows = [document for document in documents if document.modality == modality]
+        spread.append(rows[:: max(1, len(rows) // (MAX_DOCUMENTS // 2))][: MAX_DOCUMENTS // 2])
+    texts, recordings = spread
+    for number in range(MAX_DOCUMENTS // 2):
+        for rows in (texts, recordings):
+            if number < len(rows):
+                question = _question_about(rows[number], kb.passages(rows[number].id), number)
+                if question is not None:
+                    yield question
+
+
+def _question_about(
+    document: StoredDocument, passages: Sequence[Passage], number: int
+) -> str | None:
+    title = document.title.partition(":")[0]
+    headings = list(dict.fromkeys(p.section for p in passages if p.section))
+    if document.modality == "text" and headings and len(title) <= MAX_TITLE_CHARS:
+        # Another heading of every document, or all questions would be about introductions.
+        heading = headings[number % len(headings)].rpartition(" > ")[2]
+        heading = _NUMBERING.sub("", heading)
+        return f"What does “{title.strip()}” say about {_lower_first(heading, passages)}?"
+    names = [name for passage in passages for name in _NAME.findall(passage.text or "")]
+    return f"What is said about {max(names, key=names.count)}?" if names else None
+
+
+def _lower_first(heading: str, passages: Sequence[Passage]) -> str:
+    """A heading within a sentence: in lower case if the text has its first word that way."""
+    first = heading.partition(" ")[0]
+    lower = first.lower()
+    text = " ".join(passage.text or "" for passage in passages)
+    is_word = first[1:] == lower[1:] and re.search(rf"\b{re.escape(lower)}", text) is not None
+    return heading[0].lower() + heading[1:] if is_word else heading

@@ -1,0 +1,159 @@
+"""The library over HTTP: files, folders, watched folders, speakers and suggested questions."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from serving import BEES, client, create_rag, serving
+from wavrag import WavRAG
+from wavrag.server import ServerOptions
+from wavrag.types import Document
+
+MEETING = """WEBVTT
+
+00:00.000 --> 00:04.000
+<v speaker 1>The bridge stays closed until May.
+
+00:04.000 --> 00:07.000
+<v speaker 2>Who pays for the paint?
+"""
+NOON = 1_700_000_000  # seconds since 1970: 2023-11-14T22:13:20
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("watched")
+    (folder / "minutes.vtt").write_text(MEETING)
+    (folder / "empty.pdf").write_bytes(b"%PDF-1.4\nbroken")
+    (folder / "garden.md").write_text(
+        "# The garden\n\n## Watering\n\nThe watering takes two cans.\n"
+    )
+    (folder / "tool.exe").write_bytes(b"MZ\0\0")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
+    with create_rag(tmp_path_factory.mktemp("rag")) as rag:
+        yield rag
+
+
+@pytest.fixture(scope="module")
+def http(rag: WavRAG, watched: Path) -> Iterator[httpx.Client]:
+    options = ServerOptions(voice="fake", watch_folders=(str(watched),))
+    with serving(rag, options) as url, client(url) as opened:
+        yield opened
+
+
+def wait_until_watching(http: httpx.Client) -> dict[str, object]:
+    for _ in range(600):
+        status: dict[str, object] = http.get("/v1/watch").json()
+        if status["runs"]:
+            return status
+        time.sleep(0.05)
+    raise AssertionError(status)
+
+
+def test_watched_folders_state_runs_and_kinds_that_are_not_read(
+    http: httpx.Client, watched: Path
+) -> None:
+    status = wait_until_watching(http)
+    assert (status["state"], status["error"]) == ("watching", None)
+    assert status["folders"] == [str(watched)]
+    (run,) = status["runs"]
+    assert [run[name] for name in ("added", "updated", "moved", "removed")] == [2, 0, 0, 0]
+    (unread,) = status["unread"]
+    assert (unread["kind"], unread["files"]) == (".exe", [str(watched / "tool.exe")])
+    (skipped,) = status["skipped"]
+    assert skipped["source"] == str(watched / "empty.pdf")
+
+
+def test_documents_have_folders_kinds_and_times(http: httpx.Client, watched: Path) -> None:
+    wait_until_watching(http)
+    os.utime(watched / "minutes.vtt", (NOON, NOON))
+    page = http.get("/v1/documents?sort=newest").json()
+    rows = {row["name"]: row for row in page["documents"]}
+    assert list(rows)[-1] == "minutes.vtt"
+    minutes = rows["minutes.vtt"]
+    assert minutes["folder"] == str(watched)
+    assert (minutes["kind"], minutes["modified"]) == ("vtt", "2023-11-14T22:13:20+00:00")
+    assert page["kinds"] == ["md", "txt", "vtt"]
+    assert str(watched) in page["folders"]
+    assert len(page["folders"]) == 2
+
+    def names(**filters: str) -> list[str]:
+        found = http.get("/v1/documents", params=filters).json()["documents"]
+        return [row["name"] for row in found]
+
+    assert names(folder=str(watched)) == ["minutes.vtt", "garden.md"]
+    assert len(names(folder=str(watched.parent))) == 4
+    assert names(folder=str(watched)[:-1]) == []  # a name, not its beginning
+    assert names(kind="md") == ["bees.md", "garden.md"]
+    assert names(sort="kind") == ["bees.md", "garden.md", "ferry.txt", "minutes.vtt"]
+    assert names(id=minutes["id"]) == ["minutes.vtt"]
+    one = http.get(f"/v1/documents/{minutes['id'].replace('/', '%2F')}").json()
+    assert one == minutes
+
+
+def test_originals_are_shown_or_saved(http: httpx.Client, rag: WavRAG, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<html><body><p>Swifts sleep in flight.</p><script>1</script></body></html>")
+    rag.kb.add([Document("page", path=str(page)), Document("no file", text="Owls do not.")])
+    reply = http.get("/v1/documents/page/original")
+    assert reply.content == page.read_bytes()
+    assert reply.headers["content-disposition"].startswith("attachment")  # a script could run
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    (bees,) = http.get("/v1/documents?q=bees.md").json()["documents"]
+    reply = http.get(f"/v1/documents/{bees['id'].replace('/', '%2F')}/original")
+    assert reply.headers["content-disposition"] == 'inline; filename="bees.md"'
+    assert reply.headers["content-type"].startswith("text/plain")
+    assert reply.text == BEES
+    reply = http.get("/v1/documents/no%20file/original")
+    assert reply.status_code == 404
+    assert "it is missing" in reply.json()["error"]["message"]
+    rag.kb.remove(["page", "no file"])
+
+
+def test_an_upload_of_an_indexed_file_is_not_indexed_again(http: httpx.Client) -> None:
+    before = http.get("/v1/documents").json()["total"]
+    files = {"file": ("copy of the bees.md", BEES.encode())}
+    job = http.post("/v1/documents?wait=30", files=files).json()
+    (bees,) = http.get("/v1/documents?q=bees.md").json()["documents"]
+    assert job["report"]["unchanged"] == [bees["id"]]
+    assert http.get("/v1/documents").json()["total"] == before
+    titled = http.post("/v1/documents?wait=30", files=files, data={"title": "Mine"}).json()
+    (added,) = titled["report"]["added"]
+    assert http.get(f"/v1/documents/{added}").json()["folder"] == ""
+    assert http.delete(f"/v1/documents/{added}?wait=30").json()["state"] == "done"
+
+
+def test_speakers_are_listed_named_and_forgotten(
+    http: httpx.Client, rag: WavRAG, watched: Path
+) -> None:
+    wait_until_watching(http)
+    address = f"/v1/documents/{str(watched / 'minutes.vtt').replace('/', '%2F')}/speakers"
+    speakers = http.get(address).json()["speakers"]
+    assert [row["name"] for row in speakers] == ["speaker 1", "speaker 2"]
+    assert [row["start"] for row in speakers] == [0, 4]
+    named = http.patch(address, json={"speaker": "speaker 2", "name": " Ada "}).json()
+    assert [row["name"] for row in named["speakers"]] == ["speaker 1", "Ada"]
+    refused = http.patch(address, json={"speaker": "speaker 2", "name": "Bo"})
+    assert refused.status_code == 400
+    assert "it has speaker 1, Ada" in refused.json()["error"]["message"]
+    assert http.get("/v1/documents/none/speakers").status_code == 404
+    rag.kb._voices.remember("Ada", np.eye(1, 256, dtype=np.float32)[0])
+    assert http.get("/v1/voices").json() == {"voices": ["Ada"]}
+    assert http.delete("/v1/voices/Ada").json() == {"voices": []}
+    assert http.delete("/v1/voices/Ada").status_code == 404
+
+
+def test_suggestions_ask_about_headings(http: httpx.Client) -> None:
+    wait_until_watching(http)
+    assert http.get("/v1/suggestions").json()["questions"] == [
+        "What does “The garden” say about watering?"
+    ]
