@@ -1,109 +1,82 @@
-"""Convert a written answer to spoken text: no citation marks, no markup, no abbreviations."""
+"""Convert a written answer to spoken text, whole or while it is generated."""
 
 from __future__ import annotations
 
-import html
 import re
-import unicodedata
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
-_Rules = tuple[tuple[re.Pattern[str], str], ...]
+from wavrag.speech.sentence_rules import spoken_sentence
+from wavrag.speech.table_reader import TableReader
+from wavrag.text import sentences
 
-
-def _rules(*pairs: tuple[str, str]) -> _Rules:
-    return tuple((re.compile(pattern, re.MULTILINE), change) for pattern, change in pairs)
-
-
-_MARKUP = _rules(
-    (r"^[ \t]*(?:```|~~~).*$", ""),  # fences; the code between them is read out
-    (r"<!--.*?-->", " "),
-    (r"<(https?://[^>\s]+)>", r"\1"),
-    (r"</?[a-zA-Z][^<>]*>", " "),
-    (r"!?\[([^\]]*)\]\([^)\s]*(?:\s+\"[^\"]*\")?\)", r"\1"),  # links and pictures
-    (r"^[ \t]*(?:[-=*_][ \t]*){3,}$", ""),  # rules
-    (r"^[ \t]*\|?[ \t:|-]*-{3,}[ \t:|-]*\|?[ \t]*$", ""),  # under the head of a table
-    (r"^[ \t]*\|(.*?)\|?[ \t]*$", r"\1"),
-    (r": \u2014(?=[ \t]*(?:\||\[|$))", ": none"),  # an empty cell of a table
-    (r"[ \t]*\|[ \t]*", ", "),
-    (r"^[ \t]*#{1,6}[ \t]+", ""),
-    (r"^[ \t]*(?:>[ \t]?)+", ""),
-    (r"^[ \t]*(?:[-*+\u2022]|\d+[.)])[ \t]+", ""),  # items of lists
-    (r"`+([^`\n]+)`+", r"\1"),
-    (r"(\*\*|__|~~)(?=\S)(.+?)(?<=\S)\1", r"\2"),
-    (r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])", r"\1"),
-    (r"(?<![\w_])_(?=\S)([^_\n]+?)(?<=\S)_(?![\w_])", r"\1"),
-)
-_MARK = re.compile(
-    r"\s*\[\s*(?:sources?\s+)?\d+(?:\s*(?:,|;|-|\u2013|and)\s*\d+)*\s*\]", re.IGNORECASE
-)
-_SIGNS = _rules(
-    ("[\u2018\u2019\u02bc]", "'"), ("[\u201c\u201d\u201e\u00ab\u00bb]", '"'), ("\u2026", "..."),
-    (r"(?<=\d)\s*\u2013\s*(?=\d)", " to "),
-    (r"(?<![\w.-])(\d{1,3})-(\d{1,3})(?![\w-])", r"\1 to \2"),
-    (r"(?:\s+-+\s+|\s*[\u2013\u2014]\s*)", ", "), ("\u2212", "-"),
-    (r"\s*(?:\u2192|->|=>)\s*", " to "), (r"(?<!\w)[~\u2248]\s*(?=\d)", "about "),
-    (r"\s*&\s*", " and "), ("\u00a0|\u202f|\u2009", " "),
-)  # fmt: skip
-_ABBREVIATIONS = _rules(
-    (r"\b[eE]\.\s?g\.,?", "for example,"), (r"\b[iI]\.\s?e\.,?", "that is,"),
-    (r"\betc\.(?=\s+[A-Z]|\s*$)", "et cetera."), (r"\betc\b\.?", "et cetera"),
-    (r"\bapprox\.", "approximately"), (r"\b(?:vs|cf)\.", "compared with"), (r"\bDr\.", "Doctor"),
-    (r"\bProf\.", "Professor"), (r"\bMrs\.", "Missus"), (r"\bMr\.", "Mister"),
-    (r"\b[Nn]o\.(?=\s*\d)", "number"), (r"\b[Pp]p?\.(?=\s*\d)", "page"),
-    (r"\b[Ff]ig\.(?=\s*\d)", "figure"), (r"\bSt\.(?=\s+[A-Z])", "Saint"),
-)  # fmt: skip
-_UNITS = {
-    "km/h": "kilometres an hour", "m/s": "metres a second", "mph": "miles an hour",
-    "km": "kilometres", "cm": "centimetres", "mm": "millimetres", "m": "metres",
-    "kg": "kilograms", "g": "grams", "mg": "milligrams", "l": "litres", "ml": "millilitres",
-    "s": "seconds", "ms": "milliseconds", "min": "minutes", "h": "hours",
-    "kHz": "kilohertz", "Hz": "hertz", "dB": "decibels", "kW": "kilowatts", "W": "watts",
-    "V": "volts", "\u00b0C": "degrees Celsius", "\u00b0F": "degrees Fahrenheit",
-    "\u00b0": "degrees", "%": "percent",
-}  # fmt: skip
-_UNIT = re.compile(
-    r"(?<=\d)\s?(" + "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True))) + r")(?![\w/])"
-)
-_ADDRESS = re.compile(
-    r"(?:https?://|www\.)(?P<host>[\w.-]*\w)(?::\d+)?(?:[/?#][^\s<>\"')\]]*)?", re.IGNORECASE
-)
-# Symbols such as emoji, and invisible characters.
-_SILENT_CATEGORIES = frozenset({"So", "Sk", "Cf", "Co", "Cs"})
-_MAIL = re.compile(r"\b([\w.+-]+)@([\w-]+(?:\.[\w-]+)+)\b")
+# A block ends at an empty line, and before a heading, list item, quote or fence.
+_BREAK = re.compile(r"\n(?=[ \t]*(?:\n|#{1,6}[ \t]|[-*+\u2022][ \t]|\d+[.)][ \t]|>|```|~~~))")
+_ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,2}[.)])[ \t]+(?:\[[ xX]\][ \t]+)?(?=\S)")
+_LONGEST_QUOTE = 400  # characters held back by an opening quotation mark without a closing one
+_HEADING = re.compile(r"^[ \t]*#{1,6}[ \t].*\n", re.MULTILINE)
 
 
 def spoken_text(text: str) -> str:
-    """Convert a written answer to spoken text, on one line; it may be empty.
+    """Convert a written answer to the text for a speech engine, on one line; it may be empty.
 
-    Citation marks and the markup of Markdown and HTML are removed. A web address becomes its host;
-    common abbreviations, and units after a number, become words. A line without a final stop, such
-    as a heading, gets one, so that it is spoken as a sentence.
+    Citation marks and the markup of Markdown and HTML are removed. Rows of tables are read as
+    "header: value", list items and headings as sentences. Numbers with their units and signs, and
+    common abbreviations become English words; a web address becomes its host. Spoken text stays as
+    it is.
+
+    Example:
+        >>> spoken_text("The **ferry** leaves at 9:30 and costs \u20ac5 [1][2].")
+        'The ferry leaves at nine thirty and costs five euros.'
     """
-    text = _apply_rules(text, _MARKUP)
-    text = html.unescape(_MARK.sub("", text))
-    text = _ADDRESS.sub(_host, text)
-    text = _MAIL.sub(lambda match: f"{match[1]} at {_spell_dots(match[2])}", text)
-    text = _apply_rules(text, _SIGNS)
-    text = _apply_rules(text, _ABBREVIATIONS)
-    text = _UNIT.sub(lambda match: f" {_UNITS[match[1]]}", text)
-    text = "".join(char for char in text if unicodedata.category(char) not in _SILENT_CATEGORIES)
-    text = re.sub(r"\s+", " ", text)
-    text = re.sub(r"\s+([.,;:!?])", r"\1", text).strip(" ,;")
-    if not any(letter.isalnum() for letter in text):
-        return ""
-    return text if text[-1] in ".!?\"')" else f"{text.rstrip(':')}."
+    return " ".join(spoken_sentences([text]))
 
 
-def _apply_rules(text: str, rules: _Rules) -> str:
-    for pattern, change in rules:
-        text = pattern.sub(change, text)
-    return text
+def spoken_sentences(deltas: Iterable[str]) -> Iterator[str]:
+    """Yield the sentences of a streamed answer as spoken text.
+
+    A sentence is complete when the next one has begun, or when its block has ended.
+    """
+    text, tables = "", TableReader()
+    for delta in deltas:
+        text += tables.feed(delta)
+        complete, text = _take_complete(text)
+        yield from filter(None, map(spoken_sentence, complete))
+    text += tables.close()
+    yield from filter(None, map(spoken_sentence, _split_sentences(_blocks(text))))
 
 
-def _host(match: re.Match[str]) -> str:
-    # A final stop or comma belongs to the sentence, not to the address.
-    stop = re.search(r"[.,;:!?]*$", match[0])
-    return _spell_dots(match["host"].removeprefix("www.")) + (stop[0] if stop else "")
+def _take_complete(text: str) -> tuple[list[str], str]:
+    """The complete sentences of a text, and the remainder."""
+    *blocks, last = _blocks(text)
+    complete = _split_sentences(blocks)
+    last = _without_item(last)
+    spans = sentences(last)
+    # The last sentence may continue, and so may the one before until the next word is complete.
+    while spans and not re.search(r"\w\s", last[spans[-1][0] :]):
+        spans.pop()
+    at = 0
+    for (start, end), (following, _) in pairwise(spans):
+        if last.count('"', at, following) % 2 and len(last) - at < _LONGEST_QUOTE:
+            break  # a quotation may be part of one sentence
+        complete.append(last[start:end])
+        at = following
+    return complete, last[at:]
 
 
-def _spell_dots(host: str) -> str:
-    return host.replace(".", " dot ")
+def _split_sentences(blocks: Iterable[str]) -> list[str]:
+    return [block[a:b] for block in map(_without_item, blocks) for a, b in sentences(block)]
+
+
+def _without_item(block: str) -> str:
+    """Remove the marker of a list item, because its number would become a sentence."""
+    match = _ITEM.match(block)
+    return block[match.end() :] if match else block
+
+
+def _blocks(text: str) -> list[str]:
+    """Split a text into blocks such as paragraphs, headings and list items."""
+    cuts = {match.end() for match in _BREAK.finditer(text)}
+    cuts |= {match.end() for match in _HEADING.finditer(text)}
+    bounds = [0, *sorted(cuts - {0, len(text)}), len(text)]
+    return [text[a:b] for a, b in pairwise(bounds)]
