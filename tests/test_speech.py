@@ -25,6 +25,7 @@ from wavrag.speech import (
     FakeEngine,
     Style,
     best_engine,
+    find_defect,
     load_engine,
     match_style,
     name_sources,
@@ -58,14 +59,26 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-def program(folder: Path, name: str) -> None:
-    (folder / name).write_text("#!/bin/sh\n")
+def program(folder: Path, name: str, *, speaks: bool = True) -> None:
+    """A program that writes a tone to its output, or only an empty file."""
+    tone = folder / "tone.wav"
+    write_wav(tone, Clip(np.full(1_600, 0.1, np.float32), SAMPLE_RATE))
+    script = f"""#!{sys.executable}
+import sys
+arguments = sys.argv[1:]
+out = open(arguments[arguments.index("-o") + 1], "wb") if "-o" in arguments else sys.stdout.buffer
+if {speaks}:
+    out.write(open({str(tone)!r}, "rb").read())
+"""
+    (folder / name).write_text(script)
     (folder / name).chmod(0o755)
 
 
 def installed(name: str) -> Engine:
     if shutil.which(PROGRAMS[name]) is None:
         pytest.skip(f"{PROGRAMS[name]} is not installed here")
+    if (defect := find_defect(name)) is not None:
+        pytest.skip(f"{name} {defect}")
     return load_engine(name)
 
 
@@ -171,6 +184,17 @@ def test_the_best_program_is_taken(bare: Path) -> None:
         best = best_engine()
         assert PROGRAMS[best.name] == name
         assert best.default_voice in best.voices
+
+
+def test_a_program_without_a_voice_is_no_engine(bare: Path) -> None:
+    program(bare, "flite", speaks=False)
+    assert "cannot speak" in str(find_defect("flite"))
+    with pytest.raises(InputError, match=r"flite is installed, but cannot speak \(.*apt-get"):
+        load_engine("flite")
+    with pytest.raises(SpeechError, match="no speech engine is available"):
+        best_engine()
+    program(bare, "espeak-ng")
+    assert best_engine().name == "espeak"
 
 
 def test_the_environment_comes_before_programs(
@@ -294,8 +318,8 @@ def test_numbers_are_read_with_their_units_and_signs(written: str, said: str) ->
 
 MARKS = ["[1]", "[1][2]", " [1, 3]", " [source 2]", "[1-3]", "[ 12 ]", " [1; 2 and 3]."]
 PIECES = [
-    "The lens", "is 5 km", "**bold**", "e.g.", "Dr. Ames", "\u20ac3.50", "shut.", "Why?", "[sic]", "100 %",
-    "| a | b |", "|---|---|", "\n", "\n\n", "\n- ", "\n1. ", "\n# ", '"', "\u2014",
+    "The lens", "is 5 km", "**bold**", "e.g.", "Dr. Ames", "\u20ac3.50", "shut.", "Why?", "[sic]",
+    "100 %", "| a | b |", "|---|---|", "\n", "\n\n", "\n- ", "\n1. ", "\n# ", '"', "\u2014",
 ]  # fmt: skip
 
 

@@ -21,11 +21,11 @@ _IRREGULAR = {
     "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth",
     "nine": "ninth", "twelve": "twelfth",
 }  # fmt: skip
-MAX_CARDINAL = 10**15 - 1  # longer ones are codes rather than counts
+MAX_DIGITS = 15  # longer numbers are codes rather than counts
 
 
 def cardinal(number: int) -> str:
-    """A number from 0 to `MAX_CARDINAL` in words.
+    """A number of up to `MAX_DIGITS` digits in words.
 
     Example:
         >>> cardinal(1_205)
@@ -73,6 +73,6 @@ def number(text: str) -> str:
     Digits are read one by one after a decimal point, in long numbers, and after a leading zero.
     """
     whole, _, decimals = text.replace(",", "").partition(".")
-    is_count = whole == "0" or (not whole.startswith("0") and int(whole) <= MAX_CARDINAL)
+    is_count = whole == "0" or (not whole.startswith("0") and len(whole) <= MAX_DIGITS)
     words = cardinal(int(whole)) if is_count else digits(whole)
     return f"{words} point {digits(decimals)}" if decimals else words
