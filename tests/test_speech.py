@@ -38,7 +38,7 @@ from wavrag.speech.answers import PAUSE
 from wavrag.speech.base import NEUTRAL, apply_gain
 from wavrag.speech.kokoro import Kokoro
 from wavrag.speech.quantities import read_quantities
-from wavrag.speech.spoken_text import spoken_sentences
+from wavrag.speech.sentence_stream import spoken_sentences
 from wavrag.speech.style import measure_voice
 from wavrag.text import edit_distance
 from wavrag.types import Citation, Clip, EmbedInput, Float32, Passage

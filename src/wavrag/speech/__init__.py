@@ -7,9 +7,9 @@ from wavrag.speech.kokoro import Kokoro
 from wavrag.speech.piper import Piper, voice_settings
 from wavrag.speech.programs import Espeak
 from wavrag.speech.registry import ENGINES, PROGRAMS, best_engine, find_defect, load_engine
+from wavrag.speech.sentence_stream import spoken_text
 from wavrag.speech.service import Endpoint, Service
 from wavrag.speech.spoken_sources import name_sources
-from wavrag.speech.spoken_text import spoken_text
 from wavrag.speech.style import Follow, match_style, measure_voice
 
 __all__ = [

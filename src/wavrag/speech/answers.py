@@ -13,7 +13,7 @@ from wavrag.audio import SAMPLE_RATE, measure_prosody, write_wav
 from wavrag.errors import SpeechError
 from wavrag.speech.base import NEUTRAL, SPEECH_ERRORS, Engine, Style, describe_error
 from wavrag.speech.registry import best_engine
-from wavrag.speech.spoken_text import spoken_sentences
+from wavrag.speech.sentence_stream import spoken_sentences
 from wavrag.speech.style import Follow, match_style, measure_voice
 from wavrag.types import Clip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from wavrag.speech.spoken_text import spoken_text
+from wavrag.speech.sentence_stream import spoken_text
 from wavrag.types import Citation
 
 
