@@ -29,6 +29,7 @@ _TYPES = {
     403: "permission_error",
     404: "not_found_error",
     408: "timeout_error",
+    409: "conflict_error",
     413: "too_large_error",
     415: "unsupported_type_error",
     421: "misdirected_request_error",
