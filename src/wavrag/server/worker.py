@@ -145,7 +145,11 @@ class JobWorker:
             try:
                 self._attempt(job)
                 self._condition_name = "running"
+            except WavRAGError as error:
+                logger.warning("job %s, attempt %d: %s", job.id, job.attempts, error)
+                delay = self._postpone(job, error)
             except Exception as error:
+                logger.exception("job %s", job.id)
                 delay = self._postpone(job, error)
             if delay:
                 with self._changed:
@@ -189,28 +193,26 @@ class JobWorker:
             # Bad documents are skipped, so this is the disk or the embedder: try again later.
             self._condition_name, job.error = "retrying", str(error)
         else:
-            logger.error("job %s", job.id, exc_info=error)
             with suppress(StoreError):  # if this fails, the job is tried again
                 # A defect of the program would happen again.
                 self._end(job, "failed", "internal server error: see the log of the server")
                 return 0.0
             self._condition_name, delay = "retrying", FIRST_RETRY_DELAY
-        logger.warning("job %s, attempt %d: %s", job.id, job.attempts, error)
         # Otherwise the state is in memory only, and a new process tries the job once more.
         with suppress(StoreError):
             self._jobs.save(job)
         return delay
 
     def _end(self, job: IndexJob, state: Literal["done", "failed"], error: str | None) -> None:
+        ended = replace(job, state=state, error=error, ended=now())
+        self._jobs.save(ended)
+        if state == "done":
+            # Only once that is on disk. A failed job keeps its files, and can be repeated.
+            self._delete_unused(job)
         with self._changed:
-            ended = replace(job, state=state, error=error, ended=now())
-            self._jobs.save(ended)
             job.state, job.error, job.ended = ended.state, ended.error, ended.ended
             self._queue.remove(job)
             self._changed.notify_all()
-        if state == "done":
-            # Only now: a failed job keeps its files, and can be repeated.
-            self._delete_unused(job)
         self._ended_jobs.labels(job.kind, job.state).inc()
 
     def _delete_unused(self, job: IndexJob) -> None:
