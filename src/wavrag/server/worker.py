@@ -22,6 +22,7 @@ from prometheus_client import Counter
 from wavrag.disk import is_disk_full
 from wavrag.errors import StoreError, WavRAGError
 from wavrag.kb import KnowledgeBase, Progress
+from wavrag.server.errors import public_message
 from wavrag.server.jobs import IndexJob, JobFolder, Upload, now
 from wavrag.server.limits import MAX_JOB_ATTEMPTS
 from wavrag.server.options import ServerOptions
@@ -191,7 +192,7 @@ class JobWorker:
             delay = FULL_DISK_DELAY
         elif isinstance(error, WavRAGError):
             # Bad documents are skipped, so this is the disk or the embedder: try again later.
-            self._condition_name, job.error = "retrying", str(error)
+            self._condition_name, job.error = "retrying", public_message(error)
         else:
             with suppress(StoreError):  # if this fails, the job is tried again
                 # A defect of the program would happen again.
