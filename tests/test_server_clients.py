@@ -43,7 +43,7 @@ class Flood(Generator):
     spec = GeneratorSpec("flood")
 
     def stream(self, messages: object, options: object) -> Stream[str]:
-        return Stream(iter(["word " * 400 for _ in range(200)]), lambda: None)
+        return Stream(iter(["word " * 400 for _ in range(400)]), lambda: None)
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from wavrag.server.options import LOOPBACK, ServerOptions
 if TYPE_CHECKING:
     import uvicorn
 
+SEND_BUFFER = 256 << 10  # bytes of a reply in the kernel, for each connection
 SHUTDOWN_TIMEOUT = 5  # seconds for running requests to end
 MAX_WEBSOCKET_MESSAGE = 256 << 10  # bytes: 8 s of 16-bit mono at 16 kHz
 
@@ -121,6 +122,8 @@ def bind_socket(host: str, port: int) -> socket.socket:
         # Accepted connections inherit this option; asyncio sets it only on sockets that it creates
         # itself. With Nagle's algorithm a reply in two packets waits 40 ms for a delayed ACK.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Linux would let the buffer of each client that does not read grow to 4 MB.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         return listener
     except OSError as error:
         reason = error.strerror or error
