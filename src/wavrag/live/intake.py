@@ -107,15 +107,12 @@ class Intake:
 
 
 class SampleBuffer:
-    """A growing stream of samples; the beginning can be dropped.
-
-    They are kept as 16-bit integers, so a turn of 30 s takes 1 MB.
-    """
+    """A growing stream of samples; the beginning can be dropped."""
 
     def __init__(self) -> None:
         self._start = 0
         self._end = 0
-        self._array = np.empty(SAMPLE_RATE, np.int16)
+        self._array = np.empty(SAMPLE_RATE, np.float32)
 
     @property
     def end(self) -> int:
@@ -127,19 +124,17 @@ class SampleBuffer:
         size = self._end - self._start
         new_size = size + len(samples)
         if new_size > len(self._array):
-            # In proportion to the size, so that the cost of copying is constant for each sample.
-            array = np.empty(new_size + new_size // 4 + SAMPLE_RATE, np.int16)
+            # Doubling makes the cost of copying constant for each sample.
+            array = np.empty(2 * new_size, np.float32)
             array[:size] = self._array[:size]
             self._array = array
-        # Exact for samples that were 16-bit integers; the resampling filter overshoots full scale.
-        self._array[size:new_size] = np.clip(np.rint(samples * 32_768), -32_768, 32_767)
+        self._array[size:new_size] = samples
         self._end += len(samples)
 
     def cut(self, start: int, end: int) -> Float32:
         """Copy the samples of a span, which must not have been dropped."""
         assert self._start <= start <= end <= self._end
-        samples = self._array[start - self._start : end - self._start]
-        return samples.astype(np.float32) / np.float32(32_768)
+        return self._array[start - self._start : end - self._start].copy()
 
     def drop_before(self, start: int) -> None:
         """Allow the samples before a position to be freed."""

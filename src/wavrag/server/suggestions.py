@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from wavrag.answer import CANDIDATES, estimate_answerability
 from wavrag.kb import KnowledgeBase
@@ -45,19 +46,22 @@ def _is_answerable(rag: WavRAG, question: str) -> bool:
 
 
 def _propose_questions(kb: KnowledgeBase) -> Iterator[str]:
-    """Propose one question per document, recordings and texts in turn."""
+    """Propose questions, about texts and recordings in turn."""
     documents = kb.documents()
-    spread: list[list[StoredDocument]] = []
+    streams = []
     for modality in ("text", "audio"):
         rows = [document for document in documents if document.modality == modality]
-        spread.append(rows[:: max(1, len(rows) // (MAX_DOCUMENTS // 2))][: MAX_DOCUMENTS // 2])
-    texts, recordings = spread
-    for number in range(MAX_DOCUMENTS // 2):
-        for rows in (texts, recordings):
-            if number < len(rows):
-                question = _question_about(rows[number], kb.passages(rows[number].id), number)
-                if question is not None:
-                    yield question
+        count = MAX_DOCUMENTS // 2
+        streams.append(_ask_about(kb, rows[:: max(1, len(rows) // count)][:count]))
+    for questions in zip_longest(*streams):
+        yield from filter(None, questions)
+
+
+def _ask_about(kb: KnowledgeBase, documents: Sequence[StoredDocument]) -> Iterator[str]:
+    for number, document in enumerate(documents):
+        question = _question_about(document, kb.passages(document.id), number)
+        if question is not None:
+            yield question
 
 
 def _question_about(
@@ -75,9 +79,8 @@ def _question_about(
 
 
 def _lower_first(heading: str, passages: Sequence[Passage]) -> str:
-    """A heading within a sentence: in lower case if the text has its first word that way."""
+    """A heading within a sentence: in lower case unless the text has its first word as a name."""
     first = heading.partition(" ")[0]
-    lower = first.lower()
     text = " ".join(passage.text or "" for passage in passages)
-    is_word = first[1:] == lower[1:] and re.search(rf"\b{re.escape(lower)}", text) is not None
-    return heading[0].lower() + heading[1:] if is_word else heading
+    is_name = first[1:] != first[1:].lower() or re.search(rf"[a-z,;] {re.escape(first)}\b", text)
+    return heading if is_name else heading[0].lower() + heading[1:]

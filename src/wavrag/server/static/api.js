@@ -7,11 +7,12 @@ export const UNREACHABLE = "The server does not respond. Check that “wavrag se
 
 export const token = () => sessionStorage.getItem(KEY);
 
-/** Shows the token dialog, again if the current token was rejected; one dialog at a time. */
+/** Shows the token dialog, and says so if the current token was refused; one dialog at a time. */
 let tokenRequest = null;
 export function askForToken() {
   tokenRequest ??= new Promise((resolve) => {
     const dialog = $("token");
+    $("token-refused").hidden = !token();
     const save = () => {
       sessionStorage.setItem(KEY, $("token-value").value.trim());
       $("token-value").value = "";

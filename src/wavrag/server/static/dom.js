@@ -56,6 +56,21 @@ export function locationOf(passage) {
   return [passage.page && `page ${passage.page}`, passage.section].filter(Boolean).join(", ");
 }
 
+/** The file name of a document or a passage; an upload keeps the name that its user gave it. */
+export const fileName = ({ name, source, metadata }) => name ?? metadata?.filename ?? (source.split(/[\\/]/).pop() || source);
+
+/** Shortens a folder to its last two names. */
+export function shortFolder(folder) {
+  const names = folder.split(/[\\/]/).filter(Boolean);
+  return names.length > 2 ? `…/${names.slice(-2).join("/")}` : folder;
+}
+
+/** Formats an ISO 8601 time as a date such as 28 Nov 2026. */
+export function dateOf(time) {
+  const date = new Date(time);
+  return Number.isNaN(date.getTime()) ? "" : date.toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric" });
+}
+
 /** Formats a duration as 5 s, 12 min or 1.5 h. */
 export function duration(seconds) {
   if (seconds < 60) return `${Math.round(seconds)} s`;

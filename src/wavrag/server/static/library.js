@@ -1,15 +1,16 @@
 // The library view: lists documents, uploads files, removes documents.
 
+import { showError } from "./alerts.js";
 import { documentPath, json, upload } from "./api.js";
-import { $, duration, h, icon, plural } from "./dom.js";
+import { $, dateOf, duration, fileName, h, icon, plural, shortFolder } from "./dom.js";
 import { openDocument } from "./reader.js";
 
 const PAGE_SIZE = 60; // documents per request
 
 export class Library {
-  /** Callbacks: number of documents, errors, and the document to limit questions to. */
-  constructor({ onCount, onError, onScope }) {
-    Object.assign(this, { onCount, onError, onScope });
+  /** Callbacks: number of documents, and the document to limit questions to. */
+  constructor({ onCount, onScope }) {
+    Object.assign(this, { onCount, onScope });
     this.listed = [];
     this.requestNumber = 0;
     this.uploads = Promise.resolve();
@@ -19,6 +20,7 @@ export class Library {
       timer = setTimeout(() => this.list(), 150);
     };
     for (const radio of document.getElementsByName("modality")) radio.onchange = () => this.list();
+    for (const name of ["folder", "kind", "sort"]) $(name).onchange = () => this.list();
     $("more").onclick = () => this.list(true);
     $("add").onclick = () => $("files").click();
     $("files").onchange = () => {
@@ -36,21 +38,27 @@ export class Library {
   /** Lists the documents that match the filters; with `more`, appends the next page. */
   async list(more = false) {
     const number = ++this.requestNumber;
-    const query = new URLSearchParams({ q: $("filter").value.trim(), limit: PAGE_SIZE, offset: more ? this.listed.length : 0 });
-    const modality = document.querySelector("input[name=modality]:checked").value;
-    if (modality) query.set("modality", modality);
+    const filters = Object.fromEntries(Object.entries({
+      q: $("filter").value.trim(),
+      modality: document.querySelector("input[name=modality]:checked").value,
+      folder: $("folder").value,
+      kind: $("kind").value,
+    }).filter(([, value]) => value));
+    const query = new URLSearchParams({ ...filters, sort: $("sort").value, limit: PAGE_SIZE, offset: more ? this.listed.length : 0 });
     let page;
     try {
       page = await json(`v1/documents?${query}`);
     } catch (error) {
-      this.onError(error);
+      showError(error, () => this.list(more));
       return;
     }
     if (number !== this.requestNumber) return; // outdated: a later request is running
     this.listed = more ? [...this.listed, ...page.documents] : page.documents;
     $("documents").replaceChildren(...this.listed.map((document) => this.#row(document)));
     $("more").hidden = this.listed.length >= page.total;
-    const isFiltered = modality || $("filter").value.trim();
+    fillSelect($("folder"), "All folders", page.folders.filter(Boolean), shortFolder);
+    fillSelect($("kind"), "All kinds", page.kinds.filter(Boolean), (kind) => kind.toUpperCase());
+    const isFiltered = Object.keys(filters).length > 0;
     $("filters").hidden = !isFiltered && !page.total;
     $("match-count").textContent = page.total
       ? plural(page.total, isFiltered ? "match" : "file", isFiltered ? "matches" : undefined)
@@ -59,6 +67,37 @@ export class Library {
       this.onCount(page.total);
       if (!page.total) $("documents").replaceChildren(this.#empty());
     }
+    if (!more) this.#showWatch();
+  }
+
+  /** Shows the watched folders: their state, latest runs, skipped files and kinds not read. */
+  async #showWatch() {
+    let watch;
+    try {
+      watch = await json("v1/watch");
+    } catch {
+      return; // the list is complete without
+    }
+    $("watch").hidden = watch.state === "off";
+    if (watch.state === "off") return;
+    const unreadCount = watch.unread.reduce((sum, { files }) => sum + files.length, 0);
+    const states = { indexing: "Indexing", watching: "Watching", stopped: "No longer watching" };
+    const notes = [watch.skipped.length && `${plural(watch.skipped.length, "file")} skipped`, unreadCount && `${plural(unreadCount, "file")} of kinds not read`];
+    $("watch").querySelector("summary").replaceChildren(
+      h("span", { class: `dot ${watch.state}` }), h("span", {}, `${states[watch.state]} ${watch.folders.map(shortFolder).join(", ")}`),
+      h("span", { class: "location" }, notes.filter(Boolean).join(" · ")));
+    const runs = watch.runs.map(({ ended, ...counts }) => h("li", {},
+      h("time", { dateTime: ended, class: "location" }, new Date(ended).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit" })), " ",
+      Object.entries(counts).filter(([, count]) => count).map(([change, count]) => `${plural(count, "file")} ${change}`).join(", ")));
+    const section = (title, items) => (items.length ? [h("h2", {}, title), h("ul", {}, ...items)] : []);
+    $("watch").querySelector("div").replaceChildren(
+      ...(watch.error ? [h("p", { class: "failed" }, watch.error)] : []),
+      ...section("Latest runs", runs),
+      ...section("Skipped", watch.skipped.map(({ source, reason }) => h("li", {}, h("strong", { title: source }, fileName({ source })), `: ${reason}`))),
+      ...section("Not read", watch.unread.map(({ kind, reason, files }) => h("li", {},
+        h("strong", { title: files.join("\n") }, `${kind || "without a suffix"}, ${plural(files.length, "file")}`), `: ${reason}`))));
+    clearTimeout(this.watchTimer);
+    if (watch.state === "indexing") this.watchTimer = setTimeout(() => !$("library").hidden && this.list(), 2000);
   }
 
   #empty() {
@@ -69,13 +108,13 @@ export class Library {
 
   #row(document) {
     const audio = document.modality === "audio";
-    const name = document.metadata.filename ?? document.source.split("/").pop();
-    const details = [audio ? duration(document.seconds) : plural(document.passages, "passage"), name !== document.title && name];
+    const details = [document.name !== document.title && document.name, audio && duration(document.seconds), dateOf(document.modified)];
+    const folder = document.folder ? h("span", { class: "folder", title: document.folder }, shortFolder(document.folder)) : "uploaded";
     return h("li", { class: "document" },
       h("button", { type: "button", class: "open", onclick: () => openDocument({ ...document, document_id: document.id }) },
         h("span", { class: "badge" }, icon(audio ? "wave" : "page")),
         h("span", { class: "title" }, document.title),
-        h("span", { class: "location" }, details.filter(Boolean).join(" · "))),
+        h("span", { class: "location" }, `${details.filter(Boolean).join(" · ")} · `, folder)),
       h("button", { type: "button", class: "quiet", "aria-label": `Ask only ${document.title}`, onclick: () => this.onScope(document) }, "Ask this document"),
       h("button", { type: "button", class: "round plain", "aria-label": `Remove ${document.title}`, title: "Remove", onclick: () => this.#remove(document) }, icon("bin")));
   }
@@ -93,7 +132,7 @@ export class Library {
       await this.list();
       $("library").focus();
     } catch (error) {
-      this.onError(error);
+      showError(error, () => this.#remove(document));
     }
   }
 
@@ -125,8 +164,12 @@ export class Library {
       }
       const skipped = job.report?.skipped?.[0];
       if (job.state === "failed" || skipped) throw new Error(skipped?.reason ?? job.error);
-      const exists = job.report.unchanged.length > 0;
-      state.textContent = exists ? "already in the library" : "added";
+      const [existing] = job.report.unchanged;
+      state.textContent = existing ? "already in the library" : "added";
+      const [id] = existing ? [existing] : [...job.report.added, ...job.report.updated];
+      const indexed = id && (await json(documentPath(id)));
+      if (existing && indexed.title !== file.name) state.textContent += ` as “${indexed.title}”`;
+      if (indexed) state.after(h("button", { type: "button", class: "link", onclick: () => openDocument({ ...indexed, document_id: id }) }, "Open"));
       const notes = (job.report.notes ?? []).map((note) => note.note).join(" ");
       if (notes) state.textContent += `. ${notes}`;
       row.classList.add("done");
@@ -139,6 +182,7 @@ export class Library {
       state.textContent = error.message.toLowerCase().startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
       row.classList.add("failed");
       bar.remove();
+      state.after(h("button", { type: "button", class: "link", onclick: () => { row.remove(); this.add([file]); } }, "Try again"));
       row.append(this.#dismiss(row));
     }
   }
@@ -163,4 +207,12 @@ export class Library {
       this.add(event.dataTransfer.files);
     });
   }
+}
+
+/** Fills a filter with values, if there are several; keeps the selected one. */
+function fillSelect(select, all, values, label) {
+  const selected = select.value;
+  select.replaceChildren(h("option", { value: "" }, all), ...values.map((value) => h("option", { value }, label(value))));
+  select.value = values.includes(selected) ? selected : "";
+  select.hidden = values.length < 2 && !selected;
 }

@@ -1,10 +1,11 @@
 // Entry point: the conversation, and the wiring of the components.
 
-import { ask } from "./api.js";
-import { $, h, icon, plural, prefersReducedMotion } from "./dom.js";
+import { hideErrors, showError } from "./alerts.js";
+import { ask, json } from "./api.js";
+import { $, dateOf, h, icon, plural, prefersReducedMotion } from "./dom.js";
 import { Library } from "./library.js";
 import { isPlaying, stopPlaying } from "./player.js";
-import { setUpReader } from "./reader.js";
+import { openDocument, setUpReader } from "./reader.js";
 import { Speaker } from "./speaker.js";
 import { Talk } from "./talk.js";
 import { TurnView } from "./turn.js";
@@ -27,20 +28,9 @@ function setStatus(text) {
   $("status").textContent = text;
 }
 
-function showError(error) {
-  const text = error.message ?? String(error);
-  $("alert").hidden = false;
-  $("alert").querySelector("p").textContent = text;
-}
-
-function hideError() {
-  $("alert").hidden = true;
-}
-
 function addTurn(options) {
-  hideError();
+  hideErrors();
   const turn = new TurnView(options);
-  turn.onError = showError;
   turns.push(turn);
   $("turns").append(turn.element);
   updateWelcome();
@@ -75,10 +65,33 @@ function updateWelcome() {
     title.textContent = "What would you like to know?";
     lead.textContent = `Hold the microphone button and ask, or type. Answers come from the ${plural(documentCount, "file")} in your library and cite their sources.`;
     actions.replaceChildren();
+    showStart();
   } else {
+    $("examples").hidden = $("recent").hidden = true;
     title.textContent = "Your library is empty";
     lead.textContent = "Add recordings and documents, then ask about them with your voice. Files stay on this server.";
     actions.replaceChildren(h("button", { type: "button", class: "primary", onclick: () => $("files").click() }, icon("plus"), "Add files"));
+  }
+}
+
+let startCount = null; // number of documents of the examples shown
+
+/** Shows example questions and the newest files, again if the library has changed. */
+async function showStart() {
+  if (startCount === documentCount) return;
+  startCount = documentCount;
+  try {
+    const { documents } = await json("v1/documents?sort=newest&limit=4");
+    $("recent").querySelector("ul").replaceChildren(...documents.map((document) => h("li", {},
+      h("button", { type: "button", class: "recent-file", onclick: () => openDocument({ ...document, document_id: document.id }) },
+        icon(document.modality === "audio" ? "wave" : "page"), h("span", { class: "title" }, document.title), h("span", { class: "location" }, dateOf(document.modified))))));
+    $("recent").hidden = !documents.length;
+    const { questions } = await json("v1/suggestions");
+    $("examples").querySelector("ul").replaceChildren(...questions.map((question) => h("li", {},
+      h("button", { type: "button", class: "example", onclick: () => askTyped(question) }, question))));
+    $("examples").hidden = !questions.length;
+  } catch {
+    startCount = null; // the page is usable without
   }
 }
 
@@ -98,7 +111,7 @@ function showAnswer(turn, answer) {
   $("announcement").textContent = `${plainText} ${answer.citations.length ? plural(new Set(answer.citations.map(({ number }) => number)).size, "source") : ""}`;
   scrollToTurn(turn);
   updateStopButton();
-  if ($("read-aloud").getAttribute("aria-pressed") === "true" && answer.found) speaker.speak(answer.spoken).catch(showError);
+  if ($("read-aloud").getAttribute("aria-pressed") === "true" && answer.found) speaker.speak(answer.answer).catch(showError);
 }
 
 /** Stops answering, speaking and playing, before the next question. */
@@ -138,11 +151,22 @@ async function askTyped(question, spelling = true) {
     }
   } catch (error) {
     if (error.name === "AbortError") turn.stop();
-    else turn.fail(error.message);
+    else turn.fail(error.message, () => {
+      removeTurn(turn);
+      askTyped(question, spelling);
+    });
+    scrollToTurn(turn);
   } finally {
     if (typedRequest === request) typedRequest = null;
     updateStopButton();
   }
+}
+
+/** Tells which words were searched in place of heard ones, with a button for the heard ones. */
+function suggestSpoken(turn, { words, corrections = [] }) {
+  if (!words || !corrections.length) return;
+  const heard = corrections.reduce((text, { word, alternatives }) => text.replaceAll(alternatives[0].text, word), words);
+  if (heard !== words) turn.setSuggestion(words, () => askTyped(heard, false));
 }
 
 function turnOf(event) {
@@ -178,6 +202,7 @@ function handleEvent(event) {
       turn.setQuestion(event.words ?? turn.questionText, true);
       turn.setHits(event.hits.slice(0, MAX_HITS), false);
       turn.setLatency(turn.times);
+      suggestSpoken(turn, event);
       break;
     case "answer_delta":
       turn.times.word ??= latency();
@@ -195,7 +220,10 @@ function handleEvent(event) {
       }
       break;
     case "failed":
-      turn.fail(event.message);
+      turn.fail(event.message, turn.questionText && (() => {
+        removeTurn(turn);
+        askTyped(turn.questionText);
+      }));
       break;
   }
   scrollToTurn(turn);
@@ -239,7 +267,6 @@ const library = new Library({
     documentCount = count;
     updateWelcome();
   },
-  onError: showError,
   onScope: limitToDocument,
 });
 
@@ -291,7 +318,7 @@ $("composer").addEventListener("submit", (event) => {
 $("stop").onclick = stop;
 $("scope").onchange = () => talk.renew();
 $("hands-free").onclick = () => {
-  hideError();
+  hideErrors();
   talk.handsFree(talk.mode !== "hands-free");
 };
 $("read-aloud").onclick = () => {
@@ -310,8 +337,7 @@ $("new-conversation").onclick = () => {
   updateWelcome();
   $("question").focus();
 };
-$("alert").querySelector("button").onclick = hideError;
-setUpReader(showError, limitToDocument);
+setUpReader(limitToDocument);
 
 const button = $("talk");
 button.addEventListener("pointerdown", (event) => {
@@ -364,7 +390,7 @@ async function load() {
     await library.count();
     $("read-aloud").hidden = !(await speaker.detect());
   } catch (error) {
-    showError(error);
+    showError(error, load);
   }
 }
 

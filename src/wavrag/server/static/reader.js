@@ -1,23 +1,55 @@
-// The dialog with a document, opened at a highlighted passage.
+// The dialog with a document: its text with the passage highlighted, or a recording with its views.
 
+import { hideErrors, showError } from "./alerts.js";
 import { documentPath, json } from "./api.js";
-import { $, clock, h, locationOf, prefersReducedMotion } from "./dom.js";
-import { setUpTranscript, showTranscript, stopTranscript } from "./transcript.js";
+import { showChapters } from "./chapters.js";
+import { $, h, locationOf, prefersReducedMotion } from "./dom.js";
+import { origin, originalLink } from "./files.js";
+import { spansOf } from "./player.js";
+import { showSpeakers } from "./speakers.js";
+import { openRecording, setUpTranscript, showTranscript, stopTranscript } from "./transcript.js";
 
-let onError = () => {};
+const VIEWS = { transcript: showTranscript, chapters: showChapters, speakers: showSpeakers };
+
 let current = null; // the document shown
 
-/** Sets up the dialog; `handleError` is called with errors, `askDocument` with the document. */
-export function setUpReader(handleError, askDocument) {
-  onError = handleError;
+/** Sets up the dialog; `askDocument` is called with the document to limit questions to. */
+export function setUpReader(askDocument) {
   $("reader-ask").onclick = () => {
     $("reader").close();
     askDocument(current);
   };
   $("reader-close").onclick = () => $("reader").close();
   $("reader").addEventListener("click", (event) => event.target === $("reader") && $("reader").close());
-  $("reader").addEventListener("close", stopTranscript);
-  setUpTranscript(handleError);
+  $("reader").addEventListener("close", () => {
+    stopTranscript();
+    hideErrors();
+  });
+  for (const tab of tabs()) {
+    tab.onclick = () => select(tab);
+    tab.onkeydown = (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const all = tabs().filter((other) => !other.hidden);
+      const next = all[(all.indexOf(tab) + step + all.length) % all.length];
+      next.focus();
+      select(next);
+    };
+  }
+  setUpTranscript();
+}
+
+const tabs = () => [...$("reader-tabs").querySelectorAll("[role=tab]")];
+
+function select(tab) {
+  for (const other of tabs()) {
+    other.setAttribute("aria-selected", String(other === tab));
+    other.tabIndex = other === tab ? 0 : -1;
+  }
+  $("reader-text").setAttribute("aria-labelledby", tab.id);
+  $("reader-search").hidden = tab.dataset.view !== "transcript";
+  VIEWS[tab.dataset.view](current, $("reader-text"));
 }
 
 /** Opens the document of a passage, or a document, and highlights the passage and its quotes. */
@@ -26,18 +58,33 @@ export async function openDocument(passage, quotes = []) {
     const id = passage.document_id ?? passage.id;
     const document = await json(`${documentPath(id)}/text`);
     current = document;
+    const isPassage = passage.text !== undefined || passage.start !== undefined || passage.char_start !== undefined;
     $("reader-title").textContent = document.title;
-    $("reader-location").textContent = passage.document_id === passage.id ? "" : locationOf(passage);
+    const location = isPassage ? locationOf(passage) : "";
+    $("reader-origin").replaceChildren(
+      ...(location ? [h("strong", { id: "reader-location" }, location)] : []), origin(document, document.copies), originalLink(document));
     stopTranscript();
+    hideErrors();
     if (!$("reader").open) $("reader").showModal();
-    if (document.modality === "audio") showTranscript(document);
-    else $("reader-text").replaceChildren(...highlightedText(document, passage, quotes));
+    const isRecording = document.contents.some((content) => content.start !== undefined);
+    $("reader-tabs").hidden = true;
+    if (isRecording) {
+      openRecording(document, isPassage ? { ...passage, quotes } : null, spansOf(isPassage ? { ...passage, quotes } : {}));
+      $("tab-chapters").hidden = !(await showChapters.isUseful(document));
+      $("tab-speakers").hidden = !document.contents.some((content) => content.speaker);
+      $("reader-tabs").hidden = tabs().filter((tab) => !tab.hidden).length < 2;
+      select($("tab-transcript"));
+    } else {
+      $("reader-search").hidden = true;
+      $("reader-text").setAttribute("aria-labelledby", "reader-title");
+      $("reader-text").replaceChildren(...highlightedText(document, passage, quotes));
+    }
     $("reader-title").focus();
-    const mark = $("reader-text").querySelector("mark");
+    const mark = $("reader-text").querySelector("mark.quote, mark, .line.cited");
     if (mark) mark.scrollIntoView({ block: "center", behavior: prefersReducedMotion() ? "auto" : "smooth" });
     else $("reader-text").scrollTop = 0;
   } catch (error) {
-    onError(error);
+    showError(error, () => openDocument(passage, quotes));
   }
 }
 

@@ -1,19 +1,17 @@
 // The transcript of a recording in the reader: it follows playback, seeks by click, and is searched.
 
+import { showError } from "./alerts.js";
 import { documentPath, json } from "./api.js";
 import { $, clock, h, icon, prefersReducedMotion } from "./dom.js";
 import { Player } from "./player.js";
 import { markSpoken, wordElements } from "./words.js";
 
-const CHUNK = 120; // seconds loaded at a time; playback goes on with the next ones
-
-let onError = () => {};
 let recording = null; // the recording shown
+let spans = []; // cited spans, in seconds
 let player = null;
 let playingLine = null;
 
-export function setUpTranscript(handleError) {
-  onError = handleError;
+export function setUpTranscript() {
   $("reader-find").oninput = find;
   $("reader-find").onkeydown = (event) => {
     if (event.key !== "Enter") return;
@@ -32,23 +30,37 @@ export function stopTranscript() {
   $("reader-found").textContent = "";
 }
 
+/** Shows the player of a recording; `passage` is the cited one, if the recording was cited. */
+export function openRecording(document, passage, citedSpans) {
+  recording = document;
+  spans = citedSpans;
+  const first = document.contents.find((content) => content.start !== undefined);
+  const content = passage ?? { track: first.track, channel: first.channel };
+  player = new Player({ ...content, document_id: document.id, title: document.title }, { total: durationOf(document), onTime: follow });
+  $("reader-player").replaceChildren(player.element);
+}
+
+const durationOf = (document) => document.seconds || Math.max(...document.contents.map((content) => content.end ?? 0));
+
 /** Shows the passages of a recording, and its sentences once their times are known. */
 export async function showTranscript(document) {
-  recording = document;
-  $("reader-search").hidden = false;
   const passages = document.contents.filter((passage) => passage.start !== undefined);
   $("reader-text").replaceChildren(...passages.map((passage) => transcriptLine(passage)));
+  playingLine = null;
+  if (document.modality !== "audio") return; // subtitles: their passages are the lines
   let transcript;
   try {
     transcript = await json(`${documentPath(document.id)}/transcript`);
   } catch (error) {
-    onError(error); // the passages remain
+    showError(error, () => showTranscript(document)); // the passages remain
     return;
   }
-  if (recording !== document) return; // closed in the meantime
+  const isSelected = $("tab-transcript").getAttribute("aria-selected") === "true";
+  if (recording !== document || !isSelected) return; // closed in the meantime
   const focused = $("reader-text").contains(globalThis.document.activeElement) && globalThis.document.activeElement.content;
   showSentences(transcript);
   if (focused) lineAt(focused.start)?.focus({ preventScroll: true });
+  else $("reader-text").querySelector(".cited")?.scrollIntoView({ block: "center" });
 }
 
 /** Shows the sentences of a transcript, and the sounds between them. */
@@ -112,13 +124,17 @@ function correct(row, content) {
   field.focus();
 }
 
+/** True if at least half of a line is within a cited span, or the line has half of the span. */
+const isCited = ({ start, end }) => spans.some((span) =>
+  Math.min(end, span.end) - Math.max(start, span.start) > 0.5 * Math.min(end - start, span.end - span.start));
+
 /** A sentence or a passage; a click plays it, from the clicked word on. */
 function transcriptLine(content) {
   const text = content.text || "Audio without transcript";
   const voice = content.speaker ?? (content.channel && `Channel ${content.channel}`);
   const line = h("button", {
     type: "button",
-    class: "line",
+    class: isCited(content) ? "line cited" : "line",
     "aria-label": `Play from ${clock(Math.round(content.start))}: ${text}`,
     onclick: (event) => play(Number(event.target.closest("[data-start]")?.dataset.start ?? content.start), content),
   }, h("span", { class: "time" }, clock(Math.floor(content.start))),
@@ -128,20 +144,8 @@ function transcriptLine(content) {
 }
 
 /** Plays from a second on, to the end of the recording. */
-async function play(second, { track, channel } = {}) {
-  const document = recording;
-  const isLoaded = player && second >= player.from && second < player.from + player.seconds - 1 && player.passage.channel === channel;
-  if (!isLoaded) {
-    player?.close();
-    const end = Math.min(document.seconds, second + CHUNK);
-    player = new Player({ document_id: document.id, modality: "audio", title: document.title, start: second, end, track, channel }, null, follow);
-    const { audio, from } = player;
-    audio.addEventListener("ended", () => {
-      if (recording === document && end < document.seconds) play(from + audio.duration, { track, channel });
-    });
-    $("reader-player").replaceChildren(player.element);
-  }
-  await player.playFrom(second).catch(onError);
+export async function play(second, { track, channel } = player.passage) {
+  await player.playFrom(second, { track, channel }).catch((error) => showError(error, () => play(second, { track, channel })));
 }
 
 /** The last line that begins at a second or before. */

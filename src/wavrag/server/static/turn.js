@@ -1,12 +1,15 @@
 // View of one turn: question, answer, and its sources.
 
+import { errorContents, showError } from "./alerts.js";
 import { h, icon, isPlayable, locationOf, plural, reorder } from "./dom.js";
+import { describe, origin, originalLink } from "./files.js";
 import { Player } from "./player.js";
 import { openDocument } from "./reader.js";
 import { markSpoken, wordElements } from "./words.js";
 
 const CLOSEST = 2; // passages to show without an answer
 const MARK = /\[(\d+)\]/g;
+const MARKS = /(\[\d+\]\s?)*\[\d+\]/g;
 
 const nameOf = (passage) => [passage.title, locationOf(passage)].filter(Boolean).join(", ");
 
@@ -28,9 +31,11 @@ export class TurnView {
     this.answer = h("div", { class: "answer" });
     this.list = h("ol", { class: "sources", "aria-label": "Results" });
     this.more = h("button", { type: "button", class: "quiet more", hidden: true, onclick: () => this.#showMore() });
-    this.latency = h("p", { class: "latency" });
+    this.latency = h("p");
+    this.timing = h("details", { class: "timing", hidden: true },
+      h("summary", { "aria-label": "Timing", title: "Timing" }, icon("info")), this.latency);
     this.element = h("article", { class: `turn ${spoken ? "spoken" : "typed"}` },
-      this.question, this.answer, this.label, this.list, this.more, this.latency);
+      this.question, this.answer, this.label, this.list, h("div", { class: "turn-foot" }, this.more, this.timing));
     this.setQuestion(question, !spoken);
     this.#setState(spoken ? "listening" : "searching");
   }
@@ -51,10 +56,14 @@ export class TurnView {
     if (this.state !== "done") this.#setState(isPartial ? "listening" : "answering");
   }
 
-  /** Tells which spelling was searched, with a button that searches for the typed words alone. */
+  /**
+   * Tells which words were searched, with a button that searches for the typed or heard words
+   * alone.
+   */
   setSuggestion(text, onReject) {
-    this.question.after(h("p", { class: "notice" }, `Did you mean: ${text} `,
-      h("button", { type: "button", class: "quiet", onclick: onReject }, "Search only for my spelling")));
+    this.element.querySelector(".suggestion")?.remove();
+    this.question.after(h("p", { class: "suggestion" }, "Did you mean: ", h("strong", {}, text), " ",
+      h("button", { type: "button", class: "quiet", onclick: onReject }, this.spoken ? "Search for the words as heard" : "Search only for my spelling")));
   }
 
   append(text) {
@@ -84,6 +93,7 @@ export class TurnView {
     this.more.hidden = cards.length <= shown;
     this.more.textContent = `Show ${plural(cards.length - shown, "more passage")}`;
     this.#setState("done");
+    this.#showOrigins();
   }
 
   /** Ends the turn, keeping the text so far. */
@@ -93,8 +103,9 @@ export class TurnView {
     this.#setState("done");
   }
 
-  fail(message) {
-    this.answer.append(h("p", { class: "failed" }, message));
+  /** Shows an error; `retry` asks again. */
+  fail(message, retry) {
+    this.answer.append(h("div", { class: "failed", role: "alert" }, ...errorContents(message, retry)));
     this.#setState("done");
   }
 
@@ -110,6 +121,7 @@ export class TurnView {
       phrases.push(`includes ${Math.round(waited)} ms ${reason}`);
     }
     this.latency.textContent = phrases.join(" · ");
+    this.timing.hidden = !phrases.length;
   }
 
   #setState(state) {
@@ -129,9 +141,14 @@ export class TurnView {
     const paragraphs = text.split(/\n+/).filter((line) => line.trim()).map((line) => {
       const paragraph = h("p");
       let from = 0;
-      for (const mark of line.matchAll(MARK)) {
-        paragraph.append(line.slice(from, mark.index).replace(/\s+$/, " "), this.#citeButton(Number(mark[1]), cited));
-        from = mark.index + mark[0].length;
+      for (const marks of line.matchAll(MARKS)) {
+        // Marks stay on the line of the last word before them, and of the punctuation after them.
+        const [, text, word] = /^([^]*?)(\S*)\s*$/.exec(line.slice(from, marks.index));
+        const numbers = [...marks[0].matchAll(MARK)].map((mark) => Number(mark[1]));
+        from = marks.index + marks[0].length;
+        const [punctuation] = /^[.,;:!?)]*/.exec(line.slice(from));
+        from += punctuation.length;
+        paragraph.append(text, h("span", { class: "keep" }, word, ...numbers.map((number) => this.#citeButton(number, cited)), punctuation));
       }
       paragraph.append(line.slice(from));
       return paragraph;
@@ -186,6 +203,28 @@ export class TurnView {
     return card;
   }
 
+  /** Shows file, folder, date and actions on the cards. */
+  async #showOrigins() {
+    const passages = [...this.cards.values()].map((card) => card.passage);
+    let documents;
+    try {
+      documents = await describe(passages.map((passage) => passage.document_id));
+    } catch {
+      return; // the cards are complete without
+    }
+    for (const card of this.cards.values()) {
+      const { passage } = card;
+      const document = documents.get(passage.document_id);
+      if (!document) continue; // removed in the meantime
+      card.total = document.seconds;
+      card.querySelector(":scope > .origin")?.remove();
+      const actions = h("span", { class: "links" },
+        isPlayable(passage) ? h("button", { type: "button", class: "link", "aria-label": `Transcript of ${passage.title}`, onclick: () => openDocument(passage, passage.quotes) }, "Transcript") : null,
+        originalLink(document));
+      card.querySelector(":scope > .card").after(h("div", { class: "origin" }, origin(document, passage.copies), actions));
+    }
+  }
+
   /** Hits that say nearly the same as a card, folded. */
   #similar(hits) {
     const list = h("ol", { class: "sources" }, ...hits.map((hit) => this.#card(hit)));
@@ -202,13 +241,21 @@ export class TurnView {
       return;
     }
     if (!card.player) {
-      card.player = new Player(passage, () => {
-        card.player = null;
-        card.querySelector(".card").focus();
-      }, (second) => markSpoken(card.querySelector(".snippet"), second));
-      card.append(card.player.element);
+      card.player = new Player(passage, {
+        total: card.total,
+        onClose: () => {
+          card.player = null;
+          card.querySelector(".card").focus();
+        },
+        onTime: (second) => markSpoken(card.querySelector(".snippet"), second),
+      });
+      card.querySelector(":scope > .card").after(card.player.element);
     }
-    card.player.playSpan().catch((error) => this.onError(error));
+    card.player.playSpan().catch((error) => showError(error, () => {
+      card.player?.close();
+      card.player = null;
+      this.show(id);
+    }));
     card.scrollIntoView({ block: "nearest" });
   }
 }

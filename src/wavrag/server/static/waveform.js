@@ -60,26 +60,38 @@ export function peaksOf(samples, n) {
   });
 }
 
+const peaksBySamples = new WeakMap(); // computed once, not for every frame
+
+function cachedPeaks(samples, n) {
+  const cached = peaksBySamples.get(samples);
+  if (cached?.length === n) return cached;
+  const peaks = peaksOf(samples, n);
+  peaksBySamples.set(samples, peaks);
+  return peaks;
+}
+
 /**
- * Draws a recording with the cited span and the played portion highlighted.
- * Times are in seconds from the first sample.
+ * Draws a recording with the cited spans and the played portion highlighted; without spans, all of
+ * it counts as cited. Times are in seconds from the first sample.
  */
-export function drawRecording(canvas, samples, seconds, { start, end, position }) {
+export function drawRecording(canvas, samples, seconds, { spans, position }) {
   const { context, width, height } = prepareCanvas(canvas);
   const n = Math.floor(width / BAR);
   if (n < 1 || !samples.length) return;
-  const peaks = peaksOf(samples, n);
+  const peaks = cachedPeaks(samples, n);
   const maxPeak = Math.max(...peaks, 0.05);
   const x = (second) => (second / seconds) * width;
   context.fillStyle = colour(canvas, "--span");
-  context.beginPath();
-  context.roundRect(x(start), 0, Math.max(2, x(end) - x(start)), height, 4);
-  context.fill();
+  for (const { start, end } of spans) {
+    context.beginPath();
+    context.roundRect(x(start), 0, Math.max(2, x(end) - x(start)), height, 4);
+    context.fill();
+  }
   const [plain, cited, played] = ["--wave", "--wave-cited", "--accent"].map((name) => colour(canvas, name));
   peaks.forEach((peak, i) => {
     const second = ((i + 0.5) / n) * seconds;
-    const isCited = second >= start && second <= end;
-    context.fillStyle = isCited ? (second <= position ? played : cited) : plain;
+    const isCited = !spans.length || spans.some(({ start, end }) => second >= start && second <= end);
+    context.fillStyle = isCited && second <= position ? played : isCited && spans.length ? cited : plain;
     drawBar(context, i * BAR, height * 0.84, peak / maxPeak);
   });
   context.fillStyle = colour(canvas, "--ink");
