@@ -236,8 +236,13 @@ def test_an_answer_is_spoken(
     out = tmp_path / "an answer.wav"
     question = DATA / "questions" / spoken_questions()[0]["file"]
     arguments = ["ask", "--kb", str(demo_kb), "--audio", str(question), "--json"]
-    assert main([*arguments, "--speak", str(out), "--follow", "question"]) == 0
-    spoken = out_json(capsys)["spoken"]
+    arguments += ["--speak", str(out), "--follow", "question", "--name-sources"]
+    assert main(arguments) == 0
+    answer = out_json(capsys)
+    assert "[1]" in answer["answer"]
+    assert "[" not in answer["spoken"]
+    assert answer["spoken_sources"].startswith("Source")
+    spoken = answer["speech"]
     assert spoken["path"] == str(out)
     with wave.open(str(out)) as file:
         assert file.getnframes() / file.getframerate() == pytest.approx(spoken["seconds"], abs=0.01)
@@ -246,6 +251,7 @@ def test_an_answer_is_spoken(
 
 def test_a_voice_without_speech_is_wrong_usage(demo_kb: Path) -> None:
     assert main(["ask", "--kb", str(demo_kb), "question", "--voice", "flite"]) == 2
+    assert main(["ask", "--kb", str(demo_kb), "question", "--name-sources"]) == 2
 
 
 def test_ask_is_honest_when_there_is_nothing(

@@ -10,7 +10,7 @@ from wavrag.answer import check_citations
 from wavrag.generate import ExtractiveGenerator, GenerateOptions, QuestionPart, SourcePart
 from wavrag.generate.prompts import answer_messages, render
 from wavrag.generate.table_rows import match_row
-from wavrag.speech.spoken_text import spoken_text
+from wavrag.speech import spoken_text
 from wavrag.types import Hit, Passage
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"

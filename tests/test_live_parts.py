@@ -76,12 +76,12 @@ def test_bytes_integers_and_floats_are_the_same_sound() -> None:
 
 
 def test_the_buffer_forgets_only_what_it_is_told_to() -> None:
-    buffer, sound = SampleBuffer(), np.arange(100_000, dtype=np.float32)
+    buffer, sound = SampleBuffer(), np.arange(-32_768, 32_768, dtype=np.float32) / 32_768
     for at in range(0, len(sound), 1_000):
         buffer.append(sound[at : at + 1_000])
         buffer.drop_before(at - 5_000)
     assert buffer.end == len(sound)
-    assert np.array_equal(buffer.cut(95_000, 99_000), sound[95_000:99_000])
+    assert np.array_equal(buffer.cut(61_000, 65_000), sound[61_000:65_000])
 
 
 # Stability

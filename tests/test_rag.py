@@ -55,6 +55,7 @@ def kb(tmp_path: Path) -> Iterator[KnowledgeBase]:
 def test_an_answer_has_its_citations_hits_and_timings(kb: KnowledgeBase) -> None:
     answer = WavRAG(kb, Scripted("Bees ", "dance [1][9].")).ask("why do bees dance")
     assert answer.text == "Bees dance [1]."
+    assert (answer.spoken, answer.spoken_sources) == ("Bees dance.", "Source: Bees.")
     assert answer.found
     assert answer.question == "why do bees dance"
     assert answer.invented_citations == 1

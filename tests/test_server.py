@@ -260,7 +260,7 @@ def test_a_recording_with_ranges_and_spans(http: httpx.Client, recording: Path) 
 
 
 def test_health_readiness_metrics_and_openapi(http: httpx.Client) -> None:
-    assert http.get("/healthz").json() == {"status": "ok"}
+    assert http.get("/healthz").json() == {"status": "ok", "writer": "running"}
     assert http.get("/readyz").json() == {"ready": True}
     http.get("/v1/search?q=x")
     figures = http.get("/metrics").text

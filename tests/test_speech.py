@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import sys
 import types
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wavrag.audio import SAMPLE_RATE, load, write_wav
 from wavrag.audio.prosody import Prosody, measure_prosody
@@ -22,19 +25,23 @@ from wavrag.speech import (
     FakeEngine,
     Style,
     best_engine,
+    find_defect,
     load_engine,
     match_style,
+    name_sources,
     speak,
     speak_stream,
     spoken_text,
     write_answer,
 )
-from wavrag.speech.answers import PAUSE, spoken_sentences
+from wavrag.speech.answers import PAUSE
 from wavrag.speech.base import NEUTRAL, apply_gain
 from wavrag.speech.kokoro import Kokoro
+from wavrag.speech.quantities import read_quantities
+from wavrag.speech.sentence_stream import spoken_sentences
 from wavrag.speech.style import measure_voice
 from wavrag.text import edit_distance
-from wavrag.types import Clip, EmbedInput, Float32
+from wavrag.types import Citation, Clip, EmbedInput, Float32, Passage
 
 VARIABLES = ("PIPER", "KOKORO", "SPEECH_URL", "SPEECH_MODEL", "SPEECH_VOICE")
 PROGRAMS = {"flite": "flite", "espeak": "espeak-ng", "festival": "text2wave"}
@@ -52,14 +59,26 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-def program(folder: Path, name: str) -> None:
-    (folder / name).write_text("#!/bin/sh\n")
+def program(folder: Path, name: str, *, speaks: bool = True) -> None:
+    """A program that writes a tone to its output, or only an empty file."""
+    tone = folder / "tone.wav"
+    write_wav(tone, Clip(np.full(1_600, 0.1, np.float32), SAMPLE_RATE))
+    script = f"""#!{sys.executable}
+import sys
+arguments = sys.argv[1:]
+out = open(arguments[arguments.index("-o") + 1], "wb") if "-o" in arguments else sys.stdout.buffer
+if {speaks}:
+    out.write(open({str(tone)!r}, "rb").read())
+"""
+    (folder / name).write_text(script)
     (folder / name).chmod(0o755)
 
 
 def installed(name: str) -> Engine:
     if shutil.which(PROGRAMS[name]) is None:
         pytest.skip(f"{PROGRAMS[name]} is not installed here")
+    if (defect := find_defect(name)) is not None:
+        pytest.skip(f"{name} {defect}")
     return load_engine(name)
 
 
@@ -167,6 +186,17 @@ def test_the_best_program_is_taken(bare: Path) -> None:
         assert best.default_voice in best.voices
 
 
+def test_a_program_without_a_voice_is_no_engine(bare: Path) -> None:
+    program(bare, "flite", speaks=False)
+    assert "cannot speak" in str(find_defect("flite"))
+    with pytest.raises(InputError, match=r"flite is installed, but cannot speak \(.*apt-get"):
+        load_engine("flite")
+    with pytest.raises(SpeechError, match="no speech engine is available"):
+        best_engine()
+    program(bare, "espeak-ng")
+    assert best_engine().name == "espeak"
+
+
 def test_the_environment_comes_before_programs(
     bare: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -210,7 +240,8 @@ def test_the_environment_comes_before_programs(
         ("Shut [1, 3], or so [source 2]; open [1-3].", "Shut, or so; open."),
         ("He said so [sic].", "He said so [sic]."),
         ("**Bold**, *thin*, __both__ and `code`.", "Bold, thin, both and code."),
-        ("Snake_case_name stays, 2*3*4 too.", "Snake_case_name stays, 2*3*4 too."),
+        ("Snake_case_name stays, 2*3*4 too.",
+         "Snake_case_name stays, two times three times four too."),
         ("# A heading", "A heading."),
         ("- an item with [a link](https://example.org/x_(y))", None),
         ("See [the page](https://example.org/a?b=c).", "See the page."),
@@ -218,15 +249,19 @@ def test_the_environment_comes_before_programs(
         ("(at <http://localhost:8080/x>)", "(at localhost)"),
         ("Write to ann.lee@mail.example.org!", "Write to ann.lee at mail dot example dot org!"),
         ("Dr. Ames, e.g., came.", "Doctor Ames, for example, came."),
-        ("Bolts, nuts, etc. are in box No. 5.", "Bolts, nuts, et cetera are in box number 5."),
+        ("Bolts, nuts, etc. are in box No. 5.", "Bolts, nuts, et cetera are in box number five."),
         ("It is ~5 km at 20 °C and 3–5 % grade.",
-         "It is about 5 kilometres at 20 degrees Celsius and 3 to 5 percent grade."),
-        ("From 2024-05-01 on, 4-6 people.", "From 2024-05-01 on, 4 to 6 people."),
+         "It is about five kilometres at twenty degrees Celsius and three to five percent grade."),
+        ("From 2024-05-01 on, 4-6 people.",
+         "From the first of May twenty twenty-four on, four to six people."),
         ("Salt &amp; pepper<br>and more", "Salt and pepper and more."),
         ("“Well,” she said — ‘no’…", "\"Well,\" she said, 'no'..."),
         ("> quoted line", "quoted line."),
-        ("| a | b |\n|---|---|\n| c | d |", "a, b c, d."),
-        ("```python\nx = 1\n```", "x = 1."),
+        ("| a | b |\n|---|---|\n| c | d |", "a: c, b: d."),
+        ("| a | b |\n| c | d |\nText.", "a, b. c, d. Text."),
+        ("| Bus | Fare |\n|:--|--:|\n| Night \\| late | \u2014 |", "Bus: Night, late, Fare: none."),
+        ("- [x] done\n- [ ] open", "done. open."),
+        ("```python\nx = 1\n```", "x equals one."),
         ("Fine 🙂!", "Fine!"),
         ("[1]", ""),
         (" \n---\n", ""),
@@ -239,6 +274,90 @@ def test_what_is_spoken_of_what_is_written(written: str, said: str | None) -> No
         assert spoken_text(written).startswith("an item with a link")
     else:
         assert spoken_text(written) == said
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("1,205,003", "one million two hundred and five thousand and three"),
+        ("3.10 or 007", "three point one zero or zero zero seven"),
+        ("1,000 of 12345678901234567", "one thousand of one two three four five six seven"
+         " eight nine zero one two three four five six seven"),
+        ("In 1984, 1905, 1900 and 2007", "In nineteen eighty-four, nineteen oh five, nineteen"
+         " hundred and two thousand and seven"),
+        ("1984 people", "nineteen eighty-four people"),
+        ("1984 visitors", "one thousand nine hundred and eighty-four visitors"),
+        ("the 1990s and '60s", "the nineteen nineties and sixties"),
+        ("1914-18", "nineteen fourteen to eighteen"),
+        ("on 1 May 2024", "on the first of May twenty twenty-four"),
+        ("on Jan. 22, 2010", "on January twenty-second, twenty ten"),
+        ("the 12th, the 20th", "the twelfth, the twentieth"),
+        ("at 10:05, 10:00, 22:00 and 9.30 p.m.",
+         "at ten oh five, ten o'clock, twenty-two hundred and nine thirty PM"),
+        ("0:13.8-1:01:02", "thirteen point eight seconds to one hour one minute two seconds"),
+        ("\u00a34.50, $1.01, 20 EUR", "four pounds and fifty pence, one dollar and one cent,"
+         " twenty euros"),
+        ("\u20ac3-5m, $2 billion, 4bn", "three to five million euros, two billion dollars, four"
+         " billion"),
+        ("1 km, 2 ft, 5-km, 3 g/l, 9 km\u00b2", "one kilometre, two feet, five-kilometre, three"
+         " grams per litre, nine square kilometres"),
+        ("-5 \u00b0C, 5 \u00b1 1 mm, #7", "minus five degrees Celsius, five plus or minus one"
+         " millimetre, number seven"),
+        ("3/4, 2\u00bd and 1 1/2 cups", "three quarters, two and one half and one and one half"
+         " cups"),
+        ("Henry VIII and World War II", "Henry the eighth and World War two"),
+        ("192.168.0.1", "one hundred and ninety-two point one hundred and sixty-eight point zero"
+         " point one"),
+        ("call 020 7946 0958", "call zero two zero, seven nine four six, zero nine five eight"),
+        ("B12, 3D, COVID-19, 10.30x", "B12, 3D, COVID-nineteen, 10.30x"),
+    ],
+)  # fmt: skip
+def test_numbers_are_read_with_their_units_and_signs(written: str, said: str) -> None:
+    assert read_quantities(written) == said
+
+
+MARKS = ["[1]", "[1][2]", " [1, 3]", " [source 2]", "[1-3]", "[ 12 ]", " [1; 2 and 3]."]
+PIECES = [
+    "The lens", "is 5 km", "**bold**", "e.g.", "Dr. Ames", "\u20ac3.50", "shut.", "Why?", "[sic]",
+    "100 %", "| a | b |", "|---|---|", "\n", "\n\n", "\n- ", "\n1. ", "\n# ", '"', "\u2014",
+]  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from(MARKS) | st.sampled_from(PIECES), max_size=14), st.integers(1, 9)
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_no_mark_reaches_a_synthesiser(pieces: list[str], size: int) -> None:
+    text = " ".join(pieces)
+
+    class Listener(FakeEngine):
+        said: list[str] = []  # noqa: RUF012
+
+        def speak(self, text: str, voice: str, style: Style) -> Clip:
+            self.said = [*self.said, text]
+            return Clip(np.zeros(1, np.float32), SAMPLE_RATE)
+
+    engine = Listener()
+    for _ in speak_stream([text[at : at + size] for at in range(0, len(text), size)], engine):
+        pass
+    said = " ".join(engine.said)
+    assert re.search(r"\[[^\]s]*\]|\d|[*#\u2014]", said) is None
+    assert said == spoken_text(text)
+    assert spoken_text(said) == said, "spoken text stays as it is"
+
+
+def test_sources_are_named_once_with_their_place() -> None:
+    page = Passage("m", 0, "Rinse.", source="/docs/pump_manual.pdf", page=3)
+    minutes = Passage("c", 4, "At nine.", start=60.0, end=90.0, source="c.mp3", title="Council [1]")
+    citations = [
+        Citation(1, minutes, start=72.4, end=75.0),
+        Citation(2, page),
+        Citation(3, minutes),
+    ]
+    assert name_sources(citations) == (
+        "Sources: Council, at one minute twelve seconds; pump_manual, page three."
+    )
+    assert name_sources([]) == ""
 
 
 ANSWER = """# The bridge
@@ -258,14 +377,13 @@ The U.S. Army's ships, etc. are here. [2] Mail bob@example.org now! The end"""
 SAID = [
     "The bridge.",
     "The middle span is closed.",
-    "Doctor Smith, for example, raised it by 3.5 metres; see example dot org.",
+    "Doctor Smith, for example, raised it by three point five metres; see example dot org.",
     '"Go on. Now," he said.',
-    "It costs about 5 euros.",
+    "It costs about five euros.",
     "First item.",
     "Second item with code.",
     "numbered.",
-    "a, b.",
-    "5 kilometres an hour, 20 degrees Celsius.",
+    "a: five kilometres per hour, b: twenty degrees Celsius.",
     "The U.S. Army's ships, et cetera are here.",
     "Mail bob at example dot org now!",
     "The end.",

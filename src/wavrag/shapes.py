@@ -266,6 +266,8 @@ class AnswerShape(Shape):
     search_query: str | None
     suggestion: str | None
     answer: str = Field(validation_alias="text")
+    spoken: str  # for a speech engine: no marks, numbers and units in words
+    spoken_sources: str  # a sentence that names the cited sources
     found: bool
     probability: float  # that the hits answer the question
     abstention: AbstentionShape | None

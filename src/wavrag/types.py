@@ -419,6 +419,9 @@ class Answer:
 
     Attributes:
         text: the answer, with citation marks such as `[1]`.
+        spoken: the answer for a speech engine: without marks and markup, numbers and units in
+            words; it says which sentences are not in the sources.
+        spoken_sources: a sentence that names the cited sources, to be spoken on request.
         found: False if nothing in the knowledge base supports an answer.
         question: the question as typed, or as recognised; None without a transcript.
         search_query: text searched instead of a follow-up, completed from the history.
@@ -464,6 +467,8 @@ class Answer:
     timings: Mapping[str, float] = field(default_factory=dict)
     usage: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     cost: float | None = None
+    spoken: str = ""
+    spoken_sources: str = ""
 
     @property
     def history_turn(self) -> HistoryTurn:

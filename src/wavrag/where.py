@@ -48,6 +48,9 @@ OPTIONAL_KEYS = ("speaker", "channel", "track")
 MAX_DEPTH = 50
 """Maximum nesting of parentheses and `not`; the parser is recursive."""
 
+MAX_PATTERN = 1000
+"""Maximum length of a `like` pattern; LanceDB refuses longer expressions."""
+
 T = TypeVar("T")
 EXAMPLE = "year >= 2020 and (speaker = 'Ada' or title like '%call%')"
 
@@ -326,6 +329,8 @@ class _Parser:
         if self._token.kind != "text":
             raise self._error("expected a pattern in single quotes, such as '%call%'")
         pattern = self._token.value
+        if len(pattern) > MAX_PATTERN:
+            raise self._error(f"the pattern is longer than {MAX_PATTERN} characters: shorten it")
         if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
             raise self._error(
                 "the pattern ends in a single backslash; write \\\\ for a literal one"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from wavrag import generate
 from wavrag.answer.abstention import should_abstain
 from wavrag.answer.answerability import MIN_PROBABILITY, NO_ESTIMATE, estimate_answerability
-from wavrag.answer.citation_check import check_citations
+from wavrag.answer.citation_check import check_citations, flag_unsupported_sentences
 from wavrag.answer.context import EXTRACTIVE_CONTEXT, ContextOptions, build_context
 from wavrag.answer.history import resolve_follow_up, truncate_history
 from wavrag.answer.quote_times import add_quote_times
@@ -39,6 +39,7 @@ from wavrag.generate import (
 )
 from wavrag.kb import KnowledgeBase, Retrieval
 from wavrag.search import expand_similar, remove_overlaps
+from wavrag.speech import name_sources, spoken_text
 from wavrag.types import (
     Abstention,
     Answer,
@@ -52,6 +53,7 @@ from wavrag.types import (
 )
 
 NOTHING_FOUND = "Nothing in the knowledge base answers this."
+SPOKEN_FLAG = "The sources do not confirm this."  # after a sentence without support
 CANDIDATES = 20  # hits to select the context from
 UNREAD: SourceForm = "nothing"
 
@@ -302,8 +304,12 @@ class AnswerPipeline:
         withhold = is_answer and abstention is not None
         citations = () if withhold else self._add_times(cited_text.citations, retrieval, draft)
         reasoning = draft.reasoning
+        text = NOTHING_FOUND if withhold or not cited_text.text else cited_text.text
+        support = () if withhold else support
         return Answer(
-            text=NOTHING_FOUND if withhold or not cited_text.text else cited_text.text,
+            text=text,
+            spoken=spoken_text(flag_unsupported_sentences(text, support, SPOKEN_FLAG)),
+            spoken_sources=name_sources(citations),
             found=is_answer and not withhold,
             question=retrieval.question,
             search_query=retrieval.search_query,
@@ -312,7 +318,7 @@ class AnswerPipeline:
             hits=tuple(source.hit for source in sources) or tuple(hits),
             source_forms=source_forms,
             probability=draft.probability,
-            support=() if withhold else support,
+            support=support,
             abstention=abstention,
             withheld=cited_text.text if withhold else "",
             generator=self._generator.spec.name,

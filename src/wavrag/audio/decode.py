@@ -10,7 +10,7 @@ import numpy as np
 from wavrag.audio.decoder import Decoder
 from wavrag.audio.mixer import Selection
 from wavrag.audio.resampling import SAMPLE_RATE
-from wavrag.audio.source import AudioFile, name_of, open_audio, undecodable
+from wavrag.audio.source import AudioFile, decoding_errors, name_of, open_audio, undecodable
 from wavrag.errors import AudioError
 from wavrag.types import Clip, Float32, NoteCallback
 
@@ -97,7 +97,23 @@ def stream_channels(
         Blocks with shape (n_samples,), or (n_channels, n_samples) with `all`. The number of
         channels can change within a recording.
     """
-    start = max(0.0, start)
+    with decoding_errors(name_of(file)):
+        yield from _decode(
+            file, channels, track=track, sample_rate=sample_rate, start=max(0.0, start), end=end,
+            on_note=on_note,
+        )  # fmt: skip
+
+
+def _decode(
+    file: AudioFile,
+    channels: Selection,
+    *,
+    track: int | None,
+    sample_rate: int,
+    start: float,
+    end: float | None,
+    on_note: NoteCallback | None,
+) -> Iterator[Float32]:
     limit = math.inf if end is None else round((end - start) * sample_rate)
     count = 0  # samples so far
     for seek in (True, False):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wavrag.audio.headers import id3_bytes
 from wavrag.audio.mixer import Mixer, Selection
-from wavrag.audio.source import AudioSource
+from wavrag.audio.source import AudioSource, check_format
 from wavrag.types import Float32, format_seconds
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ class Decoder:
                 yield from mixer.finish()
                 mixer = None
             if mixer is None:
+                channels, rate = frame.layout.nb_channels, frame.sample_rate
+                check_format(self._source.name, channels, rate)
                 mixer = Mixer(frame, self._sample_rate, channels=self._channels)
             gap = self._gap_before(frame)
             for silent in mixer.silence(gap):

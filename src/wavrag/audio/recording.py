@@ -17,7 +17,7 @@ from wavrag.audio.decode import stream, stream_channels
 from wavrag.audio.decoder import Decoder
 from wavrag.audio.mixer import StereoMix
 from wavrag.audio.resampling import SAMPLE_RATE
-from wavrag.audio.source import AudioFile, name_of, open_audio
+from wavrag.audio.source import AudioFile, decoding_errors, name_of, open_audio
 from wavrag.audio.tags import Tags, read_tags, track_title
 from wavrag.audio.windows import channel_windows, windows
 from wavrag.errors import AudioError
@@ -74,7 +74,7 @@ def inspect_recording(file: AudioFile) -> Recording:
         >>> [(track.channels, round(track.seconds)) for track in inspect_recording(path).tracks]
         [(1, 18)]
     """
-    with open_audio(file) as source:
+    with decoding_errors(name_of(file)), open_audio(file) as source:
         streams = source.container.streams.audio
         seconds = source.duration or 0.0
         tracks = [Track(None, source.channels, seconds)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
 from wavrag.audio.headers import CHUNKED_FORMATS, is_joined_mp3, repair_header
-from wavrag.errors import AudioError
+from wavrag.errors import AudioError, WavRAGError
 
 if TYPE_CHECKING:
     from av.audio.codeccontext import AudioCodecContext as CodecContext
@@ -38,6 +38,9 @@ FORMATS = (
 )
 # Formats without a duration in their headers.
 ESTIMATED = ("aac", "ac3", "amr", "au", "dts", "eac3", "mpeg", "mpegts", "voc")
+MAX_CHANNELS = 64  # of a track; FFmpeg has no layout for more
+# Hz; outside of these a header lies. A second of less would decode from a handful of bytes.
+MIN_RATE, MAX_RATE = 1_000, 768_000
 SPOOL_BYTES = 16 << 20  # piped input up to this size stays in memory, more goes to a file
 IO_BYTES = 1 << 17  # bytes per read
 DEFAULT_NAME = "standard input"
@@ -78,6 +81,17 @@ def name_of(file: AudioFile) -> str:
 
 
 @contextmanager
+def decoding_errors(name: str) -> Iterator[None]:
+    """Translate exceptions of a decoder: a hostile file can make it raise any."""
+    try:
+        yield
+    except WavRAGError:
+        raise
+    except Exception as error:
+        raise undecodable(name, error) from error
+
+
+@contextmanager
 def open_audio(file: AudioFile, track: int | None = None) -> Iterator[AudioSource]:
     """Open a recording and select an audio track, as a context manager.
 
@@ -109,6 +123,7 @@ def open_audio(file: AudioFile, track: int | None = None) -> Iterator[AudioSourc
             raise AudioError(
                 f"{name}: has an audio codec without a decoder: convert it to wav, flac or mp3"
             )
+        check_format(name, stream.codec_context.channels, stream.rate)
         origin = 0.0 if container.start_time is None else container.start_time / 1e6
         duration = _duration(container, stream)
         yield AudioSource(
@@ -134,15 +149,32 @@ def is_recording(file: AudioFile) -> bool:
     import av
 
     try:
-        with open_audio(file) as source:
+        with decoding_errors(name_of(file)), open_audio(file) as source:
             for packet in itertools.islice(source.container.demux(source.stream), PROBE_PACKETS):
                 # Damage at the beginning does not make a file something else.
                 with suppress(av.error.FFmpegError):
                     if packet.decode():
                         return True
-    except (AudioError, av.error.FFmpegError, OSError):
+    except AudioError:
         return False
     return False
+
+
+def check_format(name: str, channels: int, rate: int) -> None:
+    """Refuse a number of channels or a sample rate (Hz) beyond the limits.
+
+    Raises:
+        AudioError: it is beyond them.
+    """
+    if channels > MAX_CHANNELS:
+        raise AudioError(
+            f"{name}: has {channels} channels, and at most {MAX_CHANNELS} are read: mix it down"
+        )
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(
+            f"{name}: has a sample rate of {rate:,} Hz, and rates from {MIN_RATE:,} to"
+            f" {MAX_RATE:,} Hz are read: convert it to 16,000 Hz"
+        )
 
 
 def _duration(container: InputContainer, stream: AudioStream) -> float | None:

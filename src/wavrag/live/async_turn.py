@@ -22,7 +22,7 @@ from wavrag.rag import WavRAG
 class AsyncLiveTurn:
     """A `LiveTurn` with awaitable events. Create and use it on the same event loop.
 
-    `push`, `begin`, `end` and `interrupt` are the methods of the `LiveTurn`.
+    `push`, `begin`, `end`, `interrupt` and `drop` are the methods of the `LiveTurn`.
 
     Example::
 
@@ -54,6 +54,7 @@ class AsyncLiveTurn:
         self.turn = LiveTurn(rag, options, scheduler=scheduler, on_ready=self._wake, **keywords)
         self.push, self.begin = self.turn.push, self.turn.begin
         self.end, self.interrupt = self.turn.end, self.turn.interrupt
+        self.drop = self.turn.drop
 
     def finish(self) -> None:
         """Signal the end of the audio; iteration ends after the last event."""

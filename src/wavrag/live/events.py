@@ -16,7 +16,9 @@ from typing import Any, Literal, TypeAlias
 from wavrag.types import Answer, Hit
 
 EndReason: TypeAlias = Literal["silence", "requested", "max duration", "finished"]
-CancelReason: TypeAlias = Literal["too short", "nothing heard", "barge-in", "interrupted", "closed"]
+CancelReason: TypeAlias = Literal[
+    "too short", "nothing heard", "barge-in", "interrupted", "no audio", "closed"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from typing import TypeAlias
 
 import numpy as np
 
-from wavrag.audio import SAMPLE_RATE, VAD_FRAME, voice_detector
+from wavrag.audio import SAMPLE_RATE, VAD_FRAME, SharedVoiceDetector
 from wavrag.closing import Closing
 from wavrag.errors import InputError
 from wavrag.live.events import CancelReason, EndReason, Event, SpeechStarted
@@ -72,8 +71,7 @@ class LiveTurn(Closing):
         self._on_ready = on_ready
         self._owns_scheduler = scheduler is None
         self._scheduler = scheduler or Scheduler()
-        self._resources = ExitStack()
-        self._voice = voice or self._resources.enter_context(voice_detector()).probability
+        self._voice = voice or SharedVoiceDetector().probability
         self._changed = threading.Condition(threading.RLock())
         self._outcomes = Outcomes(
             rag, self.options, self._scheduler, clock, self._changed, self._emit, list(history)
@@ -136,6 +134,15 @@ class LiveTurn(Closing):
                 self._cancel(self._turn, "interrupted")
             self._outcomes.mute("interrupted")
 
+    def drop(self) -> bool:
+        """Cancel the turn in progress because its audio stopped; False if there is none."""
+        with self._changed:
+            self._check_open()
+            if self._turn is None:
+                return False
+            self._cancel(self._turn, "no audio")
+            return True
+
     def finish(self) -> None:
         """Signal the end of the audio and end the turn in progress; its events still come.
 
@@ -170,7 +177,6 @@ class LiveTurn(Closing):
                 turn.answer_job.join()
         if self._owns_scheduler:
             self._scheduler.close()
-        self._resources.close()
 
     # Output
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
 from threading import Thread
 from typing import TypeAlias, TypeVar
 
@@ -17,8 +18,8 @@ from starlette.types import Receive, Scope, Send
 from wavrag.answer import AnswerStream, ReasoningOptions, RetrievalResult
 from wavrag.errors import GenerationError, WavRAGError
 from wavrag.generate import GenerateOptions
-from wavrag.server.errors import RequestError
-from wavrag.server.limits import KEEP_ALIVE_SECONDS
+from wavrag.server.errors import CLIENT_CLOSED_REQUEST, RequestError
+from wavrag.server.limits import KEEP_ALIVE_SECONDS, MAX_STREAM_EVENTS
 from wavrag.server.state import ServerState
 from wavrag.types import Answer, HistoryTurn, Query
 
@@ -27,7 +28,7 @@ T = TypeVar("T")
 AnswerEvent: TypeAlias = RetrievalResult | str | Answer
 AnswerEvents: TypeAlias = AsyncGenerator[AnswerEvent | None, None]
 _EventQueue: TypeAlias = "asyncio.Queue[AnswerEvent | BaseException]"
-CLIENT_CLOSED_REQUEST = 499  # nginx's status for it; shows in the metrics only
+POLL_SECONDS = 0.02  # between two checks whether the thread has ended
 
 
 async def stream_answer(
@@ -39,43 +40,87 @@ async def stream_answer(
 ) -> AnswerEvents:
     """Yield the retrieval result, the text deltas and the answer; None while nothing happens.
 
-    The answer waits for a free slot of the server. Closing the generator cancels generation, in a
+    The answer waits for a free slot of the server. Generation does not wait for the reader of the
+    events, so that a slow client keeps no slot. Closing the generator cancels generation, in a
     remote model as well.
 
     Raises:
         WavRAGError: as `WavRAG.stream` does.
-        GenerationError: the answer took too long.
+        GenerationError: the answer took too long, or the events were not read.
+        RequestError: too many answers wait (429).
     """
-    async with state.answer_slots:
-        stream = state.rag.stream(query, options=options, reasoning=reasoning, history=history)
-        queue, thread = _start_thread(stream)
-        deadline = asyncio.get_running_loop().time() + state.options.answer_timeout
-        with state.metrics.answers.track_inprogress(), state.metrics.stages.labels("answer").time():
-            try:
-                while True:
-                    event = await _next_event(queue, deadline)
-                    if isinstance(event, BaseException):
-                        raise event
-                    yield event
-                    if isinstance(event, Answer):
-                        return
-            finally:
-                stream.close()
-                # Shielded: when the client disconnects this task is cancelled, and every await
-                # would raise at once, before the thread has ended.
-                with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(thread.join)
-
-
-def _start_thread(stream: AnswerStream) -> tuple[_EventQueue, Thread]:
-    """Start generation on a thread, with a queue for its events or its error."""
-    loop = asyncio.get_running_loop()
     queue: _EventQueue = asyncio.Queue()
+    start = partial(state.rag.stream, query, options=options, reasoning=reasoning, history=history)
+    producer = asyncio.create_task(_produce(state, start, queue))
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(KEEP_ALIVE_SECONDS):
+                    event = await queue.get()
+            except TimeoutError:
+                yield None
+                continue
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+            if isinstance(event, Answer):
+                return
+    finally:
+        producer.cancel()
+        # Shielded: when the client disconnects this task is cancelled, and every await would raise
+        # at once, before the thread has ended.
+        with anyio.CancelScope(shield=True):
+            await asyncio.gather(producer, return_exceptions=True)
+
+
+_TOO_LATE = (
+    "the answer was not finished in time: lower max_tokens, use a faster model, or raise"
+    " --answer-timeout"
+)
+
+
+async def _produce(
+    state: ServerState, start: Callable[[], AnswerStream], queue: _EventQueue
+) -> None:
+    """Generate an answer in a slot of the server; an error ends the queue."""
+    try:
+        async with state.answers.slot():
+            with (
+                state.metrics.answers.track_inprogress(),
+                state.metrics.stages.labels("answer").time(),
+            ):
+                stream = start()
+                thread = _start_thread(stream, queue)
+                try:
+                    async with asyncio.timeout(state.options.answer_timeout):
+                        while thread.is_alive():
+                            await asyncio.sleep(POLL_SECONDS)
+                except TimeoutError:
+                    # First in the queue, before the error of the stream that is being closed.
+                    queue.put_nowait(GenerationError(_TOO_LATE))
+                finally:
+                    stream.close()
+                    with anyio.CancelScope(shield=True):
+                        await anyio.to_thread.run_sync(thread.join)
+    except Exception as error:  # noqa: BLE001 - raised by the reader of the queue
+        queue.put_nowait(error)
+
+
+def _start_thread(stream: AnswerStream, queue: _EventQueue) -> Thread:
+    """Start generation on a thread, which puts its events or its error into the queue."""
+    loop = asyncio.get_running_loop()
+
+    def deliver(event: AnswerEvent | BaseException) -> None:
+        if queue.qsize() < MAX_STREAM_EVENTS:
+            queue.put_nowait(event)
+        elif queue.qsize() == MAX_STREAM_EVENTS:
+            stream.close()
+            queue.put_nowait(GenerationError("the client reads the answer too slowly: ask again"))
 
     def put(event: AnswerEvent | BaseException) -> None:
         # RuntimeError: the event loop has stopped, so nobody reads the queue.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(queue.put_nowait, event)
+            loop.call_soon_threadsafe(deliver, event)
 
     def generate() -> None:
         try:
@@ -89,22 +134,7 @@ def _start_thread(stream: AnswerStream) -> tuple[_EventQueue, Thread]:
     # Not from the thread pool: an answer may take minutes, and searches need the pool's threads.
     thread = Thread(target=generate, name="wavrag-answer", daemon=True)
     thread.start()
-    return queue, thread
-
-
-async def _next_event(queue: _EventQueue, deadline: float) -> AnswerEvent | BaseException | None:
-    """The next event; None if none comes within the keep-alive interval."""
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout_at(min(deadline, loop.time() + KEEP_ALIVE_SECONDS)):
-            return await queue.get()
-    except TimeoutError:
-        if loop.time() < deadline:
-            return None
-        raise GenerationError(
-            "the answer was not finished in time: lower max_tokens, use a faster model, or raise"
-            " --answer-timeout"
-        ) from None
+    return thread
 
 
 async def collect_answer(request: Request, events: AnswerEvents) -> Answer:

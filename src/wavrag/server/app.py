@@ -97,9 +97,9 @@ def create_app(
 
 def _add_health_routes(app: FastAPI) -> None:
     @app.get("/healthz", tags=["health"])
-    async def health() -> dict[str, str]:
-        """Check that the process responds."""
-        return {"status": "ok"}
+    async def health(state: State) -> dict[str, str]:
+        """Check that the process responds, and what its writer is doing."""
+        return {"status": "ok", "writer": state.worker.condition if state.is_ready else "stopped"}
 
     @app.get("/readyz", tags=["health"], responses={503: {}})
     async def ready(state: State) -> Response:

@@ -23,12 +23,13 @@ from pydantic import (
 
 from wavrag import audio
 from wavrag.audio import encode, media_type
+from wavrag.disk import sync_folder
 from wavrag.errors import AudioError
 from wavrag.server import limits
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.file_types import MEDIA_TYPES, check_file
 from wavrag.server.files import describe_file
-from wavrag.server.jobs import IndexJob, Upload, sync_folder
+from wavrag.server.jobs import IndexJob, Upload
 from wavrag.server.limits import MAX_CLIP_SECONDS, MAX_LISTED
 from wavrag.server.multipart import Form, receive_form
 from wavrag.server.requests import describe_body, inline_schema
@@ -109,7 +110,7 @@ def _accept_upload(state: ServerState, form: Form) -> IndexJob:
                     is_titled=bool(title),
                 )
             )
-        sync_folder(state.uploads_folder)
+        sync_folder(state.uploads_folder)  # the files themselves were synced when received
         return state.worker.submit(uploads, [])
     except BaseException:
         for upload in uploads:
@@ -246,6 +247,33 @@ async def get_job(state: State, job_id: str, wait: Wait = 0) -> JobShape:
     if job is None:
         raise RequestError(404, f"there is no job {job_id}: old jobs are deleted")
     return await _describe_job(state, job, wait)
+
+
+@router.post("/jobs/{job_id}/retry", responses=error_responses(404, 409), tags=["jobs"])
+async def retry_job(state: State, job_id: str) -> JobShape:
+    """Queue a failed job again; its uploaded files were kept."""
+    job = _failed_job(state, job_id)
+    await state.run_in_thread("take", state.worker.retry, job)
+    return JobShape.model_validate(job)
+
+
+@router.delete(
+    "/jobs/{job_id}", status_code=204, responses=error_responses(404, 409), tags=["jobs"]
+)
+async def discard_job(state: State, job_id: str) -> Response:
+    """Delete a failed job, and its uploaded files unless a document was made of them."""
+    job = _failed_job(state, job_id)
+    await state.run_in_thread("take", state.worker.discard, job)
+    return Response(status_code=204)
+
+
+def _failed_job(state: ServerState, job_id: str) -> IndexJob:
+    job = state.jobs.get(job_id)
+    if job is None:
+        raise RequestError(404, f"there is no job {job_id}: old jobs are deleted")
+    if job.state != "failed":
+        raise RequestError(409, f"job {job_id} is {job.state}: only failed jobs can be changed")
+    return job
 
 
 async def read_document(state: ServerState, read: Callable[[str], T | None], document_id: str) -> T:

@@ -6,24 +6,30 @@ Audio is an `input_audio` part: in `messages`, as `wavrag.embed.remote` sends it
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from wavrag import audio
 from wavrag.embed import check_inputs
 from wavrag.errors import EmbedderError
+from wavrag.server.answer_events import run_while_connected
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
-from wavrag.server.limits import MAX_EMBED_INPUTS
+from wavrag.server.limits import MAX_EMBED_CHARS, MAX_EMBED_INPUTS
 from wavrag.server.models import check_model
 from wavrag.server.requests import InputAudio, Text, decode_base64, decode_question
 from wavrag.server.schemas import EmbeddingShape, EmbeddingsShape, UsageShape
 from wavrag.server.state import ServerState, State
 from wavrag.types import EmbedInput, Float32, Role
 
-BATCH_SIZE = 32  # inputs decoded and embedded together; bounds the audio held in memory
+# Inputs and characters of a step of embedding; searches go in between.
+BATCH_SIZE, BATCH_CHARS = 8, 8_000
+# Estimated work per second of the packaged embedder on two processors, before any is measured.
+CHARS_PER_SECOND, AUDIO_PER_SECOND = 20_000.0, 10.0
 
 router = APIRouter(prefix="/v1", tags=["openai"], responses=COMMON_ERRORS)
 
@@ -66,7 +72,9 @@ class EmbeddingsRequest(BaseModel):
 
 
 @router.post("/embeddings", responses=error_responses(404, 408, 502))
-async def create_embeddings(body: EmbeddingsRequest, state: State) -> EmbeddingsShape:
+async def create_embeddings(
+    body: EmbeddingsRequest, request: Request, state: State
+) -> EmbeddingsShape:
     """Embed texts and recordings into unit vectors of the knowledge base's embedder."""
     spec = state.rag.kb.embedder.spec
     check_model(body.model, spec.name)
@@ -75,7 +83,10 @@ async def create_embeddings(body: EmbeddingsRequest, state: State) -> Embeddings
     inputs = _read_inputs(body)
     if len(inputs) > MAX_EMBED_INPUTS:
         raise RequestError(413, f"there are more than {MAX_EMBED_INPUTS} inputs: send fewer")
-    vectors = await state.run_in_thread("embed", _embed, state, inputs, body.input_type)
+    seconds = _estimate_seconds(inputs)
+    async with state.embeddings.slot(seconds):
+        with state.metrics.stages.labels("embed").time():
+            vectors = await run_while_connected(request, _embed(state, inputs, body.input_type))
     data = [
         EmbeddingShape(index=index, embedding=_encode_vector(vector, body.encoding_format))
         for index, vector in enumerate(vectors)
@@ -100,21 +111,47 @@ def _read_inputs(body: EmbeddingsRequest) -> list[Content]:
     return [part if isinstance(part, str) else [part] for part in inputs]
 
 
-def _embed(state: ServerState, inputs: list[Content], role: Role) -> Float32:
+def _estimate_seconds(inputs: Sequence[Content]) -> float:
+    """Estimate the time of a request from its size.
+
+    Raises:
+        RequestError: the request is too large (413).
+    """
+    chars = sum(len(join_text(content)) for content in inputs)
+    if chars > MAX_EMBED_CHARS:
+        raise RequestError(
+            413, f"the inputs have more than {MAX_EMBED_CHARS} characters: send fewer at a time"
+        )
+    # Seconds of PCM at 16 kHz; compressed audio may be ten times longer, which its decoding limits.
+    data = sum(len(data) for content in inputs for data in recordings_of(content))
+    return chars / CHARS_PER_SECOND + 0.75 * data / 32_000 / AUDIO_PER_SECOND
+
+
+async def _embed(state: ServerState, inputs: Sequence[Content], role: Role) -> Float32:
+    """Embed inputs step by step."""
+    rows: list[Float32] = []
+    batch: list[Content] = []
+    chars = 0
+    for content in inputs:
+        size = len(join_text(content))
+        if batch and (len(batch) == BATCH_SIZE or chars + size > BATCH_CHARS):
+            rows.append(await state.embeddings.run_step(partial(_embed_batch, state, batch, role)))
+            batch, chars = [], 0
+        batch.append(content)
+        chars += size
+    rows.append(await state.embeddings.run_step(partial(_embed_batch, state, batch, role)))
+    return np.concatenate(rows)
+
+
+def _embed_batch(state: ServerState, batch: Sequence[Content], role: Role) -> Float32:
     embedder = state.rag.kb.embedder
-    batches = []
-    for start in range(0, len(inputs), BATCH_SIZE):
-        batch = [
-            _decode_input(content, embedder.spec.sampling_rate)
-            for content in inputs[start : start + BATCH_SIZE]
-        ]
-        try:
-            check_inputs(embedder.spec, batch)
-        except EmbedderError as error:
-            # The client's fault here, unlike an embedder that fails at its work (502).
-            raise RequestError(400, str(error)) from error
-        batches.append(embedder.embed(batch, role))
-    return np.concatenate(batches)
+    inputs = [_decode_input(content, embedder.spec.sampling_rate) for content in batch]
+    try:
+        check_inputs(embedder.spec, inputs)
+    except EmbedderError as error:
+        # The client's fault here, unlike an embedder that fails at its work (502).
+        raise RequestError(400, str(error)) from error
+    return embedder.embed(inputs, role)
 
 
 def join_text(content: Content) -> str:

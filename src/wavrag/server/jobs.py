@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from pydantic import TypeAdapter
 
+from wavrag.disk import is_disk_full, write_file
 from wavrag.errors import StoreError
 from wavrag.server.limits import MAX_ENDED_JOBS
 from wavrag.types import Scalar
@@ -54,6 +55,13 @@ class IndexJob:
         """True once the job is done or has failed for good."""
         return self.state in ("done", "failed")
 
+    @property
+    def is_disposable(self) -> bool:
+        """True once the job is done, or has failed without files to index."""
+        return self.state == "done" or (self.state == "failed" and not self.uploads)
+
+
+RESERVE_BYTES = 64 << 10  # space for the state of jobs on a full disk
 
 _JOB: TypeAdapter[IndexJob] = TypeAdapter(IndexJob)
 
@@ -76,6 +84,8 @@ class JobFolder:
         folder.mkdir(parents=True, exist_ok=True)
         for scratch in folder.glob(".*.new"):  # left by a killed process
             scratch.unlink()
+        self._reserve = folder / ".reserve"
+        self._fill_reserve()
         self._jobs = {path.stem: _read_job(path) for path in sorted(folder.glob("*.json"))}
         last_id = next(reversed(self._jobs), "0")
         self._number = int(last_id.partition("-")[0])
@@ -92,13 +102,28 @@ class JobFolder:
         return job
 
     def save(self, job: IndexJob) -> None:
-        """Write a job's state to disk, and delete the oldest ended jobs."""
+        """Write a job's state to disk, on a full disk with reserved space.
+
+        Deletes the oldest ended jobs, but none that failed with uploads: their files are kept, and
+        the job can be repeated.
+        """
         with self._lock:
-            self._write(job)
-            old_ids = [id for id, stored in self._jobs.items() if stored.has_ended]
+            try:
+                self._write(job)
+            except StoreError as error:
+                if not is_disk_full(error):
+                    raise
+                self._reserve.unlink(missing_ok=True)
+                self._write(job)
+            self._fill_reserve()
+            old_ids = [id for id, stored in self._jobs.items() if stored.is_disposable]
             for id in old_ids[: max(0, len(old_ids) - MAX_ENDED_JOBS)]:
-                del self._jobs[id]
-                self._path(id).unlink(missing_ok=True)
+                self._delete(id)
+
+    def delete(self, id: str) -> None:
+        """Forget a job."""
+        with self._lock:
+            self._delete(id)
 
     def get(self, id: str) -> IndexJob | None:
         """A job; None if the id is unknown or the job was deleted."""
@@ -112,29 +137,22 @@ class JobFolder:
     def _path(self, id: str) -> Path:
         return self._folder / f"{id}.json"
 
+    def _delete(self, id: str) -> None:
+        del self._jobs[id]
+        self._path(id).unlink(missing_ok=True)
+
     def _write(self, job: IndexJob) -> None:
         path = self._path(job.id)
-        scratch = path.with_name(f".{path.name}.new")
         try:
-            with scratch.open("wb") as file:
-                file.write(_JOB.dump_json(job))
-                file.flush()
-                os.fsync(file.fileno())
-            # Renaming is atomic: after a crash the file is either the old or the new one.
-            scratch.replace(path)
-            sync_folder(self._folder)
+            write_file(path, _JOB.dump_json(job))
         except OSError as error:
-            scratch.unlink(missing_ok=True)
             raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
 
-
-def sync_folder(folder: Path) -> None:
-    """Sync a folder's entries to disk; syncing a file alone does not save its name."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    def _fill_reserve(self) -> None:
+        with suppress(OSError):  # the disk is full: tried again at the next change
+            if not self._reserve.exists() or self._reserve.stat().st_size < RESERVE_BYTES:
+                # Not sparse, or it would reserve nothing.
+                self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
 
 
 def _read_job(path: Path) -> IndexJob:

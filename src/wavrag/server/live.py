@@ -9,6 +9,9 @@ The server sends `{"event": "ready"}`, then the events of `wavrag.live`, and
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from fastapi import APIRouter, WebSocket
@@ -19,13 +22,16 @@ from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError, WavRAGError
 from wavrag.generate import GenerateOptions
 from wavrag.live import AsyncLiveTurn, LiveOptions, event_dict
+from wavrag.server import limits
 from wavrag.server.errors import RequestError, validation_message
 from wavrag.server.limits import MAX_ANSWER_TOKENS, MAX_HISTORY_TURNS, MAX_HITS, START_TIMEOUT
+from wavrag.server.middleware import mark_authenticated
 from wavrag.server.options import ServerOptions
 from wavrag.server.requests import HistoryTurnBody, StrictBody, Text
 from wavrag.server.state import ServerState
 
-POLICY_VIOLATION, INVALID_DATA = 1008, 1007  # WebSocket close codes (RFC 6455, section 7.4.1)
+# WebSocket close codes (RFC 6455, section 7.4.1, and its registry at IANA)
+POLICY_VIOLATION, INVALID_DATA, TRY_AGAIN_LATER = 1008, 1007, 1013
 
 router = APIRouter()
 
@@ -38,7 +44,7 @@ class LiveStart(StrictBody):
     sample_rate: int = SAMPLE_RATE
     channels: int = 1
     silence_ms: float = 576.0
-    max_seconds: float = 30.0
+    max_seconds: float = Field(limits.MAX_LIVE_SECONDS, le=limits.MAX_LIVE_SECONDS)
     k: int = Field(8, ge=1, le=MAX_HITS)
     where: Text | None = None
     answer: bool = True
@@ -66,22 +72,44 @@ async def live(socket: WebSocket) -> None:
     await socket.accept()
     try:
         start = await _receive_start(socket, state.options)
-        turns = AsyncLiveTurn(
-            state.rag,
-            start.live_options(),
-            scheduler=state.scheduler,
-            history=[turn.to_turn() for turn in start.history],
-        )
-        async with turns:
-            await socket.send_json({"event": "ready"})
-            await _run_turns(socket, turns)
+        with _admit(socket, state):
+            await _converse(socket, state, start)
         await socket.close()
     except WebSocketDisconnect:
         return
     except RequestError as error:
-        await _close_with_error(socket, POLICY_VIOLATION, str(error.detail))
+        code = TRY_AGAIN_LATER if error.status_code == 429 else POLICY_VIOLATION
+        await _close_with_error(socket, code, str(error.detail))
     except WavRAGError as error:
         await _close_with_error(socket, INVALID_DATA, str(error))
+
+
+@contextmanager
+def _admit(socket: WebSocket, state: ServerState) -> Iterator[None]:
+    """Count a connection during the block; one too many is an error."""
+    addresses = state.live_addresses
+    address = socket.client.host if socket.client else ""
+    if len(addresses) >= limits.MAX_LIVE or addresses.count(address) >= limits.MAX_CLIENT_LIVE:
+        raise RequestError(429, "too many voice connections are open: try again later")
+    addresses.append(address)
+    mark_authenticated(socket.scope)
+    try:
+        yield
+    finally:
+        addresses.remove(address)
+
+
+async def _converse(socket: WebSocket, state: ServerState, start: LiveStart) -> None:
+    """Run the turns of a speaker until the client finishes."""
+    turns = AsyncLiveTurn(
+        state.rag,
+        start.live_options(),
+        scheduler=state.scheduler,
+        history=[turn.to_turn() for turn in start.history],
+    )
+    async with turns:
+        await socket.send_json({"event": "ready"})
+        await _run_turns(socket, turns)
 
 
 async def _receive_start(socket: WebSocket, options: ServerOptions) -> LiveStart:
@@ -112,7 +140,7 @@ async def _receive(socket: WebSocket) -> str | bytes:
 
 async def _run_turns(socket: WebSocket, turns: AsyncLiveTurn) -> None:
     """Receive audio and send events, until the client finishes or disconnects."""
-    receiver = asyncio.ensure_future(_receive_audio(socket, turns))
+    receiver = asyncio.ensure_future(_receive_audio(socket, turns, turns.turn.options))
     sender = asyncio.ensure_future(_send_events(socket, turns))
     try:
         # The receiver ends at `finish` or a disconnect; the sender when the turns are over.
@@ -127,11 +155,33 @@ async def _run_turns(socket: WebSocket, turns: AsyncLiveTurn) -> None:
         await asyncio.gather(receiver, sender, return_exceptions=True)
 
 
-async def _receive_audio(socket: WebSocket, turns: AsyncLiveTurn) -> None:
+async def _receive_in_time(socket: WebSocket, turns: AsyncLiveTurn) -> str | bytes:
+    """The next message; a client that falls silent loses its turn, and later its connection."""
+    for seconds in (limits.LIVE_SILENCE, limits.LIVE_TIMEOUT - limits.LIVE_SILENCE):
+        try:
+            async with asyncio.timeout(seconds):
+                return await _receive(socket)
+        except TimeoutError:
+            turns.drop()
+    raise RequestError(
+        408, f"no message for {limits.LIVE_TIMEOUT:g} s: connect again to ask something"
+    )
+
+
+async def _receive_audio(socket: WebSocket, turns: AsyncLiveTurn, options: LiveOptions) -> None:
+    start_time = time.monotonic()
+    bytes_per_second = 2 * options.channels * options.sample_rate
+    seconds = 0.0  # of audio
     while True:
-        message = await _receive(socket)
+        message = await _receive_in_time(socket, turns)
         if isinstance(message, bytes):
-            turns.push(message)
+            # In steps, since voice activity detection of a long message would delay other clients.
+            for at in range(0, max(len(message), 1), bytes_per_second // 4 * 4):
+                turns.push(message[at : at + bytes_per_second // 4 * 4])
+                await asyncio.sleep(0)
+            seconds += len(message) / bytes_per_second
+            lead = seconds - (time.monotonic() - start_time) - limits.MAX_LIVE_LEAD
+            await asyncio.sleep(max(0.0, lead))
             continue
         try:
             control = LiveControl.model_validate_json(message)

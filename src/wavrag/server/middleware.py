@@ -6,6 +6,7 @@ It runs before the application, so a rejected request is neither read nor stored
 from __future__ import annotations
 
 import asyncio
+import time
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,6 +16,7 @@ from wavrag.server import limits
 from wavrag.server.errors import RequestError, error_reply
 from wavrag.server.options import LOOPBACK, ServerOptions
 
+CONNECTION = "wavrag.connection"  # key of the ASGI scope; see `wavrag.server.connections`
 UPLOAD_PATHS = ("/v1/documents", "/v1/audio/transcriptions")
 _PROTECTED_PATHS = ("/v1/", "/metrics", "/openapi.json")
 _SECURITY_HEADERS = {
@@ -102,6 +104,7 @@ class SecurityMiddleware:
             return None
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._options.accepts(token.strip()):
+            mark_authenticated(scope)
             return None
         return RequestError(
             401,
@@ -119,22 +122,25 @@ class SecurityMiddleware:
         return limits.MAX_REQUEST_BYTES
 
     def _limit_body(self, receive: Receive, max_bytes: int) -> Receive:
-        """Wrap `receive` to reject a large or stalled body."""
-        timeout = limits.BODY_TIMEOUT
+        """Wrap `receive` to reject a large, stalled or slow body."""
         received_bytes, is_complete = 0, False
+        waiting = 0.0  # seconds; the server's own work on the body does not count
 
         async def receive_within_limits() -> Message:
-            nonlocal received_bytes, is_complete
+            nonlocal received_bytes, is_complete, waiting
             if is_complete:
                 # No timeout any more: the next message is the disconnect, however late.
                 return await receive()
+            start_time = time.monotonic()
+            budget = limits.BODY_GRACE + received_bytes / limits.MIN_BODY_RATE - waiting
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(min(limits.BODY_TIMEOUT, max(budget, 0))):
                     message = await receive()
             except TimeoutError:
                 raise RequestError(
-                    408, f"the body stalled for {timeout:g} s: send it again"
+                    408, "the body stalled or arrived too slowly: send it again"
                 ) from None
+            waiting += time.monotonic() - start_time
             if message["type"] == "http.request":
                 received_bytes += len(message.get("body", b""))
                 is_complete = not message.get("more_body", False)
@@ -143,6 +149,12 @@ class SecurityMiddleware:
             return message
 
         return receive_within_limits
+
+
+def mark_authenticated(scope: Scope) -> None:
+    """Record that the client has a valid token: its connection keeps its room in any case."""
+    if CONNECTION in scope:
+        scope[CONNECTION].is_authenticated = True
 
 
 def _too_large(max_bytes: int) -> RequestError:

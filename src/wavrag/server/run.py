@@ -5,22 +5,25 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
 from wavrag.errors import InputError, MissingExtraError
 from wavrag.rag import WavRAG
 from wavrag.server.app import create_app
+from wavrag.server.limits import MAX_CONNECTIONS
 from wavrag.server.options import LOOPBACK, ServerOptions
 
 if TYPE_CHECKING:
     import uvicorn
 
-MAX_CONNECTIONS = 512  # open at a time; further requests get 503
+SEND_BUFFER = 256 << 10  # bytes of a reply in the kernel, for each connection
 SHUTDOWN_TIMEOUT = 5  # seconds for running requests to end
-MAX_WEBSOCKET_MESSAGE = 1 << 20  # bytes: 32 s of 16-bit mono at 16 kHz
+MAX_WEBSOCKET_MESSAGE = 256 << 10  # bytes: 8 s of 16-bit mono at 16 kHz
 
 
 def check_host(host: str, options: ServerOptions) -> None:
@@ -29,12 +32,18 @@ def check_host(host: str, options: ServerOptions) -> None:
     Raises:
         InputError: the host is not a loopback address, and there are no tokens.
     """
-    is_loopback = host in LOOPBACK or host.startswith("127.")
-    if not is_loopback and not options.tokens:
+    if not _is_loopback(host) and not options.tokens:
         raise InputError(
             f"{host} is reachable from other machines, and everybody there could read and change"
             " the knowledge base: give tokens (--token FILE, or $WAVRAG_TOKEN), or serve 127.0.0.1"
         )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name; `127.example.org` is one, too
+        return host in LOOPBACK
 
 
 def serve(
@@ -79,16 +88,23 @@ def create_uvicorn_server(app: FastAPI) -> uvicorn.Server:
     """Create a uvicorn server with limits on connections."""
     import uvicorn
 
+    from wavrag.server.connections import ConnectionGuard, GuardedHTTP, GuardedWebSocket
+
+    guard = ConnectionGuard()
+    # uvicorn calls these instead of classes of its own; its types allow classes only.
+    http: Any = partial(GuardedHTTP, guard=guard)
+    websocket: Any = partial(GuardedWebSocket, guard=guard)
     config = uvicorn.Config(
         app,
         log_level="warning",
         use_colors=False,  # escape sequences in logs: the command line would show them as text
-        limit_concurrency=MAX_CONNECTIONS,
+        http=http,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
         server_header=False,
         proxy_headers=False,  # X-Forwarded-For is not used, and any client could forge it
-        ws="websockets-sansio",
+        ws=websocket,
         ws_max_size=MAX_WEBSOCKET_MESSAGE,
+        ws_per_message_deflate=False,  # samples do not compress, and each socket would need memory
         lifespan="on",
     )
     return uvicorn.Server(config)
@@ -106,6 +122,8 @@ def bind_socket(host: str, port: int) -> socket.socket:
         # Accepted connections inherit this option; asyncio sets it only on sockets that it creates
         # itself. With Nagle's algorithm a reply in two packets waits 40 ms for a delayed ACK.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Linux would let the buffer of each client that does not read grow to 4 MB.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         return listener
     except OSError as error:
         reason = error.strerror or error

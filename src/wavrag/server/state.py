@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
-import anyio
-from anyio import to_thread
 from fastapi import Depends, Request
 from filelock import FileLock, Timeout
 
@@ -23,6 +21,7 @@ from wavrag.server import limits
 from wavrag.server.jobs import IndexJob, JobFolder
 from wavrag.server.metrics import Metrics
 from wavrag.server.options import ServerOptions
+from wavrag.server.queues import WorkQueue
 from wavrag.server.watcher import FolderWatcher
 from wavrag.server.worker import JobWorker, is_generated_name
 from wavrag.speech import Engine, best_engine
@@ -48,11 +47,17 @@ class ServerState:
         self.jobs: JobFolder  # set by start()
         self.worker: JobWorker  # set by start()
         self.watcher: FolderWatcher  # set by start()
-        self._compute_limiter = anyio.CapacityLimiter(limits.CONCURRENT_COMPUTATIONS)
         self.transcriber = Transcriber()
-        self._speech_limiter = anyio.CapacityLimiter(limits.CONCURRENT_SPEECH)
         self.scheduler = Scheduler()  # shared by all live connections
-        self.answer_slots = asyncio.Semaphore(options.max_concurrent_answers)
+        self.live_addresses: list[str] = []  # of the live connections
+        # Searches and other short work; longer work lets them go first.
+        self._short = WorkQueue(limits.CONCURRENT_COMPUTATIONS, limits.MAX_WAITING)
+        self._files = WorkQueue(limits.CONCURRENT_FILES, limits.MAX_WAITING_FILES, self._short)
+        self.speech = WorkQueue(limits.CONCURRENT_SPEECH, limits.MAX_WAITING_SPEECH, self._short)
+        self.embeddings = WorkQueue(
+            limits.CONCURRENT_EMBEDDINGS, limits.MAX_WAITING_EMBEDDINGS, self._short
+        )
+        self.answers = WorkQueue(options.max_concurrent_answers, limits.MAX_WAITING_ANSWERS)
 
     def start(self) -> None:
         """Lock the knowledge base, load the models and resume unfinished jobs; idempotent.
@@ -101,12 +106,17 @@ class ServerState:
             self._lock.release()
 
     async def run_in_thread(self, stage: str, function: Callable[..., T], *arguments: object) -> T:
-        """Run a blocking function on a thread, once a slot is free, and record its time."""
+        """Run a blocking function on a thread of its kind of work, and record its time.
+
+        Raises:
+            RequestError: too many requests of that kind wait (429).
+        """
         start_time = time.perf_counter()
-        # Separate limits, so that long texts and recordings do not hold up searches.
-        is_long = stage in ("speak", "transcribe")
-        limiter = self._speech_limiter if is_long else self._compute_limiter
-        result = await to_thread.run_sync(partial(function, *arguments), limiter=limiter)
+        queue = {
+            "take": self._files, "cut": self._files,
+            "speak": self.speech, "transcribe": self.speech,
+        }.get(stage, self._short)  # fmt: skip
+        result = await queue.run(partial(function, *arguments))
         self.metrics.stages.labels(stage).observe(time.perf_counter() - start_time)
         return result
 

@@ -7,6 +7,7 @@ import math
 import zlib
 from collections.abc import AsyncGenerator, Generator
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Query, Request
@@ -191,11 +192,14 @@ async def _transcribe(state: ServerState, file: ReceivedFile) -> Segments:
     iterator = state.transcriber.segments(file.path)
     assert isinstance(iterator, Generator)
     try:
-        while True:
-            segment = await state.run_in_thread("transcribe", next, iterator, None)
-            if segment is None:
-                return
-            yield segment
+        async with state.speech.slot():
+            while True:
+                step = state.speech.run_step(partial(next, iterator, None))
+                with state.metrics.stages.labels("transcribe").time():
+                    segment = await step
+                if segment is None:
+                    return
+                yield segment
     except InputError as error:
         raise InputError(str(error).replace(str(file.path), file.name)) from error
     finally:

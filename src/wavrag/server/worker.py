@@ -13,13 +13,16 @@ import secrets
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from prometheus_client import Counter
 
-from wavrag.errors import WavRAGError
+from wavrag.disk import is_disk_full
+from wavrag.errors import StoreError, WavRAGError
 from wavrag.kb import KnowledgeBase, Progress
+from wavrag.server.errors import public_message
 from wavrag.server.jobs import IndexJob, JobFolder, Upload, now
 from wavrag.server.limits import MAX_JOB_ATTEMPTS
 from wavrag.server.options import ServerOptions
@@ -30,7 +33,10 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY_DELAY = 1.0  # seconds, doubled after each attempt
 MAX_RETRY_DELAY = 300.0  # seconds
+FULL_DISK_DELAY = 5.0  # seconds; an attempt on a full disk fails at once, so it costs little
+FULL_DISK = "the disk is full: free space, and the job continues by itself"
 
+WriterCondition: TypeAlias = Literal["running", "waiting for disk space", "retrying", "stopped"]
 
 _GENERATED_NAME = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{2,5}")
 
@@ -69,9 +75,10 @@ class JobWorker:
         self._uploads_folder = uploads_folder
         self._options = options
         self._ended_jobs = ended_jobs
-        self._condition = threading.Condition()
+        self._changed = threading.Condition()
         self._queue: list[IndexJob] = [job for job in jobs.all() if not job.has_ended]
         self._shutdown = False
+        self._condition_name: WriterCondition = "running"
         self._thread = threading.Thread(target=self._run, name="wavrag-worker")
 
     def start(self) -> None:
@@ -81,9 +88,9 @@ class JobWorker:
 
     def stop(self) -> None:
         """Stop after the current document; unfinished jobs resume at the next start."""
-        with self._condition:
+        with self._changed:
             self._shutdown = True
-            self._condition.notify_all()
+            self._changed.notify_all()
         self._thread.join()
 
     @property
@@ -91,16 +98,37 @@ class JobWorker:
         """True while jobs are executed."""
         return self._thread.is_alive()
 
+    @property
+    def condition(self) -> WriterCondition:
+        """What the worker thread is doing, for `/healthz`."""
+        return self._condition_name if self.is_alive else "stopped"
+
     def submit(self, uploads: list[Upload], document_ids: list[str]) -> IndexJob:
         """Submit a job, either to add uploads or to remove documents.
 
-        It is on disk and survives a killed process when the call returns.
+        It is on disk and survives a killed process or a power loss when the call returns.
         """
-        with self._condition:
+        with self._changed:
             job = self._jobs.create(uploads, document_ids)
             self._queue.append(job)
-            self._condition.notify_all()
+            self._changed.notify_all()
         return job
+
+    def retry(self, job: IndexJob) -> None:
+        """Queue a failed job again."""
+        with self._changed:
+            if job.state == "failed":  # not if another client was faster
+                self._jobs.save(replace(job, state="queued", attempts=0, error=None, ended=None))
+                job.state, job.attempts, job.error, job.ended = "queued", 0, None, None
+                self._queue.append(job)
+                self._changed.notify_all()
+
+    def discard(self, job: IndexJob) -> None:
+        """Delete a failed job and its files."""
+        with self._changed:
+            if job.state == "failed" and self._jobs.get(job.id) is job:
+                self._jobs.delete(job.id)
+                self._delete_unused(job)
 
     def count_pending(self) -> int:
         """Number of unfinished jobs."""
@@ -108,22 +136,33 @@ class JobWorker:
 
     def _run(self) -> None:
         while True:
-            with self._condition:
-                self._condition.wait_for(lambda: self._queue or self._shutdown)
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._shutdown)
                 if self._shutdown:
                     return
                 job = self._queue[0]
+            delay = 0.0
+            # Nothing may end this thread: uploads were promised to be indexed.
             try:
                 self._attempt(job)
-            except Exception:
+                self._condition_name = "running"
+            except WavRAGError as error:
+                logger.warning("job %s, attempt %d: %s", job.id, job.attempts, error)
+                delay = self._postpone(job, error)
+            except Exception as error:
                 logger.exception("job %s", job.id)
-                self._end(job, "failed", "internal server error: see the log of the server")
-            if not job.has_ended:
-                delay = min(FIRST_RETRY_DELAY * 2.0 ** (job.attempts - 1), MAX_RETRY_DELAY)
-                with self._condition:
-                    self._condition.wait_for(lambda: self._shutdown, delay)
+                delay = self._postpone(job, error)
+            if delay:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._shutdown, delay)
 
     def _attempt(self, job: IndexJob) -> None:
+        """Execute a job.
+
+        Raises:
+            Exception: the job could not be executed, or its new state could not be saved. It is
+                safe to try again, because documents that are stored already are left as they are.
+        """
         if job.attempts >= MAX_JOB_ATTEMPTS:
             reason = job.error or "the server process ended during the job"
             self._end(job, "failed", f"gave up after {job.attempts} attempts: {reason}")
@@ -138,27 +177,52 @@ class JobWorker:
             job.attempts -= 1
             job.state = "queued"
             self._jobs.save(job)
-        except WavRAGError as error:
+            return
+        job.report = report
+        self._end(job, "done", None)
+
+    def _postpone(self, job: IndexJob, error: Exception) -> float:
+        """Note the failure of an attempt; return the seconds to wait before the next one."""
+        delay = min(FIRST_RETRY_DELAY * 2.0 ** max(0, job.attempts - 1), MAX_RETRY_DELAY)
+        job.state, job.report = "queued", None
+        if is_disk_full(error):
+            # Not counted: space can return after days.
+            job.attempts = max(0, job.attempts - 1)
+            self._condition_name, job.error = "waiting for disk space", FULL_DISK
+            delay = FULL_DISK_DELAY
+        elif isinstance(error, WavRAGError):
             # Bad documents are skipped, so this is the disk or the embedder: try again later.
-            logger.warning("job %s, attempt %d: %s", job.id, job.attempts, error)
-            job.state, job.error = "queued", str(error)
-            self._jobs.save(job)
+            self._condition_name, job.error = "retrying", public_message(error)
         else:
-            job.report = report
-            self._end(job, "done", None)
+            with suppress(StoreError):  # if this fails, the job is tried again
+                # A defect of the program would happen again.
+                self._end(job, "failed", "internal server error: see the log of the server")
+                return 0.0
+            self._condition_name, delay = "retrying", FIRST_RETRY_DELAY
+        # Otherwise the state is in memory only, and a new process tries the job once more.
+        with suppress(StoreError):
+            self._jobs.save(job)
+        return delay
 
     def _end(self, job: IndexJob, state: Literal["done", "failed"], error: str | None) -> None:
-        for upload in job.uploads:
-            source = self._source(upload.document_id)
-            if source is None or Path(source).name != upload.file:
-                # The file was skipped, or a document with the same content exists.
-                (self._uploads_folder / upload.file).unlink(missing_ok=True)
-        with self._condition:
-            job.state, job.error, job.ended = state, error, now()
-            self._jobs.save(job)
+        ended = replace(job, state=state, error=error, ended=now())
+        self._jobs.save(ended)
+        if state == "done":
+            # Only once that is on disk. A failed job keeps its files, and can be repeated.
+            self._delete_unused(job)
+        with self._changed:
+            job.state, job.error, job.ended = ended.state, ended.error, ended.ended
             self._queue.remove(job)
-            self._condition.notify_all()
+            self._changed.notify_all()
         self._ended_jobs.labels(job.kind, job.state).inc()
+
+    def _delete_unused(self, job: IndexJob) -> None:
+        """Delete the files of a job that were skipped, or equal those of other documents."""
+        for upload in job.uploads:
+            with suppress(StoreError, OSError):  # otherwise deleted at the next start
+                source = self._source(upload.document_id)
+                if source is None or Path(source).name != upload.file:
+                    (self._uploads_folder / upload.file).unlink(missing_ok=True)
 
     def _add(self, job: IndexJob) -> dict[str, Any]:
         old_sources = {
@@ -235,7 +299,8 @@ class JobWorker:
         """Delete uploaded files without a document or a job."""
         # Compared by name: the stored paths are outdated if the knowledge base was moved.
         names_in_use = {Path(document.source).name for document in self._kb.documents()}
-        names_in_use |= {upload.file for job in self._queue for upload in job.uploads}
+        kept = (job for job in self._jobs.all() if not job.is_disposable)
+        names_in_use |= {upload.file for job in kept for upload in job.uploads}
         for path in self._uploads_folder.iterdir():
             if is_generated_name(path.name) and path.name not in names_in_use:
                 path.unlink()

@@ -6,14 +6,38 @@ from wavrag.speech.fake import FakeEngine
 from wavrag.speech.kokoro import Kokoro
 from wavrag.speech.piper import Piper, voice_settings
 from wavrag.speech.programs import Espeak
-from wavrag.speech.registry import ENGINES, best_engine, load_engine
+from wavrag.speech.registry import ENGINES, PROGRAMS, best_engine, find_defect, load_engine
+from wavrag.speech.sentence_stream import spoken_text
 from wavrag.speech.service import Endpoint, Service
-from wavrag.speech.spoken_text import spoken_text
+from wavrag.speech.spoken_sources import name_sources
 from wavrag.speech.style import Follow, match_style, measure_voice
 
 __all__ = [
-    "ENGINES", "NEUTRAL", "SPEECH_ERRORS", "Endpoint", "Engine", "Espeak", "FakeEngine", "Follow",
-    "Kokoro", "Piper", "Service", "SpokenAnswer", "Style", "Synthesiser", "best_engine",
-    "describe_error", "load_engine", "match_style", "measure_voice", "speak", "speak_stream",
-    "spoken_text", "voice_settings", "write_answer",
+    "ENGINES",
+    "NEUTRAL",
+    "PROGRAMS",
+    "SPEECH_ERRORS",
+    "Endpoint",
+    "Engine",
+    "Espeak",
+    "FakeEngine",
+    "Follow",
+    "Kokoro",
+    "Piper",
+    "Service",
+    "SpokenAnswer",
+    "Style",
+    "Synthesiser",
+    "best_engine",
+    "describe_error",
+    "find_defect",
+    "load_engine",
+    "match_style",
+    "measure_voice",
+    "name_sources",
+    "speak",
+    "speak_stream",
+    "spoken_text",
+    "voice_settings",
+    "write_answer",
 ]  # fmt: skip

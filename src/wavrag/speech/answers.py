@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +13,11 @@ from wavrag.audio import SAMPLE_RATE, measure_prosody, write_wav
 from wavrag.errors import SpeechError
 from wavrag.speech.base import NEUTRAL, SPEECH_ERRORS, Engine, Style, describe_error
 from wavrag.speech.registry import best_engine
-from wavrag.speech.spoken_text import spoken_text
+from wavrag.speech.sentence_stream import spoken_sentences
 from wavrag.speech.style import Follow, match_style, measure_voice
-from wavrag.text import sentences
 from wavrag.types import Clip
 
 PAUSE = 0.3  # seconds between sentences
-# A block ends at an empty line, and before a heading, list item, quote, table row or fence.
-_BREAK = re.compile(r"\n(?=[ \t]*(?:\n|#{1,6}[ \t]|[-*+\u2022][ \t]|\d+[.)][ \t]|>|\||```|~~~))")
-_ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,2}[.)])[ \t]+(?=\S)")
-_LONGEST_QUOTE = 400  # characters held back by an opening quotation mark without a closing one
-_HEADING = re.compile(r"^[ \t]*#{1,6}[ \t].*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,19 +81,6 @@ def speak_stream(
             ) from error
 
 
-def spoken_sentences(deltas: Iterable[str]) -> Iterator[str]:
-    """Yield the sentences of a streamed answer as spoken text.
-
-    A sentence is complete when the next one has begun, or when its block has ended.
-    """
-    text = ""
-    for delta in deltas:
-        text += delta
-        complete, text = _take_complete(text)
-        yield from filter(None, map(spoken_text, complete))
-    yield from filter(None, map(spoken_text, _split_sentences(_blocks(text))))
-
-
 def write_answer(
     text: str,
     path: str | os.PathLike[str],
@@ -159,39 +138,3 @@ def _voice(engine: Engine, voice: str | None) -> str:
         names = ", ".join(engine.voices)
         raise SpeechError(f"{engine.name} has no voice {voice!r}: choose from {names}")
     return voice
-
-
-def _take_complete(text: str) -> tuple[list[str], str]:
-    """The complete sentences of a text, and the remainder."""
-    *blocks, last = _blocks(text)
-    complete = _split_sentences(blocks)
-    last = _without_item(last)
-    spans = sentences(last)
-    # The last sentence may continue, and so may the one before until the next word is complete.
-    while spans and not re.search(r"\w\s", last[spans[-1][0] :]):
-        spans.pop()
-    at = 0
-    for (start, end), (following, _) in pairwise(spans):
-        if last.count('"', at, following) % 2 and len(last) - at < _LONGEST_QUOTE:
-            break  # a quotation may be part of one sentence
-        complete.append(last[start:end])
-        at = following
-    return complete, last[at:]
-
-
-def _split_sentences(blocks: Iterable[str]) -> list[str]:
-    return [block[a:b] for block in map(_without_item, blocks) for a, b in sentences(block)]
-
-
-def _without_item(block: str) -> str:
-    """Remove the marker of a list item, because its number would become a sentence."""
-    match = _ITEM.match(block)
-    return block[match.end() :] if match else block
-
-
-def _blocks(text: str) -> list[str]:
-    """Split a text into blocks such as paragraphs, headings and list items."""
-    cuts = {match.end() for match in _BREAK.finditer(text)}
-    cuts |= {match.end() for match in _HEADING.finditer(text)}
-    bounds = [0, *sorted(cuts - {0, len(text)}), len(text)]
-    return [text[a:b] for a, b in pairwise(bounds)]

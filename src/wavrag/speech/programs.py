@@ -18,6 +18,7 @@ class _Program:
     """A program with a version."""
 
     version_program: str
+    package: str  # of Debian, with the program and a voice
 
     @cached_property
     def revision(self) -> str:
@@ -35,7 +36,7 @@ class _Program:
 class Flite(_Program):
     """Small synthesiser of Carnegie Mellon University."""
 
-    name = program = version_program = "flite"
+    name = program = version_program = package = "flite"
     voices = ("kal16", "awb", "rms", "slt")
     default_voice = "rms"
     _fixed_pitch = ("rms",)  # voices without `f0_shift`
@@ -62,7 +63,7 @@ class Espeak(_Program):
     """Formant synthesiser: hard to understand, but with many voices."""
 
     name = "espeak"
-    program = version_program = "espeak-ng"
+    program = version_program = package = "espeak-ng"
     voices = tuple(
         f"{accent}+{timbre}"
         for accent in ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029")
@@ -86,6 +87,7 @@ class Festival(_Program):
     name = "festival"
     program = "text2wave"
     version_program = "festival"
+    package = "festival festvox-us-slt-hts"
     voices = ("cmu_us_slt_arctic_hts", "kal_diphone", "ked_diphone")
     _hertz = 105.0  # mean pitch of the diphone voices
 

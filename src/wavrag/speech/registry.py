@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from wavrag.errors import InputError, SpeechError
-from wavrag.speech.base import Engine
+from wavrag.speech.base import NEUTRAL, SPEECH_ERRORS, Engine, describe_error
 from wavrag.speech.fake import FakeEngine
 from wavrag.speech.kokoro import Kokoro
 from wavrag.speech.piper import Piper
@@ -16,7 +17,7 @@ from wavrag.speech.programs import Espeak, Festival, Flite
 from wavrag.speech.service import Endpoint, Service
 
 ENGINES = ("kokoro", "flite", "espeak", "festival", "piper", "openai")
-PROGRAMS = (Flite, Festival, Espeak)  # best first
+PROGRAMS = {program.name: program for program in (Flite, Festival, Espeak)}  # best first
 
 
 def load_engine(
@@ -49,16 +50,51 @@ def load_engine(
         return Service(endpoint)
     if name == "piper" and not piper:
         raise InputError("the engine piper needs a voice: name its file with --piper MODEL.onnx")
-    for engine in (*(program() for program in PROGRAMS), Piper(piper)):
-        if engine.name == name:
-            if shutil.which(engine.program) is None:
-                raise InputError(f"engine {name} needs the program {engine.program!r}: install it")
-            return engine
-    raise InputError(f"no speech engine {name!r}: choose from {', '.join(ENGINES)}")
+    if name == "piper":
+        engine = Piper(piper)
+        if shutil.which(engine.program) is None:
+            raise InputError("engine piper needs the program 'piper': install it")
+        return engine
+    if name not in PROGRAMS:
+        raise InputError(f"no speech engine {name!r}: choose from {', '.join(ENGINES)}")
+    defect = find_defect(name)
+    if defect is not None:
+        raise InputError(f"engine {name} {defect}")
+    return PROGRAMS[name]()
+
+
+def find_defect(name: str) -> str | None:
+    """The reason why an engine that runs a program cannot speak, with a remedy; None if it can.
+
+    It speaks a word once in this process: an installed program may have no voice.
+
+    Args:
+        name: `flite`, `festival` or `espeak`.
+    """
+    engine = PROGRAMS[name]
+    path = shutil.which(engine.program)
+    if path is None:
+        return (
+            f"needs the program {engine.program!r}: install it (apt-get install {engine.package})"
+        )
+    return _speak_word(name, path)
+
+
+@cache
+def _speak_word(name: str, path: str) -> str | None:
+    engine = PROGRAMS[name]()
+    try:
+        is_silent = not engine.speak("Yes.", engine.default_voice, NEUTRAL).samples.any()
+        reason = "it writes silence" if is_silent else ""
+    except SPEECH_ERRORS as error:
+        reason = describe_error(error)
+    if not reason:
+        return None
+    return f"is installed, but cannot speak ({reason}): apt-get install {engine.package}"
 
 
 def best_engine(name: str | None = None) -> Engine:
-    """Load the best available engine, or a named one, with settings from the environment.
+    """Load the best engine that can speak, or a named one, with settings from the environment.
 
     The order is: `WAVRAG_PIPER` (voice files, separated as in PATH), `WAVRAG_KOKORO` (model
     folder), `WAVRAG_SPEECH_URL` (service with OpenAI's interface, with `WAVRAG_SPEECH_MODEL` and
@@ -74,11 +110,8 @@ def best_engine(name: str | None = None) -> Engine:
     variables = {"piper": "WAVRAG_PIPER", "kokoro": "WAVRAG_KOKORO", "openai": "WAVRAG_SPEECH_URL"}
     piper, kokoro, url = map(os.environ.get, variables.values())
     settings = {"piper": piper, "kokoro": kokoro, "openai": url}
-    programs = [program.name for program in PROGRAMS if shutil.which(program.program)]
-    if Festival.name in programs and Festival().default_voice == Festival.voices[0]:
-        programs.insert(0, Festival.name)
-    candidates = [name, *(engine for engine, value in settings.items() if value), *programs]
-    choice = next(filter(None, candidates), None)
+    configured = (engine for engine, value in settings.items() if value)
+    choice = name or next(configured, None) or next(filter(_can_speak, _rank_programs()), None)
     if choice is None:
         raise SpeechError(
             "no speech engine is available: apt-get install espeak-ng (or flite), or name a"
@@ -96,3 +129,15 @@ def best_engine(name: str | None = None) -> Engine:
         list(map(Path, piper.split(os.pathsep))) if piper else (),
         (Endpoint(model, url, voices) if voices else Endpoint(model, url)) if url else None,
     )
+
+
+def _rank_programs() -> Iterator[str]:
+    """Names of installed programs, best first."""
+    installed = [name for name, engine in PROGRAMS.items() if shutil.which(engine.program)]
+    if "festival" in installed and Festival().default_voice == Festival.voices[0]:
+        yield "festival"
+    yield from installed
+
+
+def _can_speak(name: str) -> bool:
+    return find_defect(name) is None

@@ -13,11 +13,11 @@ from wavrag.text.document import ParsedText, TextBuilder, one_line
 TARGET_CHARS = 400  # of a passage of cues, as for other text
 MAX_CHARS = 700
 MAX_GAP = 8.0  # seconds without words that end a passage
-_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
-_TIMES = re.compile(rf"^\s*{_TIME}\s*-->\s*{_TIME}.*$", re.MULTILINE)
-_VOICE = re.compile(r"<v(?:\.[\w.]+)?\s+([^>]+)>")
-_TAG = re.compile(r"</?[A-Za-z\d][^>\n]*>|\{\\[^}]*\}|\{[ibu]\}")
-_NOTE = re.compile(r"^(?:NOTE|STYLE|REGION)\b.*?(?:\n\s*\n|\Z)", re.MULTILINE | re.DOTALL)
+_TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+_TIMES = re.compile(rf"^[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}.*$", re.MULTILINE)
+_VOICE = re.compile(r"<v(?:\.[\w.]{1,200})?\s{1,9}([^>]{1,500})>")
+_TAG = re.compile(r"</?[A-Za-z\d][^>\n]{0,500}>|\{\\[^}]{0,500}\}|\{[ibu]\}")
+_NOTE = re.compile(r"^(?:NOTE|STYLE|REGION)\b.*?(?:\n[^\S\n]*\n|\Z)", re.MULTILINE | re.DOTALL)
 # `SPEAKER: words`, `Ada Lovelace: words` and `[Ada]: words`
 _SPEAKER = re.compile(r"^(?:-\s*)?\[?([A-Z][\w.'’-]*(?: [A-Z\d][\w.'’-]*){0,3})\]?:\s+(?=\S)")
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*$")

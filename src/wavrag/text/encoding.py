@@ -77,7 +77,7 @@ OTHER_SCRIPT_SHARE = 0.25
 OTHER_SCRIPT_PENALTY = 0.3
 SAMPLE_BYTES = 20_000  # of lines with bytes outside ASCII
 UTF16_LETTERS = 0.7  # least share of letters, digits and white space
-_LINE = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
+_LINE = re.compile(rb"[^\r\n]{1,%d}" % SAMPLE_BYTES)
 # ISO-2022-JP and its relatives are ASCII with escapes.
 _ISO_2022 = (
     (re.compile(rb"\x1b\$[@B]|\x1b\(J"), "iso2022_jp"),
@@ -140,6 +140,8 @@ def utf16_encoding(data: bytes) -> str | None:
 def _sample(data: bytes) -> bytes:
     lines, length = [], 0
     for match in _LINE.finditer(data):
+        if match[0].isascii():
+            continue
         lines.append(match[0])
         length += len(match[0])
         if length >= SAMPLE_BYTES:
@@ -160,7 +162,8 @@ def _scores(sample: bytes) -> Iterator[tuple[float, str]]:
         yield score - 0.01 * place, encoding
     for encoding in _MULTI_BYTE:
         try:
-            text = sample.decode(encoding)
+            # Incremental: the sample of a long line may end within a character.
+            text = codecs.getincrementaldecoder(encoding)().decode(sample)
         except UnicodeDecodeError:
             continue
         yield _ideograph_score(text, encoding), encoding

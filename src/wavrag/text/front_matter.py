@@ -13,7 +13,7 @@ _YAML = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _TOML = re.compile(r"\A\+\+\+[^\S\n]*\n(.*?)^\+\+\+[^\S\n]*$", re.DOTALL | re.MULTILINE)
-_FIELD = re.compile(r"^([\w-]+)[^\S\n]*[:=][^\S\n]*(.+?)[^\S\n]*$", re.MULTILINE)
+_FIELD = re.compile(r"^([\w-]+)[^\S\n]*[:=](.+)$", re.MULTILINE)
 MAX_CHARS = 50_000  # PyYAML reads about 100,000 characters per second
 
 
@@ -32,7 +32,9 @@ def split_front_matter(text: str) -> tuple[dict[str, Any], str]:
                 except (ValueError, RecursionError):
                     values = None
             if not isinstance(values, Mapping):
-                values = {key: value.strip("\"'") for key, value in _FIELD.findall(match[1])}
+                values = {
+                    key: value.strip().strip("\"'") for key, value in _FIELD.findall(match[1])
+                }
             return {str(key).lower(): value for key, value in values.items()}, text[match.end() :]
     return {}, text
 

@@ -17,7 +17,7 @@ from wavrag.text.html import parse_html
 from wavrag.text.plain import add_plain, decode
 
 MAX_MESSAGE_BYTES = 256 << 20  # of one message with its attachments
-_FROM = re.compile(rb"From \S+.*\d")
+_FROM = re.compile(rb"From \S.*\d")
 _FIELDS = ("From", "To", "Cc", "Date")
 
 

@@ -19,26 +19,35 @@ _CODE = {
     "math",
     "parsed-literal",
 }
-_ITEM = re.compile(r"\s*(?:[-*+\u2022]|\(?(?:\d+|#|[a-zA-Z])[.)])\s+\S")
+_ITEM = re.compile(r"(?:[-*+\u2022]|\(?(?:\d{1,9}|#|[a-zA-Z])[.)])\s+\S")
+
+
+def _label(match: re.Match[str]) -> str:
+    """The label of a link: the words before its target."""
+    return match[1].rstrip()
+
+
+# Lengths are bounded: unclosed markup would otherwise be searched to the end from each character.
 _RST_INLINE = (
     (re.compile(r"``(.+?)``"), r"\1"),
-    (re.compile(r":[\w:+.-]+:`(?:[~!])?([^`<]+?)(?:\s*<[^>`]*>)?`"), r"\1"),
-    (re.compile(r"`([^`<]+?)\s*<[^>`]+>`__?"), r"\1"),
+    (re.compile(r":[\w:+.-]{1,60}:`(?:[~!])?([^`<]{1,500})(?:<[^>`]{0,500}>)?`"), _label),
+    (re.compile(r"`([^`<]{1,500})<[^>`]{1,500}>`__?"), _label),
     (re.compile(r"`([^`]+)`_{0,2}"), r"\1"),
-    (re.compile(r"\*\*(\S(?:.*?\S)?)\*\*"), r"\1"),
-    (re.compile(r"(?<![\w*])\*(\S(?:.*?\S)?)\*(?![\w*])"), r"\1"),
+    (re.compile(r"\*\*(\S(?:.{0,500}?\S)?)\*\*"), r"\1"),
+    (re.compile(r"(?<![\w*])\*(\S(?:.{0,500}?\S)?)\*(?![\w*])"), r"\1"),
     (re.compile(r"\|(\w[^|]*)\|_?"), r"\1"),
 )
 _ORG_INLINE = (
-    (re.compile(r"\[\[(?:[^\]]*)\]\[([^\]]+)\]\]"), r"\1"),
-    (re.compile(r"\[\[([^\]]+)\]\]"), r"\1"),
-    (re.compile(r"(?<![\w])([*/_=~+])(\S(?:.*?\S)?)\1(?![\w])"), r"\2"),
+    (re.compile(r"\[\[[^\[\]]*\]\[([^\[\]]+)\]\]"), r"\1"),
+    (re.compile(r"\[\[([^\[\]]+)\]\]"), r"\1"),
+    (re.compile(r"(?<![\w])([*/_=~+])(\S(?:.{0,500}?\S)?)\1(?![\w])"), r"\2"),
 )
 _ORG_HEADING = re.compile(
-    r"(\*+)\s+(?:(?:TODO|DONE|NEXT|WAITING|CANCELLED)\s+)?(?:\[#\w\]\s+)?(.*?)(?:\s+(:[\w@:]+:))?\s*$"
+    r"(\*+)\s+(?:(?:TODO|DONE|NEXT|WAITING|CANCELLED)\s+)?(?:\[#\w\]\s+)?(.*)$"
 )
+_ORG_TAGS = re.compile(r":[\w@:]+:")
 _ORG_KEYWORD = re.compile(r"#\+(\w+):\s*(.*)$")
-_ORG_BLOCK = re.compile(r"\s*#\+begin_(\w+)", re.IGNORECASE)
+_ORG_BLOCK = re.compile(r"#\+begin_(\w+)", re.IGNORECASE)
 
 
 def parse_rst(text: str) -> ParsedText:
@@ -109,7 +118,7 @@ def _add_rst_block(builder: TextBuilder, lines: list[str], at: int, end: int) ->
         ]  # fmt: skip
         builder.add_table(None, cells)
         return end
-    is_list = _ITEM.match(first) is not None
+    is_list = _ITEM.match(first.lstrip()) is not None
     words = _inline("\n".join(block), _RST_INLINE)
     is_code = words.endswith("::")
     builder.add(words[:-1] if is_code else words, "list" if is_list else "paragraph")
@@ -136,9 +145,13 @@ def parse_org(text: str) -> ParsedText:
     for line in lines:
         heading = _ORG_HEADING.match(line)
         keyword = _ORG_KEYWORD.match(line)
-        opening = _ORG_BLOCK.match(line)
+        opening = _ORG_BLOCK.match(line.lstrip())
         line_kind = (
-            "table" if re.match(r"\s*\|", line) else "list" if _ITEM.match(line) else "paragraph"
+            "table"
+            if re.match(r"\s*\|", line)
+            else "list"
+            if _ITEM.match(line.lstrip())
+            else "paragraph"
         )
         new_kind = line_kind if line_kind != "paragraph" else kind if kind == "list" else line_kind
         if block and (
@@ -147,7 +160,9 @@ def parse_org(text: str) -> ParsedText:
             _add_org(builder, block, kind)
             block = []
         if heading:
-            builder.add(_inline(heading[2], _ORG_INLINE), "heading", len(heading[1]))
+            name, _, tags = heading[2].rstrip().rpartition(" ")
+            name = name if _ORG_TAGS.fullmatch(tags) else heading[2]
+            builder.add(_inline(name, _ORG_INLINE), "heading", len(heading[1]))
         elif opening:
             name = opening[1].lower()
             content = list(_until(lines, rf"\s*#\+end_{re.escape(name)}"))

@@ -26,7 +26,7 @@ from wavrag.text.pdf_pages import (
 from wavrag.text.pdf_running import remove_running_rows
 from wavrag.text.table import find_header
 
-_HYPHEN = re.compile(r"(\w+)[-\u2010\u00ad]$")
+_HYPHEN = re.compile(r"(\w{1,100})[-\u2010\u00ad]$")
 _ITEM = re.compile(r"(?:[-*\u2022\u25aa\u25e6\u2023\u2043\u25cf\u25cb\u25a0]|\d{1,2}[.)])\s+")
 _BULLET = re.compile(r"^[*\u2022\u25aa\u25e6\u2023\u2043\u25cf\u25cb\u25a0]\s+")
 _WORD = re.compile(r"\w+(?:-\w+)*")
@@ -49,7 +49,7 @@ _NO_TITLE = re.compile(
     r"[\s-]*\d*|microsoft \w+ - .*|powerpoint presentation|.*\.\w{2,5}",
     re.IGNORECASE,
 )
-_NO_VALUE = re.compile(r"\W*(?:anonymous|unspecified|unknown|user|none)?\W*", re.IGNORECASE)
+_NO_VALUE = re.compile(r"\W*+(?:(?:anonymous|unspecified|unknown|user|none)\W*)?", re.IGNORECASE)
 _DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)(\d\d)")
 
 
@@ -292,7 +292,7 @@ def _append(paragraph: str, line: str, words: frozenset[str]) -> str:
     """Append a line; a word divided at the end of the line is joined, a compound is not."""
     if not paragraph:
         return line
-    match = _HYPHEN.search(paragraph)
+    match = _HYPHEN.search(paragraph, max(len(paragraph) - 101, 0))
     following = _WORD.match(line)
     if match is None or following is None or not line[0].islower():
         return f"{paragraph}\n{line}"

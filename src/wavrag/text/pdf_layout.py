@@ -26,7 +26,7 @@ LARGE = 1.15  # height of a heading below a table, as a share of that of its row
 TABLE_GAP = 1.8  # vertical distance that ends a table, in distances of its rows
 LEADER = " ... "  # between a heading and its page in a table of contents
 _LEADER = re.compile(r"\.(?:\s?\.){4,}")
-_SENTENCE = re.compile(r"\w+ \w+ .*[.!?:]$")  # below a table, no row of it
+_THREE_WORDS = re.compile(r"\w \w+ \S")  # with a full stop: a sentence below a table, no row
 _MARKER = re.compile(r"(?:[-*\u2022\u25aa\u25e6\u2023\u2043\u25cf\u25cb\u25a0\u2013]|\w{1,2}[.)])")
 
 
@@ -150,7 +150,7 @@ class _Band:
             if (
                 last.top - before.top <= 1.25 * usual
                 and last.height <= 1.1 * before.height
-                and not _SENTENCE.search(last.text)
+                and not (last.text[-1] in ".!?:" and _THREE_WORDS.search(last.text))
                 and _narrow(gutters, last) == gutters
                 and not any(_crosses(last.segments[0], gutter) for gutter in gutters)
             ):

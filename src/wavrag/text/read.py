@@ -107,6 +107,11 @@ def read(
     except DocumentError as error:
         reason = str(error).removeprefix(f"{label}: ")
         raise DocumentError(f"{label}: {reason}") from error
+    except Exception as error:  # a hostile file can make a parser raise any
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise DocumentError(
+            f"{label}: cannot be parsed ({reason[:300]}): replace it with an intact copy"
+        ) from error
     if on_note is not None:
         for note in (*notes, *parsed.notes):
             on_note(f"{label}: {note}")

@@ -230,7 +230,7 @@ def _author(element: Element) -> str:
             return name
     name = _text(element, "itunes:author", "dc:creator", "author")
     # RSS has "ada@example.org (Ada)".
-    match = re.fullmatch(r"\S+@\S+ \((.+)\)", name)
+    match = re.fullmatch(r"\S{1,200}@\S{1,200} \((.+)\)", name)
     return match[1] if match else name
 
 
@@ -261,5 +261,5 @@ def _text(element: Element, *names: str) -> str:
 def _plain(text: object) -> str:
     """A text on one line, without tags; titles are often escaped twice."""
     return " ".join(
-        html.unescape(re.sub(r"</?[A-Za-z][^>]*>", "", html.unescape(str(text)))).split()
+        html.unescape(re.sub(r"</?[A-Za-z][^>]{0,2000}>", "", html.unescape(str(text)))).split()
     )

@@ -111,7 +111,7 @@ function showAnswer(turn, answer) {
   $("announcement").textContent = `${plainText} ${answer.citations.length ? plural(new Set(answer.citations.map(({ number }) => number)).size, "source") : ""}`;
   scrollToTurn(turn);
   updateStopButton();
-  if ($("read-aloud").getAttribute("aria-pressed") === "true" && answer.found) speaker.speak(answer.answer).catch(showError);
+  if ($("read-aloud").getAttribute("aria-pressed") === "true" && answer.found) speaker.speak(answer.spoken).catch(showError);
 }
 
 /** Stops answering, speaking and playing, before the next question. */

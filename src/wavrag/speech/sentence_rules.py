@@ -1,10 +1,12 @@
-"""Convert a written answer to spoken text: no citation marks, no markup, no abbreviations."""
+"""Rules from a written to a spoken sentence: no citation marks, markup, digits, abbreviations."""
 
 from __future__ import annotations
 
 import html
 import re
 import unicodedata
+
+from wavrag.speech.quantities import read_quantities
 
 _Rules = tuple[tuple[re.Pattern[str], str], ...]
 
@@ -38,7 +40,6 @@ _MARK = re.compile(
 _SIGNS = _rules(
     ("[\u2018\u2019\u02bc]", "'"), ("[\u201c\u201d\u201e\u00ab\u00bb]", '"'), ("\u2026", "..."),
     (r"(?<=\d)\s*\u2013\s*(?=\d)", " to "),
-    (r"(?<![\w.-])(\d{1,3})-(\d{1,3})(?![\w-])", r"\1 to \2"),
     (r"(?:\s+-+\s+|\s*[\u2013\u2014]\s*)", ", "), ("\u2212", "-"),
     (r"\s*(?:\u2192|->|=>)\s*", " to "), (r"(?<!\w)[~\u2248]\s*(?=\d)", "about "),
     (r"\s*&\s*", " and "), ("\u00a0|\u202f|\u2009", " "),
@@ -51,18 +52,6 @@ _ABBREVIATIONS = _rules(
     (r"\b[Nn]o\.(?=\s*\d)", "number"), (r"\b[Pp]p?\.(?=\s*\d)", "page"),
     (r"\b[Ff]ig\.(?=\s*\d)", "figure"), (r"\bSt\.(?=\s+[A-Z])", "Saint"),
 )  # fmt: skip
-_UNITS = {
-    "km/h": "kilometres an hour", "m/s": "metres a second", "mph": "miles an hour",
-    "km": "kilometres", "cm": "centimetres", "mm": "millimetres", "m": "metres",
-    "kg": "kilograms", "g": "grams", "mg": "milligrams", "l": "litres", "ml": "millilitres",
-    "s": "seconds", "ms": "milliseconds", "min": "minutes", "h": "hours",
-    "kHz": "kilohertz", "Hz": "hertz", "dB": "decibels", "kW": "kilowatts", "W": "watts",
-    "V": "volts", "\u00b0C": "degrees Celsius", "\u00b0F": "degrees Fahrenheit",
-    "\u00b0": "degrees", "%": "percent",
-}  # fmt: skip
-_UNIT = re.compile(
-    r"(?<=\d)\s?(" + "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True))) + r")(?![\w/])"
-)
 _ADDRESS = re.compile(
     r"(?:https?://|www\.)(?P<host>[\w.-]*\w)(?::\d+)?(?:[/?#][^\s<>\"')\]]*)?", re.IGNORECASE
 )
@@ -71,12 +60,12 @@ _SILENT_CATEGORIES = frozenset({"So", "Sk", "Cf", "Co", "Cs"})
 _MAIL = re.compile(r"\b([\w.+-]+)@([\w-]+(?:\.[\w-]+)+)\b")
 
 
-def spoken_text(text: str) -> str:
-    """Convert a written answer to spoken text, on one line; it may be empty.
+def spoken_sentence(text: str) -> str:
+    """Convert a written sentence to spoken text, on one line; it may be empty.
 
     Citation marks and the markup of Markdown and HTML are removed. A web address becomes its host;
-    common abbreviations, and units after a number, become words. A line without a final stop, such
-    as a heading, gets one, so that it is spoken as a sentence.
+    numbers with their units and signs, and common abbreviations become English words. A line
+    without a final stop, such as a heading, gets one, so that it is spoken as a sentence.
     """
     text = _apply_rules(text, _MARKUP)
     text = html.unescape(_MARK.sub("", text))
@@ -84,10 +73,10 @@ def spoken_text(text: str) -> str:
     text = _MAIL.sub(lambda match: f"{match[1]} at {_spell_dots(match[2])}", text)
     text = _apply_rules(text, _SIGNS)
     text = _apply_rules(text, _ABBREVIATIONS)
-    text = _UNIT.sub(lambda match: f" {_UNITS[match[1]]}", text)
+    text = _read_numbers(re.sub(r"\s+", " ", text).strip())
     text = "".join(char for char in text if unicodedata.category(char) not in _SILENT_CATEGORIES)
     text = re.sub(r"\s+", " ", text)
-    text = re.sub(r"\s+([.,;:!?])", r"\1", text).strip(" ,;")
+    text = re.sub(r"\s+([.,;:!?])", r"\1", text).lstrip(" .,;:").rstrip(" ,;")
     if not any(letter.isalnum() for letter in text):
         return ""
     return text if text[-1] in ".!?\"')" else f"{text.rstrip(':')}."
@@ -97,6 +86,12 @@ def _apply_rules(text: str, rules: _Rules) -> str:
     for pattern, change in rules:
         text = pattern.sub(change, text)
     return text
+
+
+def _read_numbers(text: str) -> str:
+    words = read_quantities(text)
+    # A sentence that began with a digit begins with a capital.
+    return words if text[:1].isalpha() else words[:1].upper() + words[1:]
 
 
 def _host(match: re.Match[str]) -> str:

@@ -1,0 +1,103 @@
+"""Hostile files: expressions in linear time, limits of formats, errors of parsers."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import string
+import subprocess
+import sys
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import wavrag.text
+from wavrag import audio, text, where
+from wavrag.audio import tags
+from wavrag.errors import AudioError, DocumentError
+
+LENGTH = 100_000
+UNITS = [*string.punctuation, " ", "\n", "a", "0", "[[a", "<a ", "<v ", "**a ", "--> ", "From a",
+         ">From ", ":a:`", "a: ", "a | b ", "a\n", "0.\n", "|\n"]  # fmt: skip
+
+
+def find_patterns(module: ModuleType) -> Iterator[tuple[str, re.Pattern[str]]]:
+    """Every expression of a module, also in tuples, with the name of its variable."""
+    for name, value in vars(module).items():
+        values = [value]
+        while values:
+            member = values.pop()
+            if isinstance(member, re.Pattern):
+                yield name, member
+            elif isinstance(member, tuple):
+                values += member
+
+
+def run_expressions() -> None:
+    """Apply every expression to 100,000 characters of each unit, in the way the code does."""
+    names = [module.name for module in pkgutil.iter_modules(wavrag.text.__path__)]
+    modules = [importlib.import_module(f"wavrag.text.{name}") for name in names]
+    for module in [*modules, where, tags, importlib.import_module("wavrag.web.feeds")]:
+        source = inspect.getsource(module)
+        for name, pattern in find_patterns(module):
+            is_searched = re.search(rf"\b{name}\.(?:sub|search|find|split)", source)
+            for unit in UNITS:
+                subject = (unit * LENGTH)[:LENGTH] + "\0"
+                if isinstance(pattern.pattern, bytes):
+                    subject = subject.encode()
+                pattern.fullmatch(subject)
+                if is_searched or name.endswith("INLINE"):
+                    for _ in pattern.finditer(subject):
+                        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="`RLIMIT_CPU` is one of POSIX")
+def test_every_expression_is_linear() -> None:
+    # Quadratic ones would take hours; the limit only ends the process.
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_CPU, (60, 60));"
+        "import test_hostile_files; test_hostile_files.run_expressions()"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=True)
+
+
+def test_links_and_headings_keep_their_words(tmp_path: Path) -> None:
+    (tmp_path / "a.org").write_text("* TODO Fares of ferries   :tag:\nSee [[x][the table]].\n")
+    (tmp_path / "a.rst").write_text("See :ref:`the fares <fares>` and `a table <t.html>`_.\n")
+    assert text.read(tmp_path / "a.org").text == "Fares of ferries\n\nSee the table."
+    assert text.read(tmp_path / "a.rst").text == "See the fares and a table."
+
+
+@pytest.mark.parametrize(
+    ("channels", "rate", "reason"),
+    [(100, 8_000, "has 100 channels, and at most 64"), (1, 1 << 30, "rate of 1,073,741,824 Hz")],
+)
+def test_recordings_beyond_the_limits_are_refused(
+    tmp_path: Path, channels: int, rate: int, reason: str
+) -> None:
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.zeros((800, channels), np.int16).tobytes())
+    for read in (audio.inspect_recording, audio.load):
+        with pytest.raises(AudioError, match=reason):
+            read(tmp_path / "a.wav")
+
+
+def test_any_exception_of_a_parser_refuses_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(text: str) -> None:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setitem(importlib.import_module("wavrag.text.read")._PARSERS, "rst", fail)
+    (tmp_path / "a.rst").write_text("words")
+    with pytest.raises(DocumentError, match=r"a\.rst: cannot be parsed \(IndexError: list"):
+        text.read(tmp_path / "a.rst")

@@ -1,0 +1,173 @@
+"""Background jobs on a full disk and with defects: an acknowledged upload is never lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from wavrag import KnowledgeBase
+from wavrag.errors import StoreError
+from wavrag.server import ServerOptions, jobs, worker
+from wavrag.server.jobs import IndexJob, JobFolder, Upload
+from wavrag.server.worker import JobWorker, generate_name
+
+
+class Disk:
+    """A disk that is full on request."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.refusals = 0
+
+    def check(self) -> None:
+        if self.full:
+            self.refusals += 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk()
+    write_file = jobs.write_file
+
+    def write(path: Path, data: bytes) -> None:
+        disk.check()
+        write_file(path, data)
+
+    monkeypatch.setattr(jobs, "write_file", write)
+    for name in ("FIRST_RETRY_DELAY", "FULL_DISK_DELAY"):
+        monkeypatch.setattr(worker, name, 0.01)
+    return disk
+
+
+@pytest.fixture
+def kb(tmp_path: Path) -> Iterator[KnowledgeBase]:
+    with KnowledgeBase.open(tmp_path / "kb", embedder="fake") as kb:
+        (kb.directory / "uploads").mkdir()
+        yield kb
+
+
+def create_worker(kb: KnowledgeBase) -> JobWorker:
+    counter = Counter("jobs", "", ["kind", "state"], registry=CollectorRegistry())
+    folder = JobFolder(kb.directory / "jobs")
+    return JobWorker(kb, folder, kb.directory / "uploads", ServerOptions(), counter)
+
+
+@contextmanager
+def running(worker: JobWorker) -> Iterator[JobWorker]:
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+def upload(kb: KnowledgeBase, text: str, suffix: str = ".txt") -> Upload:
+    name = generate_name(suffix)
+    (kb.directory / "uploads" / name).write_text(text)
+    return Upload(f"upload-{name[:8]}", name, "a.txt", "A", len(text), {})
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def files(kb: KnowledgeBase) -> list[str]:
+    return [path.name for path in (kb.directory / "uploads").iterdir()]
+
+
+def test_a_full_disk_delays_a_job(
+    kb: KnowledgeBase, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the documents nor the state of the job can be written."""
+    add = kb.add
+
+    def add_if_space(*arguments: object, **options: object) -> object:
+        try:
+            disk.check()
+        except OSError as error:
+            raise StoreError("cannot write") from error
+        return add(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kb, "add", add_if_space)
+    worker = create_worker(kb)
+    job = worker.submit([upload(kb, "The ferry leaves at nine.")], [])
+    disk.full = True
+    with running(worker):
+        # More than the attempts after which other failures count for good.
+        wait_for(lambda: disk.refusals > 30)
+        assert worker.condition == "waiting for disk space"
+        assert len(files(kb)) == 1
+        disk.full = False
+        wait_for(lambda: job.has_ended)
+        assert (job.state, job.attempts, kb.count()) == ("done", 1, 1)
+        wait_for(lambda: worker.condition == "running")
+
+
+def test_a_defect_of_the_program_ends_the_job_but_keeps_its_file(
+    kb: KnowledgeBase, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError
+
+    with running(create_worker(kb)) as worker:
+        with monkeypatch.context() as patch:
+            patch.setattr(kb, "add", fail)
+            job = worker.submit([upload(kb, "The ferry leaves at nine.")], [])
+            wait_for(lambda: job.has_ended)
+        assert (job.state, len(files(kb))) == ("failed", 1)
+    with running(create_worker(kb)) as worker:  # a new process
+        (job,) = worker._jobs.all()
+        assert (job.state, len(files(kb))) == ("failed", 1)
+        worker.retry(job)
+        wait_for(lambda: job.has_ended)
+        assert (job.state, kb.count()) == ("done", 1)
+
+
+def test_a_failed_job_is_discarded_with_its_file(kb: KnowledgeBase) -> None:
+    worker = create_worker(kb)
+    job = worker.submit([upload(kb, "The ferry leaves at nine.")], [])
+    job.state = "failed"
+    worker.discard(job)
+    assert (files(kb), worker._jobs.all()) == ([], [])
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if (
+        shutil.which("mount") is None
+        or subprocess.run(mount, check=False, capture_output=True).returncode
+    ):
+        pytest.skip("mounting a small disk is not permitted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_states_of_jobs_have_reserved_space(small_disk: Path) -> None:
+    folder = JobFolder(small_disk / "jobs")
+    job = folder.create([], ["a"])
+    free = os.statvfs(small_disk)
+    (small_disk / "ballast").write_bytes(bytes(free.f_bavail * free.f_frsize))
+    with pytest.raises(StoreError, match="No space left"):
+        folder.create([], ["b"])
+    job.state = "done"
+    folder.save(job)
+    folder.save(job)
+    stored: list[IndexJob] = JobFolder(small_disk / "jobs").all()
+    assert [(job.id, job.state) for job in stored] == [(job.id, "done")]
