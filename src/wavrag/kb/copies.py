@@ -14,11 +14,12 @@ from pathlib import Path
 
 from wavrag.errors import InputError
 from wavrag.kb.passages import check_document, content_hash, lexical_text
+from wavrag.kb.spool import PassageSpool
 from wavrag.store import Store, StoredDocument, StoredPassage
 from wavrag.types import Document, Passage
 from wavrag.where import compose
 
-BATCH_PASSAGES = 20_000  # rewritten in one commit when paths change; bounds the memory
+BATCH_PASSAGES = 10_000  # rewritten in one commit when paths change; bounds the memory
 
 
 @dataclass(slots=True)
@@ -205,22 +206,35 @@ def is_deleted(path: str) -> bool:
 
 
 def apply_paths(
-    store: Store, stored: Iterable[StoredDocument], paths: Mapping[str, Sequence[str]]
+    store: Store, stored: Iterable[StoredDocument], paths: Mapping[str, Sequence[str]], folder: Path
 ) -> None:
     """Write new paths of documents; documents without paths are removed.
 
     An interrupted call leaves some documents with their earlier paths; the next run finds that out.
+
+    Args:
+        store: the store.
+        stored: its documents.
+        paths: new paths by document.
+        folder: folder for temporary files.
     """
     documents = [document for document in stored if paths.get(document.id)]
-    batch: list[str] = []
-    passages = 0
+    short = [document for document in documents if document.passages < BATCH_PASSAGES]
     for document in documents:
+        if document.passages >= BATCH_PASSAGES:
+            with PassageSpool(folder) as passages:
+                for row in store.scan([document.id]):
+                    passages.append(_with_paths(row, paths[document.id]))
+                store.replace(document.id, passages)
+    batch: list[str] = []
+    passage_count = 0
+    for document in short:
         batch.append(document.id)
-        passages += document.passages
-        if passages >= BATCH_PASSAGES or document is documents[-1]:
+        passage_count += document.passages
+        if passage_count >= BATCH_PASSAGES or document is short[-1]:
             rows = [_with_paths(row, paths[row.passage.document_id]) for row in store.scan(batch)]
             store.upsert(rows)
-            batch, passages = [], 0
+            batch, passage_count = [], 0
     store.delete([id for id, left in paths.items() if not left])
 
 

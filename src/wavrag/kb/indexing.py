@@ -1,7 +1,8 @@
 """Index documents: read and split them, embed the passages, write them to the store on disk.
 
 Reading runs ahead of embedding on a second thread. Passages are embedded in batches across
-documents, and complete documents are written together in one transaction of the store.
+documents, and complete documents are written together in one transaction of the store. A long
+document is read, embedded and written in pieces, so that memory does not grow with it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from wavrag.audio import SAMPLE_RATE
 from wavrag.embed import Embedder, EmbedderSpec, EmbedResult, LanguageScore, is_foreign
@@ -20,6 +22,7 @@ from wavrag.kb.passages import PendingPassage, lexical_text, readable, split_doc
 from wavrag.kb.prefetch import prefetch
 from wavrag.kb.report import AddReport, Progress, ProgressCallback
 from wavrag.kb.speakers import SpeakerSplitter
+from wavrag.kb.spool import PassageSpool
 from wavrag.kb.transcript_corrections import TranscriptCorrections
 from wavrag.store import Store, StoredPassage
 from wavrag.types import Clip, Document, EmbedInput, Float32
@@ -62,12 +65,23 @@ def add_documents(
     documents: Sequence[Document],
     embedder: Embedder,
     store: Store,
+    folder: Path,
     on_progress: ProgressCallback | None = None,
     *,
     corrections: TranscriptCorrections | None = None,
     speakers: SpeakerSplitter | None = None,
 ) -> AddReport:
-    """Index documents; see `KnowledgeBase.add`. `corrections` replace recognised words."""
+    """Index documents; see `KnowledgeBase.add`.
+
+    Args:
+        documents: documents with distinct ids.
+        embedder: the embedder of the knowledge base.
+        store: its store.
+        folder: its folder, for temporary files.
+        on_progress: called after each passage and each document.
+        corrections: replace recognised words.
+        speakers: cuts recordings where the speaker changes.
+    """
     start = time.monotonic()
     stored = store.documents()
     progress = Progress(0, len(documents), 0, 0.0, "", stage="reading")
@@ -78,8 +92,9 @@ def add_documents(
 
     plan = plan_run(documents, stored, report_reading, speakers=speakers is not None)
     if plan.paths:
-        apply_paths(store, stored, plan.paths)
-    writer = _DocumentWriter(store, plan, {document.id for document in stored}, on_progress)
+        apply_paths(store, stored, plan.paths, folder)
+    stored_ids = {document.id for document in stored}
+    writer = _DocumentWriter(store, plan, stored_ids, folder, on_progress)
     if plan.pending and on_progress is not None:
         on_progress(replace(progress, stage="loading"))
     sample_rate = embedder.spec.sampling_rate or SAMPLE_RATE
@@ -88,6 +103,7 @@ def add_documents(
         with closing(prefetch(events, QUEUE_SIZE)) as queue:
             for batch in split_batches(queue, BATCH):
                 writer.process(batch, embedder, corrections)
+        writer.commit()
     except StoreError:
         # The store failed: another commit would fail as well, and hide the reason.
         raise
@@ -95,7 +111,8 @@ def add_documents(
         # Interrupted, or the embedder failed: complete documents are kept.
         writer.commit()
         raise
-    writer.commit()
+    finally:
+        writer.close()
     # Without changes the indexes are up to date, and a run over unchanged files stays fast.
     if writer.report.added or writer.report.updated or plan.paths:
         store.optimize()
@@ -153,6 +170,7 @@ class _DocumentWriter:
         store: Store,
         plan: IndexPlan,
         stored_ids: set[str],
+        folder: Path,
         on_progress: ProgressCallback | None,
     ) -> None:
         self.report = AddReport(
@@ -172,9 +190,10 @@ class _DocumentWriter:
         self._progress = Progress(len(done), total, 0, 0.0, "")
         self._estimate = TimeEstimate(pending)
         self._hash = ""
-        self._passages: list[StoredPassage] = []  # of the current document
-        self._languages: list[LanguageScore | None] = []  # of these passages
-        self._complete: list[tuple[EndDocument, list[StoredPassage]]] = []  # not yet stored
+        self._folder = folder
+        self._passages = PassageSpool(folder)  # of the current document
+        self._languages: list[LanguageScore] = []  # of its passages with speech
+        self._complete: list[tuple[EndDocument, PassageSpool]] = []  # not yet stored
         self._complete_passages = 0
         self._passages_since_optimize = 0
         self._commit_time = time.monotonic()
@@ -196,8 +215,8 @@ class _DocumentWriter:
         for event in events:
             match event:
                 case BeginDocument():
-                    # Passages of a document that failed in the middle are discarded here.
-                    self._hash, self._passages, self._languages = event.content_hash, [], []
+                    self._hash = event.content_hash
+                    self._begin_passages()
                     self._estimate.begin(event.document, event.length)
                     self._report_progress(current=event.document.origin)
                 case PendingPassage():
@@ -208,6 +227,15 @@ class _DocumentWriter:
         due = self._complete_passages >= COMMIT_PASSAGES or elapsed > COMMIT_SECONDS
         if self._complete and due:
             self.commit()
+
+    def _begin_passages(self) -> None:
+        self._passages = PassageSpool(self._folder)
+        self._languages = []
+
+    def close(self) -> None:
+        """Discard the passages that are not stored."""
+        for passages in (self._passages, *(passages for _, passages in self._complete)):
+            passages.close()
 
     def _add_passage(
         self,
@@ -221,7 +249,8 @@ class _DocumentWriter:
             # The embedder can recognise words where voice activity detection found no speech.
             passage = replace(passage, text=text, speech=bool(text) or passage.speech)
         self._passages.append(StoredPassage(passage, vector, lexical_text(passage), self._hash))
-        self._languages.append(language)
+        if language is not None:
+            self._languages.append(language)
         self._estimate.advance(passage)
         is_audio = passage.modality == "audio"
         seconds = (passage.end or 0.0) - (passage.start or 0.0) if is_audio else 0.0
@@ -243,13 +272,19 @@ class _DocumentWriter:
                 for origin in (document.origin, *document.copies)
             ]
             self._report_progress(documents=self._progress.documents + 1 + len(document.copies))
-        self._passages = []
+            self._passages.close()
+        self._begin_passages()
 
     def commit(self) -> None:
         """Write the complete documents; only then does the report list them."""
-        if self._complete:
-            self._store.upsert([row for _, passages in self._complete for row in passages])
+        short = [passages for _, passages in self._complete if not passages.is_long]
+        if short:
+            self._store.upsert([row for passages in short for row in passages])
         for end, passages in self._complete:
+            if passages.is_long:
+                self._store.replace(end.document.id, passages)
+        for end, passages in self._complete:
+            passages.close()
             document = end.document
             is_update = document.id in self._stored_ids
             (self.report.updated if is_update else self.report.added).append(document.id)
@@ -258,8 +293,7 @@ class _DocumentWriter:
                 (document.origin, _name_origin(note, document)) for note in end.notes
             ]
             self.report.passages += len(passages)
-            if passages[0].passage.modality == "audio":
-                self.report.audio_seconds += max(row.passage.end or 0.0 for row in passages)
+            self.report.audio_seconds += passages.audio_seconds
         self._passages_since_optimize += self._complete_passages
         if self._passages_since_optimize >= OPTIMIZE_PASSAGES:
             self._store.optimize()

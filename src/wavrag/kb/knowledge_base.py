@@ -207,7 +207,7 @@ class KnowledgeBase(Closing):
             manifest.update(self.directory, speakers=speakers)
         splitter = SpeakerSplitter(self._voices.load()) if self.finds_speakers else None
         return add_documents(
-            list(documents), self.embedder, self._store, on_progress,
+            list(documents), self.embedder, self._store, self.directory, on_progress,
             corrections=self._corrections, speakers=splitter,
         )  # fmt: skip
 
@@ -316,7 +316,7 @@ class KnowledgeBase(Closing):
                 left[document.id] = paths
         removed = [id for id, paths in left.items() if not paths]
         kept = {id: paths for id, paths in left.items() if paths}
-        apply_paths(self._store, documents, kept)
+        apply_paths(self._store, documents, kept, self.directory)
         return Removal(removed, list(kept), self.remove(removed) if removed else 0)
 
     def watch(
@@ -766,7 +766,7 @@ class KnowledgeBase(Closing):
         documents = self._store.documents()
         changes = find_changes(documents, folders)
         paths = relinked_paths(documents, changes)
-        apply_paths(self._store, documents, paths)
+        apply_paths(self._store, documents, paths, self.directory)
         if paths:
             self._store.optimize()
         return changes

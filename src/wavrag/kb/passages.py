@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from wavrag import audio, text
@@ -136,7 +137,7 @@ def split_document(
             document, audio.Recording(), map(audio.RecordingWindow, clips), sample_rate
         )
     elif document.text is not None:
-        yield from _split_text(document, text.parse(document.text, "txt"))
+        yield from _split_text(document, iter([text.parse(document.text, "txt")]))
     elif document.path is None:
         raise InputError(f"document {document.id} is empty: give it a text, a clip or a path")
     elif _is_recording(document):
@@ -144,7 +145,7 @@ def split_document(
         windows = audio.split_recording(document.path, recording.tracks, document.channels, on_note)
         yield from _split_recording(document, recording, windows, sample_rate)
     else:
-        yield from _split_text(document, text.read(document.path, on_note=on_note))
+        yield from _split_text(document, text.read_pieces(document.path, on_note=on_note))
 
 
 def _is_recording(document: Document) -> bool:
@@ -208,7 +209,8 @@ def _find_chapter(document: Document, clip: Clip) -> str:
     return titles[-1] if titles else ""
 
 
-def _split_text(document: Document, parsed: text.ParsedText) -> Iterator[PendingPassage]:
+def _split_text(document: Document, pieces: Iterator[text.ParsedText]) -> Iterator[PendingPassage]:
+    parsed = next(pieces)
     title = document.title or compose(parsed.title)
     metadata = {**parsed.metadata, **document.metadata}
     base = Passage(
@@ -217,7 +219,7 @@ def _split_text(document: Document, parsed: text.ParsedText) -> Iterator[Pending
     )  # fmt: skip
     if document.path is not None and any(block.times for block in parsed.blocks):
         base = replace(base, recording=find_recording(document.path))
-    for passage in text.split(parsed, base):
+    for passage in text.split_pieces(chain([parsed], pieces), base):
         # Title and headings name the topic, which a passage's own words may never mention.
         names = (readable(title), passage.section, passage.speaker)
         headings = dict.fromkeys(filter(None, names))

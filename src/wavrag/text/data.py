@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from wavrag.errors import DocumentError
 from wavrag.text.captions import parse_transcript
-from wavrag.text.document import ParsedText, TextBuilder
+from wavrag.text.document import PIECE_CHARS, ParsedText, TextBuilder
 from wavrag.text.markdown import parse_markdown
 
 MAX_DEPTH = 6  # of headings and keys; deeper values are left out
 LONG_VALUE = 200  # characters of a value that becomes a paragraph of its own
+LINE_CHARS = 1 << 26  # of a record in JSON Lines
 OUTPUT_CHARS = 5_000  # of the output of a cell
 _TITLES = ("title", "name", "subject")
 
@@ -37,21 +38,37 @@ def parse_json(text: str) -> ParsedText:
     return builder.build(title)
 
 
-def parse_jsonl(text: str) -> ParsedText:
-    """Parse JSON Lines: a line for each record.
+def parse_jsonl(file: TextIO) -> Iterator[ParsedText]:
+    """Parse JSON Lines: a line for each record, in pieces.
 
     Raises:
         DocumentError: a line is not JSON.
     """
-    records = [
-        _load(line, number) for number, line in enumerate(text.splitlines(), 1) if line.strip()
-    ]
-    transcript = parse_transcript(records)
-    if transcript is not None:
-        return transcript
+    numbered = enumerate(iter(lambda: file.readline(LINE_CHARS), ""), 1)
+    lines = ((number, line) for number, line in numbered if line.strip())
+    records = _take_records(lines)
+    if parse_transcript(records) is not None:
+        # Its cues are merged across records; a day of speech is a few MB.
+        records += [_load(line, number) for number, line in lines]
+        if (transcript := parse_transcript(records)) is not None:
+            yield transcript
+            return
     builder = TextBuilder()
-    _add_value(builder, records, 1)
-    return builder.build("")
+    while records:
+        _add_value(builder, records, 1)
+        yield builder.take()
+        records = _take_records(lines)
+
+
+def _take_records(lines: Iterator[tuple[int, str]]) -> list[Any]:
+    """The next records, as many as fit into a piece."""
+    records: list[Any] = []
+    chars = 0
+    while chars < PIECE_CHARS and (entry := next(lines, None)) is not None:
+        number, line = entry
+        records.append(_load(line, number))
+        chars += len(line)
+    return records
 
 
 def parse_notebook(text: str) -> ParsedText:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from wavrag.text.table import Row, format_table
@@ -25,6 +25,8 @@ _LIGATURES = dict(enumerate("ff fi fl ffi ffl st st".split(), start=0xFB00))
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 HEADING_CHARS = 60  # maximum length of a heading in formats without heading markup
 _SPACES = re.compile("[^\\S\n]+")
+BLOCK_SEPARATOR = "\n\n"
+PIECE_CHARS = 1 << 20  # of a piece of a long text: a few MB of memory while it is split
 METADATA_KEYS = 50  # of a document's own metadata
 METADATA_CHARS = 500  # longest value; a longer one is an abstract or a picture
 
@@ -58,10 +60,12 @@ class ParsedText:
 
     Attributes:
         title: title of the document, or its file name.
-        text: the complete normalised text; offsets refer to it.
+        text: the normalised text; offsets refer to the complete one.
         blocks: in order, without overlap.
         metadata: author, date, tags and the like, from the document itself.
         notes: remarks for the user, such as pages without text.
+        offset: of `text` in the complete text, of which this is a piece; an empty line separates
+            pieces.
     """
 
     title: str
@@ -69,6 +73,7 @@ class ParsedText:
     blocks: tuple[Block, ...]
     metadata: Metadata = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    offset: int = 0
 
 
 def seems_heading(paragraph: str) -> bool:
@@ -84,17 +89,23 @@ def seems_heading(paragraph: str) -> bool:
 
 
 class TextBuilder:
-    """Builds a text from blocks, separated by empty lines."""
+    """Builds a text from blocks, separated by empty lines, at once or in pieces."""
 
     def __init__(self) -> None:
         self._strings: list[str] = []
         self._blocks: list[Block] = []
-        self._length = 0
+        self._length = 0  # of the complete text
+        self._offset = 0  # of the piece that is being built
         self._metadata: dict[str, Scalar] = {}
         self._notes: list[str] = []
 
     def __bool__(self) -> bool:
-        return bool(self._blocks)
+        return self._length > 0
+
+    @property
+    def is_full(self) -> bool:
+        """True if the next piece of a long text is ready; see `take`."""
+        return self._length - self._offset >= PIECE_CHARS
 
     def add(
         self,
@@ -110,9 +121,12 @@ class TextBuilder:
         text = normalise(text, keep_spaces=kind == "code")
         if not text:
             return
+        if self._length:
+            self._length += len(BLOCK_SEPARATOR)
         if self._strings:
-            self._strings.append("\n\n")
-            self._length += 2
+            self._strings.append(BLOCK_SEPARATOR)
+        else:
+            self._offset = self._length
         start = self._length
         self._strings.append(text)
         self._length += len(text)
@@ -157,12 +171,30 @@ class TextBuilder:
 
     def build(self, title: str) -> ParsedText:
         """Return the text; the title defaults to the first heading of level 1."""
+        return self.take(title)
+
+    def take(self, title: str = "") -> ParsedText:
+        """Remove the text so far and return it as a piece; offsets and metadata continue."""
         text = "".join(self._strings)
         if not title:
             first = next((b for b in self._blocks if b.kind == "heading" and b.level == 1), None)
-            title = text[first.start : first.end] if first else ""
+            start = self._offset
+            title = text[first.start - start : first.end - start] if first else ""
         blocks, notes = tuple(self._blocks), tuple(self._notes)
-        return ParsedText(one_line(title), text, blocks, self._metadata, notes)
+        self._strings, self._blocks, self._notes = [], [], []
+        return ParsedText(one_line(title), text, blocks, self._metadata, notes, self._offset)
+
+
+def join_pieces(pieces: Iterable[ParsedText]) -> ParsedText:
+    """Join the pieces of a text; the first one has the title."""
+    parsed = [piece for piece in pieces if piece.text or piece.notes]
+    first = parsed[0] if parsed else ParsedText("", "", ())
+    return replace(
+        first,
+        text=BLOCK_SEPARATOR.join(piece.text for piece in parsed if piece.text),
+        blocks=tuple(block for piece in parsed for block in piece.blocks),
+        notes=tuple(note for piece in parsed for note in piece.notes),
+    )
 
 
 def add_paragraph(builder: TextBuilder, paragraph: str, page: int | None = None) -> None:

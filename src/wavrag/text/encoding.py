@@ -12,7 +12,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 # Letters outside ASCII of each language, most frequent first.
 _SPELLING = {
@@ -92,9 +92,11 @@ class Guess(NamedTuple):
     is_clear: bool
 
 
-def guess_encoding(data: bytes) -> Guess | None:
+def guess_encoding(file: IO[bytes]) -> Guess | None:
     """Guess the encoding of text that is not UTF-8; None if nothing explains it."""
-    sample = _sample(data)
+    head = file.read(SAMPLE_BYTES)
+    file.seek(0)
+    sample = _sample(file)
     share = sum(byte > 0x7F for byte in sample) / max(len(sample), 1)
     penalty = OTHER_SCRIPT_PENALTY if share < OTHER_SCRIPT_SHARE else 0.0
     scores = sorted(
@@ -109,7 +111,7 @@ def guess_encoding(data: bytes) -> Guess | None:
         return Guess(encoding, score - next(rivals, 0.0) >= MARGIN)
     from charset_normalizer import from_bytes
 
-    match = from_bytes(data[:SAMPLE_BYTES], cp_exclusion=list(_WIDE)).best()
+    match = from_bytes(head, cp_exclusion=list(_WIDE)).best()
     return Guess(match.encoding, False) if match is not None else None
 
 
@@ -137,16 +139,34 @@ def utf16_encoding(data: bytes) -> str | None:
     return None
 
 
-def _sample(data: bytes) -> bytes:
-    lines, length = [], 0
-    for match in _LINE.finditer(data):
-        if match[0].isascii():
-            continue
-        lines.append(match[0])
-        length += len(match[0])
-        if length >= SAMPLE_BYTES:
-            break
+def _sample(file: IO[bytes]) -> bytes:
+    """The first lines with bytes outside ASCII."""
+    lines: list[bytes] = []
+    length = 0
+    for block in _line_blocks(file):
+        for match in _LINE.finditer(block):
+            line = match[0]
+            if line.isascii():
+                continue
+            if len(line) > SAMPLE_BYTES:  # cut at a space, because it is never half a character
+                line = line[:SAMPLE_BYTES].rpartition(b" ")[0] or line[:SAMPLE_BYTES]
+            lines.append(line)
+            length += len(line)
+            if length >= SAMPLE_BYTES:
+                return b"\n".join(lines)
     return b"\n".join(lines)
+
+
+def _line_blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield a file in blocks of whole lines, unless they are very long."""
+    rest = b""
+    while block := file.read(1 << 20):
+        lines, line_end, rest = (rest + block).rpartition(b"\n")
+        yield lines + line_end
+        if len(rest) > 1 << 20:
+            yield rest
+            rest = b""
+    yield rest
 
 
 def _scores(sample: bytes) -> Iterator[tuple[float, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -16,7 +16,10 @@ from wavrag.text.document import ParsedText, TextBuilder, one_line
 from wavrag.text.html import parse_html
 from wavrag.text.plain import add_plain, decode
 
-MAX_MESSAGE_BYTES = 256 << 20  # of one message with its attachments
+# Of one message with its attachments, which takes five times as much memory; mail servers accept
+# 25 to 50 MB.
+MAX_MESSAGE_BYTES = 64 << 20
+NOTE_NAMES = 5  # of attachments in a note
 _FROM = re.compile(rb"From \S.*\d")
 _FIELDS = ("From", "To", "Cc", "Date")
 
@@ -31,28 +34,36 @@ def parse_eml(data: bytes, name: str) -> ParsedText:
     message = _parse(data)
     for field, key in (("From", "author"), ("To", "to"), ("Date", "date")):
         builder.add_metadata({key: _field(message, field)})
-    add_message(builder, message)
+    attachments = add_message(builder, message)
+    add_attachment_note(builder, attachments, len(attachments))
     return builder.build(_field(message, "Subject"))
 
 
-def parse_mbox(file: IO[bytes], name: str) -> ParsedText:
-    """Parse a mailbox: each message is a section under its subject.
+def parse_mbox(file: IO[bytes], name: str) -> Iterator[ParsedText]:
+    """Parse a mailbox in pieces: each message is a section under its subject.
 
-    Messages are read one by one, so that memory does not grow with their attachments.
+    Messages are read one by one, so that memory does not grow with their number.
     """
     builder = TextBuilder()
+    names: list[str] = []
+    count = 0
     for data in split_mbox(file):
         message = _parse(data)
         builder.add(_field(message, "Subject") or "Without subject", "heading", 2)
-        add_message(builder, message)
-    return builder.build("")
+        attachments = add_message(builder, message)
+        names = (names + attachments)[:NOTE_NAMES]
+        count += len(attachments)
+        if builder.is_full:
+            yield builder.take()
+    add_attachment_note(builder, names, count)
+    yield builder.take()
 
 
 def split_mbox(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the messages of a mailbox; a message larger than the limit is cut there."""
     lines: list[bytes] = []
     size, after_empty = 0, True
-    for line in file:
+    for line in iter(lambda: file.readline(1 << 20), b""):
         if after_empty and _FROM.match(line):
             if lines:
                 yield b"".join(lines)
@@ -81,8 +92,8 @@ def _field(message: EmailMessage, name: str) -> str:
         return ""
 
 
-def add_message(builder: TextBuilder, message: EmailMessage) -> None:
-    """Append the fields, the text and the names of the attachments of a message."""
+def add_message(builder: TextBuilder, message: EmailMessage) -> list[str]:
+    """Append the fields, the text and the names of the attachments, which are returned."""
     fields = [(field, _field(message, field)) for field in _FIELDS]
     builder.add("\n".join(f"{field}: {value}" for field, value in fields if value))
     attachments: list[str] = []
@@ -106,13 +117,22 @@ def add_message(builder: TextBuilder, message: EmailMessage) -> None:
         for words in html:
             builder.extend(parse_html(words), below=2)
     add_attachments(builder, attachments)
+    return attachments
 
 
-def add_attachments(builder: TextBuilder, names: list[str]) -> None:
-    """Append the names of attachments, with a note that they are not read."""
+def add_attachments(builder: TextBuilder, names: Sequence[str]) -> None:
+    """Append the names of attachments."""
     if names:
         builder.add(f"Attachments: {', '.join(names)}")
-        builder.add_note(f"attachments are not read, save them beside it: {', '.join(names[:5])}")
+
+
+def add_attachment_note(builder: TextBuilder, names: Sequence[str], count: int) -> None:
+    """Note that attachments are not read, with some of their names."""
+    if count:
+        more = f" and {count - NOTE_NAMES} more" if count > NOTE_NAMES else ""
+        builder.add_note(
+            f"attachments are not read, save them beside it: {', '.join(names[:NOTE_NAMES])}{more}"
+        )
 
 
 def _decode(data: bytes, part: EmailMessage) -> str:
@@ -141,12 +161,12 @@ def parse_msg(data: bytes, name: str) -> ParsedText:
             fields = {field: _property(file, id) for field, id in _PROPERTIES.items()}
             html = _read_stream(file, "__substg1.0_10130102")
             headers = _property(file, "007D")
-            names = sorted(
+            folders = sorted(
                 {entry[0] for entry in file.listdir() if entry[0].startswith("__attach")}
             )
             files = [
                 _property(file, "3707", f"{folder}/") or _property(file, "3704", f"{folder}/")
-                for folder in names
+                for folder in folders
             ]
     except (OSError, ValueError, IndexError, KeyError, AttributeError) as error:
         raise DocumentError(f"is not a readable message ({error}): save it again") from error
@@ -158,7 +178,9 @@ def parse_msg(data: bytes, name: str) -> ParsedText:
         add_plain(builder, fields["Body"], headings=False)
     elif html:
         builder.extend(parse_html(decode(html, "")[0]), below=2)
-    add_attachments(builder, list(filter(None, files)))
+    names = list(filter(None, files))
+    add_attachments(builder, names)
+    add_attachment_note(builder, names, len(names))
     return builder.build(one_line(fields["Subject"]))
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TextIO
 
-from wavrag.text.document import ParsedText, TextBuilder, flatten
+from wavrag.text.document import PIECE_CHARS, ParsedText, TextBuilder, flatten, join_pieces
 from wavrag.text.front_matter import split_front_matter
 from wavrag.text.html import visible_text
 from wavrag.text.table import format_table
 
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _BREAK = re.compile(r"<br\b", re.IGNORECASE)
 # Of quotes and lists; deeper content is dropped. The parser recurses, and hostile input would
 # overflow its stack.
@@ -19,25 +21,71 @@ MAX_NESTING = 100
 
 def parse_markdown(text: str) -> ParsedText:
     """Parse headings, paragraphs, lists, tables and code, without markup."""
+    return join_pieces(parse_markdown_file(io.StringIO(text)))
+
+
+def parse_markdown_file(file: TextIO) -> Iterator[ParsedText]:
+    """Parse Markdown in pieces, which are parsed one by one; see `split_sections`."""
+    builder = TextBuilder()
+    front: dict[str, Any] = {}
+    title = ""
+    for number, section in enumerate(split_sections(file)):
+        text = section
+        if number == 0:
+            front, text = split_front_matter(section.removeprefix("\ufeff"))
+            builder.add_metadata(front)
+            title = str(flatten(front.get("title")) or "")
+        else:
+            yield builder.take(title)
+        _add_text(builder, text)
+    if front and not builder:
+        # A stub, as note-taking programs create them: its metadata is all it says.
+        builder.add_note("contains only front matter; its title and metadata can be searched")
+        fields = {"title": title, **builder.metadata}
+        builder.add("\n".join(f"{key}: {value}" for key, value in fields.items() if value != ""))
+    yield builder.take(title)
+
+
+def split_sections(file: TextIO) -> Iterator[str]:
+    """Yield a text with line feeds in pieces that end before a heading, or an empty line.
+
+    A short text is one piece. Links defined in another piece than the one that refers to them
+    keep their brackets.
+    """
+    lines: list[str] = []
+    size = 0
+    fence = ""
+    after_empty = False
+    for line in _read_lines(file):
+        is_heading = not fence and line.startswith("#")
+        is_break = is_heading or (not fence and after_empty and not line[0].isspace())
+        limit = PIECE_CHARS if is_heading else 2 * PIECE_CHARS if is_break else 4 * PIECE_CHARS
+        if size >= limit:
+            yield "".join(lines)
+            lines, size, fence = [], 0, ""
+        if match := _FENCE.match(line):
+            fence = "" if fence and match[1].startswith(fence) else fence or match[1]
+        after_empty = not line.strip()
+        lines.append(line)
+        size += len(line)
+    yield "".join(lines)
+
+
+def _read_lines(file: TextIO) -> Iterator[str]:
+    """Lines with line feeds; a very long one is cut."""
+    for line in iter(lambda: file.readline(PIECE_CHARS), ""):
+        yield from line.replace("\r\n", "\n").replace("\r", "\n").splitlines(keepends=True)
+
+
+def _add_text(builder: TextBuilder, text: str) -> None:
     from markdown_it import MarkdownIt
 
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    builder = TextBuilder()
-    front, text = split_front_matter(text)
-    builder.add_metadata(front)
     tokens = MarkdownIt("commonmark", {"maxNesting": MAX_NESTING}).enable("table").parse(text)
     at = 0
     while at < len(tokens):
         end = _matching(tokens, at)
         _add(builder, tokens[at : end + 1])
         at = end + 1
-    title = str(flatten(front.get("title")) or "")
-    if front and not builder:
-        # A stub, as note-taking programs create them: its metadata is all it says.
-        builder.add_note("contains only front matter; its title and metadata can be searched")
-        fields = {"title": title, **builder.metadata}
-        builder.add("\n".join(f"{key}: {value}" for key, value in fields.items() if value != ""))
-    return builder.build(title)
 
 
 def _matching(tokens: Sequence[Any], at: int) -> int:

@@ -1,10 +1,14 @@
-"""Decode plain text and split it into paragraphs."""
+"""Decode plain text and split it into paragraphs, without reading long files at once."""
 
 from __future__ import annotations
 
 import codecs
+import io
+import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
+from typing import IO, NamedTuple, TextIO
 
 from wavrag.errors import DocumentError
 from wavrag.text.document import ParsedText, TextBuilder, add_paragraph
@@ -20,6 +24,10 @@ _BOMS = (
 )
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 BINARY_SHARE = 0.002  # a larger share of control characters means binary data
+BLOCK_BYTES = 1 << 20  # of a file in memory at once
+READ_CHARS = 1 << 18
+# Longest paragraph: files without empty lines, such as logs, are one paragraph of any length.
+PARAGRAPH_CHARS = 1 << 18
 _LABELS = {
     "cp1250": "Windows-1250",
     "cp1251": "Windows-1251",
@@ -36,66 +44,130 @@ _LABELS = {
 _EMPTY_LINES = re.compile(r"\n[^\S\n]*\n\s*")
 
 
+class TextEncoding(NamedTuple):
+    """How to decode a file, and a note if that had to be guessed."""
+
+    name: str
+    errors: str = "strict"
+    note: str | None = None
+
+
 def decode(data: bytes, name: str, fallback: str = "") -> tuple[str, str | None]:
-    """Decode a file; also return a note if the encoding had to be guessed.
+    """Decode a file in memory; see `find_encoding`. Also return its note."""
+    encoding = find_encoding(io.BytesIO(data), name, fallback)
+    return data.decode(encoding.name, encoding.errors), encoding.note
+
+
+def find_encoding(file: IO[bytes], name: str, fallback: str = "") -> TextEncoding:
+    """Find the encoding of a file of any size, which is read block by block.
 
     A byte order mark decides, then valid UTF-8, then the fallback, then a guess by the letters.
 
     Args:
-        data: content of the file.
+        file: a file that can be read from the start again.
         name: name for messages.
         fallback: name of the declared encoding; empty for none.
 
     Raises:
         DocumentError: the file is not text.
     """
+    file.seek(0)
+    head = file.read(1 << 16)
     for bom, encoding in _BOMS:
-        if data.startswith(bom):
+        if head.startswith(bom):
             try:
-                return data.decode(encoding), None
+                _check_text(file, encoding)
             except UnicodeDecodeError as error:
                 raise DocumentError(f"{name}: is not valid {encoding}: save it again") from error
-    for guess in (escape_encoding(data), utf16_encoding(data)):
+            return TextEncoding(encoding)
+    is_even = file.seek(0, os.SEEK_END) % 2 == 0
+    for guess in (escape_encoding(head), utf16_encoding(head) if is_even else None):
         if guess:
             with suppress(UnicodeDecodeError):
-                return data.decode(guess), None
-    text, note = _decode(data, name, fallback)
-    if len(_CONTROL.findall(text)) > BINARY_SHARE * len(text):
+                _check_text(file, guess)
+                return TextEncoding(guess)
+    result = _declared_encoding(file, fallback) or _guess(file, name)
+    if not _check_text(file, result.name, result.errors):
         raise _not_text(name, "it contains control characters")
-    return text, note
+    return result
 
 
-def _decode(data: bytes, name: str, fallback: str) -> tuple[str, str | None]:
+def _declared_encoding(file: IO[bytes], fallback: str) -> TextEncoding | None:
     for encoding in ("utf-8", fallback):
         with suppress(LookupError, UnicodeError):
-            return data.decode(encoding), None
-    guess = guess_encoding(data)
+            " ".encode(encoding)  # `hex` and the like are codecs, but no encodings
+            _check_text(file, encoding)
+            return TextEncoding(encoding)
+    return None
+
+
+def _check_text(file: IO[bytes], encoding: str, errors: str = "strict") -> bool:
+    """False if a file has more control characters than text.
+
+    Raises:
+        UnicodeDecodeError: the file is not valid in an encoding.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    file.seek(0)
+    length = controls = 0
+    while block := file.read(BLOCK_BYTES):
+        text = decoder.decode(block)
+        length += len(text)
+        controls += len(_CONTROL.findall(text))
+    text = decoder.decode(b"", True)
+    return controls <= BINARY_SHARE * (length + len(text))
+
+
+def _guess(file: IO[bytes], name: str) -> TextEncoding:
+    file.seek(0)
+    guess = guess_encoding(file)
     if guess is None:
         raise _not_text(name, "its bytes fit no encoding")
-    # `replace`: some byte values are undefined in Windows-1252 and occur in damaged files.
-    text = data.decode(guess.encoding, "replace")
     label = _LABELS.get(guess.encoding, guess.encoding)
-    remedy = "Save it as UTF-8 if letters look wrong"
-    if guess.is_clear:
-        return text, f"is not UTF-8; read as {label}. {remedy}"
-    return text, f"is not UTF-8, and its encoding is unclear; read as {label}. {remedy}"
+    unclear = "" if guess.is_clear else ", and its encoding is unclear"
+    note = f"is not UTF-8{unclear}; read as {label}. Save it as UTF-8 if letters look wrong"
+    # `replace`: some byte values are undefined in Windows-1252 and occur in damaged files.
+    return TextEncoding(guess.encoding, "replace", note)
 
 
 def _not_text(name: str, reason: str) -> DocumentError:
     return DocumentError(f"{name}: is not text ({reason}): correct its suffix, or save it as text")
 
 
-def parse_plain(text: str) -> ParsedText:
-    """Split a text into paragraphs at empty lines."""
+def parse_plain(file: TextIO) -> Iterator[ParsedText]:
+    """Split a text into paragraphs at empty lines, and yield it in pieces."""
     builder = TextBuilder()
-    add_plain(builder, text)
-    return builder.build(title="")
+    for paragraph in read_paragraphs(file):
+        add_paragraph(builder, paragraph)
+        if builder.is_full:
+            yield builder.take()
+    yield builder.take()
+
+
+def read_paragraphs(file: TextIO) -> Iterator[str]:
+    """Yield the paragraphs of a text with any line ends; longer ones are cut, at lines if any."""
+    rest = ""
+    while block := file.read(READ_CHARS):
+        # The last character decides whether a carriage return ends a line alone.
+        block += file.read(1) if block.endswith("\r") else ""
+        *paragraphs, rest = _EMPTY_LINES.split(rest + _line_feeds(block))
+        yield from paragraphs
+        while len(rest) > PARAGRAPH_CHARS:
+            cut = max(rest.rfind("\n", 0, PARAGRAPH_CHARS), 0)
+            cut = cut or max(rest.rfind(" ", 0, PARAGRAPH_CHARS), 0) or PARAGRAPH_CHARS
+            yield rest[:cut]
+            rest = rest[cut:]
+    yield rest
 
 
 def add_plain(builder: TextBuilder, text: str, headings: bool = True) -> None:
     """Append the paragraphs of a text; short lines may be headings."""
-    for paragraph in _EMPTY_LINES.split(text.replace("\r\n", "\n").replace("\r", "\n")):
+    for paragraph in _EMPTY_LINES.split(_line_feeds(text)):
         if headings:
             add_paragraph(builder, paragraph)
         else:
             builder.add(paragraph)
+
+
+def _line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import IO, Literal, TextIO, TypeAlias
 
 from wavrag.errors import DocumentError
 from wavrag.text.captions import parse_substation, parse_subtitles
 from wavrag.text.data import parse_json, parse_jsonl, parse_notebook
-from wavrag.text.document import ParsedText
+from wavrag.text.document import ParsedText, join_pieces
 from wavrag.text.formats import INSTALL_OFFICE, Format, Unread, detect_format, needs_office
 from wavrag.text.html import html_encoding, parse_html
 from wavrag.text.mail import parse_eml, parse_mbox, parse_msg
-from wavrag.text.markdown import parse_markdown
+from wavrag.text.markdown import parse_markdown_file
 from wavrag.text.markup import parse_org, parse_rst
 from wavrag.text.office import parse_docx, parse_pptx, parse_rtf, parse_xlsx
 from wavrag.text.open_document import parse_epub, parse_odf
 from wavrag.text.pdf import parse_pdf
-from wavrag.text.plain import decode, parse_plain
+from wavrag.text.plain import find_encoding, parse_plain
 from wavrag.text.sheet import parse_csv
 from wavrag.types import NoteCallback
 
+# Parsing takes 7 (JSON) to 17 (HTML) times the size in memory: `benchmarks/memory.py`.
+MAX_TEXT_BYTES = 64 << 20
+MAX_BINARY_BYTES = 512 << 20
+
 Kind: TypeAlias = Literal["txt", "md", "html"]
 
-_PARSERS: dict[Format, Callable[[str], ParsedText]] = {
+# Parsers of text that is read in pieces, whatever its length.
+_STREAM_PARSERS: dict[Format, Callable[[TextIO], Iterator[ParsedText]]] = {
     "txt": parse_plain,
-    "md": parse_markdown,
-    "html": parse_html,
+    "md": parse_markdown_file,
     "csv": parse_csv,
     "tsv": partial(parse_csv, delimiter="\t"),
+    "jsonl": parse_jsonl,
+}
+_PARSERS: dict[Format, Callable[[str], ParsedText]] = {
+    "html": parse_html,
     "srt": parse_subtitles,
     "vtt": parse_subtitles,
     "ass": parse_substation,
     "json": parse_json,
-    "jsonl": parse_jsonl,
     "ipynb": parse_notebook,
     "rst": parse_rst,
     "org": parse_org,
@@ -69,7 +77,10 @@ def parse(text: str, kind: Kind = "txt") -> ParsedText:
         >>> parse("# Ferry\n\nIt leaves at ten.", "md").title
         'Ferry'
     """
-    parsed = _PARSERS[kind](text)
+    if kind == "html":
+        parsed = parse_html(text)
+    else:
+        parsed = join_pieces(_STREAM_PARSERS[kind](io.StringIO(text)))
     if not parsed.text:
         raise DocumentError("the text is empty: pass a text with visible characters")
     return parsed
@@ -78,20 +89,35 @@ def parse(text: str, kind: Kind = "txt") -> ParsedText:
 def read(
     path: str | os.PathLike[str], *, name: str = "", on_note: NoteCallback | None = None
 ) -> ParsedText:
+    """Read and parse a complete file; see `read_pieces`.
+
+    Example:
+        >>> from wavrag.demo import DATA
+        >>> read(DATA / "corpus" / "documents" / "rye-bread-recipe.md").title
+        'Dark rye bread'
+    """
+    return join_pieces(read_pieces(path, name=name, on_note=on_note))
+
+
+def read_pieces(
+    path: str | os.PathLike[str], *, name: str = "", on_note: NoteCallback | None = None
+) -> Iterator[ParsedText]:
     """Read and parse a file; its content determines the format, and its suffix that of text.
+
+    Plain text, Markdown, tables, JSON Lines and mailboxes are read in pieces, so that memory does
+    not grow with the file. Other formats are one piece, and limited to `MAX_TEXT_BYTES` or
+    `MAX_BINARY_BYTES`.
 
     Args:
         path: a document; text of an unknown kind is read as plain text.
         name: name for messages and of the format, if the path has another one.
         on_note: called with a message if the encoding had to be guessed.
 
+    Yields:
+        At least one piece with text; all of them have the title of the first.
+
     Raises:
         DocumentError: the file cannot be read or has no text; the message names the remedy.
-
-    Example:
-        >>> from wavrag.demo import DATA
-        >>> read(DATA / "corpus" / "documents" / "rye-bread-recipe.md").title
-        'Dark rye bread'
     """
     file = Path(path)
     label = name or str(file)
@@ -101,9 +127,16 @@ def read(
         raise DocumentError(f"{label}: is not text but {format.reason}")
     if needs_office(format):
         raise DocumentError(f"{label}: is a file of the kind {format}: {INSTALL_OFFICE}")
+    title = ""
+    has_text = False
     notes: list[str] = []
     try:
-        parsed = _parse(file, format, label, notes)
+        for piece in _parse(file, format, label, notes):
+            notes += piece.notes
+            if piece.text:
+                title = title if has_text else piece.title or Path(label).stem
+                has_text = True
+                yield replace(piece, title=title, notes=())
     except DocumentError as error:
         reason = str(error).removeprefix(f"{label}: ")
         raise DocumentError(f"{label}: {reason}") from error
@@ -113,24 +146,42 @@ def read(
             f"{label}: cannot be parsed ({reason[:300]}): replace it with an intact copy"
         ) from error
     if on_note is not None:
-        for note in (*notes, *parsed.notes):
+        for note in notes:
             on_note(f"{label}: {note}")
-    if not parsed.text:
+    if not has_text:
         raise DocumentError(f"{label}: contains no text: add some or leave the file out")
-    return parsed if parsed.title else replace(parsed, title=Path(label).stem)
 
 
-def _parse(file: Path, format: Format, label: str, notes: list[str]) -> ParsedText:
-    if format == "mbox":
-        with file.open("rb") as mailbox:
-            return parse_mbox(mailbox, label)
-    data = file.read_bytes()
-    if format in _BINARY_PARSERS:
-        return _BINARY_PARSERS[format](data, label)
-    fallback = html_encoding(data) if format == "html" else ""
-    text, note = decode(data, label, fallback)
-    notes += [note] if note else []
-    return _PARSERS[format](text)
+def _parse(file: Path, format: Format, label: str, notes: list[str]) -> Iterator[ParsedText]:
+    with file.open("rb") as binary:
+        if format == "mbox":
+            yield from parse_mbox(binary, label)
+            return
+        if format in _BINARY_PARSERS:
+            yield _BINARY_PARSERS[format](_read_whole(binary, MAX_BINARY_BYTES), label)
+            return
+        data = b"" if format in _STREAM_PARSERS else _read_whole(binary, MAX_TEXT_BYTES)
+        fallback = html_encoding(data) if format == "html" else ""
+        encoding = find_encoding(binary, label, fallback)
+        notes += [encoding.note] if encoding.note else []
+        if format in _PARSERS:
+            yield _PARSERS[format](data.decode(encoding.name, encoding.errors))
+            return
+        binary.seek(0)
+        # Without a translation of line ends, which separate cells of tables from rows.
+        text = io.TextIOWrapper(binary, encoding.name, encoding.errors, newline="")
+        yield from _STREAM_PARSERS[format](text)
+
+
+def _read_whole(file: IO[bytes], limit: int) -> bytes:
+    size = file.seek(0, os.SEEK_END)
+    if size > limit:
+        raise DocumentError(
+            f"has {size / 1e6:,.0f} MB, and files of its kind are read at once, up to"
+            f" {limit / 1e6:,.0f} MB: split it, or convert it to plain text (.txt)"
+        )
+    file.seek(0)
+    return file.read()
 
 
 def _check_file(file: Path) -> None:

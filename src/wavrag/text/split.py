@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import groupby, zip_longest
+from itertools import chain, groupby, pairwise
 from typing import TypeAlias
 
-from wavrag.text.document import Block, BlockKind, ParsedText, one_line
+from wavrag.text.document import BLOCK_SEPARATOR, Block, BlockKind, ParsedText, one_line
 from wavrag.text.segmentation import sentences
 from wavrag.types import Passage
 
@@ -46,53 +46,90 @@ def split(parsed: ParsedText, base: Passage | None = None) -> list[Passage]:
         >>> [passage.text for passage in split(parse("One bell.\n\nTwo bells."))]
         ['One bell.\n\nTwo bells.']
     """
+    return list(split_pieces((parsed,), base))
+
+
+def split_pieces(pieces: Iterable[ParsedText], base: Passage | None = None) -> Iterator[Passage]:
+    """Split a text that comes in pieces into the passages of the complete text; see `split`."""
     base = base or Passage("", 0)
-    passages: list[Passage] = []
-    for key, blocks in groupby(_body(parsed), key=lambda pair: pair[0]):
+    window = _Window()
+    ordinal = 0
+    for key, pairs in groupby(_body(window, pieces), key=lambda pair: pair[0]):
         section, page, times, speaker = key
         seconds = (None, None) if times is None else times
-        spans = [span for _, block in blocks for span in _block_spans(parsed.text, block)]
+        spans = (span for _, block in pairs for span in _block_spans(window, block))
         for start, end in _pack(spans):
-            passages.append(
-                replace(
-                    base,
-                    ordinal=len(passages),
-                    text=parsed.text[start:end],
-                    char_start=start,
-                    char_end=end,
-                    section=section,
-                    page=page,
-                    start=seconds[0],
-                    end=seconds[1],
-                    speaker=speaker,
-                )
+            yield replace(
+                base,
+                ordinal=ordinal,
+                text=window.slice(start, end),
+                char_start=start,
+                char_end=end,
+                section=section,
+                page=page,
+                start=seconds[0],
+                end=seconds[1],
+                speaker=speaker,
             )
-    return passages
+            ordinal += 1
+            window.first = start
 
 
-def _body(parsed: ParsedText) -> Iterator[tuple[_Key, Block]]:
+class _Window:
+    """The text from the last passage to the end of the current piece.
+
+    Attributes:
+        first: offset of the last passage; the next ones do not begin before it.
+    """
+
+    def __init__(self) -> None:
+        self.first = 0
+        self._text = ""
+        self._offset = 0
+
+    def blocks(self, pieces: Iterable[ParsedText]) -> Iterator[tuple[str, Block]]:
+        """Yield the blocks of the pieces, each with the title."""
+        for piece in pieces:
+            if not self._text:
+                self._text, self._offset = piece.text, piece.offset
+            elif piece.text:
+                text = self._text[max(self.first - self._offset, 0) :]
+                self._text = f"{text}{BLOCK_SEPARATOR}{piece.text}"
+                self._offset = max(self.first, self._offset)
+            for block in piece.blocks:
+                yield piece.title, block
+
+    def slice(self, start: int, end: int) -> str:
+        """The text between two offsets of the complete text."""
+        return self._text[start - self._offset : end - self._offset]
+
+
+def _body(window: _Window, pieces: Iterable[ParsedText]) -> Iterator[tuple[_Key, Block]]:
     """Yield all blocks except headings, with section, page, times and speaker.
 
     A heading without content is text: otherwise its words would be lost.
     """
     headings: list[tuple[int, str]] = []
-    for block, following in zip_longest(parsed.blocks, parsed.blocks[1:]):
+    blocks = chain(window.blocks(pieces), [None])
+    for current, following in pairwise(blocks):
+        assert current is not None
+        title, block = current
         while block.level and headings and headings[-1][0] >= block.level:
             headings.pop()
-        is_empty = following is None or 0 < following.level <= block.level
+        is_empty = following is None or 0 < following[1].level <= block.level
         if block.kind == "heading" and not is_empty:
-            headings.append((block.level, one_line(parsed.text[block.start : block.end])))
+            headings.append((block.level, one_line(window.slice(block.start, block.end))))
         else:
-            names = [name for _, name in headings if name != parsed.title]
+            names = [name for _, name in headings if name != title]
             yield (" > ".join(names), block.page, block.times, block.speaker), block
 
 
-def _block_spans(text: str, block: Block) -> Iterator[Span]:
+def _block_spans(window: _Window, block: Block) -> Iterator[Span]:
     """Split a block into spans of passage length; the spans of a long block may overlap."""
     if block.end - block.start <= MAX_CHARS:
         yield block.start, block.end
         return
-    within = text[block.start : block.end]
+    within = window.slice(block.start, block.end)
     units = [
         (block.start + a, block.start + b)
         for start, end in _units(within, block.kind)
@@ -147,17 +184,19 @@ def _split_span(text: str, start: int, end: int) -> Iterator[Span]:
         yield start, end
 
 
-def _pack(spans: Sequence[Span]) -> list[Span]:
+def _pack(spans: Iterable[Span]) -> Iterator[Span]:
     """Merge neighbouring spans up to the target length; a short last span may exceed it."""
-    packed: list[Span] = []
+    packed: Span | None = None
     for start, end in spans:
-        if packed:
-            first, last = packed[-1]
+        if packed is not None:
+            first, last = packed
             # Alone, a span as short as a repeated sentence would be a poor passage.
             is_short = min(last - first, end - start) <= OVERLAP_CHARS
             limit = MAX_CHARS if is_short else TARGET_CHARS
             if start >= last and end - first <= limit:
-                packed[-1] = (first, end)
+                packed = first, end
                 continue
-        packed.append((start, end))
-    return packed
+            yield packed
+        packed = start, end
+    if packed is not None:
+        yield packed
