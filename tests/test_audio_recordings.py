@@ -94,6 +94,7 @@ def stereo_sounds() -> dict[str, Float32]:
         "music": np.stack(chords),
         "voice and music": np.stack([FIRST, chords[0]]),
         "one side": np.stack([FIRST, noise]),
+        "delay": np.stack([FIRST, np.roll(FIRST, 3_300) / 2]),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pkgutil
 import re
 import string
@@ -101,3 +102,33 @@ def test_any_exception_of_a_parser_refuses_the_file(
     (tmp_path / "a.rst").write_text("words")
     with pytest.raises(DocumentError, match=r"a\.rst: cannot be parsed \(IndexError: list"):
         text.read(tmp_path / "a.rst")
+
+
+LONG = "tide " * 40_000  # 200 kB
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.md", f"# {LONG}\n\n" + "One bell.\n\n# Two\n\n" * 400),
+        ("b.md", f"# Bells\n\n## {LONG}\n\n" + ("One bell. " * 60 + "\n\n") * 200),
+        ("a.html", f"<title>{LONG}</title>" + "<h2>Bells</h2><p>One bell.</p>" * 400),
+        ("a.csv", f"route,{LONG}\n" + "ferry,nine\n" * 400),
+        ("a.json", json.dumps([{LONG: {str(n): "ferry" for n in range(400)}}])),
+        ("b.json", json.dumps([{"start": n, "end": n + 1, "text": "One bell.", "speaker": LONG}
+                               for n in range(3)])),
+        ("a.org", "".join(f"{'*' * n} {'bell ' * 40}\n" for n in range(1, 99)) + "One bell.\n"),
+    ],
+)  # fmt: skip
+def test_long_titles_and_headings_are_not_copied_into_every_passage(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    parsed = text.read(tmp_path / name)
+    passages = text.split(parsed)
+    copies = [len(parsed.title) + len(p.section) + len(p.speaker or "") for p in passages]
+    assert max(copies) <= 1_400
+    words = sum(len(passage.text or "") for passage in passages)
+    assert words < 1.5 * len(content) + 100_000
+    if name in ("a.md", "a.html", "a.csv"):
+        assert any("tide tide tide" in (passage.text or "") for passage in passages)

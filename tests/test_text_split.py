@@ -176,3 +176,11 @@ def test_code_is_whole_if_it_fits_and_cut_at_line_ends_otherwise() -> None:
     passages = text.split(text.parse(f"```\n{long}\n```", "md"))
     assert len(passages) > 3
     assert "\n".join(passage.text or "" for passage in passages) == long
+
+
+def test_long_code_is_cut_between_functions() -> None:
+    functions = [f"def compute_{n}(value):\n    return value + {n}" for n in range(40)]
+    passages = text.split(text.parse("```\n" + "\n\n".join(functions) + "\n```", "md"))
+    assert len(passages) > 3
+    for passage in passages:
+        assert set((passage.text or "").split("\n\n")) <= set(functions)

@@ -137,3 +137,48 @@ def test_a_note_of_front_matter_alone_can_be_found_by_its_title(tmp_path: Path) 
         hit = kb.search("Beekeeping")[0]
         assert hit.passage.metadata == {"tags": "mine"}
         assert hit.passage.text == "title: Beekeeping\ntags: hive"
+
+
+RST_TABLES = """
++-----------+------+-------+
+| Route     | Day  | Night |
++===========+======+=======+
+| Harbour   | 2.40 |       |
+| line      |      |       |
++-----------+------+-------+
+| Hill tram | both: 1.90   |
++-----------+--------------+
+
+=====  =====  =====
+Boat   Day    Night
+=====  =====  =====
+A             7
+B      8
+=====  =====  =====
+
+.. list-table:: Zones
+   :header-rows: 1
+
+   * - Zone
+     - Price
+   * - Inner
+     - :ref:`free <fares>`
+"""
+
+
+def test_tables_of_restructuredtext_keep_empty_cells_in_their_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.rst").write_text(RST_TABLES)
+    assert [passage.text for passage in text.split(text.read(tmp_path / "a.rst"))] == [
+        "Route: Harbour line | Day: 2.40 | Night: \u2014\n"
+        "Route: Hill tram | Day: both: 1.90 | Night: both: 1.90\n\n"
+        "Boat: A | Day: \u2014 | Night: 7\nBoat: B | Day: 8 | Night: \u2014\n\n"
+        "Zones | Zone: Inner | Price: free"
+    ]
+
+
+def test_a_table_in_a_cell_of_data_is_words_of_that_cell() -> None:
+    written = (
+        "<table><tr><th>Route<th>Day<th>Night</tr><tr><td>Hill <table><tr><td>zone</td><td>B</td>"
+        "</tr></table></td><td>1.90</td><td></td></tr></table>"
+    )
+    assert text.parse(written, "html").text == "Route: Hill zone B | Day: 1.90 | Night: \u2014"

@@ -30,6 +30,9 @@ VOICED_SHARE = 0.5  # of the frames that a channel dominates, that must be speec
 VOICE_DB = -15.0  # dBFS of the loud frames of ordinary speech
 MIN_VOICED_FRAMES = 30  # about a second of speech in each channel
 
+MAX_DELAY = 16  # frames between two channels with the same sound: half a second
+SAME_CORRELATION = 0.85  # of their amplitudes; two speakers reach 0.4, also with crosstalk
+
 LEAK_MARGIN_DB = 8.0  # crosstalk varies by the frequency of the sound
 LEAK_LIMIT_DB = -6.0  # louder frames are the channel's own, whatever the crosstalk
 OWN_DB = -35.0  # relative to the loud frames of a channel; quieter frames are its pauses
@@ -103,7 +106,7 @@ def detect_speakers(blocks: Sequence[Float32], *, voiced: bool = True) -> Channe
     difference = relative[0] - relative[1]
     dominated = [active & (sign * difference > DOMINANCE_DB) for sign in (1, -1)]
     shares = [frames.sum() / max(1, active.sum()) for frames in dominated]
-    if references.min() < SILENT_DB or min(shares) < MIN_SHARE:
+    if references.min() < SILENT_DB or min(shares) < MIN_SHARE or _is_delayed(joined):
         return None
     if voiced:
         for channel, frames in enumerate(dominated):
@@ -124,6 +127,20 @@ def frame_levels(samples: Float32) -> Float32:
     power = np.einsum("cft,cft->cf", frames, frames) / VAD_FRAME
     levels: Float32 = 10 * np.log10(power + np.float32(1e-12))
     return levels
+
+
+def _is_delayed(levels: Float32) -> bool:
+    """True if one channel repeats the other with a delay, as with an effect or an echo."""
+    amplitudes = 10 ** (levels / 20)
+    first, second = amplitudes - amplitudes.mean(axis=1, keepdims=True)
+    norm = max(float(np.linalg.norm(first) * np.linalg.norm(second)), 1e-12)
+    count = len(first)
+    lags = range(-min(MAX_DELAY, count - 1), min(MAX_DELAY, count - 1) + 1)
+    products = (
+        float(first[max(0, -lag) : count - max(0, lag)] @ second[max(0, lag) : count + min(0, lag)])
+        for lag in lags
+    )
+    return max(products) > SAME_CORRELATION * norm
 
 
 def _voiced(blocks: Sequence[Float32], channel: int, gain: float) -> npt.NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from wavrag.where import compose
 
 # Part of every content hash: raising it makes the next `add` index all documents again. Raise it
 # whenever texts or recordings are split differently.
-SPLIT_VERSION = "3"
+SPLIT_VERSION = "4"
 
 
 _FILE = "-"  # precedes the digest of a file in a content hash

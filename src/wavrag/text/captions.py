@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wavrag.text.document import ParsedText, TextBuilder, one_line
+from wavrag.text.document import ParsedText, TextBuilder, one_line, shorten
 
 TARGET_CHARS = 400  # of a passage of cues, as for other text
 MAX_CHARS = 700
+MAX_SPEAKER_CHARS = 100
 MAX_GAP = 8.0  # seconds without words that end a passage
 _TIME = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
 _TIMES = re.compile(rf"^[ \t]*{_TIME}[ \t]*-->[ \t]*{_TIME}.*$", re.MULTILINE)
@@ -139,6 +140,7 @@ def _clean(cues: Iterable[Cue]) -> Iterator[Cue]:
     before = ""
     for cue in cues:
         words, speaker = one_line(cue.text), cue.speaker
+        speaker = None if speaker is None else shorten(speaker, MAX_SPEAKER_CHARS)
         if speaker is None and (match := _SPEAKER.match(words)):
             speaker, words = match[1], words[match.end() :]
         # Captions that roll up repeat the line before.

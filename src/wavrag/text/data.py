@@ -8,13 +8,14 @@ from typing import Any, TextIO
 
 from wavrag.errors import DocumentError
 from wavrag.text.captions import parse_transcript
-from wavrag.text.document import PIECE_CHARS, ParsedText, TextBuilder
+from wavrag.text.document import PIECE_CHARS, ParsedText, TextBuilder, shorten
 from wavrag.text.markdown import parse_markdown
 
 MAX_DEPTH = 6  # of headings and keys; deeper values are left out
 LONG_VALUE = 200  # characters of a value that becomes a paragraph of its own
 LINE_CHARS = 1 << 26  # of a record in JSON Lines
 OUTPUT_CHARS = 5_000  # of the output of a cell
+MAX_KEY_CHARS = 100  # longer keys are cut, because each value below repeats them
 _TITLES = ("title", "name", "subject")
 
 
@@ -144,7 +145,9 @@ def _labelled(value: Any, label: str = "", depth: int = 0) -> Iterator[str]:
         return
     if isinstance(value, dict):
         for key, nested in value.items():
-            yield from _labelled(nested, f"{label} {key}".strip(), depth + 1)
+            yield from _labelled(
+                nested, f"{label} {shorten(str(key), MAX_KEY_CHARS)}".strip(), depth + 1
+            )
     elif isinstance(value, list):
         if any(isinstance(entry, dict | list) for entry in value):
             for entry in value:

@@ -24,6 +24,8 @@ _INVISIBLE = re.compile(
 _LIGATURES = dict(enumerate("ff fi fl ffi ffl st st".split(), start=0xFB00))
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 HEADING_CHARS = 60  # maximum length of a heading in formats without heading markup
+# Titles and headings are copied into every passage below them, so longer ones are cut there.
+MAX_HEADING_CHARS = 300
 _SPACES = re.compile("[^\\S\n]+")
 BLOCK_SEPARATOR = "\n\n"
 PIECE_CHARS = 1 << 20  # of a piece of a long text: a few MB of memory while it is split
@@ -171,6 +173,9 @@ class TextBuilder:
 
     def build(self, title: str) -> ParsedText:
         """Return the text; the title defaults to the first heading of level 1."""
+        title = one_line(title)
+        if len(title) > MAX_HEADING_CHARS:
+            self.add(title)  # complete, once
         return self.take(title)
 
     def take(self, title: str = "") -> ParsedText:
@@ -182,7 +187,7 @@ class TextBuilder:
             title = text[first.start - start : first.end - start] if first else ""
         blocks, notes = tuple(self._blocks), tuple(self._notes)
         self._strings, self._blocks, self._notes = [], [], []
-        return ParsedText(one_line(title), text, blocks, self._metadata, notes, self._offset)
+        return ParsedText(shorten(title), text, blocks, self._metadata, notes, self._offset)
 
 
 def join_pieces(pieces: Iterable[ParsedText]) -> ParsedText:
@@ -236,6 +241,12 @@ def normalise(text: str, keep_spaces: bool = False) -> str:
     if keep_spaces:
         return "\n".join(line.rstrip() for line in text.split("\n")).strip("\n")
     return "\n".join(_SPACES.sub(" ", line).strip() for line in text.split("\n")).strip()
+
+
+def shorten(text: str, limit: int = MAX_HEADING_CHARS) -> str:
+    """A text on one line, cut with an ellipsis if it is longer than the limit."""
+    line = one_line(text[: 4 * limit])
+    return line if len(line) <= limit and len(text) <= 4 * limit else f"{line[: limit - 2]} \u2026"
 
 
 def one_line(text: str) -> str:

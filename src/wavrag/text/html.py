@@ -129,6 +129,7 @@ class _Context:
         cell: nearest table cell.
         table: nearest table.
         in_form: inside a form.
+        in_nested_table: inside a table in a cell of a table of data; its words are that cell's.
         has_footers: inside an element whose footers belong to the content.
     """
 
@@ -139,6 +140,7 @@ class _Context:
     cell: Any = None
     table: Any = None
     in_form: bool = False
+    in_nested_table: bool = False
     has_footers: bool = False
 
     def within(self, element: Any) -> _Context:
@@ -149,6 +151,8 @@ class _Context:
         if tag not in _BLOCKS:
             return self
         context = replace(self, owner=element)
+        if self.in_nested_table:
+            return context
         if tag in _LISTS:
             return replace(context, outer_list=self.outer_list or element)
         if tag in _CONTENT:
@@ -243,11 +247,13 @@ def _texts(body: Any, tables: dict[int, HtmlTable]) -> Iterator[tuple[_Context, 
             yield parent, text
             continue
         context = contexts[node.mem_id] = parent.within(node)
-        if node.tag == "table":
+        if node.tag == "table" and table is not None and table.has_labels:
+            contexts[node.mem_id] = replace(parent, owner=node, in_nested_table=True)
+        elif node.tag == "table":
             tables[node.mem_id] = HtmlTable(node.attributes.get("role") == "presentation")
             if table is not None:
                 table.is_layout = True
-        elif table is not None:
+        elif table is not None and not context.in_nested_table:
             table.add_element(node, context)
 
 

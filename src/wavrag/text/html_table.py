@@ -31,6 +31,11 @@ class HtmlTable:
         """True for a table of data: several columns, and no headings or tables inside."""
         return not self.is_layout and self._columns > 1
 
+    @property
+    def has_labels(self) -> bool:
+        """True if a cell so far is a header: surely a table of data."""
+        return not self.is_layout and any(cell.is_header for row in self._rows for cell in row)
+
     def add_element(self, element: Any, context: Any) -> None:
         """Add an element inside the table."""
         tag = element.tag

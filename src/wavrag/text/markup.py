@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 
 from wavrag.text.document import ParsedText, TextBuilder
+from wavrag.text.rst_table import Table, parse_directive, parse_table
 
 _ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{1,}\s*$")
 _DIRECTIVE = re.compile(r"\.\. +([\w:-]+)::\s*(.*)$")
@@ -102,21 +103,18 @@ def _add_rst_block(builder: TextBuilder, lines: list[str], at: int, end: int) ->
         content, end = _indented(lines, at + 1)
         name, argument = directive[1].lower(), directive[2]
         body = [line for line in content if not re.match(r"\s*:[\w-]+:", line)]
-        if name in _CODE:
+        if name in ("list-table", "csv-table"):
+            table = parse_directive(name, content)
+            builder.add_table(*_with_labels(table), _inline(argument, _RST_INLINE))
+        elif name in _CODE:
             builder.add(textwrap.dedent("\n".join(body)), "code")
         elif name not in ("image", "figure", "include", "toctree", "raw", "index", "contents"):
             builder.add(_inline("\n".join([argument, *body]), _RST_INLINE))
         return end
     if first.startswith((".. ", "__ ")) or first == "..":
         return _indented(lines, at + 1)[1]  # a comment, a target or a footnote's mark
-    if re.match(r"\+[-=+]+\+$", first.strip()) or re.match(r"={2,}(?: +={2,})+$", first.strip()):
-        rows = [line for line in block if not re.fullmatch(r"[\s+=-]+", line)]
-        cells = [
-            [cell.strip() for cell in (line.strip().strip("|").split("|") if "|" in line
-                                       else re.split(r"\s{2,}", line.strip()))]
-            for line in rows
-        ]  # fmt: skip
-        builder.add_table(None, cells)
+    if table := parse_table(block):
+        builder.add_table(*_with_labels(table))
         return end
     is_list = _ITEM.match(first.lstrip()) is not None
     words = _inline("\n".join(block), _RST_INLINE)
@@ -126,6 +124,15 @@ def _add_rst_block(builder: TextBuilder, lines: list[str], at: int, end: int) ->
         content, end = _indented(lines, end)
         builder.add(textwrap.dedent("\n".join(content)), "code")
     return end
+
+
+def _with_labels(table: Table) -> Table:
+    """A table with the labels of links in its cells."""
+    header, rows = (
+        [[_inline(cell, _RST_INLINE) for cell in row] for row in part]
+        for part in ([table[0] or []], table[1])
+    )
+    return (None if table[0] is None else header[0]), rows
 
 
 def _indented(lines: list[str], at: int) -> tuple[list[str], int]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, groupby, pairwise
 from typing import TypeAlias
 
-from wavrag.text.document import BLOCK_SEPARATOR, Block, BlockKind, ParsedText, one_line
+from wavrag.text.document import (
+    BLOCK_SEPARATOR,
+    MAX_HEADING_CHARS,
+    Block,
+    BlockKind,
+    ParsedText,
+    shorten,
+)
 from wavrag.text.segmentation import sentences
 from wavrag.types import Passage
 
@@ -20,12 +27,13 @@ _Key: TypeAlias = tuple[str, int | None, tuple[float, float] | None, str | None]
 TARGET_CHARS = 400
 
 MAX_CHARS = 700  # longest passage
+MAX_SECTION_CHARS = 1_000  # of all headings above a passage
 
 # Within a long paragraph, the last sentence of a passage up to this length is repeated in the next
 # passage.
 OVERLAP_CHARS = 100
 
-_LINE = re.compile(r"[^\n]*\S[^\n]*")  # a line with visible characters
+_LINE = re.compile(r"^[^\S\n]*\S[^\n]*", re.MULTILINE)  # a line with visible characters
 _ITEM = re.compile(r"[-*+]\s|\d{1,9}[.)]\s")
 
 
@@ -107,7 +115,8 @@ class _Window:
 def _body(window: _Window, pieces: Iterable[ParsedText]) -> Iterator[tuple[_Key, Block]]:
     """Yield all blocks except headings, with section, page, times and speaker.
 
-    A heading without content is text: otherwise its words would be lost.
+    A heading without content, or too long to be copied into each passage, is text: otherwise its
+    words would be lost.
     """
     headings: list[tuple[int, str]] = []
     blocks = chain(window.blocks(pieces), [None])
@@ -117,11 +126,15 @@ def _body(window: _Window, pieces: Iterable[ParsedText]) -> Iterator[tuple[_Key,
         while block.level and headings and headings[-1][0] >= block.level:
             headings.pop()
         is_empty = following is None or 0 < following[1].level <= block.level
-        if block.kind == "heading" and not is_empty:
-            headings.append((block.level, one_line(window.slice(block.start, block.end))))
-        else:
+        is_heading = block.kind == "heading" and not is_empty
+        if is_heading:
+            headings.append((block.level, shorten(window.slice(block.start, block.end))))
+        if not is_heading or block.end - block.start > MAX_HEADING_CHARS:
             names = [name for _, name in headings if name != title]
-            yield (" > ".join(names), block.page, block.times, block.speaker), block
+            section = " > ".join(names)
+            # The innermost headings are the closest to the text.
+            section = section if len(section) <= MAX_SECTION_CHARS else shorten(names[-1])
+            yield (section, block.page, block.times, block.speaker), block
 
 
 def _block_spans(window: _Window, block: Block) -> Iterator[Span]:
@@ -157,6 +170,8 @@ def _units(text: str, kind: BlockKind) -> Iterable[Span]:
     if kind in ("paragraph", "heading"):
         return sentences(text)
     lines = [match.span() for match in _LINE.finditer(text)]
+    if kind == "code":
+        return _code_units(text, lines)
     if kind != "list":
         return lines
     items: list[Span] = []
@@ -167,6 +182,21 @@ def _units(text: str, kind: BlockKind) -> Iterable[Span]:
         else:
             items.append((start, end))
     return items
+
+
+def _code_units(text: str, lines: Sequence[Span]) -> Iterator[Span]:
+    """Merge lines of code to functions and the like: they begin unindented after an empty line."""
+    group: list[Span] = []
+    for line in [*lines, None]:
+        if group and (line is None or _begins_unit(text, group[-1][1], line[0])):
+            start, end = group[0][0], group[-1][1]
+            yield from [(start, end)] if end - start <= MAX_CHARS else group
+            group = []
+        group += [line] if line is not None else []
+
+
+def _begins_unit(text: str, end: int, start: int) -> bool:
+    return text.count("\n", end, start) > 1 and not text[start].isspace()
 
 
 def _split_span(text: str, start: int, end: int) -> Iterator[Span]:

@@ -21,6 +21,7 @@ SEPARATOR = " | "
 EMPTY = "\u2014"  # an empty cell
 ROW_CHARS = 600  # longest line of a row: less than the longest passage, so that no line is cut
 GROUP_CHARS = 80  # longest caption or subheading that is repeated in each row
+LABEL_CHARS = 200  # of the label of a column, which each row repeats
 MAX_COPIES = 100_000  # of merged cells in a table: bounds hostile spans
 _NUMERIC = re.compile(r"\W*\d[\d\s.,:/%+-]*(?:\W?\w{1,3})?\W*")  # 4.50, 12:30, 7 %, 120 km
 
@@ -62,6 +63,9 @@ def format_table(header: Row | None, rows: Sequence[Row], caption: str = "") -> 
     caption, subheading = _clean(caption), ""
     lines = [caption] if len(caption) > GROUP_CHARS else []
     above = [] if lines or not caption else [caption]
+    if any(len(label) > LABEL_CHARS for label in labels):
+        lines.append(SEPARATOR.join(filter(None, labels)))  # complete, once
+        labels = [_cut(label) for label in labels]
     pending = caption if above else ""  # a caption or subheading without a row so far
     for row in grid:
         if len(row) == 1 and len(labels) > 1 and row[0]:
@@ -123,6 +127,10 @@ def merge_header(rows: Sequence[Row]) -> list[str]:
 def _clean(cell: str) -> str:
     """A cell on one line; a bar would end it."""
     return " ".join(cell.split()).replace(SEPARATOR, " / ").strip("|")
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= LABEL_CHARS else f"{label[: LABEL_CHARS - 1]}\u2026"
 
 
 def find_header(grid: list[list[str]]) -> tuple[str, list[str], list[list[str]]]:
