@@ -104,8 +104,8 @@ def _add_rst_block(builder: TextBuilder, lines: list[str], at: int, end: int) ->
         name, argument = directive[1].lower(), directive[2]
         body = [line for line in content if not re.match(r"\s*:[\w-]+:", line)]
         if name in ("list-table", "csv-table"):
-            table = parse_directive(name, content)
-            builder.add_table(*_with_labels(table), _inline(argument, _RST_INLINE))
+            cells = _with_labels(parse_directive(name, content))
+            builder.add_table(*cells, _inline(argument, _RST_INLINE))
         elif name in _CODE:
             builder.add(textwrap.dedent("\n".join(body)), "code")
         elif name not in ("image", "figure", "include", "toctree", "raw", "index", "contents"):
@@ -127,12 +127,10 @@ def _add_rst_block(builder: TextBuilder, lines: list[str], at: int, end: int) ->
 
 
 def _with_labels(table: Table) -> Table:
-    """A table with the labels of links in its cells."""
-    header, rows = (
-        [[_inline(cell, _RST_INLINE) for cell in row] for row in part]
-        for part in ([table[0] or []], table[1])
-    )
-    return (None if table[0] is None else header[0]), rows
+    """A table without the markup in its cells."""
+    header, rows = table
+    labels = None if header is None else [_inline(cell, _RST_INLINE) for cell in header]
+    return labels, [[_inline(cell, _RST_INLINE) for cell in row] for row in rows]
 
 
 def _indented(lines: list[str], at: int) -> tuple[list[str], int]:
