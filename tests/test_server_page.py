@@ -2,16 +2,15 @@
 
 import json
 import re
-import shutil
 import wave
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from browser import CHROMIUM, QUIET, TIMEOUT, ask_typed, expect, finished_turn, open_page, sync_api
 from scripted_server import Says
 from scripted_server import serving as serve_script
 from serving import serving
@@ -23,25 +22,10 @@ from wavrag.generate import load_generator
 from wavrag.kb import find_files
 from wavrag.server import ServerOptions
 
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("there is no chromium here", allow_module_level=True)
-sync_api = pytest.importorskip("playwright.sync_api")
-expect = sync_api.expect
-
 OPTIONS = ServerOptions(voice="fake")
 RATE = 48_000  # Hz
 RECORDINGS = ("honeybee-lecture.opus", "storm-forecast.opus")
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 ALLOWED = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
-TIMEOUT = 30_000  # ms
 PLAYS, SILENT = "a => !a.paused && a.currentTime > 0", "a => a.paused"
 PHONE = {"width": 375, "height": 740}
 
@@ -93,61 +77,11 @@ def browser(playwright: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     opened.close()
 
 
-@contextmanager
-def open_page(browser: Any, url: str, **options: Any) -> Iterator[Any]:
-    """Open a page; it must not contact other hosts, log errors or violate the policy."""
-    context = browser.new_context(**options)
-    context.set_default_timeout(TIMEOUT)
-    page = context.new_page()
-    problems: list[str] = []
-    page.on(
-        "request",
-        lambda request: problems.append(request.url) if not is_local(request.url, url) else None,
-    )
-    page.on(
-        "websocket",
-        lambda request: problems.append(request.url) if not is_local(request.url, url) else None,
-    )
-    page.on(
-        "console",
-        lambda message: problems.append(message.text) if message.type == "error" else None,
-    )
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.add_init_script(
-        "addEventListener('securitypolicyviolation', e => console.error('policy', e.blockedURI))"
-    )
-    page.problems = problems
-    try:
-        page.goto(url)
-        yield page
-    finally:
-        context.close()
-    assert not problems
-
-
-def is_local(address: str, url: str) -> bool:
-    host = url.removeprefix("http://")
-    return address.startswith((f"http://{host}/", f"ws://{host}/", f"blob:http://{host}/", "data:"))
-
-
 @pytest.fixture
 def page(browser: Any, url: str) -> Iterator[Any]:
     with open_page(browser, url) as opened:
         expect(opened.locator("#welcome")).to_contain_text("What would you like to know?")
         yield opened
-
-
-def ask_typed(page: Any, words: str) -> Any:
-    """Ask a typed question and wait for its answer."""
-    page.fill("#question", words)
-    page.keyboard.press("Enter")
-    return finished_turn(page)
-
-
-def finished_turn(page: Any) -> Any:
-    turn = page.locator(".turn").last
-    expect(turn).to_have_attribute("data-state", "done", timeout=TIMEOUT)
-    return turn
 
 
 def record_events(page: Any) -> list[dict[str, Any]]:

@@ -107,7 +107,7 @@ function showAnswer(turn, answer) {
   turn.finish(answer, documentCount === 0);
   const question = answer.question ?? turn.questionText;
   if (question) history = [...history, { question, answer: answer.found ? answer.answer : "" }].slice(-MAX_HISTORY);
-  const plainText = turn.answer.textContent.replace(/\s*\d+(?=\s|$)/g, "");
+  const plainText = answer.found ? answer.answer.replace(/\s*\[\d+\]/g, "") : turn.answer.textContent;
   $("announcement").textContent = `${plainText} ${answer.citations.length ? plural(new Set(answer.citations.map(({ number }) => number)).size, "source") : ""}`;
   scrollToTurn(turn);
   updateStopButton();

@@ -148,7 +148,7 @@ export class TurnView {
         from = marks.index + marks[0].length;
         const [punctuation] = /^[.,;:!?)]*/.exec(line.slice(from));
         from += punctuation.length;
-        paragraph.append(text, h("span", { class: "keep" }, word, ...numbers.map((number) => this.#citeButton(number, cited)), punctuation));
+        paragraph.append(text, h("span", { class: "keep" }, word, "\u202f", ...numbers.map((number) => this.#citeButton(number, cited)), punctuation));
       }
       paragraph.append(line.slice(from));
       return paragraph;
