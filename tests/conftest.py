@@ -15,6 +15,14 @@ for kit in ("embedder", "store", "generator"):
     pytest.register_assert_rewrite(f"wavrag.testing.{kit}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _configuration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty configuration, also for subprocesses, in place of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WAVRAG_CONFIG", str(tmp_path_factory.mktemp("configuration")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def cascade() -> Embedder:
     """The real embedder, loaded once."""

@@ -1,4 +1,4 @@
-"""Defaults, and settings from environment variables: knowledge base folder, number of threads."""
+"""Defaults, and settings from environment variables: folders, threads, trusted code."""
 
 from __future__ import annotations
 
@@ -15,6 +15,20 @@ def kb_directory() -> Path:
     """The default knowledge base folder: `WAVRAG_KB`, or `.wavrag` in the working directory."""
     # An empty variable counts as unset: Path("") would be the working directory itself.
     return Path(os.environ.get("WAVRAG_KB") or ".wavrag")
+
+
+def config_directory() -> Path:
+    """The folder of the user's configuration: `WAVRAG_CONFIG`, or `~/.config/wavrag`."""
+    folder = os.environ.get("WAVRAG_CONFIG")
+    if folder:
+        return Path(folder)
+    # The variable of the XDG Base Directory Specification.
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "wavrag"
+
+
+def is_code_trusted(model: str) -> bool:
+    """True if `WAVRAG_TRUST_CODE` lists a model, ORG/NAME or a folder: its code may run."""
+    return model in os.environ.get("WAVRAG_TRUST_CODE", "").split(",")
 
 
 def threads() -> int:

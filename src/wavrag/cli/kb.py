@@ -62,6 +62,17 @@ def info(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def trust(arguments: argparse.Namespace) -> int:
+    """Confirm the embedder that the knowledge base names."""
+    from wavrag import config
+    from wavrag.kb import confirm_embedder
+
+    folder = Path(arguments.kb) if arguments.kb else config.kb_directory()
+    name = confirm_embedder(folder)
+    note(f"confirmed: {folder} uses the embedder {name}")
+    return 0
+
+
 def list_documents(arguments: argparse.Namespace) -> int:
     """Print every document with its length and number of passages."""
     with _open_kb(arguments) as kb:
@@ -272,6 +283,11 @@ COMMAND = Command(
             ("wavrag kb forget-speaker Ada", "wavrag kb forget-speaker Ada --kb my-kb")),
         Command("verify", "read all data and the original files back, and report defects", verify,
             (KB, JSON), ("wavrag kb verify", "wavrag kb verify --kb my-kb --json")),
+        Command("trust", "confirm the embedder of a knowledge base that you received", trust, (KB,),
+            ("wavrag kb trust --kb received-kb",),
+            details="Needed once if it is a server or a model outside the package, unless you named"
+                " it yourself. A server receives your questions and documents, and the key in"
+                " $WAVRAG_API_KEY. Kept in ~/.config/wavrag, or in $WAVRAG_CONFIG."),
         Command("relink", "find moved files by their content and update their paths", relink,
             (Option("folders", "FOLDER", "folder to search", nargs="*",
                 unset="the folders of all documents"), KB, JSON),

@@ -18,7 +18,13 @@ from wavrag.embed.model_specs import ModelSpec, write_spec
 from wavrag.embed.moonshine import MIN_SAMPLES, moonshine_folder
 from wavrag.embed.presets import QUALITIES, Quality, preset
 from wavrag.embed.recogniser import Recogniser
-from wavrag.embed.registry import load_embedder, load_recogniser, load_reranker
+from wavrag.embed.registry import (
+    is_stored_name,
+    load_embedder,
+    load_recogniser,
+    load_reranker,
+    needs_consent,
+)
 from wavrag.embed.runtime import Workers, load_session
 from wavrag.embed.sentence_network import (
     PADDING_FRAMES,
@@ -52,7 +58,8 @@ __all__ = [
     "EmbedResult", "Embedder", "EmbedderSpec", "FakeEmbedder", "FakeReranker", "LanguageScore",
     "Lexicon", "MiniLM", "ModelSpec", "Quality", "Recogniser", "SpeakerEncoder", "SpeakerTurn",
     "SpeechCorrector", "WavRetriever", "WordAligner", "Workers", "audio_inputs", "build_network",
-    "check_inputs", "diarise", "english_score", "is_foreign", "load_embedder", "load_recogniser",
-    "load_reranker", "load_session", "moonshine_folder", "preset", "read_common_words",
-    "speaker_mels", "token_spans", "trim_padding", "unit_rows", "word_spans", "write_spec",
+    "check_inputs", "diarise", "english_score", "is_foreign", "is_stored_name", "load_embedder",
+    "load_recogniser", "load_reranker", "load_session", "moonshine_folder", "needs_consent",
+    "preset", "read_common_words", "speaker_mels", "token_spans", "trim_padding", "unit_rows",
+    "word_spans", "write_spec",
 ]  # fmt: skip

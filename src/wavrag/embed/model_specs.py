@@ -278,6 +278,26 @@ _ROWS: tuple[ModelSpec, ...] = (
 MODELS: Mapping[str, ModelSpec] = MappingProxyType({spec.name: spec for spec in _ROWS})
 
 
+# Commits on the hub: what their owners publish later is not loaded. Source: the registry of MTEB.
+REVISIONS: Mapping[str, str] = MappingProxyType({
+    "google/embeddinggemma-300m": "64614b0b8b64f0c6c1e52b07e4e9a4e8fe4d2da2",
+    "Qwen/Qwen3-Embedding-0.6B": "b22da495047858cce924d27d76261e96be6febc0",
+    "BAAI/bge-m3": "5617a9f61b028005a4858fdac845db406aefb181",
+    "Alibaba-NLP/gte-multilingual-base": "ca1791e0bcc104f6db161f27de1340241b13c5a4",
+    "intfloat/multilingual-e5-base": "d13f1b27baf31030b7fd040960d60d909913633f",
+    "intfloat/multilingual-e5-small": "fd1525a9fd15316a2d503bf26ab031a61d056e98",
+    "Qwen/Qwen2-Audio-7B": "dd84470756e6277a71d4d7188773a43cde92696e",
+    "google/embeddinggemma-2": "914f7f89142e33e77833254d9c9b90c3cef7303b",
+    "LCO-Embedding/LCO-Embedding-Omni-3B": "eea763cfaf673e955ae86c64968896a3fea70189",
+    "LCO-Embedding/LCO-Embedding-Omni-7B": "3d38f58aae1253a4443b1270b0767f1e533936cf",
+    "BidirLM/BidirLM-Omni-2.5B-Embedding": "4d8a7d34095ef8c4ab760744015825b809756dfe",
+    "Tevatron/OmniEmbed-v0.1": "fa8be315e74d07f563b07c0d053525de6dc7eda8",
+    "laion/clap-htsat-unfused": "8fa0f1c6d0433df6e97c127f64b2a1d6c0dcda8a",
+    "laion/larger_clap_general": "ada0c23a36c4e8582805bb38fec3905903f18b41",
+    "laion/larger_clap_music_and_speech": "195c3a3e68faebb3e2088b9a79e79b43ddbda76b",
+})  # fmt: skip
+
+
 def spec_for(name: str) -> ModelSpec:
     """Return the spec of a model in the table.
 

@@ -22,9 +22,9 @@ def _create(module: str, class_name: str, **options: bool) -> Embedder:
 
 
 def _cascade(name: str) -> Embedder:
-    from wavrag.embed.cascade import Cascade, split_name
+    from wavrag.embed.cascade import Cascade
 
-    recogniser, text_embedder = split_name(name)
+    recogniser, text_embedder = _split_cascade(name)
     return Cascade(load_recogniser(recogniser), load_embedder(text_embedder))
 
 
@@ -54,15 +54,47 @@ EMBEDDERS: dict[str, Callable[[], Embedder]] = {
     "fake": partial(_create, "fake", "FakeEmbedder"),
     "raw:moonshine": partial(_create, "raw_moonshine", "RawMoonshine"),
 }
+PACKAGED_RECOGNISERS = ("moonshine", "pocketsphinx")
+CASCADE, REMOTE = "cascade:", ("http://", "https://")
 RECOGNISERS = (
     "moonshine, pocketsphinx, transformers:ORG/NAME, transformers:FOLDER, or whisper:FOLDER with a"
     " model in the CTranslate2 format"
 )
 # Builders by prefix; they get the complete name.
 BUILDERS: dict[str, Callable[[str], Embedder]] = {
-    "cascade:": _cascade, "clap:": _clap, "st:": _sentence_model,
-    "http://": _remote, "https://": _remote,
+    CASCADE: _cascade, "clap:": _clap, "st:": _sentence_model, **dict.fromkeys(REMOTE, _remote),
 }  # fmt: skip
+
+
+def needs_consent(name: str) -> bool:
+    """True if an embedder is a server, or a model outside the package.
+
+    Example:
+        >>> needs_consent("http://box:8000#model"), needs_consent("wavretriever")
+        (True, False)
+    """
+    if name.startswith(CASCADE):
+        recogniser, text_embedder = _split_cascade(name)
+        return recogniser not in PACKAGED_RECOGNISERS or needs_consent(text_embedder)
+    return name.startswith(tuple(BUILDERS))
+
+
+def is_stored_name(name: str) -> bool:
+    """True if a knowledge base stores such names, without options of the user's machine."""
+    from wavrag.embed.remote_options import RemoteOptions
+
+    if name.startswith(CASCADE):
+        return is_stored_name(_split_cascade(name)[1])
+    if name.startswith(REMOTE):
+        options = RemoteOptions.from_name(name)
+        return options.model is not None and options.name(options.model) == name
+    return True
+
+
+def _split_cascade(name: str) -> tuple[str, str]:
+    from wavrag.embed.cascade import split_name
+
+    return split_name(name)
 
 
 def load_embedder(name: str) -> Embedder:

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from wavrag import config
 from wavrag.embed.base import Embedder, EmbedderSpec, check_inputs, unit_rows
 from wavrag.embed.fingerprint import hash_files
-from wavrag.embed.model_specs import SPEC_FILE, ModelSpec, spec_for, spec_from_file
+from wavrag.embed.model_specs import REVISIONS, SPEC_FILE, ModelSpec, spec_for, spec_from_file
 from wavrag.embed.sentence_network import (
     POOLING,
     QWEN2_AUDIO,
@@ -107,25 +108,35 @@ class SentenceModel(Embedder):
         """The `SentenceTransformer`.
 
         Raises:
-            EmbedderError: the model cannot be loaded, or contradicts its spec.
+            EmbedderError: the model cannot be loaded, contradicts its spec, or runs code that the
+                user has not allowed.
             MissingExtraError: sentence-transformers is not installed.
         """
+        spec = self.model_spec
+        if spec.trust_remote_code and not config.is_code_trusted(self._location):
+            raise EmbedderError(
+                f"model {self._location} runs code from its repository, with all your rights: read"
+                f" that code, and allow it with WAVRAG_TRUST_CODE={self._location}"
+            )
         try:
             from sentence_transformers import SentenceTransformer
             from sentence_transformers.util import is_sentence_transformer_model
         except ImportError as error:
             raise MissingExtraError(f"embedder {self._name}", "models") from error
-        spec = self.model_spec
+        revision = None if self._folder else REVISIONS.get(self._location)
         try:
             # A bare transformers model has no pooling of its own.
-            if spec.pooling != "own" and not is_sentence_transformer_model(self._location):
+            if spec.pooling != "own" and not is_sentence_transformer_model(
+                self._location, revision=revision
+            ):
                 network = build_network(
-                    self._location, pooling=spec.pooling, dtype=spec.dtype, device=self._device
-                )
+                    self._location, pooling=spec.pooling, dtype=spec.dtype, device=self._device,
+                    revision=revision,
+                )  # fmt: skip
             else:
                 network = SentenceTransformer(
                     self._location, device=self._device, model_kwargs={"dtype": spec.dtype},
-                    trust_remote_code=spec.trust_remote_code,
+                    trust_remote_code=spec.trust_remote_code, revision=revision,
                 )  # fmt: skip
                 if getattr(getattr(network[0], "config", None), "model_type", "") == QWEN2_AUDIO:
                     trim_padding(network[0].model)

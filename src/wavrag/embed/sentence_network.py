@@ -64,11 +64,12 @@ def token_spans(tokenizer: Any, text: str) -> list[tuple[int, int]]:
 
 def build_network(
     model: str | Path, *, pooling: Literal["last", "mean", "cls"], dtype: Any,
-    device: str | None = None, prompts: dict[str, str] | None = None,
+    device: str | None = None, prompts: dict[str, str] | None = None, revision: str | None = None,
 ) -> Any:  # fmt: skip
     """Build a SentenceTransformer with pooling and normalisation on a bare transformers model.
 
-    The dtype of the weights is a torch dtype or its name; `prompts` are for `query` and `document`.
+    The dtype of the weights is a torch dtype or its name; `prompts` are for `query` and `document`;
+    `revision` is a commit on the hub, None for the newest one.
 
     Raises:
         OSError, ValueError: the model cannot be loaded.
@@ -77,7 +78,11 @@ def build_network(
     from sentence_transformers.base.modules.transformer import Transformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
-    transformer = Transformer(str(model), model_kwargs={"dtype": dtype})
+    pinned = {"revision": revision} if revision else {}
+    transformer = Transformer(
+        str(model), model_kwargs={"dtype": dtype, **pinned}, processor_kwargs=pinned,
+        config_kwargs=pinned,
+    )  # fmt: skip
     config = transformer.config
     if config.model_type == QWEN2_AUDIO:
         # In place of the chat template of an assistant.

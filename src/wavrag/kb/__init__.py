@@ -20,6 +20,7 @@ from wavrag.kb.report import (
 from wavrag.kb.speakers import DocumentSpeaker
 from wavrag.kb.transcriber import Transcriber
 from wavrag.kb.transcript import TRANSCRIPT_FORMATS, Segment, Transcript, TranscriptFormat
+from wavrag.kb.trust import confirm_embedder
 from wavrag.kb.urls import FEED_ENTRIES, FetchCallback
 from wavrag.kb.watch import check_folders
 
@@ -27,6 +28,6 @@ __all__ = [
     "CANDIDATES", "FEED_ENTRIES", "TRANSCRIPT_FORMATS", "AddReport", "DocumentSpeaker",
     "FetchCallback", "FileScan", "KnowledgeBase", "PendingPassage", "Progress", "ProgressCallback",
     "Removal", "Retrieval", "Segment", "SourceChange", "Stage", "Transcriber", "Transcript",
-    "TranscriptFormat", "UnreadFiles", "check_folders", "detect_kind", "find_files",
-    "load_passage_clip", "split_document",
+    "TranscriptFormat", "UnreadFiles", "check_folders", "confirm_embedder", "detect_kind",
+    "find_files", "load_passage_clip", "split_document",
 ]  # fmt: skip

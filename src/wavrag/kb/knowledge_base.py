@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -36,6 +37,7 @@ from wavrag.kb.transcriber import join_windows
 from wavrag.kb.transcript import Transcript
 from wavrag.kb.transcript_corrections import TranscriptCorrections
 from wavrag.kb.transcripts import TranscriptCache, detect_speech
+from wavrag.kb.trust import remember_embedder, resolve_embedder
 from wavrag.kb.urls import FEED_ENTRIES, FetchCallback, add_urls
 from wavrag.kb.voices import VoiceBook
 from wavrag.kb.watch import watch_folders
@@ -153,7 +155,8 @@ class KnowledgeBase(Closing):
             reranker: a reranker for the first hits, or a name for `load_reranker`; None for none.
 
         Raises:
-            StoreError: there is none and `create` is False, or the folder is not usable.
+            StoreError: there is none and `create` is False, the folder is not usable, or it names
+                a server or a model outside the package that the user has not confirmed.
             IndexMismatchError: it has another embedder or format.
             EmbedderError: the embedder or the reranker is unknown.
         """
@@ -164,8 +167,10 @@ class KnowledgeBase(Closing):
                 f"there is no knowledge base in {folder}: make one with"
                 " `wavrag index PATH`, or name another folder with --kb"
             )
-        if embedder is None:
-            embedder = contents.embedder["name"] if contents else config.DEFAULT_EMBEDDER
+        named = embedder
+        if embedder is None and contents is not None:
+            embedder = resolve_embedder(folder, contents.embedder["name"])
+        embedder = embedder or config.DEFAULT_EMBEDDER
         # The embedder comes first: an unknown name must not leave an empty folder behind.
         if isinstance(embedder, str):
             embedder = load_embedder(embedder)
@@ -174,6 +179,10 @@ class KnowledgeBase(Closing):
         if contents is None:
             contents = manifest.create(folder, embedder.spec)
         manifest.check_embedder(contents, embedder.spec, folder)
+        if named is not None:
+            name = embedder.spec.name
+            with suppress(OSError):  # without a writable configuration, name the embedder again
+                remember_embedder(folder, name, named if isinstance(named, str) else name)
         store = LanceStore(folder / "store", embedder.spec.dim)
         return cls(folder, embedder, store, fusion=fusion, reranker=reranker)
 

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import TypeAdapter
+from pydantic import StringConstraints, TypeAdapter
 
 from wavrag.disk import is_disk_full, write_file
 from wavrag.errors import StoreError
@@ -26,7 +26,9 @@ class Upload:
     """An uploaded file to index."""
 
     document_id: str
-    file: str  # generated name in the uploads folder
+    # Generated name in the uploads folder. The job file of a received knowledge base must not make
+    # the server read or delete other files.
+    file: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}\.[a-z0-9]{2,5}$")]
     name: str  # the client's name of the file
     title: str
     size: int  # bytes
@@ -38,7 +40,8 @@ class Upload:
 class IndexJob:
     """Files to index, or documents to remove."""
 
-    id: str  # sorts by time of submission
+    # Sorts by time of submission.
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9]{10,}-[0-9a-f]{16}$")]
     kind: JobKind
     created: str  # this and `ended`: ISO 8601 time
     uploads: list[Upload] = field(default_factory=list)  # files to index

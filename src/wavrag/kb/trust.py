@@ -1,0 +1,116 @@
+"""The user's confirmations of the embedders that knowledge bases name.
+
+A knowledge base may come from somebody else, and its `kb.json` names its embedder. The name of a
+server would make a search send it the user's questions and API key; the name of a model outside the
+package would load that model. Such a name counts only if the user has given or confirmed it. This
+is kept in the user's configuration, outside the knowledge base.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock
+
+from wavrag import config
+from wavrag.disk import write_file
+from wavrag.embed import is_stored_name, needs_consent
+from wavrag.errors import StoreError
+from wavrag.kb import manifest
+
+FILE = "trusted.json"
+
+
+def resolve_embedder(directory: Path, name: str) -> str:
+    """The name by which to load the embedder that a knowledge base names.
+
+    It may have options that only the user can set, such as the variable with the API key.
+
+    Raises:
+        StoreError: the user has not confirmed the embedder.
+    """
+    if not needs_consent(name):
+        return name
+    stored, load = _read().get(_key(directory), ("", ""))
+    if stored == name:
+        return load
+    raise StoreError(
+        f"{directory} names the embedder {name}, which {_effect(name)}. If you trust it, confirm it"
+        f" once with `wavrag kb trust --kb {directory}`, or open the knowledge base with its name"
+        " (--embedder)"
+    )
+
+
+def confirm_embedder(directory: Path) -> str:
+    """Confirm the embedder that a knowledge base names, for the user; return its name.
+
+    Raises:
+        StoreError: there is no knowledge base, the name has options that only the user can set, or
+            the confirmation cannot be kept.
+    """
+    contents = manifest.read(directory)
+    if contents is None:
+        raise StoreError(f"there is no knowledge base in {directory}: name its folder with --kb")
+    name: str = contents.embedder["name"]
+    if not is_stored_name(name):
+        raise StoreError(
+            f"{directory} names the embedder {name}: a knowledge base must not choose the variable"
+            " of an API key or other options of yours. Index its documents again"
+        )
+    try:
+        remember_embedder(directory, name, name)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {config.config_directory() / FILE} ({error.strerror or error}): set"
+            " $WAVRAG_CONFIG to a writable folder"
+        ) from error
+    return name
+
+
+def remember_embedder(directory: Path, stored: str, load: str) -> None:
+    """Keep the name that the user gave for the embedder of a knowledge base.
+
+    Args:
+        directory: folder of the knowledge base.
+        stored: name of the embedder in the knowledge base.
+        load: name for `load_embedder`, with the user's options.
+
+    Raises:
+        OSError: the configuration is not writable.
+    """
+    if not needs_consent(stored):
+        return
+    if load.startswith(("http://", "https://")) and "#" not in load:
+        # The server may offer more models later.
+        load = f"{load}#{stored.partition('#')[2]}"
+    confirmed, key = _read(), _key(directory)
+    if confirmed.get(key) == (stored, load):
+        return
+    folder = config.config_directory()
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / f".{FILE}.lock"):
+        confirmed = _read() | {key: (stored, load)}
+        write_file(folder / FILE, json.dumps(confirmed, indent=1).encode())
+
+
+def _read() -> dict[str, tuple[str, str]]:
+    # A damaged file confirms nothing: the user is asked again.
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        text = (config.config_directory() / FILE).read_text(encoding="utf-8")
+        return {key: (str(stored), str(load)) for key, (stored, load) in json.loads(text).items()}
+    return {}
+
+
+def _key(directory: Path) -> str:
+    return str(directory.resolve())
+
+
+def _effect(name: str) -> str:
+    if "://" in name:
+        return (
+            "is a server: it would receive your questions, your documents and the key in"
+            " $WAVRAG_API_KEY"
+        )
+    return "is a model outside the package: it would be loaded, and perhaps downloaded"
