@@ -1,14 +1,22 @@
-"""Write files so that they survive a power loss, and recognise a full disk."""
+"""Write files that survive a power loss, with checksums, and recognise a full disk."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import sys
 import tempfile
+import zlib
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+BLOCK_BYTES = 16 << 20  # of a file, with a checksum of its own, so that large files can be sampled
+CHECKSUM = "checksum"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # LanceDB and SQLite raise errors of their own, with the number or the message of the system.
@@ -34,6 +42,24 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         sync_file(folder)
 
 
+def sync_paths(paths: Iterable[Path]) -> None:
+    """Sync files and folders at the same time: a disk then needs few steps for all of them.
+
+    Raises:
+        OSError: see `sync_file`.
+    """
+    with ThreadPoolExecutor(16) as pool:
+        for result in [pool.submit(_sync_path, path) for path in paths]:
+            result.result()
+
+
+def _sync_path(path: Path) -> None:
+    if path.is_dir():
+        sync_folder(path)
+    else:
+        sync_file(path)
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Write a file in one step: after a crash or a power loss, it is the old or the new one.
 
@@ -53,6 +79,60 @@ def write_file(path: Path, data: bytes) -> None:
             os.unlink(scratch)
         raise
     sync_folder(path.parent)
+
+
+def write_json(path: Path, fields: Mapping[str, Any], indent: int | None = None) -> None:
+    """Write an object as JSON with a checksum, in one step.
+
+    Raises:
+        OSError: see `write_file`.
+    """
+    write_file(path, _dump(fields, indent))
+
+
+def read_json(path: Path, indent: int | None = None, *, checked: bool = True) -> dict[str, Any]:
+    """Read an object that `write_json` wrote; any other byte is noticed.
+
+    Args:
+        path: the file.
+        indent: as given to `write_json`.
+        checked: False to accept a file without a checksum, written by an earlier version.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is damaged.
+    """
+    data = path.read_bytes()
+    fields = json.loads(data)
+    if not isinstance(fields, dict):
+        raise ValueError("it is no JSON object")
+    if (checked or CHECKSUM in fields) and _dump(fields, indent) != data:
+        raise ValueError("its checksum does not match")
+    fields.pop(CHECKSUM, None)
+    return fields
+
+
+def _dump(fields: Mapping[str, Any], indent: int | None) -> bytes:
+    content = {name: value for name, value in fields.items() if name != CHECKSUM}
+    checksum = zlib.crc32(json.dumps(content).encode())
+    return json.dumps({**content, CHECKSUM: checksum}, indent=indent).encode()
+
+
+def block_sums(path: str | os.PathLike[str], blocks: Iterable[int] | None = None) -> dict[int, int]:
+    """CRC-32 of blocks of a file by number; it notices every change of a single byte.
+
+    Args:
+        path: the file.
+        blocks: numbers of blocks of `BLOCK_BYTES`; None for all.
+    """
+    if blocks is None:
+        blocks = range(-(-os.path.getsize(path) // BLOCK_BYTES))
+    sums = {}
+    with open(path, "rb") as file:
+        for number in blocks:
+            file.seek(number * BLOCK_BYTES)
+            sums[number] = zlib.crc32(file.read(BLOCK_BYTES))
+    return sums
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -132,8 +132,12 @@ class Store(Protocol):
         """Update the indexes and free disk space of old versions."""
         ...
 
-    def verify(self) -> list[str]:
-        """Read everything back and return a sentence for each defect."""
+    def verify(self, share: float = 1.0) -> list[str]:
+        """Read everything back and return a sentence for each defect.
+
+        Args:
+            share: share of the data to read, from 0 to 1, chosen at random, if that is faster.
+        """
         ...
 
     def close(self) -> None:

@@ -10,8 +10,8 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from wavrag.store.checks import (
     is_unicode,
     read_filter,
 )
-from wavrag.store.lance_errors import translate_errors
+from wavrag.store.lance_commits import CommitFolder
+from wavrag.store.lance_documents import DocumentTallies
+from wavrag.store.lance_errors import LANCE_ERRORS, translate_errors
 from wavrag.store.lance_filter import filter_sql, in_sql
 from wavrag.store.lance_legs import (
     create_indexes,
@@ -70,6 +72,16 @@ VOCABULARY_FILE_ROWS = 1000
 LOCK_SECONDS = 600.0
 
 
+@dataclass(slots=True)
+class Changes:
+    """A change of the table, as recorded with its commit."""
+
+    tallies: DocumentTallies = field(default_factory=DocumentTallies)  # of changed documents
+    removed: list[str] = field(default_factory=list)  # ids of documents
+    new_log: bool = False  # write the log of documents anew
+    is_cleaning: bool = False  # deletes old files
+
+
 class LanceStore:
     """Passages in a LanceDB table, with exact or approximate cosine search, and BM25."""
 
@@ -107,11 +119,13 @@ class LanceStore:
         self._vocabulary: VocabularyCount | None = None
         self._vocabulary_lock = threading.Lock()
         self._lock = FileLock(self.path / "write.lock", timeout=LOCK_SECONDS, poll_interval=0.01)
+        self._commits = CommitFolder(self.path, TABLE)
         with translate_errors(self.path):
             # With an interval of 0, every read looks for the latest commit first.
             self._database: Any = lancedb.connect(
                 database_uri(self.path), read_consistency_interval=timedelta(0)
             )
+            self._undo_unacknowledged()
             self._table = self._open_or_create()
         self._check_format()
 
@@ -123,7 +137,9 @@ class LanceStore:
             return
         rows = to_table(records, self.dim)
         documents = in_sql("document_id", {record.passage.document_id for record in records})
-        with self._writing():
+        with self._writing() as changes:
+            for record in records:
+                changes.tallies.add(record)
             self._add_missing_columns()
             stored = self._table.search().where(documents).select(["id"]).to_arrow()
             stale = set(stored["id"].to_pylist()) - set(rows["id"].to_pylist())
@@ -138,9 +154,11 @@ class LanceStore:
         """Replace a document of any length in one commit; see `Store.replace`."""
         self._check_open()
         check_unicode(document_id)
-        rows = RowStream(checked(records, self.dim, document_id), self.dim)
+        changes = Changes()
+        stream = changes.tallies.count(checked(records, self.dim, document_id))
+        rows = RowStream(stream, self.dim)
         document = in_sql("document_id", [document_id])
-        with self._writing():
+        with self._writing(changes):
             self._add_missing_columns()
             try:
                 if self._table.count_rows(document):
@@ -162,7 +180,7 @@ class LanceStore:
         if not ids:
             return 0
         condition = in_sql("document_id", ids)
-        with self._writing():
+        with self._writing(Changes(removed=sorted(ids))):
             passages: int = self._table.count_rows(condition)
             if passages:
                 self._table.delete(condition)
@@ -274,23 +292,36 @@ class LanceStore:
     def optimize(self) -> None:
         """Merge small files, update the indexes, delete old versions, count the words."""
         self._check_open()
-        with self._writing():
-            self._table.optimize(cleanup_older_than=timedelta(seconds=self._keep_seconds))
+        with self._writing() as changes:
+            changes.new_log = self._commits.needs_new_log()
+            self._table.optimize(cleanup_older_than=timedelta(days=36_500))
             update_vector_index(self._table, self._table.count_rows(), self._exact_below)
+        # Old files are deleted only once the new ones are synced: until then, they are the only
+        # durable ones.
+        if self._commits.has_versions_older_than(self._keep_seconds):
+            with self._writing(Changes(is_cleaning=True)):
+                self._table.optimize(cleanup_older_than=timedelta(seconds=self._keep_seconds))
         if self.count() >= VOCABULARY_FILE_ROWS:
             self.vocabulary()  # so that no reader has to wait for the count
 
-    def verify(self) -> list[str]:
-        """Read all rows and query all indexes; see `Store.verify`."""
+    def verify(self, share: float = 1.0) -> list[str]:
+        """Read all files and rows, and query all indexes; see `Store.verify`."""
         self._check_open()
         defects: list[str] = []
         try:
             with translate_errors(self.path):
                 defects += [
-                    f"{self.path} has no index {name}: index again"
+                    f"{self.path / name} is damaged: run `wavrag kb repair`"
+                    for name in self._commits.damaged_files(share)
+                ]
+                if defects:
+                    return defects  # their rows and indexes would be reported again
+                defects += [
+                    f"{self.path} has no index {name}: run `wavrag kb repair`"
                     for name in missing_indexes(self._table)
                 ]
-                defects += find_defects(self.scan(), self.dim)
+                if share == 1.0:
+                    defects += find_defects(self.scan(), self.dim)
                 probe_indexes(self._table, self.dim)
         except StoreError as error:
             defects.append(str(error))
@@ -304,13 +335,18 @@ class LanceStore:
     def _open_or_create(self) -> Any:
         try:
             table = self._database.open_table(TABLE)
-        except ValueError:  # the table does not exist
+        except ValueError as error:  # the table does not exist
+            if self._commits.read() is not None:
+                raise StoreError(
+                    f"the passages of {self.path} are missing: run `wavrag kb repair`"
+                ) from error
             with self._lock:
                 self._database.create_table(TABLE, schema=schema(self.dim), exist_ok=True)
             table = self._database.open_table(TABLE)
         # Also after a crash between the creation of the table and that of its indexes.
         if missing_indexes(table):
-            with self._lock:
+            self._table = table
+            with self._writing():
                 create_indexes(table)
         return table
 
@@ -371,9 +407,72 @@ class LanceStore:
             yield from to_records(rows.take([order[row_id] for row_id in batch]))
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self, changes: Changes | None = None) -> Iterator[Changes]:
+        """Lock the table; afterwards make its newest version durable, or undo it."""
+        changes = changes or Changes()
         with translate_errors(self.path), self._lock:
-            yield
+            self._undo_unacknowledged()
+            if changes.is_cleaning:
+                self._acknowledge(Changes(is_cleaning=True))
+            try:
+                yield changes
+                self._acknowledge(replace(changes, is_cleaning=False))
+            except BaseException:
+                with suppress(*LANCE_ERRORS):  # the next writer tries it again
+                    self._undo_unacknowledged()
+                raise
+
+    def _acknowledge(self, changes: Changes) -> None:
+        """Sync and record the newest version, if it is new."""
+        record, version = self._commits.read(), self._table.version
+        new_log = changes.new_log or record is None  # a new table, or one of an earlier version
+        recorded = record and (record.version, record.is_cleaning)
+        if not new_log and recorded == (version, changes.is_cleaning):
+            return
+        tallies = changes.tallies
+        if new_log:
+            tallies = DocumentTallies()
+            for row in self.scan():
+                tallies.add(row)
+        self._commits.acknowledge(
+            version, tallies, changes.removed, new_log=new_log, is_cleaning=changes.is_cleaning
+        )
+
+    def _undo_unacknowledged(self) -> None:
+        """Undo commits of a killed process: after a power loss, their files may be incomplete.
+
+        Does nothing while another process writes, or on a read-only disk.
+        """
+        record = self._commits.read()
+        if record is None or self._commits.latest_version() <= record.version:
+            return
+        from filelock import Timeout
+
+        try:
+            self._lock.acquire(timeout=0)
+        except (Timeout, OSError):
+            return
+        try:
+            record = self._commits.read()
+            if record is not None and self._commits.latest_version() > record.version:
+                self._table = self._restore(record.version)
+        finally:
+            self._lock.release()
+
+    def _restore(self, version: int) -> Any:
+        """Make an acknowledged version the newest one again; return the table."""
+        try:
+            table = self._database.open_table(TABLE)
+            table.checkout(version)
+            table.restore()
+            # A new version number, because other processes may have read the undone ones.
+            self._commits.drop_versions(after=version, before=table.version)
+            self._commits.acknowledge(table.version)
+        except LANCE_ERRORS:
+            # An undone version is unreadable, or the disk is full.
+            self._commits.drop_versions(after=version)
+            table = self._database.open_table(TABLE)
+        return table
 
     def _check_open(self) -> None:
         if self._closed:

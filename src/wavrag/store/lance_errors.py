@@ -14,6 +14,8 @@ from pathlib import Path
 
 from wavrag.errors import StoreError
 
+LANCE_ERRORS = (RuntimeError, OSError, ValueError)
+
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -28,7 +30,7 @@ def translate_errors(path: Path) -> Iterator[None]:
         raise StoreError(
             f"{path} is being written by another process: wait until it is done and run again"
         ) from error
-    except (RuntimeError, OSError, ValueError) as error:
+    except LANCE_ERRORS as error:
         raise StoreError(_message(path, error)) from error
 
 
@@ -50,7 +52,7 @@ def _message(path: Path, error: Exception) -> str:
         case errno.ENOTDIR | errno.EEXIST:
             return f"{path} is not a directory: give another"
     lines = str(error).splitlines() or [type(error).__name__]
-    return f"{path}: {lines[0]}: run `wavrag kb verify`, and index again if it finds defects"
+    return f"{path}: {lines[0]}: run `wavrag kb repair`"
 
 
 def _os_error_number(error: Exception) -> int | None:

@@ -151,7 +151,7 @@ class MemoryStore:
         """Do nothing: there are no indexes and no old versions."""
         self._check_open()
 
-    def verify(self) -> list[str]:
+    def verify(self, share: float = 1.0) -> list[str]:
         """Describe each defect in a sentence; see `Store.verify`."""
         return find_defects(self.scan(), self.dim)
 

@@ -1,0 +1,107 @@
+"""Acknowledged commits of the store on disk: power loss, damage, repair."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from wavrag.errors import StoreError
+from wavrag.store import LanceStore
+from wavrag.store.lance_commits import FILE
+from wavrag.store.lance_documents import DocumentTallies, read_log
+from wavrag.testing.store_data import DIM, contents, plain, text_records
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A store of three documents in two commits."""
+    store = LanceStore(tmp_path, DIM)
+    store.upsert([*text_records("a", ["zebra", "gnu"]), *text_records("b", ["oryx"])])
+    store.upsert(text_records("c", ["kudu"] * 3))
+    store.close()
+    return tmp_path
+
+
+def table_files(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file() and "passages.lance" in path.parts}
+
+
+@pytest.mark.parametrize("lost", ["nothing", "data", "manifest", "everything"])
+def test_an_unacknowledged_commit_is_undone(folder: Path, lost: str) -> None:
+    """A process is killed before the sync; the power loss then empties files."""
+    before = contents(LanceStore(folder, DIM))
+    files = table_files(folder)
+    store = LanceStore(folder, DIM)
+    store._table.update(where="id = 'a#0'", values={"text": "other"})
+    store.close()
+    for path in table_files(folder) - files:
+        if lost in ("everything", {"data": "data", "_versions": "manifest"}.get(path.parent.name)):
+            path.write_bytes(b"")
+    store = LanceStore(folder, DIM)
+    assert contents(store) == before
+    assert store.verify() == []
+    store.upsert(text_records("d", ["eland"]))
+    store.optimize()
+    assert contents(LanceStore(folder, DIM)) == [*before, *plain(text_records("d", ["eland"]))]
+
+
+def test_a_commit_that_cannot_be_recorded_is_undone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LanceStore(folder, DIM)
+    before = contents(store)
+
+    def fail(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wavrag.store.lance_commits.write_json", fail)
+        with pytest.raises(StoreError, match="disk is full"):
+            store.upsert(text_records("d", ["eland"]))
+    assert contents(store) == before
+    assert store.verify() == []
+
+
+def test_every_damaged_file_is_found(folder: Path) -> None:
+    store = LanceStore(folder, DIM)
+    chance = random.Random(5)
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
+    assert FILE in {path.name for path in files}
+    for path in files:
+        data = path.read_bytes()
+        at = chance.randrange(len(data))
+        for damaged in (data[:at], data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]):
+            path.write_bytes(damaged)
+            (defect,) = store.verify()
+            assert path.name in defect
+            assert "kb repair" in defect
+        path.write_bytes(data)
+    assert store.verify() == []
+    assert store.verify(0.5) == []
+
+
+def test_a_sample_checks_the_sizes_of_all_files(folder: Path) -> None:
+    for path in folder.rglob("data/*.lance"):
+        path.write_bytes(path.read_bytes()[:-1])
+    assert len(LanceStore(folder, DIM).verify(0.001)) == 2
+
+
+def test_the_log_describes_the_documents(folder: Path) -> None:
+    """Digests of rows read back are equal, whatever the types of numbers were."""
+    store = LanceStore(folder, DIM)
+    store.delete(["b"])
+    store.upsert(text_records("a", ["zebu"]))
+    record = json.loads((folder / FILE).read_text())
+    logged = read_log((folder / record["log"]).read_bytes())
+    tallies = DocumentTallies()
+    for row in store.scan():
+        tallies.add(row)
+    assert [tally.to_line() for tally in logged.values()] == [
+        tallies[id].to_line() for id in logged
+    ]
+    assert [tally.document for tally in logged.values()] == sorted(
+        store.documents(), key=lambda document: list(logged).index(document.id)
+    )
