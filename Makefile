@@ -5,10 +5,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Two modules of tests at a time: one for each core of a small machine.
 PYTEST_ARGS ?= -n 2 --dist loadfile
+SUPPLY := $(VENV)/supply/bin
 # The exact set of versions that the tests pass with.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check lint types arrows docs measure format bench clean
+.PHONY: help demo test check lint types arrows licences lock sbom docs measure format bench clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -36,7 +37,7 @@ demo: $(VENV)/.base ## set up, index the packaged corpus, answer a spoken questi
 test: $(VENV)/.dev ## set up and run the tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-check: lint types arrows docs measure test ## everything that must be green
+check: lint types arrows licences docs measure test ## everything that must be green
 
 lint: $(VENV)/.dev ## style and formatting
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -46,6 +47,24 @@ types: $(VENV)/.dev ## static types
 
 arrows: $(VENV)/.dev ## imports between rooms point one way
 	@$(BIN)/lint-imports
+
+licences: $(VENV)/.dev ## licences of all packages are on a list
+	@$(BIN)/python tools/check_licences.py
+
+$(SUPPLY)/uv: $(BIN)/python
+	@$(BIN)/python -m venv $(VENV)/supply
+	@$(SUPPLY)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'pip>=25.1'
+	@$(SUPPLY)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group supply
+
+# Give the folder or the index of PyTorch's CPU builds: make lock LOCK_ARGS="--find-links FOLDER".
+lock: $(SUPPLY)/uv ## constraints.lock: the versions of constraints.txt with hashes
+	@$(SUPPLY)/uv pip compile pyproject.toml --all-extras --group dev --group docs \
+	  -c constraints.txt --python-version 3.11.5 --generate-hashes --no-annotate --no-header --quiet \
+	  --no-emit-index-url --no-emit-find-links $(LOCK_ARGS) -o constraints.lock
+
+sbom: $(VENV)/.dev $(SUPPLY)/uv ## sbom.cdx.json: a bill of materials in CycloneDX
+	@$(SUPPLY)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+	  --of JSON -o sbom.cdx.json $(BIN)/python
 
 docs: $(VENV)/.dev ## the documentation site, in site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
