@@ -29,9 +29,10 @@ from wavrag.live import (
     event_dict,
 )
 from wavrag.live.async_turn import AsyncLiveTurn
+from wavrag.live.events import Span
 from wavrag.live.intake import Intake, SampleBuffer
 from wavrag.live.stability import StabilityTrack, rank_biased_overlap
-from wavrag.types import Float32
+from wavrag.types import Correction, Float32, WeightedWord
 
 RATE = 16_000
 
@@ -107,6 +108,14 @@ def test_stability_grows_while_the_first_hit_stands() -> None:
     assert (half.overlap, half.top_hit_ms, half.stability) == pytest.approx((1, 400, 0.5))
     assert track.add(["a", "b"], 1_700).stability == pytest.approx(1)
     assert track.add(["b", "a"], 1_800).top_hit_ms == 0
+
+
+def test_hits_name_the_corrections_of_heard_words() -> None:
+    darrow = Correction("dwarrow", (WeightedWord("darrow", 1.0),))
+    hits = Hits(1, 900, (), "is darrow open", Span(0, 800), 100, 0, True, {}, (darrow,))
+    assert event_dict(hits)["corrections"] == [
+        {"word": "dwarrow", "alternatives": [{"text": "darrow", "weight": 1.0}]}
+    ]
 
 
 # The scheduler

@@ -213,6 +213,34 @@ def test_escape_during_speech_removes_the_turn(page: Any) -> None:
     assert "hits" not in [event["event"] for event in events]
 
 
+def test_words_that_were_heard_can_be_searched_instead(page: Any) -> None:
+    best = [{"text": "ferry", "weight": 1.0}]
+    hits = {"words": "Is the Ferry open?", "corrections": [{"word": "fairy", "alternatives": best}]}
+
+    def answer(socket: Any) -> None:
+        def receive(message: str | bytes) -> None:
+            if isinstance(message, bytes):
+                return
+            if "mode" in message:
+                socket.send(json.dumps({"event": "ready"}))
+            if "end" in message:
+                for event in (
+                    {"event": "turn_ended", "reason": "requested", "after_speech_ms": 10},
+                    {"event": "hits", "hits": [], **hits},
+                ):
+                    socket.send(json.dumps({"turn": 1, **event}))
+
+        socket.on_message(receive)
+
+    page.route_web_socket("**/v1/live", answer)
+    page.locator("#talk").click()
+    expect(page.locator("#status")).to_contain_text("Press again")
+    page.locator("#talk").click()
+    expect(page.locator(".suggestion")).to_contain_text("Did you mean: Is the Ferry open?")
+    page.get_by_role("button", name="Search for the words as heard").click()
+    expect(finished_turn(page).locator(".question")).to_have_text("Is the fairy open?")
+
+
 def test_typed_questions_with_a_highlighted_passage_and_a_follow_up(page: Any) -> None:
     sent: list[dict[str, Any]] = []
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from wavrag.types import Answer, Hit
+from wavrag.types import Answer, Correction, Hit
 
 EndReason: TypeAlias = Literal["silence", "requested", "max duration", "finished"]
 CancelReason: TypeAlias = Literal[
@@ -107,6 +107,7 @@ class Hits(Event):
         after_end_ms: milliseconds since the turn ended.
         precomputed: the result was ready when the turn ended.
         timings: milliseconds: `wait` for a processor, `embed`, `search`.
+        corrections: heard words without any occurrence, and the similar ones in `words`.
     """
 
     hits: tuple[Hit, ...]
@@ -116,6 +117,7 @@ class Hits(Event):
     after_end_ms: float
     precomputed: bool
     timings: Mapping[str, float]
+    corrections: tuple[Correction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,7 +189,7 @@ def event_dict(event: Event) -> dict[str, Any]:
 
 
 def _field(name: str, value: Any) -> Any:
-    from wavrag.shapes import AnswerShape, HitShape
+    from wavrag.shapes import AnswerShape, CorrectionShape, HitShape
 
     if isinstance(value, Answer):
         return AnswerShape.dump(value)
@@ -195,6 +197,8 @@ def _field(name: str, value: Any) -> Any:
         return {"start_ms": round(value.start_ms, 1), "end_ms": round(value.end_ms, 1)}
     if name == "hits":
         return [HitShape.dump(hit) for hit in value]
+    if name == "corrections":
+        return [CorrectionShape.dump(correction) for correction in value]
     if name == "timings":
         return {stage: round(duration, 1) for stage, duration in value.items()}
     if isinstance(value, float):

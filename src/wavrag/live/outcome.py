@@ -203,6 +203,7 @@ class Outcomes:
                 1e3 * (now - turn.end_time),
                 search.end_time is not None and search.end_time <= turn.end_time,
                 search.timings,
+                search.retrieval.corrections,
             )
         )
         self._answer(turn, search)

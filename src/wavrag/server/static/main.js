@@ -165,7 +165,7 @@ async function askTyped(question, spelling = true) {
 /** Tells which words were searched in place of heard ones, with a button for the heard ones. */
 function suggestSpoken(turn, { words, corrections = [] }) {
   if (!words || !corrections.length) return;
-  const heard = corrections.reduce((text, { word, alternatives }) => text.replaceAll(alternatives[0].text, word), words);
+  const heard = corrections.reduce((text, { word, alternatives: [best] }) => text.replaceAll(new RegExp(best.text.replace(/[^\p{L}\d]/gu, "."), "gi"), word), words);
   if (heard !== words) turn.setSuggestion(words, () => askTyped(heard, false));
 }
 
