@@ -1,5 +1,6 @@
 """Views of the page: accessibility in light and dark, files, speakers, copies and errors."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,39 @@ def test_files_open_and_copies_are_named(page: Any, folder: Path) -> None:
     names = page.locator("#documents .open .location").all_inner_texts()
     kinds = [name.partition(" · ")[0].rpartition(".")[2] for name in names]
     assert kinds == sorted(kinds)
+
+
+ANSWER = """The buses run late: [1]
+Route: Night bus | Fare: 4.50
+Route: Hill tram | Fare: 1.90 [1]
+- before nine [1]
+- after ten
+```
+  if late:
+```"""
+
+
+def test_tables_lists_and_code_keep_their_layout(page: Any) -> None:
+    result = {
+        "question": "When?", "answer": ANSWER, "found": True, "hits": [], "timings_ms": {},
+        "citations": [{"number": 1, "id": "a#0", "document_id": "a", "modality": "text",
+            "source": "a", "title": "A", "location": "", "quote": "late", "text": "late",
+            "metadata": {}}],
+    }  # fmt: skip
+    body = f"event: answer\ndata: {json.dumps(result)}\n\n"
+    page.route(
+        "**/v1/ask", lambda route: route.fulfill(body=body, content_type="text/event-stream")
+    )
+    answer = ask_typed(page, "When?").locator(".answer")
+    assert answer.locator("th").all_inner_texts() == ["Route", "Fare"]
+    rows = answer.locator("tbody tr").all()
+    assert [row.locator("td").all_inner_texts() for row in rows] == [
+        ["Night bus", "4.50"],
+        ["Hill tram", "1.90\u202f1"],
+    ]
+    assert answer.locator("li").all_inner_texts() == ["before nine\u202f1", "after ten"]
+    assert answer.locator("pre").inner_text() == "  if late:"
+    expect(answer.locator("button.cite")).to_have_count(3)
 
 
 def test_a_citation_number_stays_with_its_word(page: Any) -> None:

@@ -93,7 +93,7 @@ export class Library {
     $("watch").querySelector("div").replaceChildren(
       ...(watch.error ? [h("p", { class: "failed" }, watch.error)] : []),
       ...section("Latest runs", runs),
-      ...section("Skipped", watch.skipped.map(({ source, reason }) => h("li", {}, h("strong", { title: source }, fileName({ source })), `: ${reason}`))),
+      ...section("Skipped", watch.skipped.map(({ source, reason }) => h("li", {}, h("strong", { title: source }, fileName({ source })), `: ${reason.replaceAll(`${source}: `, "")}`))),
       ...section("Not read", watch.unread.map(({ kind, reason, files }) => h("li", {},
         h("strong", { title: files.join("\n") }, `${kind || "without a suffix"}, ${plural(files.length, "file")}`), `: ${reason}`))));
     clearTimeout(this.watchTimer);

@@ -44,7 +44,7 @@ const durationOf = (document) => document.seconds || Math.max(...document.conten
 
 /** Shows the passages of a recording, and its sentences once their times are known. */
 export async function showTranscript(document) {
-  const passages = document.contents.filter((passage) => passage.start !== undefined);
+  const passages = withVoices(document.contents.filter((passage) => passage.start !== undefined));
   $("reader-text").replaceChildren(...passages.map((passage) => transcriptLine(passage)));
   playingLine = null;
   if (document.modality !== "audio") return; // subtitles: their passages are the lines
@@ -66,10 +66,18 @@ export async function showTranscript(document) {
 /** Shows the sentences of a transcript, and the sounds between them. */
 function showSentences(transcript) {
   const sounds = recording.contents.filter((passage) => passage.start !== undefined && !passage.text);
-  const contents = [...transcript.segments, ...sounds].sort((a, b) => a.start - b.start);
+  const contents = withVoices([...transcript.segments, ...sounds].sort((a, b) => a.start - b.start));
   $("reader-text").replaceChildren(...contents.map((content) => (content.words?.length ? sentence(content) : transcriptLine(content))));
   playingLine = null;
   find();
+}
+
+/** Adds the voice to lines where it changes, if there are several or one with a name. */
+function withVoices(contents) {
+  const voices = contents.map((content) => content.speaker ?? (content.channel && `Channel ${content.channel}`));
+  const names = [...new Set(voices.filter(Boolean))];
+  const areShown = names.length > 1 || names.some((name) => !/^speaker [\d.]+$/.test(name));
+  return contents.map((content, i) => ({ ...content, voice: areShown && voices[i] !== voices[i - 1] ? voices[i] : undefined }));
 }
 
 const lines = () => [...$("reader-text").querySelectorAll(".line")];
@@ -131,14 +139,13 @@ const isCited = ({ start, end }) => spans.some((span) =>
 /** A sentence or a passage; a click plays it, from the clicked word on. */
 function transcriptLine(content) {
   const text = content.text || "Audio without transcript";
-  const voice = content.speaker ?? (content.channel && `Channel ${content.channel}`);
   const line = h("button", {
     type: "button",
     class: isCited(content) ? "line cited" : "line",
     "aria-label": `Play from ${clock(Math.round(content.start))}: ${text}`,
     onclick: (event) => play(Number(event.target.closest("[data-start]")?.dataset.start ?? content.start), content),
   }, h("span", { class: "time" }, clock(Math.floor(content.start))),
-  h("span", {}, voice ? h("strong", { class: "voice" }, `${voice} `) : null, ...(content.words?.length ? wordElements(content.words) : [text])));
+  h("span", {}, content.voice ? h("strong", { class: "voice" }, `${content.voice} `) : null, ...(content.words?.length ? wordElements(content.words) : [text])));
   line.content = content;
   return line;
 }

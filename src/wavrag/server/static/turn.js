@@ -1,5 +1,6 @@
 // View of one turn: question, answer, and its sources.
 
+import { answerElements } from "./answer_text.js";
 import { errorContents, showError } from "./alerts.js";
 import { h, icon, isPlayable, locationOf, plural, reorder } from "./dom.js";
 import { describe, origin, originalLink } from "./files.js";
@@ -8,8 +9,6 @@ import { openDocument } from "./reader.js";
 import { markSpoken, wordElements } from "./words.js";
 
 const CLOSEST = 2; // passages to show without an answer
-const MARK = /\[(\d+)\]/g;
-const MARKS = /(\[\d+\]\s?)*\[\d+\]/g;
 
 const nameOf = (passage) => [passage.title, locationOf(passage)].filter(Boolean).join(", ");
 
@@ -138,22 +137,7 @@ export class TurnView {
   }
 
   #setText(text, cited) {
-    const paragraphs = text.split(/\n+/).filter((line) => line.trim()).map((line) => {
-      const paragraph = h("p");
-      let from = 0;
-      for (const marks of line.matchAll(MARKS)) {
-        // Marks stay on the line of the last word before them, and of the punctuation after them.
-        const [, text, word] = /^([^]*?)(\S*)\s*$/.exec(line.slice(from, marks.index));
-        const numbers = [...marks[0].matchAll(MARK)].map((mark) => Number(mark[1]));
-        from = marks.index + marks[0].length;
-        const [punctuation] = /^[.,;:!?)]*/.exec(line.slice(from));
-        from += punctuation.length;
-        paragraph.append(text, h("span", { class: "keep" }, word, "\u202f", ...numbers.map((number) => this.#citeButton(number, cited)), punctuation));
-      }
-      paragraph.append(line.slice(from));
-      return paragraph;
-    });
-    this.answer.replaceChildren(...paragraphs);
+    this.answer.replaceChildren(...answerElements(text, (number) => this.#citeButton(number, cited)));
   }
 
   #citeButton(number, cited) {
