@@ -290,6 +290,8 @@ def measure(
             "recall@10": round(float((ranks < 10).mean()), 4),
             "hits": (ranks < 10).astype(float).tolist(),
         }  # fmt: skip
+        interval = paired_bootstrap([0.0] * len(ranks), results[name]["hits"]).ci95
+        results[name]["ci95@10"] = [round(end, 4) for end in interval]
     return results
 
 
@@ -303,7 +305,7 @@ def evaluate(
     options = recipe.model
     model = build_retriever(
         options.base, query_prompt=options.query_prompt, passage_prompt=options.passage_prompt,
-        dtype=getattr(torch, options.dtype),
+        ending=options.ending, dtype=getattr(torch, options.dtype),
     ).eval()  # fmt: skip
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     sets = evaluation_sets(data, queries)
@@ -325,8 +327,10 @@ def evaluate(
         values = {name: results[first][name] for name in ("passages", "recall@1", "recall@10")}
         curve.append({"stage": stage, "step": step, **values})
 
-    add_point("align", 0, "raw")
-    paths = sorted((out / "align").glob("projector-*.safetensors"), key=_step)[1:]
+    add_point("raw", 0, "raw")
+    paths = sorted((out / "align").glob("projector-*.safetensors"), key=_step)
+    if not recipe.align.fit_words:  # the first is the random projector of the base
+        del paths[0]
     for path in paths:
         network(model).multi_modal_projector.load_state_dict(load_file(path))
         add_point("align", _step(path), "aligned" if path == paths[-1] else "")

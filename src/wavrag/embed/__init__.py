@@ -27,6 +27,7 @@ from wavrag.embed.registry import (
 )
 from wavrag.embed.runtime import Workers, load_session
 from wavrag.embed.sentence_network import (
+    END_OF_TEXT,
     PADDING_FRAMES,
     audio_inputs,
     build_network,
@@ -52,14 +53,14 @@ from wavrag.embed.wavretriever import (
 from wavrag.embed.word_times import WordAligner
 
 __all__ = [
-    "BLANK", "ENCODER_FILE", "LETTERS", "LETTERS_FILE", "LETTER_INDEX", "LEXICON_FILE",
-    "MIN_SAMPLES", "PADDING_FRAMES", "QUALITIES", "SPAN_SAMPLES", "SPEAKER_DIM", "SPEAKER_REVISION",
-    "SPEAKER_WEIGHTS", "WAVRETRIEVER_SPEC", "WAVRETRIEVER_WEIGHTS", "CrossEncoder", "Diarisation",
-    "EmbedResult", "Embedder", "EmbedderSpec", "FakeEmbedder", "FakeReranker", "LanguageScore",
-    "Lexicon", "MiniLM", "ModelSpec", "Quality", "Recogniser", "SpeakerEncoder", "SpeakerTurn",
-    "SpeechCorrector", "WavRetriever", "WordAligner", "Workers", "audio_inputs", "build_network",
-    "check_inputs", "diarise", "english_score", "is_foreign", "is_stored_name", "load_embedder",
-    "load_recogniser", "load_reranker", "load_session", "moonshine_folder", "needs_consent",
-    "preset", "read_common_words", "speaker_mels", "token_spans", "trim_padding", "unit_rows",
-    "word_spans", "write_spec",
+    "BLANK", "ENCODER_FILE", "END_OF_TEXT", "LETTERS", "LETTERS_FILE", "LETTER_INDEX",
+    "LEXICON_FILE", "MIN_SAMPLES", "PADDING_FRAMES", "QUALITIES", "SPAN_SAMPLES", "SPEAKER_DIM",
+    "SPEAKER_REVISION", "SPEAKER_WEIGHTS", "WAVRETRIEVER_SPEC", "WAVRETRIEVER_WEIGHTS",
+    "CrossEncoder", "Diarisation", "EmbedResult", "Embedder", "EmbedderSpec", "FakeEmbedder",
+    "FakeReranker", "LanguageScore", "Lexicon", "MiniLM", "ModelSpec", "Quality", "Recogniser",
+    "SpeakerEncoder", "SpeakerTurn", "SpeechCorrector", "WavRetriever", "WordAligner", "Workers",
+    "audio_inputs", "build_network", "check_inputs", "diarise", "english_score", "is_foreign",
+    "is_stored_name", "load_embedder", "load_recogniser", "load_reranker", "load_session",
+    "moonshine_folder", "needs_consent", "preset", "read_common_words", "speaker_mels",
+    "token_spans", "trim_padding", "unit_rows", "word_spans", "write_spec",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ would default to mean pooling, which is not what they are trained for.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import MethodType
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from wavrag.types import Float32
 
 # Pooling of a `ModelSpec` to that of sentence-transformers.
 POOLING = {"last": "lasttoken", "mean": "mean", "cls": "cls"}
-CHAT_TEMPLATE = (
+MESSAGES_TEMPLATE = (
     "{%- for message in messages -%}"
     "{%- if message['content'] is string -%}{{ message['content'] }}"
     "{%- else -%}"
@@ -27,10 +28,10 @@ CHAT_TEMPLATE = (
     "{%- endfor -%}"
     "{%- endif -%}"
     "{%- endfor -%}"
-    "<|endoftext|>"
 )
-"""For Qwen2-Audio: instruction, audio, text, end-of-sequence token. Without chat roles, since the
-paper (arXiv 2502.14727) describes none. The last token attends to everything before it."""
+"""For Qwen2-Audio: instruction, audio, text. Without chat roles, since the paper (arXiv 2502.14727)
+describes none."""
+END_OF_TEXT = "<|endoftext|>"  # the end-of-sequence token of Qwen2-Audio
 
 
 QWEN2_AUDIO = "qwen2_audio"  # model type in config.json
@@ -65,11 +66,14 @@ def token_spans(tokenizer: Any, text: str) -> list[tuple[int, int]]:
 def build_network(
     model: str | Path, *, pooling: Literal["last", "mean", "cls"], dtype: Any,
     device: str | None = None, prompts: dict[str, str] | None = None, revision: str | None = None,
+    ending: str = END_OF_TEXT,
 ) -> Any:  # fmt: skip
     """Build a SentenceTransformer with pooling and normalisation on a bare transformers model.
 
     The dtype of the weights is a torch dtype or its name; `prompts` are for `query` and `document`;
-    `revision` is a commit on the hub, None for the newest one.
+    `revision` is a commit on the hub, None for the newest one. `ending` follows the input of a
+    Qwen2-Audio. Its last token attends to everything before it, so that `last` pools the whole
+    input.
 
     Raises:
         OSError, ValueError: the model cannot be loaded.
@@ -86,7 +90,8 @@ def build_network(
     config = transformer.config
     if config.model_type == QWEN2_AUDIO:
         # In place of the chat template of an assistant.
-        transformer.processor.chat_template = CHAT_TEMPLATE
+        template = MESSAGES_TEMPLATE + "{{ " + json.dumps(ending) + " }}"
+        transformer.processor.chat_template = template
         trim_padding(transformer.model)
     width = config.get_text_config().hidden_size
     return SentenceTransformer(

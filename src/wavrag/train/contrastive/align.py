@@ -1,9 +1,11 @@
 """Alignment, before contrastive training: the projector alone learns from the language model.
 
-The frozen language model must repeat the words of a recording, given the projected frames of the
-frozen encoder (captioning loss). Without it, contrastive training starts from noise.
+With `fit_words`, it starts from a least-squares fit of frames to words. The frozen language model
+must repeat the words of a recording, given the projected frames of the frozen encoder (captioning
+loss). Without either, contrastive training starts from noise.
 
 OUT/frames.f16                 frames of the encoder, shape = (n_frames, width), float16
+OUT/tokens.i64                 with `fit_words`: token spoken in each frame, shape = (n_frames,)
 OUT/clips.json                 their offsets, and the words of every recording
 OUT/state.pt                   projector and optimiser, for resuming
 OUT/projector-N.safetensors    projector after N steps
@@ -26,9 +28,11 @@ from torch.nn.functional import cross_entropy, pad
 
 from wavrag.audio import SAMPLE_RATE, load
 from wavrag.data import Content, write_json
-from wavrag.embed import PADDING_FRAMES, trim_padding
+from wavrag.embed import PADDING_FRAMES, WordAligner, trim_padding
 from wavrag.errors import InputError
+from wavrag.train.contrastive.fit import align_tokens, fit_projector
 from wavrag.train.contrastive.options import Recipe
+from wavrag.types import Clip
 
 # With the token embeddings of the words in place of audio, SmolLM2-135M-Instruct repeats them at
 # .54 nats a token after this instruction, and at .73 without one.
@@ -63,8 +67,7 @@ def align(
         model.to("cuda" if torch.cuda.is_available() else "cpu")
         if not (out / "clips.json").is_file():
             contents = read_spoken(rows, recipe.align.max_seconds)
-            extractor = processor.feature_extractor
-            write_frames(model, extractor, contents, Path(recipe.root), out)
+            write_frames(model, processor, contents, recipe, out)
         state = Aligner(model, processor.tokenizer, recipe, out).train(log, on_progress)
         save_file(state, out / "projector.safetensors")
     return load_file(out / "projector.safetensors")
@@ -102,19 +105,26 @@ def read_spoken(rows: Sequence[Path], max_seconds: float) -> list[Content]:
 
 
 def write_frames(
-    model: Any, extractor: Any, contents: Sequence[Content], root: Path, out: Path
+    model: Any, processor: Any, contents: Sequence[Content], recipe: Recipe, out: Path
 ) -> None:
     """Encode all recordings once: the frozen encoder gives the same frames in every epoch."""
-    offsets = [0]
-    with (out / "frames.f16").open("wb") as file:
+    offsets, root = [0], Path(recipe.root)
+    aligner = WordAligner() if recipe.align.fit_words else None
+    with (out / "frames.f16").open("wb") as file, (out / "tokens.i64").open("wb") as token_file:
         for at in range(0, len(contents), ENCODE_BATCH):
+            batch = contents[at : at + ENCODE_BATCH]
             clips = [
                 load(root / str(content.audio), start=content.start or 0.0, end=content.end).samples
-                for content in contents[at : at + ENCODE_BATCH]
+                for content in batch
             ]
-            for frames in encode_clips(model, extractor, clips):
+            encoded = encode_clips(model, processor.feature_extractor, clips)
+            for content, samples, frames in zip(batch, clips, encoded, strict=True):
                 file.write(frames.tobytes())
                 offsets.append(offsets[-1] + len(frames))
+                if aligner:
+                    clip, words = Clip(samples, SAMPLE_RATE), str(content.transcript)
+                    tokens = align_tokens(aligner, processor.tokenizer, clip, words, len(frames))
+                    token_file.write(tokens.tobytes())
     words = [content.transcript for content in contents]
     write_json(out / "clips.json", {"offsets": offsets, "words": words})  # last: it completes them
 
@@ -176,6 +186,10 @@ class Aligner:
             first, lines = stored["step"], stored["log"]
             for name, module in trained.items():
                 module.load_state_dict(stored[name])
+        elif options.fit_words:
+            tokens = np.fromfile(self._out / "tokens.i64", np.int64)
+            embeddings = self._model.get_input_embeddings().weight
+            self._projector.load_state_dict(fit_projector(self._frames, tokens, embeddings))
         for step, batch in zip(range(first, options.steps + 1), self._batches(first), strict=False):
             late = bool(options.minutes) and time.monotonic() - started > 60 * options.minutes
             if step % options.save_steps == 0 or step == options.steps or late:

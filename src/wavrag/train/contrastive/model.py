@@ -1,7 +1,8 @@
 """The paper's retriever: Qwen2-Audio with a frozen encoder, a trained projector, and LoRA.
 
-The input is instruction, audio, text and the end-of-sequence token. The embedding is the last
-hidden state of that token, as a unit vector (arXiv 2502.14727, section 3.1).
+The input is instruction, audio, text and an ending, by default the end-of-sequence token. The
+embedding is the last hidden state of its last token, as a unit vector (arXiv 2502.14727, section
+3.1).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from wavrag.embed import build_network
+from wavrag.embed import END_OF_TEXT, build_network
 from wavrag.errors import InputError
 from wavrag.train.contrastive.options import LoraOptions
 
@@ -22,8 +23,9 @@ ENCODER, PROJECTOR, LANGUAGE_MODEL = "audio_tower", "multi_modal_projector", "la
 
 
 def build_retriever(
-    base: str | Path, *, query_prompt: str, passage_prompt: str, dtype: torch.dtype = torch.float32
-) -> Any:
+    base: str | Path, *, query_prompt: str, passage_prompt: str, ending: str = END_OF_TEXT,
+    dtype: torch.dtype = torch.float32,
+) -> Any:  # fmt: skip
     """Build a SentenceTransformer on Qwen2-Audio without its language-modelling head.
 
     Raises:
@@ -31,7 +33,7 @@ def build_retriever(
     """
     try:
         prompts = {"query": query_prompt, "document": passage_prompt}
-        model = build_network(base, pooling="last", dtype=dtype, prompts=prompts)
+        model = build_network(base, pooling="last", dtype=dtype, prompts=prompts, ending=ending)
     except (OSError, ValueError) as error:
         raise InputError(
             f"base model {base} cannot be loaded: {error}; name a folder or a hub name of"

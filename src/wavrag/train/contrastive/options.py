@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from wavrag.data import STRICT, parse_json
+from wavrag.embed import END_OF_TEXT
 from wavrag.errors import InputError
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -33,6 +34,8 @@ class ModelOptions:
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     query_prompt: str = ""  # instruction before a query
     passage_prompt: str = ""  # instruction before a passage
+    # After the input; the vector is the last hidden state of its last token.
+    ending: str = END_OF_TEXT
     max_text_tokens: int = 512  # longer texts are truncated
     max_audio_seconds: float = 80.0  # longer recordings are skipped, with a note
     chunk_seconds: float = 30.0  # input length of the audio encoder
@@ -44,7 +47,9 @@ class AlignOptions:
 
     __pydantic_config__ = STRICT
 
-    steps: NonNegativeInt = 0  # 0 leaves the alignment out
+    # Start from a least-squares fit of the frames to the embeddings of the words spoken (English).
+    fit_words: bool = False
+    steps: NonNegativeInt = 0  # of training; 0 leaves it out
     minutes: NonNegativeFloat = 0.0  # time limit of training in one call; 0 for none
     learning_rate: PositiveFloat = 1e-3
     batch: PositiveInt = 16  # recordings

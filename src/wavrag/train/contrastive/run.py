@@ -37,7 +37,7 @@ from wavrag.train.contrastive.model import (
     network,
     prepare_for_training,
 )
-from wavrag.train.contrastive.options import OptimOptions, Recipe
+from wavrag.train.contrastive.options import AlignOptions, OptimOptions, Recipe
 from wavrag.train.contrastive.trainer import MixingTrainer
 from wavrag.types import NoteCallback
 
@@ -76,10 +76,10 @@ def train_retriever(
     options = recipe.model
     model = build_retriever(
         options.base, query_prompt=options.query_prompt, passage_prompt=options.passage_prompt,
-        dtype=getattr(torch, options.dtype),
+        ending=options.ending, dtype=getattr(torch, options.dtype),
     )  # fmt: skip
     rows = write_rows(recipe, out / "data", on_note)
-    if recipe.align.steps:
+    if recipe.align.steps or recipe.align.fit_words:
         projector = align(recipe, list(rows.values()), out / "align", log, on_progress)
         network(model).multi_modal_projector.load_state_dict(projector)
     before = hash_encoder(model)
@@ -176,7 +176,7 @@ def _build_tiny_base(recipe: Recipe, out: Path) -> Recipe:
     if recipe.model.base != "tiny":
         return recipe
     if not (out / "base" / "config.json").is_file():
-        tiny.build_tiny(out / "base", seed=recipe.seed, with_head=recipe.align.steps > 0)
+        tiny.build_tiny(out / "base", seed=recipe.seed, with_head=recipe.align != AlignOptions())
     tiny.write_tones(out / "tones")
     return replace(recipe, model=replace(recipe.model, base=str(out / "base")), root=str(out))
 
