@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -58,19 +58,20 @@ from experiments.plots import drawing, lines
 SIZES: dict[str, tuple[float, int, list[str], int, int]] = {
     "gpu": (12.0, 100_000, [], 500, 200),
     "cpu": (
-        3.2, 500,
+        4.0, 600,
         [
-            "align.minutes=8", "align.batch=8", "align.save_steps=40", "optim.minutes=12.5",
-            "optim.max_steps=120", "optim.batch=16", "optim.save_steps=15", "optim.warmup=0.05",
-            "optim.learning_rate=4e-4", "optim.log_steps=2", 'augment.noise=""',
-            "weights={S2T=3,T2S=1}", "optim.workers=0",
+            "model.max_text_tokens=96", "align.steps=0", "optim.minutes=35", "optim.max_steps=150",
+            "optim.batch=16", "optim.save_steps=30", "optim.warmup=0.05",
+            "optim.learning_rate=3e-4", "lora.dropout=0", "optim.log_steps=5", 'augment.noise=""',
+            "weights={S2T=4,T2T=2,T2S=1}", "optim.workers=0",
         ],
-        100, 100,
+        200, 100,
     ),
 }  # fmt: skip
 HUMAN = ("speech/kathleen.jsonl", "speech/librispeech_train.jsonl", "speech/speechocean762.jsonl")
 SOUNDS = ("sounds/esc10.jsonl", "sounds/kitchen20.jsonl")
 BATCH = 16
+CURVES = ("spoken question to its text", "spoken question to paragraph")
 SMALL = 100  # queries; so few are for a CPU, and leave out audio with text and other paragraphs
 Sides = tuple[list[Content], list[Content]]
 
@@ -88,13 +89,13 @@ def main() -> None:
     options = parser.parse_args()
     max_seconds, limit, changes, queries, curve_queries = SIZES[options.size]
     out: Path = options.out
+    paths = [f"root={json.dumps(str(out / 'data'))}", f"model.base={json.dumps(str(options.base))}"]
+    recipe = load_recipe("paper-small", [*paths, *changes])
     records = out / "data" / "records.jsonl"
     if not records.is_file():
         sources = training_records(options.data, options.spoken, max_seconds, limit)
-        write_records(records, sources)
+        write_records(records, (row for row in sources if row.direction in recipe.weights))
         link_noise(options.data, out / "data" / "noise")
-    paths = [f"root={json.dumps(str(out / 'data'))}", f"model.base={json.dumps(str(options.base))}"]
-    recipe = load_recipe("paper-small", [*paths, *changes])
     if not (out / "run.json").is_file():  # a later call would train on, to the next time limit
         train_retriever(recipe, out, on_note=print, log=lambda line: print(line, flush=True))
     report = json.loads((out / "run.json").read_text("utf-8"))
@@ -152,15 +153,20 @@ def training_records(
         audio = record.query.audio
         if isinstance(audio, str) and read_duration(audio) <= max_seconds:
             yield record
-    if limit > len(kokoro):  # a small run trains two of the five directions
-        for at, row in enumerate(islice(read_rows(data / "text/squad_train_pairs.jsonl"), limit)):
-            question, passage = Content(text=row["question"]), Content(text=row["passage"])
-            if not {normalize_text(row["question"]), normalize_text(row["passage"])} & evaluated:
-                yield TrainingRecord(f"pairs/{at}/T2T", question, (passage,), (), "pairs")
-        for at, clips in enumerate(takes.values()):
-            if len(clips) > 1:
-                yield TrainingRecord(f"takes/{at}/S2S", clips[0], (clips[1],), (), "takes")
-        yield from sound_records(data)
+    paragraphs = (
+        {"question": row["questions"][0], "passage": row["context"]}
+        for row in read_rows(data / "text/squad_dev_train.jsonl")
+    )
+    sentences = read_rows(data / "text/squad_train_pairs.jsonl")
+    pairs = chain(islice(paragraphs, limit), islice(sentences, limit))
+    for at, row in enumerate(pairs):
+        question, passage = Content(text=row["question"]), Content(text=row["passage"])
+        if not {normalize_text(row["question"]), normalize_text(row["passage"])} & evaluated:
+            yield TrainingRecord(f"pairs/{at}/T2T", question, (passage,), (), "pairs")
+    for at, clips in enumerate(takes.values()):
+        if len(clips) > 1:
+            yield TrainingRecord(f"takes/{at}/S2S", clips[0], (clips[1],), (), "takes")
+    yield from sound_records(data)
 
 
 def read_duration(path: str) -> float:
@@ -267,12 +273,19 @@ def embed_by_name(embedder: Embedder, contents: Sequence[Content], role: Role) -
 
 
 def measure(
-    encode: Callable[[Sequence[Content], Role], np.ndarray], sets: dict[str, Sides]
+    encode: Callable[[Sequence[Content], Role], np.ndarray],
+    sets: dict[str, Sides],
+    *,
+    with_roles: bool = True,
 ) -> dict[str, Any]:
-    """Measure recall at 1 and 10 of every set; `hits` are those at 10 of each query."""
+    """Measure recall at 1 and 10 of every set; `hits` are those at 10 of each query.
+
+    Without roles, the same contents have the same vectors as queries and as passages.
+    """
     cache: dict[tuple[str, Content], np.ndarray] = {}  # the same contents serve several sets
 
     def vectors(contents: list[Content], role: Role) -> np.ndarray:
+        role = role if with_roles else "passage"
         new = [content for content in dict.fromkeys(contents) if (role, content) not in cache]
         if new:
             rows = encode(new, role)
@@ -309,22 +322,24 @@ def evaluate(
     ).eval()  # fmt: skip
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     sets = evaluation_sets(data, queries)
-    first = next(iter(sets))
-    few = {first: evaluation_sets(data, curve_queries)[first]}
+    few = evaluation_sets(data, curve_queries)
+    few = {name: few[name] for name in CURVES}
     curve, stages = [], {}
 
     def add_point(stage: str, step: int, stage_name: str = "") -> None:
         path = out / "evaluation" / f"{stage}-{step}.json"
         if not path.is_file():
             started = time.monotonic()
-            results = measure(partial(embed, model), sets if stage_name else few)
+            with_roles = options.query_prompt != options.passage_prompt
+            chosen = sets if stage_name else few
+            results = measure(partial(embed, model), chosen, with_roles=with_roles)
             path.parent.mkdir(exist_ok=True)
             write_json(path, results)
             print(f"{path.stem}: {time.monotonic() - started:.0f} s", flush=True)
         results = json.loads(path.read_text("utf-8"))
         if stage_name:
             stages[stage_name] = results
-        values = {name: results[first][name] for name in ("passages", "recall@1", "recall@10")}
+        values = {name: results[name] for name in CURVES}
         curve.append({"stage": stage, "step": step, **values})
 
     add_point("raw", 0, "raw")
