@@ -51,6 +51,7 @@ from wavrag.types import EmbedInput, Role
 # `experiments` is no installed package: it lies beside this folder.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from experiments.base import Estimate
 from experiments.plots import drawing, lines
 
 # Limits on the data, values of the recipe, queries of the final evaluation and of the curve. On a
@@ -104,10 +105,11 @@ def main() -> None:
     report["curve"], report["stages"] = evaluate(recipe, out, options.data, queries, curve_queries)
     report["differences"] = compare(report["stages"])
     for name in options.beside:
-        embedder = load_embedder(name)
-        report["stages"][name] = measure(
-            partial(embed_by_name, embedder), evaluation_sets(options.data, queries)
-        )
+        path = out / "evaluation" / f"beside-{name.replace('/', '-')}.json"
+        if not path.is_file():
+            sets = evaluation_sets(options.data, queries)
+            write_json(path, measure(partial(embed_by_name, load_embedder(name)), sets))
+        report["stages"][name] = json.loads(path.read_text("utf-8"))
     for stage in report["stages"].values():
         for values in stage.values():
             values.pop("hits")
@@ -374,25 +376,32 @@ def _step(path: Path) -> int:
 
 
 def plot(report: dict[str, Any], path: Path) -> None:
-    """Draw the losses of both stages, and the recall at every checkpoint."""
-    with drawing(path, 9.0, 3.0, columns=3) as (first, second, third):
-        align = report["align"]
-        held_out = {"held-out recordings": [line["held_out"] for line in align]}
-        steps = [line["align_step"] for line in align]
-        lines(first, steps, held_out, xlabel="step", ylabel="nats per token", title="alignment")
-        losses = {"InfoNCE": report["losses"]}
-        every = report["recipe"]["optim"]["log_steps"]
+    """Draw the loss of contrastive training, and the recall at every checkpoint."""
+    curve, recipe = report["curve"], report["recipe"]
+    labels = [
+        point["stage"] if point["stage"] == "raw" else f"{point['stage'][0]}{point['step']}"
+        for point in curve
+    ]
+    with drawing(path, 9.0, 3.0, columns=3) as (loss_axes, *recall_axes):
+        losses, every = {"InfoNCE": report["losses"]}, recipe["optim"]["log_steps"]
         steps = [every * (at + 1) for at in range(len(report["losses"]))]
-        lines(second, steps, losses, xlabel="step", ylabel="nats", title="contrastive training")
-        second.axhline(np.log(report["recipe"]["optim"]["batch"]), color="#777777", linestyle=":")
-        curve = report["curve"]
-        labels = [f"{point['stage'][0]}{point['step']}" for point in curve]
-        recalls = {name: [point[name] for point in curve] for name in ("recall@1", "recall@10")}
-        title = f"question to its text, {curve[0]['passages']} texts"
-        lines(third, range(len(curve)), recalls, xlabel="checkpoint", ylabel="recall", title=title)
-        third.set_xticks(range(len(curve)), labels)
-        third.set_ylim(bottom=0)
-        third.legend()
+        lines(loss_axes, steps, losses, xlabel="step", ylabel="nats", title="contrastive training")
+        loss_axes.axhline(np.log(recipe["optim"]["batch"]), color="#777777", linestyle=":")
+        loss_axes.set_ylim(bottom=0)
+        for axes, name in zip(recall_axes, CURVES, strict=True):
+            values = [point[name] for point in curve]
+            recalls: dict[str, Sequence[Any]] = {
+                "R@10, 95 % interval": [
+                    Estimate(value["recall@10"], tuple(value["ci95@10"])) for value in values
+                ],
+                "R@1": [value["recall@1"] for value in values],
+            }
+            title = f"{name}, {values[0]['passages']}"
+            lines(axes, range(len(curve)), recalls, xlabel="checkpoint", ylabel="", title=title)
+            axes.set_xticks(range(len(curve)), labels, rotation=45)
+            axes.axhline(10 / values[0]["passages"], color="#777777", linestyle=":")
+            axes.set_ylim(0, 1)
+            axes.legend()
 
 
 def compare(stages: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from wavrag.audio import SAMPLE_RATE, write_wav  # noqa: E402
 from wavrag.train.contrastive.tiny import build_tiny  # noqa: E402
 from wavrag.types import Clip  # noqa: E402
 
-TRAINING = [f"the {word} stands by the river" for word in ("ash", "birch", "cedar", "elm", "fir")]
+# Short enough to be aligned with half a second.
+TRAINING = [f"{word} stands" for word in ("ash", "birch", "cedar", "elm", "fir")]
 CHANGES = [
     "align.steps=4", "align.save_steps=2", "align.batch=4", "optim.max_steps=4", "optim.batch=4",
     "optim.save_steps=2", "weights={S2T=1,T2T=1,T2S=1,AT2AT=1}", 'augment.noise="noise"',
@@ -51,6 +52,7 @@ def data(tmp_path: Path) -> Path:
     (folder / "sounds").mkdir(exist_ok=True)
     files = {
         "text/squad_dev_eval": paragraphs, "text/squad_train_pairs": pairs, "text/questions": [],
+        "text/squad_dev_train": [{"context": "An oak is old.", "questions": ["what is old?"]}],
         "speech/kokoro_train": [], "speech/kathleen": rows, "speech/librispeech_train": [],
         "sounds/esc10": [row | {"label": "rain", "fold": at} for at, row in enumerate(rows)],
         "sounds/kitchen20": [], "sounds/moodist": [{"audio": row["audio"]} for row in rows],
@@ -73,14 +75,16 @@ def test_the_script_trains_evaluates_and_leaves_a_checkpoint(
 
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [(point["stage"], point["step"]) for point in report["curve"]] == [
-        ("align", 0), ("align", 2), ("align", 4), ("contrastive", 2), ("contrastive", 4),
+        ("raw", 0), ("align", 0), ("align", 2), ("align", 4), ("contrastive", 2),
+        ("contrastive", 4),
     ]  # fmt: skip
     assert list(report["stages"]) == ["raw", "aligned", "contrastive", "fake"]
     # The sentence that is an evaluation text, and the recording above 1 s, are left out.
-    assert report["rows"] == {"AT2AT": 4, "S2T": 5, "T2S": 5, "T2T": 5}
+    assert report["rows"] == {"AT2AT": 4, "S2T": 5, "T2S": 5, "T2T": 6}
     own = report["stages"]["raw"]["spoken question to its text"]
     assert (own["queries"], own["passages"]) == (8, 8)
     assert 0 <= own["recall@1"] <= own["recall@10"] == 1  # ten hits of eight passages
+    assert own["ci95@10"] == [1.0, 1.0]
     assert set(report["differences"]) == set(report["stages"]["raw"])
     assert plot.read_bytes().startswith(b"\x89PNG")
     files = {path.name for path in (tmp_path / "out" / "checkpoint").iterdir()}

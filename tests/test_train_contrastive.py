@@ -182,6 +182,14 @@ def test_left_padding_right_padding_and_one_by_one_agree(model: Any, items: list
     assert not torch.allclose(left[0], left[1], atol=1e-2) or len(items) == 1
 
 
+def test_the_vector_is_the_state_of_the_last_token_of_the_ending(base: Path) -> None:
+    ending = '"\nIn one word:"'
+    model = build_retriever(base, query_prompt='Say: "', passage_prompt="", ending=ending)
+    features = model[0].preprocess([{"audio": sound(300, 0.2), "text": "oak"}], prompt='Say: "')
+    text = model.tokenizer.decode(features["input_ids"][0]).replace("<|AUDIO|>", "")
+    assert text == 'Say: "<|audio_bos|><|audio_eos|>oak' + ending
+
+
 def test_trimmed_padding_changes_no_vector(model: Any, base: Path) -> None:
     untrimmed = build_retriever(base, query_prompt="find: ", passage_prompt="entry: ")
     inner = network(untrimmed)
@@ -262,6 +270,44 @@ def test_cached_frames_are_those_of_the_model(tmp_path: Path) -> None:
         )
     assert [len(some) for some in frames] == [12, 35]  # 25 Hz
     assert np.allclose(frames[1], expected[0][0].numpy()[:35], atol=2e-3)
+
+
+def test_the_fitted_projector_finds_the_words() -> None:
+    """Frames that are a linear map of the words are mapped back, at the norms of the words."""
+    from wavrag.train.contrastive.fit import fit_projector
+
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(size=(20, 6)).astype(np.float32)
+    tokens = rng.integers(5, 15, 3_000)
+    frames = 3 + embeddings[tokens] @ rng.normal(size=(6, 8)) + 0.1 * rng.normal(size=(3_000, 8))
+    state = fit_projector(frames.astype(np.float16), tokens, torch.tensor(embeddings))
+    projector = torch.nn.ModuleDict({"linear": torch.nn.Linear(8, 6)})
+    projector.load_state_dict(state)
+    with torch.inference_mode():
+        outputs = projector["linear"](torch.tensor(frames, dtype=torch.float32)).numpy()
+    distances = np.linalg.norm(outputs[:, None] - embeddings, axis=-1)
+    assert (distances.argmin(1) == tokens).mean() > 0.99
+    centred = [values - values.mean(0) for values in (outputs, embeddings[tokens])]
+    norms = [np.linalg.norm(values, axis=1).mean() for values in centred]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3)
+    with pytest.raises(InputError, match="fit_words"):
+        fit_projector(frames, np.zeros(3_000, np.int64), torch.tensor(embeddings))
+
+
+def test_a_frame_has_the_token_spoken_in_it(model: Any) -> None:
+    """The letters of a word, each a token here, share its time; the rest is silence."""
+    from wavrag.train.contrastive.fit import align_tokens
+    from wavrag.types import Clip, TimedWord
+
+    class Aligner:
+        def align(self, clip: Clip, text: str) -> tuple[TimedWord, ...]:
+            return TimedWord("ab", 0.08, 0.24, 1.0), TimedWord("c", 0.28, 0.40, 1.0)
+
+    clip = Clip(np.zeros(RATE // 2, np.float32), RATE)
+    aligner: Any = Aligner()
+    tokens = align_tokens(aligner, model.tokenizer, clip, "ab c", 12)
+    # The second word has its space before it.
+    assert model.tokenizer.convert_ids_to_tokens(tokens.tolist()) == list("ĠĠaabbĠĠccĠĠ")
 
 
 def test_without_a_head_or_transcripts_there_is_no_alignment(base: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from wavrag.embed import WordAligner, token_spans
+from wavrag.errors import InputError
 from wavrag.types import Clip, Float32, Int64
 
 FRAME_SECONDS = 0.04  # stride of the encoder
@@ -57,8 +58,16 @@ def fit_projector(
 
     Returns:
         `linear.weight`, shape = (dim, width), and `linear.bias`, shape = (dim,), float32.
+
+    Raises:
+        InputError: all frames have the same token.
     """
     used, inverse, counts = np.unique(tokens, return_inverse=True, return_counts=True)
+    if len(used) == 1:
+        raise InputError(
+            "`align.fit_words`: no transcript could be aligned with its recording; check that they"
+            " belong together and are English"
+        )
     targets = embeddings.detach()[used].float().cpu().numpy()
     target_mean = (counts @ targets) / len(tokens)
     targets = targets - target_mean
