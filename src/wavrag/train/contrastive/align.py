@@ -122,8 +122,8 @@ def write_frames(
                 file.write(frames.tobytes())
                 offsets.append(offsets[-1] + len(frames))
                 if aligner:
-                    clip, words = Clip(samples, SAMPLE_RATE), str(content.transcript)
-                    tokens = align_tokens(aligner, processor.tokenizer, clip, words, len(frames))
+                    clip, text = Clip(samples, SAMPLE_RATE), str(content.transcript)
+                    tokens = align_tokens(aligner, processor.tokenizer, clip, text, len(frames))
                     token_file.write(tokens.tobytes())
     words = [content.transcript for content in contents]
     write_json(out / "clips.json", {"offsets": offsets, "words": words})  # last: it completes them

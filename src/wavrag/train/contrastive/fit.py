@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from wavrag.embed import WordAligner, token_spans
 from wavrag.errors import InputError
-from wavrag.types import Clip, Float32, Int64
+from wavrag.types import Clip, Int64
 
 FRAME_SECONDS = 0.04  # stride of the encoder
 SILENCE = " "  # the target of frames without a word
@@ -44,7 +45,7 @@ def align_tokens(
 
 
 def fit_projector(
-    frames: Float32, tokens: Int64, embeddings: torch.Tensor
+    frames: npt.NDArray[np.floating[Any]], tokens: Int64, embeddings: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     """Fit the projector by ridge regression.
 
