@@ -29,7 +29,7 @@ from wavrag.types import Clip, Document, EmbedInput, Float32
 
 BATCH = 32  # texts in a batch of the embedder
 CLIP_WEIGHT = 4  # texts that a clip counts for: bounds memory and keeps progress moving
-QUEUE_SIZE = 32  # events read ahead of embedding
+QUEUE_SIZE = 2  # batches read ahead of embedding
 COMMIT_PASSAGES = 1_000  # shares the fixed cost of a commit among many small documents
 COMMIT_SECONDS = 5.0  # bounds the work that a killed process loses
 FOREIGN_SPEECH = (
@@ -100,8 +100,8 @@ def add_documents(
     sample_rate = embedder.spec.sampling_rate or SAMPLE_RATE
     events = read_documents(plan.pending, sample_rate, speakers)
     try:
-        with closing(prefetch(events, QUEUE_SIZE)) as queue:
-            for batch in split_batches(queue, BATCH):
+        with closing(prefetch(split_batches(events, BATCH), QUEUE_SIZE)) as queue:
+            for batch in queue:
                 writer.process(batch, embedder, corrections)
         writer.commit()
     except StoreError:
@@ -216,7 +216,7 @@ class _DocumentWriter:
             match event:
                 case BeginDocument():
                     self._hash = event.content_hash
-                    self._begin_passages()
+                    self._passages, self._languages = PassageSpool(self._folder), []
                     self._estimate.begin(event.document, event.length)
                     self._report_progress(current=event.document.origin)
                 case PendingPassage():
@@ -227,10 +227,6 @@ class _DocumentWriter:
         due = self._complete_passages >= COMMIT_PASSAGES or elapsed > COMMIT_SECONDS
         if self._complete and due:
             self.commit()
-
-    def _begin_passages(self) -> None:
-        self._passages = PassageSpool(self._folder)
-        self._languages = []
 
     def close(self) -> None:
         """Discard the passages that are not stored."""
@@ -273,7 +269,6 @@ class _DocumentWriter:
             ]
             self._report_progress(documents=self._progress.documents + 1 + len(document.copies))
             self._passages.close()
-        self._begin_passages()
 
     def commit(self) -> None:
         """Write the complete documents; only then does the report list them."""
@@ -304,13 +299,14 @@ class _DocumentWriter:
         self._commit_time = time.monotonic()
 
     def _report_progress(self, **changes: int | float | str) -> None:
-        self._progress = replace(self._progress, **changes)  # type: ignore[arg-type]
-        if self._on_progress is not None:
-            estimate = self._estimate
-            self._progress = replace(
-                self._progress, fraction=estimate.fraction, seconds_left=estimate.seconds_left()
-            )
-            self._on_progress(self._progress)
+        if self._on_progress is None:
+            return
+        estimate = self._estimate
+        self._progress = replace(
+            self._progress, fraction=estimate.fraction, seconds_left=estimate.seconds_left(),
+            **changes,  # type: ignore[arg-type]
+        )  # fmt: skip
+        self._on_progress(self._progress)
 
 
 def _correct(

@@ -86,19 +86,19 @@ def find_encoding(file: IO[bytes], name: str, fallback: str = "") -> TextEncodin
             with suppress(UnicodeDecodeError):
                 _check_text(file, guess)
                 return TextEncoding(guess)
-    result = _declared_encoding(file, fallback) or _guess(file, name)
-    if not _check_text(file, result.name, result.errors):
-        raise _not_text(name, "it contains control characters")
-    return result
-
-
-def _declared_encoding(file: IO[bytes], fallback: str) -> TextEncoding | None:
+    is_text = None
     for encoding in ("utf-8", fallback):
         with suppress(LookupError, UnicodeError):
             " ".encode(encoding)  # `hex` and the like are codecs, but no encodings
-            _check_text(file, encoding)
-            return TextEncoding(encoding)
-    return None
+            is_text = _check_text(file, encoding)
+            result = TextEncoding(encoding)
+            break
+    if is_text is None:
+        result = _guess(file, name)
+        is_text = _check_text(file, result.name, result.errors)
+    if not is_text:
+        raise _not_text(name, "it contains control characters")
+    return result
 
 
 def _check_text(file: IO[bytes], encoding: str, errors: str = "strict") -> bool:
