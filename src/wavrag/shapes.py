@@ -189,6 +189,41 @@ class TranscriptShape(Shape):
     segments: list[SegmentShape]
 
 
+class SummarySentenceShape(Shape):
+    """A sentence of a summary with its span in the recording in seconds."""
+
+    text: str
+    start: float
+    end: float
+    supported: bool  # false if a generator wrote it and the recording does not confirm it
+
+
+class ChapterShape(Shape):
+    """A chapter of a recording; times in seconds."""
+
+    title: str
+    start: float
+    end: float
+    sentences: list[SummarySentenceShape]
+
+
+class ChaptersShape(Shape):
+    """The chapters of a recording."""
+
+    chapters: list[ChapterShape]
+
+
+class SummaryShape(Shape):
+    """The summary of a recording and of its chapters."""
+
+    document_id: str | None
+    source: str
+    title: str
+    sentences: list[SummarySentenceShape]
+    chapters: list[ChapterShape]
+    generator: str | None  # null if the sentences are quoted
+
+
 class WeightedWordShape(Shape):
     """A word with its probability from 0 to 1."""
 

@@ -14,6 +14,7 @@ from wavrag.answer.answerability import (
 )
 from wavrag.answer.citation_check import (
     CitationCheckOptions,
+    EmbedTexts,
     check_citations,
     flag_unsupported_sentences,
 )
@@ -33,7 +34,7 @@ from wavrag.answer.votes import normalise as normalise_answer
 __all__ = [
     "CANDIDATES", "EXTRACTIVE_CONTEXT", "MIN_PROBABILITY", "NOTHING_FOUND",
     "AnswerFeatures", "AnswerOptions", "AnswerPipeline", "AnswerRequest", "AnswerStream",
-    "CitationCheckOptions", "ContextOptions", "PathCallback", "ReasoningOptions",
+    "CitationCheckOptions", "ContextOptions", "EmbedTexts", "PathCallback", "ReasoningOptions",
     "RetrievalResult", "answer_features", "build_context", "check_citations",
     "estimate_answerability", "flag_unsupported_sentences", "normalise_answer", "reason",
     "should_abstain",

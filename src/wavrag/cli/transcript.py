@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 def transcript(arguments: argparse.Namespace) -> int:
     """Print the transcript; exit code 0 even without any speech."""
+    write_output(read_transcript(arguments).format(arguments.format), arguments.out)
+    return 0
+
+
+def read_transcript(arguments: argparse.Namespace) -> Transcript:
+    """The transcript of the recording of a command: from the knowledge base, or made now."""
     result = None
     if arguments.recogniser is None:
         result = _read_indexed(arguments.source, arguments.kb)
@@ -33,15 +39,18 @@ def transcript(arguments: argparse.Namespace) -> int:
         result = Transcriber(arguments.recogniser).transcribe(arguments.source, note)
     if not result.segments:
         note(f"{arguments.source}: no speech was recognised")
-    text = result.format(arguments.format)
-    if arguments.out is None:
+    return result
+
+
+def write_output(text: str, path: str | None) -> None:
+    """Write a text to a file, or to standard output."""
+    if path is None:
         sys.stdout.write(text)
-        return 0
+        return
     try:
-        Path(arguments.out).write_text(text, encoding="utf-8")
+        Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise StoreError(f"cannot write {arguments.out}: {error.strerror}") from error
-    return 0
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _read_indexed(source: str, folder: str | None) -> Transcript | None:
@@ -61,6 +70,11 @@ def _read_indexed(source: str, folder: str | None) -> Transcript | None:
     return None
 
 
+OUT = Option("--out", "FILE", "file to write", unset="standard output")
+RECOGNISER = Option("--recogniser", "NAME", "transcribe the recording again, with moonshine,"
+    " whisper:FOLDER, transformers:ORG/NAME or pocketsphinx", unset="the transcript of the"
+    " knowledge base; moonshine for a recording outside it")  # fmt: skip
+
 COMMAND = Command(
     "transcript",
     "print the transcript of a recording, with times",
@@ -70,10 +84,8 @@ COMMAND = Command(
         Option("--format", help="plain text, subtitles (WebVTT, SubRip), JSON with the time and the"
             " probability of every word, or Markdown", choices=("txt", "vtt", "srt", "json", "md"),
             default="txt"),
-        Option("--out", "FILE", "file to write", unset="standard output"),
-        Option("--recogniser", "NAME", "transcribe the recording again, with moonshine,"
-            " whisper:FOLDER, transformers:ORG/NAME or pocketsphinx", unset="the transcript of the"
-            " knowledge base; moonshine for a recording outside it"),
+        OUT,
+        RECOGNISER,
         KB,
     ),
     (

@@ -19,7 +19,13 @@ from wavrag.kb.report import (
 )  # fmt: skip
 from wavrag.kb.speakers import DocumentSpeaker
 from wavrag.kb.transcriber import Transcriber
-from wavrag.kb.transcript import TRANSCRIPT_FORMATS, Segment, Transcript, TranscriptFormat
+from wavrag.kb.transcript import (
+    TRANSCRIPT_FORMATS,
+    Segment,
+    Transcript,
+    TranscriptFormat,
+    format_clock,
+)
 from wavrag.kb.trust import confirm_embedder
 from wavrag.kb.urls import FEED_ENTRIES, FetchCallback
 from wavrag.kb.watch import check_folders
@@ -29,5 +35,5 @@ __all__ = [
     "FetchCallback", "FileScan", "KnowledgeBase", "PendingPassage", "Progress", "ProgressCallback",
     "Removal", "Retrieval", "Segment", "SourceChange", "Stage", "Transcriber", "Transcript",
     "TranscriptFormat", "UnreadFiles", "check_folders", "confirm_embedder", "detect_kind",
-    "find_files", "load_passage_clip", "split_document",
+    "find_files", "format_clock", "load_passage_clip", "split_document",
 ]  # fmt: skip

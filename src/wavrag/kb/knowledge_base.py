@@ -34,7 +34,7 @@ from wavrag.kb.sound_spans import find_sound
 from wavrag.kb.speakers import DocumentSpeaker, SpeakerSplitter, embed_speaker, list_speakers
 from wavrag.kb.spelling import VocabularyIndexes
 from wavrag.kb.transcriber import join_windows
-from wavrag.kb.transcript import Transcript
+from wavrag.kb.transcript import Transcript, section_chapters
 from wavrag.kb.transcript_corrections import TranscriptCorrections
 from wavrag.kb.transcripts import TranscriptCache, detect_speech
 from wavrag.kb.trust import remember_embedder, resolve_embedder
@@ -545,7 +545,22 @@ class KnowledgeBase(Closing):
         timed.sort(key=lambda passage: (passage.start, passage.ordinal))
         segments = sorted(join_windows(self._windows(timed)), key=lambda segment: segment.start)
         first = passages[0]
-        return Transcript(first.source, first.title, tuple(segments), document_id)
+        return Transcript(
+            first.source, first.title, tuple(segments), document_id, self._chapters(timed)
+        )
+
+    def _chapters(self, passages: Sequence[Passage]) -> tuple[tuple[float, str], ...]:
+        """The chapters in the file of a recording, or else those of its feed."""
+        first = passages[0]
+        source = first.source if first.modality == "audio" else first.recording
+        if source is not None:
+            try:
+                tags = audio.inspect_recording(self.resolve_source(source)).tags
+            except AudioError:  # it was deleted: its words are in the store
+                tags = None
+            if tags is not None and tags.chapters:
+                return tuple((chapter.start, chapter.title) for chapter in tags.chapters)
+        return section_chapters([p for p in passages if p.modality == "audio" and not p.track])
 
     def _windows(
         self, passages: Sequence[Passage]

@@ -50,7 +50,11 @@ class Transcriber:
             InputError: the file is no recording or cannot be read.
         """
         segments = sorted(self.segments(path, on_note), key=lambda segment: segment.start)
-        return Transcript(os.fspath(path), Path(path).stem, tuple(segments))
+        chapters = audio.inspect_recording(path).tags.chapters
+        return Transcript(
+            os.fspath(path), Path(path).stem, tuple(segments),
+            chapters=tuple((chapter.start, chapter.title) for chapter in chapters),
+        )  # fmt: skip
 
     def segments(
         self, path: str | os.PathLike[str], on_note: NoteCallback = lambda note: None

@@ -63,12 +63,14 @@ class Transcript:
         title: title of the recording.
         segments: its sentences in the order of their start times.
         document_id: id in the knowledge base; None if it is not in one.
+        chapters: start in seconds and title of the chapters that are embedded in the recording.
     """
 
     source: str
     title: str
     segments: tuple[Segment, ...]
     document_id: str | None = None
+    chapters: tuple[tuple[float, str], ...] = ()
 
     @property
     def text(self) -> str:
@@ -113,6 +115,16 @@ class Transcript:
         from wavrag.shapes import TranscriptShape
 
         return TranscriptShape.model_validate(self).model_dump_json(exclude_unset=True) + "\n"
+
+
+def section_chapters(passages: Sequence[Passage]) -> tuple[tuple[float, str], ...]:
+    """Start in seconds and title of the chapters of passages, by their sections."""
+    chapters: list[tuple[float, str]] = []
+    for passage in passages:
+        is_new = not chapters or chapters[-1][1] != passage.section
+        if passage.section and passage.start is not None and is_new:
+            chapters.append((passage.start, passage.section))
+    return tuple(chapters)
 
 
 def split_sentences(passage: Passage, words: Sequence[TimedWord]) -> list[Segment]:
@@ -207,7 +219,7 @@ def spread_words(segment: Segment) -> tuple[TimedWord, ...]:
     )
 
 
-def _clock(seconds: float, separator: str) -> str:
+def format_clock(seconds: float, separator: str = ".") -> str:
     """A time as `00:12:03.400`, with another separator in SubRip."""
     milliseconds = round(seconds * 1000)
     minutes, milliseconds = divmod(milliseconds, 60_000)
@@ -221,7 +233,7 @@ def _cue_blocks(transcript: Transcript, separator: str) -> Iterator[tuple[str, S
     """The times, the segment and the lines of each cue."""
     for cue in split_cues(transcript.segments):
         end = max(cue.end, cue.start + MIN_CUE_SECONDS)
-        times = f"{_clock(cue.start, separator)} --> {_clock(end, separator)}"
+        times = f"{format_clock(cue.start, separator)} --> {format_clock(end, separator)}"
         # An arrow in a cue would be read as the times of another.
         text = cue.text.replace("-->", "\u2192")
         yield times, cue, textwrap.wrap(text, CUE_LINE, break_on_hyphens=False)

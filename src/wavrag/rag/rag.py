@@ -21,6 +21,7 @@ from wavrag.closing import Closing
 from wavrag.embed import Embedder
 from wavrag.generate import GenerateOptions, StopSignal, load_generator
 from wavrag.kb import AddReport, KnowledgeBase, ProgressCallback, Retrieval, find_files
+from wavrag.outline import SENTENCES, Chapter, Summariser, Summary, extract_summary, read_chapters
 from wavrag.search import Reranker
 from wavrag.types import Answer, Channels, Clip, Document, HistoryTurn, Hit, Metadata, Query
 
@@ -181,6 +182,70 @@ class WavRAG(Closing):
         # A pipeline holds no state: one per question keeps concurrent questions apart.
         pipeline = AnswerPipeline(self.kb, self.generator, self.options)
         return AnswerStream(pipeline.run(request), request.stop)
+
+    def chapters(
+        self,
+        document_id: str,
+        *,
+        quotes: bool = False,
+        options: GenerateOptions | None = None,
+        stop: StopSignal | None = None,
+    ) -> tuple[Chapter, ...]:
+        """Return the chapters of a recording: those of its file, or else by changes of the topic.
+
+        Titles and summaries are written by a generator that follows instructions; with any other,
+        they are phrases and sentences of the recording.
+
+        Args:
+            document_id: a recording, or a transcript with times.
+            quotes: quote the recording whatever the generator.
+            options: decoding options.
+            stop: cancels the generator.
+
+        Raises:
+            InputError: the document is not in the knowledge base, or a text without times.
+            AudioError: the recording was deleted or cannot be read.
+            GenerationError: the generator failed.
+
+        Example:
+            >>> for chapter in rag.chapters("/talks/ada.mp3"):
+            ...     print(chapter.start, chapter.title)
+        """
+        transcript = self.kb.transcript(document_id)
+        writer = None if quotes else self._summariser(options, stop)
+        contents = writer.chapters(transcript) if writer else read_chapters(transcript)
+        return tuple(content.chapter for content in contents)
+
+    def summary(
+        self,
+        document_id: str,
+        sentences: int = SENTENCES,
+        *,
+        quotes: bool = False,
+        options: GenerateOptions | None = None,
+        stop: StopSignal | None = None,
+    ) -> Summary:
+        """Summarise a recording and its chapters; each sentence has its time in the recording.
+
+        Args:
+            document_id: see `chapters`; so are the other arguments and the errors.
+            sentences: maximum length of the summary.
+            quotes: quote the recording whatever the generator.
+            options: decoding options.
+            stop: cancels the generator.
+        """
+        transcript = self.kb.transcript(document_id)
+        writer = None if quotes else self._summariser(options, stop)
+        if writer is None:
+            return extract_summary(transcript, sentences)
+        return writer.summary(transcript, sentences)
+
+    def _summariser(
+        self, options: GenerateOptions | None, stop: StopSignal | None
+    ) -> Summariser | None:
+        if not self.generator.spec.follows_instructions:
+            return None
+        return Summariser(self.generator, options, stop)
 
     def close(self) -> None:
         """Close the knowledge base and free the model of the generator."""

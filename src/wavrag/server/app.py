@@ -23,6 +23,7 @@ from wavrag.server import (
     library,
     live,
     models,
+    outline,
     speakers,
     speech,
     transcripts,
@@ -75,7 +76,7 @@ def create_app(
     app.state.server = state
     add_error_handlers(app)
     # Before the documents, whose routes match ids with any further path.
-    for module in (transcripts, speakers, library, documents):
+    for module in (transcripts, outline, speakers, library, documents):
         app.include_router(module.router)
     for module in (ask, models, embeddings, chat, speech, live):
         app.include_router(module.router)
