@@ -1,7 +1,10 @@
-"""Strict parsers of SubRip and WebVTT, for tests."""
+"""Strict parsers of SubRip and WebVTT, compared with those of webvtt-py, for tests."""
 
+import io
 import re
 from typing import NamedTuple
+
+import webvtt
 
 _TIMES = r"(\d{2,}):([0-5]\d):([0-5]\d)%s(\d{3})"
 
@@ -25,6 +28,8 @@ def parse_srt(data: str) -> list[Cue]:
         assert len(lines) in (1, 2), block
         assert all(lines), block
         cues.append(Cue(start, end, " ".join(lines)))
+    if cues:  # webvtt-py does not know an empty file
+        _compare(cues, webvtt.from_buffer(io.StringIO(data), "srt", strict=True))
     return cues
 
 
@@ -45,7 +50,19 @@ def parse_vtt(data: str) -> list[Cue]:
         for entity, letter in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
             text = text.replace(entity, letter)
         cues.append(Cue(start, end, " ".join(text.split("\n")), voice[1] if voice else ""))
+    captions = webvtt.from_buffer(io.StringIO(data), strict=True)
+    _compare(cues, captions)
+    assert [caption.voice or "" for caption in captions] == [cue.voice for cue in cues]
     return cues
+
+
+def _compare(cues: list[Cue], captions: webvtt.WebVTT) -> None:
+    times = [(caption.start_in_seconds, caption.end_in_seconds) for caption in captions]
+    assert times == [(int(cue.start), int(cue.end)) for cue in cues]
+    assert [len(caption.lines) for caption in captions] == [
+        len(caption.raw_text.splitlines()) for caption in captions
+    ]
+    assert all(caption.text for caption in captions)
 
 
 def _blocks(data: str) -> list[str]:

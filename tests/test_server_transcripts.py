@@ -8,6 +8,7 @@ import httpx
 import numpy as np
 import openai
 import pytest
+import webvtt
 
 from serving import client as http_client
 from serving import serving
@@ -71,9 +72,29 @@ def test_documents_have_transcripts_in_every_format(http: httpx.Client) -> None:
     assert http.get(path, params={"format": "md"}).text.startswith("# two questions\n\n**0:00.")
 
 
+def test_documents_have_chapters_and_summaries(http: httpx.Client) -> None:
+    path = "/v1/documents/two/questions"
+    (chapter,) = http.get(f"{path}/chapters").raise_for_status().json()["chapters"]
+    assert (chapter["start"], chapter["title"]) == (
+        0.0,
+        "What did the farmer do with the old tram?",
+    )
+    assert [s["text"] for s in chapter["sentences"]] == [TEXT], "the fake quotes the first sentence"
+    reply = http.get(f"{path}/chapters", params={"format": "vtt", "quotes": True})
+    assert reply.headers["content-type"] == "text/vtt; charset=utf-8"
+    assert len(webvtt.from_buffer(io.StringIO(reply.text))) == 1
+    summary = http.get(f"{path}/summary", params={"sentences": 1}).raise_for_status().json()
+    assert (summary["generator"], summary["sentences"]) == ("fake", chapter["sentences"])
+    quoted = http.get(f"{path}/summary", params={"quotes": True, "format": "md"})
+    assert quoted.text.startswith("# two questions\n")
+    assert http.get(f"{path}/summary", params={"sentences": 0}).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("path", "status", "message"),
     [
+        ("none/chapters", 404, "no document none"),
+        ("note/summary", 400, "text without times"),
         ("none/transcript", 404, "no document none"),
         ("note/transcript", 400, "text without times"),
         ("two/questions/transcript?format=pdf", 422, "format"),
