@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Query, Request
@@ -89,13 +90,13 @@ async def get_summary(
 async def _compute(
     request: Request, state: ServerState, document_id: str, work: Callable[[StopSignal], T]
 ) -> T:
-    """Run work on a thread; a disconnect or the time limit of answers stops its generator."""
+    """Run work in a slot for answers; a disconnect or their time limit stops its generator."""
     if await state.run_in_thread("get", state.rag.kb.head, document_id) is None:
         raise RequestError(404, f"there is no document {document_id}: see /v1/documents")
     stop = StopSignal()
 
     async def wait() -> T:
-        task = asyncio.ensure_future(state.run_in_thread("transcribe", work, stop))
+        task = asyncio.ensure_future(state.answers.run(partial(work, stop)))
         try:
             # Shielded: a cancelled wait for a thread would last until the thread ends by itself.
             return await asyncio.shield(task)
@@ -103,7 +104,7 @@ async def _compute(
             stop.set()
 
     try:
-        async with state.answer_slots, asyncio.timeout(state.options.answer_timeout):
+        async with asyncio.timeout(state.options.answer_timeout):
             return await run_while_connected(request, wait())
     except TimeoutError:
         raise GenerationError(
