@@ -7,7 +7,7 @@ import math
 import pytest
 
 from wavrag.errors import StoreError
-from wavrag.store import MemoryStore
+from wavrag.store import MemoryStore, vocabulary
 from wavrag.store.lexical import query_words
 from wavrag.store.memory import bm25
 from wavrag.testing.store import StoreConformance
@@ -57,3 +57,19 @@ def test_closed():
     store.close()
     with pytest.raises(StoreError, match="closed"):
         store.count()
+
+
+def test_the_vocabulary_keeps_the_most_frequent_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary, "BLOCK", 3)
+    monkeypatch.setattr(vocabulary, "MAX_WORDS", 4)
+    monkeypatch.setattr(vocabulary, "MAX_PAIRS", 2)
+    texts = [f"the night ferry word{n}" for n in range(20)]
+    counted = vocabulary.count_vocabulary(texts)
+    words = dict(zip(counted.words, counted.counts.tolist(), strict=True))
+    assert len(words) <= 8 + 3
+    assert [words[word] for word in ("the", "night", "ferry")] == [20, 20, 20]
+    pairs = [tuple(counted.words[code] for code in pair) for pair in counted.pairs]
+    assert dict(zip(pairs, counted.pair_counts.tolist(), strict=True)) == {
+        ("the", "night"): 20,
+        ("night", "ferry"): 20,
+    }

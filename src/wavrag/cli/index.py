@@ -211,23 +211,27 @@ CHANNELS = Option(
     default="auto", choices=("auto", "mix", "split"),
 )  # fmt: skip
 
+# Of `wavrag index` and `wavrag watch`.
+FILE_OPTIONS = (
+    Option("--glob", "PATTERN", "index only files that match, such as '*.mp3'", repeat=True),
+    *META_OPTIONS,
+    CHANNELS,
+)
+BASE_OPTIONS = (NEW_EMBEDDER, *PRESET_OPTIONS, KB)
+
 COMMAND = Command(
     "index",
     "add files and folders to the knowledge base",
     index,
     (
         Option("paths", "PATH", "file or folder to add", nargs="+"),
-        Option("--glob", "PATTERN", "add only files that match, such as '*.mp3'", repeat=True),
-        *META_OPTIONS,
-        CHANNELS,
+        *FILE_OPTIONS,
         Option("--speakers", help="find out who speaks when in recordings, and cut their passages"
             " where the speaker changes; later runs do the same. See `wavrag kb speakers`"),
         Option("--no-speakers", help="end --speakers for this knowledge base"),
         Option("--archives", help="read the files in zip and tar archives, too"),
         Option("--prune", help="remove documents whose files no longer exist in the given folders"),
-        NEW_EMBEDDER,
-        *PRESET_OPTIONS,
-        KB,
+        *BASE_OPTIONS,
         JSON,
     ),
     (

@@ -7,8 +7,14 @@ import json
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
-from wavrag.cli.index import CHANNELS, META_OPTIONS, choose_embedder, print_unread, read_metadata
-from wavrag.cli.options import KB, NEW_EMBEDDER, PRESET_OPTIONS, Option
+from wavrag.cli.index import (
+    BASE_OPTIONS,
+    FILE_OPTIONS,
+    choose_embedder,
+    print_unread,
+    read_metadata,
+)
+from wavrag.cli.options import Option
 from wavrag.cli.output import format_count, note, short_path
 from wavrag.cli.progress import IndexBar
 
@@ -76,14 +82,10 @@ COMMAND = Command(
     watch,
     (
         Option("folders", "FOLDER", "folder to watch, with the folders below it", nargs="+"),
-        Option("--glob", "PATTERN", "index only files that match, such as '*.mp3'", repeat=True),
-        *META_OPTIONS,
-        CHANNELS,
+        *FILE_OPTIONS,
         Option("--poll", help="compare all files every few seconds, for network shares that report"
             " no changes"),
-        NEW_EMBEDDER,
-        *PRESET_OPTIONS,
-        KB,
+        *BASE_OPTIONS,
         Option("--json", help="print a line of JSON for each change, and nothing else"),
     ),
     (

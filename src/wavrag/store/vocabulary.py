@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from wavrag.store.lexical import split_words
 from wavrag.types import Int64, Vocabulary
 
 MAX_PAIRS = 200_000
+MAX_WORDS = 300_000
 BLOCK = 2_000  # passages counted at once, which bounds the memory
 # Counting 100,000 passages takes 6 to 9 s, too long after every change. A new word needs no count:
 # words in the full-text index are never corrected.
@@ -47,12 +47,12 @@ class VocabularyCount:
 def count_vocabulary(texts: Iterable[str]) -> Vocabulary:
     """Count the passages of each word, and the frequent pairs of adjacent words.
 
-    Beyond `4 * MAX_PAIRS` distinct pairs, the rarest are dropped while counting, so counts of
-    rare pairs are lower bounds.
+    Beyond `2 * MAX_WORDS` distinct words, and `4 * MAX_PAIRS` distinct pairs, the rarest are
+    dropped while counting, which bounds the memory; counts of rare ones are then lower bounds.
     """
-    index: defaultdict[str, int] = defaultdict(lambda: len(index))
+    index = _WordIndex()
     counts = np.zeros(0, np.int64)
-    pairs = pair_counts = np.zeros(0, np.int64)
+    pairs = _PairCounts()
     texts = iter(texts)
     while block := [split_words(text.lower()) for text in islice(texts, BLOCK)]:
         codes = np.fromiter(map(index.__getitem__, chain.from_iterable(block)), np.int64)
@@ -62,16 +62,65 @@ def count_vocabulary(texts: Iterable[str]) -> Vocabulary:
         counts = np.pad(counts, (0, len(index) - len(counts)))
         counts += np.bincount(distinct & 0xFFFFFFFF, minlength=len(index))
         adjacent = rows[1:] == rows[:-1]
-        keys, times = np.unique(
-            codes[:-1][adjacent] << 32 | codes[1:][adjacent], return_counts=True
-        )
-        pairs, inverse = np.unique(np.concatenate((pairs, keys)), return_inverse=True)
-        totals = np.zeros(len(pairs), np.int64)
-        np.add.at(totals, inverse, np.concatenate((pair_counts, times)))
-        pairs, pair_counts = _most_frequent(pairs, totals, 4 * MAX_PAIRS)
-    pairs, pair_counts = _most_frequent(pairs, pair_counts, MAX_PAIRS)
-    halves = np.stack((pairs >> 32, pairs & 0xFFFFFFFF), axis=1)
+        pairs.add(codes[:-1][adjacent] << 32 | codes[1:][adjacent])
+        if len(index) > 2 * MAX_WORDS:
+            frequent = np.sort(np.argsort(-counts, kind="stable")[:MAX_WORDS])
+            new_codes = np.full(len(counts), -1, np.int64)
+            new_codes[frequent] = np.arange(MAX_WORDS)
+            counts = counts[frequent]
+            pairs.rename(new_codes)
+            words = (word for word, code in zip(index, new_codes, strict=True) if code >= 0)
+            index = _WordIndex(zip(words, range(MAX_WORDS), strict=True))
+    keys, pair_counts = pairs.most_frequent(MAX_PAIRS)
+    halves = np.stack((keys >> 32, keys & 0xFFFFFFFF), axis=1)
     return Vocabulary(tuple(index), counts, halves, pair_counts)
+
+
+class _WordIndex(dict[str, int]):
+    """Codes of words; a new word gets the next one."""
+
+    def __missing__(self, word: str) -> int:
+        code = self[word] = len(self)
+        return code
+
+
+class _PairCounts:
+    """Counts of pairs of words, each the code of the first word << 32 | that of the second."""
+
+    def __init__(self) -> None:
+        self._keys = self._counts = np.zeros(0, np.int64)
+        self._blocks: list[tuple[Int64, Int64]] = []  # not merged yet
+        self._size = 0  # of these blocks
+
+    def add(self, keys: Int64) -> None:
+        """Count pairs once for each occurrence."""
+        distinct, counts = np.unique(keys, return_counts=True)
+        self._blocks.append((distinct, counts))
+        self._size += len(distinct)
+        # A merge takes as long as there are pairs in all, so it waits until many are new.
+        if self._size > MAX_PAIRS:
+            self._merge()
+
+    def _merge(self) -> None:
+        keys = np.concatenate([self._keys, *(keys for keys, _ in self._blocks)])
+        counts = np.concatenate([self._counts, *(counts for _, counts in self._blocks)])
+        self._blocks, self._size = [], 0
+        self._keys, inverse = np.unique(keys, return_inverse=True)
+        self._counts = np.bincount(inverse, counts, len(self._keys)).astype(np.int64)
+        self._keys, self._counts = _most_frequent(self._keys, self._counts, 4 * MAX_PAIRS)
+
+    def rename(self, codes: Int64) -> None:
+        """Give words new codes, by their old ones; pairs with a word of code -1 are dropped."""
+        self._merge()
+        first, second = codes[self._keys >> 32], codes[self._keys & 0xFFFFFFFF]
+        known = (first >= 0) & (second >= 0)
+        # Codes keep their order, so the pairs stay sorted.
+        self._keys, self._counts = (first << 32 | second)[known], self._counts[known]
+
+    def most_frequent(self, limit: int) -> tuple[Int64, Int64]:
+        """The most frequent pairs, sorted, and their counts."""
+        self._merge()
+        return _most_frequent(self._keys, self._counts, limit)
 
 
 def save_vocabulary(path: Path, count: VocabularyCount) -> None:
