@@ -1,6 +1,7 @@
 """Views of the page: accessibility in light and dark, files, speakers, copies and errors."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from serving import create_rag, serving
 from wavrag import WavRAG
 from wavrag.kb import find_files
 from wavrag.server import ServerOptions
+from wavrag.types import Document
 
 MEETING = """WEBVTT
 
@@ -161,6 +163,45 @@ def test_files_open_and_copies_are_named(page: Any, folder: Path) -> None:
     names = page.locator("#documents .open .location").all_inner_texts()
     kinds = [name.partition(" · ")[0].rpartition(".")[2] for name in names]
     assert kinds == sorted(kinds)
+
+
+def test_similar_passages_open_below_their_card(page: Any, rag: WavRAG) -> None:
+    texts = [f"The lantern of the pier is lit at dusk{mark}" for mark in ".!;"]
+    rag.kb.add([Document(f"lantern {n}", text=text) for n, text in enumerate(texts)])
+    turn = ask_typed(page, "When is the lantern of the pier lit?")
+    turn.get_by_text("2 similar").first.click()
+    similar = turn.locator(".similar .card")
+    expect(similar).to_have_count(2)
+    similar.first.click()
+    expect(page.locator("#reader-text mark")).to_contain_text("lit at dusk")
+    page.keyboard.press("Escape")
+    rag.kb.remove([f"lantern {n}" for n in range(3)])
+
+
+def test_a_long_recording_is_loaded_in_pieces(page: Any, rag: WavRAG, tmp_path: Path) -> None:
+    write(tmp_path / "night.wav", tone(300, 400, 8_000)[None], 8_000)
+    cues = [(0, 4, "The first boat leaves."), (119, 125, "The owl calls."), (380, 384, "Dawn.")]
+    clock = [(f"{a // 60:02}:{a % 60:02}.000", f"{b // 60:02}:{b % 60:02}.000") for a, b, _ in cues]
+    lines = [
+        f"{start} --> {end}\n{cue[2]}\n" for (start, end), cue in zip(clock, cues, strict=True)
+    ]
+    (tmp_path / "night.vtt").write_text("WEBVTT\n\n" + "\n".join(lines))
+    rag.kb.add([Document("night", path=str(tmp_path / "night.vtt"))])
+    page.click("#to-library")
+    page.locator(".open", has_text="night").click()
+    timeline, wave = page.locator("#reader-player .timeline"), page.locator("#reader-player .wave")
+    expect(wave).to_have_attribute("aria-valuemax", "120")  # of 384 s
+    page.select_option("#reader-player .speed", "2")
+    page.locator("#reader-text .line").nth(2).click()
+    expect(page.locator("#reader-player .time")).to_have_text(re.compile(r"6:2\d / 6:24"))
+    assert page.locator("#reader-player audio").evaluate("a => a.playbackRate") == 2
+    timeline.fill("118")
+    page.locator("#reader-player .time").wait_for()
+    expect(timeline).to_have_attribute("aria-valuetext", re.compile("1:5.|2:0."))
+    wave.press("End")  # of the loaded piece
+    expect(wave).to_have_attribute("aria-valuemin", re.compile("23."), timeout=10_000)
+    page.click("#reader-close")
+    rag.kb.remove(["night"])
 
 
 ANSWER = """The buses run late: [1]

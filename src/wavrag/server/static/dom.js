@@ -23,13 +23,13 @@ export function icon(name) {
   svg.setAttribute("class", "icon");
   svg.setAttribute("aria-hidden", "true");
   const use = document.createElementNS(SVG, "use");
-  use.setAttribute("href", `icons.svg#${name}`);
+  use.setAttribute("href", `#icon-${name}`);
   svg.append(use);
   return svg;
 }
 
 export function setIcon(button, name) {
-  button.querySelector("use").setAttribute("href", `icons.svg#${name}`);
+  button.querySelector("use").setAttribute("href", `#icon-${name}`);
 }
 
 /** Formats seconds as 1:23. */

@@ -1,5 +1,6 @@
 // Plays a recording: a cited span with some context, or all of it, in pieces cut by the server.
 
+import { showError } from "./alerts.js";
 import { call, documentPath } from "./api.js";
 import { clock, h, icon, locationOf, setIcon } from "./dom.js";
 import { drawRecording } from "./waveform.js";
@@ -40,16 +41,16 @@ export class Player {
       tabIndex: 0,
       role: "slider",
       "aria-label": `Position in ${passage.title}${this.spans.length ? `; cited span ${locationOf(passage)}` : ""}`,
-      onclick: (event) => this.seek(this.from + (event.offsetX / this.canvas.clientWidth) * this.seconds),
+      onclick: (event) => this.#report(this.seek(this.from + (event.offsetX / this.canvas.clientWidth) * this.seconds)),
       onkeydown: (event) => this.#key(event),
     });
     this.button = h("button", { type: "button", class: "round play", "aria-label": "Play", onclick: () => this.toggle() }, icon("play"));
     this.time = h("span", { class: "time" });
     this.timeline = h("input", {
       type: "range", class: "timeline", min: 0, step: 1, value: 0, hidden: true, "aria-label": `Position in all of ${passage.title}`,
-      oninput: () => this.seek(Number(this.timeline.value)),
+      oninput: () => this.#report(this.seek(Number(this.timeline.value))),
     });
-    this.whole = h("button", { type: "button", class: "chip", "aria-pressed": "false", hidden: true, onclick: () => this.#toggleWhole() }, "Whole", h("span", { class: "wide" }, " recording"));
+    this.whole = h("button", { type: "button", class: "chip", "aria-pressed": "false", hidden: true, onclick: () => this.#report(this.#toggleWhole()) }, "Whole", h("span", { class: "wide" }, " recording"));
     this.speed = h("select", { class: "chip speed", "aria-label": "Speed", onchange: () => this.#setSpeed(Number(this.speed.value)) },
       ...SPEEDS.map((value) => h("option", { value, selected: value === speed }, `${value}×`)));
     this.element = h("figure", { class: "player", "aria-label": `Recording ${passage.title}` },
@@ -66,7 +67,7 @@ export class Player {
     this.resizeObserver = new ResizeObserver(() => this.draw());
     this.resizeObserver.observe(this.canvas);
     for (const name of ["play", "pause", "timeupdate", "seeked"]) this.audio.addEventListener(name, () => this.#changed());
-    this.audio.addEventListener("ended", () => this.#goOn());
+    this.audio.addEventListener("ended", () => this.#report(this.#goOn()));
   }
 
   /** Start of the cited spans in the recording, in seconds. */
@@ -95,9 +96,21 @@ export class Player {
   #load(from, end) {
     this.from = Math.max(0, from);
     this.seconds = Math.max(1, Math.min(end, this.total) - this.from);
+    this.hasFailed = false;
     this.loaded = this.#fetch(this.from, this.from + this.seconds);
-    this.loaded.catch(() => {}); // reported by the call that plays
+    // Reported by the call that plays or seeks.
+    this.loaded.catch(() => { this.hasFailed = true; });
     return this.loaded;
+  }
+
+  /** Waits for the loaded span; requests it again after a failure. */
+  #ready() {
+    if (this.hasFailed) this.#load(this.from, this.from + this.seconds);
+    return this.loaded;
+  }
+
+  #report(action) {
+    action.catch((error) => !this.isClosed && showError(error));
   }
 
   async #fetch(start, end) {
@@ -121,7 +134,7 @@ export class Player {
   /** Plays the cited spans from start to end. */
   async playSpan() {
     if (this.start < this.from || this.start >= this.from + this.seconds) this.#load(this.start - CONTEXT, this.end + CONTEXT);
-    await this.loaded;
+    await this.#ready();
     this.audio.currentTime = this.start - this.from;
     this.stopAt = this.spans.length && Number.isFinite(this.end) ? this.end : undefined;
     await this.#play();
@@ -158,8 +171,8 @@ export class Player {
     const isAtStart = this.audio.currentTime < 0.01;
     const isAtEnd = Math.abs(this.position - this.end) < 0.05;
     if (!this.audio.paused) this.pause();
-    else if (this.spans.length && (isAtStart || isAtEnd)) this.playSpan();
-    else this.loaded.then(() => this.#play());
+    else if (this.spans.length && (isAtStart || isAtEnd)) this.#report(this.playSpan());
+    else this.#report(this.#ready().then(() => this.#play()));
   }
 
   pause() {
@@ -177,7 +190,7 @@ export class Player {
       this.audio.currentTime = target - this.from;
       if (wasPlaying) await this.#play();
     } else {
-      if (!this.samples.length) await this.loaded;
+      await this.#ready();
       this.audio.currentTime = Math.min(this.seconds - 0.05, target - this.from);
     }
     this.stopAt = this.spans.length && this.position < this.end && this.position >= this.from && this.whole.getAttribute("aria-pressed") === "false" ? this.end : undefined;
@@ -214,9 +227,9 @@ export class Player {
 
   #key(event) {
     const step = { ArrowLeft: -1, ArrowRight: 1, PageDown: -5, PageUp: 5 }[event.key];
-    if (step) this.seek(this.position + step);
-    else if (event.key === "Home") this.seek(this.start);
-    else if (event.key === "End") this.seek(Math.min(this.end, this.from + this.seconds));
+    if (step) this.#report(this.seek(this.position + step));
+    else if (event.key === "Home") this.#report(this.seek(this.start));
+    else if (event.key === "End") this.#report(this.seek(Math.min(this.end, this.from + this.seconds)));
     else if (event.key === " " || event.key === "Enter") this.toggle();
     else return;
     event.preventDefault();

@@ -235,11 +235,7 @@ export class TurnView {
       });
       card.querySelector(":scope > .card").after(card.player.element);
     }
-    card.player.playSpan().catch((error) => showError(error, () => {
-      card.player?.close();
-      card.player = null;
-      this.show(id);
-    }));
+    card.player.playSpan().catch((error) => showError(error, () => this.show(id)));
     card.scrollIntoView({ block: "nearest" });
   }
 }
