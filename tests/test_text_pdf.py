@@ -14,6 +14,7 @@ from wavrag import text
 from wavrag.errors import DocumentError
 from wavrag.text.pdf import parse_pdf
 from wavrag.text.pdf_pages import open_pdf, render_page
+from wavrag.text.read import SMALL_BYTES
 
 Line = tuple[float, float, str] | tuple[float, float, str, float]  # x, y from the top, words, size
 HELVETICA = DictionaryObject(
@@ -227,6 +228,8 @@ def test_titles(metadata: str, expected: str) -> None:
 
 def test_pages_without_text_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wavrag.text.pdf.find_engine", lambda: None)
+    # In this process, which has the patch.
+    monkeypatch.setitem(SMALL_BYTES, "pdf", 1 << 20)
     path = tmp_path / "a.pdf"
     path.write_bytes(pdf(prose(60), SCAN, SCAN, [], prose(60), SCAN))
     notes: list[str] = []

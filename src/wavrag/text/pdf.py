@@ -12,6 +12,7 @@ from typing import Any
 
 from wavrag.errors import DocumentError
 from wavrag.text.document import ParsedText, TextBuilder, add_paragraph, one_line, seems_heading
+from wavrag.text.limits import limits
 from wavrag.text.ocr import find_engine, read_rows
 from wavrag.text.pdf_layout import LEADER, Table, find_regions
 from wavrag.text.pdf_pages import (
@@ -130,6 +131,7 @@ def _read_images(document: Any, pages: Sequence[PdfPage], builder: TextBuilder) 
     if engine is not None:
         remedy = f"{engine.name} recognised nothing there"
         for number in empty:
+            limits.restart()
             with PDFIUM_LOCK:
                 image, scale = render_page(document, number - 1)
             try:

@@ -30,6 +30,14 @@ from wavrag.types import NoteCallback
 MAX_TEXT_BYTES = 64 << 20
 MAX_BINARY_BYTES = 512 << 20
 
+# Texts up to these sizes are parsed in this process: their parsers take at most half a second, and
+# another process takes a quarter of a second to start. Markdown takes the square of its size in
+# the worst case, that of unclosed brackets.
+SMALL_BYTES: dict[Format, int] = {
+    **dict.fromkeys(("txt", "csv", "tsv", "srt", "vtt", "ass", "json", "jsonl"), 1 << 16),
+    **dict.fromkeys(("html", "rst", "org", "md"), 1 << 14),
+}
+
 Kind: TypeAlias = Literal["txt", "md", "html"]
 
 # Parsers of text that is read in pieces, whatever its length.
@@ -104,6 +112,9 @@ def read_pieces(
 ) -> Iterator[ParsedText]:
     """Read and parse a file; its content determines the format, and its suffix that of text.
 
+    All but small texts are parsed in another process, with limits of time, memory and output in
+    proportion to the size of the file; see `limits.py`.
+
     Plain text, Markdown, tables, JSON Lines and mailboxes are read in pieces, so that memory does
     not grow with the file. Other formats are one piece, and limited to `MAX_TEXT_BYTES` or
     `MAX_BINARY_BYTES`.
@@ -121,7 +132,23 @@ def read_pieces(
     """
     file = Path(path)
     label = name or str(file)
-    _check_file(file)
+    size = _check_file(file)
+    format = detect_format(file, label, as_text=True)
+    if isinstance(format, Unread) or needs_office(format) or size <= SMALL_BYTES.get(format, 0):
+        yield from parse_pieces(file, name=label, on_note=on_note)
+        return
+    # Imported here, as the pool starts processes that import this module.
+    from wavrag.text.parser_pool import pool
+
+    yield from pool.read(str(file.absolute()), label, size, on_note or (lambda note: None))
+
+
+def parse_pieces(
+    path: str | os.PathLike[str], *, name: str = "", on_note: NoteCallback | None = None
+) -> Iterator[ParsedText]:
+    """Read and parse a file in this process without limits; see `read_pieces`."""
+    file = Path(path)
+    label = name or str(file)
     format = detect_format(file, label, as_text=True)
     if isinstance(format, Unread):
         raise DocumentError(f"{label}: is not text but {format.reason}")
@@ -140,6 +167,10 @@ def read_pieces(
     except DocumentError as error:
         reason = str(error).removeprefix(f"{label}: ")
         raise DocumentError(f"{label}: {reason}") from error
+    except MemoryError as error:
+        raise DocumentError(
+            f"{label}: needs too much memory for its size: split it or leave it out"
+        ) from error
     except Exception as error:  # a hostile file can make a parser raise any
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise DocumentError(
@@ -184,14 +215,16 @@ def _read_whole(file: IO[bytes], limit: int) -> bytes:
     return file.read()
 
 
-def _check_file(file: Path) -> None:
+def _check_file(file: Path) -> int:
+    """The size of a file in bytes."""
     try:
         with file.open("rb") as binary:
-            head = binary.read(1)
+            size = binary.seek(0, os.SEEK_END)
     except FileNotFoundError as error:
         raise DocumentError(f"{file}: no such file: check the path") from error
     except (OSError, ValueError) as error:  # ValueError: null character in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise DocumentError(f"{file}: {reason}: make it readable or leave it out") from error
-    if not head:
+    if not size:
         raise DocumentError(f"{file}: is empty (0 bytes): replace it or leave it out")
+    return size

@@ -1,0 +1,87 @@
+"""The process that parses documents for `ParserPool`: requests on standard input, pieces on output.
+
+A request is a line of JSON. Messages are JSON with their length before them: pieces, then the notes
+or an error, and whether the process ends. Nothing is pickled, because a hostile document may have
+taken the process over.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import IO, Any
+
+from wavrag.errors import DocumentError
+from wavrag.text.document import Block, ParsedText
+from wavrag.text.limits import limits
+from wavrag.text.read import parse_pieces
+
+LENGTH_BYTES = 8
+RECYCLE_BYTES = 300 << 20  # a process that has used more memory ends after the document
+NICENESS = 5  # searches of the same machine come first
+
+
+def serve() -> None:
+    """Answer requests until the standard input ends."""
+    # Libraries may print: the messages have a file of their own.
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    if sys.platform != "win32":
+        import resource
+
+        os.nice(NICENESS)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for line in sys.stdin.buffer:
+        kind, content = _parse(json.loads(line), output)
+        is_last = _memory_bytes() > RECYCLE_BYTES
+        _send(output, kind, {"content": content, "is_last": is_last})
+        if is_last:
+            return
+
+
+def _parse(request: dict[str, Any], output: IO[bytes]) -> tuple[str, Any]:
+    """Send the pieces of a file; return the kind and the content of the message at their end."""
+    size = request["size"]
+    limits.apply(size, lambda: _send(output, "alive", None))
+    notes: list[str] = []
+    try:
+        for piece in parse_pieces(request["path"], name=request["name"], on_note=notes.append):
+            _send(output, "piece", encode_piece(piece))
+            limits.restart_time()
+    except DocumentError as error:
+        return "error", str(error)
+    return "end", notes
+
+
+def _send(output: IO[bytes], kind: str, content: Any) -> None:
+    data = json.dumps([kind, content], separators=(",", ":")).encode()
+    output.write(len(data).to_bytes(LENGTH_BYTES, "big") + data)
+    output.flush()
+
+
+def encode_piece(piece: ParsedText) -> dict[str, Any]:
+    """A piece as JSON."""
+    blocks = [[b.start, b.end, b.kind, b.level, b.page, b.times, b.speaker] for b in piece.blocks]
+    return {
+        "title": piece.title, "text": piece.text, "blocks": blocks, "metadata": piece.metadata,
+        "offset": piece.offset,
+    }  # fmt: skip
+
+
+def decode_piece(fields: dict[str, Any]) -> ParsedText:
+    """The inverse of `encode_piece`."""
+    blocks = (
+        Block(start, end, kind, level, page, None if times is None else (times[0], times[1]), name)
+        for start, end, kind, level, page, times, name in fields.pop("blocks")
+    )
+    return ParsedText(blocks=tuple(blocks), **fields)
+
+
+def _memory_bytes() -> int:
+    """Resident memory of this process; 0 on other systems than Linux."""
+    if sys.platform == "linux":
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+    else:
+        return 0
