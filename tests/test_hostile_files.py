@@ -22,6 +22,7 @@ import wavrag.text
 from wavrag import audio, text, where
 from wavrag.audio import tags
 from wavrag.errors import AudioError, DocumentError
+from wavrag.text.parser_pool import ParserPool
 
 LENGTH = 100_000
 UNITS = [*string.punctuation, " ", "\n", "a", "0", "[[a", "<a ", "<v ", "**a ", "--> ", "From a",
@@ -132,3 +133,48 @@ def test_long_titles_and_headings_are_not_copied_into_every_passage(
     assert words < 1.5 * len(content) + 100_000
     if name in ("a.md", "a.html", "a.csv"):
         assert any("tide tide tide" in (passage.text or "") for passage in passages)
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[ParserPool]:
+    """A pool whose processes have a parser of hostile files, `a.rst`."""
+    program = (
+        "import sys; sys.path[:] = sys.argv[1:]; import hostile_parser; hostile_parser.serve()"
+    )
+    monkeypatch.setattr("wavrag.text.parser_pool.PROGRAM", program)
+    monkeypatch.setattr("wavrag.text.parser_pool.ENVIRONMENT", ("PATH",))
+    pool = ParserPool()
+    yield pool
+    pool.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit memory")
+def test_hostile_parsers_end_their_process_only(
+    tmp_path: Path, pool: ParserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(content: str) -> str:
+        (tmp_path / "a.rst").write_text(content)
+        pieces = pool.read(str(tmp_path / "a.rst"), "a.rst", len(content), lambda note: None)
+        return "".join(piece.text for piece in pieces)
+
+    monkeypatch.setenv("API_KEY", "secret")
+    assert read("print").startswith("print")
+    assert "API_KEY" not in read("environment")
+    for content, reason in [
+        ("crash", r"a\.rst: made its parser crash or run out of memory \(exit code -11\)"),
+        ("allocate", r"a\.rst: needs too much memory for its size"),
+        ("write", r"a\.rst: would give more than 64 MB of text"),
+    ]:
+        with pytest.raises(DocumentError, match=reason):
+            read(content)
+        assert read("words") == "words"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of computing time")
+def test_a_document_that_computes_for_ever_is_refused(
+    tmp_path: Path, pool: ParserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wavrag.text.parser_pool.wall_seconds", lambda size: 2.0)
+    (tmp_path / "a.rst").write_text("compute")
+    with pytest.raises(DocumentError, match="takes longer than 15 s to parse"):
+        next(pool.read(str(tmp_path / "a.rst"), "a.rst", 7, lambda note: None))
