@@ -19,8 +19,10 @@ import numpy as np
 import pytest
 
 import wavrag.text
+from audio_files import write
 from wavrag import audio, text, where
 from wavrag.audio import tags
+from wavrag.cli import main
 from wavrag.errors import AudioError, DocumentError
 from wavrag.text.parser_pool import ParserPool
 
@@ -91,6 +93,20 @@ def test_recordings_beyond_the_limits_are_refused(
     for read in (audio.inspect_recording, audio.load):
         with pytest.raises(AudioError, match=reason):
             read(tmp_path / "a.wav")
+
+
+def test_a_few_bytes_do_not_decode_to_hours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("wavrag.audio.decode.FREE_SECONDS", 1.0)
+    monkeypatch.setattr("wavrag.audio.decode.LEAST_RATE", 600)
+    path = write(tmp_path / "silence.flac", np.zeros((1, 60 * 16_000), np.float32), 16_000)
+    command = ["index", str(path), "--kb", str(tmp_path / "kb"), "--embedder", "fake"]
+    assert main(command) == 1
+    message = " ".join(capsys.readouterr().err.split())
+    assert "silence.flac: decodes to more than 0:31" in message
+    assert "allow it with --max-hours" in message
+    assert main([*command, "--max-hours", "0.1"]) == 0
 
 
 def test_any_exception_of_a_parser_refuses_the_file(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Iterator
 
@@ -10,9 +11,21 @@ import numpy as np
 from wavrag.audio.decoder import Decoder
 from wavrag.audio.mixer import Selection
 from wavrag.audio.resampling import SAMPLE_RATE
-from wavrag.audio.source import AudioFile, decoding_errors, name_of, open_audio, undecodable
+from wavrag.audio.source import (
+    AudioFile,
+    decoding_errors,
+    name_of,
+    open_audio,
+    open_binary,
+    undecodable,
+)
 from wavrag.errors import AudioError
-from wavrag.types import Clip, Float32, NoteCallback
+from wavrag.types import Clip, Float32, NoteCallback, format_seconds
+
+FREE_SECONDS = 600.0  # that any file may decode to
+# Bytes per second of longer recordings. Speech takes 600 or more in every codec, and 320 with
+# pauses that are not transmitted; silence takes 140 (AAC), 230 (Opus) or 260 (FLAC).
+LEAST_RATE = 300
 
 
 def load(
@@ -90,8 +103,12 @@ def stream_channels(
     start: float = 0.0,
     end: float | None = None,
     on_note: NoteCallback | None = None,
+    max_seconds: float = math.inf,
 ) -> Iterator[Float32]:
     """Decode a recording like `stream`, with the given channels.
+
+    Raises:
+        AudioError: it decodes to more than `max_seconds`, or see `stream`.
 
     Yields:
         Blocks with shape (n_samples,), or (n_channels, n_samples) with `all`. The number of
@@ -100,7 +117,7 @@ def stream_channels(
     with decoding_errors(name_of(file)):
         yield from _decode(
             file, channels, track=track, sample_rate=sample_rate, start=max(0.0, start), end=end,
-            on_note=on_note,
+            on_note=on_note, max_seconds=max_seconds,
         )  # fmt: skip
 
 
@@ -113,6 +130,7 @@ def _decode(
     start: float,
     end: float | None,
     on_note: NoteCallback | None,
+    max_seconds: float,
 ) -> Iterator[Float32]:
     limit = math.inf if end is None else round((end - start) * sample_rate)
     count = 0  # samples so far
@@ -127,6 +145,8 @@ def _decode(
             if seek and not decoder.seek(start):
                 continue  # no seeking in this format: decode from the beginning
             for block in decoder.blocks(start):
+                if count > max_seconds * sample_rate:
+                    raise _too_long(source.name, max_seconds)
                 samples = block[..., : int(min(block.shape[-1], limit - count))]
                 finite = np.isfinite(np.atleast_2d(samples)).all(axis=0)
                 if not finite.all():
@@ -147,6 +167,26 @@ def _decode(
                 if on_note is not None:
                     on_note(f"{source.name}: {note}")
             return
+
+
+class RecordingTooLongError(AudioError):
+    """A recording decodes to more than its limit."""
+
+
+def decoded_seconds(file: AudioFile) -> float:
+    """Longest recording that a file of this size is expected to hold, in seconds.
+
+    A few bytes can decode to hours of silence, which would take minutes to index.
+    """
+    with open_binary(file) as binary:
+        return FREE_SECONDS + binary.seek(0, io.SEEK_END) / LEAST_RATE
+
+
+def _too_long(name: str, seconds: float) -> AudioError:
+    return RecordingTooLongError(
+        f"{name}: decodes to more than {format_seconds(seconds)}, the limit for its size: if"
+        " it is really longer, allow it with --max-hours, or split it"
+    )
 
 
 def _empty_error(name: str, start: float, end: float | None, decoder: Decoder) -> AudioError:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from wavrag.audio.channels import detect_speakers
-from wavrag.audio.decode import stream, stream_channels
+from wavrag.audio.decode import RecordingTooLongError, decoded_seconds, stream_channels
 from wavrag.audio.decoder import Decoder
 from wavrag.audio.mixer import StereoMix
 from wavrag.audio.resampling import SAMPLE_RATE
@@ -91,6 +91,7 @@ def split_recording(
     tracks: Sequence[Track],
     channels: Channels = "auto",
     on_note: NoteCallback | None = None,
+    max_seconds: float | None = None,
 ) -> Iterator[RecordingWindow]:
     """Cut the recording of a file into windows at 16 kHz, in the order of their start.
 
@@ -103,22 +104,26 @@ def split_recording(
         channels: `split` the channels, `mix` them, or `auto`: split the two channels of a
             recording with a speaker in each.
         on_note: called with remarks about damage and about tracks that are left out.
+        max_seconds: longest track; None for a limit in proportion to the size of the file.
 
     Returns:
         At least one window for a recording with any samples.
 
     Raises:
-        AudioError: during iteration, if no track can be decoded.
+        AudioError: during iteration, if no track can be decoded, or one is too long.
     """
+    if max_seconds is None:
+        max_seconds = decoded_seconds(file) / len(tracks)
+    cut = partial(_track_windows, file, max_seconds=max_seconds)
     if len(tracks) == 1:
-        yield from _track_windows(file, tracks[0], channels, on_note, keep_silence=True)
+        yield from cut(tracks[0], channels, on_note, keep_silence=True)
         return
     name, on_note = name_of(file), on_note or (lambda _: None)
     failures: dict[int, AudioError] = {}
     numbers = range(1, len(tracks) + 1)
     totals, repeated = dict.fromkeys(numbers, 0), dict.fromkeys(numbers, 0)
     streams = [
-        _catch(failures, number, _track_windows(file, track, channels, on_note, keep_silence=False))
+        _catch(failures, number, cut(track, channels, on_note, keep_silence=False))
         for number, track in enumerate(tracks, 1)
     ]
     recent: deque[RecordingWindow] = deque(maxlen=RECENT_WINDOWS * len(tracks))
@@ -147,7 +152,7 @@ def split_recording(
     if not has_output:
         on_note(f"{name}: all of its {len(tracks)} audio tracks are silent")
         silent = next(track for track in tracks if track.number not in failures)
-        yield from _track_windows(file, silent, "mix", None, keep_silence=True)
+        yield from cut(silent, "mix", None, keep_silence=True)
 
 
 def _catch(
@@ -156,6 +161,8 @@ def _catch(
     """Pass on the windows of a track until it ends or fails."""
     try:
         yield from stream
+    except RecordingTooLongError:
+        raise
     except AudioError as error:
         failures[track] = error
 
@@ -167,15 +174,16 @@ def _track_windows(
     on_note: NoteCallback | None,
     *,
     keep_silence: bool,
+    max_seconds: float,
 ) -> Iterator[RecordingWindow]:
     name, number, n_channels = name_of(file), track.number, track.channels
     cut = partial(windows, source=name, keep_silence=keep_silence)
+    decode = partial(stream_channels, file, track=number, on_note=on_note, max_seconds=max_seconds)
     if n_channels == 1 or channels == "mix" or (channels == "auto" and n_channels > 2):
-        blocks = stream(file, track=number, on_note=on_note)
+        blocks = decode("mix")
         yield from (RecordingWindow(clip, number) for clip in cut(blocks))
         return
-    separate = stream_channels(file, "all", track=number, on_note=on_note)
-    blocks = (_with_channels(block, n_channels) for block in separate)
+    blocks = (_with_channels(block, n_channels) for block in decode("all"))
     if n_channels == 2:
         head = list(itertools.islice(blocks, HEAD_SECONDS))
         evidence = [np.concatenate(head, axis=1), *_read_spans(file, track)]
@@ -193,7 +201,9 @@ def _track_windows(
         has_output = True
         yield RecordingWindow(clip, number, channel)
     if keep_silence and not has_output:
-        yield from _track_windows(file, track, "mix", None, keep_silence=True)
+        yield from _track_windows(
+            file, track, "mix", None, keep_silence=True, max_seconds=max_seconds
+        )
 
 
 def _with_channels(block: Float32, n_channels: int) -> Float32:

@@ -246,6 +246,17 @@ def undecodable(name: str, error: BaseException) -> AudioError:
     )
 
 
+@contextmanager
+def open_binary(file: AudioFile) -> Iterator[IO[bytes]]:
+    """Open a file, or rewind one that is open.
+
+    Raises:
+        AudioError: it cannot be read.
+    """
+    with ExitStack() as stack:
+        yield _binary(file, name_of(file), stack)
+
+
 def _binary(file: AudioFile, name: str, stack: ExitStack) -> IO[bytes]:
     """Open a file, or buffer a stream without seeking, and return it at its beginning."""
     binary: IO[bytes]

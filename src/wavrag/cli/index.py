@@ -38,7 +38,10 @@ def index(arguments: argparse.Namespace) -> int:
         scan += kb.read_archives(scan.archives, metadata, arguments.channels)
         with IndexBar(quiet=arguments.json) as bar:
             try:
-                report = kb.add(scan.documents, on_progress=bar, speakers=find_speakers(arguments))
+                report = kb.add(
+                    scan.documents, on_progress=bar, speakers=find_speakers(arguments),
+                    max_hours=arguments.max_hours,
+                )  # fmt: skip
             except (WavRAGError, KeyboardInterrupt):
                 bar.close()
                 # Documents are committed one by one, so those before the failure are searchable.
@@ -229,6 +232,8 @@ COMMAND = Command(
         Option("--speakers", help="find out who speaks when in recordings, and cut their passages"
             " where the speaker changes; later runs do the same. See `wavrag kb speakers`"),
         Option("--no-speakers", help="end --speakers for this knowledge base"),
+        Option("--max-hours", "HOURS", "longest recording: a few bytes can decode to hours of"
+            " silence", unset="ten minutes and a second per 300 bytes of the file", minimum=0.01),
         Option("--archives", help="read the files in zip and tar archives, too"),
         Option("--prune", help="remove documents whose files no longer exist in the given folders"),
         *BASE_OPTIONS,

@@ -70,6 +70,7 @@ def add_documents(
     *,
     corrections: TranscriptCorrections | None = None,
     speakers: SpeakerSplitter | None = None,
+    max_hours: float | None = None,
 ) -> AddReport:
     """Index documents; see `KnowledgeBase.add`.
 
@@ -81,6 +82,7 @@ def add_documents(
         on_progress: called after each passage and each document.
         corrections: replace recognised words.
         speakers: cuts recordings where the speaker changes.
+        max_hours: longest recording; see `KnowledgeBase.add`.
     """
     start = time.monotonic()
     stored = store.documents()
@@ -98,7 +100,7 @@ def add_documents(
     if plan.pending and on_progress is not None:
         on_progress(replace(progress, stage="loading"))
     sample_rate = embedder.spec.sampling_rate or SAMPLE_RATE
-    events = read_documents(plan.pending, sample_rate, speakers)
+    events = read_documents(plan.pending, sample_rate, speakers, max_hours)
     try:
         with closing(prefetch(split_batches(events, BATCH), QUEUE_SIZE)) as queue:
             for batch in queue:
@@ -124,13 +126,14 @@ def read_documents(
     documents: Sequence[tuple[Document, str]],
     sample_rate: int,
     speakers: SpeakerSplitter | None = None,
+    max_hours: float | None = None,
 ) -> Iterator[Event]:
     """Read documents, given with their content hashes, and yield their events in order."""
     for document, digest in documents:
         notes: list[str] = []
         try:
             yield BeginDocument(document, digest, measure_length(document))
-            passages = split_document(document, sample_rate, notes.append)
+            passages = split_document(document, sample_rate, notes.append, max_hours)
             if speakers is not None:
                 passages = speakers.split(document, passages)
             yield from passages

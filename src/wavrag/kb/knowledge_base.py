@@ -194,6 +194,7 @@ class KnowledgeBase(Closing):
         *,
         on_progress: ProgressCallback | None = None,
         speakers: bool | None = None,
+        max_hours: float | None = None,
     ) -> AddReport:
         """Add new documents, replace changed ones, and leave the others.
 
@@ -207,6 +208,8 @@ class KnowledgeBase(Closing):
             speakers: True to find out who speaks when in recordings: their passages are cut where
                 the speaker changes, and carry `speaker`. False not to. The knowledge base keeps
                 the choice for later calls, which pass None; without any, there is none.
+            max_hours: longest recording; None for ten minutes and a second for each 300 bytes of
+                its file, since a few bytes can decode to hours of silence.
 
         Raises:
             StoreError: the disk is full or not writable; earlier documents stay stored.
@@ -217,7 +220,7 @@ class KnowledgeBase(Closing):
         splitter = SpeakerSplitter(self._voices.load()) if self.finds_speakers else None
         return add_documents(
             list(documents), self.embedder, self._store, self.directory, on_progress,
-            corrections=self._corrections, speakers=splitter,
+            corrections=self._corrections, speakers=splitter, max_hours=max_hours,
         )  # fmt: skip
 
     @property

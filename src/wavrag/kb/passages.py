@@ -117,7 +117,7 @@ def digest_file(path: str) -> str:
 
 
 def split_document(
-    document: Document, sample_rate: int, on_note: NoteCallback
+    document: Document, sample_rate: int, on_note: NoteCallback, max_hours: float | None = None
 ) -> Iterator[PendingPassage]:
     """Read a document and split it into passages.
 
@@ -126,6 +126,7 @@ def split_document(
         sample_rate: Hz of the embedder's input.
         on_note: called with remarks about defects that do not prevent reading, such as a
             truncated file.
+        max_hours: of a recording; None for a limit in proportion to the size of its file.
 
     Raises:
         InputError: it is empty or cannot be read.
@@ -142,7 +143,10 @@ def split_document(
         raise InputError(f"document {document.id} is empty: give it a text, a clip or a path")
     elif _is_recording(document):
         recording = audio.inspect_recording(document.path)
-        windows = audio.split_recording(document.path, recording.tracks, document.channels, on_note)
+        max_seconds = None if max_hours is None else 3600 * max_hours
+        windows = audio.split_recording(
+            document.path, recording.tracks, document.channels, on_note, max_seconds
+        )
         yield from _split_recording(document, recording, windows, sample_rate)
     else:
         yield from _split_text(document, text.read_pieces(document.path, on_note=on_note))

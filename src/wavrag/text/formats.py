@@ -194,7 +194,10 @@ def _zip_format(file: IO[bytes], suffix: str) -> Format | Unread:
     try:
         with zipfile.ZipFile(file) as archive:
             names = set(archive.namelist())
-            kind = archive.read("mimetype")[:80] if "mimetype" in names else b""
+            kind = b""
+            if "mimetype" in names:
+                with archive.open("mimetype") as member:
+                    kind = member.read(80)  # all of it may be gigabytes
     except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError, ValueError, EOFError):
         return SUFFIXES.get(suffix, Unread(_ARCHIVE))
     if kind.startswith(b"application/epub"):

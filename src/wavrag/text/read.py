@@ -31,12 +31,13 @@ MAX_TEXT_BYTES = 64 << 20
 MAX_BINARY_BYTES = 512 << 20
 
 # Texts up to these sizes are parsed in this process: their parsers take at most half a second, and
-# another process takes a quarter of a second to start. Markdown takes the square of its size in
-# the worst case, that of unclosed brackets.
+# another process takes a quarter of a second to start. The time of Markdown grows with the square
+# of the unclosed brackets.
 SMALL_BYTES: dict[Format, int] = {
     **dict.fromkeys(("txt", "csv", "tsv", "srt", "vtt", "ass", "json", "jsonl"), 1 << 16),
     **dict.fromkeys(("html", "rst", "org", "md"), 1 << 14),
 }
+SMALL_BRACKETS = 1_000
 
 Kind: TypeAlias = Literal["txt", "md", "html"]
 
@@ -134,7 +135,7 @@ def read_pieces(
     label = name or str(file)
     size = _check_file(file)
     format = detect_format(file, label, as_text=True)
-    if isinstance(format, Unread) or needs_office(format) or size <= SMALL_BYTES.get(format, 0):
+    if isinstance(format, Unread) or needs_office(format) or _is_small(file, format, size):
         yield from parse_pieces(file, name=label, on_note=on_note)
         return
     # Imported here, as the pool starts processes that import this module.
@@ -213,6 +214,13 @@ def _read_whole(file: IO[bytes], limit: int) -> bytes:
         )
     file.seek(0)
     return file.read()
+
+
+def _is_small(file: Path, format: Format, size: int) -> bool:
+    """True for a text that is parsed in this process."""
+    if size > SMALL_BYTES.get(format, 0):
+        return False
+    return format != "md" or file.read_bytes().count(b"[") <= SMALL_BRACKETS
 
 
 def _check_file(file: Path) -> int:
