@@ -17,7 +17,7 @@ from wavrag.embed import EmbedResult, FakeEmbedder, SpeechCorrector
 from wavrag.embed.base import EmbedderSpec
 from wavrag.errors import EmbedderError, IndexMismatchError, InputError, StoreError
 from wavrag.kb import Progress, find_files
-from wavrag.kb.manifest import FILE
+from wavrag.kb.manifest import COPY, FILE
 from wavrag.kb.prefetch import prefetch
 from wavrag.search import remove_overlaps
 from wavrag.shapes import PassageShape
@@ -263,7 +263,7 @@ def test_another_revision_of_the_embedder_is_refused(tmp_path: Path) -> None:
             return replace(super().spec, revision="2")
 
     KnowledgeBase.open(tmp_path, embedder="fake").close()
-    with pytest.raises(IndexMismatchError, match=r"fake \(1\), not with fake \(2\)"):
+    with pytest.raises(IndexMismatchError, match=r"revision 1 of fake.*has 2.*kb upgrade"):
         KnowledgeBase.open(tmp_path, embedder=Newer())
 
 
@@ -281,7 +281,16 @@ def test_an_unknown_embedder_makes_no_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "damaged"), ('{"format": 99, "embedder": {}, "created": ""}', "format 99")],
+    [
+        ("{", "damaged"),
+        ('{"format": 99, "embedder": {}, "created": ""}', "format 99"),
+        ('{"format": 1, "embeder": {}, "created": ""}', "unknown key 'embeder'.*kb repair"),
+        ('{"format": 1, "embedder": {"name": "fake"}, "created": ""}', "key is missing"),
+        (
+            '{"format": 1, "embedder": {"name": 1, "revision": "1", "dim": 4}, "created": ""}',
+            "type",
+        ),
+    ],
 )
 def test_a_damaged_manifest_is_named(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / FILE).write_text(content)
@@ -302,7 +311,7 @@ def test_two_processes_that_make_one_at_once_agree(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert opened == ["fake"] * 4
-    assert sorted(os.listdir(tmp_path / "kb")) == [FILE, "store"]
+    assert sorted(os.listdir(tmp_path / "kb")) == [COPY, FILE, "store"]
 
 
 def test_a_folder_without_hard_links(

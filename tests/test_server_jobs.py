@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -37,13 +38,13 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     disk = Disk()
-    write_file = jobs.write_file
+    write_json = jobs.write_json
 
-    def write(path: Path, data: bytes) -> None:
+    def write(path: Path, fields: dict[str, Any]) -> None:
         disk.check()
-        write_file(path, data)
+        write_json(path, fields)
 
-    monkeypatch.setattr(jobs, "write_file", write)
+    monkeypatch.setattr(jobs, "write_json", write)
     for name in ("FIRST_RETRY_DELAY", "FULL_DISK_DELAY"):
         monkeypatch.setattr(worker, name, 0.01)
     return disk
@@ -142,6 +143,17 @@ def test_a_failed_job_is_discarded_with_its_file(kb: KnowledgeBase) -> None:
     job.state = "failed"
     worker.discard(job)
     assert (files(kb), worker._jobs.all()) == ([], [])
+
+
+def test_the_files_of_a_damaged_job_are_indexed(kb: KnowledgeBase) -> None:
+    job = create_worker(kb).submit([upload(kb, "The ferry leaves at nine.")], [])
+    path = kb.directory / "jobs" / f"{job.id}.json"
+    path.write_bytes(path.read_bytes().replace(b"queued", b"quened"))
+    assert path.name in kb.verify()[0]
+    with running(create_worker(kb)) as worker:
+        (job,) = worker._jobs.all()
+        wait_for(lambda: job.has_ended)
+    assert (job.state, kb.count(), kb.verify()) == ("done", 1, [])
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def write_json(path: Path, fields: Mapping[str, Any], indent: int | None = None)
     Raises:
         OSError: see `write_file`.
     """
-    write_file(path, _dump(fields, indent))
+    write_file(path, dump_json(fields, indent))
 
 
 def read_json(path: Path, indent: int | None = None, *, checked: bool = True) -> dict[str, Any]:
@@ -106,13 +106,14 @@ def read_json(path: Path, indent: int | None = None, *, checked: bool = True) ->
     fields = json.loads(data)
     if not isinstance(fields, dict):
         raise ValueError("it is no JSON object")
-    if (checked or CHECKSUM in fields) and _dump(fields, indent) != data:
+    if (checked or CHECKSUM in fields) and dump_json(fields, indent) != data:
         raise ValueError("its checksum does not match")
     fields.pop(CHECKSUM, None)
     return fields
 
 
-def _dump(fields: Mapping[str, Any], indent: int | None) -> bytes:
+def dump_json(fields: Mapping[str, Any], indent: int | None = None) -> bytes:
+    """The content of a file of `write_json`."""
     content = {name: value for name, value in fields.items() if name != CHECKSUM}
     checksum = zlib.crc32(json.dumps(content).encode())
     return json.dumps({**content, CHECKSUM: checksum}, indent=indent).encode()

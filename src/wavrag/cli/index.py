@@ -41,6 +41,7 @@ def index(arguments: argparse.Namespace) -> int:
                 report = kb.add(
                     scan.documents, on_progress=bar, speakers=find_speakers(arguments),
                     max_hours=arguments.max_hours,
+                    again=arguments.again,
                 )  # fmt: skip
             except (WavRAGError, KeyboardInterrupt):
                 bar.close()
@@ -235,6 +236,7 @@ COMMAND = Command(
         Option("--max-hours", "HOURS", "longest recording: a few bytes can decode to hours of"
             " silence", unset="ten minutes and a second per 300 bytes of the file", minimum=0.01),
         Option("--archives", help="read the files in zip and tar archives, too"),
+        Option("--again", help="also index unchanged files, to repair their documents"),
         Option("--prune", help="remove documents whose files no longer exist in the given folders"),
         *BASE_OPTIONS,
         JSON,

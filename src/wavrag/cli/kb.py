@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from wavrag.cli.command import Command
+from wavrag.cli.command import Command, UsageError
 from wavrag.cli.options import JSON, KB, Option
 from wavrag.cli.output import format_count, format_duration, note, print_json, short_path
 from wavrag.errors import InputError, StoreError
@@ -179,10 +179,13 @@ def _find_document(kb: KnowledgeBase, source: str) -> str:
 
 def verify(arguments: argparse.Namespace) -> int:
     """Read all data and the original files back; exit code 1 if there are defects."""
+    share = arguments.sample / 100
+    if not 0 < share <= 1:
+        raise UsageError("--sample is a percentage from 0 to 100")
     with _open_kb(arguments) as kb:
-        defects = kb.verify()
+        defects = kb.verify(share)
         passages = kb.count()
-        changes = kb.check_sources()
+        changes = kb.check_sources() if share == 1 else []
     if arguments.json:
         sources = [asdict(change) for change in changes]
         print_json({"passages": passages, "defects": defects, "sources": sources})
@@ -193,8 +196,77 @@ def verify(arguments: argparse.Namespace) -> int:
             note("wavrag kb relink updates the paths of moved files; wavrag index reads others")
         for defect in defects:
             note(f"defect: {defect}")
-        print(f"{format_count(passages, 'passage')} read, {format_count(len(defects), 'defect')}")
+        extent = "" if share == 1 else f", {arguments.sample:g} % of the data read"
+        print(
+            f"{format_count(passages, 'passage')}{extent or ' read'},"
+            f" {format_count(len(defects), 'defect')}"
+        )
     return 1 if defects else 0
+
+
+def repair(arguments: argparse.Namespace) -> int:
+    """Repair damage from copies and originals; exit code 1 if a document is lost."""
+    from wavrag import config
+    from wavrag.kb import repair_kb
+
+    report = repair_kb(arguments.kb or config.kb_directory())
+    if arguments.json:
+        print_json(asdict(report))
+        return 1 if report.lost else 0
+    for action in report.actions:
+        note(action)
+    for source in report.reindexed:
+        note(f"indexed again: {short_path(source)}")
+    for source, reason in report.lost:
+        note(f"lost: {short_path(source)}: {reason}")
+    if not (report.actions or report.reindexed or report.lost):
+        print("nothing was damaged")
+    else:
+        print(
+            f"repaired: {format_count(len(report.reindexed), 'document')} indexed again,"
+            f" {len(report.lost)} lost"
+        )
+    return 1 if report.lost else 0
+
+
+def backup(arguments: argparse.Namespace) -> int:
+    """Copy the knowledge base, also while it is in use."""
+    from wavrag import config
+    from wavrag.kb import backup_kb
+
+    size = backup_kb(arguments.kb or config.kb_directory(), arguments.folder)
+    print(f"{short_path(arguments.folder)}: {size / 1e6:.1f} MB copied")
+    return 0
+
+
+def restore(arguments: argparse.Namespace) -> int:
+    """Check a backup and copy it to a new folder."""
+    from wavrag import config
+    from wavrag.kb import restore_kb
+
+    target = arguments.kb or config.kb_directory()
+    size = restore_kb(arguments.folder, target)
+    print(f"{short_path(str(target))}: {size / 1e6:.1f} MB restored and checked")
+    return 0
+
+
+def upgrade(arguments: argparse.Namespace) -> int:
+    """Embed the documents again if the embedder has a new revision."""
+    from wavrag import config
+    from wavrag.kb import upgrade_kb
+
+    def show(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            print(f"\r{done:,} of {total:,} documents", end="", file=sys.stderr, flush=True)
+
+    report = upgrade_kb(arguments.kb or config.kb_directory(), on_progress=show)
+    for source, remark in report.notes:
+        note(f"{short_path(source)}: {remark}")
+    print(
+        f"{report.embedder} ({report.revision}):"
+        f" {format_count(report.documents, 'document')} embedded again"
+    )
+    return 0
 
 
 def _note_change(change: SourceChange) -> None:
@@ -282,7 +354,26 @@ COMMAND = Command(
             (Option("name", "NAME", "name of the speaker"), KB),
             ("wavrag kb forget-speaker Ada", "wavrag kb forget-speaker Ada --kb my-kb")),
         Command("verify", "read all data and the original files back, and report defects", verify,
-            (KB, JSON), ("wavrag kb verify", "wavrag kb verify --kb my-kb --json")),
+            (Option("--sample", "PERCENT", "share of the data to read, at random; less than 100"
+                " also skips the original files", default=100.0, minimum=0), KB, JSON),
+            ("wavrag kb verify", "wavrag kb verify --sample 5",
+                "wavrag kb verify --kb my-kb --json")),
+        Command("repair", "repair damage from copies and the original files", repair, (KB, JSON),
+            ("wavrag kb repair", "wavrag kb repair --kb my-kb --json"),
+            details="Damaged passages are removed, and their documents indexed again. The exit code"
+                " is 1 if an original is missing."),
+        Command("backup", "copy the knowledge base, also while it is in use", backup,
+            (Option("folder", "FOLDER", "new folder for the copy"), KB),
+            ("wavrag kb backup /backups/monday", "wavrag kb backup --kb my-kb /backups/monday"),
+            details="Searches go on meanwhile, and changes wait. Files that were indexed in place"
+                " are not part of the copy."),
+        Command("restore", "check a backup and copy it to a new folder", restore,
+            (Option("folder", "FOLDER", "folder of `wavrag kb backup`"), KB),
+            ("wavrag kb restore --kb my-kb /backups/monday",)),
+        Command("upgrade", "embed the documents again with a new revision of the embedder", upgrade,
+            (KB,), ("wavrag kb upgrade", "wavrag kb upgrade --kb my-kb"),
+            details="The earlier vectors stay until all new ones are there; an interrupted upgrade"
+                " resumes."),
         Command("trust", "confirm the embedder of a knowledge base that you received", trust, (KB,),
             ("wavrag kb trust --kb received-kb",),
             details="Needed once if it is a server or a model outside the package, unless you named"

@@ -4,11 +4,13 @@
 (`wavrag/store/lance.py`). `knowledge_base.py` is the public class over embedder, store and search.
 """
 
+from wavrag.kb.backup import backup_kb, restore_kb
 from wavrag.kb.files import FileScan, find_files
 from wavrag.kb.kinds import detect_kind
 from wavrag.kb.knowledge_base import CANDIDATES, KnowledgeBase, Retrieval
 from wavrag.kb.passages import PendingPassage, load_passage_clip, split_document
 from wavrag.kb.relink import SourceChange
+from wavrag.kb.repair import RepairReport, repair_kb
 from wavrag.kb.report import (
     AddReport,
     Progress,
@@ -27,13 +29,15 @@ from wavrag.kb.transcript import (
     format_clock,
 )
 from wavrag.kb.trust import confirm_embedder
+from wavrag.kb.upgrade import UpgradeReport, upgrade_kb
 from wavrag.kb.urls import FEED_ENTRIES, FetchCallback
 from wavrag.kb.watch import check_folders
 
 __all__ = [
     "CANDIDATES", "FEED_ENTRIES", "TRANSCRIPT_FORMATS", "AddReport", "DocumentSpeaker",
-    "FetchCallback", "FileScan", "KnowledgeBase", "PendingPassage", "Progress", "ProgressCallback",
-    "Removal", "Retrieval", "Segment", "SourceChange", "Stage", "Transcriber", "Transcript",
-    "TranscriptFormat", "UnreadFiles", "check_folders", "confirm_embedder", "detect_kind",
-    "find_files", "format_clock", "load_passage_clip", "split_document",
+    "FetchCallback", "FileScan", "KnowledgeBase", "PendingPassage", "Progress",
+    "ProgressCallback", "Removal", "RepairReport", "Retrieval", "Segment", "SourceChange",
+    "Stage", "Transcriber", "Transcript", "TranscriptFormat", "UnreadFiles", "UpgradeReport",
+    "backup_kb", "check_folders", "confirm_embedder", "detect_kind", "find_files", "format_clock",
+    "load_passage_clip", "repair_kb", "restore_kb", "split_document", "upgrade_kb",
 ]  # fmt: skip

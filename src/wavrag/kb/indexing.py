@@ -24,7 +24,7 @@ from wavrag.kb.report import AddReport, Progress, ProgressCallback
 from wavrag.kb.speakers import SpeakerSplitter
 from wavrag.kb.spool import PassageSpool
 from wavrag.kb.transcript_corrections import TranscriptCorrections
-from wavrag.store import Store, StoredPassage
+from wavrag.store import Store, StoredDocument, StoredPassage
 from wavrag.types import Clip, Document, EmbedInput, Float32
 
 BATCH = 32  # texts in a batch of the embedder
@@ -71,6 +71,7 @@ def add_documents(
     corrections: TranscriptCorrections | None = None,
     speakers: SpeakerSplitter | None = None,
     max_hours: float | None = None,
+    again: bool = False,
 ) -> AddReport:
     """Index documents; see `KnowledgeBase.add`.
 
@@ -83,6 +84,7 @@ def add_documents(
         corrections: replace recognised words.
         speakers: cuts recordings where the speaker changes.
         max_hours: longest recording; see `KnowledgeBase.add`.
+        again: embed unchanged documents, too.
     """
     start = time.monotonic()
     stored = store.documents()
@@ -92,7 +94,8 @@ def add_documents(
         if on_progress is not None:
             on_progress(replace(progress, current=document.origin))
 
-    plan = plan_run(documents, stored, report_reading, speakers=speakers is not None)
+    known = _without_hashes(stored, documents) if again else stored
+    plan = plan_run(documents, known, report_reading, speakers=speakers is not None)
     if plan.paths:
         apply_paths(store, stored, plan.paths, folder)
     stored_ids = {document.id for document in stored}
@@ -120,6 +123,23 @@ def add_documents(
         store.optimize()
     writer.report.seconds = time.monotonic() - start
     return writer.report
+
+
+def _without_hashes(
+    stored: Sequence[StoredDocument], documents: Sequence[Document]
+) -> list[StoredDocument]:
+    """Make the stored documents that are indexed again appear changed.
+
+    Not those with a copy outside the run: it would become a document of its own.
+    """
+    paths = {document.path or document.id for document in documents}
+    paths |= {document.id for document in documents}
+    return [
+        replace(document, content_hash="")
+        if document.id in paths or paths.issuperset(document.paths)
+        else document
+        for document in stored
+    ]
 
 
 def read_documents(

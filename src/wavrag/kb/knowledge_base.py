@@ -30,6 +30,7 @@ from wavrag.kb.originals import Originals, is_url
 from wavrag.kb.passages import load_passage_clip
 from wavrag.kb.relink import SourceChange, find_changes, relinked_paths
 from wavrag.kb.report import AddReport, ProgressCallback, Removal
+from wavrag.kb.side_files import find_side_defects
 from wavrag.kb.sound_spans import find_sound
 from wavrag.kb.speakers import DocumentSpeaker, SpeakerSplitter, embed_speaker, list_speakers
 from wavrag.kb.spelling import VocabularyIndexes
@@ -183,7 +184,7 @@ class KnowledgeBase(Closing):
             name = embedder.spec.name
             with suppress(OSError):  # without a writable configuration, name the embedder again
                 remember_embedder(folder, name, named if isinstance(named, str) else name)
-        store = LanceStore(folder / "store", embedder.spec.dim)
+        store = LanceStore(folder / contents.store, embedder.spec.dim)
         return cls(folder, embedder, store, fusion=fusion, reranker=reranker)
 
     # Adding and removing
@@ -195,6 +196,7 @@ class KnowledgeBase(Closing):
         on_progress: ProgressCallback | None = None,
         speakers: bool | None = None,
         max_hours: float | None = None,
+        again: bool = False,
     ) -> AddReport:
         """Add new documents, replace changed ones, and leave the others.
 
@@ -210,6 +212,7 @@ class KnowledgeBase(Closing):
                 the choice for later calls, which pass None; without any, there is none.
             max_hours: longest recording; None for ten minutes and a second for each 300 bytes of
                 its file, since a few bytes can decode to hours of silence.
+            again: embed unchanged documents again, which repairs them.
 
         Raises:
             StoreError: the disk is full or not writable; earlier documents stay stored.
@@ -221,6 +224,7 @@ class KnowledgeBase(Closing):
         return add_documents(
             list(documents), self.embedder, self._store, self.directory, on_progress,
             corrections=self._corrections, speakers=splitter, max_hours=max_hours,
+            again=again,
         )  # fmt: skip
 
     @property
@@ -629,14 +633,18 @@ class KnowledgeBase(Closing):
         ids = {passage.id for passage in passages}
         self._store.upsert(
             [
-                index_again(
-                    record, self.load_clip(record.passage), self.embedder, self._corrections
-                )
-                if record.passage.id in ids
-                else record
+                self.embed_again(record) if record.passage.id in ids else record
                 for record in self._store.scan([document_id])
             ]
         )
+
+    def embed_again(self, record: StoredPassage) -> StoredPassage:
+        """Return a stored passage of a recording, recognised and embedded again.
+
+        Raises:
+            AudioError: the recording was deleted or cannot be read.
+        """
+        return index_again(record, self.load_clip(record.passage), self.embedder, self._corrections)
 
     def resolve_source(self, source: str) -> str:
         """Return the path of a source: the file of a URL or of a member, or the source itself."""
@@ -764,9 +772,13 @@ class KnowledgeBase(Closing):
         """Yield all passages with their vectors, ordered by document and ordinal."""
         return self._store.scan()
 
-    def verify(self) -> list[str]:
-        """Read everything back and return a sentence for each defect."""
-        return self._store.verify()
+    def verify(self, share: float = 1.0) -> list[str]:
+        """Read everything back and return a sentence for each defect.
+
+        Args:
+            share: share of the store's data to read, from 0 to 1, chosen at random.
+        """
+        return [*self._store.verify(share), *find_side_defects(self.directory)]
 
     def check_sources(self) -> list[SourceChange]:
         """Read the files of all documents and return those that were moved, replaced or deleted.

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from wavrag.disk import dump_json, read_json, sync_file, sync_folder, write_json
 from wavrag.embed import EmbedderSpec
 from wavrag.errors import IndexMismatchError, StoreError
 
 FILE = "kb.json"
+COPY = "kb.copy.json"  # without the manifest, nobody knows the embedder of the vectors
 FORMAT = 1
+INDENT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Manifest:
     embedder: dict[str, Any]  # `name`, `revision` and `dim` of the embedder of the vectors
     created: str  # ISO 8601 time
     speakers: bool = False  # recordings are cut at changes of the speaker
+    store: str = "store"  # folder of the passages; another one after an upgrade
 
 
 def read(directory: Path) -> Manifest | None:
@@ -33,26 +36,86 @@ def read(directory: Path) -> Manifest | None:
 
     Raises:
         IndexMismatchError: the format is not supported.
-        StoreError: it cannot be read.
+        StoreError: it cannot be read, is damaged, or is missing beside passages.
     """
     path = directory / FILE
     try:
-        manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError):
+        manifest = _read_file(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if (directory / COPY).exists() or any(directory.glob("store*/*.lance")):
+            raise StoreError(
+                f"{path} is missing, so the embedder of these passages is unknown: run"
+                f" `wavrag kb repair --kb {directory}`, or restore a backup"
+            ) from error
         return None
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise StoreError(
-            f"{path} is damaged ({error}): restore it from a backup, or remove {directory} and"
-            " index again"
+            f"{path} is damaged ({error}): run `wavrag kb repair --kb {directory}`, or restore a"
+            " backup"
         ) from error
-    if manifest.format != FORMAT:
-        raise IndexMismatchError(
-            f"{directory} has format {manifest.format} and this version of WavRAG reads format"
-            f" {FORMAT}: index again into another folder (--kb)"
-        )
     return manifest
+
+
+def _read_file(path: Path) -> Manifest:
+    """Read and check a manifest; raises ValueError if it is damaged."""
+    values = read_json(path, INDENT, checked=False)
+    format = values.get("format")
+    if type(format) is int and format != FORMAT:
+        raise IndexMismatchError(
+            f"{path.parent} has format {format} and this version of WavRAG reads format {FORMAT}:"
+            " index again into another folder (--kb)"
+        )
+    known = {field.name for field in fields(Manifest)}
+    if unknown := sorted(values.keys() - known):
+        raise ValueError(f"unknown key {unknown[0]!r}")
+    try:
+        manifest = Manifest(**values)
+        embedder = manifest.embedder
+        types = [type(embedder[key]) for key in ("name", "revision", "dim")]
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"a key is missing or has a wrong value: {error}") from error
+    types += [type(manifest.format), type(manifest.speakers), type(manifest.store)]
+    if types != [str, str, int, int, bool, str] or len(embedder) != 3:
+        raise ValueError("a value has a wrong type")
+    if Path(manifest.store).name != manifest.store or not manifest.store.startswith("store"):
+        raise ValueError(f"the store {manifest.store!r} is outside the folder")
+    return manifest
+
+
+def repair(directory: Path) -> list[str]:
+    """Restore the manifest from its copy, or the copy; return a sentence for each action.
+
+    Raises:
+        StoreError: both are missing or damaged.
+    """
+    manifests: dict[str, Manifest] = {}
+    for name in (FILE, COPY):
+        with suppress(OSError, ValueError):
+            manifests[name] = _read_file(directory / name)
+    manifest = manifests.get(FILE) or manifests.get(COPY)
+    if manifest is None:
+        raise StoreError(
+            f"{directory / FILE} and its copy are missing or damaged: restore a backup, or index"
+            " the files again into another folder (--kb)"
+        )
+    if manifests.get(FILE) == manifests.get(COPY):
+        return []
+    _write(directory, manifest)
+    damaged = COPY if FILE in manifests else FILE
+    return [f"{damaged} was missing, damaged or old: written again"]
+
+
+def find_defects(directory: Path) -> list[str]:
+    """Describe each defect of the manifest and its copy."""
+    defects = []
+    for name in (FILE, COPY):
+        try:
+            _read_file(directory / name)
+        except (OSError, ValueError) as error:
+            defects.append(f"{directory / name} is damaged ({error}): run `wavrag kb repair`")
+    return defects
 
 
 def create(directory: Path, spec: EmbedderSpec) -> Manifest:
@@ -62,22 +125,24 @@ def create(directory: Path, spec: EmbedderSpec) -> Manifest:
         directory.mkdir(parents=True, exist_ok=True)
         handle, scratch = tempfile.mkstemp(dir=directory, prefix=".kb-", suffix=".json")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(asdict(manifest), file, indent=2)
-                file.flush()
-                os.fsync(file.fileno())
+            with os.fdopen(handle, "wb") as file:
+                file.write(dump_json(asdict(manifest), INDENT))
+            sync_file(scratch)
             _publish(scratch, directory / FILE)
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(scratch)
+        sync_folder(directory)
+        stored_manifest = read(directory)
+        if stored_manifest is None:
+            raise StoreError(f"{directory / FILE} vanished while it was created: try again")
+        if not (directory / COPY).exists():
+            write_json(directory / COPY, asdict(stored_manifest), INDENT)
     except OSError as error:
         raise StoreError(
             f"cannot create a knowledge base in {directory}: {error.strerror or error}. Choose"
             " another folder with --kb"
         ) from error
-    stored_manifest = read(directory)
-    if stored_manifest is None:
-        raise StoreError(f"{directory / FILE} vanished while it was created: try again")
     return stored_manifest
 
 
@@ -98,8 +163,8 @@ def _publish(scratch: str, path: Path) -> None:
                 os.rename(scratch, path)
 
 
-def update(directory: Path, *, speakers: bool) -> None:
-    """Change the manifest of a knowledge base in one step.
+def update(directory: Path, **changes: Any) -> None:
+    """Change fields of the manifest of a knowledge base in one step.
 
     Raises:
         StoreError: the folder is not writable.
@@ -107,13 +172,13 @@ def update(directory: Path, *, speakers: bool) -> None:
     manifest = read(directory)
     if manifest is None:
         raise StoreError(f"{directory / FILE} vanished: restore it from a backup")
+    _write(directory, replace(manifest, **changes))
+
+
+def _write(directory: Path, manifest: Manifest) -> None:
     try:
-        handle, scratch = tempfile.mkstemp(dir=directory, prefix=".kb-", suffix=".json")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(replace(manifest, speakers=speakers)), file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, directory / FILE)
+        for name in (FILE, COPY):
+            write_json(directory / name, asdict(manifest), INDENT)
     except OSError as error:
         raise StoreError(
             f"cannot write {directory / FILE}: {error.strerror or error}: make it writable"
@@ -128,6 +193,12 @@ def identity(spec: EmbedderSpec) -> dict[str, Any]:
 def check_embedder(manifest: Manifest, spec: EmbedderSpec, directory: Path) -> None:
     """Reject an embedder, or a revision of it, that did not create the knowledge base."""
     stored, current = manifest.embedder, identity(spec)
+    if stored != current and stored["name"] == current["name"]:
+        raise IndexMismatchError(
+            f"{directory} was made with the revision {stored['revision']} of {stored['name']}, and"
+            f" this version of WavRAG has {current['revision']}: run `wavrag kb upgrade --kb"
+            f" {directory}` to embed its documents again"
+        )
     if stored != current:
         raise IndexMismatchError(
             f"{directory} was made with the embedder {stored['name']} ({stored['revision']}), not"

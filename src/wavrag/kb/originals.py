@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO
 
+from wavrag.disk import read_json, sync_file, write_json
 from wavrag.errors import DocumentError, StoreError
 from wavrag.web import Download, DownloadCallback, DownloadOptions, download, file_name
 
@@ -44,7 +44,7 @@ class Originals:
         """The file of a URL; None if it was not downloaded, or is missing."""
         folder = self._url_folder(url)
         try:
-            fields = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            fields = read_json(folder / RECORD, checked=False)
             original = Original(fields["url"], fields["file"], Download(**fields["headers"]))
         except (OSError, ValueError, TypeError, KeyError):
             return None  # missing or damaged: the next run downloads it again
@@ -127,10 +127,9 @@ class Originals:
         del fields["path"]
         try:
             # Renaming is atomic: a killed process leaves the earlier file or the new one.
+            sync_file(scratch)
             scratch.replace(path)
-            record = folder / f".{RECORD}"
-            record.write_text(json.dumps(fields, indent=2), encoding="utf-8")
-            record.replace(folder / RECORD)
+            write_json(folder / RECORD, fields)
         except OSError as error:
             raise StoreError(f"cannot write {folder}: {error.strerror or error}") from error
         if earlier is not None and earlier.path != path.absolute():

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import StringConstraints, TypeAdapter
 
-from wavrag.disk import is_disk_full, write_file
+from wavrag.disk import is_disk_full, read_json, write_json
 from wavrag.errors import StoreError
 from wavrag.server.limits import MAX_ENDED_JOBS
 from wavrag.types import Scalar
@@ -64,6 +64,7 @@ class IndexJob:
         return self.state == "done" or (self.state == "failed" and not self.uploads)
 
 
+DAMAGED = ".damaged"  # suffix of a job file that is not readable
 RESERVE_BYTES = 64 << 10  # space for the state of jobs on a full disk
 
 _JOB: TypeAdapter[IndexJob] = TypeAdapter(IndexJob)
@@ -78,7 +79,7 @@ class JobFolder:
     """Jobs by id, in memory and on disk.
 
     Raises:
-        StoreError: the folder is not usable, or a job file is damaged.
+        StoreError: the folder is not usable.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,8 +90,9 @@ class JobFolder:
             scratch.unlink()
         self._reserve = folder / ".reserve"
         self._fill_reserve()
-        self._jobs = {path.stem: _read_job(path) for path in sorted(folder.glob("*.json"))}
-        last_id = next(reversed(self._jobs), "0")
+        jobs = {path.stem: _read_job(path) for path in sorted(folder.glob("*.json"))}
+        self._jobs = {id: job for id, job in jobs.items() if job is not None}
+        last_id = next(reversed(jobs), "0")
         self._number = int(last_id.partition("-")[0])
 
     def create(self, uploads: list[Upload], document_ids: list[str]) -> IndexJob:
@@ -123,6 +125,10 @@ class JobFolder:
             for id in old_ids[: max(0, len(old_ids) - MAX_ENDED_JOBS)]:
                 self._delete(id)
 
+    def damaged(self) -> list[Path]:
+        """Job files that are not readable; their uploads have no job."""
+        return sorted(self._folder.glob(f"*{DAMAGED}"))
+
     def delete(self, id: str) -> None:
         """Forget a job."""
         with self._lock:
@@ -147,7 +153,7 @@ class JobFolder:
     def _write(self, job: IndexJob) -> None:
         path = self._path(job.id)
         try:
-            write_file(path, _JOB.dump_json(job))
+            write_json(path, _JOB.dump_python(job, mode="json"))
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -158,10 +164,12 @@ class JobFolder:
                 self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
 
 
-def _read_job(path: Path) -> IndexJob:
+def _read_job(path: Path) -> IndexJob | None:
+    """The job of a file; None if the file is damaged, which is then renamed."""
     try:
-        return _JOB.validate_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"the job file {path} is damaged ({error}): move it away and upload its documents again"
-        ) from error
+        return _JOB.validate_python(read_json(path, checked=False))
+    except ValueError:
+        path.replace(path.with_suffix(DAMAGED))
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error

@@ -6,6 +6,7 @@ A single writer keeps the order of uploads and removals, and leaves the cores to
 from __future__ import annotations
 
 import filecmp
+import hashlib
 import logging
 import os
 import re
@@ -27,7 +28,7 @@ from wavrag.server.jobs import IndexJob, JobFolder, Upload, now
 from wavrag.server.limits import MAX_JOB_ATTEMPTS
 from wavrag.server.options import ServerOptions
 from wavrag.shapes import AddReportShape, ProgressShape, RemovalShape
-from wavrag.types import Document
+from wavrag.types import Document, Scalar
 
 logger = logging.getLogger(__name__)
 
@@ -296,14 +297,35 @@ class JobWorker:
             (self._uploads_folder / Path(source).name).unlink(missing_ok=True)
 
     def _delete_orphans(self) -> None:
-        """Delete uploaded files without a document or a job."""
+        """Delete uploaded files without a document or a job, or index those of a damaged job."""
         # Compared by name: the stored paths are outdated if the knowledge base was moved.
         names_in_use = {Path(document.source).name for document in self._kb.documents()}
         kept = (job for job in self._jobs.all() if not job.is_disposable)
         names_in_use |= {upload.file for job in kept for upload in job.uploads}
-        for path in self._uploads_folder.iterdir():
-            if is_generated_name(path.name) and path.name not in names_in_use:
+        orphans = [
+            path
+            for path in sorted(self._uploads_folder.iterdir())
+            if is_generated_name(path.name) and path.name not in names_in_use
+        ]
+        damaged = self._jobs.damaged()
+        if damaged and orphans:
+            logger.warning("%s is damaged: its uploads are indexed under new names", damaged[0])
+            self.submit([_unnamed_upload(path) for path in orphans], [])
+        else:
+            for path in orphans:
                 path.unlink()
+        for path in damaged:
+            path.unlink()
+
+
+def _unnamed_upload(path: Path) -> Upload:
+    """An upload whose name, title and metadata are lost."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    metadata: dict[str, Scalar] = {"filename": path.name}
+    return Upload(
+        f"upload-{digest[:32]}", path.name, path.name, path.stem, path.stat().st_size, metadata
+    )
 
 
 class _ProgressObserver:

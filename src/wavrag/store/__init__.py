@@ -15,10 +15,11 @@ from wavrag.store.memory import MemoryStore, bm25
 
 if TYPE_CHECKING:
     from wavrag.store.lance import LanceStore
+    from wavrag.store.lance_repair import StoreRepair, repair_store
 
 __all__ = [
-    "LanceStore", "MemoryStore", "Store", "StoredDocument", "StoredPassage", "bm25", "is_unicode",
-    "query_words",
+    "LanceStore", "MemoryStore", "Store", "StoreRepair", "StoredDocument", "StoredPassage", "bm25",
+    "is_unicode", "query_words", "repair_store",
 ]  # fmt: skip
 
 
@@ -28,4 +29,8 @@ def __getattr__(name: str) -> Any:
         from wavrag.store.lance import LanceStore
 
         return LanceStore
+    if name in ("StoreRepair", "repair_store"):
+        from wavrag.store import lance_repair
+
+        return getattr(lance_repair, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

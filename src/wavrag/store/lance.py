@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -326,6 +326,11 @@ class LanceStore:
         except StoreError as error:
             defects.append(str(error))
         return defects
+
+    def locked(self) -> AbstractContextManager[object]:
+        """Keep all processes from changing the store during a `with` block; they wait."""
+        self._check_open()
+        return self._lock
 
     def close(self) -> None:
         """Close the table."""

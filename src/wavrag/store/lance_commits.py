@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wavrag.disk import block_sums, read_json, sync_paths, write_json
+from wavrag.disk import block_sums, read_json, sync_paths, write_file, write_json
 from wavrag.errors import StoreError
 from wavrag.store.lance_documents import DocumentTallies, log_lines, read_log
 
@@ -154,6 +154,19 @@ class CommitFolder:
             with suppress(FileNotFoundError):
                 data = (self._folder / name).read_bytes()
         return read_log(data[: record.log_bytes] if record else data)
+
+    def restore_manifest(self) -> bool:
+        """Write the manifest of the recorded version again; False if it is undamaged."""
+        record = self.read()
+        if record is None:
+            return False
+        content = base64.b64decode(record.manifest)
+        path = self._table / VERSIONS / f"{2**64 - 1 - record.version:020}.manifest"
+        if path.is_file() and path.read_bytes() == content:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, content)
+        return True
 
     def has_versions_older_than(self, seconds: float) -> bool:
         """True if a version before the newest one is older."""

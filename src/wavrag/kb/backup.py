@@ -1,0 +1,135 @@
+"""Copy a knowledge base while it is in use, and check and restore the copy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from wavrag.disk import block_sums, read_json, sync_folder, sync_paths, write_json
+from wavrag.errors import StoreError
+from wavrag.kb import manifest
+from wavrag.store import LanceStore
+
+CONTENTS = "backup.json"  # checksums of all files of a backup
+_SKIPPED = ("incoming", "server.lock", "write.lock", "kb.lock")
+
+
+def backup_kb(directory: str | os.PathLike[str], target: str | os.PathLike[str]) -> int:
+    """Copy a knowledge base to a new folder; return the number of copied bytes.
+
+    Searches go on meanwhile, and changes wait. The copy holds everything in the folder: passages,
+    uploads and downloads, but no files that were indexed in place.
+
+    Args:
+        directory: the folder.
+        target: the folder of the backup, which must not exist.
+
+    Raises:
+        StoreError: there is no knowledge base, the target exists, or the disk is full.
+    """
+    folder, target = Path(directory), Path(target)
+    contents = manifest.read(folder)
+    if contents is None:
+        raise StoreError(f"there is no knowledge base in {folder}: name another with --kb")
+    # Not inside it, where the next backup would copy this one.
+    if target.exists() or folder.resolve() in (target.resolve(), *target.resolve().parents):
+        raise StoreError(f"{target} exists or is in {folder}: name a new folder elsewhere")
+    part = target.with_name(f"{target.name}.part")
+    with LanceStore(folder / contents.store, contents.embedder["dim"]).locked():
+        return _copy(folder, part, target)
+
+
+def restore_kb(backup: str | os.PathLike[str], target: str | os.PathLike[str]) -> int:
+    """Check a backup and copy it to a new folder; return the number of copied bytes.
+
+    Args:
+        backup: the folder of the backup.
+        target: the folder of the knowledge base, which must not exist or be empty.
+
+    Raises:
+        StoreError: the backup is damaged or incomplete, or the target is in use.
+    """
+    backup, target = Path(backup), Path(target)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise StoreError(f"{target} exists: name a new folder with --kb")
+    check_backup(backup)
+    part = target.with_name(f"{target.name}.part")
+    size = _copy(backup, part, target, checked=True)
+    contents = manifest.read(target)
+    assert contents is not None
+    with closing(LanceStore(target / contents.store, contents.embedder["dim"])) as store:
+        defects = store.verify()
+    if defects:
+        raise StoreError(f"the restored {target} has a defect: {defects[0]}")
+    return size
+
+
+def check_backup(backup: Path) -> None:
+    """Compare the files of a backup with their checksums.
+
+    Raises:
+        StoreError: a file is damaged or missing.
+    """
+    try:
+        files = read_json(backup / CONTENTS)
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{backup} is no backup, or {CONTENTS} is damaged ({error}): name a folder of"
+            " `wavrag kb backup`"
+        ) from error
+    for name, sums in files.items():
+        path = backup / name
+        if not path.is_file() or list(block_sums(path).values()) != sums:
+            raise StoreError(f"{path} is damaged or missing: take another backup")
+
+
+def _copy(source: Path, part: Path, target: Path, *, checked: bool = False) -> int:
+    """Copy a folder under a temporary name, sync it and rename it."""
+    sums: dict[str, list[int]] = {}
+    size = 0
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        for path in _files(source):
+            copy = part / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                _copy_file(path, copy)
+            except FileNotFoundError:
+                continue  # the upload of a job that has ended meanwhile
+            sums[copy.relative_to(part).as_posix()] = list(block_sums(copy).values())
+            size += copy.stat().st_size
+        if not checked:
+            write_json(part / CONTENTS, sums)
+        sync_paths(path for path in part.rglob("*"))
+        if target.is_dir():
+            target.rmdir()
+        part.rename(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
+    return size
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files to copy: jobs first, because their uploads are older than they are."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    for path in sorted(paths, key=lambda path: path.parent.name != "jobs"):
+        parts = path.relative_to(folder).parts
+        is_temporary = path.name.startswith(".") or "#" in path.name
+        if not is_temporary and parts[0] not in _SKIPPED and parts[-1] not in (*_SKIPPED, CONTENTS):
+            yield path
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    if source.suffix == ".sqlite3":
+        # Copied by SQLite, because another process may be in the middle of a change.
+        with closing(sqlite3.connect(source)) as database, closing(sqlite3.connect(target)) as copy:
+            database.backup(copy)
+    else:
+        shutil.copyfile(source, target)

@@ -1,0 +1,110 @@
+"""Find damage in the folder of a knowledge base, and repair it from copies and originals."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wavrag.errors import InputError, StoreError
+from wavrag.kb import manifest
+from wavrag.kb.copies import is_deleted
+from wavrag.kb.knowledge_base import KnowledgeBase
+from wavrag.kb.passages import content_hash, digest_file, file_digest_of
+from wavrag.kb.report import ProgressCallback
+from wavrag.kb.side_files import is_intact
+from wavrag.kb.transcripts import FILE as WORDS_FILE
+from wavrag.store import StoredDocument, repair_store
+from wavrag.types import Document
+
+
+@dataclass(slots=True)
+class RepairReport:
+    """Result of `repair_kb`."""
+
+    actions: list[str] = field(default_factory=list)  # sentences; empty if nothing was damaged
+    reindexed: list[str] = field(default_factory=list)  # sources of documents indexed again
+    # Source of each document that is lost, and the reason with the remedy.
+    lost: list[tuple[str, str]] = field(default_factory=list)
+
+
+def repair_kb(
+    directory: str | os.PathLike[str], *, on_progress: ProgressCallback | None = None
+) -> RepairReport:
+    """Repair a damaged knowledge base.
+
+    Damaged passages are removed, and their documents indexed again from the original files.
+
+    Args:
+        directory: the folder.
+        on_progress: see `KnowledgeBase.add`.
+
+    Raises:
+        StoreError: it cannot be repaired, or another process is writing to it.
+
+    Example:
+        >>> report = repair_kb("my-kb")  # doctest: +SKIP
+        >>> print(report.actions, report.lost)  # doctest: +SKIP
+    """
+    folder = Path(directory)
+    if not folder.is_dir():
+        raise StoreError(f"there is no knowledge base in {folder}: name another with --kb")
+    report = RepairReport(manifest.repair(folder))
+    contents = manifest.read(folder)
+    assert contents is not None
+    store = repair_store(folder / contents.store, contents.embedder["dim"])
+    report.actions += store.actions
+    if not is_intact(folder / WORDS_FILE):
+        (folder / WORDS_FILE).unlink()
+        report.actions.append(f"{WORDS_FILE} was damaged: its transcripts are made again")
+    with KnowledgeBase.open(folder, create=False) as kb:
+        for document in store.lost:
+            _index_again(kb, document, report, on_progress)
+    return report
+
+
+def _index_again(
+    kb: KnowledgeBase,
+    lost: StoredDocument,
+    report: RepairReport,
+    on_progress: ProgressCallback | None,
+) -> None:
+    path = _original(kb, lost)
+    if path is None:
+        reason = "its original is missing: restore a backup, or add the document again"
+        report.lost.append((lost.source, reason))
+        return
+    has_changed = digest_file(path) != file_digest_of(lost.content_hash)
+    result = kb.add([_document(kb, lost, path)], on_progress=on_progress)
+    report.lost += result.skipped
+    if not result.skipped:
+        report.reindexed.append(lost.source)
+    if has_changed:
+        report.actions.append(f"{lost.source} has changed since it was indexed")
+
+
+def _original(kb: KnowledgeBase, lost: StoredDocument) -> str | None:
+    """The file that a document was made of; None if there is none."""
+    if not file_digest_of(lost.content_hash):
+        return None
+    # A knowledge base that was moved has its uploads elsewhere.
+    upload = str((kb.directory / "uploads" / Path(lost.source).name).absolute())
+    paths = [*map(kb.resolve_source, lost.paths), upload]
+    return next((path for path in paths if os.path.isabs(path) and not is_deleted(path)), None)
+
+
+def _document(kb: KnowledgeBase, lost: StoredDocument, path: str) -> Document:
+    """The document as it was added, as far as its content hash tells."""
+    source = "" if lost.source == path or os.path.isabs(lost.source) else lost.source
+    others = tuple(copy for copy in lost.copies if copy != path)
+    stored = Document(
+        lost.id, path=path, title=lost.title, metadata=lost.metadata, source=source, copies=others
+    )
+    # Titles and tags of recordings come from the file, and are found there again.
+    plain = Document(lost.id, path=path, source=source, copies=others)
+    for document in (plain, stored):
+        with suppress(InputError):
+            if content_hash(document, speakers=kb.finds_speakers) == lost.content_hash:
+                return document
+    return stored

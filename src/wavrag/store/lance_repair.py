@@ -1,0 +1,170 @@
+"""Repair the files of a `LanceStore` after damage.
+
+Works on the files of the table without opening the store, because a damaged table cannot be opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wavrag.errors import StoreError
+from wavrag.store.base import StoredDocument, StoredPassage
+from wavrag.store.lance import LOCK_SECONDS, TABLE
+from wavrag.store.lance_commits import FILE, VERSIONS, CommitFolder
+from wavrag.store.lance_documents import DocumentTallies, unequal_documents
+from wavrag.store.lance_errors import LANCE_ERRORS, translate_errors
+from wavrag.store.lance_legs import KEY_INDEXES, WORDS_INDEX, create_indexes, missing_indexes
+from wavrag.store.lance_links import database_uri
+from wavrag.store.lance_rows import schema, to_records, to_table
+
+READ_ROWS = 256  # rows read at once; halved where a row is unreadable
+
+
+@dataclass(slots=True)
+class StoreRepair:
+    """Result of repairing a store."""
+
+    actions: list[str] = field(default_factory=list)  # sentences for the user; empty if intact
+    lost: list[StoredDocument] = field(default_factory=list)  # no longer in the store
+
+
+def repair_store(path: Path, dim: int) -> StoreRepair:
+    """Make a store whole again; documents that are not whole are removed from it.
+
+    Args:
+        path: folder of the store.
+        dim: dimension of the vectors.
+
+    Raises:
+        StoreError: another process is writing, or the disk is full.
+    """
+    from filelock import FileLock
+
+    with translate_errors(path), FileLock(path / "write.lock", timeout=LOCK_SECONDS):
+        return _StoreRepairer(path, dim).run()
+
+
+class _StoreRepairer:
+    """Repairs a store, whose lock is held."""
+
+    def __init__(self, path: Path, dim: int) -> None:
+        import lancedb
+
+        self._path = path
+        self._dim = dim
+        self._database: Any = lancedb.connect(database_uri(path))
+        self._commits = CommitFolder(path, TABLE)
+        self._repair = StoreRepair()
+
+    def run(self) -> StoreRepair:
+        """Repair the store from the outside to the inside: record, manifest, rows, indexes."""
+        expected = self._commits.documents()
+        damaged = self._check_files()
+        table = self._open()
+        rows = [name for name in damaged if "/data/" in name or "/_deletions/" in name]
+        tallies = DocumentTallies()
+        for batch in _read(table):
+            for row in batch:
+                tallies.add(row)
+        lost = unequal_documents(expected, tallies)
+        is_complete = table.count_rows() == sum(tally.passages for tally in tallies.values())
+        if rows or lost or not is_complete:
+            table, tallies = self._rewrite(table, {document.id for document in lost})
+        if any("/_indices/" in name for name in damaged):
+            for index in table.list_indices():
+                table.drop_index(index.name)
+        if missing := missing_indexes(table):
+            create_indexes(table)
+            if {*KEY_INDEXES.values(), WORDS_INDEX} & set(missing):
+                self._repair.actions.append("the indexes were built again")
+        self._repair.lost = lost
+        self._drop_damaged(damaged, table.version)
+        self._commits.acknowledge(table.version, tallies, new_log=True)
+        return self._repair
+
+    def _check_files(self) -> list[str]:
+        """Paths of damaged files; without a readable record, the rows alone tell."""
+        try:
+            damaged = self._commits.damaged_files()
+        except StoreError:
+            (self._path / FILE).unlink()
+            self._repair.actions.append(f"{FILE} was damaged: written again")
+            return []
+        self._repair.actions += [f"{name} was damaged" for name in damaged]
+        return damaged
+
+    def _open(self) -> Any:
+        """Open the recorded version, or the newest one that is readable."""
+        record = self._commits.read()
+        if record is not None:
+            if self._commits.restore_manifest():
+                self._repair.actions.append("the manifest was restored from its copy")
+            self._commits.drop_versions(after=record.version)
+        for version, manifest in self._commits.manifests():
+            try:
+                table = self._database.open_table(TABLE)
+                table.count_rows()
+            except LANCE_ERRORS:
+                manifest.unlink()
+                self._repair.actions.append(f"version {version} was unreadable: dropped")
+            else:
+                return table
+        self._repair.actions.append("no version was readable: an empty table was created")
+        self._database.drop_table(TABLE, ignore_missing=True)
+        return self._database.create_table(TABLE, schema=schema(self._dim))
+
+    def _rewrite(self, table: Any, lost_ids: Collection[str]) -> tuple[Any, DocumentTallies]:
+        """Write the whole documents into new files."""
+        import pyarrow as pa
+
+        tallies = DocumentTallies()
+        # LanceDB creates no table from a reader without batches.
+        empty = schema(self._dim).empty_table()
+
+        def batches() -> Iterator[Any]:
+            yield from empty.to_batches()
+            for rows in _read(table):
+                whole = [row for row in rows if row.passage.document_id not in lost_ids]
+                for row in whole:
+                    tallies.add(row)
+                if whole:
+                    yield from to_table(whole, self._dim).to_batches()
+
+        reader = pa.RecordBatchReader.from_batches(schema(self._dim), batches())
+        table = self._database.create_table(TABLE, reader, mode="overwrite")
+        self._repair.actions.append("the passages were written into new files")
+        return table, tallies
+
+    def _drop_damaged(self, damaged: list[str], version: int) -> None:
+        """Delete damaged files that the newest version does not need."""
+        if damaged:
+            self._commits.drop_versions(after=0, before=version)
+        for name in damaged:
+            if f"/{VERSIONS}/" not in name and "/" in name:
+                (self._path / name).unlink(missing_ok=True)
+
+
+def _read(table: Any) -> Iterator[list[StoredPassage]]:
+    """All readable rows of a table, in the order of its files."""
+    columns = [name for name in table.schema.names if name not in {"id", "facets"}]
+    rows = table.count_rows()
+    for first in range(0, rows, READ_ROWS):
+        yield from _read_range(table, columns, first, min(first + READ_ROWS, rows))
+
+
+def _read_range(
+    table: Any, columns: list[str], first: int, last: int
+) -> Iterator[list[StoredPassage]]:
+    try:
+        rows = table.take_offsets(list(range(first, last))).select(columns).to_arrow()
+        records = list(to_records(rows))
+    except LANCE_ERRORS:
+        if last - first > 1:
+            middle = (first + last) // 2
+            yield from _read_range(table, columns, first, middle)
+            yield from _read_range(table, columns, middle, last)
+    else:
+        yield records

@@ -1,0 +1,146 @@
+"""Damaged knowledge bases: refusal, repair, backup, restore and upgrade."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from audio_files import tone, write
+from wavrag import Document, KnowledgeBase
+from wavrag.cli import main
+from wavrag.embed import FakeEmbedder
+from wavrag.embed.base import EmbedderSpec
+from wavrag.errors import IndexMismatchError, StoreError
+from wavrag.kb import backup_kb, find_files, repair_kb, restore_kb, upgrade_kb
+from wavrag.kb.manifest import COPY, FILE
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A knowledge base of two texts and a recording."""
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "bees.txt").write_text("Bees dance to show where flowers are.")
+    (files / "tides.md").write_text("# Tides\n\nThe moon pulls the sea.")
+    write(files / "hum.wav", tone(440, 3, 16_000)[None], 16_000)
+    with KnowledgeBase.open(tmp_path / "kb", embedder="fake") as kb:
+        kb.add(find_files([files]).documents, speakers=False)
+    return tmp_path / "kb"
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0x40
+    path.write_bytes(data)
+
+
+def texts(folder: Path) -> list[tuple[str, str | None]]:
+    with KnowledgeBase.open(folder, create=False) as kb:
+        assert kb.verify() == []
+        assert kb.search("where do bees dance", k=1)[0].passage.title == "bees"
+        return [(row.passage.id, row.passage.text) for row in kb.scan()]
+
+
+@pytest.mark.parametrize("pattern", ["data/*.lance", "_versions/*.manifest", "_indices/*/*.lance"])
+@pytest.mark.parametrize("damage", ["flip", "truncate"])
+def test_a_damaged_table_is_repaired(
+    base: Path, pattern: str, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = texts(base)
+    path = min(base.glob(f"store/passages.lance/{pattern}"))  # the newest of the manifests
+    if damage == "flip":
+        flip(path, path.stat().st_size // 3)
+    else:
+        path.write_bytes(b"")
+    if "manifest" not in pattern:
+        assert main(["kb", "verify", "--kb", str(base)]) == 1
+        assert "run `wavrag kb repair`" in capsys.readouterr().err
+    assert main(["kb", "repair", "--kb", str(base)]) == 0
+    assert f"{path.name} was damaged" in capsys.readouterr().err
+    assert texts(base) == before
+    assert main(["kb", "repair", "--kb", str(base)]) == 0
+    assert capsys.readouterr().out == "nothing was damaged\n"
+
+
+def test_a_document_without_its_original_is_lost(base: Path) -> None:
+    (base.parent / "files" / "tides.md").unlink()
+    with KnowledgeBase.open(base) as kb:
+        kb.add([Document("note", text="A note in memory.")])
+    for path in base.glob("store/passages.lance/data/*.lance"):
+        path.write_bytes(b"")
+    report = repair_kb(base)
+    assert [Path(source).name for source in report.reindexed] == ["bees.txt", "hum.wav"]
+    lost = {Path(source).name: reason for source, reason in report.lost}
+    assert lost.keys() == {"tides.md", "note"}
+    assert "restore a backup" in lost["note"]
+
+
+def test_a_manifest_is_never_guessed(base: Path) -> None:
+    (base / FILE).unlink()
+    for embedder in (None, "fake"):
+        with pytest.raises(StoreError, match=r"kb\.json is missing.*kb repair"):
+            KnowledgeBase.open(base, embedder=embedder)
+    assert repair_kb(base).actions == [f"{FILE} was missing, damaged or old: written again"]
+    flip(base / COPY, 30)
+    with KnowledgeBase.open(base) as kb:
+        assert COPY in kb.verify()[0]
+    assert repair_kb(base).actions
+    texts(base)
+    for name in (FILE, COPY):
+        flip(base / name, 30)
+    with pytest.raises(StoreError, match="its copy are missing or damaged: restore a backup"):
+        repair_kb(base)
+
+
+def test_a_backup_taken_while_writing_is_restored(base: Path, tmp_path: Path) -> None:
+    expected = texts(base)
+    backup_kb(base, tmp_path / "backup")
+    assert restore_kb(tmp_path / "backup", tmp_path / "restored") > 0
+    assert texts(tmp_path / "restored") == expected
+    with pytest.raises(StoreError, match="exists"):
+        backup_kb(base, base / "inside")
+    with pytest.raises(StoreError, match="restored exists"):
+        restore_kb(tmp_path / "backup", tmp_path / "restored")
+    flip(max((tmp_path / "backup").glob("store/*/data/*.lance")), 99)
+    with pytest.raises(StoreError, match=r"lance is damaged or missing: take another"):
+        restore_kb(tmp_path / "backup", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+class NewerEmbedder(FakeEmbedder):
+    @property
+    def spec(self) -> EmbedderSpec:
+        return replace(super().spec, revision="2")
+
+
+def test_an_upgrade_embeds_again_and_keeps_the_old_version_until_then(base: Path) -> None:
+    expected = texts(base)
+    newer = NewerEmbedder()
+    with pytest.raises(IndexMismatchError, match="kb upgrade"):
+        KnowledgeBase.open(base, embedder=newer)
+
+    def interrupt(done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        upgrade_kb(base, embedder=newer, on_progress=interrupt)
+    assert texts(base) == expected
+    report = upgrade_kb(base, embedder=newer)
+    assert (report.documents, report.notes) == (1, [])
+    with KnowledgeBase.open(base, embedder=newer) as kb:
+        assert [(row.passage.id, row.passage.text) for row in kb.scan()] == expected
+        assert kb.verify() == []
+    assert not (base / "store").exists()
+    assert upgrade_kb(base, embedder=newer).documents == 0
+
+
+def test_unchanged_files_are_indexed_again_on_request(base: Path) -> None:
+    files = find_files([base.parent / "files"]).documents
+    with KnowledgeBase.open(base) as kb:
+        assert len(kb.add(files).unchanged) == 3
+        report = kb.add(files, again=True)
+        assert (len(report.updated), report.unchanged) == (3, [])
+        assert len(kb.documents()) == 3
