@@ -50,12 +50,13 @@ class Scheduler(Closing):
     on the caller's thread.
     """
 
-    def __init__(self, workers: int | None = None) -> None:
+    def __init__(self, workers: int | None = None, answers: int = MAX_ANSWERS) -> None:
         """Create the pools.
 
         Args:
             workers: threads of the front lane (default: number of processors). The back lane has
                 one less, but at least one.
+            answers: answers generated at the same time.
         """
         self.workers = config.threads() if workers is None else workers
         self._lock = threading.Lock()
@@ -69,7 +70,7 @@ class Scheduler(Closing):
                 "back": ThreadPoolExecutor(
                     max(1, self.workers - 1), "wavrag-live-back", initializer=_lower_priority
                 ),
-                "answer": ThreadPoolExecutor(MAX_ANSWERS, "wavrag-live-answer"),
+                "answer": ThreadPoolExecutor(answers, "wavrag-live-answer"),
             }
 
     def submit(self, work: Callable[[], None], lane: Lane, due: float) -> ScheduledJob:

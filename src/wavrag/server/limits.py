@@ -35,7 +35,7 @@ LIVE_TIMEOUT = 300.0  # seconds without a message until the connection is closed
 MAX_LIVE = 64  # connections to `/v1/live` that have sent their options
 MAX_CLIENT_LIVE = 32  # of one address
 MAX_LIVE_SECONDS = 30.0  # of a turn; 1 MB of samples
-MAX_LIVE_LEAD = 60.0  # seconds by which audio may arrive faster than it is spoken
+MAX_LIVE_LEAD = 10.0  # seconds by which audio may arrive faster than it is spoken
 
 # On two cores, 4 clients get 52 searches a second and 1 client 33 (benchmarks/http_search.py).
 CONCURRENT_COMPUTATIONS = 4

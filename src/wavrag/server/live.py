@@ -12,8 +12,10 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, WebSocket
 from pydantic import Field, ValidationError
 from starlette.websockets import WebSocketDisconnect
@@ -109,7 +111,7 @@ async def _converse(socket: WebSocket, state: ServerState, start: LiveStart) -> 
     )
     async with turns:
         await socket.send_json({"event": "ready"})
-        await _run_turns(socket, turns)
+        await _run_turns(socket, turns, state.intake)
 
 
 async def _receive_start(socket: WebSocket, options: ServerOptions) -> LiveStart:
@@ -138,9 +140,9 @@ async def _receive(socket: WebSocket) -> str | bytes:
     return data if data is not None else message["text"]
 
 
-async def _run_turns(socket: WebSocket, turns: AsyncLiveTurn) -> None:
+async def _run_turns(socket: WebSocket, turns: AsyncLiveTurn, intake: CapacityLimiter) -> None:
     """Receive audio and send events, until the client finishes or disconnects."""
-    receiver = asyncio.ensure_future(_receive_audio(socket, turns, turns.turn.options))
+    receiver = asyncio.ensure_future(_receive_audio(socket, turns, intake))
     sender = asyncio.ensure_future(_send_events(socket, turns))
     try:
         # The receiver ends at `finish` or a disconnect; the sender when the turns are over.
@@ -168,17 +170,19 @@ async def _receive_in_time(socket: WebSocket, turns: AsyncLiveTurn) -> str | byt
     )
 
 
-async def _receive_audio(socket: WebSocket, turns: AsyncLiveTurn, options: LiveOptions) -> None:
-    start_time = time.monotonic()
+async def _receive_audio(socket: WebSocket, turns: AsyncLiveTurn, intake: CapacityLimiter) -> None:
+    start_time, options = time.monotonic(), turns.turn.options
     bytes_per_second = 2 * options.channels * options.sample_rate
+    step = bytes_per_second // 16 * 4  # whole samples of all channels
     seconds = 0.0  # of audio
     while True:
         message = await _receive_in_time(socket, turns)
         if isinstance(message, bytes):
-            # In steps, since voice activity detection of a long message would delay other clients.
-            for at in range(0, max(len(message), 1), bytes_per_second // 4 * 4):
-                turns.push(message[at : at + bytes_per_second // 4 * 4])
-                await asyncio.sleep(0)
+            # On a thread and in steps of a quarter of a second, since voice activity detection of a
+            # long message would delay other clients.
+            for at in range(0, max(len(message), 1), step):
+                push = partial(turns.push, message[at : at + step])
+                await to_thread.run_sync(push, limiter=intake)
             seconds += len(message) / bytes_per_second
             lead = seconds - (time.monotonic() - start_time) - limits.MAX_LIVE_LEAD
             await asyncio.sleep(max(0.0, lead))

@@ -10,9 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 from filelock import FileLock, Timeout
 
+from wavrag import config
 from wavrag.errors import SpeechError, StoreError
 from wavrag.kb import Transcriber
 from wavrag.live import Scheduler
@@ -48,7 +50,10 @@ class ServerState:
         self.worker: JobWorker  # set by start()
         self.watcher: FolderWatcher  # set by start()
         self.transcriber = Transcriber()
-        self.scheduler = Scheduler()  # shared by all live connections
+        # Shared by all live connections; half of the processors are for other requests.
+        workers = max(1, config.threads() // 2)
+        self.scheduler = Scheduler(workers, answers=options.max_concurrent_answers)
+        self.intake = CapacityLimiter(1)  # threads for voice activity detection
         self.live_addresses: list[str] = []  # of the live connections
         # Searches and other short work; longer work lets them go first.
         self._short = WorkQueue(limits.CONCURRENT_COMPUTATIONS, limits.MAX_WAITING)
