@@ -34,10 +34,11 @@ from websockets.asyncio.client import connect
 
 from wavrag import KnowledgeBase, WavRAG
 from wavrag.demo import DATA
-from wavrag.generate import Generator, GeneratorSpec, Stream
+from wavrag.generate import Generator, GeneratorSpec, Stream, load_generator
 from wavrag.kb import find_files
 
 BAR = 5.0
+FLOOD = "flood"
 QUESTIONS = ("How far does a honeybee fly?", "When does the ferry leave?", "Who may bring dogs?")
 
 
@@ -72,7 +73,7 @@ class Target:
 class Flood(Generator):
     """Writes 2 MB, more than the buffers of a connection."""
 
-    spec = GeneratorSpec("flood")
+    spec = GeneratorSpec(FLOOD)
 
     def stream(self, messages: object, options: object) -> Stream[str]:
         """Stream the words."""
@@ -151,9 +152,7 @@ async def voices(target: Target) -> None:
     async def speak(is_silent: bool) -> None:
         while True:
             with suppress(Exception):
-                async with connect(
-                    target.url.replace("http", "ws") + "/v1/live", proxy=None
-                ) as live:
+                async with connect(url, proxy=None) as live:
                     await live.send(json.dumps({"token": target.token, "mode": "push-to-talk"}))
                     await live.recv()
                     await live.send('{"type": "begin"}')
@@ -208,21 +207,22 @@ def run_attack(name: str, target: Target) -> None:
     asyncio.run(ATTACKS[name](target))
 
 
-def serve(folder: Path) -> None:
+def serve(folder: str, generator: str) -> None:
     """Serve the demo corpus; the URL goes to standard output."""
     from wavrag.server import ServerOptions
     from wavrag.server import serve as run_server
 
-    with WavRAG(KnowledgeBase.open(folder), Flood()) as rag:
+    chosen = Flood() if generator == FLOOD else load_generator(generator)
+    with WavRAG(KnowledgeBase.open(folder), chosen) as rag:
         options = ServerOptions(tokens=frozenset({os.environ["ATTACK_TOKEN"]}), voice="fake")
         run_server(rag, "127.0.0.1", 0, options, lambda url: print(url, flush=True))
 
 
 @contextmanager
-def start_server(folder: Path, log: Path) -> Iterator[tuple[Target, int]]:
+def start_server(folder: Path, log: Path, generator: str = FLOOD) -> Iterator[tuple[Target, int]]:
     """Start the server in a process of its own; yields its address and its process id."""
     token = secrets.token_urlsafe(24)
-    command = [sys.executable, __file__, "--serve", str(folder)]
+    command = [sys.executable, __file__, "--serve", str(folder), generator]
     environment = {**os.environ, "ATTACK_TOKEN": token}
     with (
         log.open("w") as errors,
@@ -287,10 +287,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=15.0, help="of each attack (default: 15)")
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=list(ATTACKS))
-    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        serve(arguments.serve)
+        serve(*arguments.serve)
         return 0
     rows = {}
     with tempfile.TemporaryDirectory() as name:

@@ -1,0 +1,143 @@
+"""Send thousands of generated requests to the server: no reply may be a server error.
+
+    python benchmarks/attack/schema.py --requests 20000
+
+Schemathesis generates requests from the OpenAPI description, valid and invalid ones in turn, with
+a valid token, to a server of the demo corpus in a process of its own. Prints the number of requests
+and of replies by class of their status. The exit status is 1 if there was a reply with a status of
+500 or more, no reply, or a traceback in the server's log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import cycle
+from pathlib import Path
+
+import requests
+import schemathesis
+from clients import Target, start_server
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.generation import GenerationMode
+
+from wavrag import KnowledgeBase
+from wavrag.demo import DATA
+from wavrag.kb import find_files
+
+# Each run of hypothesis has its own seed, so that requests are not repeated.
+EXAMPLES = 25
+LONGEST_URL = 1 << 13  # characters; the server closes connections with a head above 64 KiB
+SECONDS = 60.0  # for a reply
+
+
+class Attack:
+    """Sends requests, and counts the replies."""
+
+    def __init__(self, target: Target, limit: int) -> None:
+        self.statuses: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self._limit = limit
+        self._headers = {"Authorization": f"Bearer {target.token}"}
+        address = f"{target.url}/openapi.json"
+        schema = schemathesis.openapi.from_url(address, headers=self._headers)
+        self.operations = [result.ok() for result in schema.get_all_operations()]
+
+    @property
+    def is_done(self) -> bool:
+        """True after the last request."""
+        return self.statuses.total() >= self._limit
+
+    def send(self, case: schemathesis.Case) -> None:
+        """Send a request, and record its reply."""
+        if self.is_done:
+            return
+        try:
+            reply = case.call(headers=self._headers, timeout=SECONDS)
+        except requests.RequestException as error:
+            # The server does not read such a head to its end.
+            url = str(case.as_transport_kwargs()["url"])
+            is_long = len(url) + len(str(case.query)) + len(str(case.headers)) > LONGEST_URL
+            self.statuses["too long" if is_long else "none"] += 1
+            if not is_long:
+                self.failures.append(f"{case.as_curl_command()[:2000]}: {error}")
+            return
+        self.statuses[f"{reply.status_code // 100}xx"] += 1
+        if reply.status_code >= 500:
+            self.failures.append(f"{case.as_curl_command()[:2000]}: {reply.text[:500]}")
+
+    def run(self, operation: schemathesis.APIOperation, mode: GenerationMode, number: int) -> None:
+        """Send requests of one kind to an operation."""
+
+        @seed(number)
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def check(case: schemathesis.Case) -> None:
+            self.send(case)
+
+        with suppress(Unsatisfiable):  # nothing breaks an operation without parameters
+            check()
+
+
+def run_all(attack: Attack, threads: int, progress: Callable[[str], object]) -> None:
+    """Send requests to all operations in turn, until enough were sent."""
+    kinds = [
+        (operation, mode)
+        for operation in attack.operations
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+    ]
+    start = time.monotonic()
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = set()
+        for number, (operation, mode) in enumerate(cycle(kinds)):
+            if attack.is_done:
+                return
+            waiting.add(pool.submit(attack.run, operation, mode, number))
+            while len(waiting) > threads:
+                for future in [future for future in waiting if future.done()]:
+                    future.result()
+                    waiting.remove(future)
+                time.sleep(0.01)
+            if number % 100 == 0:
+                seconds = time.monotonic() - start
+                progress(f"{attack.statuses.total()} requests in {seconds:.0f} s")
+
+
+def main() -> int:
+    """Run the attack and print the counts."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--requests", type=int, default=20_000, help="(default: 20000)")
+    parser.add_argument("--threads", type=int, default=4, help="simultaneous requests (default: 4)")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder, log = Path(name, "kb"), Path(name, "log")
+        with KnowledgeBase.open(folder) as kb:
+            kb.add(find_files([DATA / "corpus" / "documents"]).documents)
+        with start_server(folder, log, "extractive") as (target, _):
+            attack = Attack(target, arguments.requests)
+            run_all(attack, arguments.threads, lambda line: print(line, file=sys.stderr))
+        tracebacks = log.read_text().count("Traceback")
+    print(f"operations: {len(attack.operations)}; requests: {attack.statuses.total()}")
+    for status, count in sorted(attack.statuses.items()):
+        print(f"  {status}: {count}")
+    for failure in attack.failures[:20]:
+        print(failure)
+    print(f"server errors or no reply: {len(attack.failures)}; tracebacks in the log: {tracebacks}")
+    return bool(attack.failures or tracebacks)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
