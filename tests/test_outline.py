@@ -243,6 +243,17 @@ def test_long_chapters_are_summarised_in_several_calls() -> None:
     assert writer.counts == [3, 3, 3, 2], "at most 1,200 words in a prompt"
 
 
+def test_the_summaries_of_many_chapters_are_summarised_in_groups() -> None:
+    segments = tuple(Segment("A word is said.", 60.0 * i, 60.0 * i + 50) for i in range(5))
+    chapters = tuple((segment.start, f"Part {i}") for i, segment in enumerate(segments))
+    long = "word " * 500 + "end [1]."
+    outputs = [text for i in range(5) for text in (f"Part {i}", long)]
+    writer = Writer(*outputs, "Two [1].", "Two more [2].", "Last [1].", "All words [3].")
+    summary = Summariser(writer).summary(Transcript("a.mp3", "a", segments, chapters=chapters))
+    assert writer.counts[10:] == [2, 2, 1, 3]
+    assert [(s.text, s.start) for s in summary.sentences] == [("All words.", 240.0)]
+
+
 def test_a_generator_that_only_quotes_is_refused_and_a_stopped_one_not_called() -> None:
     with pytest.raises(InputError, match="extractive writes no summaries: use local"):
         Summariser(ExtractiveGenerator())

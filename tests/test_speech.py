@@ -342,8 +342,9 @@ def test_no_mark_reaches_a_synthesiser(pieces: list[str], size: int) -> None:
         pass
     said = " ".join(engine.said)
     assert re.search(r"\[[^\]s]*\]|\d|[*#\u2014]", said) is None
-    assert said == spoken_text(text)
-    assert spoken_text(said) == said, "spoken text stays as it is"
+    # Where a sentence ends may depend on words that a stream does not have yet.
+    assert words(said) == words(spoken_text(text))
+    assert words(spoken_text(said)) == words(said), "spoken text stays as it is"
 
 
 def test_sources_are_named_once_with_their_place() -> None:

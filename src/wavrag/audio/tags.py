@@ -34,7 +34,7 @@ _CLOCK = re.compile(r"(\d{1,4}):(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)")
 
 
 @dataclass(frozen=True, slots=True)
-class Chapter:
+class ChapterTag:
     """A chapter of a recording, in seconds."""
 
     start: float
@@ -55,7 +55,7 @@ class Tags:
 
     title: str = ""
     metadata: Metadata = field(default_factory=dict)
-    chapters: tuple[Chapter, ...] = ()
+    chapters: tuple[ChapterTag, ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
 
     def section(self, start: float, end: float) -> str:
@@ -114,9 +114,9 @@ def _texts(tags: Mapping[str, str]) -> Iterable[tuple[str, str]]:
             yield heading, text
 
 
-def _chapters(source: AudioSource, tags: Mapping[str, str]) -> Iterable[Chapter]:
+def _chapters(source: AudioSource, tags: Mapping[str, str]) -> Iterable[ChapterTag]:
     chapters = [
-        Chapter(
+        ChapterTag(
             float(chapter["start"] * chapter["time_base"]) - source.origin,
             float(chapter["end"] * chapter["time_base"]) - source.origin,
             _line(_decode(chapter["metadata"].get("title", ""))),
@@ -131,7 +131,7 @@ def _chapters(source: AudioSource, tags: Mapping[str, str]) -> Iterable[Chapter]
             if _CHAPTER.fullmatch(key) and not key.endswith("name")
         ]
         pairs = pairwise([*starts, (float("inf"), "")])
-        chapters = [Chapter(start, end, title) for (start, title), (end, _) in pairs]
+        chapters = [ChapterTag(start, end, title) for (start, title), (end, _) in pairs]
     return sorted((c for c in chapters if c.title), key=lambda chapter: chapter.start)
 
 

@@ -38,7 +38,7 @@ class ChapterContent:
     ranking: tuple[int, ...]  # indices of sentences worth quoting
 
     def quote(self, index: int) -> SummarySentence:
-        """A sentence as a part of a summary."""
+        """A sentence as a members of a summary."""
         segment = self.segments[index]
         return SummarySentence(segment.text, segment.start, segment.end)
 
@@ -76,19 +76,19 @@ def read_chapters(transcript: Transcript, embed: EmbedTexts = embed_texts) -> li
     spans = list(pairwise([0, *borders, len(segments)]))
     centroids = np.stack([_mean(vectors[slice(*span)]) for span in spans])
     texts = [" ".join(s.text for s in segments[slice(*span)]) for span in spans]
-    found = find_titles(texts, centroids, embed)
+    phrases = find_titles(texts, centroids, embed)
     end = max([starts[-1], *(segment.end for segment in segments)])
     contents = []
     for index, (span, (start, stop)) in enumerate(
         zip(spans, pairwise([*starts, end]), strict=True)
     ):
-        part = segments[slice(*span)]
-        ranking = _rank_sentences(part, vectors[slice(*span)], centroids[index])
-        title = (titles[index] if titles else "") or found[index]
-        content = ChapterContent(Chapter(title, start, stop), part, ranking)
+        members = segments[slice(*span)]
+        ranking = _rank_sentences(members, vectors[slice(*span)], centroids[index])
+        title = (titles[index] if titles else "") or phrases[index]
+        content = ChapterContent(Chapter(title, start, stop), members, ranking)
         quotes = [content.quote(number) for number in sorted(ranking[:CHAPTER_SENTENCES])]
         chapter = Chapter(title, start, stop, tuple(quotes))
-        contents.append(ChapterContent(chapter, part, ranking))
+        contents.append(ChapterContent(chapter, members, ranking))
     return contents
 
 

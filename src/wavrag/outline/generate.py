@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from wavrag.answer import check_citations
 from wavrag.errors import InputError
@@ -43,7 +44,7 @@ PROMPT_WORDS = 1_200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Source:
+class _PromptSource:
     """Text for a prompt, and the sentences of the recording that it stands for."""
 
     text: str
@@ -92,26 +93,41 @@ class Summariser:
             GenerationError: the generator failed.
         """
         contents = self.chapters(transcript)
-        written = [
-            _Source(" ".join(s.text for s in content.chapter.sentences), content.segments)
+        summaries = [
+            _PromptSource(" ".join(s.text for s in content.chapter.sentences), content.segments)
             for content in contents
             if content.chapter.sentences
         ]
-        if len(written) == 1:
-            total = contents[0].chapter.sentences
+        chapters = tuple(content.chapter for content in contents)
+        if len(summaries) > 1:
+            total = self._summarise(self._shorten(summaries, sentences), sentences)
         else:
-            total = self._summarise(written, sentences)
+            total = tuple(sentence for chapter in chapters for sentence in chapter.sentences)
         return Summary(
-            transcript.source, transcript.title, total,
-            tuple(content.chapter for content in contents), self._generator.spec.name,
+            transcript.source, transcript.title, total, chapters, self._generator.spec.name,
             transcript.document_id,
         )  # fmt: skip
+
+    def _shorten(self, sources: list[_PromptSource], sentences: int) -> list[_PromptSource]:
+        """Summarise groups of sources until all fit in one prompt."""
+        groups = list(_batches(sources))
+        # A prompt for each source would not shorten them.
+        while 1 < len(groups) < len(sources):
+            summaries = [self._summarise(group, sentences) for group in groups]
+            sources = [
+                _PromptSource(" ".join(s.text for s in summary), tuple(chain(*segments)))
+                for summary, group in zip(summaries, groups, strict=True)
+                for segments in [[source.segments for source in group]]
+                if summary
+            ]
+            groups = list(_batches(sources))
+        return sources
 
     def _write_chapter(self, content: ChapterContent) -> ChapterContent:
         chapter, segments = content.chapter, content.segments
         sources = [
-            _Source(" ".join(s.text for s in part), part)
-            for part in (
+            _PromptSource(" ".join(s.text for s in group), group)
+            for group in (
                 segments[at : at + SOURCE_SENTENCES]
                 for at in range(0, len(segments), SOURCE_SENTENCES)
             )
@@ -123,7 +139,9 @@ class Summariser:
         sentences = self._summarise(sources, CHAPTER_SENTENCES)
         return replace(content, chapter=Chapter(title, chapter.start, chapter.end, sentences))
 
-    def _summarise(self, sources: Sequence[_Source], sentences: int) -> tuple[SummarySentence, ...]:
+    def _summarise(
+        self, sources: Sequence[_PromptSource], sentences: int
+    ) -> tuple[SummarySentence, ...]:
         """Summarise sources in as many calls as the length of a prompt needs."""
         output: list[SummarySentence] = []
         for batch in _batches(sources):
@@ -131,11 +149,13 @@ class Summariser:
             output += _read_sentences(text, batch)
         return tuple(output)
 
-    def _run(self, sources: Sequence[_Source], instruction: str, question: QuestionPart) -> str:
+    def _run(
+        self, sources: Sequence[_PromptSource], instruction: str, question: QuestionPart
+    ) -> str:
         if self._stop.is_set:
             return ""
-        parts = _number_sources(sources, [source.text for source in sources])
-        prompt = Message("user", (*parts, TextPart(instruction), question))
+        source_parts = _number_sources(sources, [source.text for source in sources])
+        prompt = Message("user", (*source_parts, TextPart(instruction), question))
         messages = [Message("system", (TextPart(SYSTEM),)), prompt]
         stream = Stream.of(self._generator.stream(messages, self._options))
         with self._stop.notify(stream.close), closing(stream):
@@ -150,8 +170,8 @@ def _instruction(sentences: int) -> str:
     )
 
 
-def _batches(sources: Sequence[_Source]) -> Iterator[list[_Source]]:
-    batch: list[_Source] = []
+def _batches(sources: Sequence[_PromptSource]) -> Iterator[list[_PromptSource]]:
+    batch: list[_PromptSource] = []
     words = 0
     for source in sources:
         count = len(source.text.split())
@@ -164,14 +184,14 @@ def _batches(sources: Sequence[_Source]) -> Iterator[list[_Source]]:
         yield batch
 
 
-def _number_sources(sources: Sequence[_Source], texts: Sequence[str]) -> list[SourcePart]:
+def _number_sources(sources: Sequence[_PromptSource], texts: Sequence[str]) -> list[SourcePart]:
     """Sources of a prompt with their numbers and the span of the recording."""
-    parts = []
+    output = []
     for number, (source, text) in enumerate(zip(sources, texts, strict=True), start=1):
         first, last = source.segments[0], source.segments[-1]
         passage = Passage("recording", number, text, first.start, last.end, speaker=first.speaker)
-        parts.append(SourcePart(number, Hit(passage, number, 1.0, {})))
-    return parts
+        output.append(SourcePart(number, Hit(passage, number, 1.0, {})))
+    return output
 
 
 def _read_title(output: str) -> str:
@@ -183,18 +203,18 @@ def _read_title(output: str) -> str:
     return title if is_title else ""
 
 
-def _read_sentences(output: str, sources: Sequence[_Source]) -> Iterator[SummarySentence]:
+def _read_sentences(output: str, sources: Sequence[_PromptSource]) -> Iterator[SummarySentence]:
     """The sentences of a summary with their times, checked against the recording."""
     if is_refusal(output):
         return
     # Against the words of the recording, not against summaries of them.
     words_of = [" ".join(segment.text for segment in source.segments) for source in sources]
-    parts = _number_sources(sources, words_of)
-    text = parse_citations(output, parts).text
-    text = parse_citations(attribute(text, parts), parts).text
-    for support in check_citations(text, parts):
-        cited = [sources[number - 1] for number in support.cited if number <= len(sources)]
-        segments = [segment for source in cited or sources for segment in source.segments]
+    evidence = _number_sources(sources, words_of)
+    text = parse_citations(output, evidence).text
+    text = parse_citations(attribute(text, evidence), evidence).text
+    for support in check_citations(text, evidence):
+        citations = [sources[number - 1] for number in support.cited if number <= len(sources)]
+        segments = [segment for source in citations or sources for segment in source.segments]
         words = set(content_words(support.text))
         # The sentence of the recording that has most of the words.
         best = max(segments, key=lambda s: (len(words & set(content_words(s.text))), -s.start))

@@ -1,4 +1,4 @@
-"""Titles of chapters: the phrase that is most characteristic of each."""
+"""Titles of chapters: the most characteristic phrase of each."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def find_titles(texts: Sequence[str], centroids: Float32, embed: EmbedTexts) -> 
         embed: embeds texts.
     """
     counts = [Counter(content_words(text)) for text in texts]
-    spread = Counter(stem for chapter in counts for stem in chapter)
+    chapter_counts = Counter(stem for chapter in counts for stem in chapter)
     titles: list[str] = []
     for text, chapter, centroid in zip(texts, counts, centroids, strict=True):
         weights = {
-            stem: math.sqrt(count) * math.log(1 + len(texts) / spread[stem])
+            stem: math.sqrt(count) * math.log(1 + len(texts) / chapter_counts[stem])
             for stem, count in chapter.items()
         }
         phrases = _rank_phrases(text, weights)
@@ -84,19 +84,19 @@ def _rank_phrases(text: str, weights: dict[str, float]) -> list[tuple[str, float
         forms.setdefault(stems, Counter())[" ".join(words)] += 1
     names = {stems: _spell(spellings) for stems, spellings in forms.items()}
     # A longer phrase has to recur, or to be a name: other sequences of words are accidental.
-    kept = {
+    candidates = {
         stems: spellings.total()
         for stems, spellings in forms.items()
         if len(names[stems].split()) <= 2 or spellings.total() > 1 or _is_name(names[stems])
     }
     within: Counter[Phrase] = Counter()  # occurrences of a phrase within a longer one
-    for stems, count in kept.items():
+    for stems, count in candidates.items():
         for size in range(1, len(stems)):
             for at in range(len(stems) - size + 1):
-                part = stems[at : at + size]
-                within[part] = max(within[part], count)
+                inner = stems[at : at + size]
+                within[inner] = max(within[inner], count)
     ranking = []
-    for stems, count in kept.items():
+    for stems, count in candidates.items():
         if count > 1 and within[stems] > count / 2:
             continue  # "Market" is mostly "Grainger Market"
         values = [weights.get(stem, 0.0) for stem in stems]
@@ -117,8 +117,8 @@ def _is_name(phrase: str) -> bool:
 def _phrases(text: str) -> Iterator[Phrase]:
     """Sequences of words of a sentence that begin and end with a content word."""
     for start, end in sentences(text):
-        for part in re.split(r"[^\w\s'\u2019-]+", text[start:end]):
-            words = _WORD.findall(part)
+        for clause in re.split(r"[^\w\s'\u2019-]+", text[start:end]):
+            words = _WORD.findall(clause)
             for first, word in enumerate(words):
                 if not _can_open(word):
                     continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-_ONES = (
+_SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
     " sixteen seventeen eighteen nineteen"
 ).split()
@@ -32,16 +32,16 @@ def cardinal(number: int) -> str:
         'one thousand two hundred and five'
     """
     if number < 20:
-        return _ONES[number]
+        return _SMALL[number]
     if number < 100:
-        tens, rest = divmod(number, 10)
-        return _TENS[tens] + (f"-{_ONES[rest]}" if rest else "")
+        tens, remainder = divmod(number, 10)
+        return _TENS[tens] + (f"-{_SMALL[remainder]}" if remainder else "")
     value, name = next(scale for scale in _SCALES if number >= scale[0])
-    count, rest = divmod(number, value)
+    count, remainder = divmod(number, value)
     words = f"{cardinal(count)} {name}"
-    if not rest:
+    if not remainder:
         return words
-    return f"{words} {'and ' if rest < 100 else ''}{cardinal(rest)}"
+    return f"{words} {'and ' if remainder < 100 else ''}{cardinal(remainder)}"
 
 
 def ordinal(number: int) -> str:
@@ -54,17 +54,17 @@ def ordinal(number: int) -> str:
 
 def year(number: int) -> str:
     """A year in words: 1984 becomes `nineteen eighty-four`."""
-    century, rest = divmod(number, 100)
-    if century == 10 or (century == 20 and rest < 10) or not 1_000 <= number < 10_000:
+    century, remainder = divmod(number, 100)
+    if century == 10 or (century == 20 and remainder < 10) or not 1_000 <= number < 10_000:
         return cardinal(number)
-    if not rest:
+    if not remainder:
         return f"{cardinal(century)} hundred"
-    return f"{cardinal(century)} {'oh ' if rest < 10 else ''}{cardinal(rest)}"
+    return f"{cardinal(century)} {'oh ' if remainder < 10 else ''}{cardinal(remainder)}"
 
 
 def digits(text: str) -> str:
     """The digits of a text one by one."""
-    return " ".join(_ONES[int(digit)] for digit in text if digit.isdecimal())
+    return " ".join(_SMALL[int(digit)] for digit in text if digit.isdecimal())
 
 
 def number(text: str) -> str:
@@ -72,7 +72,7 @@ def number(text: str) -> str:
 
     Digits are read one by one after a decimal point, in long numbers, and after a leading zero.
     """
-    whole, _, decimals = text.replace(",", "").partition(".")
-    is_count = whole == "0" or (not whole.startswith("0") and len(whole) <= MAX_DIGITS)
-    words = cardinal(int(whole)) if is_count else digits(whole)
+    integer, _, decimals = text.replace(",", "").partition(".")
+    is_count = integer == "0" or (not integer.startswith("0") and len(integer) <= MAX_DIGITS)
+    words = cardinal(int(integer)) if is_count else digits(integer)
     return f"{words} point {digits(decimals)}" if decimals else words

@@ -106,10 +106,10 @@ def _read_clock(match: re.Match[str]) -> str:
 
 
 def _read_duration(match: re.Match[str]) -> str:
-    parts = zip((match[1], match[2], match[3]), ("hour", "minute", "second"), strict=True)
-    values = [(re.sub(r"^0+(?=\d)", "", text or "0"), unit) for text, unit in parts]
-    named = [f"{number(value)} {_inflect(unit, value)}" for value, unit in values if float(value)]
-    return " ".join(named) or "zero seconds"
+    fields = zip((match[1], match[2], match[3]), ("hour", "minute", "second"), strict=True)
+    values = [(re.sub(r"^0+(?=\d)", "", text or "0"), unit) for text, unit in fields]
+    amounts = [f"{number(value)} {_inflect(unit, value)}" for value, unit in values if float(value)]
+    return " ".join(amounts) or "zero seconds"
 
 
 def _read_decade(match: re.Match[str]) -> str:
@@ -121,13 +121,13 @@ def _read_money(amount: str, multiple: str | None, currency: str) -> str:
     major, minor = _CURRENCIES[currency]
     if multiple:
         return f"{number(amount)} {_MULTIPLES.get(multiple, multiple)} {_inflect(major, '2')}"
-    whole, _, cents = amount.replace(",", "").partition(".")
+    integer, _, cents = amount.replace(",", "").partition(".")
     if len(cents) != 2 or not minor:
         return f"{number(amount)} {_inflect(major, amount)}"
     small = str(int(cents))
-    parts = [f"{number(whole)} {_inflect(major, whole)}"] if whole != "0" or small == "0" else []
-    parts += [f"{number(small)} {_inflect(minor, small)}"] if small != "0" else []
-    return " and ".join(parts)
+    amounts = [(integer, major)] if integer != "0" or small == "0" else []
+    amounts += [(small, minor)] if small != "0" else []
+    return " and ".join(f"{number(value)} {_inflect(noun, value)}" for value, noun in amounts)
 
 
 def _read_unit(match: re.Match[str]) -> str:

@@ -110,8 +110,8 @@ def best_engine(name: str | None = None) -> Engine:
     variables = {"piper": "WAVRAG_PIPER", "kokoro": "WAVRAG_KOKORO", "openai": "WAVRAG_SPEECH_URL"}
     piper, kokoro, url = map(os.environ.get, variables.values())
     settings = {"piper": piper, "kokoro": kokoro, "openai": url}
-    configured = (engine for engine, value in settings.items() if value)
-    choice = name or next(configured, None) or next(filter(_can_speak, _rank_programs()), None)
+    names = (engine for engine, value in settings.items() if value)
+    choice = name or next(names, None) or next(filter(_can_speak, _rank_programs()), None)
     if choice is None:
         raise SpeechError(
             "no speech engine is available: apt-get install espeak-ng (or flite), or name a"
@@ -133,10 +133,10 @@ def best_engine(name: str | None = None) -> Engine:
 
 def _rank_programs() -> Iterator[str]:
     """Names of installed programs, best first."""
-    installed = [name for name, engine in PROGRAMS.items() if shutil.which(engine.program)]
-    if "festival" in installed and Festival().default_voice == Festival.voices[0]:
+    programs = [name for name, engine in PROGRAMS.items() if shutil.which(engine.program)]
+    if "festival" in programs and Festival().default_voice == Festival.voices[0]:
         yield "festival"
-    yield from installed
+    yield from programs
 
 
 def _can_speak(name: str) -> bool:

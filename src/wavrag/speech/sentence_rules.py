@@ -22,13 +22,13 @@ _MARKUP = _rules(
     (r"</?[a-zA-Z][^<>]*>", " "),
     (r"!?\[([^\]]*)\]\([^)\s]*(?:\s+\"[^\"]*\")?\)", r"\1"),  # links and pictures
     (r"^[ \t]*(?:[-=*_][ \t]*){3,}$", ""),  # rules
+    (r"^[ \t]*#{1,6}[ \t]+", ""),
+    (r"^[ \t]*(?:>[ \t]?)+", ""),
+    (r"^[ \t]*(?:[-*+\u2022]|\d+[.)])[ \t]+", ""),  # items of lists
     (r"^[ \t]*\|?[ \t:|-]*-{3,}[ \t:|-]*\|?[ \t]*$", ""),  # under the head of a table
     (r"^[ \t]*\|(.*?)\|?[ \t]*$", r"\1"),
     (r": \u2014(?=[ \t]*(?:\||\[|$))", ": none"),  # an empty cell of a table
     (r"[ \t]*\|[ \t]*", ", "),
-    (r"^[ \t]*#{1,6}[ \t]+", ""),
-    (r"^[ \t]*(?:>[ \t]?)+", ""),
-    (r"^[ \t]*(?:[-*+\u2022]|\d+[.)])[ \t]+", ""),  # items of lists
     (r"`+([^`\n]+)`+", r"\1"),
     (r"(\*\*|__|~~)(?=\S)(.+?)(?<=\S)\1", r"\2"),
     (r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])", r"\1"),
@@ -73,6 +73,7 @@ def spoken_sentence(text: str) -> str:
     text = _MAIL.sub(lambda match: f"{match[1]} at {_spell_dots(match[2])}", text)
     text = _apply_rules(text, _SIGNS)
     text = _apply_rules(text, _ABBREVIATIONS)
+    text = re.sub(r"^(?:[.,;:]+(?!\d)|\s)+", "", text)
     text = _read_numbers(re.sub(r"\s+", " ", text).strip())
     text = "".join(char for char in text if unicodedata.category(char) not in _SILENT_CATEGORIES)
     text = re.sub(r"\s+", " ", text)

@@ -1,4 +1,4 @@
-"""Rewrite the rows of Markdown tables as sentences, also in a text that is still generated."""
+"""Rewrite the rows of Markdown tables as sentences, also while the text is generated."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class TableReader:
         self._first: list[str] | None = None  # a row that may be the header
 
     def feed(self, delta: str) -> str:
-        """Return the text that is complete."""
+        """Return the complete rows and text."""
         output = ""
-        for piece in _LINE.findall(delta):
-            self._line += piece
-            ends = piece.endswith("\n")
+        for line in _LINE.findall(delta):
+            self._line += line
+            ends = line.endswith("\n")
             if self._in_text or self._line.lstrip(" \t")[:1] not in ("", "|", "\n"):
                 output += self._end_table() + self._line
                 self._line, self._in_text = "", not ends
