@@ -192,5 +192,5 @@ def test_a_document_that_computes_for_ever_is_refused(
 ) -> None:
     monkeypatch.setattr("wavrag.text.parser_pool.wall_seconds", lambda size: 2.0)
     (tmp_path / "a.rst").write_text("compute")
-    with pytest.raises(DocumentError, match="takes longer than 15 s to parse"):
+    with pytest.raises(DocumentError, match="takes longer than 10 s to parse"):
         next(pool.read(str(tmp_path / "a.rst"), "a.rst", 7, lambda note: None))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-CPU_SECONDS = 15.0
-CPU_SECONDS_PER_MB = 1.5  # a PDF of 1 MB has about 100 pages, which take half a second
-WALL_FACTOR = 2.0  # other programs may use the processor, too
+CPU_SECONDS = 10.0
+CPU_SECONDS_PER_MB = 2.0  # a PDF of 1 MB has about 100 pages, which take half a second
+WAIT_SECONDS = 15.0  # more, because other programs may use the processor, too
 MEMORY_BYTES = 700 << 20  # of private memory, with the interpreter and its modules
 MEMORY_FACTOR = 4  # times the size of the file; PDFium keeps the file in memory
 OCR_BYTES = 1536 << 20  # more with an OCR engine
@@ -26,7 +26,7 @@ def cpu_seconds(size: int) -> float:
 
 def wall_seconds(size: int) -> float:
     """Time after which the process is killed even if it computes nothing."""
-    return WALL_FACTOR * cpu_seconds(size)
+    return WAIT_SECONDS + cpu_seconds(size)
 
 
 def output_bytes(size: int) -> int:
