@@ -6,9 +6,11 @@ import errno
 import os
 import shutil
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,11 @@ from prometheus_client import CollectorRegistry, Counter
 
 from wavrag import KnowledgeBase
 from wavrag.errors import StoreError
+from wavrag.kb import AddReport
 from wavrag.server import ServerOptions, jobs, worker
 from wavrag.server.jobs import IndexJob, JobFolder, Upload
 from wavrag.server.worker import JobWorker, generate_name
+from wavrag.types import Document
 
 
 class Disk:
@@ -183,3 +187,31 @@ def test_states_of_jobs_have_reserved_space(small_disk: Path) -> None:
     folder.save(job)
     stored: list[IndexJob] = JobFolder(small_disk / "jobs").all()
     assert [(job.id, job.state) for job in stored] == [(job.id, "done")]
+
+
+def test_small_jobs_pass_a_large_one_but_those_of_a_document_keep_their_order(
+    kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, release = kb.add, threading.Event()
+
+    def add_when_released(documents: Iterable[Document], **options: Any) -> AddReport:
+        listed = list(documents)
+        if listed[0].metadata:
+            release.wait(30)
+        return add(listed, **options)
+
+    monkeypatch.setattr(kb, "add", add_when_released)
+    large = replace(
+        upload(kb, "A long text."), size=worker.LARGE_BYTES + 1, metadata={"large": True}
+    )
+    with running(create_worker(kb)) as jobs:
+        blocked = [jobs.submit([replace(large)], []) for _ in range(2)]
+        removal = jobs.submit([], [large.document_id])
+        small = [jobs.submit([upload(kb, f"Ferry {n} leaves at nine.")], []) for n in range(3)]
+        wait_for(lambda: all(job.has_ended for job in small))
+        assert not any(job.has_ended for job in (*blocked, removal))
+        assert kb.count() == 3
+        release.set()
+        wait_for(lambda: removal.has_ended)
+        assert all(job.state == "done" for job in blocked)
+        assert kb.count() == 3

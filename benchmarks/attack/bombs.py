@@ -98,7 +98,8 @@ def zip_bombs() -> Iterator[tuple[str, bytes]]:
             "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/'
             'content-types"><Default Extension="xml" ContentType="application/vnd.openxmlformats-'
             'officedocument.wordprocessingml.document.main+xml"/></Types>',
-            "word/document.xml": f'<w:document xmlns:w="{w}"><w:body>{nested}</w:body></w:document>',
+            "word/document.xml": f'<w:document xmlns:w="{w}"><w:body>{nested}</w:body>'
+            "</w:document>",
         },
         "zeros.xlsx": {"xl/workbook.xml": zeros},
         "zeros.epub": {"mimetype": "application/epub+zip", "META-INF/container.xml": zeros},

@@ -1,6 +1,7 @@
-"""The worker thread of background jobs, one after the other.
+"""The worker threads of background jobs.
 
-A single writer keeps the order of uploads and removals, and leaves the cores to searches.
+Jobs of the same document keep their order. A job of large files does not hold up the small ones
+behind it, nor does a document whose parser takes its whole time.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from wavrag.types import Document, Scalar
 
 logger = logging.getLogger(__name__)
 
+WORKERS = 3
+LARGE_BYTES = 4 << 20  # of the files of a job; one such job runs at a time, and leaves the others
 FIRST_RETRY_DELAY = 1.0  # seconds, doubled after each attempt
 MAX_RETRY_DELAY = 300.0  # seconds
 FULL_DISK_DELAY = 5.0  # seconds; an attempt on a full disk fails at once, so it costs little
@@ -61,7 +64,7 @@ class _RecordingTooLongError(Exception):
 
 
 class JobWorker:
-    """Executes jobs in the order of submission."""
+    """Executes jobs in the order of submission, a few at the same time."""
 
     def __init__(
         self,
@@ -80,24 +83,30 @@ class JobWorker:
         self._queue: list[IndexJob] = [job for job in jobs.all() if not job.has_ended]
         self._shutdown = False
         self._condition_name: WriterCondition = "running"
-        self._thread = threading.Thread(target=self._run, name="wavrag-worker")
+        self._running: list[IndexJob] = []
+        self._threads = [
+            threading.Thread(target=self._run, name=f"wavrag-worker-{number}")
+            for number in range(WORKERS)
+        ]
 
     def start(self) -> None:
         """Delete orphaned uploads and start with the unfinished jobs."""
         self._delete_orphans()
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Stop after the current document; unfinished jobs resume at the next start."""
         with self._changed:
             self._shutdown = True
             self._changed.notify_all()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     @property
     def is_alive(self) -> bool:
         """True while jobs are executed."""
-        return self._thread.is_alive()
+        return all(thread.is_alive() for thread in self._threads)
 
     @property
     def condition(self) -> WriterCondition:
@@ -138,10 +147,11 @@ class JobWorker:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._shutdown)
-                if self._shutdown:
+                self._changed.wait_for(lambda: self._next_job() or self._shutdown)
+                job = self._next_job()
+                if self._shutdown or job is None:
                     return
-                job = self._queue[0]
+                self._running.append(job)
             delay = 0.0
             # Nothing may end this thread: uploads were promised to be indexed.
             try:
@@ -156,6 +166,21 @@ class JobWorker:
             if delay:
                 with self._changed:
                     self._changed.wait_for(lambda: self._shutdown, delay)
+            with self._changed:
+                self._running.remove(job)
+                self._changed.notify_all()
+
+    def _next_job(self) -> IndexJob | None:
+        """The first job that may run now."""
+        has_large = any(map(_is_large, self._running))
+        earlier: set[str] = set()
+        for job in self._queue:
+            ids = {upload.document_id for upload in job.uploads}.union(job.document_ids)
+            is_free = job not in self._running and not (has_large and _is_large(job))
+            if is_free and not ids & earlier:
+                return job
+            earlier |= ids
+        return None
 
     def _attempt(self, job: IndexJob) -> None:
         """Execute a job.
@@ -326,6 +351,10 @@ def _unnamed_upload(path: Path) -> Upload:
     return Upload(
         f"upload-{digest[:32]}", path.name, path.name, path.stem, path.stat().st_size, metadata
     )
+
+
+def _is_large(job: IndexJob) -> bool:
+    return sum(upload.size for upload in job.uploads) > LARGE_BYTES
 
 
 class _ProgressObserver:
