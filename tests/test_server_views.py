@@ -101,6 +101,10 @@ def test_no_view_has_serious_findings_of_axe(page: Any) -> None:
     turn.get_by_role("button", name="Transcript").first.click()
     expect(page.locator("#reader-text .line")).to_have_count(2)
     check_access(page, "transcript")
+    page.click("#tab-chapters")
+    expect(page.locator("#reader-text .summary .line").first).to_contain_text("bridge")
+    expect(page.locator("#reader-text .chapters .line")).to_have_count(1)
+    check_access(page, "chapters")
     page.click("#tab-speakers")
     page.get_by_role("button", name="Name speaker 2").click()
     check_access(page, "speakers")
@@ -135,7 +139,7 @@ def test_a_speaker_is_named(page: Any, rag: WavRAG) -> None:
     expect(rows.nth(1)).to_contain_text("Ada")
     page.get_by_role("button", name="Forget the voice of Bo").click()
     expect(page.locator(".voices")).to_be_hidden()
-    page.locator("#tab-speakers").press("ArrowLeft")
+    page.locator("#tab-speakers").press("ArrowRight")
     expect(page.locator("#tab-transcript")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#reader-text .line").nth(1)).to_contain_text("Ada Who pays")
     page.click("#reader-close")
@@ -273,4 +277,7 @@ def test_a_refused_token_is_named_and_a_failed_question_is_asked_again(
         turn = finished_turn(page)
         expect(turn.locator(".answer")).to_contain_text("nine in the morning")
         expect(page.locator(".turn")).to_have_count(4)
+        with page.context.expect_page() as opened:  # a link alone would send no token
+            turn.get_by_label("Open the original of ferry").first.click()
+        expect(opened.value.locator("body")).to_contain_text("nine in the morning")
         page.problems.clear()  # the browser logs refusals and lost connections

@@ -135,7 +135,7 @@ def speakers(page: Page) -> None:
 
 
 def chapters(page: Page) -> None:
-    """The chapters of a recording."""
+    """The summary and the chapters of a recording."""
     page.click("#to-library")
     page.locator(".open", has_text="telescope-audio-guide").click()
     page.click("#tab-chapters")
@@ -171,6 +171,7 @@ PICTURES: tuple[tuple[str, Callable[[Page], None], dict[str, int], str], ...] = 
     ("silence", no_answer, DESKTOP, "dark"),
     ("transcript", transcript, DESKTOP, "light"),
     ("speakers", speakers, DESKTOP, "dark"),
+    ("chapters", chapters, DESKTOP, "light"),
     ("document", document, DESKTOP, "light"),
     ("library", library, DESKTOP, "light"),
     ("phone", written_answer, PHONE, "dark"),

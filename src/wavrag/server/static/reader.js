@@ -2,7 +2,7 @@
 
 import { hideErrors, showError } from "./alerts.js";
 import { documentPath, json } from "./api.js";
-import { showChapters } from "./chapters.js";
+import { cancelChapters, showChapters } from "./chapters.js";
 import { $, h, locationOf, prefersReducedMotion } from "./dom.js";
 import { origin, originalLink } from "./files.js";
 import { spansOf } from "./player.js";
@@ -22,6 +22,7 @@ export function setUpReader(askDocument) {
   $("reader-close").onclick = () => $("reader").close();
   $("reader").addEventListener("click", (event) => event.target === $("reader") && $("reader").close());
   $("reader").addEventListener("close", () => {
+    cancelChapters();
     stopTranscript();
     hideErrors();
   });
@@ -49,6 +50,7 @@ function select(tab) {
   }
   $("reader-text").setAttribute("aria-labelledby", tab.id);
   $("reader-search").hidden = tab.dataset.view !== "transcript";
+  cancelChapters();
   VIEWS[tab.dataset.view](current, $("reader-text"));
 }
 
@@ -70,9 +72,8 @@ export async function openDocument(passage, quotes = []) {
     $("reader-tabs").hidden = true;
     if (isRecording) {
       openRecording(document, isPassage ? { ...passage, quotes } : null, spansOf(isPassage ? { ...passage, quotes } : {}));
-      $("tab-chapters").hidden = !(await showChapters.isUseful(document));
       $("tab-speakers").hidden = !document.contents.some((content) => content.speaker);
-      $("reader-tabs").hidden = tabs().filter((tab) => !tab.hidden).length < 2;
+      $("reader-tabs").hidden = false;
       select($("tab-transcript"));
     } else {
       $("reader-search").hidden = true;
