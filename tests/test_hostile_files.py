@@ -194,3 +194,21 @@ def test_a_document_that_computes_for_ever_is_refused(
     (tmp_path / "a.rst").write_text("compute")
     with pytest.raises(DocumentError, match="takes longer than 10 s to parse"):
         next(pool.read(str(tmp_path / "a.rst"), "a.rst", 7, lambda note: None))
+
+
+def test_links_out_of_a_folder_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, other = tmp_path / "notes", tmp_path / "other"
+    for path in (folder, other):
+        path.mkdir()
+    (other / "a.txt").write_text("One bell.\n")
+    (folder / "b.txt").write_text("Two bells.\n")
+    (folder / "inside.txt").symlink_to(folder / "b.txt")
+    (folder / "outside.txt").symlink_to(other / "a.txt")
+    (folder / "more").symlink_to(other)
+    command = ["index", str(folder), "--kb", str(tmp_path / "kb"), "--embedder", "fake", "--json"]
+    assert main(command) == 0
+    notes = {note["source"]: note["note"] for note in json.loads(capsys.readouterr().out)["notes"]}
+    assert {Path(source).name for source in notes} == {"outside.txt", "more"}
+    assert notes[str(folder / "more")].endswith(f"was followed to {other}")

@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
+from audio_files import tone, write
 from serving import BEES, client, create_rag, serving
 from wavrag import WavRAG
 from wavrag.server import ServerOptions
@@ -157,3 +158,30 @@ def test_suggestions_ask_about_headings(http: httpx.Client) -> None:
     assert http.get("/v1/suggestions").json()["questions"] == [
         "What does “The garden” say about watering?"
     ]
+
+
+def test_a_file_that_was_replaced_is_not_served(
+    http: httpx.Client, rag: WavRAG, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("root:x:0:0")
+    talk, captions, beside = (tmp_path / name for name in ("talk.wav", "note.srt", "note.wav"))
+    for path in (talk, beside):
+        write(path, tone(440, 0.5, 16_000)[None], 16_000)
+    captions.write_text("1\n00:00:00,000 --> 00:00:00,500\nThe ferry leaves.\n")
+    ids = [str(talk), str(captions)]
+    rag.kb.add([Document(id, path=id) for id in ids])
+    pages = [f"/v1/documents/{ids[0]}/{kind}" for kind in ("audio", "original")]
+    pages += [f"/v1/documents/{ids[1]}/audio", f"/v1/documents/{ids[0]}/audio?start=0&end=0.2"]
+    assert [http.get(page).status_code for page in pages] == [200] * 4
+    content = talk.read_bytes()
+    for path in (talk, beside):
+        path.unlink()
+        path.symlink_to(secret if path is talk else Path("/etc/passwd"))
+    replies = [http.get(page) for page in pages]
+    assert [reply.status_code for reply in replies] == [404] * 4
+    assert "was changed since it was indexed" in replies[0].text
+    talk.unlink()
+    talk.write_bytes(content)
+    assert http.get(pages[0]).content == content
+    rag.kb.remove(ids)

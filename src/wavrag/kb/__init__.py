@@ -5,6 +5,7 @@
 """
 
 from wavrag.kb.backup import backup_kb, restore_kb
+from wavrag.kb.file_checks import FileChecks, is_beside
 from wavrag.kb.files import FileScan, find_files
 from wavrag.kb.kinds import detect_kind
 from wavrag.kb.knowledge_base import CANDIDATES, KnowledgeBase, Retrieval
@@ -35,9 +36,10 @@ from wavrag.kb.watch import check_folders
 
 __all__ = [
     "CANDIDATES", "FEED_ENTRIES", "TRANSCRIPT_FORMATS", "AddReport", "DocumentSpeaker",
-    "FetchCallback", "FileScan", "KnowledgeBase", "PendingPassage", "Progress",
+    "FetchCallback", "FileChecks", "FileScan", "KnowledgeBase", "PendingPassage", "Progress",
     "ProgressCallback", "Removal", "RepairReport", "Retrieval", "Segment", "SourceChange",
     "Stage", "Transcriber", "Transcript", "TranscriptFormat", "UnreadFiles", "UpgradeReport",
-    "backup_kb", "check_folders", "confirm_embedder", "detect_kind", "find_files", "format_clock",
-    "load_passage_clip", "repair_kb", "restore_kb", "split_document", "upgrade_kb",
+    "backup_kb", "check_folders", "confirm_embedder", "detect_kind", "find_files",
+    "format_clock", "is_beside", "load_passage_clip", "repair_kb", "restore_kb",
+    "split_document", "upgrade_kb",
 ]  # fmt: skip

@@ -22,6 +22,8 @@ class FileScan:
     skipped: tuple[tuple[str, str], ...]  # path and reason of each unusable file
     unread: tuple[UnreadFiles, ...] = ()  # files in folders of kinds that are not read
     archives: tuple[str, ...] = ()  # paths of archives, if they are to be read
+    # Path of each link that leads out of its folder, and where it leads.
+    links: tuple[tuple[str, str], ...] = ()
 
     def __add__(self, other: FileScan) -> FileScan:
         return FileScan(
@@ -29,6 +31,7 @@ class FileScan:
             self.skipped + other.skipped,
             self.unread + other.unread,
             self.archives + other.archives,
+            self.links + other.links,
         )
 
 
@@ -61,10 +64,11 @@ def find_files(
         archives: list zip and tar files in `archives`, for `KnowledgeBase.read_archives`.
     """
     files: dict[str, bool] = {}  # whether it is named
+    links: list[tuple[str, str]] = []
     skipped: list[tuple[str, str]] = []
     for path in [_existing_form(os.path.abspath(os.fspath(path))) for path in paths]:
         if os.path.isdir(path):
-            files.update(dict.fromkeys(_walk(path, skipped), False) | files)
+            files.update(dict.fromkeys(_walk(path, skipped, links), False) | files)
         elif not os.path.lexists(path):
             remedy = "add it with `wavrag add-url`" if ":/" in path else "check the path"
             skipped.append((path, f"no such file or folder: {remedy}"))
@@ -94,7 +98,9 @@ def find_files(
         else:
             unread.setdefault((suffix(path), kind.reason), []).append(path)
     groups = [UnreadFiles(*key, tuple(paths)) for key, paths in sorted(unread.items())]
-    return FileScan(tuple(documents), tuple(skipped), tuple(groups), tuple(archive_paths))
+    return FileScan(
+        tuple(documents), tuple(skipped), tuple(groups), tuple(archive_paths), tuple(links)
+    )
 
 
 def _existing_form(path: str) -> str:
@@ -103,10 +109,18 @@ def _existing_form(path: str) -> str:
     return next(filter(os.path.lexists, forms), path)
 
 
-def _walk(folder: str, skipped: list[tuple[str, str]]) -> Iterator[str]:
+def _walk(
+    folder: str, skipped: list[tuple[str, str]], links: list[tuple[str, str]]
+) -> Iterator[str]:
     def skip_folder(error: OSError) -> None:
         reason = f"{error.strerror}: allow reading it (chmod) or leave it out"
         skipped.append((str(error.filename), reason))
+
+    inside = os.path.join(os.path.realpath(folder), "")
+
+    def note_link(path: str) -> None:
+        if os.path.islink(path) and not (target := os.path.realpath(path)).startswith(inside):
+            links.append((path, target))
 
     folder_ids: set[tuple[int, int]] = set()
     for root, folders, names in os.walk(folder, onerror=skip_folder, followlinks=True):
@@ -121,9 +135,12 @@ def _walk(folder: str, skipped: list[tuple[str, str]]) -> Iterator[str]:
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in folders:
+            note_link(os.path.join(root, name))
         for name in sorted(names):
             if not name.startswith("."):
-                yield os.path.join(root, name)
+                note_link(path := os.path.join(root, name))
+                yield path
 
 
 def _defect(path: str) -> str | None:

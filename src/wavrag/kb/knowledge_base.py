@@ -27,7 +27,7 @@ from wavrag.kb.copies import apply_paths, is_deleted
 from wavrag.kb.files import FileScan
 from wavrag.kb.indexing import add_documents, index_again
 from wavrag.kb.originals import Originals, is_url
-from wavrag.kb.passages import load_passage_clip
+from wavrag.kb.passages import file_digest_of, load_passage_clip
 from wavrag.kb.relink import SourceChange, find_changes, relinked_paths
 from wavrag.kb.report import AddReport, ProgressCallback, Removal
 from wavrag.kb.side_files import find_side_defects
@@ -763,6 +763,11 @@ class KnowledgeBase(Closing):
     def head(self, document_id: str) -> Passage | None:
         """Return the first passage of a document, for its source, title and metadata."""
         return next(iter(self._store.get([f"{document_id}#0"])), None)
+
+    def file_digest(self, document_id: str) -> str:
+        """Return the digest of the file of a document when it was indexed; empty without one."""
+        record = next(self._store.scan([document_id]), None)
+        return "" if record is None else file_digest_of(record.content_hash)
 
     def count(self) -> int:
         """Return the number of passages."""

@@ -162,10 +162,13 @@ async def get_audio(
     With a track or a channel, the span begins at 0 unless there is a `start`.
     """
     passage = await read_document(state, state.rag.kb.head, document_id)
-    source = passage.source if passage.modality == "audio" else passage.recording
-    path = state.find_file(source, *passage.copies) if source else None
+    path = await state.run_in_thread("get", state.find_recording, passage)
     if path is None:
-        raise RequestError(404, f"there is no recording of {document_id}: its file is missing")
+        raise RequestError(
+            404,
+            f"there is no recording of {document_id}: its file is missing, or was changed since it"
+            " was indexed: index it again",
+        )
     if start is end is track is channel is None:
         content_type = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
         return FileResponse(path, media_type=content_type)

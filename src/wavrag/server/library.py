@@ -116,9 +116,13 @@ def _list(state: ServerState, filter: DocumentFilter) -> DocumentsShape:
 async def get_original(state: State, document_id: str) -> Response:
     """Get the file of a document: shown by the browser if it cannot run scripts, else saved."""
     passage = await read_document(state, state.rag.kb.head, document_id)
-    path = state.find_file(passage.source, *passage.copies)
+    path = await state.run_in_thread("get", state.find_original, passage)
     if path is None:
-        raise RequestError(404, f"there is no file of {document_id}: it is missing")
+        raise RequestError(
+            404,
+            f"there is no file of {document_id}: it is missing, or was changed since it was"
+            " indexed: index it again",
+        )
     name = describe_file(state, passage.source, passage.metadata)["name"]
     suffix = (PurePath(name).suffix or path.suffix).lower()
     return FileResponse(

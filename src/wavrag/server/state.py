@@ -15,8 +15,8 @@ from fastapi import Depends, Request
 from filelock import FileLock, Timeout
 
 from wavrag import config
-from wavrag.errors import SpeechError, StoreError
-from wavrag.kb import Transcriber
+from wavrag.errors import InputError, SpeechError, StoreError
+from wavrag.kb import FileChecks, Transcriber, is_beside
 from wavrag.live import Scheduler
 from wavrag.rag import WavRAG
 from wavrag.server import limits
@@ -27,7 +27,7 @@ from wavrag.server.queues import WorkQueue
 from wavrag.server.watcher import FolderWatcher
 from wavrag.server.worker import JobWorker, is_generated_name
 from wavrag.speech import Engine, best_engine
-from wavrag.types import Query
+from wavrag.types import Passage, Query
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ class ServerState:
         self.uploads_folder = self._kb_folder / "uploads"
         # Released by another thread than the one that acquires it, hence not thread-local.
         self._lock = FileLock(self._kb_folder / "server.lock", timeout=0, thread_local=False)
+        self._file_checks = FileChecks()
         self.jobs: JobFolder  # set by start()
         self.worker: JobWorker  # set by start()
         self.watcher: FolderWatcher  # set by start()
@@ -139,9 +140,22 @@ class ServerState:
             return self.uploads_folder / name
         return Path(self.rag.kb.resolve_source(source))
 
-    def find_file(self, *sources: str) -> Path | None:
-        """The first existing file of a document's source and its copies."""
-        return next(filter(Path.is_file, map(self.resolve_source, sources)), None)
+    def find_original(self, passage: Passage) -> Path | None:
+        """The file of a document, or a copy of it, with the content that was indexed."""
+        digest = self.rag.kb.file_digest(passage.document_id)
+        for path in map(self.resolve_source, (passage.source, *passage.copies)):
+            with suppress(InputError):
+                if self._file_checks.is_unchanged(str(path), digest):
+                    return path
+        return None
+
+    def find_recording(self, passage: Passage) -> Path | None:
+        """The recording of a document, or the one beside a transcript."""
+        if passage.modality == "audio":
+            return self.find_original(passage)
+        if passage.recording is None or not is_beside(passage.recording, passage.source):
+            return None
+        return Path(passage.recording)
 
 
 def get_state(request: Request) -> ServerState:
