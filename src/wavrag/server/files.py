@@ -16,15 +16,15 @@ from wavrag.types import Metadata
 
 def describe_file(state: ServerState, source: str, metadata: Metadata) -> dict[str, Any]:
     """The fields that `FileShape` adds to a document."""
+    return {**name_file(source, metadata), "modified": modification_time(state, source)}
+
+
+def name_file(source: str, metadata: Metadata) -> dict[str, str]:
+    """Name, folder and kind of a file."""
     folder, name = split_source(source)
     if is_generated_name(name):  # an upload
         folder, name = "", str(metadata.get("filename", name))
-    return {
-        "name": name,
-        "folder": folder,
-        "kind": PurePath(name).suffix[1:].lower(),
-        "modified": _modified(state, source),
-    }
+    return {"name": name, "folder": folder, "kind": PurePath(name).suffix[1:].lower()}
 
 
 def split_source(source: str) -> tuple[str, str]:
@@ -39,7 +39,8 @@ def split_source(source: str) -> tuple[str, str]:
     return (str(path.parent), path.name) if path.is_absolute() else ("", source)
 
 
-def _modified(state: ServerState, source: str) -> str | None:
+def modification_time(state: ServerState, source: str) -> str | None:
+    """The ISO 8601 time of a file's last change; None if there is none."""
     # A member of an archive is as old as the archive, if it was not kept as a file.
     for path in (state.resolve_source(source), source.partition("!/")[0]):
         with suppress(OSError, ValueError):  # ValueError: a source with a NUL, from `Document`

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, Response
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from wavrag.server.documents import read_document
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.file_types import MEDIA_TYPES
-from wavrag.server.files import describe_file
+from wavrag.server.files import describe_file, modification_time, name_file
 from wavrag.server.limits import MAX_LISTED, MAX_URL_CHARS
 from wavrag.server.schemas import (
     DocumentsShape,
@@ -22,11 +22,10 @@ from wavrag.server.schemas import (
     WatchShape,
 )
 from wavrag.server.state import ServerState, State
-from wavrag.server.suggestions import suggest_questions
 from wavrag.shapes import SkippedShape, UnreadShape
 from wavrag.store import StoredDocument
 
-File: TypeAlias = dict[str, Any]  # the fields of `describe_file`
+File: TypeAlias = dict[str, str]  # name, folder and kind
 
 # Kinds that browsers show and that cannot run scripts; any other file is downloaded.
 INLINE_TYPES = {
@@ -83,20 +82,25 @@ def is_in_folder(folder: str, root: str) -> bool:
 
 
 def _list(state: ServerState, filter: DocumentFilter) -> DocumentsShape:
-    described = [
-        (document, describe_file(state, document.source, document.metadata))
+    pairs = [
+        (document, name_file(document.source, document.metadata))
         for document in state.rag.kb.documents()
     ]
-    rows = [row for row in described if filter.accepts(*row)]
+    rows = [row for row in pairs if filter.accepts(*row)]
     rows.sort(key=lambda row: (row[0].title.casefold(), row[0].id))
     if filter.sort == "newest":
-        rows.sort(key=lambda row: row[1]["modified"] or "", reverse=True)
+        rows.sort(key=lambda row: modification_time(state, row[0].source) or "", reverse=True)
     elif filter.sort != "title":
         rows.sort(key=lambda row: row[1][filter.sort])
-    files = [file for _, file in described]
+    files = [file for _, file in pairs]
     return DocumentsShape(
         documents=[
-            FileShape.model_validate(FileShape.read(document) | file)
+            # Times of the rows sent only: each needs a look at the disk.
+            FileShape.model_validate(
+                FileShape.read(document)
+                | file
+                | {"modified": modification_time(state, document.source)}
+            )
             for document, file in rows[filter.offset : filter.offset + filter.limit]
         ],
         total=len(rows),
@@ -136,7 +140,7 @@ async def get_original(state: State, document_id: str) -> Response:
 @router.get("/suggestions")
 async def get_suggestions(state: State) -> SuggestionsShape:
     """Get questions that the knowledge base can answer, from its headings and names."""
-    questions = await state.run_in_thread("suggest", suggest_questions, state.rag)
+    questions = await state.run_in_thread("suggest", state.suggester.suggest)
     return SuggestionsShape(questions=questions)
 
 

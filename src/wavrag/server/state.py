@@ -24,6 +24,7 @@ from wavrag.server.jobs import IndexJob, JobFolder
 from wavrag.server.metrics import Metrics
 from wavrag.server.options import ServerOptions
 from wavrag.server.queues import WorkQueue
+from wavrag.server.suggestions import Suggester
 from wavrag.server.watcher import FolderWatcher
 from wavrag.server.worker import JobWorker, is_generated_name
 from wavrag.speech import Engine, best_engine
@@ -38,6 +39,7 @@ class ServerState:
     def __init__(self, rag: WavRAG, options: ServerOptions) -> None:
         self.rag = rag
         self.options = options
+        self.suggester = Suggester(rag)
         self.metrics = Metrics()
         self.is_ready = False
         self.speech_engine: Engine | None = None

@@ -97,6 +97,7 @@ class FolderWatcher:
             logger.warning("skipped: %s: %s", source, reason)
         unread = dict(self._unread)
         for files in report.unread:
-            known = unread[files.kind].files if files.kind in unread else ()
-            unread[files.kind] = replace(files, files=tuple(dict.fromkeys((*known, *files.files))))
+            earlier = unread[files.kind].files if files.kind in unread else ()
+            paths = tuple(dict.fromkeys((*earlier, *files.files)))
+            unread[files.kind] = replace(files, files=paths)
         self._unread = unread
