@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavrag.answer import should_abstain
+from wavrag.answer import citation_check, should_abstain
 from wavrag.answer.citation_check import (
     CitationCheckOptions,
     check_citations,
@@ -60,6 +60,17 @@ SOURCES = [SourcePart(hit.rank, hit) for hit in HITS]
 )
 def test_each_sentence_against_what_it_cites(answer: str, supported: list[bool]) -> None:
     assert [one.supported for one in check_citations(answer, SOURCES)] == supported
+
+
+def test_a_verbatim_quote_is_supported_whatever_resembles_it() -> None:
+    text = "No dogs enter the museum garden. Dogs enter the garden. It is wrong that cats swim."
+    sources = [SourcePart(1, Hit(Passage("dogs", 0, text), 1, 1.0, {}))]
+    # The sentence closest by words is the first one, which is negated.
+    assert [s.supported for s in check_citations("Dogs enter the garden. [1]", sources)] == [True]
+    assert [s.supported for s in check_citations("Dogs enter a garden. [1]", sources)] == [False]
+    (claim,) = check_citations("Cats swim. [1]", sources)
+    assert not citation_check._is_verbatim("cats swim.", [text])
+    assert claim.lexical == 1
 
 
 def test_the_scores_of_a_sentence() -> None:

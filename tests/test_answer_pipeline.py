@@ -30,6 +30,7 @@ from wavrag.generate import (
     Generator,
     GeneratorSpec,
     Message,
+    extractive,
 )
 from wavrag.generate.base import TextPart
 from wavrag.generate.extractive import ExtractiveGenerator
@@ -217,6 +218,23 @@ def test_a_follow_up_is_quoted_by_its_own_words(kb: KnowledgeBase) -> None:
     history = [HistoryTurn("When does the ferry to Gull Island leave?", "At nine [1].")]
     answer = WavRAG(kb, ExtractiveGenerator(), OPEN).ask("what is a ticket there?", history=history)
     assert "A ticket is 4 euros. [1]" in answer.text
+
+
+def test_sentences_are_ranked_once_and_the_short_answer_is_marked(
+    kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    rank = extractive._rank
+    monkeypatch.setattr(extractive, "_rank", lambda *args: calls.append(args) or rank(*args))
+    question = "How much is a ticket to Gull Island?"
+    answer = WavRAG(kb, ExtractiveGenerator(), OPEN).ask(question)
+    assert len(calls) == 1
+    assert "A ticket is 4 euros. [1]" in answer.text
+    assert answer.short_span is not None
+    assert answer.short == answer.text[slice(*answer.short_span)]
+    assert answer.short in {"4", "4 euros"}
+    written = WavRAG(kb, Says("It is 4 euros [1]."), OPEN).ask(question)
+    assert (written.short, written.short_span) == ("", None)
 
 
 def test_a_spoken_follow_up_is_resolved_by_its_words(tmp_path: Path) -> None:

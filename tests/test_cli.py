@@ -410,6 +410,11 @@ def test_an_answer_whose_marks_differ_from_what_was_written_is_shown_with_them(
     question = "How long should I wait before I cut the rye bread?"
     assert main(["ask", "--kb", str(demo_kb), question]) == 0
     out = capsys.readouterr().out
+    assert "[9]" not in out
+    assert out.count("The rye loaf must wait") == 1
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(["ask", "--kb", str(demo_kb), question]) == 0
+    out = capsys.readouterr().out
     assert "[9]" in out.splitlines()[0]
     assert "With citations: " in out
     assert "[9]" not in out.partition("With citations: ")[2]

@@ -25,6 +25,7 @@ PAGES = {
     "SECURITY.md": "project/security.md",
     "src/wavrag/embed/weights/minilm/README.md": "project/minilm.md",
     "src/wavrag/embed/weights/moonshine/README.md": "project/moonshine.md",
+    "src/wavrag/embed/weights/reader/README.md": "project/reader.md",
     "src/wavrag/embed/weights/wavretriever/README.md": "project/wavretriever.md",
 }
 MERMAID = re.compile(r"```mermaid\n(.*?)```", re.DOTALL)

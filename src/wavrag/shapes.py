@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from wavrag.text import to_markdown
 from wavrag.types import AbstainReason, ChosenBy, Leg, Modality, Passage, Scalar, SourceForm
 
 
@@ -145,6 +146,7 @@ class CitationShape(PassageShape):
 
     number: int
     quote: str
+    quote_markdown: str  # the quote with its row of a table as a Markdown table
     # Times of the quote in the recording in seconds, which `location` shows; left out if unknown.
     quote_start: float | None = None
     quote_end: float | None = None
@@ -154,6 +156,7 @@ class CitationShape(PassageShape):
     def read(cls, source: Any) -> dict[str, Any]:
         """Values of the fields; those of the quote only if its times are known."""
         values = {**super().read(source), "location": source.location}
+        values["quote_markdown"] = to_markdown(source.quote)
         if source.start is not None:
             times = {"start": source.start, "end": source.end, "words": source.words}
             values |= {f"quote_{name}": value for name, value in times.items()}
@@ -303,6 +306,9 @@ class AnswerShape(Shape):
     answer: str = Field(validation_alias="text")
     spoken: str  # for a speech engine: no marks, numbers and units in words
     spoken_sources: str  # a sentence that names the cited sources
+    markdown: str  # the answer with rows of tables as Markdown tables
+    short: str  # the few words of it that answer the question; empty if unknown
+    short_span: tuple[int, int] | None  # offsets of them in `answer`
     found: bool
     probability: float  # that the hits answer the question
     abstention: AbstentionShape | None
@@ -324,6 +330,7 @@ class AnswerShape(Shape):
     def read(cls, source: Any) -> dict[str, Any]:
         """Values of the fields; each hit with its form in the generator's input."""
         values = super().read(source)
+        values["markdown"] = to_markdown(source.text)
         values["hits"] = [
             {**HitShape.read(hit), "source_form": form}
             for hit, form in zip(source.hits, source.source_forms, strict=True)

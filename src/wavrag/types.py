@@ -426,6 +426,8 @@ class Answer:
         question: the question as typed, or as recognised; None without a transcript.
         search_query: text searched instead of a follow-up, completed from the history.
         suggestion: text of the typed query with corrected spelling, which was searched too.
+        short_span: offsets of the short answer in the text, the few words that answer the question;
+            None if the generator does not know them.
         citations: one for every mark in the text with a source.
         hits: sources of the generator, or without an answer the closest passages, best first.
         source_forms: form of each hit in the generator's input: its `sound`, its `words`, a
@@ -451,6 +453,7 @@ class Answer:
     question: str | None = None
     search_query: str | None = None
     suggestion: str | None = None
+    short_span: tuple[int, int] | None = None
     citations: tuple[Citation, ...] = ()
     hits: tuple[Hit, ...] = ()
     source_forms: tuple[SourceForm, ...] = ()
@@ -469,6 +472,11 @@ class Answer:
     cost: float | None = None
     spoken: str = ""
     spoken_sources: str = ""
+
+    @property
+    def short(self) -> str:
+        """The short answer; empty if it is unknown."""
+        return "" if self.short_span is None else self.text[slice(*self.short_span)]
 
     @property
     def history_turn(self) -> HistoryTurn:

@@ -98,6 +98,6 @@ def answer_features(question: str | None, hits: Sequence[Hit]) -> AnswerFeatures
         overlaps = []
     return AnswerFeatures(
         score=math.log(score / (1 - score)),
-        evidence=quotes[0].evidence,
+        evidence=max(quote.evidence for quote in quotes),
         overlap=max(overlaps, default=None),
     )

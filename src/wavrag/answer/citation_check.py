@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from wavrag.answer.numerals import NUMBER_WORDS, TOKEN, find_numbers, has_negation
-from wavrag.generate import SourcePart, content_words, is_refusal
+from wavrag.generate import SourcePart, content_words, is_refusal, without_marks
 from wavrag.text import CELL_SEPARATOR, FUNCTION_WORDS, sentences
 from wavrag.types import Float32, Passage, Support
 
@@ -139,7 +139,8 @@ def _check_sentence(
     closest = max(evidence, key=lambda sentence: len(words & _word_stems(sentence)), default="")
     same_negation = has_negation(statement) == has_negation(closest)
     dense = _max_cosine(statement, evidence, embed) if embed is not None else None
-    supported = _is_part_of_row(statement, evidence) or (
+    is_quote = _is_part_of_row(statement, evidence) or _is_verbatim(statement, contents)
+    supported = is_quote or (
         bool(evidence)
         and lexical >= options.lexical
         and (dense is None or dense >= options.dense)
@@ -157,6 +158,20 @@ def _is_part_of_row(statement: str, evidence: Sequence[str]) -> bool:
     cells = set(statement.split(CELL_SEPARATOR))
     rows = (set(row.split(CELL_SEPARATOR)) for row in evidence)
     return len(cells) > 1 and any(cells <= row for row in rows)
+
+
+def _is_verbatim(statement: str, contents: Sequence[str]) -> bool:
+    """True if a statement is a quote from the start of a sentence, whatever the thresholds say.
+
+    Inside a sentence, "It is wrong that ..." could stand before it.
+    """
+    quote = " ".join(statement.split())
+    for content in contents:
+        for start, _ in sentences(content):
+            text = without_marks(" ".join(content[start:].split()))
+            if quote and f"{text} ".startswith((f"{quote} ", f"{quote}.")):
+                return True
+    return False
 
 
 def _word_stems(text: str) -> set[str]:

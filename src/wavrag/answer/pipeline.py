@@ -32,10 +32,12 @@ from wavrag.generate import (
     Stream,
     answer_messages,
     attribute,
+    find_short_answer,
     fit_audio,
     is_refusal,
     list_sources,
     parse_citations,
+    rank_quotes,
 )
 from wavrag.kb import KnowledgeBase, Retrieval
 from wavrag.search import expand_similar, remove_overlaps
@@ -306,8 +308,13 @@ class AnswerPipeline:
         reasoning = draft.reasoning
         text = NOTHING_FOUND if withhold or not cited_text.text else cited_text.text
         support = () if withhold else support
+        short_span = None
+        if is_answer and not withhold and self._generator.spec.quotes:
+            quotes = rank_quotes(retrieval.question, sources, read=True)  # as the generator has
+            short_span = find_short_answer(quotes, text)
         return Answer(
             text=text,
+            short_span=short_span,
             spoken=spoken_text(flag_unsupported_sentences(text, support, SPOKEN_FLAG)),
             spoken_sources=name_sources(citations),
             found=is_answer and not withhold,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
 from dataclasses import replace
 from functools import partial
@@ -64,10 +65,12 @@ def ask(arguments: argparse.Namespace) -> int:
             history=history,
         )
         draft = ""
+        # A pipe or a file gets the checked answer only: once, and with its final marks.
+        is_shown = sys.stdout.isatty() and not arguments.json
         try:
             for delta in stream:
                 draft += delta
-                if not arguments.json:
+                if is_shown:
                     print(delta, end="", flush=True)
             answer = stream.answer
             speakers = mentioned_speakers(rag.kb, query, answer.question)
@@ -78,8 +81,9 @@ def ask(arguments: argparse.Namespace) -> int:
         # Only a complete answer becomes a turn.
         add_turn(conversation, answer.history_turn)
     if not arguments.json:
-        print("\n")
-        _print_answer(answer, draft, spoken=bool(arguments.audio))
+        if is_shown:
+            print("\n")
+        _print_answer(answer, draft if is_shown else None, spoken=bool(arguments.audio))
         note_speakers(speakers)
     speech = _speak(answer, query, rag.kb, arguments)
     if arguments.json:
@@ -91,17 +95,21 @@ def ask(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _print_answer(answer: Answer, draft: str, *, spoken: bool) -> None:
-    """Print the final answer if it differs from the draft text, then notes and citations."""
+def _print_answer(answer: Answer, draft: str | None, *, spoken: bool) -> None:
+    """Print the final answer if it differs from the draft shown, then notes and citations."""
     from wavrag.answer import flag_unsupported_sentences
 
     text = flag_unsupported_sentences(answer.text, answer.support)
     if answer.withheld and answer.abstention is not None:
         print(f"{text} The generated text is withheld: {answer.abstention.detail}.\n")
+    elif draft is None:
+        print(f"{text}\n")
     elif text != draft.strip():
         # Citation marks are checked once the text is complete: some were added, some were dropped
         # because they named no source, or a sentence was marked as unsupported.
         print(f"With citations: {text}\n")
+    if answer.short:
+        print(f"Short answer: {answer.short}\n")
     if spoken and answer.question:
         note(f"recognised: {answer.question}")
     if answer.search_query:
@@ -113,7 +121,7 @@ def _print_answer(answer: Answer, draft: str, *, spoken: bool) -> None:
     if not answer.found and answer.hits:
         print("The closest passages:")
         print_hits(answer.hits[:CLOSEST])
-    print_citations(answer.citations)
+    print_citations(answer.citations, answer.text)
 
 
 def _speak(

@@ -166,8 +166,12 @@ def print_hits(hits: Iterable[Hit]) -> None:
             print(_wrap(f"{len(hit.similar)} similar: {', '.join(sources)}", indent=13))
 
 
-def print_citations(citations: Iterable[Citation]) -> None:
-    """Print number, source and location of each cited passage, with its quotes below."""
+def print_citations(citations: Iterable[Citation], answer: str = "") -> None:
+    """Print number, source and location of each cited passage, with its quotes below.
+
+    A quote that stands in the answer is not printed again.
+    """
+    shown = " ".join(answer.split())
     # An answer may cite several sentences of a text: one heading, then every quote. Each quote of a
     # recording has a heading with its times.
     ordered = sorted(citations, key=lambda citation: (citation.number, citation.start or 0.0))
@@ -177,7 +181,7 @@ def print_citations(citations: Iterable[Citation]) -> None:
         label = add_speaker(location, quotes[0].passage)
         print(f"[{number}] {source}  {label}" if label else f"[{number}] {source}")
         for citation in quotes:
-            if citation.quote:
+            if citation.quote and " ".join(citation.quote.split()) not in shown:
                 print(_wrap(f"“{citation.quote}”", indent=4))
 
 

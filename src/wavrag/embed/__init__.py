@@ -34,6 +34,7 @@ from wavrag.embed.sentence_network import (
     token_spans,
     trim_padding,
 )
+from wavrag.embed.span_reader import READER_WEIGHTS, AnswerSpan, SpanReader, SpanScores
 from wavrag.embed.speaker_encoder import (
     SPAN_SAMPLES,
     SPEAKER_DIM,
@@ -54,13 +55,14 @@ from wavrag.embed.word_times import WordAligner
 
 __all__ = [
     "BLANK", "ENCODER_FILE", "END_OF_TEXT", "LETTERS", "LETTERS_FILE", "LETTER_INDEX",
-    "LEXICON_FILE", "MIN_SAMPLES", "PADDING_FRAMES", "QUALITIES", "SPAN_SAMPLES", "SPEAKER_DIM",
-    "SPEAKER_REVISION", "SPEAKER_WEIGHTS", "WAVRETRIEVER_SPEC", "WAVRETRIEVER_WEIGHTS",
-    "CrossEncoder", "Diarisation", "EmbedResult", "Embedder", "EmbedderSpec", "FakeEmbedder",
-    "FakeReranker", "LanguageScore", "Lexicon", "MiniLM", "ModelSpec", "Quality", "Recogniser",
-    "SpeakerEncoder", "SpeakerTurn", "SpeechCorrector", "WavRetriever", "WordAligner", "Workers",
-    "audio_inputs", "build_network", "check_inputs", "diarise", "english_score", "is_foreign",
-    "is_stored_name", "load_embedder", "load_recogniser", "load_reranker", "load_session",
-    "moonshine_folder", "needs_consent", "preset", "read_common_words", "speaker_mels",
+    "LEXICON_FILE", "MIN_SAMPLES", "PADDING_FRAMES", "QUALITIES", "READER_WEIGHTS", "SPAN_SAMPLES",
+    "SPEAKER_DIM", "SPEAKER_REVISION", "SPEAKER_WEIGHTS", "WAVRETRIEVER_SPEC",
+    "WAVRETRIEVER_WEIGHTS", "AnswerSpan", "CrossEncoder", "Diarisation", "EmbedResult", "Embedder",
+    "EmbedderSpec", "FakeEmbedder", "FakeReranker", "LanguageScore", "Lexicon", "MiniLM",
+    "ModelSpec", "Quality", "Recogniser", "SpanReader", "SpanScores", "SpeakerEncoder",
+    "SpeakerTurn", "SpeechCorrector", "WavRetriever", "WordAligner", "Workers", "audio_inputs",
+    "build_network", "check_inputs", "diarise", "english_score", "is_foreign", "is_stored_name",
+    "load_embedder", "load_recogniser", "load_reranker", "load_session", "moonshine_folder",
+    "needs_consent", "preset", "read_common_words", "speaker_mels",
     "token_spans", "trim_padding", "unit_rows", "word_spans", "write_spec",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ Source: Reimers and Gurevych, Sentence-BERT (arXiv 1908.10084); weights in `weig
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -49,19 +49,9 @@ class MiniLM(Embedder):
     def _session(self) -> Any:
         return load_session(self._model)
 
-    @cached_property
-    def _tokenizer(self) -> Any:
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_file(str(WEIGHTS / "tokenizer.json"))
-        # The published tokenizer pads and truncates; here longer texts are split instead.
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        return tokenizer
-
     def load(self) -> None:
         """Load the weights now instead of on the first call."""
-        _ = self._session, self._tokenizer
+        _ = self._session, load_tokenizer()
 
     def embed(self, inputs: Sequence[EmbedInput], role: Role) -> Float32:
         """Embed texts; queries and passages are embedded alike."""
@@ -76,7 +66,7 @@ class MiniLM(Embedder):
 
     def token_ids(self, text: str) -> list[int]:
         """Tokenize a text, with the special tokens at both ends."""
-        return [CLS, *self._tokenizer.encode(text, add_special_tokens=False).ids, SEP]
+        return [CLS, *load_tokenizer().encode(text, add_special_tokens=False).ids, SEP]
 
     def _embed_text(self, text: str) -> Float32:
         tokens = self.token_ids(text)[1:-1]
@@ -94,3 +84,15 @@ class MiniLM(Embedder):
         feed = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
         row: Float32 = self._session.run(None, feed)[0][0]
         return row
+
+
+@cache
+def load_tokenizer() -> Any:
+    """Load the tokenizer of the packaged text models, once for all of them."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(WEIGHTS / "tokenizer.json"))
+    # The published tokenizer pads and truncates; here longer texts are split instead.
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

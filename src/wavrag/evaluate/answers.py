@@ -144,8 +144,8 @@ def score(question: GoldQuestion, answer: Answer) -> dict[str, float]:
 
 
 FIGURES: Mapping[str, str] = {
-    "exact_match": "normalised answer equals a gold answer",
-    "f1": "token F1 against the best gold answer",
+    "exact_match": "normalised short answer, or answer, equals a gold answer",
+    "f1": "token F1 of the short answer, or answer, against the best gold answer",
     "contains": "answer contains a gold answer",
     "citation_precision": "share of cited passages with a gold answer",
     "citation_recall": "share of gold documents cited",
@@ -248,6 +248,7 @@ def _score_answer(question: GoldQuestion, answer: Answer) -> dict[str, float]:
     """Compute the metrics of an answerable question: correctness and citations."""
     values: dict[str, float] = {}
     text = CITATION_MARKS.sub("", answer.text) if answer.found else ""
+    short = answer.short or text  # gold answers are short
     citations = answer.citations if answer.found else ()
     # Several citations may quote the same passage: it counts once.
     passages = list({citation.passage.id: citation.passage for citation in citations}.values())
@@ -255,8 +256,8 @@ def _score_answer(question: GoldQuestion, answer: Answer) -> dict[str, float]:
     if gold:
         values |= {
             # A gold answer such as "the" normalises to nothing, and would match an empty answer.
-            "exact_match": exact_match(text, gold) * float(answer.found),
-            "f1": token_f1(text, gold),
+            "exact_match": exact_match(short, gold) * float(answer.found),
+            "f1": token_f1(short, gold),
             "contains": float(contains(text, gold)),
         }
         if passages:

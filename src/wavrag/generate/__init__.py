@@ -19,7 +19,7 @@ from wavrag.generate.base import (
     TextPart,
 )
 from wavrag.generate.citation_marks import attribute, parse_citations
-from wavrag.generate.extractive import ExtractiveGenerator, rank_quotes
+from wavrag.generate.extractive import ExtractiveGenerator, find_short_answer, rank_quotes
 from wavrag.generate.fake import FakeGenerator
 from wavrag.generate.local import LocalGenerator, LocalOptions
 from wavrag.generate.map_reduce import MapReduceGenerator
@@ -32,6 +32,7 @@ from wavrag.generate.prompts import (
     is_refusal,
     list_sources,
     render,
+    without_marks,
 )
 from wavrag.generate.registry import load_generator
 from wavrag.generate.words import content_words
@@ -61,6 +62,7 @@ __all__ = [
     "chat",
     "content_words",
     "find_question",
+    "find_short_answer",
     "fit_audio",
     "is_refusal",
     "list_sources",
@@ -68,4 +70,5 @@ __all__ = [
     "parse_citations",
     "rank_quotes",
     "render",
+    "without_marks",
 ]  # fmt: skip

@@ -39,11 +39,13 @@ class RowMatch:
             those of these columns.
         named: number of words of the question in the values of the named cells.
         is_precise: the question names a complete cell, and a column.
+        value: value of the only column that the question asks for; empty without one.
     """
 
     text: str
     named: int
     is_precise: bool
+    value: str = ""
 
 
 def match_row(row: str, question: str, context: Iterable[str] = ()) -> RowMatch | None:
@@ -85,7 +87,8 @@ def match_row(row: str, question: str, context: Iterable[str] = ()) -> RowMatch 
         if not columns or index <= first or cell in columns or (cell.value and cell.value <= query)
     )
     count = len(query & frozenset().union(*(cell.value for cell in named)))
-    return RowMatch(text, count, is_complete and bool(columns))
+    value = columns[0].text.partition(": ")[2] if len(columns) == 1 else ""
+    return RowMatch(text, count, is_complete and bool(columns), value)
 
 
 def _find_columns(cells: Sequence[_Cell], query: frozenset[str]) -> list[_Cell]:

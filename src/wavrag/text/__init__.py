@@ -22,10 +22,11 @@ from wavrag.text.read import parse, read, read_pieces
 from wavrag.text.segmentation import sentences
 from wavrag.text.split import split, split_pieces
 from wavrag.text.table import SEPARATOR as CELL_SEPARATOR
+from wavrag.text.table import to_markdown
 
 __all__ = [
     "CELL_SEPARATOR", "FUNCTION_WORDS", "HEAD_BYTES", "INSTALL_OFFICE", "TEXT_SUFFIXES", "Format",
     "ParsedText", "Unread", "decode", "detect_format", "edit_distance", "format_suffix",
     "has_signature", "html_encoding", "is_archive", "needs_office", "parse", "read", "read_pieces",
-    "seems_text", "sentences", "split", "split_pieces",
+    "seems_text", "sentences", "split", "split_pieces", "to_markdown",
 ]  # fmt: skip

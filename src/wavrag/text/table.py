@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from typing import TypeAlias
 
 Row: TypeAlias = Sequence[str]
@@ -79,6 +79,61 @@ def format_table(header: Row | None, rows: Sequence[Row], caption: str = "") -> 
             lines += _format_row(labels, row, [*above, subheading] if subheading else above)
     lines += [pending] if pending else []
     return "\n".join(lines or [SEPARATOR.join(filter(None, labels))])
+
+
+def to_markdown(text: str) -> str:
+    """Format the rows of tables in a text as Markdown tables; other lines stay as they are.
+
+    Adjacent rows with the same labels form one table. A caption becomes a line above it.
+
+    Example:
+        >>> print(to_markdown("Fares | Route: Night bus | Weekend fare: 4.50 [1]"))
+        **Fares**
+        <BLANKLINE>
+        | Route | Weekend fare |
+        |---|---|
+        | Night bus | 4.50 [1] |
+    """
+    output: list[str] = []
+    for head, group in groupby(text.split("\n"), _find_head):
+        lines = list(group)
+        if head is None:
+            output += lines
+            continue
+        captions, labels = head
+        # Markdown takes a line right above a table for a paragraph that continues.
+        output += [""] if output and output[-1].strip() else []
+        output += [f"**{', '.join(captions)}**", ""] if captions else []
+        output += [_join_cells(labels), "|" + "---|" * len(labels)]
+        output += [_join_cells(_split_row(line)[1]) for line in lines] + [""]
+    if output and not output[-1] and not text.endswith("\n"):
+        output.pop()
+    return "\n".join(output)
+
+
+def _find_head(line: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Captions and labels of a row; None for another line."""
+    if SEPARATOR not in line:
+        return None
+    captions, _, labels = _split_row(line)
+    return captions, labels
+
+
+def _split_row(line: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Captions, values and labels of a row."""
+    cells = [
+        (label, value) if colon else ("", label)
+        for label, colon, value in (cell.partition(": ") for cell in line.split(SEPARATOR))
+    ]
+    # Cells without a label before those with one are captions and subheadings.
+    first = next((at for at, (label, _) in enumerate(cells) if label), 0)
+    captions = tuple(value for _, value in cells[:first])
+    labels, values = zip(*cells[first:], strict=True)
+    return captions, values, labels
+
+
+def _join_cells(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.strip().replace("|", r"\|") for cell in cells) + " |"
 
 
 def expand(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
