@@ -7,8 +7,14 @@ import sys
 from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command
-from wavrag.cli.index import META_OPTIONS, choose_embedder, print_summary, read_metadata
-from wavrag.cli.options import JSON, KB, NEW_EMBEDDER, PRESET_OPTIONS, Option
+from wavrag.cli.index import (
+    BASE_OPTIONS,
+    META_OPTIONS,
+    choose_embedder,
+    print_summary,
+    read_metadata,
+)
+from wavrag.cli.options import JSON, Option
 from wavrag.cli.output import note, print_json, short_path
 from wavrag.cli.progress import FetchBar, IndexBar
 from wavrag.errors import WavRAGError
@@ -72,9 +78,7 @@ COMMAND = Command(
         Option("--entries", "N", "number of the newest entries to add from a feed", default=10,
             minimum=1),
         *META_OPTIONS,
-        NEW_EMBEDDER,
-        *PRESET_OPTIONS,
-        KB,
+        *BASE_OPTIONS,
         JSON,
     ),
     (
