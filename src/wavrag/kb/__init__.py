@@ -8,7 +8,7 @@ from wavrag.kb.backup import backup_kb, restore_kb
 from wavrag.kb.file_checks import FileChecks, is_beside
 from wavrag.kb.files import FileScan, find_files
 from wavrag.kb.kinds import detect_kind
-from wavrag.kb.knowledge_base import CANDIDATES, KnowledgeBase, Retrieval
+from wavrag.kb.knowledge_base import KnowledgeBase
 from wavrag.kb.passages import PendingPassage, load_passage_clip, split_document
 from wavrag.kb.relink import SourceChange
 from wavrag.kb.repair import RepairReport, repair_kb
@@ -20,6 +20,7 @@ from wavrag.kb.report import (
     Stage,
     UnreadFiles,
 )  # fmt: skip
+from wavrag.kb.retrieval import CANDIDATES, Retrieval
 from wavrag.kb.speakers import DocumentSpeaker
 from wavrag.kb.transcriber import Transcriber
 from wavrag.kb.transcript import (

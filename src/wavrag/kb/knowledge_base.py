@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
-
-import numpy as np
 
 from wavrag import audio, config
 from wavrag.audio import SAMPLE_RATE
 from wavrag.closing import Closing
-from wavrag.corrections import apply_corrections, is_replacement, lexical_query
-from wavrag.embed import Embedder, load_embedder, load_reranker, unit_rows
+from wavrag.embed import Embedder, load_embedder, load_reranker
 from wavrag.errors import AudioError, InputError, StoreError
 from wavrag.kb import manifest
 from wavrag.kb.archives import read_archives
@@ -30,10 +24,10 @@ from wavrag.kb.originals import Originals, is_url
 from wavrag.kb.passages import file_digest_of, load_passage_clip
 from wavrag.kb.relink import SourceChange, find_changes, relinked_paths
 from wavrag.kb.report import AddReport, ProgressCallback, Removal
+from wavrag.kb.retrieval import Retrieval, Retriever
 from wavrag.kb.side_files import find_side_defects
 from wavrag.kb.sound_spans import find_sound
 from wavrag.kb.speakers import DocumentSpeaker, SpeakerSplitter, embed_speaker, list_speakers
-from wavrag.kb.spelling import VocabularyIndexes
 from wavrag.kb.transcriber import join_windows
 from wavrag.kb.transcript import Transcript, section_chapters
 from wavrag.kb.transcript_corrections import TranscriptCorrections
@@ -43,26 +37,15 @@ from wavrag.kb.urls import FEED_ENTRIES, FetchCallback, add_urls
 from wavrag.kb.voices import VoiceBook
 from wavrag.kb.watch import watch_folders
 from wavrag.kb.word_times import WordTimeCache
-from wavrag.search import (
-    Fusion,
-    Reranker,
-    group_similar,
-    reciprocal_rank_fusion,
-    reorder_hits,
-    score_fusion,
-    score_hits,
-)  # fmt: skip
-from wavrag.store import LanceStore, Store, StoredDocument, StoredPassage, is_unicode
+from wavrag.search import Fusion, Reranker  # fmt: skip
+from wavrag.store import LanceStore, Store, StoredDocument, StoredPassage
 from wavrag.types import (
     Channels,
     Clip,
-    Correction,
     Document,
-    EmbedInput,
     Float32,
     Hit,
     Leg,
-    LexicalQuery,
     Metadata,
     OnNote,
     Passage,
@@ -73,30 +56,7 @@ from wavrag.types import (
 from wavrag.web import DownloadOptions
 from wavrag.where import compose
 
-# Hits of each leg before fusion, at least. Recall@10 of the spoken training questions of
-# `tools/fit_fusion.py` gains from more than 50.
-CANDIDATES = 100
 PASSAGES_AT_ONCE = 256  # passages of a document in one read of the store
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Retrieval:
-    """Result of a query."""
-
-    hits: tuple[Hit, ...]  # best first
-    # Text of the query, as typed or as recognised with the words of the knowledge base; None if
-    # there is none.
-    words: str | None
-    vector: Float32  # unit vector of the query, shape = (dim,)
-    lexical: LexicalQuery | None  # words of the lexical leg; None if there are none
-    legs: Mapping[Leg, Sequence[ScoredPassage]]  # the ranked lists that `hits` are fused from
-    # Milliseconds: `embed`, `search` with the spelling of typed words, `rerank` with a reranker.
-    timings: dict[str, float] = field(default_factory=dict)
-    # Misspelled or misheard words of the query, with the words searched for instead.
-    corrections: tuple[Correction, ...] = ()
-    suggestion: str | None = None  # typed text with its corrections; None without any
-    # Scores of the reranker from 0 to 1 by passage id; empty without a reranker.
-    rerank_scores: Mapping[str, float] = field(default_factory=dict)
 
 
 class KnowledgeBase(Closing):
@@ -133,7 +93,7 @@ class KnowledgeBase(Closing):
             directory, self._transcripts, self._word_times, embedder.spec
         )
         self._voices = VoiceBook(directory)
-        self._indexes = VocabularyIndexes(store)
+        self._retriever = Retriever(embedder, store, fusion, reranker)
 
     @classmethod
     def open(
@@ -398,59 +358,11 @@ class KnowledgeBase(Closing):
             InputError: the query is empty, or not valid Unicode.
             FilterError: its filter cannot be parsed.
         """
-        start = time.perf_counter()
-        if not is_unicode(query.text or ""):
-            # Bytes that are not UTF-8 become lone surrogates in the argument of a program.
-            raise InputError(f"the query {query.text!r} is not valid Unicode: decode its bytes")
-        typed = self._indexes.correct_spelling(query.text) if query.text and query.spelling else []
-        suggestion = apply_corrections(query.text or "", typed) if typed else None
-        inputs = self._query_inputs(replace(query, text=suggestion or query.text))
-        corrector = self._indexes.speech_corrector() if query.clip and query.spelling else None
-        embed_start = time.perf_counter()
-        result = self.embedder.embed_questions(inputs, corrector)
-        vector = unit_rows(result.vectors.mean(0, keepdims=True))[0]
-        search_start = time.perf_counter()
-        transcript = " ".join(filter(None, result.texts)) if query.clip else ""
-        spoken = [correction for row in result.corrections for correction in row]
-        corrections = [*typed, *spoken]
-        recognised = " ".join(filter(None, (query.text, transcript)))
-        lexical = lexical_query(recognised, corrections) if recognised else None
-        legs = self._store.search(vector, lexical, max(CANDIDATES, k), query.where)
-        hits = self.fuse(legs)
-        end = time.perf_counter()
-        embedding = search_start - embed_start
-        timings = {"embed": 1e3 * embedding, "search": 1e3 * (end - start - embedding)}
-        words = " ".join(filter(None, (query.text, apply_corrections(transcript, spoken)))) or None
-        scores: dict[str, float] = {}
-        if self.reranker is not None and words:
-            scores = score_hits(self.reranker, words, hits)
-            hits = reorder_hits(hits, scores)
-            timings["rerank"] = 1e3 * (time.perf_counter() - end)
-        return Retrieval(
-            hits=tuple(group_similar(hits, k)), words=words, vector=vector, lexical=lexical,
-            legs=legs, timings=timings, corrections=tuple(filter(is_replacement, corrections)),
-            suggestion=suggestion, rerank_scores=scores,
-        )  # fmt: skip
+        return self._retriever.retrieve(query, k)
 
     def fuse(self, legs: Mapping[Leg, Sequence[ScoredPassage]]) -> list[Hit]:
         """Merge the ranked lists of a search into one, as `fusion` says."""
-        if self.fusion == "ranks":
-            return reciprocal_rank_fusion(legs)
-        return score_fusion(legs, self._store.count(), calibrated=self.embedder.spec.calibrated)
-
-    def _query_inputs(self, query: Query) -> list[EmbedInput]:
-        if query.clip is None:
-            if not query.text or not query.text.strip():
-                raise InputError("the query is empty: give it words or a recording")
-            return [EmbedInput(text=query.text)]
-        spec = self.embedder.spec
-        if spec.sampling_rate is None:
-            raise InputError(f"{spec.name} embeds text only: ask in words, or index with another")
-        clip = audio.resample(query.clip, spec.sampling_rate)
-        if spec.max_audio_seconds is None or clip.duration <= spec.max_audio_seconds:
-            return [EmbedInput(query.text, clip)]
-        windows = audio.windows([clip.samples], clip.sample_rate)
-        return [EmbedInput(query.text, window) for window in windows]
+        return self._retriever.fuse(legs)
 
     # Audio and transcripts of hits
 
@@ -684,17 +596,7 @@ class KnowledgeBase(Closing):
 
     def mentioned_speakers(self, text: str) -> list[str]:
         """Return the speakers of recordings whose names occur in a text, to suggest a filter."""
-        words = re.findall(r"\w+", text)
-        names = {*words, *map(str.capitalize, words)}
-        names |= {f"{first} {second}" for first, second in pairwise(words)}
-        if not names:
-            return []
-        values = ", ".join(f"'{name}'" for name in sorted(names))
-        # Any vector will do: the filter decides.
-        vector = np.eye(1, self.embedder.spec.dim, dtype=np.float32)[0]
-        legs = self._store.search(vector, None, CANDIDATES, f"speaker in ({values})")
-        speakers = {match.passage.speaker for match in legs["dense"]}
-        return sorted(speaker for speaker in speakers if speaker is not None)
+        return self._retriever.find_speakers(text)
 
     def name_speaker(
         self, document_id: str, speaker: str, name: str, *, remember: bool = False

@@ -21,7 +21,7 @@ from wavrag.store.lexical import split_words
 from wavrag.types import Int64, Vocabulary
 
 MAX_PAIRS = 200_000
-MAX_WORDS = 300_000
+MAX_WORDS = 200_000
 BLOCK = 2_000  # passages counted at once, which bounds the memory
 # Counting 100,000 passages takes 6 to 9 s, too long after every change. A new word needs no count:
 # words in the full-text index are never corrected.
