@@ -95,6 +95,12 @@ def check_file(path: Path, name: str, options: ServerOptions) -> FileType:
         suffix = recording_suffix(head) or PurePosixPath(name).suffix.lower()
         suffix = suffix if suffix in audio.AUDIO_SUFFIXES else ".mka"
         return _check_recording(path, name, suffix, options)
+    if isinstance(kind, Unread) and text.is_archive(kind):
+        raise RequestError(
+            415,
+            f"{name}: is an archive: unpack it and upload its files, or index it with"
+            " `wavrag index --archives`",
+        )
     if isinstance(kind, Unread):
         raise RequestError(415, f"{name}: cannot be indexed, it is not read: {kind.reason}")
     if path.stat().st_size > limits.MAX_TEXT_BYTES:

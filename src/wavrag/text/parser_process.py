@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 from typing import IO, Any
 
 from wavrag.errors import DocumentError
 from wavrag.text.document import Block, ParsedText
+from wavrag.text.formats import detect_format
 from wavrag.text.limits import limits
 from wavrag.text.read import parse_pieces
 
@@ -46,10 +48,12 @@ def _parse(request: dict[str, Any], output: IO[bytes]) -> tuple[str, Any]:
     limits.apply(size, lambda: _send(output, "alive", None))
     notes: list[str] = []
     try:
-        for piece in parse_pieces(request["path"], name=request["name"], on_note=notes.append):
+        file, name = Path(request["path"]), request["name"]
+        format = detect_format(file, name, as_text=True)
+        for piece in parse_pieces(file, format, name=name, on_note=notes.append):
             _send(output, "piece", encode_piece(piece))
             limits.restart_time()
-    except DocumentError as error:
+    except (DocumentError, OSError) as error:  # OSError: the file was deleted meanwhile
         return "error", str(error)
     return "end", notes
 

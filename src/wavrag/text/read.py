@@ -136,7 +136,7 @@ def read_pieces(
     size = _check_file(file)
     format = detect_format(file, label, as_text=True)
     if isinstance(format, Unread) or needs_office(format) or _is_small(file, format, size):
-        yield from parse_pieces(file, name=label, on_note=on_note)
+        yield from parse_pieces(file, format, name=label, on_note=on_note)
         return
     # Imported here, as the pool starts processes that import this module.
     from wavrag.text.parser_pool import pool
@@ -145,43 +145,40 @@ def read_pieces(
 
 
 def parse_pieces(
-    path: str | os.PathLike[str], *, name: str = "", on_note: NoteCallback | None = None
+    file: Path, format: Format | Unread, *, name: str, on_note: NoteCallback | None
 ) -> Iterator[ParsedText]:
-    """Read and parse a file in this process without limits; see `read_pieces`."""
-    file = Path(path)
-    label = name or str(file)
-    format = detect_format(file, label, as_text=True)
+    """Parse a file in this process; see `read_pieces`."""
     if isinstance(format, Unread):
-        raise DocumentError(f"{label}: is not text but {format.reason}")
+        raise DocumentError(f"{name}: is not text but {format.reason}")
     if needs_office(format):
-        raise DocumentError(f"{label}: is a file of the kind {format}: {INSTALL_OFFICE}")
+        raise DocumentError(f"{name}: is a file of the kind {format}: {INSTALL_OFFICE}")
     title = ""
     has_text = False
     notes: list[str] = []
     try:
-        for piece in _parse(file, format, label, notes):
+        for piece in _parse(file, format, name, notes):
             notes += piece.notes
             if piece.text:
-                title = title if has_text else piece.title or Path(label).stem
+                title = title if has_text else piece.title or Path(name).stem
                 has_text = True
                 yield replace(piece, title=title, notes=())
     except DocumentError as error:
-        reason = str(error).removeprefix(f"{label}: ")
-        raise DocumentError(f"{label}: {reason}") from error
+        reason = str(error).removeprefix(f"{name}: ")
+        raise DocumentError(f"{name}: {reason}") from error
     except MemoryError as error:
         raise DocumentError(
-            f"{label}: needs too much memory for its size: split it or leave it out"
+            f"{name}: needs too much memory for its size: split it or leave it out"
         ) from error
     except Exception as error:  # a hostile file can make a parser raise any
         reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise DocumentError(
-            f"{label}: cannot be parsed ({reason[:300]}): replace it with an intact copy"
+            f"{name}: cannot be parsed ({reason[:300]}): replace it with an intact copy"
         ) from error
     if on_note is not None:
         for note in notes:
-            on_note(f"{label}: {note}")
+            on_note(f"{name}: {note}")
     if not has_text:
-        raise DocumentError(f"{label}: contains no text: add some or leave the file out")
+        raise DocumentError(f"{name}: contains no text: add some or leave the file out")
 
 
 def _parse(file: Path, format: Format, label: str, notes: list[str]) -> Iterator[ParsedText]:
