@@ -41,10 +41,11 @@ SECONDS = 60.0  # for a reply
 class Attack:
     """Sends requests, and counts the replies."""
 
-    def __init__(self, target: Target, limit: int) -> None:
+    def __init__(self, target: Target, limit: int, seconds: float) -> None:
         self.statuses: Counter[str] = Counter()
         self.failures: list[str] = []
         self._limit = limit
+        self._end = time.monotonic() + seconds
         self._headers = {"Authorization": f"Bearer {target.token}"}
         address = f"{target.url}/openapi.json"
         schema = schemathesis.openapi.from_url(address, headers=self._headers)
@@ -52,8 +53,8 @@ class Attack:
 
     @property
     def is_done(self) -> bool:
-        """True after the last request."""
-        return self.statuses.total() >= self._limit
+        """True after the last request, or when the time is over."""
+        return self.statuses.total() >= self._limit or time.monotonic() > self._end
 
     def send(self, case: schemathesis.Case) -> None:
         """Send a request, and record its reply."""
@@ -111,7 +112,7 @@ def run_all(attack: Attack, threads: int, progress: Callable[[str], object]) -> 
                     future.result()
                     waiting.remove(future)
                 time.sleep(0.01)
-            if number % 100 == 0:
+            if number % 50 == 0:
                 seconds = time.monotonic() - start
                 progress(f"{attack.statuses.total()} requests in {seconds:.0f} s")
 
@@ -120,6 +121,9 @@ def main() -> int:
     """Run the attack and print the counts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--requests", type=int, default=20_000, help="(default: 20000)")
+    parser.add_argument(
+        "--minutes", type=float, default=60.0, help="end after that time (default: 60)"
+    )
     parser.add_argument("--threads", type=int, default=4, help="simultaneous requests (default: 4)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -127,7 +131,7 @@ def main() -> int:
         with KnowledgeBase.open(folder) as kb:
             kb.add(find_files([DATA / "corpus" / "documents"]).documents)
         with start_server(folder, log, "extractive") as (target, _):
-            attack = Attack(target, arguments.requests)
+            attack = Attack(target, arguments.requests, 60 * arguments.minutes)
             run_all(attack, arguments.threads, lambda line: print(line, file=sys.stderr))
         tracebacks = log.read_text().count("Traceback")
     print(f"operations: {len(attack.operations)}; requests: {attack.statuses.total()}")

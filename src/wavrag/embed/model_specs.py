@@ -297,6 +297,11 @@ REVISIONS: Mapping[str, str] = MappingProxyType({
     "laion/larger_clap_music_and_speech": "195c3a3e68faebb3e2088b9a79e79b43ddbda76b",
 })  # fmt: skip
 
+# Commits of the code, where the files of a model name another repository for it: new-impl.
+CODE_REVISIONS: Mapping[str, str] = MappingProxyType(
+    {"Alibaba-NLP/gte-multilingual-base": "40ced75c3017eb27626c9d4ea981bde21a2662f4"}
+)
+
 
 def spec_for(name: str) -> ModelSpec:
     """Return the spec of a model in the table.

@@ -18,7 +18,14 @@ import numpy as np
 from wavrag import config
 from wavrag.embed.base import Embedder, EmbedderSpec, check_inputs, unit_rows
 from wavrag.embed.fingerprint import hash_files
-from wavrag.embed.model_specs import REVISIONS, SPEC_FILE, ModelSpec, spec_for, spec_from_file
+from wavrag.embed.model_specs import (
+    CODE_REVISIONS,
+    REVISIONS,
+    SPEC_FILE,
+    ModelSpec,
+    spec_for,
+    spec_from_file,
+)
 from wavrag.embed.sentence_network import (
     POOLING,
     QWEN2_AUDIO,
@@ -124,6 +131,8 @@ class SentenceModel(Embedder):
         except ImportError as error:
             raise MissingExtraError(f"embedder {self._name}", "models") from error
         revision = None if self._folder else REVISIONS.get(self._location)
+        code_revision = CODE_REVISIONS.get(self._location)
+        code = {"code_revision": code_revision} if code_revision else {}
         try:
             # A bare transformers model has no pooling of its own.
             if spec.pooling != "own" and not is_sentence_transformer_model(
@@ -135,7 +144,8 @@ class SentenceModel(Embedder):
                 )  # fmt: skip
             else:
                 network = SentenceTransformer(
-                    self._location, device=self._device, model_kwargs={"dtype": spec.dtype},
+                    self._location, device=self._device, config_kwargs=code,
+                    model_kwargs={"dtype": spec.dtype, **code},
                     trust_remote_code=spec.trust_remote_code, revision=revision,
                 )  # fmt: skip
                 if getattr(getattr(network[0], "config", None), "model_type", "") == QWEN2_AUDIO:
