@@ -1,5 +1,6 @@
 """Slow, silent and greedy clients: they lose their connections, and others are served."""
 
+import asyncio
 import errno
 import json
 import socket
@@ -172,17 +173,19 @@ def test_a_request_for_embeddings_is_estimated_before_it_is_accepted(
     assert vectors[2] == http.post("/v1/embeddings", json=single).json()["data"][0]["embedding"]
 
 
-@pytest.mark.anyio
-async def test_long_work_waits_for_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_work_waits_for_searches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_YIELD", 30)
-    short, order = WorkQueue(1, 8), []
-    long = WorkQueue(1, 8, foreground=short)
-    from asyncio import TaskGroup
+    order = []
 
-    async with TaskGroup() as tasks, short.slot():
-        tasks.create_task(long.run(lambda: order.append("long")))
-        await short.run_step(lambda: time.sleep(0.05))
-        order.append("short")
+    async def run_both() -> None:
+        short = WorkQueue(1, 8)
+        long = WorkQueue(1, 8, foreground=short)
+        async with asyncio.TaskGroup() as tasks, short.slot():
+            tasks.create_task(long.run(lambda: order.append("long")))
+            await short.run_step(lambda: time.sleep(0.05))
+            order.append("short")
+
+    asyncio.run(run_both())
     assert order == ["short", "long"]
 
 
@@ -245,6 +248,8 @@ def test_a_full_disk_shows_no_path(
 
 def test_a_long_pattern_is_rejected(http: httpx.Client, rag: WavRAG) -> None:
     body = {"text": "ferry", "where": f"note like '{'%_' * 9000}'"}
+    assert http.post("/v1/search", json=body).status_code == 422
+    body["where"] = f"note like '{'%_' * 900}'"
     reply = http.post("/v1/search", json=body)
     assert reply.status_code == 400
     assert "longer than 1000 characters" in reply.json()["error"]["message"]

@@ -30,7 +30,7 @@ from wavrag.server.embeddings import Content, join_text, recordings_of
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_body, error_responses
 from wavrag.server.limits import MAX_ANSWER_TOKENS
 from wavrag.server.models import CHAT_MODEL, check_model
-from wavrag.server.requests import Text, decode_base64, decode_question
+from wavrag.server.requests import Filter, Text, decode_base64, decode_question
 from wavrag.server.schemas import ChatReplyShape, ChoiceShape, CompletionShape, UsageShape
 from wavrag.server.state import ServerState, State
 from wavrag.shapes import AnswerShape
@@ -69,7 +69,7 @@ class ChatRequest(BaseModel):
     seed: int | None = Field(None, ge=0, lt=2**31)
     stop: Text | list[Text] | None = None
     n: Literal[1] | None = None  # several answers are not supported
-    where: Text | None = Field(None, description="metadata filter; an extension")
+    where: Filter | None = Field(None, description="metadata filter; an extension")
 
     def generate_options(self) -> GenerateOptions:
         """Options of the generator."""

@@ -8,6 +8,7 @@ MAX_CLIP_SECONDS = 600.0  # of a span cut from a recording for playback
 MAX_SPEECH_CHARS = 4096  # of a text to speak, as in OpenAI's API
 MAX_EMBED_INPUTS = 256  # in one request for embeddings
 MAX_QUESTION_CHARS = 20_000
+MAX_FILTER_CHARS = 2_000  # a list of 1,000 values takes an eighth of a second
 MAX_URL_CHARS = 1_500  # two of them, percent-encoded, fit the 64 KiB head that uvicorn reads
 MAX_HITS = 100
 MAX_ANSWER_TOKENS = 4096

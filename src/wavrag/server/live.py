@@ -29,7 +29,7 @@ from wavrag.server.errors import RequestError, validation_message
 from wavrag.server.limits import MAX_ANSWER_TOKENS, MAX_HISTORY_TURNS, MAX_HITS, START_TIMEOUT
 from wavrag.server.middleware import mark_authenticated
 from wavrag.server.options import ServerOptions
-from wavrag.server.requests import HistoryTurnBody, StrictBody, Text
+from wavrag.server.requests import Filter, HistoryTurnBody, StrictBody
 from wavrag.server.state import ServerState
 
 # WebSocket close codes (RFC 6455, section 7.4.1, and its registry at IANA)
@@ -48,7 +48,7 @@ class LiveStart(StrictBody):
     silence_ms: float = 576.0
     max_seconds: float = Field(limits.MAX_LIVE_SECONDS, le=limits.MAX_LIVE_SECONDS)
     k: int = Field(8, ge=1, le=MAX_HITS)
-    where: Text | None = None
+    where: Filter | None = None
     answer: bool = True
     barge_in: bool = True
     early_answers: int = 0

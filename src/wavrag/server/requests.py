@@ -22,6 +22,7 @@ from wavrag.server.state import get_state
 from wavrag.types import Clip, HistoryTurn, Query
 
 Text = Annotated[str, Field(max_length=limits.MAX_QUESTION_CHARS)]
+Filter = Annotated[str, Field(max_length=limits.MAX_FILTER_CHARS)]
 M = TypeVar("M", bound="QuestionBody")
 
 
@@ -54,7 +55,7 @@ class QuestionBody(StrictBody):
 
     text: Text | None = Field(None, description="the question as text")
     audio: InputAudio | None = Field(None, description="the question as a recording")
-    where: Text | None = Field(None, description="metadata filter, such as `year >= 2020`")
+    where: Filter | None = Field(None, description="metadata filter, such as `year >= 2020`")
     spelling: bool = Field(True, description="search also for words that resemble misspelled ones")
 
 
