@@ -6,12 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from wavrag.answer import check_citations
 from wavrag.generate import (
     ExtractiveGenerator,
     GenerateOptions,
     QuestionPart,
     SourcePart,
     answer_messages,
+    attribute,
     extractive,
     list_sources,
     parse_citations,
@@ -167,6 +169,24 @@ def test_a_list_is_quoted_with_its_items_and_an_item_with_the_line_above() -> No
     quotes = extractive.select_quotes([item, *(c for c in candidates if c is not item)])
     assert [quote.text for quote in quotes][:1] == ["For the picnic you need:"]
     assert "- a bottle of lemonade" in [quote.text for quote in quotes]
+
+
+CODE = "def apples(people):\n    # Two for each. Children eat one.\n    return 2 * people"
+
+
+def test_code_keeps_its_layout_with_one_mark_and_is_supported() -> None:
+    passage = f"It is about apples.\n\n{CODE}\n\nThe picnic starts at noon."
+    messages = answer_messages(QuestionPart("Which function returns apples?"), [hit(passage)])
+    text = "".join(ExtractiveGenerator().stream(messages, GenerateOptions()))
+    assert f"```\n{CODE}\n```\n[1]" in text
+    sources = list_sources(messages)
+    cited = parse_citations(attribute(text, sources), sources)
+    assert cited.text == text
+    assert CODE in [citation.quote for citation in cited.citations]
+    assert all(sentence.supported for sentence in check_citations(text, sources))
+    # An index would be read as a citation.
+    (line,) = split_quotes("for a in b:\n    c = a[1]")
+    assert line == "for a in b: c = a(1)"
 
 
 def test_a_sentence_that_begins_with_a_pronoun_comes_with_the_one_before(

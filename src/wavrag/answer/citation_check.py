@@ -17,7 +17,7 @@ import numpy as np
 
 from wavrag.answer.numerals import NUMBER_WORDS, TOKEN, find_numbers, has_negation
 from wavrag.generate import SourcePart, content_words, is_refusal, without_marks
-from wavrag.text import CELL_SEPARATOR, FUNCTION_WORDS, sentences
+from wavrag.text import CELL_SEPARATOR, FUNCTION_WORDS, answer_sentences, sentences
 from wavrag.types import Float32, Passage, Support
 
 EmbedTexts: TypeAlias = Callable[[Sequence[str]], Float32]  # rows of shape (n_texts, dim)
@@ -104,7 +104,7 @@ def flag_unsupported_sentences(
 def _sentence_spans(text: str) -> list[tuple[int, int]]:
     """Spans of the sentences with their marks; leading marks belong to the sentence before."""
     spans: list[tuple[int, int]] = []
-    for start, end in sentences(text):
+    for start, end in answer_sentences(text):
         leading_marks = _LEADING_MARKS.match(text, start, end) if spans else None
         begin = start
         if leading_marks is not None:
@@ -165,7 +165,7 @@ def _is_verbatim(statement: str, contents: Sequence[str]) -> bool:
 
     Inside a sentence, "It is wrong that ..." could stand before it.
     """
-    quote = " ".join(statement.split())
+    quote = " ".join(statement.strip("`").split())
     for content in contents:
         for start, _ in sentences(content):
             text = without_marks(" ".join(content[start:].split()))

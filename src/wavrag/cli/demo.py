@@ -72,7 +72,7 @@ def demo(arguments: argparse.Namespace) -> int:
 
 def _print_answer(title: str, answer: Answer) -> None:
     print(f"\n{title}\n\n{answer.text}\n")
-    print_citations(answer.citations)
+    print_citations(answer.citations, answer.text)
 
 
 def _print_next_steps(kb: str, recording: Path) -> None:

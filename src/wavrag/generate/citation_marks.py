@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from wavrag.generate.base import SourcePart
 from wavrag.generate.words import content_words
-from wavrag.text import sentences
+from wavrag.text import FENCE, answer_sentences, sentences
 from wavrag.types import Citation
 
 # [1], [1, 2], [1-3], [source 1]; other text in brackets, such as [sic], is no mark.
@@ -72,7 +72,7 @@ def attribute(text: str, sources: Sequence[SourcePart]) -> str:
     ]
     output: list[str] = []
     position = 0
-    for start, end in sentences(text):
+    for start, end in answer_sentences(text):
         words = set(content_words(_MARK.sub("", text[start:end])))
         mark = _MARK.search(text, start, end) or _NEXT_MARK.match(text, end)
         # Negative numbers: `max` prefers the source with the lowest number among equals.
@@ -80,6 +80,8 @@ def attribute(text: str, sources: Sequence[SourcePart]) -> str:
             ((len(words & sentence), -number) for number, rows in passages for sentence in rows),
             default=(0, 0),
         )
+        if text.startswith(FENCE, start):  # a mark inside would change the code
+            continue
         if words and not mark and shared >= MIN_SHARED_WORDS * len(words):
             body = text[position:end].rstrip()
             output.append(f"{body} [{-number}]{text[position + len(body) : end]}")
@@ -92,6 +94,12 @@ def best_sentence(statement: str, text: str) -> str:
 
     The similarity is Dice's coefficient of the content words; it does not favour long sentences.
     """
+    if statement.startswith(FENCE):
+        lines = [
+            re.escape(line.strip()) for line in statement.strip("`").split("\n") if line.strip()
+        ]
+        if code := re.search(r"\s*\n\s*".join(lines), text):
+            return code[0]
     statement_words = set(content_words(statement))
     best, best_score = "", 0.0
     for start, end in sentences(text):
@@ -144,7 +152,8 @@ def _parse_numbers(mark: str, sources: dict[int, SourcePart]) -> tuple[list[int]
 
 def _split_statements(text: str) -> list[str]:
     """Sentences with content words."""
-    return [text[start:end] for start, end in sentences(text) if content_words(text[start:end])]
+    spans = answer_sentences(text.strip())
+    return [line for a, b in spans if content_words(line := text.strip()[a:b])]
 
 
 def _join(segments: Sequence[str], groups: Sequence[Sequence[int]]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -26,7 +27,7 @@ from wavrag.generate.prompts import (
 )
 from wavrag.generate.table_rows import is_row, match_row
 from wavrag.generate.words import content_words
-from wavrag.text import sentences
+from wavrag.text import FENCE, sentences
 from wavrag.types import Hit
 
 MAX_SOURCES = 5
@@ -42,6 +43,8 @@ MAX_SCORE_GAP = 0.04  # of further sentences to the best one
 # passage much further away than the right table without an answer has none either.
 MIN_TABLE_SHARE = 0.8
 _ITEM = re.compile(r"(?:[-*+\u2022]|\d{1,3}[.)])\s")  # of a list
+_BLOCK = re.compile(r"[^\S\n]*\S(?:.|\n(?!\s*\n))*")  # lines up to an empty one
+_INDENTED = re.compile(r"\S.*\n(?:  +|\t)\S")
 _PRONOUN = re.compile(
     r"(?:it|its|he|his|she|her|they|their|this|these|those|such|both)\b", re.IGNORECASE
 )
@@ -101,7 +104,9 @@ class ExtractiveGenerator(Generator):
         for quote in select_quotes(candidates):
             # A row and an item stand on lines of their own, as in their table or list.
             space = "\n" if _is_line(before) or _is_line(quote.text) else " "
-            yield f"{space if before else ''}{quote.text} [{quote.source.number}]"
+            mark_space = "\n" if quote.text.endswith(FENCE) else " "
+            text = f"{quote.text}{mark_space}[{quote.source.number}]"
+            yield f"{space if before else ''}{text}"
             before = quote.text
 
 
@@ -284,9 +289,12 @@ def split_quotes(text: str) -> list[str]:
 def find_quotes(text: str) -> list[Quote]:
     """Split a passage into sentences, each on one line, without headings and questions.
 
-    A passage of nothing else keeps them all.
+    A passage of nothing else keeps them all. A block with indented lines is code, which keeps its
+    layout between fences.
     """
-    lines = [Quote(without_marks(" ".join(text[a:b].split())), a, b) for a, b in sentences(text)]
+    lines: list[Quote] = []
+    for block in _BLOCK.finditer(text):
+        lines += _find_block_quotes(text, *block.span())
     quotes = [quote for quote in lines if content_words(quote.text)]
     following = [quote.text for quote in quotes[1:]]
     statements = [
@@ -297,8 +305,21 @@ def find_quotes(text: str) -> list[Quote]:
     return statements or quotes
 
 
+def _find_block_quotes(text: str, start: int, end: int) -> Iterator[Quote]:
+    lines = text[start:end]
+    is_code = _INDENTED.search(lines) and not _ITEM.match(lines.lstrip()) and not is_row(lines)
+    # A number in brackets would be read as a citation, even in code.
+    if is_code and lines == without_marks(lines):
+        yield Quote(f"{FENCE}\n{textwrap.dedent(lines).rstrip()}\n{FENCE}", start, end)
+        return
+    for a, b in sentences(lines):
+        yield Quote(without_marks(" ".join(lines[a:b].split())), start + a, start + b)
+
+
 def _is_statement(line: str, following: str) -> bool:
-    if _ITEM.match(line) or (line.endswith(":") and _ITEM.match(following)):
+    if line.startswith(FENCE) or _ITEM.match(line):
+        return True
+    if line.endswith(":") and _ITEM.match(following):
         return True
     return len(line.split()) > 2 and not line.endswith("?")
 
@@ -329,8 +350,8 @@ def _word_overlap(weights: dict[str, float], sentence: set[str], passage: set[st
 
 
 def _is_line(text: str) -> bool:
-    """True for a row of a table or an item of a list."""
-    return is_row(text) or _ITEM.match(text) is not None
+    """True for a row of a table, an item of a list, or code."""
+    return is_row(text) or text.startswith(FENCE) or _ITEM.match(text) is not None
 
 
 def _is_repetition(candidate: Candidate, earlier: Candidate) -> bool:

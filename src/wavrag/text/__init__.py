@@ -19,14 +19,15 @@ from wavrag.text.function_words import FUNCTION_WORDS
 from wavrag.text.html import html_encoding
 from wavrag.text.plain import decode
 from wavrag.text.read import parse, read, read_pieces
-from wavrag.text.segmentation import sentences
+from wavrag.text.segmentation import FENCE, answer_sentences, sentences
 from wavrag.text.split import split, split_pieces
 from wavrag.text.table import SEPARATOR as CELL_SEPARATOR
 from wavrag.text.table import to_markdown
 
 __all__ = [
-    "CELL_SEPARATOR", "FUNCTION_WORDS", "HEAD_BYTES", "INSTALL_OFFICE", "TEXT_SUFFIXES", "Format",
-    "ParsedText", "Unread", "decode", "detect_format", "edit_distance", "format_suffix",
-    "has_signature", "html_encoding", "is_archive", "needs_office", "parse", "read", "read_pieces",
-    "seems_text", "sentences", "split", "split_pieces", "to_markdown",
+    "CELL_SEPARATOR", "FENCE", "FUNCTION_WORDS", "HEAD_BYTES", "INSTALL_OFFICE", "TEXT_SUFFIXES",
+    "Format", "ParsedText", "Unread", "answer_sentences", "decode", "detect_format",
+    "edit_distance", "format_suffix", "has_signature", "html_encoding", "is_archive",
+    "needs_office", "parse", "read", "read_pieces", "seems_text", "sentences", "split",
+    "split_pieces", "to_markdown",
 ]  # fmt: skip

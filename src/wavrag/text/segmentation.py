@@ -10,6 +10,8 @@ from wavrag.text.table import SEPARATOR
 
 Span: TypeAlias = tuple[int, int]
 
+FENCE = "```"  # a line before and after code in an answer
+_FENCED = re.compile(rf"^{FENCE}.*?^{FENCE}$", re.MULTILINE | re.DOTALL)
 LANGUAGE = "en"  # for its list of abbreviations; full stops of other scripts count, too
 _ROW = re.compile(r"^[^\S\n]*(\S.* \| .*\S)", re.MULTILINE)  # of a table: see table.py
 
@@ -31,6 +33,22 @@ def sentences(text: str) -> list[Span]:
             spans.append(row.span(1))
             start = row.end()
     return [*spans, *_sentences_of_prose(text, start, len(text))]
+
+
+def answer_sentences(text: str) -> list[Span]:
+    """Return the spans of the sentences of an answer; a block of code between fences is one.
+
+    Example:
+        >>> answer_sentences("See: ```no``` [1]")
+        [(0, 17)]
+    """
+    spans: list[Span] = []
+    start = 0
+    for block in _FENCED.finditer(text):
+        spans += [(a + start, b + start) for a, b in sentences(text[start : block.start()])]
+        spans.append(block.span())
+        start = block.end()
+    return [*spans, *((a + start, b + start) for a, b in sentences(text[start:]))]
 
 
 def _sentences_of_prose(text: str, start: int, end: int) -> Iterator[Span]:
