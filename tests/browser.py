@@ -24,6 +24,7 @@ QUIET = (
     "--no-first-run",
 )
 TIMEOUT = 30_000  # ms
+expect.set_options(timeout=TIMEOUT)  # the default of 5 s is short for a busy machine
 
 
 @contextmanager
