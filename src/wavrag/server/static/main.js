@@ -57,6 +57,7 @@ function updateWelcome() {
   $("new-conversation").hidden = !turns.length || $("ask").hidden;
   const welcome = $("welcome");
   welcome.hidden = Boolean(turns.length) || documentCount === null;
+  $("conversation").hidden = !turns.length;
   $("count").hidden = !documentCount;
   $("count").textContent = documentCount ?? "";
   if (welcome.hidden) return;
