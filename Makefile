@@ -9,7 +9,7 @@ SUPPLY := $(VENV)/supply/bin
 # The exact set of versions that the tests pass with.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check lint types arrows licences lock sbom docs measure format bench clean
+.PHONY: help demo test check lint types arrows licences lock sbom docs measure format bench attack clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ format: $(VENV)/.dev ## rewrite to the house format
 
 bench: $(VENV)/.dev ## the figures in docs/figures.md that need no other data
 	@for name in index latency retrieval install_size; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+attack: $(VENV)/.dev ## hostile files: mutated ones, and constructed bombs
+	@for name in mutated bombs; do echo "== $$name"; $(BIN)/python benchmarks/attack/$$name.py || exit 1; done
 
 clean: ## remove what make made
 	rm -rf $(VENV) .wavrag-demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache site

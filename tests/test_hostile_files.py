@@ -176,6 +176,10 @@ def test_hostile_parsers_end_their_process_only(
     monkeypatch.setenv("API_KEY", "secret")
     assert read("print").startswith("print")
     assert "API_KEY" not in read("environment")
+    (process,) = pool._idle
+    process._process.terminate()  # as a service manager does, before the document is stored
+    assert read("words") == "words"
+    assert pool._idle == [process]
     for content, reason in [
         ("crash", r"a\.rst: made its parser crash or run out of memory \(exit code -11\)"),
         ("allocate", r"a\.rst: needs too much memory for its size"),

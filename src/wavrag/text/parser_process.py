@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +27,10 @@ NICENESS = 5  # searches of the same machine come first
 
 def serve() -> None:
     """Answer requests until the standard input ends."""
+    # The end of the input ends this process. A service manager or Ctrl-C would end it in the middle
+    # of a document, which would then be refused for good.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     # Libraries may print: the messages have a file of their own.
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -133,8 +133,7 @@ def read_pieces(
     """
     file = Path(path)
     label = name or str(file)
-    size = _check_file(file)
-    format = detect_format(file, label, as_text=True)
+    format, size = _check_file(file, label)
     if isinstance(format, Unread) or needs_office(format) or _is_small(file, format, size):
         yield from parse_pieces(file, format, name=label, on_note=on_note)
         return
@@ -220,16 +219,15 @@ def _is_small(file: Path, format: Format, size: int) -> bool:
     return format != "md" or file.read_bytes().count(b"[") <= SMALL_BRACKETS
 
 
-def _check_file(file: Path) -> int:
-    """The size of a file in bytes."""
+def _check_file(file: Path, name: str) -> tuple[Format | Unread, int]:
+    """Format and size in bytes of a file."""
     try:
-        with file.open("rb") as binary:
-            size = binary.seek(0, os.SEEK_END)
+        size = os.stat(file).st_size
+        if not size:
+            raise DocumentError(f"{file}: is empty (0 bytes): replace it or leave it out")
+        return detect_format(file, name, as_text=True), size
     except FileNotFoundError as error:
         raise DocumentError(f"{file}: no such file: check the path") from error
     except (OSError, ValueError) as error:  # ValueError: null character in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise DocumentError(f"{file}: {reason}: make it readable or leave it out") from error
-    if not size:
-        raise DocumentError(f"{file}: is empty (0 bytes): replace it or leave it out")
-    return size
