@@ -69,6 +69,7 @@ def test_every_damaged_file_is_found(folder: Path) -> None:
     store = LanceStore(folder, DIM)
     chance = random.Random(5)
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_size]
+    files.remove(folder / "passages.lance/_versions/latest_version_hint.json")
     assert FILE in {path.name for path in files}
     for path in files:
         data = path.read_bytes()
@@ -81,6 +82,16 @@ def test_every_damaged_file_is_found(folder: Path) -> None:
         path.write_bytes(data)
     assert store.verify() == []
     assert store.verify(0.5) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b'{"version":99}'])
+def test_a_wrong_hint_is_dropped(folder: Path, content: bytes) -> None:
+    hint = folder / "passages.lance/_versions/latest_version_hint.json"
+    hint.write_bytes(content)
+    store = LanceStore(folder, DIM)
+    assert not hint.exists()
+    store.upsert(text_records("d", ["eland"]))
+    assert len(contents(LanceStore(folder, DIM))) == 7
 
 
 def test_a_sample_checks_the_sizes_of_all_files(folder: Path) -> None:

@@ -448,11 +448,10 @@ class LanceStore:
 
         Does nothing while another process writes, or on a read-only disk.
         """
-        record = self._commits.read()
-        if record is None or self._commits.latest_version() <= record.version:
-            return
         from filelock import Timeout
 
+        if not self._needs_undoing():
+            return
         try:
             self._lock.acquire(timeout=0)
         except (Timeout, OSError):
@@ -461,8 +460,14 @@ class LanceStore:
             record = self._commits.read()
             if record is not None and self._commits.latest_version() > record.version:
                 self._table = self._restore(record.version)
+            elif self._commits.has_wrong_hint():
+                self._commits.drop_versions(after=self._commits.latest_version())
         finally:
             self._lock.release()
+
+    def _needs_undoing(self) -> bool:
+        record, latest = self._commits.read(), self._commits.latest_version()
+        return record is not None and (latest > record.version or self._commits.has_wrong_hint())
 
     def _restore(self, version: int) -> Any:
         """Make an acknowledged version the newest one again; return the table."""

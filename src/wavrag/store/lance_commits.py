@@ -69,6 +69,7 @@ class CommitFolder:
     def __init__(self, folder: Path, table: str) -> None:
         self._folder = folder
         self._table = folder / f"{table}.lance"
+        self._hint = self._table / VERSIONS / _HINT
         self._parents = frozenset(folder.parents)
         self._record: CommitRecord | None = None
         self._stamp: tuple[int, ...] = ()
@@ -133,6 +134,8 @@ class CommitFolder:
         log = self._write_log(version, lines, None if new_log else before)
         manifest = base64.b64encode(dict(self.manifests())[version].read_bytes()).decode()
         folders = {parent for path in new for parent in path.parents if parent not in self._parents}
+        if before is None:  # the entry of the store in its own folder
+            folders.add(self._folder.parent)
         # All at once, before the record that refers to them.
         sync_paths([*new, self._folder / log["log"], *folders])
         record = CommitRecord(
@@ -183,7 +186,16 @@ class CommitFolder:
         for version, path in self.manifests():
             if after < version < before:
                 path.unlink()
-        (self._table / VERSIONS / _HINT).unlink(missing_ok=True)
+        self._hint.unlink(missing_ok=True)
+
+    def has_wrong_hint(self) -> bool:
+        """True if the hint is damaged, or names a version that was undone."""
+        try:
+            return json.loads(self._hint.read_bytes()) != {"version": self.latest_version()}
+        except FileNotFoundError:
+            return False
+        except ValueError:
+            return True
 
     def damaged_files(self, share: float = 1.0) -> list[str]:
         """Paths in the store's folder of files that differ from their checksums, or are missing.
@@ -213,12 +225,6 @@ class CommitFolder:
                 whole = record.is_cleaning
             if not whole:
                 yield f"{self._table.name}/{name}"
-        hint = self._table / VERSIONS / _HINT
-        expected = json.dumps({"version": record.version}, separators=(",", ":")).encode()
-        # A writer may be between its commit and the acknowledgement.
-        is_newest = self.latest_version() == record.version
-        if is_newest and hint.is_file() and hint.read_bytes() != expected:
-            yield f"{self._table.name}/{VERSIONS}/{_HINT}"
         if not record.has_log(self._folder):
             yield record.log
 
