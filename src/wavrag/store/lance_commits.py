@@ -191,7 +191,8 @@ class CommitFolder:
     def has_wrong_hint(self) -> bool:
         """True if the hint is damaged, or names a version that was undone."""
         try:
-            return json.loads(self._hint.read_bytes()) != {"version": self.latest_version()}
+            hint: object = json.loads(self._hint.read_bytes())
+            return hint != {"version": self.latest_version()}
         except FileNotFoundError:
             return False
         except ValueError:
