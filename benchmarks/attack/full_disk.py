@@ -30,7 +30,7 @@ from wavrag.server import ServerOptions, worker
 from wavrag.server.jobs import JobFolder, Upload
 from wavrag.server.worker import JobWorker, generate_name
 
-SPACE = 64 << 20  # bytes of the file system
+SPACE = 400 << 20  # bytes of the file system; old versions of the store stay for ten minutes
 LARGEST_GAP = 200_000  # bytes left free; a commit needs about 60,000
 PATIENCE = 60.0  # seconds for a job once there is space
 
@@ -61,7 +61,7 @@ class FullDisk:
         state = os.statvfs(self.folder)
         gap = self._chance.randrange(LARGEST_GAP)
         with ballast.open("wb") as file:
-            file.write(bytes(max(0, state.f_bavail * state.f_frsize - gap)))
+            os.posix_fallocate(file.fileno(), 0, max(1, state.f_bavail * state.f_frsize - gap))
         for part in range(3):
             self._submit(f"{number}-{part}")
         time.sleep(0.3)
