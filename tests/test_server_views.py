@@ -176,6 +176,8 @@ def test_similar_passages_open_below_their_card(page: Any, rag: WavRAG) -> None:
     turn.get_by_text("2 similar").first.click()
     similar = turn.locator(".similar .card")
     expect(similar).to_have_count(2)
+    expect(turn.locator(".similar .origin")).to_have_count(2)
+    expect(turn.locator(".similar .origin a")).to_have_count(0)  # these texts have no file
     similar.first.click()
     expect(page.locator("#reader-text mark")).to_contain_text("lit at dusk")
     page.keyboard.press("Escape")

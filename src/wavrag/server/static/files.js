@@ -32,8 +32,9 @@ export function origin(document, copies = []) {
   return h("span", { class: "facts" }, ...facts.flatMap((fact, i) => (i ? [" · ", fact] : [fact])));
 }
 
-/** A link that opens the original file of a document, or its web page, in a new tab. */
-export function originalLink({ id, source, title }) {
+/** A link that opens the original file of a document, or its web page, in a new tab; null without. */
+export function originalLink({ id, source, title, modified }) {
+  if (!modified && !isUrl(source)) return null;
   const href = isUrl(source) ? source : `${documentPath(id)}/original`;
   return h("a", {
     class: "link", href, target: "_blank", rel: "noopener noreferrer", "aria-label": `Open the original of ${title}`,

@@ -63,8 +63,8 @@ export async function openDocument(passage, quotes = []) {
     const isPassage = passage.text !== undefined || passage.start !== undefined || passage.char_start !== undefined;
     $("reader-title").textContent = document.title;
     const location = isPassage ? locationOf(passage) : "";
-    $("reader-origin").replaceChildren(
-      ...(location ? [h("strong", { id: "reader-location" }, location)] : []), origin(document, document.copies), originalLink(document));
+    const facts = [location && h("strong", {}, location), origin(document, document.copies), originalLink(document)];
+    $("reader-origin").replaceChildren(...facts.filter(Boolean));
     stopTranscript();
     hideErrors();
     if (!$("reader").open) $("reader").showModal();
