@@ -38,8 +38,8 @@ OVERLAP_WEIGHT = 0.3  # words of the question in the sentence and its passage
 # the reader has not seen.
 READER_WEIGHT = 0.02
 ROW_ODDS = 10.0  # of a row with the cell asked for, as of a sentence with a clear answer
-# Of a short answer to name. On 250 training questions, 85 of 100 short answers reach it, and 43 of 100
-# of these are exactly right; of the others, 1 in 10.
+# Of a short answer to name. On 250 training questions, 85 of 100 short answers reach it, and 43 of
+# 100 of these are exactly right; of the others, 1 in 10.
 MIN_SHORT_ODDS = 6.0
 MAX_SCORE_GAP = 0.04  # of further sentences to the best one
 # Minimum cosine of a passage, as a share of that of a table without the row of the question: a
