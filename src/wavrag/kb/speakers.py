@@ -17,8 +17,10 @@ from wavrag.embed import SPEAKER_DIM, SpeakerEncoder, diarise, unit_rows
 from wavrag.kb.passages import PendingPassage
 from wavrag.types import Clip, Document, EmbedInput, Float32, Passage, as_float32
 
-# From which a voice is that of a remembered speaker. Not measured across recordings of a speaker.
-KNOWN_COSINE = 0.6
+# From which a voice is that of a remembered speaker. Chosen with
+# `python benchmarks/known_voices.py DATA --tune`: lower values accept strangers, higher ones miss
+# the speaker in noise.
+KNOWN_COSINE = 0.7
 VOICE_SECONDS = 60.0  # of speech for a voice print
 LEAD_SECONDS = 0.2  # a passage begins this much before the first word, if there is a pause
 SHORT_SECONDS, MAX_SECONDS = 5.0, 24.0  # a shorter piece joins a neighbour of the same speaker
