@@ -37,7 +37,7 @@ from wavrag.kb.urls import FEED_ENTRIES, FetchCallback, add_urls
 from wavrag.kb.voices import VoiceBook
 from wavrag.kb.watch import watch_folders
 from wavrag.kb.word_times import WordTimeCache
-from wavrag.search import Fusion, Reranker  # fmt: skip
+from wavrag.search import Fusion, Reranker
 from wavrag.store import LanceStore, Store, StoredDocument, StoredPassage
 from wavrag.types import (
     Channels,
