@@ -11,8 +11,12 @@ import pytest
 from wavrag import KnowledgeBase, text
 from wavrag.errors import DocumentError, StoreError
 from wavrag.kb import Progress, find_files
-from wavrag.text import ParsedText, plain, read_pieces, split_pieces
+from wavrag.text import ParsedText, plain, split_pieces
+from wavrag.text.document import join_pieces
 from wavrag.types import Passage
+
+# The module, which the function of its name hides; `parse_pieces` stays in this process.
+reader = importlib.import_module("wavrag.text.read")
 
 PARAGRAPHS = "\n\n".join(
     f"Tide {n}\n\nThe ferry of day {n} waits for the tide. It costs {n} crowns.\r\nRow {n} of it."
@@ -64,13 +68,13 @@ def test_passages_do_not_depend_on_the_pieces(
     tmp_path: Path, request: pytest.FixtureRequest, name: str, content: str
 ) -> None:
     path = save(tmp_path / name, content)
-    whole = list(read_pieces(path))
+    whole = list(reader.parse_pieces(path))
     request.getfixturevalue("small_pieces")
     notes: list[str] = []
-    pieces = list(read_pieces(path, on_note=notes.append))
+    pieces = list(reader.parse_pieces(path, on_note=notes.append))
     assert len(whole) == 1 < len(pieces)
-    assert passages(pieces) == passages(whole) == text.split(text.read(path))
-    assert text.read(path) == whole[0]
+    assert passages(pieces) == passages(whole)
+    assert join_pieces(pieces) == whole[0] == text.read(path)
     assert {piece.title for piece in pieces} == {whole[0].title}
     if name == "a.mbox":
         (note,) = notes
@@ -81,7 +85,7 @@ def test_passages_do_not_depend_on_the_pieces(
 def test_every_row_of_a_long_table_has_its_labels(tmp_path: Path) -> None:
     rows = "".join(f"Route {n};{n}.50;\n" for n in range(60))
     path = save(tmp_path / "fares.csv", f"Harbour fares;;\nName;Fare;Note\nNight\n{rows}")
-    pieces = list(read_pieces(path))
+    pieces = list(reader.parse_pieces(path))
     assert len(pieces) > 3
     lines = [line for piece in pieces for line in piece.text.split("\n") if line]
     assert lines == [
@@ -92,14 +96,14 @@ def test_every_row_of_a_long_table_has_its_labels(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small_pieces")
 def test_json_lines_in_pieces(tmp_path: Path) -> None:
     path = save(tmp_path / "a.jsonl", "".join(f'{{"fare": {n}}}\r\n' for n in range(60)))
-    pieces = list(read_pieces(path))
+    pieces = list(reader.parse_pieces(path))
     assert len(pieces) > 3
     assert "\n".join(piece.text.replace("\n\n", "\n") for piece in pieces) == "\n".join(
         f"fare: {n}" for n in range(60)
     )
     cues = [{"start": n, "end": n + 1, "text": f"Word {n} of the talk."} for n in range(60)]
     path = save(tmp_path / "b.jsonl", "\n".join(map(json.dumps, cues)))
-    (parsed,) = read_pieces(path)
+    (parsed,) = reader.parse_pieces(path)
     assert parsed.blocks[-1].times is not None
     assert parsed.blocks[-1].times[1] == 60
 
@@ -136,12 +140,11 @@ def test_encodings_are_found_far_into_a_file(tmp_path: Path) -> None:
 def test_formats_that_are_read_at_once_have_a_limit(
     tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = importlib.import_module("wavrag.text.read")  # hidden by the function of its name
-    monkeypatch.setattr(module, "MAX_TEXT_BYTES", 1_000_000)
-    monkeypatch.setattr(module, "MAX_BINARY_BYTES", 1_000_000)
+    monkeypatch.setattr(reader, "MAX_TEXT_BYTES", 1_000_000)
+    monkeypatch.setattr(reader, "MAX_BINARY_BYTES", 1_000_000)
     path = save(tmp_path / f"a.{suffix}", "[1] " * 300_000)
     with pytest.raises(DocumentError, match=r"has 1 MB.* up to 1 MB: split it, or convert it"):
-        text.read(path)
+        list(reader.parse_pieces(path))
 
 
 def test_a_long_document_is_stored_and_replaced_whole(kb: KnowledgeBase, tmp_path: Path) -> None:
@@ -150,12 +153,13 @@ def test_a_long_document_is_stored_and_replaced_whole(kb: KnowledgeBase, tmp_pat
     assert kb.add(find_files([path, other]).documents).passages == kb.count() == 41
     assert [passage.ordinal for passage in kb.passages(str(path))] == list(range(40))
     assert kb.search("the ferry of day 39", k=1)[0].passage.section == "Tide 39"
+    files = sorted(os.listdir(kb.directory))
     save(path, PARAGRAPHS.partition("Tide 20")[0])
     report = kb.add(find_files([path, other]).documents)
     assert (report.updated, report.unchanged) == ([str(path)], [str(other)])
     assert kb.count() == report.passages + 1 == 21
     assert kb.verify() == []
-    assert sorted(os.listdir(kb.directory)) == ["kb.json", "store"]
+    assert sorted(os.listdir(kb.directory)) == files
 
 
 def test_an_error_at_the_end_of_a_long_document(kb: KnowledgeBase, tmp_path: Path) -> None:

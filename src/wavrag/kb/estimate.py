@@ -46,9 +46,10 @@ class TimeEstimate:
     def __init__(self, documents: Sequence[Document]) -> None:
         self._documents = documents
         self._position = {document.id: index for index, document in enumerate(documents)}
+        self._sizes = list(map(_size, documents))
         self._left: Counter[str] = Counter()  # bytes of documents that have not begun, by suffix
-        for document in documents:
-            self._left[_kind(document)] += _size(document)
+        for document, size in zip(documents, self._sizes, strict=True):
+            self._left[_kind(document)] += size
         self._next = 0  # index of the first of these
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._bytes: defaultdict[str, float] = defaultdict(float)
@@ -66,10 +67,10 @@ class TimeEstimate:
             self._bytes[self._kind] += self._size
         # The documents before it are done, or unchanged.
         end = self._position[document.id] + 1
-        for document_before in self._documents[self._next : end]:
-            self._left[_kind(document_before)] -= _size(document_before)
+        for index in range(self._next, end):
+            self._left[_kind(self._documents[index])] -= self._sizes[index]
         self._next = max(self._next, end)
-        self._start, self._size, self._kind = now, _size(document), _kind(document)
+        self._start, self._size, self._kind = now, self._sizes[end - 1], _kind(document)
         self.length, self.fraction = length, 0.0
 
     def advance(self, passage: Passage) -> None:
