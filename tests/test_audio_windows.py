@@ -187,3 +187,9 @@ def test_memory_does_not_grow_with_the_recording() -> None:
     for _ in clips:
         pass
     assert 0 < max(held) < 30 * RATE
+
+
+def test_speech_after_a_minute_of_digital_silence_is_found(speech: Float32) -> None:
+    clips = cut(silence(60), speech[: 12 * RATE])
+    assert clips[0].speech
+    assert 59 < clips[0].start < 62

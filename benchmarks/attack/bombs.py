@@ -250,7 +250,7 @@ def _silences() -> Iterator[tuple[str, bytes]]:
 
 def write_bombs(folder: Path) -> Iterator[tuple[str, Path]]:
     """Write a bomb each time; yield kind and path."""
-    for bombs in (text_bombs, zip_bombs, pdf_bombs, sound_bombs):
+    for bombs in (sound_bombs, pdf_bombs, zip_bombs, text_bombs):
         for name, content in bombs():
             path = folder / name
             path.write_bytes(content)

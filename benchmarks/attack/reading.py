@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-DEADLINE = 120.0  # seconds
+DEADLINE = 300.0  # seconds
 MAX_SECONDS = 30.0  # bars of a single file
 MAX_MEGABYTES = 1_500.0
 

@@ -21,6 +21,8 @@ from wavrag.types import Float32
 _CONTEXT = 64  # samples before a frame that the model takes as well
 VAD_FRAME = 512  # samples, 32 ms; the only size that Silero VAD takes at 16 kHz
 
+SILENT_FRAMES = 31  # of digital silence, after which the model is not asked
+
 # Idle models: later recordings reuse them instead of loading the weights again.
 _idle: list[Any] = []
 _lock = threading.Lock()
@@ -31,9 +33,14 @@ class VoiceDetector:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self._silent_frames = 0
 
     def probability(self, frame: Float32) -> float:
         """Return the probability of speech in the next frame of 512 samples at 16 kHz."""
+        # A few bytes can decode to hours of digital silence. The model hears its first second.
+        self._silent_frames = 0 if frame.any() else self._silent_frames + 1
+        if self._silent_frames > SILENT_FRAMES:
+            return 0.0
         buffer = (ctypes.c_float * VAD_FRAME).from_buffer_copy(frame.tobytes())
         probability: float = self._model.process(buffer)
         return probability

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 CPU_SECONDS = 10.0
 CPU_SECONDS_PER_MB = 2.0  # a PDF of 1 MB has about 100 pages, which take half a second
-WAIT_SECONDS = 15.0  # more, because other programs may use the processor, too
+WAIT_SECONDS = 120.0  # more: on a busy machine, computing takes many times as long
 MEMORY_BYTES = 700 << 20  # of private memory, with the interpreter and its modules
 MEMORY_FACTOR = 4  # times the size of the file; PDFium keeps the file in memory
 OCR_BYTES = 1536 << 20  # more with an OCR engine
