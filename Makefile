@@ -78,8 +78,9 @@ format: $(VENV)/.dev ## rewrite to the house format
 bench: $(VENV)/.dev ## the figures in docs/figures.md that need no other data
 	@for name in index latency retrieval install_size; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-attack: $(VENV)/.dev ## hostile files: mutated ones, and constructed bombs
-	@for name in mutated bombs; do echo "== $$name"; $(BIN)/python benchmarks/attack/$$name.py || exit 1; done
+attack: $(VENV)/.dev ## hostile files (mutated, bombs), hostile clients, generated requests
+	@for command in mutated.py bombs.py clients.py 'schema.py --minutes 4'; do echo "== $$command"; \
+	  $(BIN)/python benchmarks/attack/$$command || exit 1; done
 
 clean: ## remove what make made
 	rm -rf $(VENV) .wavrag-demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache site
