@@ -34,7 +34,7 @@ from wavrag.outline.model import Chapter, Summary, SummarySentence
 from wavrag.types import Hit, Passage
 
 SYSTEM = "You summarise recordings."
-PART_QUESTION = QuestionPart("What is said in this part of the recording?")
+PART_QUESTION = QuestionPart("What does the speaker say?")
 TITLE_QUESTION = QuestionPart("What is a good title for this part of the recording?")
 TITLE_INSTRUCTION = "Write a title of two to six words for the sources above, and nothing else."
 MAX_TITLE_WORDS = 10  # a longer line is no title
@@ -163,10 +163,11 @@ class Summariser:
 
 
 def _instruction(sentences: int) -> str:
-    # After the sources and without an example of a mark, as for answers.
+    # After the sources and without an example of a mark, as for answers: small models repeat the
+    # words of an order to summarise.
     return (
-        f"Summarise the sources above in at most {sentences} short sentences, only with what they"
-        " say. End each sentence with the number of its source in brackets."
+        f"Answer in at most {sentences} short sentences, only from the sources above, and end each"
+        " with the number of its source in brackets."
     )
 
 
@@ -189,7 +190,7 @@ def _number_sources(sources: Sequence[_PromptSource], texts: Sequence[str]) -> l
     output = []
     for number, (source, text) in enumerate(zip(sources, texts, strict=True), start=1):
         first, last = source.segments[0], source.segments[-1]
-        passage = Passage("recording", number, text, first.start, last.end, speaker=first.speaker)
+        passage = Passage("talk", number, text, first.start, last.end, speaker=first.speaker)
         output.append(SourcePart(number, Hit(passage, number, 1.0, {})))
     return output
 
