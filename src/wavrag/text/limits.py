@@ -10,10 +10,10 @@ import sys
 from collections.abc import Callable
 
 CPU_SECONDS = 10.0
-CPU_SECONDS_PER_MB = 2.0  # a PDF of 1 MB has about 100 pages, which take half a second
+CPU_SECONDS_PER_MB = 3.0  # a workbook takes 1.4 on a fast processor, other formats less
 WAIT_SECONDS = 120.0  # more: on a busy machine, computing takes many times as long
 MEMORY_BYTES = 700 << 20  # of private memory, with the interpreter and its modules
-MEMORY_FACTOR = 4  # times the size of the file; PDFium keeps the file in memory
+MEMORY_FACTOR = 8  # times the size of the file; HTML of 60 MB takes 17 times its size
 OCR_BYTES = 1536 << 20  # more with an OCR engine
 OUTPUT_BYTES = 64 << 20  # of text and structure
 OUTPUT_FACTOR = 20  # times the size of the file; the rows of a table repeat their header
