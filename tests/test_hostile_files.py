@@ -105,7 +105,7 @@ def test_a_few_bytes_do_not_decode_to_hours(
     assert main(command) == 1
     message = " ".join(capsys.readouterr().err.split())
     assert "silence.flac: decodes to more than 0:31" in message
-    assert "allow it with --max-hours" in message
+    assert "`wavrag index --max-hours`" in message
     assert main([*command, "--max-hours", "0.1"]) == 0
 
 

@@ -185,7 +185,7 @@ def decoded_seconds(file: AudioFile) -> float:
 def _too_long(name: str, seconds: float) -> AudioError:
     return RecordingTooLongError(
         f"{name}: decodes to more than {format_seconds(seconds)}, the limit for its size: if"
-        " it is really longer, allow it with --max-hours, or split it"
+        " it is really longer, allow it with `wavrag index --max-hours`, or split it"
     )
 
 

@@ -52,10 +52,7 @@ def index(arguments: argparse.Namespace) -> int:
         # Unreadable paths first, then files that failed while they were embedded.
         report.skipped[:0] = scan.skipped
         report.unread += scan.unread
-        report.notes[:0] = [
-            (path, f"is a link out of the folder, and was followed to {target}")
-            for path, target in scan.links
-        ]
+        report.notes[:0] = scan.notes
         if arguments.prune:
             report.removed = kb.prune(arguments.paths)
         folder = short_path(str(kb.directory.absolute()))

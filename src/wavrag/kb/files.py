@@ -25,6 +25,14 @@ class FileScan:
     # Path of each link that leads out of its folder, and where it leads.
     links: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def notes(self) -> list[tuple[str, str]]:
+        """A remark for each link, for `AddReport.notes`."""
+        return [
+            (path, f"is a link out of the folder, and was followed to {target}")
+            for path, target in self.links
+        ]
+
     def __add__(self, other: FileScan) -> FileScan:
         return FileScan(
             self.documents + other.documents,

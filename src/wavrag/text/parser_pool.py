@@ -27,7 +27,8 @@ MAX_PROCESSES = 4  # at the same time; more documents wait
 # No keys and tokens: a hostile document may read the memory of its process.
 ENVIRONMENT = (
     "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT",
-    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TESSDATA_PREFIX", "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TESSDATA_PREFIX", "PYTHONHOME", "WAVRAG_THREADS",
+    "OMP_NUM_THREADS",
 )  # fmt: skip
 # The modules of this process, without the current folder, which could hold others.
 PROGRAM = (
