@@ -184,3 +184,10 @@ def test_long_code_is_cut_between_functions() -> None:
     assert len(passages) > 3
     for passage in passages:
         assert set((passage.text or "").split("\n\n")) <= set(functions)
+
+
+def test_long_paragraphs_are_segmented_in_stretches_at_the_ends_of_sentences() -> None:
+    written = "The ferry leaves at nine. It returns at ten. " * 1_000
+    assert {written[start:end] for start, end in text.sentences(written)} == {
+        "The ferry leaves at nine.", "It returns at ten."
+    }  # fmt: skip

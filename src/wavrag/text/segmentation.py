@@ -13,6 +13,7 @@ Span: TypeAlias = tuple[int, int]
 FENCE = "```"  # a line before and after code in an answer
 _FENCED = re.compile(rf"^{FENCE}.*?^{FENCE}$", re.MULTILINE | re.DOTALL)
 LANGUAGE = "en"  # for its list of abbreviations; full stops of other scripts count, too
+MAX_PROSE = 10_000  # characters of a paragraph that are segmented at once
 _ROW = re.compile(r"^[^\S\n]*(\S.* \| .*\S)", re.MULTILINE)  # of a table: see table.py
 
 
@@ -54,11 +55,23 @@ def answer_sentences(text: str) -> list[Span]:
 def _sentences_of_prose(text: str, start: int, end: int) -> Iterator[Span]:
     from sentencex import get_sentence_boundaries
 
-    if not (prose := text[start:end]):
-        return
-    for boundary in get_sentence_boundaries(LANGUAGE, prose):
-        sentence: str = boundary["text"]
-        core = sentence.strip()
-        if core:
-            first: int = start + boundary["start_index"] + sentence.index(core[0])
-            yield first, first + len(core)
+    while start < end:
+        cut = _find_cut(text, start, end)
+        for boundary in get_sentence_boundaries(LANGUAGE, text[start:cut]):
+            sentence: str = boundary["text"]
+            core = sentence.strip()
+            if core:
+                first: int = start + boundary["start_index"] + sentence.index(core[0])
+                yield first, first + len(core)
+        start = cut
+
+
+def _find_cut(text: str, start: int, end: int) -> int:
+    """The end of a stretch for the segmenter, whose time grows with the square of some marks."""
+    limit = start + MAX_PROSE
+    if end <= limit:
+        return end
+    for separator in ("\n", ". ", " "):
+        if (at := text.rfind(separator, start + MAX_PROSE // 2, limit)) >= 0:
+            return at + len(separator)
+    return limit
