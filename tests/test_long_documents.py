@@ -11,11 +11,11 @@ import pytest
 from wavrag import KnowledgeBase, text
 from wavrag.errors import DocumentError, StoreError
 from wavrag.kb import Progress, find_files
-from wavrag.text import ParsedText, plain, split_pieces
+from wavrag.text import ParsedText, detect_format, plain, split_pieces
 from wavrag.text.document import join_pieces
-from wavrag.types import Passage
+from wavrag.types import NoteCallback, Passage
 
-# The module, which the function of its name hides; `parse_pieces` stays in this process.
+# The module, which the function of its name hides.
 reader = importlib.import_module("wavrag.text.read")
 
 PARAGRAPHS = "\n\n".join(
@@ -51,6 +51,12 @@ def save(path: Path, content: str) -> Path:
     return path
 
 
+def parse_here(path: Path, on_note: NoteCallback | None = None) -> Iterator[ParsedText]:
+    """Parse in this process, where the sizes of the tests apply."""
+    format = detect_format(path, as_text=True)
+    yield from reader.parse_pieces(path, format, name=str(path), on_note=on_note)
+
+
 def passages(pieces: list[ParsedText]) -> list[Passage]:
     return list(split_pieces(pieces))
 
@@ -68,10 +74,10 @@ def test_passages_do_not_depend_on_the_pieces(
     tmp_path: Path, request: pytest.FixtureRequest, name: str, content: str
 ) -> None:
     path = save(tmp_path / name, content)
-    whole = list(reader.parse_pieces(path))
+    whole = list(parse_here(path))
     request.getfixturevalue("small_pieces")
     notes: list[str] = []
-    pieces = list(reader.parse_pieces(path, on_note=notes.append))
+    pieces = list(parse_here(path, on_note=notes.append))
     assert len(whole) == 1 < len(pieces)
     assert passages(pieces) == passages(whole)
     assert join_pieces(pieces) == whole[0] == text.read(path)
@@ -85,7 +91,7 @@ def test_passages_do_not_depend_on_the_pieces(
 def test_every_row_of_a_long_table_has_its_labels(tmp_path: Path) -> None:
     rows = "".join(f"Route {n};{n}.50;\n" for n in range(60))
     path = save(tmp_path / "fares.csv", f"Harbour fares;;\nName;Fare;Note\nNight\n{rows}")
-    pieces = list(reader.parse_pieces(path))
+    pieces = list(parse_here(path))
     assert len(pieces) > 3
     lines = [line for piece in pieces for line in piece.text.split("\n") if line]
     assert lines == [
@@ -96,14 +102,14 @@ def test_every_row_of_a_long_table_has_its_labels(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small_pieces")
 def test_json_lines_in_pieces(tmp_path: Path) -> None:
     path = save(tmp_path / "a.jsonl", "".join(f'{{"fare": {n}}}\r\n' for n in range(60)))
-    pieces = list(reader.parse_pieces(path))
+    pieces = list(parse_here(path))
     assert len(pieces) > 3
     assert "\n".join(piece.text.replace("\n\n", "\n") for piece in pieces) == "\n".join(
         f"fare: {n}" for n in range(60)
     )
     cues = [{"start": n, "end": n + 1, "text": f"Word {n} of the talk."} for n in range(60)]
     path = save(tmp_path / "b.jsonl", "\n".join(map(json.dumps, cues)))
-    (parsed,) = reader.parse_pieces(path)
+    (parsed,) = parse_here(path)
     assert parsed.blocks[-1].times is not None
     assert parsed.blocks[-1].times[1] == 60
 
@@ -144,7 +150,7 @@ def test_formats_that_are_read_at_once_have_a_limit(
     monkeypatch.setattr(reader, "MAX_BINARY_BYTES", 1_000_000)
     path = save(tmp_path / f"a.{suffix}", "[1] " * 300_000)
     with pytest.raises(DocumentError, match=r"has 1 MB.* up to 1 MB: split it, or convert it"):
-        list(reader.parse_pieces(path))
+        list(parse_here(path))
 
 
 def test_a_long_document_is_stored_and_replaced_whole(kb: KnowledgeBase, tmp_path: Path) -> None:
