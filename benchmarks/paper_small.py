@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from wavrag.audio import SAMPLE_RATE, load, open_audio
+from wavrag.audio import SAMPLE_RATE, Augmentation, load, open_audio, write_wav
 from wavrag.data import (
     Content,
     TrainingRecord,
@@ -71,6 +71,7 @@ SIZES: dict[str, tuple[float, int, list[str], int, int]] = {
 }  # fmt: skip
 HUMAN = ("speech/kathleen.jsonl", "speech/librispeech_train.jsonl", "speech/speechocean762.jsonl")
 SOUNDS = ("sounds/esc10.jsonl", "sounds/kitchen20.jsonl")
+NOISE = (10, 5, 0)  # dB, speech over ambience
 BATCH = 16
 CURVES = ("spoken question to its text", "spoken question to paragraph")
 SMALL = 100  # queries; so few are for a CPU, and leave out audio with text and other paragraphs
@@ -108,6 +109,7 @@ def main() -> None:
         path = out / "evaluation" / f"beside-{name.replace('/', '-')}.json"
         if not path.is_file():
             sets = evaluation_sets(options.data, queries)
+            sets |= noise_sets(options.data, out, curve_queries)
             write_json(path, measure(partial(embed_by_name, load_embedder(name)), sets))
         report["stages"][name] = json.loads(path.read_text("utf-8"))
     for stage in report["stages"].values():
@@ -235,6 +237,29 @@ def evaluation_sets(data: Path, count: int) -> dict[str, Sides]:
     return sets
 
 
+def noise_sets(data: Path, out: Path, count: int) -> dict[str, Sides]:
+    """Return the spoken questions in ambiences that are not for training, and their texts."""
+    ambiences = list(islice(read_rows(data / "sounds/moodist.jsonl"), 1, None, 2))
+    rows = list(islice(read_rows(data / "speech/squad_eval_kokoro.jsonl"), count))
+    texts, sets = [Content(text=row["text"]) for row in rows], {}
+    (out / "noisy").mkdir(exist_ok=True)
+    for level in NOISE:
+        augmentation = Augmentation(
+            speed_share=0, reverberation_share=0, echo_share=0, gain_share=0, telephone_share=0,
+            noise_share=1, snr=(level, level),
+        )  # fmt: skip
+        paths = [out / "noisy" / f"{at}-{level}dB.wav" for at in range(len(rows))]
+        for at, (row, path) in enumerate(zip(rows, paths, strict=True)):
+            clip = load(data / row["audio"])
+            noise = load(data / ambiences[at % len(ambiences)]["audio"], end=clip.duration)
+            rng = np.random.default_rng(at)
+            samples = augmentation.apply(clip.samples, SAMPLE_RATE, rng, [noise.samples])
+            write_wav(path, replace(clip, samples=samples))
+        sounds = [Content(audio=str(path)) for path in paths]
+        sets[f"spoken question to its text, ambience at {level} dB"] = (sounds, texts)
+    return sets
+
+
 def embed(model: Any, contents: Sequence[Content], role: Role) -> np.ndarray:
     """Embed contents, shape = (n, dim), in batches of similar length."""
     seconds = model[0].processor.feature_extractor.chunk_length
@@ -313,7 +338,7 @@ def measure(
 def evaluate(
     recipe: Recipe, out: Path, data: Path, queries: int, curve_queries: int
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Evaluate the three stages on all sets, and the other checkpoints on one, for a curve.
+    """Evaluate the three stages on all sets, and every checkpoint on two smaller ones, for curves.
 
     Finished points are read from OUT/evaluation.
     """
@@ -325,7 +350,7 @@ def evaluate(
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     sets = evaluation_sets(data, queries)
     few = evaluation_sets(data, curve_queries)
-    few = {name: few[name] for name in CURVES}
+    curve_sets = {f"curve: {name}": few[name] for name in CURVES}
     curve, stages = [], {}
 
     def add_point(stage: str, step: int, stage_name: str = "") -> None:
@@ -333,16 +358,20 @@ def evaluate(
         if not path.is_file():
             started = time.monotonic()
             with_roles = options.query_prompt != options.passage_prompt
-            chosen = sets if stage_name else few
+            chosen = curve_sets | (sets if stage_name else {})
+            if stage_name == "contrastive":
+                chosen |= noise_sets(data, out, curve_queries)
             results = measure(partial(embed, model), chosen, with_roles=with_roles)
             path.parent.mkdir(exist_ok=True)
             write_json(path, results)
             print(f"{path.stem}: {time.monotonic() - started:.0f} s", flush=True)
         results = json.loads(path.read_text("utf-8"))
+        values = {name: results.pop(f"curve: {name}") for name in CURVES}
+        for value in values.values():
+            value.pop("hits")
+        curve.append({"stage": stage, "step": step, **values})
         if stage_name:
             stages[stage_name] = results
-        values = {name: results[name] for name in CURVES}
-        curve.append({"stage": stage, "step": step, **values})
 
     add_point("raw", 0, "raw")
     paths = sorted((out / "align").glob("projector-*.safetensors"), key=_step)
@@ -409,6 +438,7 @@ def compare(stages: dict[str, Any]) -> dict[str, Any]:
     return {
         name: asdict(paired_bootstrap(stages["aligned"][name]["hits"], values["hits"]))
         for name, values in stages["contrastive"].items()
+        if name in stages["aligned"]
     }
 
 

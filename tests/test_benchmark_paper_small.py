@@ -85,6 +85,9 @@ def test_the_script_trains_evaluates_and_leaves_a_checkpoint(
     assert (own["queries"], own["passages"]) == (8, 8)
     assert 0 <= own["recall@1"] <= own["recall@10"] == 1  # ten hits of eight passages
     assert own["ci95@10"] == [1.0, 1.0]
+    noisy = report["stages"]["contrastive"]["spoken question to its text, ambience at 0 dB"]
+    assert (noisy["queries"], noisy["passages"]) == (6, 6)
+    assert all(point["spoken question to its text"]["queries"] == 6 for point in report["curve"])
     assert set(report["differences"]) == set(report["stages"]["raw"])
     assert plot.read_bytes().startswith(b"\x89PNG")
     files = {path.name for path in (tmp_path / "out" / "checkpoint").iterdir()}
