@@ -366,9 +366,9 @@ def evaluate(
             write_json(path, results)
             print(f"{path.stem}: {time.monotonic() - started:.0f} s", flush=True)
         results = json.loads(path.read_text("utf-8"))
-        values = {name: results.pop(f"curve: {name}") for name in CURVES}
+        values = {name: dict(results[f"curve: {name}"]) for name in CURVES}
         for value in values.values():
-            value.pop("hits")
+            del value["hits"]
         curve.append({"stage": stage, "step": step, **values})
         if stage_name:
             stages[stage_name] = results
