@@ -197,6 +197,20 @@ def test_vector_index(tmp_path):
         assert best == pytest.approx([hits[0].score for hits in expected], abs=1e-5)
 
 
+def test_near_identical_passages_are_searched_exactly(tmp_path):
+    random = np.random.default_rng(4)
+    vectors = unit_vector(0) + 1e-6 * random.standard_normal((600, DIM))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    store = LanceStore(tmp_path, DIM, exact_below=500)
+    store.upsert(
+        [StoredPassage(Passage(f"d{i}", 0, "w"), vectors[i], "w", "h") for i in range(600)]
+    )
+    for _ in range(2):
+        store.optimize()
+        assert vector_partitions(store._table) is None
+        assert len(store.search(unit_vector(0), None, 50)["dense"]) == 50
+
+
 def test_rows_newer_than_the_vector_index_are_found(tmp_path):
     records, _ = clustered(600)
     store = LanceStore(tmp_path, DIM, exact_below=500)

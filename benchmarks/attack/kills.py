@@ -13,46 +13,67 @@ import argparse
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx
-from commits import expected_documents, find_faults
+import lancedb  # noqa: F401  (loaded once, for all writers)
+from commits import expected_documents, find_faults, write_commits
 
 from wavrag import KnowledgeBase
 
-WRITER = Path(__file__).with_name("commits.py")
 SERVE = [sys.executable, "-m", "wavrag", "serve", "--port", "0", "--embedder", "fake", "--kb"]
+
+
+class Fork:
+    """A process with the libraries of this one, whose output can be read."""
+
+    def __init__(self, run: Callable[[], object], output: int) -> None:
+        reading, writing = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(reading)
+            os.dup2(writing, output)
+            try:
+                run()
+            finally:
+                os._exit(0)
+        os.close(writing)
+        self.lines = os.fdopen(reading)
+
+    def end(self, signal_number: int) -> None:
+        """Send a signal and wait for the end."""
+        os.kill(self.pid, signal_number)
+        os.waitpid(self.pid, 0)
 
 
 def kill_writers(folder: Path, count: int, chance: random.Random) -> tuple[int, list[str]]:
     """Kill writers one after the other; return the acknowledged changes and the faults."""
-
-    def start(run: int) -> subprocess.Popen[str]:
-        command = [sys.executable, str(WRITER), str(folder), str(run * 1000), "1000"]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
     acknowledged: list[str] = []
     in_progress: list[str] = []
     for run in range(count):
-        with start(run) as process:
-            assert process.stdout is not None
-            process.stdout.readline()  # ready
-            time.sleep(chance.uniform(0.0, 1.0))
-            process.kill()
-            lines = process.stdout.read().splitlines()
+        writer = Fork(partial(write_commits, folder, run * 1000, 1000), 1)
+        writer.lines.readline()  # ready
+        time.sleep(chance.uniform(0.0, 2.0))
+        writer.end(signal.SIGKILL)
+        lines = writer.lines.read().splitlines()
+        writer.lines.close()
         acknowledged += lines
         # The change in progress may be durable already; every tenth one is a removal.
         number = int(lines[-1].partition(" ")[2]) if lines else 0
         if number % 10 == 9:
             in_progress.append(str(number - 5))
     expected = expected_documents(acknowledged)
-    for number_in_progress in in_progress:
-        expected.pop(number_in_progress, None)
+    for removed in in_progress:
+        expected.pop(removed, None)
     return len(acknowledged), find_faults(folder, expected)
 
 
@@ -60,28 +81,33 @@ def kill_servers(folder: Path, count: int, chance: random.Random) -> tuple[int, 
     """Kill servers one after the other; return the acknowledged uploads and the faults."""
     acknowledged: set[str] = set()
     for run in range(count + 1):
-        with subprocess.Popen([*SERVE, str(folder)], stderr=subprocess.PIPE, text=True) as process:
-            assert process.stderr is not None
-            address = re.search(r"http://[\d.:]+", process.stderr.readline())
-            assert address, process.stderr.read()
-            if run == count:
-                finish_jobs(address[0])
-                process.terminate()
-                process.wait(60)
-                break
-            clients = [
-                threading.Thread(target=upload, args=(address[0], f"{run} {client}", acknowledged))
-                for client in range(2)
-            ]
-            for client in clients:
-                client.start()
-            before = len(acknowledged)
-            while len(acknowledged) < before + 2:
-                time.sleep(0.01)
-            time.sleep(chance.uniform(0.0, 0.5))
-            process.kill()
-            for client in clients:
-                client.join()
+        command = [*SERVE, str(folder)]
+        server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert server.stderr is not None
+        line = server.stderr.readline()
+        address = re.search(r"http://[\d.:]+", line)
+        assert address, line
+        if run == count:
+            finish_jobs(address[0])
+            server.terminate()
+            server.wait()
+            server.stderr.close()
+            break
+        clients = [
+            threading.Thread(target=upload, args=(address[0], f"{run} {client}", acknowledged))
+            for client in range(2)
+        ]
+        before = len(acknowledged)
+        for client in clients:
+            client.start()
+        while len(acknowledged) < before + 2:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0.0, 0.5))
+        server.kill()
+        server.wait()
+        server.stderr.close()
+        for client in clients:
+            client.join()
     with KnowledgeBase.open(folder, create=False) as kb:
         faults = kb.verify()
         documents = {document.id for document in kb.documents()}
@@ -124,6 +150,7 @@ def main() -> int:
     parser.add_argument("--index", type=int, default=100, help="writers killed (100)")
     parser.add_argument("--serve", type=int, default=100, help="servers killed (100)")
     options = parser.parse_args()
+    warnings.filterwarnings("ignore", message="lancedb fork support")
     chance = random.Random(4)
     failed = False
     for name, count, kill in (

@@ -30,6 +30,11 @@ MIN_PROBES = 16
 # Rows per partition for training the index.
 TRAINING_ROWS = 64
 
+# Rows whose vectors are compared before an index is built, and the share that must be distinct:
+# training on near-identical vectors leaves most partitions empty, and can fail.
+DISTINCT_ROWS = 2_000
+DISTINCT_SHARE = 0.1
+
 # Multiple of the requested rows that is ranked again by exact cosine: vectors are quantised.
 REFINE = 4
 
@@ -120,6 +125,8 @@ def update_vector_index(table: Any, rows: int, exact_below: int) -> None:
     partitions = vector_partitions(table)
     # The square root balances the cost of choosing partitions and of scanning them.
     target = max(1, round(math.sqrt(rows)))
+    if rows >= exact_below and distinct_share(table) < DISTINCT_SHARE:
+        rows = 0  # search exactly
     if partitions is not None and rows >= exact_below and target < 2 * partitions:
         return
     if partitions is not None:
@@ -127,6 +134,15 @@ def update_vector_index(table: Any, rows: int, exact_below: int) -> None:
     if rows >= exact_below:
         config = IvfSq(distance_type="cosine", num_partitions=target, sample_rate=TRAINING_ROWS)
         table.create_index("vector", config=config, name=f"{VECTOR_INDEX}_{target}")
+
+
+def distinct_share(table: Any) -> float:
+    """Share of distinct vectors among rows spread over a table, rounded to 0.001."""
+    last = table.count_rows() - 1
+    offsets = np.unique(np.linspace(0, last, DISTINCT_ROWS).astype(int)).tolist()
+    column = table.take_offsets(offsets).select(["vector"]).to_arrow()["vector"]
+    vectors = column.combine_chunks().flatten().to_numpy().reshape(len(column), -1)
+    return len(np.unique(np.round(vectors, 3), axis=0)) / len(column)
 
 
 def _best(
