@@ -32,5 +32,5 @@ def parse_hostile(content: str) -> ParsedText:
 
 def serve() -> None:
     """Answer requests with the hostile parser."""
-    sys.modules["wavrag.text.read"]._PARSERS["rst"] = parse_hostile
+    sys.modules["wavrag.text.parsers"]._PARSERS["rst"] = parse_hostile
     serve_parsers()

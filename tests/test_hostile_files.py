@@ -115,7 +115,7 @@ def test_any_exception_of_a_parser_refuses_the_file(
     def fail(text: str) -> None:
         raise IndexError("list index out of range")
 
-    monkeypatch.setitem(importlib.import_module("wavrag.text.read")._PARSERS, "rst", fail)
+    monkeypatch.setitem(importlib.import_module("wavrag.text.parsers")._PARSERS, "rst", fail)
     (tmp_path / "a.rst").write_text("words")
     with pytest.raises(DocumentError, match=r"a\.rst: cannot be parsed \(IndexError: list"):
         text.read(tmp_path / "a.rst")

@@ -16,7 +16,7 @@ from wavrag.text.document import join_pieces
 from wavrag.types import NoteCallback, Passage
 
 # The module, which the function of its name hides.
-reader = importlib.import_module("wavrag.text.read")
+reader = importlib.import_module("wavrag.text.parsers")
 
 PARAGRAPHS = "\n\n".join(
     f"Tide {n}\n\nThe ferry of day {n} waits for the tide. It costs {n} crowns.\r\nRow {n} of it."

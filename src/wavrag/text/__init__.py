@@ -17,8 +17,9 @@ from wavrag.text.formats import (
 )
 from wavrag.text.function_words import FUNCTION_WORDS
 from wavrag.text.html import html_encoding
+from wavrag.text.parsers import parse
 from wavrag.text.plain import decode
-from wavrag.text.read import parse, read, read_pieces
+from wavrag.text.read import read, read_pieces
 from wavrag.text.segmentation import FENCE, answer_sentences, sentences
 from wavrag.text.split import split, split_pieces
 from wavrag.text.table import SEPARATOR as CELL_SEPARATOR

@@ -18,7 +18,7 @@ from wavrag.errors import DocumentError
 from wavrag.text.document import Block, ParsedText
 from wavrag.text.formats import detect_format
 from wavrag.text.limits import limits
-from wavrag.text.read import parse_pieces
+from wavrag.text.parsers import parse_pieces
 
 LENGTH_BYTES = 8
 RECYCLE_BYTES = 300 << 20  # a process that has used more memory ends after the document
