@@ -5,7 +5,7 @@ must repeat the words of a recording, given the projected frames of the frozen e
 loss). Without either, contrastive training starts from noise.
 
 OUT/frames.f16                 frames of the encoder, shape = (n_frames, width), float16
-OUT/tokens.i64                 with `fit_words`: token spoken in each frame, shape = (n_frames,)
+OUT/tokens.i64                 for `fit_words`: token spoken in each frame, shape = (n_frames,)
 OUT/clips.json                 their offsets, and the words of every recording
 OUT/state.pt                   projector and optimiser, for resuming
 OUT/projector-N.safetensors    projector after N steps
@@ -30,7 +30,7 @@ from wavrag.audio import SAMPLE_RATE, load
 from wavrag.data import Content, write_json
 from wavrag.embed import PADDING_FRAMES, WordAligner, trim_padding
 from wavrag.errors import InputError
-from wavrag.train.contrastive.fit import align_tokens, fit_projector
+from wavrag.train.contrastive.fit import UNKNOWN, align_tokens, fit_projector
 from wavrag.train.contrastive.options import Recipe
 from wavrag.types import Clip
 
@@ -41,6 +41,7 @@ AFTER = "<|audio_eos|><|im_end|>\n<|im_start|>assistant\n"
 END = "<|im_end|>"
 HELD_OUT = 64  # recordings for the loss at a checkpoint; a tenth if there are fewer than 640
 ENCODE_BATCH = 16  # recordings
+FIT_CLIPS = 1_600  # for the least-squares fit, spread over all: alignment is slow
 WARMUP = 20  # steps
 HOP = 160  # samples per frame of the spectrogram
 Log = Callable[[Mapping[str, Any]], None]
@@ -109,6 +110,7 @@ def write_frames(
 ) -> None:
     """Encode all recordings once: the frozen encoder gives the same frames in every epoch."""
     offsets, root = [0], Path(recipe.root)
+    stride = -(-len(contents) // FIT_CLIPS)
     aligner = WordAligner() if recipe.align.fit_words else None
     with (out / "frames.f16").open("wb") as file, (out / "tokens.i64").open("wb") as token_file:
         for at in range(0, len(contents), ENCODE_BATCH):
@@ -118,13 +120,15 @@ def write_frames(
                 for content in batch
             ]
             encoded = encode_clips(model, processor.feature_extractor, clips)
-            for content, samples, frames in zip(batch, clips, encoded, strict=True):
+            for number, samples in enumerate(clips):
+                frames = encoded[number]
                 file.write(frames.tobytes())
                 offsets.append(offsets[-1] + len(frames))
-                if aligner:
-                    clip, text = Clip(samples, SAMPLE_RATE), str(content.transcript)
+                tokens = np.full(len(frames), UNKNOWN)
+                if aligner and (at + number) % stride == 0:
+                    clip, text = Clip(samples, SAMPLE_RATE), str(batch[number].transcript)
                     tokens = align_tokens(aligner, processor.tokenizer, clip, text, len(frames))
-                    token_file.write(tokens.tobytes())
+                token_file.write(tokens.tobytes())
     words = [content.transcript for content in contents]
     write_json(out / "clips.json", {"offsets": offsets, "words": words})  # last: it completes them
 
@@ -188,8 +192,10 @@ class Aligner:
                 module.load_state_dict(stored[name])
         elif options.fit_words:
             tokens = np.fromfile(self._out / "tokens.i64", np.int64)
+            known = tokens != UNKNOWN
             embeddings = self._model.get_input_embeddings().weight
-            self._projector.load_state_dict(fit_projector(self._frames, tokens, embeddings))
+            state = fit_projector(self._frames[known], tokens[known], embeddings)
+            self._projector.load_state_dict(state)
         for step, batch in zip(range(first, options.steps + 1), self._batches(first), strict=False):
             late = bool(options.minutes) and time.monotonic() - started > 60 * options.minutes
             if step % options.save_steps == 0 or step == options.steps or late:

@@ -17,6 +17,7 @@ from wavrag.errors import InputError
 from wavrag.types import Clip, Int64
 
 FRAME_SECONDS = 0.04  # stride of the encoder
+UNKNOWN = -1  # token of a frame that the fit leaves out
 SILENCE = " "  # the target of frames without a word
 RIDGE = 1e-3  # share of the mean variance of a feature
 CHUNK = 65_536  # frames
