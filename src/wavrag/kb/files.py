@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from wavrag.kb.arguments import check_paths
 from wavrag.kb.kinds import detect_kind, suffix
 from wavrag.kb.report import UnreadFiles
 from wavrag.text import Unread, is_archive
@@ -70,11 +71,14 @@ def find_files(
         are_named: True if a file in `paths` of a kind that is not read is a mistake, to be listed
             in `skipped`; False if the files are those of a folder.
         archives: list zip and tar files in `archives`, for `KnowledgeBase.read_archives`.
+
+    Raises:
+        InputError: `paths` are no paths.
     """
     files: dict[str, bool] = {}  # whether it is named
     links: list[tuple[str, str]] = []
     skipped: list[tuple[str, str]] = []
-    for path in [_existing_form(os.path.abspath(os.fspath(path))) for path in paths]:
+    for path in [_existing_form(os.path.abspath(os.fspath(path))) for path in check_paths(paths)]:
         if os.path.isdir(path):
             files.update(dict.fromkeys(_walk(path, skipped, links), False) | files)
         elif not os.path.lexists(path):

@@ -17,6 +17,14 @@ from wavrag.embed import Embedder, load_embedder, load_reranker
 from wavrag.errors import AudioError, InputError, StoreError
 from wavrag.kb import manifest
 from wavrag.kb.archives import read_archives
+from wavrag.kb.arguments import (
+    check_count,
+    check_documents,
+    check_id,
+    check_ids,
+    check_paths,
+    check_query,
+)  # fmt: skip
 from wavrag.kb.copies import apply_paths, is_deleted
 from wavrag.kb.files import FileScan
 from wavrag.kb.indexing import add_documents, index_again
@@ -121,7 +129,9 @@ class KnowledgeBase(Closing):
             IndexMismatchError: it has another embedder or format.
             EmbedderError: the embedder or the reranker is unknown.
         """
-        folder = Path(directory) if directory is not None else config.kb_directory()
+        folder = config.kb_directory()
+        if directory is not None:
+            folder = Path(*check_paths([directory]))
         contents = manifest.read(folder)
         if contents is None and not create:
             raise StoreError(
@@ -175,14 +185,16 @@ class KnowledgeBase(Closing):
             again: embed unchanged documents again, which repairs them.
 
         Raises:
+            InputError: `documents` are no documents.
             StoreError: the disk is full or not writable; earlier documents stay stored.
             EmbedderError: the embedder fails.
         """
+        checked = check_documents(documents)
         if speakers is not None and speakers != self.finds_speakers:
             manifest.update(self.directory, speakers=speakers)
         splitter = SpeakerSplitter(self._voices.load()) if self.finds_speakers else None
         return add_documents(
-            list(documents), self.embedder, self._store, self.directory, on_progress,
+            checked, self.embedder, self._store, self.directory, on_progress,
             corrections=self._corrections, speakers=splitter, max_hours=max_hours,
             again=again,
         )  # fmt: skip
@@ -235,6 +247,7 @@ class KnowledgeBase(Closing):
 
     def remove(self, document_ids: Sequence[str]) -> int:
         """Remove documents and return the number of removed passages; unknown ids are ignored."""
+        document_ids = check_ids(document_ids)
         removed = self._store.delete(document_ids)
         if removed:
             # Frees the disk space: a deletion alone only marks rows.
@@ -277,7 +290,7 @@ class KnowledgeBase(Closing):
         Args:
             paths: files and folders, also deleted ones, in any Unicode form.
         """
-        files = {compose(os.path.abspath(path)) for path in paths}
+        files = {compose(os.path.abspath(path)) for path in check_paths(paths)}
         folders = tuple(os.path.join(path, "") for path in files)
         return self._drop_paths(
             lambda path: compose(path) in files or compose(path).startswith(folders)
@@ -343,7 +356,7 @@ class KnowledgeBase(Closing):
 
     def search(self, query: Query | str, k: int = 10) -> list[Hit]:
         """Return the best k passages for a query, best first."""
-        return list(self.retrieve(Query(text=query) if isinstance(query, str) else query, k).hits)
+        return list(self.retrieve(check_query(query), k).hits)
 
     def retrieve(self, query: Query, k: int = 10) -> Retrieval:
         """Search, and return the hits with the text and the vector of the query and timings.
@@ -355,10 +368,10 @@ class KnowledgeBase(Closing):
                 hits, and do not count.
 
         Raises:
-            InputError: the query is empty, or not valid Unicode.
+            InputError: the query is empty, of a wrong type, or not valid Unicode; k is below 1.
             FilterError: its filter cannot be parsed.
         """
-        return self._retriever.retrieve(query, k)
+        return self._retriever.retrieve(check_query(query), check_count(k))
 
     def fuse(self, legs: Mapping[Leg, Sequence[ScoredPassage]]) -> list[Hit]:
         """Merge the ranked lists of a search into one, as `fusion` says."""
@@ -654,6 +667,7 @@ class KnowledgeBase(Closing):
 
     def passages(self, document_id: str) -> list[Passage]:
         """Return the passages of a document in order; empty for an unknown id."""
+        check_id(document_id)
         passages: list[Passage] = []
         while True:
             ordinals = range(len(passages), len(passages) + PASSAGES_AT_ONCE)

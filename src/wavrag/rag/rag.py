@@ -19,6 +19,7 @@ from wavrag.answer import (
 )
 from wavrag.closing import Closing
 from wavrag.embed import Embedder
+from wavrag.errors import InputError
 from wavrag.generate import GenerateOptions, StopSignal, load_generator
 from wavrag.kb import AddReport, KnowledgeBase, ProgressCallback, Retrieval, find_files
 from wavrag.outline import SENTENCES, Chapter, Summariser, Summary, extract_summary, read_chapters
@@ -170,6 +171,12 @@ class WavRAG(Closing):
         The arguments are those of `ask`, and `retrieval`: a search result for the question, with
         `CANDIDATES` hits if there are as many. Without it, the stream searches.
         """
+        if (
+            isinstance(history, str)
+            or not isinstance(history, Sequence)
+            or not all(isinstance(turn, HistoryTurn) for turn in history)
+        ):
+            raise InputError("the history is no list of HistoryTurn: give those of earlier answers")
         request = AnswerRequest(
             as_query(question, where),
             options or GenerateOptions(),
@@ -261,6 +268,7 @@ def as_query(question: Question, where: str | None = None) -> Query:
         where: filter expression; it replaces the filter of the query.
 
     Raises:
+        InputError: it is none of these.
         AudioError: the recording cannot be read.
     """
     match question:
@@ -270,5 +278,9 @@ def as_query(question: Question, where: str | None = None) -> Query:
             return Query(text=question, where=where)
         case Clip():
             return Query(clip=question, where=where)
-        case _:
+        case os.PathLike():
             return Query(clip=audio.load(question), where=where)
+    kind = "None" if question is None else f"of type {type(question).__name__}"
+    raise InputError(
+        f"the question is {kind}: give a string, a Clip, the Path of a recording, or a Query"
+    )

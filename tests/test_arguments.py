@@ -1,0 +1,67 @@
+"""Wrong arguments of the public API are an `InputError` that names the argument and the remedy."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wavrag import Document, Query, WavRAG
+from wavrag.errors import InputError
+from wavrag.generate import FakeGenerator
+from wavrag.kb import find_files
+
+
+@pytest.fixture(scope="module")
+def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
+    folder = tmp_path_factory.mktemp("arguments")
+    with WavRAG.open(folder / "kb", embedder="fake", generator=FakeGenerator()) as rag:
+        rag.add(Document("bees", text="Bees dance to show where flowers are."))
+        yield rag
+
+
+WRONG: dict[str, tuple[Callable[[WavRAG], Any], str]] = {
+    "no question": (lambda rag: rag.ask(None), "the question is None: give a string"),
+    "bytes": (lambda rag: rag.search(b"bees"), "the question is of type bytes"),
+    "number": (lambda rag: rag.stream(5), "the question is of type int"),
+    "query of the base": (lambda rag: rag.kb.search(None), "a query is a string or a Query"),
+    "text": (lambda rag: rag.search(Query(text=5)), r"Query\.text is of type int"),
+    "clip": (lambda rag: rag.search(Query(clip=np.zeros(9))), r"Query\.clip is of type ndarray"),
+    "filter": (lambda rag: rag.search("bees", where=["year"]), "the filter is of type list"),
+    "k 0": (lambda rag: rag.search("bees", k=0), "k is 0: give a whole number from 1"),
+    "k -1": (lambda rag: rag.search("bees", k=-1), "k is -1: give a whole number from 1"),
+    "k None": (lambda rag: rag.search("bees", k=None), "k is None"),
+    "k 2.0": (lambda rag: rag.search("bees", k=2.0), "k is of type float"),
+    "k True": (lambda rag: rag.kb.search("bees", k=True), "k is of type bool"),
+    "no history": (lambda rag: rag.ask("bees", history=None), "no list of HistoryTurn"),
+    "history": (lambda rag: rag.ask("bees", history=["bees"]), "no list of HistoryTurn"),
+    "no path": (lambda rag: rag.add(None), "a path is None: give a string or a Path"),
+    "path": (lambda rag: rag.add(5), "a path is of type int"),
+    "one path": (lambda rag: find_files("talks"), "paths are of type str: give a list"),
+    "one document": (lambda rag: rag.kb.add(Document("a", text="a")), "give a list of Document"),
+    "no document": (lambda rag: rag.kb.add(["a.txt"]), "a document is of type str"),
+    "id of a document": (lambda rag: rag.kb.add([Document(5, text="a")]), r"Document\.id is"),
+    "one id": (lambda rag: rag.kb.remove("bees"), "document ids are of type str: give a list"),
+    "id": (lambda rag: rag.kb.transcript(None), "a document id is None: give a string"),
+    "folder": (lambda rag: WavRAG.open(5), "a path is of type int"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_argument_is_an_input_error(rag: WavRAG, name: str) -> None:
+    call, message = WRONG[name]
+    with pytest.raises(InputError, match=message):
+        call(rag)
+    assert rag.kb.count() == 1
+
+
+def test_integers_of_numpy_and_any_iterable_of_documents_pass(rag: WavRAG) -> None:
+    assert len(rag.search("bees", k=np.int64(1))) == 1
+    documents = iter([Document("bees", text="Bees dance to show where flowers are.")])
+    assert rag.kb.add(documents).unchanged == ["bees"]
+
+
+def test_a_path_in_a_query_is_read_as_a_recording(rag: WavRAG, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.wav"):
+        rag.ask(tmp_path / "none.wav")
