@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from wavrag import audio, config, generate
 from wavrag.answer import (
@@ -171,17 +171,11 @@ class WavRAG(Closing):
         The arguments are those of `ask`, and `retrieval`: a search result for the question, with
         `CANDIDATES` hits if there are as many. Without it, the stream searches.
         """
-        if (
-            isinstance(history, str)
-            or not isinstance(history, Sequence)
-            or not all(isinstance(turn, HistoryTurn) for turn in history)
-        ):
-            raise InputError("the history is no list of HistoryTurn: give those of earlier answers")
         request = AnswerRequest(
             as_query(question, where),
             options or GenerateOptions(),
             reasoning,
-            tuple(history),
+            _check_history(history),
             on_path,
             StopSignal(),
             retrieval,  # live turns have searched during speech already
@@ -271,16 +265,25 @@ def as_query(question: Question, where: str | None = None) -> Query:
         InputError: it is none of these.
         AudioError: the recording cannot be read.
     """
-    match question:
+    value: Any = question  # callers without a type checker pass anything
+    match value:
         case Query():
-            return question if where is None else replace(question, where=where)
+            return value if where is None else replace(value, where=where)
         case str():
-            return Query(text=question, where=where)
+            return Query(text=value, where=where)
         case Clip():
-            return Query(clip=question, where=where)
+            return Query(clip=value, where=where)
         case os.PathLike():
-            return Query(clip=audio.load(question), where=where)
-    kind = "None" if question is None else f"of type {type(question).__name__}"
+            return Query(clip=audio.load(value), where=where)
+    kind = "None" if value is None else f"of type {type(value).__name__}"
     raise InputError(
         f"the question is {kind}: give a string, a Clip, the Path of a recording, or a Query"
     )
+
+
+def _check_history(history: Any) -> tuple[HistoryTurn, ...]:
+    if not isinstance(history, Sequence) or not all(
+        isinstance(turn, HistoryTurn) for turn in history
+    ):
+        raise InputError("the history is no list of HistoryTurn: give those of earlier answers")
+    return tuple(history)
