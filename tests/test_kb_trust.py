@@ -9,6 +9,7 @@ import pytest
 from test_embed_remote import Served, serving
 from wavrag import Document, KnowledgeBase
 from wavrag.cli import main
+from wavrag.disk import CHECKSUM
 from wavrag.embed import is_stored_name, load_embedder, needs_consent
 from wavrag.errors import EmbedderError, StoreError
 from wavrag.server.jobs import JobFolder, Upload
@@ -35,6 +36,15 @@ def received(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     return folder
 
 
+def forge(path: Path, old: str, new: str) -> None:
+    """Change a JSON file as somebody would who knows its format."""
+    text = path.read_text()
+    assert old in text
+    fields = json.loads(text.replace(old, new))
+    fields.pop(CHECKSUM)  # a file of an earlier version has none
+    path.write_text(json.dumps(fields))
+
+
 def test_a_server_that_a_knowledge_base_names_gets_nothing_unasked(
     received: Path, served: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -57,8 +67,7 @@ def test_it_is_confirmed_once(
             assert kb.search("bees")
             kb.embedder.close()
     # Another name in the same folder is another question to the user.
-    manifest = received / "kb.json"
-    manifest.write_text(manifest.read_text().replace("#ears", "#eyes"))
+    forge(received / "kb.json", "#ears", "#eyes")
     with pytest.raises(StoreError, match="#eyes"):
         KnowledgeBase.open(received)
 
@@ -75,9 +84,7 @@ def test_the_users_options_are_kept_outside(
 
 
 def test_a_knowledge_base_cannot_name_a_variable(received: Path, served: Served) -> None:
-    contents = json.loads((received / "kb.json").read_text())
-    contents["embedder"]["name"] = f"{served.url}?%61pi_key_env=MY_KEY#ears"
-    (received / "kb.json").write_text(json.dumps(contents))
+    forge(received / "kb.json", "#ears", "?%61pi_key_env=MY_KEY#ears")
     with pytest.raises(StoreError, match="kb trust"):
         KnowledgeBase.open(received)
     assert main(["kb", "trust", "--kb", str(received)]) != 0
@@ -121,6 +128,5 @@ def test_a_job_file_cannot_name_other_files(tmp_path: Path, old: str, new: str) 
     folder = tmp_path / "jobs"
     JobFolder(folder).create([Upload("upload-1", f"{'0' * 32}.txt", "a.txt", "a", 1, {})], [])
     (path,) = folder.glob("*.json")
-    path.write_text(path.read_text().replace(old, new))
-    with pytest.raises(StoreError, match="is damaged"):
-        JobFolder(folder)
+    forge(path, old, new)
+    assert JobFolder(folder).all() == []
