@@ -12,11 +12,13 @@ import pytest
 from audio_files import frequency, tone, write, write_tracks
 from letter_posteriors import posteriors
 from wavrag import Clip, Document, KnowledgeBase, Query
+from wavrag.cli import main
 from wavrag.corrections import apply_corrections
 from wavrag.embed import EmbedResult, FakeEmbedder, SpeechCorrector
 from wavrag.embed.base import EmbedderSpec
 from wavrag.errors import EmbedderError, IndexMismatchError, InputError, StoreError
 from wavrag.kb import Progress, find_files
+from wavrag.kb.closest import missing_kb
 from wavrag.kb.manifest import COPY, FILE
 from wavrag.kb.prefetch import prefetch
 from wavrag.search import remove_overlaps
@@ -271,6 +273,36 @@ def test_a_knowledge_base_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="wavrag index PATH"):
         KnowledgeBase.open(tmp_path / "none", create=False)
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "closest"),
+    [("my-bk", "my-kb"), ("talk-kb", "talks-kb"), ("my-kb/store", "my-kb"), (".", "my-kb")],
+)
+def test_the_error_names_the_closest_knowledge_base(
+    tmp_path: Path, folder: str, closest: str
+) -> None:
+    for name in ("my-kb", "talks-kb"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kb.json").touch()
+    (tmp_path / "my-bk-notes").mkdir()
+    with pytest.raises(StoreError) as error:
+        raise missing_kb(tmp_path / folder)
+    assert f"the closest one is {tmp_path / closest}: name it" in str(error.value)
+
+
+def test_serving_makes_no_knowledge_base_unless_told_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_calls: list[KnowledgeBase] = []
+    monkeypatch.setattr("wavrag.server.serve", lambda rag, *_, **__: serve_calls.append(rag.kb))
+    command = ["serve", "--embedder", "fake", "--kb", str(tmp_path / "kb")]
+    assert main(command) == 1
+    assert "`wavrag serve --create`" in capsys.readouterr().err
+    assert not (tmp_path / "kb").exists()
+    assert main([*command, "--create"]) == 0
+    assert main(command) == 0
+    assert [kb.directory for kb in serve_calls] == 2 * [tmp_path / "kb"]
 
 
 def test_an_unknown_embedder_makes_no_folder(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from serving import client, uploaded_files
 from wavrag import KnowledgeBase
 
 ROUNDS = 3
-SERVE = [sys.executable, "-m", "wavrag", "serve", "--port", "0", "--embedder", "fake"]
+SERVE = [sys.executable, "-m", "wavrag", "serve", "--create", "--port", "0", "--embedder", "fake"]
 WATCHED = """
 import sys
 

@@ -30,7 +30,8 @@ from commits import expected_documents, find_faults, write_commits
 
 from wavrag import KnowledgeBase
 
-SERVE = [sys.executable, "-m", "wavrag", "serve", "--port", "0", "--embedder", "fake", "--kb"]
+SERVE = [sys.executable, "-m", "wavrag", "serve", "--create", "--port", "0"]
+SERVE += ["--embedder", "fake", "--kb"]
 
 
 class Fork:

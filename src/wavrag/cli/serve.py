@@ -43,6 +43,7 @@ def serve(arguments: argparse.Namespace) -> int:
         embedder=arguments.embedder,
         generator=arguments.generator,
         reranker=arguments.rerank,
+        create=arguments.create,
     ) as rag:
         rag.options = read_answer_options(arguments, rag.generator.spec)
 
@@ -79,6 +80,7 @@ COMMAND = Command(
             " tokens", default="127.0.0.1"),
         Option("--port", "N", "port to listen on; 0 picks a free one", default=8321, minimum=0),
         GENERATOR,
+        Option("--create", help="create the knowledge base if there is none"),
         NEW_EMBEDDER,
         RERANK,
         Option("--voice", "ENGINE", VOICE_HELP, unset=BEST_ENGINE),
@@ -94,7 +96,7 @@ COMMAND = Command(
     (
         "wavrag serve",
         "wavrag serve --kb my-kb --generator local --voice flite",
-        "wavrag serve --watch talks/ --watch notes/",
+        "wavrag serve --create --watch talks/ --watch notes/",
         "wavrag serve --host 0.0.0.0 --token tokens.txt --allow-host search.example.org",
     ),
     option_groups={

@@ -12,6 +12,7 @@ from pathlib import Path
 from wavrag.disk import block_sums, read_json, sync_folder, sync_paths, write_json
 from wavrag.errors import StoreError
 from wavrag.kb import manifest
+from wavrag.kb.closest import missing_kb
 from wavrag.store import LanceStore
 
 CONTENTS = "backup.json"  # checksums of all files of a backup
@@ -34,7 +35,7 @@ def backup_kb(directory: str | os.PathLike[str], target: str | os.PathLike[str])
     folder, target = Path(directory), Path(target)
     contents = manifest.read(folder)
     if contents is None:
-        raise StoreError(f"there is no knowledge base in {folder}: name another with --kb")
+        raise missing_kb(folder)
     # Not inside it, where the next backup would copy this one.
     if target.exists() or folder.resolve() in (target.resolve(), *target.resolve().parents):
         raise StoreError(f"{target} exists or is in {folder}: name a new folder elsewhere")

@@ -14,7 +14,7 @@ from wavrag import audio, config
 from wavrag.audio import SAMPLE_RATE
 from wavrag.closing import Closing
 from wavrag.embed import Embedder, load_embedder, load_reranker
-from wavrag.errors import AudioError, InputError, StoreError
+from wavrag.errors import AudioError, InputError
 from wavrag.kb import manifest
 from wavrag.kb.archives import read_archives
 from wavrag.kb.arguments import (
@@ -25,6 +25,7 @@ from wavrag.kb.arguments import (
     check_paths,
     check_query,
 )  # fmt: skip
+from wavrag.kb.closest import missing_kb
 from wavrag.kb.copies import apply_paths, is_deleted
 from wavrag.kb.files import FileScan
 from wavrag.kb.indexing import add_documents, index_again
@@ -119,7 +120,8 @@ class KnowledgeBase(Closing):
             directory: the folder (default: `WAVRAG_KB`, or `.wavrag`).
             embedder: an embedder or its name (default: the embedder of the knowledge base;
                 `wavretriever` for a new one).
-            create: create a knowledge base if there is none.
+            create: create a knowledge base if there is none; False for programs that only read, so
+                that a mistyped folder is an error, which names the closest knowledge base.
             fusion: merge the legs of a search by their `scores` or by reciprocal `ranks`.
             reranker: a reranker for the first hits, or a name for `load_reranker`; None for none.
 
@@ -134,10 +136,7 @@ class KnowledgeBase(Closing):
             folder = Path(*check_paths([directory]))
         contents = manifest.read(folder)
         if contents is None and not create:
-            raise StoreError(
-                f"there is no knowledge base in {folder}: make one with"
-                " `wavrag index PATH`, or name another folder with --kb"
-            )
+            raise missing_kb(folder)
         named = embedder
         if embedder is None and contents is not None:
             embedder = resolve_embedder(folder, contents.embedder["name"])

@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wavrag.errors import InputError, StoreError
+from wavrag.errors import InputError
 from wavrag.kb import manifest
+from wavrag.kb.closest import missing_kb
 from wavrag.kb.copies import is_deleted
 from wavrag.kb.knowledge_base import KnowledgeBase
 from wavrag.kb.passages import content_hash, digest_file, file_digest_of
@@ -49,7 +50,7 @@ def repair_kb(
     """
     folder = Path(directory)
     if not folder.is_dir():
-        raise StoreError(f"there is no knowledge base in {folder}: name another with --kb")
+        raise missing_kb(folder)
     report = RepairReport(manifest.repair(folder))
     contents = manifest.read(folder)
     assert contents is not None

@@ -19,6 +19,7 @@ from wavrag.disk import write_file
 from wavrag.embed import is_stored_name, needs_consent
 from wavrag.errors import StoreError
 from wavrag.kb import manifest
+from wavrag.kb.closest import missing_kb
 
 FILE = "trusted.json"
 
@@ -52,7 +53,7 @@ def confirm_embedder(directory: Path) -> str:
     """
     contents = manifest.read(directory)
     if contents is None:
-        raise StoreError(f"there is no knowledge base in {directory}: name its folder with --kb")
+        raise missing_kb(directory)
     name: str = contents.embedder["name"]
     if not is_stored_name(name):
         raise StoreError(

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wavrag.embed import Embedder, load_embedder
-from wavrag.errors import AudioError, StoreError
+from wavrag.errors import AudioError
 from wavrag.kb import manifest
+from wavrag.kb.closest import missing_kb
 from wavrag.kb.knowledge_base import KnowledgeBase
 from wavrag.kb.passages import readable
 from wavrag.kb.trust import resolve_embedder
@@ -58,7 +59,7 @@ def upgrade_kb(
     folder = Path(directory)
     contents = manifest.read(folder)
     if contents is None:
-        raise StoreError(f"there is no knowledge base in {folder}: name another with --kb")
+        raise missing_kb(folder)
     embedder = embedder or load_embedder(resolve_embedder(folder, contents.embedder["name"]))
     identity = manifest.identity(embedder.spec)
     report = UpgradeReport(embedder.spec.name, embedder.spec.revision)

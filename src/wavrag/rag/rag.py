@@ -70,7 +70,7 @@ class WavRAG(Closing):
             embedder: see `KnowledgeBase.open`.
             generator: a generator, or a name for `load_generator` (default: `extractive`).
             reranker: see `KnowledgeBase.open`.
-            create: create a knowledge base if there is none.
+            create: see `KnowledgeBase.open`; False for programs that only read.
             options: selection of the context, and minimum cosine of an answer.
 
         Raises:
