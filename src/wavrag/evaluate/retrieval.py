@@ -91,7 +91,8 @@ def evaluate_embedder(
     documents = build_documents(task)
     corpus_ids = {document: corpus_id for document, (_, corpus_id) in documents.items()}
     with tempfile.TemporaryDirectory(prefix="wavrag-eval-") as folder:
-        store = LanceStore(Path(folder) / "store", embedder.spec.dim)
+        # A folder called `store` without a manifest is a damaged knowledge base.
+        store = LanceStore(Path(folder) / "passages", embedder.spec.dim)
         with KnowledgeBase(Path(folder), embedder, store, fusion=fusion, reranker=reranker) as kb:
             # Loads the weights, which belong to neither of the measured costs.
             kb.retrieve(_build_query(next(iter(task.queries.values()))))
