@@ -3,8 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Two modules of tests at a time: one for each core of a small machine.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Two modules of tests at a time, one for each core of a small machine, in the order of conftest.py.
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 SUPPLY := $(VENV)/supply/bin
 # The exact set of versions that the tests pass with.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -81,10 +81,6 @@ bench: $(VENV)/.dev ## the figures in docs/figures.md that need no other data
 attack: $(VENV)/.dev ## hostile files (mutated, bombs), hostile clients, generated requests
 	@for command in mutated.py bombs.py clients.py 'schema.py --minutes 4'; do echo "== $$command"; \
 	  $(BIN)/python benchmarks/attack/$$command || exit 1; done
-
-attack: $(VENV)/.dev ## attacks on durability, files and clients, in about 15 minutes; prints their tables
-	@for command in "kills.py --index 20 --serve 5" "power.py --commits 20 --losses 60" "full_disk.py --moments 15" "damage.py --count 80"; do \
-	  echo "== $$command"; $(BIN)/python benchmarks/attack/$$command || exit 1; done
 
 clean: ## remove what make made
 	rm -rf $(VENV) .wavrag-demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache site

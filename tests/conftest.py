@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from wavrag import WavRAG
+from wavrag.cli import main
 from wavrag.embed import Embedder, load_embedder
 from wavrag.embed.moonshine import moonshine_folder
 
 for kit in ("embedder", "store", "generator"):
     pytest.register_assert_rewrite(f"wavrag.testing.{kit}")
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each process has a core. The threads of torch wait for each other by spinning, and two
+    # processes with two threads each would only take the time from each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The modules that take longest, some of few tests: they run first, so that none is left at the end
+# for one process while the other has nothing to do.
+LONGEST = {
+    *("test_cli", "test_docs", "test_experiments_runs", "test_generate_qwen2_audio"),
+    *("test_server_api", "test_server_killed", "test_server_page", "test_server_views"),
+    *("test_store_processes", "test_train_contrastive", "test_train_mini", "test_wheel"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,6 +53,20 @@ def cascade() -> Embedder:
 def human_reading() -> Path:
     """44 s of A Tale of Two Cities, read by a person, 48 kHz."""
     return moonshine_folder().parent / "two_cities.wav"
+
+
+@pytest.fixture(scope="session")
+def demo_kb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The knowledge base of `wavrag demo`, indexed by one process for all; copy it to change it."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "demo-kb"
+    with FileLock(shared / "demo-kb.lock"):
+        if not folder.exists():
+            assert main(["demo", "--kb", str(shared / "demo-kb-new")]) == 0
+            (shared / "demo-kb-new").rename(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from wavrag import WavRAG
-from wavrag.demo import DATA
-
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
@@ -36,15 +33,6 @@ def blocks(page: Path) -> Iterator[tuple[int, str]]:
     for match in BLOCK.finditer(text):
         if match["needs"] is None:
             yield text.count("\n", 0, match.start("code")) + 1, match["code"]
-
-
-@pytest.fixture(scope="module")
-def demo_kb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The knowledge base of the demo corpus."""
-    folder = tmp_path_factory.mktemp("docs") / "my-kb"
-    with WavRAG.open(folder) as rag:
-        rag.add(DATA / "corpus")
-    return folder
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(blocks(page))], ids=name_of)
