@@ -155,7 +155,7 @@ def write_after_loss(inode: Inode, path: Path, mode: str, chance: random.Random)
 
 
 def read_trace(path: Path) -> Iterator[tuple[str, list[bytes], str, int]]:
-    """System calls that succeeded, in the order of their ends."""
+    """System calls that succeeded, in the order of their ends; `close` in that of its start."""
     unfinished: dict[str, str] = {}
     with path.open() as file:
         for line in file:
@@ -163,8 +163,13 @@ def read_trace(path: Path) -> Iterator[tuple[str, list[bytes], str, int]]:
             text = text.strip()
             if text.endswith("<unfinished ...>"):
                 unfinished[pid] = text.removesuffix("<unfinished ...>")
+                if not text.startswith("close("):
+                    continue
+                # Another thread can get the number of the file before this call is logged.
+                text = f"{unfinished[pid].strip()}) = 0"
+            elif text.startswith("<... close"):
                 continue
-            if text.startswith("<... "):
+            elif text.startswith("<... "):
                 text = unfinished.pop(pid) + text.partition("resumed>")[2]
             match = LINE.match(f"{pid} {text}")
             if match and int(match[4]) >= 0:
