@@ -72,7 +72,7 @@ def test_a_document_without_its_original_is_lost(base: Path) -> None:
         path.write_bytes(b"")
     report = repair_kb(base)
     assert [Path(source).name for source in report.reindexed] == ["bees.txt", "hum.wav"]
-    lost = {Path(source).name: reason for source, reason in report.lost}
+    lost = {Path(source).name: reason for source, reason in report.losses}
     assert lost.keys() == {"tides.md", "note"}
     assert "restore a backup" in lost["note"]
 

@@ -29,8 +29,9 @@ def table_files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file() and "passages.lance" in path.parts}
 
 
-@pytest.mark.parametrize("lost", ["nothing", "data", "manifest", "everything"])
-def test_an_unacknowledged_commit_is_undone(folder: Path, lost: str) -> None:
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize("lost", ["data", "manifest", "everything"])
+def test_an_unacknowledged_commit_is_undone(folder: Path, lost: str, zeros: bool) -> None:
     """A process is killed before the sync; the power loss then empties files."""
     before = contents(LanceStore(folder, DIM))
     files = table_files(folder)
@@ -39,7 +40,7 @@ def test_an_unacknowledged_commit_is_undone(folder: Path, lost: str) -> None:
     store.close()
     for path in table_files(folder) - files:
         if lost in ("everything", {"data": "data", "_versions": "manifest"}.get(path.parent.name)):
-            path.write_bytes(b"")
+            path.write_bytes(bytes(path.stat().st_size) if zeros else b"")
     store = LanceStore(folder, DIM)
     assert contents(store) == before
     assert store.verify() == []

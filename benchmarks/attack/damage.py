@@ -105,8 +105,8 @@ def repair(base: Path, path: Path, before: Rows) -> str:
             defects = kb.verify()
     except WavRAGError as error:
         return f"not repaired: {error}"
-    if defects or report.lost:
-        return f"not repaired: {[*defects, *report.lost][0]}"
+    if defects or report.losses:
+        return f"not repaired: {[*defects, *report.losses][0]}"
     return "repaired" if read_rows(base) == before else "not repaired: other passages"
 
 

@@ -212,21 +212,21 @@ def repair(arguments: argparse.Namespace) -> int:
     report = repair_kb(arguments.kb or config.kb_directory())
     if arguments.json:
         print_json(asdict(report))
-        return 1 if report.lost else 0
+        return 1 if report.losses else 0
     for action in report.actions:
         note(action)
     for source in report.reindexed:
         note(f"indexed again: {short_path(source)}")
-    for source, reason in report.lost:
+    for source, reason in report.losses:
         note(f"lost: {short_path(source)}: {reason}")
-    if not (report.actions or report.reindexed or report.lost):
+    if not (report.actions or report.reindexed or report.losses):
         print("nothing was damaged")
     else:
         print(
             f"repaired: {format_count(len(report.reindexed), 'document')} indexed again,"
-            f" {len(report.lost)} lost"
+            f" {len(report.losses)} lost"
         )
-    return 1 if report.lost else 0
+    return 1 if report.losses else 0
 
 
 def backup(arguments: argparse.Namespace) -> int:

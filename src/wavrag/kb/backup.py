@@ -39,9 +39,9 @@ def backup_kb(directory: str | os.PathLike[str], target: str | os.PathLike[str])
     # Not inside it, where the next backup would copy this one.
     if target.exists() or folder.resolve() in (target.resolve(), *target.resolve().parents):
         raise StoreError(f"{target} exists or is in {folder}: name a new folder elsewhere")
-    part = target.with_name(f"{target.name}.part")
+    scratch = target.with_name(f"{target.name}.part")
     with LanceStore(folder / contents.store, contents.embedder["dim"]).locked():
-        return _copy(folder, part, target)
+        return _copy(folder, scratch, target)
 
 
 def restore_kb(backup: str | os.PathLike[str], target: str | os.PathLike[str]) -> int:
@@ -58,8 +58,8 @@ def restore_kb(backup: str | os.PathLike[str], target: str | os.PathLike[str]) -
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise StoreError(f"{target} exists: name a new folder with --kb")
     check_backup(backup)
-    part = target.with_name(f"{target.name}.part")
-    size = _copy(backup, part, target, checked=True)
+    scratch = target.with_name(f"{target.name}.part")
+    size = _copy(backup, scratch, target, checked=True)
     contents = manifest.read(target)
     assert contents is not None
     with closing(LanceStore(target / contents.store, contents.embedder["dim"])) as store:
@@ -88,31 +88,31 @@ def check_backup(backup: Path) -> None:
             raise StoreError(f"{path} is damaged or missing: take another backup")
 
 
-def _copy(source: Path, part: Path, target: Path, *, checked: bool = False) -> int:
+def _copy(source: Path, scratch: Path, target: Path, *, checked: bool = False) -> int:
     """Copy a folder under a temporary name, sync it and rename it."""
     sums: dict[str, list[int]] = {}
     size = 0
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
         for path in _files(source):
-            copy = part / path.relative_to(source)
+            copy = scratch / path.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
             try:
                 _copy_file(path, copy)
             except FileNotFoundError:
                 continue  # the upload of a job that has ended meanwhile
-            sums[copy.relative_to(part).as_posix()] = list(block_sums(copy).values())
+            sums[copy.relative_to(scratch).as_posix()] = list(block_sums(copy).values())
             size += copy.stat().st_size
         if not checked:
-            write_json(part / CONTENTS, sums)
-        sync_paths(path for path in part.rglob("*"))
+            write_json(scratch / CONTENTS, sums)
+        sync_paths(path for path in scratch.rglob("*"))
         if target.is_dir():
             target.rmdir()
-        part.rename(target)
+        scratch.rename(target)
         sync_folder(target.parent)
     except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
         raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
     return size
 
@@ -121,9 +121,9 @@ def _files(folder: Path) -> Iterator[Path]:
     """The files to copy: jobs first, because their uploads are older than they are."""
     paths = [path for path in folder.rglob("*") if path.is_file()]
     for path in sorted(paths, key=lambda path: path.parent.name != "jobs"):
-        parts = path.relative_to(folder).parts
+        names = path.relative_to(folder).parts
         is_temporary = path.name.startswith(".") or "#" in path.name
-        if not is_temporary and parts[0] not in _SKIPPED and parts[-1] not in (*_SKIPPED, CONTENTS):
+        if not is_temporary and names[0] not in _SKIPPED and names[-1] not in (*_SKIPPED, CONTENTS):
             yield path
 
 

@@ -27,7 +27,7 @@ class RepairReport:
     actions: list[str] = field(default_factory=list)  # sentences; empty if nothing was damaged
     reindexed: list[str] = field(default_factory=list)  # sources of documents indexed again
     # Source of each document that is lost, and the reason with the remedy.
-    lost: list[tuple[str, str]] = field(default_factory=list)
+    losses: list[tuple[str, str]] = field(default_factory=list)
 
 
 def repair_kb(
@@ -46,7 +46,7 @@ def repair_kb(
 
     Example:
         >>> report = repair_kb("my-kb")  # doctest: +SKIP
-        >>> print(report.actions, report.lost)  # doctest: +SKIP
+        >>> print(report.actions, report.losses)  # doctest: +SKIP
     """
     folder = Path(directory)
     if not folder.is_dir():
@@ -60,52 +60,57 @@ def repair_kb(
         (folder / WORDS_FILE).unlink()
         report.actions.append(f"{WORDS_FILE} was damaged: its transcripts are made again")
     with KnowledgeBase.open(folder, create=False) as kb:
-        for document in store.lost:
+        for document in store.losses:
             _index_again(kb, document, report, on_progress)
     return report
 
 
 def _index_again(
     kb: KnowledgeBase,
-    lost: StoredDocument,
+    stored: StoredDocument,
     report: RepairReport,
     on_progress: ProgressCallback | None,
 ) -> None:
-    path = _original(kb, lost)
+    path = _original(kb, stored)
     if path is None:
         reason = "its original is missing: restore a backup, or add the document again"
-        report.lost.append((lost.source, reason))
+        report.losses.append((stored.source, reason))
         return
-    has_changed = digest_file(path) != file_digest_of(lost.content_hash)
-    result = kb.add([_document(kb, lost, path)], on_progress=on_progress)
-    report.lost += result.skipped
+    has_changed = digest_file(path) != file_digest_of(stored.content_hash)
+    result = kb.add([_document(kb, stored, path)], on_progress=on_progress)
+    report.losses += result.skipped
     if not result.skipped:
-        report.reindexed.append(lost.source)
+        report.reindexed.append(stored.source)
     if has_changed:
-        report.actions.append(f"{lost.source} has changed since it was indexed")
+        report.actions.append(f"{stored.source} has changed since it was indexed")
 
 
-def _original(kb: KnowledgeBase, lost: StoredDocument) -> str | None:
+def _original(kb: KnowledgeBase, stored: StoredDocument) -> str | None:
     """The file that a document was made of; None if there is none."""
-    if not file_digest_of(lost.content_hash):
+    if not file_digest_of(stored.content_hash):
         return None
     # A knowledge base that was moved has its uploads elsewhere.
-    upload = str((kb.directory / "uploads" / Path(lost.source).name).absolute())
-    paths = [*map(kb.resolve_source, lost.paths), upload]
+    upload = str((kb.directory / "uploads" / Path(stored.source).name).absolute())
+    paths = [*map(kb.resolve_source, stored.paths), upload]
     return next((path for path in paths if os.path.isabs(path) and not is_deleted(path)), None)
 
 
-def _document(kb: KnowledgeBase, lost: StoredDocument, path: str) -> Document:
+def _document(kb: KnowledgeBase, stored: StoredDocument, path: str) -> Document:
     """The document as it was added, as far as its content hash tells."""
-    source = "" if lost.source == path or os.path.isabs(lost.source) else lost.source
-    others = tuple(copy for copy in lost.copies if copy != path)
-    stored = Document(
-        lost.id, path=path, title=lost.title, metadata=lost.metadata, source=source, copies=others
+    source = "" if stored.source == path or os.path.isabs(stored.source) else stored.source
+    copies = tuple(copy for copy in stored.copies if copy != path)
+    full = Document(
+        stored.id,
+        path=path,
+        title=stored.title,
+        metadata=stored.metadata,
+        source=source,
+        copies=copies,
     )
     # Titles and tags of recordings come from the file, and are found there again.
-    plain = Document(lost.id, path=path, source=source, copies=others)
-    for document in (plain, stored):
+    plain = Document(stored.id, path=path, source=source, copies=copies)
+    for document in (plain, full):
         with suppress(InputError):
-            if content_hash(document, speakers=kb.finds_speakers) == lost.content_hash:
+            if content_hash(document, speakers=kb.finds_speakers) == stored.content_hash:
                 return document
-    return stored
+    return full

@@ -39,7 +39,7 @@ def upgrade_kb(
     directory: str | os.PathLike[str],
     *,
     embedder: Embedder | None = None,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
+    on_progress: Callable[[int, int], object] = lambda count, total: None,
 ) -> UpgradeReport:
     """Embed all passages again, if the embedder has a new revision.
 
@@ -90,11 +90,11 @@ def _embed_missing(
     on_progress: Callable[[int, int], object],
 ) -> None:
     documents = old.documents()
-    done = {document.id: replace(document, metadata={}) for document in new.documents()}
-    new.delete(sorted(done.keys() - {document.id for document in documents}))
+    upgraded = {document.id: replace(document, metadata={}) for document in new.documents()}
+    new.delete(sorted(upgraded.keys() - {document.id for document in documents}))
     for count, document in enumerate(documents):
         on_progress(count, len(documents))
-        if done.get(document.id) != replace(document, metadata={}):
+        if upgraded.get(document.id) != replace(document, metadata={}):
             new.upsert(_embed(kb, list(old.scan([document.id])), report))
             report.documents += 1
     on_progress(len(documents), len(documents))

@@ -64,7 +64,7 @@ class IndexJob:
         return self.state == "done" or (self.state == "failed" and not self.uploads)
 
 
-DAMAGED = ".damaged"  # suffix of a job file that is not readable
+DAMAGED_SUFFIX = ".damaged"  # suffix of a job file that is not readable
 RESERVE_BYTES = 64 << 10  # space for the state of jobs on a full disk
 
 _JOB: TypeAdapter[IndexJob] = TypeAdapter(IndexJob)
@@ -125,9 +125,9 @@ class JobFolder:
             for id in old_ids[: max(0, len(old_ids) - MAX_ENDED_JOBS)]:
                 self._delete(id)
 
-    def damaged(self) -> list[Path]:
+    def find_damaged(self) -> list[Path]:
         """Job files that are not readable; their uploads have no job."""
-        return sorted(self._folder.glob(f"*{DAMAGED}"))
+        return sorted(self._folder.glob(f"*{DAMAGED_SUFFIX}"))
 
     def delete(self, id: str) -> None:
         """Forget a job."""
@@ -169,7 +169,7 @@ def _read_job(path: Path) -> IndexJob | None:
     try:
         return _JOB.validate_python(read_json(path, checked=False))
     except ValueError:
-        path.replace(path.with_suffix(DAMAGED))
+        path.replace(path.with_suffix(DAMAGED_SUFFIX))
         return None
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror or error}") from error

@@ -332,14 +332,16 @@ class JobWorker:
             for path in sorted(self._uploads_folder.iterdir())
             if is_generated_name(path.name) and path.name not in names_in_use
         ]
-        damaged = self._jobs.damaged()
-        if damaged and orphans:
-            logger.warning("%s is damaged: its uploads are indexed under new names", damaged[0])
+        damaged_jobs = self._jobs.find_damaged()
+        if damaged_jobs and orphans:
+            logger.warning(
+                "%s is damaged: its uploads are indexed under new names", damaged_jobs[0]
+            )
             self.submit([_unnamed_upload(path) for path in orphans], [])
         else:
             for path in orphans:
                 path.unlink()
-        for path in damaged:
+        for path in damaged_jobs:
             path.unlink()
 
 

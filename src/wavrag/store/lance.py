@@ -29,7 +29,7 @@ from wavrag.store.checks import (
 )
 from wavrag.store.lance_commits import CommitFolder
 from wavrag.store.lance_documents import DocumentTallies
-from wavrag.store.lance_errors import LANCE_ERRORS, translate_errors
+from wavrag.store.lance_errors import LANCE_ERRORS, is_lance_error, translate_errors
 from wavrag.store.lance_filter import filter_sql, in_sql
 from wavrag.store.lance_legs import (
     create_indexes,
@@ -471,6 +471,9 @@ class LanceStore:
 
     def _restore(self, version: int) -> Any:
         """Make an acknowledged version the newest one again; return the table."""
+        self._commits.drop_incomplete_versions(after=version)
+        if self._commits.latest_version() == version:
+            return self._database.open_table(TABLE)
         try:
             table = self._database.open_table(TABLE)
             table.checkout(version)
@@ -478,7 +481,9 @@ class LanceStore:
             # A new version number, because other processes may have read the undone ones.
             self._commits.drop_versions(after=version, before=table.version)
             self._commits.acknowledge(table.version)
-        except LANCE_ERRORS:
+        except Exception as error:
+            if not is_lance_error(error):
+                raise
             # An undone version is unreadable, or the disk is full.
             self._commits.drop_versions(after=version)
             table = self._database.open_table(TABLE)

@@ -27,6 +27,7 @@ from wavrag.store.lance_documents import DocumentTallies, log_lines, read_log
 
 FILE = "commit.json"
 VERSIONS = "_versions"
+MANIFEST_END = b"LANC"
 # The only file that LanceDB replaces, with the number of the newest version. It works without it.
 _HINT = "latest_version_hint.json"
 
@@ -188,6 +189,12 @@ class CommitFolder:
                 path.unlink()
         self._hint.unlink(missing_ok=True)
 
+    def drop_incomplete_versions(self, after: int) -> None:
+        """Delete manifests without their end; opening them makes LanceDB panic."""
+        for version, path in self.manifests():
+            if version > after and not path.read_bytes().endswith(MANIFEST_END):
+                path.unlink()
+
     def has_wrong_hint(self) -> bool:
         """True if the hint is damaged, or names a version that was undone."""
         try:
@@ -209,22 +216,22 @@ class CommitFolder:
         """
         while True:
             record = self.read()
-            damaged = sorted(self._damaged(record, share)) if record is not None else []
+            defects = sorted(self._find_defects(record, share)) if record is not None else []
             # Another process may have replaced the files in the meantime.
-            if not damaged or self.read() == record:
-                return damaged
+            if not defects or self.read() == record:
+                return defects
 
-    def _damaged(self, record: CommitRecord, share: float) -> Iterator[str]:
+    def _find_defects(self, record: CommitRecord, share: float) -> Iterator[str]:
         for name, blocks in _sample_blocks(record.files, share).items():
             size, *sums = record.files[name]
             path = self._table / name
             try:
-                whole = path.stat().st_size == size and block_sums(path, blocks) == {
+                is_whole = path.stat().st_size == size and block_sums(path, blocks) == {
                     block: sums[block] for block in blocks
                 }
             except FileNotFoundError:
-                whole = record.is_cleaning
-            if not whole:
+                is_whole = record.is_cleaning
+            if not is_whole:
                 yield f"{self._table.name}/{name}"
         if not record.has_log(self._folder):
             yield record.log
@@ -270,7 +277,7 @@ def file_sums(path: Path) -> list[int]:
 def _sample_blocks(files: Mapping[str, list[int]], share: float) -> dict[str, list[int]]:
     """Numbers of the blocks to read, by file."""
     blocks = [(name, block) for name, sums in files.items() for block in range(len(sums) - 1)]
-    chosen: dict[str, list[int]] = {name: [] for name in files}  # the size of each is checked
+    sample: dict[str, list[int]] = {name: [] for name in files}  # the size of each is checked
     for name, block in random.sample(blocks, math.ceil(share * len(blocks))):
-        chosen[name].append(block)
-    return chosen
+        sample[name].append(block)
+    return sample

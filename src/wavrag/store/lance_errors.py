@@ -15,6 +15,7 @@ from pathlib import Path
 from wavrag.errors import StoreError
 
 LANCE_ERRORS = (RuntimeError, OSError, ValueError)
+PANIC = "RustPanic"  # class that is raised on damaged files; it cannot be imported
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -30,8 +31,15 @@ def translate_errors(path: Path) -> Iterator[None]:
         raise StoreError(
             f"{path} is being written by another process: wait until it is done and run again"
         ) from error
-    except LANCE_ERRORS as error:
+    except Exception as error:
+        if not is_lance_error(error):
+            raise
         raise StoreError(_message(path, error)) from error
+
+
+def is_lance_error(error: Exception) -> bool:
+    """True for an error of LanceDB or of the operating system."""
+    return isinstance(error, LANCE_ERRORS) or type(error).__name__ == PANIC
 
 
 def _message(path: Path, error: Exception) -> str:

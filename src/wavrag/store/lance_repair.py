@@ -15,7 +15,7 @@ from wavrag.store.base import StoredDocument, StoredPassage
 from wavrag.store.lance import LOCK_SECONDS, TABLE
 from wavrag.store.lance_commits import FILE, VERSIONS, CommitFolder
 from wavrag.store.lance_documents import DocumentTallies, unequal_documents
-from wavrag.store.lance_errors import LANCE_ERRORS, translate_errors
+from wavrag.store.lance_errors import is_lance_error, translate_errors
 from wavrag.store.lance_legs import KEY_INDEXES, WORDS_INDEX, create_indexes, missing_indexes
 from wavrag.store.lance_links import database_uri
 from wavrag.store.lance_rows import schema, to_records, to_table
@@ -28,7 +28,7 @@ class StoreRepair:
     """Result of repairing a store."""
 
     actions: list[str] = field(default_factory=list)  # sentences for the user; empty if intact
-    lost: list[StoredDocument] = field(default_factory=list)  # no longer in the store
+    losses: list[StoredDocument] = field(default_factory=list)  # no longer in the store
 
 
 def repair_store(path: Path, dim: int) -> StoreRepair:
@@ -62,39 +62,39 @@ class _StoreRepairer:
     def run(self) -> StoreRepair:
         """Repair the store from the outside to the inside: record, manifest, rows, indexes."""
         expected = self._commits.documents()
-        damaged = self._check_files()
+        defects = self._check_files()
         table = self._open()
-        rows = [name for name in damaged if "/data/" in name or "/_deletions/" in name]
+        rows = [name for name in defects if "/data/" in name or "/_deletions/" in name]
         tallies = DocumentTallies()
         for batch in _read(table):
             for row in batch:
                 tallies.add(row)
-        lost = unequal_documents(expected, tallies)
+        losses = unequal_documents(expected, tallies)
         is_complete = table.count_rows() == sum(tally.passages for tally in tallies.values())
-        if rows or lost or not is_complete:
-            table, tallies = self._rewrite(table, {document.id for document in lost})
-        if any("/_indices/" in name for name in damaged):
+        if rows or losses or not is_complete:
+            table, tallies = self._rewrite(table, {document.id for document in losses})
+        if any("/_indices/" in name for name in defects):
             for index in table.list_indices():
                 table.drop_index(index.name)
         if missing := missing_indexes(table):
             create_indexes(table)
             if {*KEY_INDEXES.values(), WORDS_INDEX} & set(missing):
                 self._repair.actions.append("the indexes were built again")
-        self._repair.lost = lost
-        self._drop_damaged(damaged, table.version)
+        self._repair.losses = losses
+        self._delete_defects(defects, table.version)
         self._commits.acknowledge(table.version, tallies, new_log=True)
         return self._repair
 
     def _check_files(self) -> list[str]:
         """Paths of damaged files; without a readable record, the rows alone tell."""
         try:
-            damaged = self._commits.damaged_files()
+            defects = self._commits.damaged_files()
         except StoreError:
             (self._path / FILE).unlink()
             self._repair.actions.append(f"{FILE} was damaged: written again")
             return []
-        self._repair.actions += [f"{name} was damaged" for name in damaged]
-        return damaged
+        self._repair.actions += [f"{name} was damaged" for name in defects]
+        return defects
 
     def _open(self) -> Any:
         """Open the recorded version, or the newest one that is readable."""
@@ -107,7 +107,9 @@ class _StoreRepairer:
             try:
                 table = self._database.open_table(TABLE)
                 table.count_rows()
-            except LANCE_ERRORS:
+            except Exception as error:
+                if not is_lance_error(error):
+                    raise
                 manifest.unlink()
                 self._repair.actions.append(f"version {version} was unreadable: dropped")
             else:
@@ -127,22 +129,22 @@ class _StoreRepairer:
         def batches() -> Iterator[Any]:
             yield from empty.to_batches()
             for rows in _read(table):
-                whole = [row for row in rows if row.passage.document_id not in lost_ids]
-                for row in whole:
+                intact = [row for row in rows if row.passage.document_id not in lost_ids]
+                for row in intact:
                     tallies.add(row)
-                if whole:
-                    yield from to_table(whole, self._dim).to_batches()
+                if intact:
+                    yield from to_table(intact, self._dim).to_batches()
 
         reader = pa.RecordBatchReader.from_batches(schema(self._dim), batches())
         table = self._database.create_table(TABLE, reader, mode="overwrite")
         self._repair.actions.append("the passages were written into new files")
         return table, tallies
 
-    def _drop_damaged(self, damaged: list[str], version: int) -> None:
+    def _delete_defects(self, defects: list[str], version: int) -> None:
         """Delete damaged files that the newest version does not need."""
-        if damaged:
+        if defects:
             self._commits.drop_versions(after=0, before=version)
-        for name in damaged:
+        for name in defects:
             if f"/{VERSIONS}/" not in name and "/" in name:
                 (self._path / name).unlink(missing_ok=True)
 
@@ -161,7 +163,9 @@ def _read_range(
     try:
         rows = table.take_offsets(list(range(first, last))).select(columns).to_arrow()
         records = list(to_records(rows))
-    except LANCE_ERRORS:
+    except Exception as error:
+        if not is_lance_error(error):
+            raise
         if last - first > 1:
             middle = (first + last) // 2
             yield from _read_range(table, columns, first, middle)
