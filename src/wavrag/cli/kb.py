@@ -369,13 +369,13 @@ COMMAND = Command(
                 " are not part of the copy."),
         Command("restore", "check a backup and copy it to a new folder", restore,
             (Option("folder", "FOLDER", "folder of `wavrag kb backup`"), KB),
-            ("wavrag kb restore --kb my-kb /backups/monday",)),
+            ("wavrag kb restore /backups/monday", "wavrag kb restore --kb my-kb /backups/monday")),
         Command("upgrade", "embed the documents again with a new revision of the embedder", upgrade,
             (KB,), ("wavrag kb upgrade", "wavrag kb upgrade --kb my-kb"),
             details="The earlier vectors stay until all new ones are there; an interrupted upgrade"
                 " resumes."),
         Command("trust", "confirm the embedder of a knowledge base that you received", trust, (KB,),
-            ("wavrag kb trust --kb received-kb",),
+            ("wavrag kb trust", "wavrag kb trust --kb received-kb"),
             details="Needed once if it is a server or a model outside the package, unless you named"
                 " it yourself. A server receives your questions and documents, and the key in"
                 " $WAVRAG_API_KEY. Kept in ~/.config/wavrag, or in $WAVRAG_CONFIG."),
