@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -214,9 +215,11 @@ def fake_rag(tmp_path: Path) -> Iterator[WavRAG]:
         yield WavRAG(kb, FakeGenerator())
 
 
-def test_events_are_awaited(fake_rag: WavRAG) -> None:
+@pytest.mark.parametrize("workers", [1, None])
+def test_events_are_awaited(fake_rag: WavRAG, workers: int | None) -> None:
     async def converse() -> list[str]:
-        with Scheduler(1) as scheduler:
+        # None: the live turn makes a scheduler of its own.
+        with Scheduler(workers) if workers else nullcontext() as scheduler:
             async with AsyncLiveTurn(fake_rag, scheduler=scheduler, voice=loudness) as turn:
 
                 async def speak() -> None:
@@ -233,6 +236,8 @@ def test_events_are_awaited(fake_rag: WavRAG) -> None:
 
     names = asyncio.run(converse())
     assert names.count("hits") == names.count("turn_ended") == 2
+    # Closing the live turn has ended the threads of its scheduler.
+    assert not [t for t in threading.enumerate() if t.name.startswith("wavrag-live")]
 
 
 def test_a_listener_that_leaves_leaves_nothing_behind(fake_rag: WavRAG) -> None:

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -91,39 +90,16 @@ def list_documents(arguments: argparse.Namespace) -> int:
 
 def remove(arguments: argparse.Namespace) -> int:
     """Remove documents by path, id or folder; exit code 1 if one is not in the knowledge base."""
-    from wavrag.where import compose
-
     with _open_kb(arguments) as kb:
-        documents = kb.documents()
-        ids = {document.id for document in documents}
-        paths = {compose(path) for document in documents for path in document.paths}
-        named: list[str] = []
-        for source in arguments.sources:
-            path = compose(os.path.abspath(source))
-            # With a separator at its end, talks/ does not match talks-2024/a.mp3.
-            is_path = path in paths or any(map(is_below(path), paths))
-            if not is_path and compose(source) not in ids:
-                raise InputError(f"{source} is not in the knowledge base: see `wavrag kb list`")
-            if not is_path:
-                named.append(compose(source))
-        removal = kb.remove_paths(arguments.sources)
-        # A folder and a file in it may both be given.
-        named = [id for id in dict.fromkeys(named) if id not in removal.removed]
-        passages = removal.passages + kb.remove(named)
-    removed = [*removal.removed, *named]
+        removal = kb.remove_sources(arguments.sources)
     if arguments.json:
-        print_json({"removed": removed, "kept": removal.kept, "passages": passages})
+        print_json({"removed": removal.removed, "kept": removal.kept, "passages": removal.passages})
         return 0
     if removal.kept:
         note(f"{format_count(len(removal.kept), 'document')} kept: copies are at other paths")
-    print(f"{format_count(len(removed), 'document')} removed ({format_count(passages, 'passage')})")
+    passages = format_count(removal.passages, "passage")
+    print(f"{format_count(len(removal.removed), 'document')} removed ({passages})")
     return 0
-
-
-def is_below(folder: str) -> Callable[[str], bool]:
-    """A test whether paths are in a folder."""
-    prefix = os.path.join(folder, "")
-    return lambda path: path.startswith(prefix)
 
 
 def speakers(arguments: argparse.Namespace) -> int:

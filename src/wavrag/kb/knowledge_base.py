@@ -295,6 +295,31 @@ class KnowledgeBase(Closing):
             lambda path: compose(path) in files or compose(path).startswith(folders)
         )
 
+    def remove_sources(self, sources: Sequence[str | os.PathLike[str]]) -> Removal:
+        """Remove documents by id, or by the path of a file or folder; see `remove_paths`.
+
+        Raises:
+            InputError: one of them is not in the knowledge base; nothing is removed.
+        """
+        documents = self._store.documents()
+        ids = {document.id for document in documents}
+        paths = {compose(path) for document in documents for path in document.paths}
+        named: list[str] = []
+        for source in [os.fspath(source) for source in check_paths(sources)]:
+            path = compose(os.path.abspath(source))
+            # With a separator at its end, talks/ does not match talks-2024/a.mp3.
+            folder = os.path.join(path, "")
+            if path in paths or any(name.startswith(folder) for name in paths):
+                continue
+            if compose(source) not in ids:
+                raise InputError(f"{source} is not in the knowledge base: see `wavrag kb list`")
+            named.append(compose(source))
+        removal = self.remove_paths(sources)
+        # A folder and a file in it may both be given.
+        named = [id for id in dict.fromkeys(named) if id not in removal.removed]
+        passages = removal.passages + (self.remove(named) if named else 0)
+        return Removal([*removal.removed, *named], removal.kept, passages)
+
     def _drop_paths(self, is_dropped: Callable[[str], bool]) -> Removal:
         documents = self._store.documents()
         left: dict[str, tuple[str, ...]] = {}

@@ -26,7 +26,7 @@ class AsyncLiveTurn:
 
     Example::
 
-        async with AsyncLiveTurn(rag, scheduler=scheduler) as turn:
+        async with AsyncLiveTurn(rag) as turn:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(push_all(turn))
                 async for event in turn:
@@ -38,7 +38,7 @@ class AsyncLiveTurn:
         rag: WavRAG,
         options: LiveOptions | None = None,
         *,
-        scheduler: Scheduler,
+        scheduler: Scheduler | None = None,
         **keywords: Any,
     ) -> None:
         """Listen to a speaker and search a knowledge base; the arguments are those of `LiveTurn`.
@@ -46,7 +46,7 @@ class AsyncLiveTurn:
         Raises:
             InputError: the scheduler has no threads, so the event loop would block.
         """
-        if not scheduler.workers:
+        if scheduler is not None and not scheduler.workers:
             raise InputError("an event loop needs a scheduler with threads: Scheduler()")
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()

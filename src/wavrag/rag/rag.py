@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,9 +22,19 @@ from wavrag.closing import Closing
 from wavrag.embed import Embedder
 from wavrag.errors import InputError
 from wavrag.generate import GenerateOptions, StopSignal, load_generator
-from wavrag.kb import AddReport, KnowledgeBase, ProgressCallback, Retrieval, find_files
+from wavrag.kb import (
+    AddReport,
+    KnowledgeBase,
+    ProgressCallback,
+    Removal,
+    Retrieval,
+    Transcript,
+    find_files,
+)
 from wavrag.outline import SENTENCES, Chapter, Summariser, Summary, extract_summary, read_chapters
+from wavrag.rag.calls import AsyncAnswerStream, CallThreads, open_on_thread
 from wavrag.search import Reranker
+from wavrag.store import StoredDocument
 from wavrag.types import Answer, Channels, Clip, Document, HistoryTurn, Hit, Metadata, Query
 
 # A string is text, never a file name: a question must not open files. A `Path` is a recording.
@@ -51,6 +62,7 @@ class WavRAG(Closing):
         self.kb = kb
         self.generator = generator
         self.options = options or AnswerOptions()
+        self._threads = CallThreads()
 
     @classmethod
     def open(
@@ -81,6 +93,30 @@ class WavRAG(Closing):
             generator = load_generator(generator or config.DEFAULT_GENERATOR)
         kb = KnowledgeBase.open(directory, embedder=embedder, create=create, reranker=reranker)
         return cls(kb, generator, options)
+
+    @classmethod
+    async def aopen(
+        cls,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        embedder: Embedder | str | None = None,
+        generator: generate.Generator | str | None = None,
+        reranker: Reranker | str | None = None,
+        create: bool = True,
+        options: AnswerOptions | None = None,
+    ) -> Self:
+        """Open a knowledge base without blocking the event loop; see `open`.
+
+        Example:
+            >>> async with await WavRAG.aopen("my-kb") as rag:
+            ...     answer = await rag.aask("Are dogs allowed on the ferry?")
+        """
+        return await open_on_thread(
+            lambda: cls.open(
+                directory, embedder=embedder, generator=generator, reranker=reranker,
+                create=create, options=options,
+            )
+        )  # fmt: skip
 
     def add(
         self,
@@ -115,9 +151,29 @@ class WavRAG(Closing):
         report.unread += files.unread
         return report
 
+    def remove(self, *sources: str | os.PathLike[str]) -> Removal:
+        """Remove documents by id, or by the path of a file or folder.
+
+        Raises:
+            InputError: one of them is not in the knowledge base; nothing is removed.
+        """
+        return self.kb.remove_sources(sources)
+
+    def documents(self) -> list[StoredDocument]:
+        """Return all documents, ordered by id."""
+        return self.kb.documents()
+
+    def transcript(self, document_id: str) -> Transcript:
+        """Return the transcript of a recording; see `KnowledgeBase.transcript`."""
+        return self.kb.transcript(document_id)
+
     def search(self, question: Question, k: int = 10, where: str | None = None) -> list[Hit]:
         """Return the best k hits for text, a clip, the path of a recording, or a query."""
         return self.kb.search(as_query(question, where), k)
+
+    async def asearch(self, question: Question, k: int = 10, where: str | None = None) -> list[Hit]:
+        """Search on a thread; see `search`."""
+        return await self._threads.run("search", lambda: self.search(question, k, where))
 
     def ask(
         self,
@@ -184,6 +240,47 @@ class WavRAG(Closing):
         pipeline = AnswerPipeline(self.kb, self.generator, self.options)
         return AnswerStream(pipeline.run(request), request.stop)
 
+    async def aask(
+        self,
+        question: Question,
+        where: str | None = None,
+        *,
+        options: GenerateOptions | None = None,
+        reasoning: ReasoningOptions | None = None,
+        on_path: PathCallback | None = None,
+        history: Sequence[HistoryTurn] = (),
+    ) -> Answer:
+        """Answer a question on a thread; see `ask`. Cancelling the task stops the generation.
+
+        `on_path` is called on another thread.
+        """
+        stream = await self.astream(
+            question, where, options=options, reasoning=reasoning, on_path=on_path, history=history
+        )
+        return await stream.answer()
+
+    async def astream(
+        self,
+        question: Question,
+        where: str | None = None,
+        *,
+        options: GenerateOptions | None = None,
+        reasoning: ReasoningOptions | None = None,
+        on_path: PathCallback | None = None,
+        history: Sequence[HistoryTurn] = (),
+        retrieval: Retrieval | None = None,
+    ) -> AsyncAnswerStream:
+        """Stream an answer on threads; see `stream` and `AsyncAnswerStream`."""
+        # On a thread, because a question may be the path of a long recording.
+        stream = await self._threads.run(
+            "search",
+            lambda: self.stream(
+                question, where, options=options, reasoning=reasoning, on_path=on_path,
+                history=history, retrieval=retrieval,
+            ),
+        )  # fmt: skip
+        return AsyncAnswerStream(stream, self._threads)
+
     def chapters(
         self,
         document_id: str,
@@ -249,9 +346,20 @@ class WavRAG(Closing):
         return Summariser(self.generator, options, stop)
 
     def close(self) -> None:
-        """Close the knowledge base and free the model of the generator."""
+        """Wait for awaitable calls, close the knowledge base and free the generator's model."""
+        self._threads.close()
         self.kb.close()
         self.generator.close()
+
+    async def aclose(self) -> None:
+        """Close without blocking the event loop; see `close`."""
+        await asyncio.to_thread(self.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.aclose()
 
 
 def as_query(question: Question, where: str | None = None) -> Query:
