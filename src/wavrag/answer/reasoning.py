@@ -117,11 +117,7 @@ def reason(
         InputError: the generator does not follow instructions.
         GenerationError: no path finished, or `stop` was set.
     """
-    if not generator.spec.follows_instructions:
-        raise InputError(
-            f"the generator {generator.spec.name!r} cannot reason: use local, local:FILE.gguf,"
-            " openai:MODEL or qwen2-audio:FOLDER"
-        )
+    _check_generator(generator)
     stop = stop or StopSignal()
     started = time.perf_counter()
     deadline = None if reasoning.budget is None else started + reasoning.budget
@@ -135,19 +131,17 @@ def reason(
         raise GenerationError(_explain_failure(generator, reasoning, paths))
     answers = [votes.normalise(paths[index].answer) for index in finished]
     winner: int | None = None
-    chosen_by: ChosenBy = "choice"
     # Equal answers need no choice, and after the deadline there is no time for another request.
     if len(set(answers)) > 1 and end != "time":
         started = time.perf_counter()
-        prompt = choice_messages(messages, [paths[index].text for index in finished])
-        choice = _ask_choice(generator, prompt, options, deadline, stop)
+        texts = [paths[index].text for index in finished]
+        choice = _ask_choice(generator, messages, texts, options, deadline=deadline, stop=stop)
         timings["choose"] = milliseconds_since(started)
         usage["choose"] = choice.usage
         winner = votes.parse_choice(choice.text, len(finished)) if choice.finished else None
+    chosen_by: ChosenBy = "choice"
     if winner is None:
-        winner, chosen_by = votes.majority(answers), "majority"
-    if winner is None:
-        winner, chosen_by = 0, "first"
+        winner, chosen_by = _vote(answers)
     return ReasoningResult(
         paths=paths,
         chosen=finished[winner],
@@ -156,6 +150,20 @@ def reason(
         timings=timings,
         usage={stage: tokens for stage, tokens in usage.items() if tokens is not None},
     )
+
+
+def _check_generator(generator: Generator) -> None:
+    if not generator.spec.follows_instructions:
+        raise InputError(
+            f"the generator {generator.spec.name!r} cannot reason: use local, local:FILE.gguf,"
+            " openai:MODEL or qwen2-audio:FOLDER"
+        )
+
+
+def _vote(answers: Sequence[str]) -> tuple[int, ChosenBy]:
+    """Index of an answer of the majority, or of the first answer without one."""
+    winner = votes.majority(answers)
+    return (0, "first") if winner is None else (winner, "majority")
 
 
 def reasoning_messages(messages: Sequence[Message]) -> list[Message]:
@@ -208,14 +216,16 @@ def _create_sampler(
 def _ask_choice(
     generator: Generator,
     messages: Sequence[Message],
+    responses: Sequence[str],
     options: GenerateOptions,
+    *,
     deadline: float | None,
     stop: StopSignal,
 ) -> ReasoningPath:
     """Ask the model to choose; the result is unfinished if it failed or ran out of time."""
     # A sampler of one path, for its deadline and its cancellation.
     greedy = replace(options, temperature=0.0, max_tokens=CHOICE_TOKENS, stop=())
-    sampler = PathSampler(generator, messages, greedy)
+    sampler = PathSampler(generator, choice_messages(messages, responses), greedy)
     sampler.run(deadline, stop)
     (path,) = sampler.paths() or (ReasoningPath("", finished=False),)
     return path

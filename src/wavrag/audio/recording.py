@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -121,7 +121,7 @@ def split_recording(
     name, on_note = name_of(file), on_note or (lambda _: None)
     failures: dict[int, AudioError] = {}
     numbers = range(1, len(tracks) + 1)
-    totals, repeated = dict.fromkeys(numbers, 0), dict.fromkeys(numbers, 0)
+    totals, repetitions = dict.fromkeys(numbers, 0), dict.fromkeys(numbers, 0)
     streams = [
         _catch(failures, number, cut(track, channels, on_note, keep_silence=False))
         for number, track in enumerate(tracks, 1)
@@ -131,28 +131,34 @@ def split_recording(
         assert window.track is not None
         totals[window.track] += 1
         if _is_repetition(window, recent):
-            repeated[window.track] += 1
+            repetitions[window.track] += 1
         else:
             recent.append(window)
             yield window
     if len(failures) == len(tracks):
         raise failures[1]
-    has_output = any(totals.values())
     for number in numbers:
-        remark = None
-        if number in failures:
-            reason = str(failures[number]).removeprefix(f"{name}: ")
-            remark = f"is left out: it {reason}"
-        elif has_output and not totals[number]:
-            remark = "is silent"
-        elif has_output and repeated[number] == totals[number]:
-            remark = "repeats another one and is left out"
-        if remark:
+        failure = str(failures.get(number, "")).removeprefix(f"{name}: ")
+        if remark := _explain_omission(number, failure, totals, repetitions):
             on_note(f"{name}: audio track {number} of {len(tracks)} {remark}")
-    if not has_output:
+    if not any(totals.values()):
         on_note(f"{name}: all of its {len(tracks)} audio tracks are silent")
         silent = next(track for track in tracks if track.number not in failures)
         yield from cut(silent, "mix", None, keep_silence=True)
+
+
+def _explain_omission(
+    track: int, failure: str, totals: Mapping[int, int], repetitions: Mapping[int, int]
+) -> str:
+    """Why a track adds no windows; "" if it does, or if all tracks are silent."""
+    if failure:
+        return f"is left out: it {failure}"
+    if not any(totals.values()):
+        return ""
+    if not totals[track]:
+        return "is silent"
+    is_repetition = repetitions[track] == totals[track]
+    return "repeats another one and is left out" if is_repetition else ""
 
 
 def _catch(

@@ -158,7 +158,7 @@ def mine_negatives(
     options: MineOptions | None = None,
     *,
     on_note: OnNote = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> MiningResult:
     """Add hard negatives to records.
 

@@ -101,7 +101,7 @@ def speak_records(
     engines: Sequence[Speaker],
     folder: Path,
     options: SpeakOptions | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> SpeakResult:
     """Speak texts of records, and write the records with audio instead of these texts.
 

@@ -93,8 +93,8 @@ class SpeechCorrector:
         return WordList([words[position] for position in positions], log_frequencies)
 
     @cached_property
-    def _pairs(self) -> _PairCounts:
-        return _PairCounts(self._vocabulary, self._list)
+    def _pairs(self) -> _AdjacencyCounts:
+        return _AdjacencyCounts(self._vocabulary, self._list)
 
     def correct(
         self, transcript: str, log_posteriors: Float32, *, trust: float = 0.0
@@ -202,7 +202,7 @@ class SpeechCorrector:
         return _Reading(first, end, gain, readings)
 
 
-class _PairCounts:
+class _AdjacencyCounts:
     """Counts of adjacent words, by their positions in a word list."""
 
     def __init__(self, vocabulary: Vocabulary, word_list: WordList) -> None:

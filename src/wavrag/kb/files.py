@@ -75,17 +75,9 @@ def find_files(
     Raises:
         InputError: `paths` are no paths.
     """
-    files: dict[str, bool] = {}  # whether it is named
     links: list[tuple[str, str]] = []
     skipped: list[tuple[str, str]] = []
-    for path in [_existing_form(os.path.abspath(os.fspath(path))) for path in check_paths(paths)]:
-        if os.path.isdir(path):
-            files.update(dict.fromkeys(_walk(path, skipped, links), False) | files)
-        elif not os.path.lexists(path):
-            remedy = "add it with `wavrag add-url`" if ":/" in path else "check the path"
-            skipped.append((path, f"no such file or folder: {remedy}"))
-        else:
-            files[path] = are_named
+    files = _list_files(paths, are_named, skipped, links)
     documents, archive_paths = [], []
     unread: dict[tuple[str, str], list[str]] = {}
     for path, is_named in files.items():
@@ -113,6 +105,25 @@ def find_files(
     return FileScan(
         tuple(documents), tuple(skipped), tuple(groups), tuple(archive_paths), tuple(links)
     )
+
+
+def _list_files(
+    paths: Sequence[str | os.PathLike[str]],
+    are_named: bool,
+    skipped: list[tuple[str, str]],
+    links: list[tuple[str, str]],
+) -> dict[str, bool]:
+    """Files at and below the paths, each with True if a path names it; see `find_files`."""
+    files: dict[str, bool] = {}
+    for path in [_existing_form(os.path.abspath(os.fspath(path))) for path in check_paths(paths)]:
+        if os.path.isdir(path):
+            files.update(dict.fromkeys(_walk(path, skipped, links), False) | files)
+        elif not os.path.lexists(path):
+            remedy = "add it with `wavrag add-url`" if ":/" in path else "check the path"
+            skipped.append((path, f"no such file or folder: {remedy}"))
+        else:
+            files[path] = are_named
+    return files
 
 
 def _existing_form(path: str) -> str:

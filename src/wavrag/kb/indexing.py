@@ -90,20 +90,33 @@ def add_documents(
     stored = store.documents()
     progress = Progress(0, len(documents), 0, 0.0, "", stage="reading")
 
-    def report_reading(document: Document) -> None:
+    def report_document(document: Document) -> None:
         if on_progress is not None:
             on_progress(replace(progress, current=document.origin))
 
-    known = _without_hashes(stored, documents) if again else stored
-    plan = plan_run(documents, known, report_reading, speakers=speakers is not None)
+    baseline = _without_hashes(stored, documents) if again else stored
+    plan = plan_run(documents, baseline, report_document, speakers=speakers is not None)
     if plan.paths:
         apply_paths(store, stored, plan.paths, folder)
-    stored_ids = {document.id for document in stored}
-    writer = _DocumentWriter(store, plan, stored_ids, folder, on_progress)
+    writer = _DocumentWriter(store, plan, {document.id for document in stored}, folder, on_progress)
     if plan.pending and on_progress is not None:
         on_progress(replace(progress, stage="loading"))
     sample_rate = embedder.spec.sampling_rate or SAMPLE_RATE
     events = read_documents(plan.pending, sample_rate, speakers, max_hours)
+    _write_events(events, writer, embedder, corrections)
+    # Without changes the indexes are up to date, and a run over unchanged files stays fast.
+    if writer.report.added or writer.report.updated or plan.paths:
+        store.optimize()
+    writer.report.seconds = time.monotonic() - start
+    return writer.report
+
+
+def _write_events(
+    events: Iterator[Event],
+    writer: _DocumentWriter,
+    embedder: Embedder,
+    corrections: TranscriptCorrections | None,
+) -> None:
     try:
         with closing(prefetch(split_batches(events, BATCH), QUEUE_SIZE)) as queue:
             for batch in queue:
@@ -118,11 +131,6 @@ def add_documents(
         raise
     finally:
         writer.close()
-    # Without changes the indexes are up to date, and a run over unchanged files stays fast.
-    if writer.report.added or writer.report.updated or plan.paths:
-        store.optimize()
-    writer.report.seconds = time.monotonic() - start
-    return writer.report
 
 
 def _without_hashes(
@@ -207,10 +215,10 @@ class _DocumentWriter:
         self._stored_ids = stored_ids
         self._on_progress = on_progress
         report = self.report
-        done = [*report.unchanged, *report.moved, *report.copies, *report.skipped]
+        count = len([*report.unchanged, *report.moved, *report.copies, *report.skipped])
         pending = [document for document, _ in plan.pending]
-        total = len(done) + sum(1 + len(document.copies) for document in pending)
-        self._progress = Progress(len(done), total, 0, 0.0, "")
+        total = count + sum(1 + len(document.copies) for document in pending)
+        self._progress = Progress(count, total, 0, 0.0, "")
         self._estimate = TimeEstimate(pending)
         self._hash = ""
         self._folder = folder

@@ -35,7 +35,7 @@ def make_mixed_task(
     out: Path,
     engines: Sequence[Speaker],
     options: MixOptions | None = None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> tuple[int, int]:
     """Write a task in which both relevant documents and distractors are recordings and texts.
 

@@ -50,7 +50,7 @@ def train_retriever(
     *,
     on_note: NoteCallback,
     log: Callable[[Mapping[str, Any]], None] = lambda line: None,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] = lambda count, total: None,
 ) -> dict[str, Any]:
     """Run a recipe; an interrupted run resumes from its last checkpoint.
 
@@ -82,15 +82,14 @@ def train_retriever(
     if recipe.align.steps or recipe.align.fit_words:
         projector = align(recipe, list(rows.values()), out / "align", log, on_progress)
         network(model).multi_modal_projector.load_state_dict(projector)
-    before = hash_encoder(model)
+    encoder_hash = hash_encoder(model)
     trained = prepare_for_training(model, recipe.lora)
     reader = BatchReader(model, recipe)
     callback = _progress_callback(reader, log, on_progress, recipe.optim.minutes)
     trainer = _build_trainer(recipe, out, rows, reader, model=model, callback=callback)
     checkpoint = _last_checkpoint(out / "checkpoints")
     finished = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    after = hash_encoder(model)
-    if before != after:
+    if hash_encoder(model) != encoder_hash:
         raise InputError("the frozen audio encoder changed in training: the run is not to be used")
     merge_adapters(model)
     _export(model, recipe, out / "model")
@@ -100,7 +99,7 @@ def train_retriever(
         "rows": {name: len(rows) for name, rows in trainer.train_dataset.items()},
         "steps": finished.global_step, "loss": round(finished.training_loss, 4),
         "losses": [round(line["loss"], 4) for line in trainer.state.log_history if "loss" in line],
-        "texts_cut": reader.cut["texts"], "trained": trained, "encoder": after,
+        "texts_cut": reader.cut["texts"], "trained": trained, "encoder": encoder_hash,
         "seconds": round(time.monotonic() - started, 1),
     }  # fmt: skip
     write_json(out / "run.json", result)

@@ -77,7 +77,7 @@ def decode_set(
     folder: Path,
     *,
     source: str,
-    on_progress: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[int], None] = lambda count: None,
 ) -> float:
     """Write utterances to a folder that `synth.read_set` reads; return the hours of audio.
 

@@ -60,7 +60,7 @@ def synthesise(
     seed: int,
     limit: int,
     threads: int | None = None,
-    on_progress: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[int], None] = lambda count: None,
 ) -> SynthesisCounts:
     """Speak the first `limit` texts, each in a random voice; existing clips are kept.
 
