@@ -82,5 +82,9 @@ attack: $(VENV)/.dev ## hostile files (mutated, bombs), hostile clients, generat
 	@for command in mutated.py bombs.py clients.py 'schema.py --minutes 4'; do echo "== $$command"; \
 	  $(BIN)/python benchmarks/attack/$$command || exit 1; done
 
+attack: $(VENV)/.dev ## attacks on durability, files and clients, in about 15 minutes; prints their tables
+	@for command in "kills.py --index 20 --serve 5" "power.py --commits 20 --losses 60" "full_disk.py --moments 15" "damage.py --count 80"; do \
+	  echo "== $$command"; $(BIN)/python benchmarks/attack/$$command || exit 1; done
+
 clean: ## remove what make made
 	rm -rf $(VENV) .wavrag-demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache site
