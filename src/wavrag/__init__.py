@@ -10,31 +10,108 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wavrag.embed import Embedder, load_embedder
-    from wavrag.errors import WavRAGError
-    from wavrag.generate import Generator, load_generator
-    from wavrag.kb import KnowledgeBase
-    from wavrag.rag import WavRAG
-    from wavrag.types import Answer, Clip, Document, Hit, Query
+    from wavrag.answer import (
+        AnswerOptions,
+        AnswerStream,
+        CitationCheckOptions,
+        ContextOptions,
+        ReasoningOptions,
+        RetrievalResult,
+    )
+    from wavrag.embed import Embedder, load_embedder, load_reranker
+    from wavrag.errors import (
+        AudioError,
+        DocumentError,
+        DownloadError,
+        EmbedderError,
+        FilterError,
+        GenerationError,
+        IndexMismatchError,
+        InputError,
+        MissingExtraError,
+        SpeechError,
+        StoreError,
+        WavRAGError,
+    )
+    from wavrag.generate import GenerateOptions, Generator, StopSignal, load_generator
+    from wavrag.kb import (
+        AddReport,
+        DocumentSpeaker,
+        FileScan,
+        KnowledgeBase,
+        Progress,
+        Removal,
+        RepairReport,
+        Retrieval,
+        Segment,
+        SourceChange,
+        Transcript,
+        UnreadFiles,
+        UpgradeReport,
+        find_files,
+    )
+    from wavrag.live import AsyncLiveTurn, LiveOptions, LiveTurn, Scheduler
+    from wavrag.outline import Chapter, Summary, SummarySentence
+    from wavrag.rag import AsyncAnswerStream, WavRAG
+    from wavrag.store import StoredDocument
+    from wavrag.types import (
+        Abstention,
+        Answer,
+        Citation,
+        Clip,
+        Correction,
+        Document,
+        HistoryTurn,
+        Hit,
+        Passage,
+        Query,
+        ReasoningPath,
+        Support,
+        TimedWord,
+        Usage,
+    )
+    from wavrag.web import DownloadOptions
 
-_HOMES = {
-    "Answer": "types",
-    "Clip": "types",
-    "Document": "types",
-    "Embedder": "embed",
-    "Generator": "generate",
-    "Hit": "types",
-    "KnowledgeBase": "kb",
-    "Query": "types",
-    "WavRAG": "rag",
-    "WavRAGError": "errors",
-    "load_embedder": "embed",
-    "load_generator": "generate",
+# A test compares the three lists: type checkers follow the imports and `__all__` only.
+_ROOMS = {
+    "answer": (
+        "AnswerOptions AnswerStream CitationCheckOptions ContextOptions ReasoningOptions "
+        "RetrievalResult "
+    ),
+    "embed": "Embedder load_embedder load_reranker",
+    "errors": (
+        "AudioError DocumentError DownloadError EmbedderError FilterError GenerationError "
+        "IndexMismatchError InputError MissingExtraError SpeechError StoreError WavRAGError "
+    ),
+    "generate": "GenerateOptions Generator StopSignal load_generator",
+    "kb": (
+        "AddReport DocumentSpeaker FileScan KnowledgeBase Progress Removal RepairReport "
+        "Retrieval Segment SourceChange Transcript UnreadFiles UpgradeReport find_files "
+    ),
+    "live": "AsyncLiveTurn LiveOptions LiveTurn Scheduler",
+    "outline": "Chapter Summary SummarySentence",
+    "rag": "AsyncAnswerStream WavRAG",
+    "store": "StoredDocument",
+    "types": (
+        "Abstention Answer Citation Clip Correction Document HistoryTurn Hit Passage Query "
+        "ReasoningPath Support TimedWord Usage "
+    ),
+    "web": "DownloadOptions",
 }
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = [
-    "Answer", "Clip", "Document", "Embedder", "Generator", "Hit", "KnowledgeBase", "Query",
-    "WavRAG", "WavRAGError", "load_embedder", "load_generator",
+    "Abstention", "AddReport", "Answer", "AnswerOptions", "AnswerStream", "AsyncAnswerStream",
+    "AsyncLiveTurn", "AudioError", "Chapter", "Citation", "CitationCheckOptions", "Clip",
+    "ContextOptions", "Correction", "Document", "DocumentError", "DocumentSpeaker",
+    "DownloadError", "DownloadOptions", "Embedder", "EmbedderError", "FileScan", "FilterError",
+    "GenerateOptions", "GenerationError", "Generator", "HistoryTurn", "Hit", "IndexMismatchError",
+    "InputError", "KnowledgeBase", "LiveOptions", "LiveTurn", "MissingExtraError", "Passage",
+    "Progress", "Query", "ReasoningOptions", "ReasoningPath", "Removal", "RepairReport",
+    "Retrieval", "RetrievalResult", "Scheduler", "Segment", "SourceChange", "SpeechError",
+    "StopSignal", "StoreError", "StoredDocument", "Summary", "SummarySentence", "Support",
+    "TimedWord", "Transcript", "UnreadFiles", "UpgradeReport", "Usage", "WavRAG", "WavRAGError",
+    "find_files", "load_embedder", "load_generator", "load_reranker",
 ]  # fmt: skip
 
 
