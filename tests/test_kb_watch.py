@@ -26,10 +26,10 @@ from wavrag.server import ServerOptions
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (
-        ("SETTLE_SECONDS", 0.3),
-        ("WAKE_SECONDS", 0.1),
+        ("SETTLE_SECONDS", 0.15),
+        ("WAKE_SECONDS", 0.05),
         ("RETRY_SECONDS", 0.5),
-        ("POLL_SECONDS", 0.1),
+        ("POLL_SECONDS", 0.05),
     ):
         monkeypatch.setattr(watch_module, name, seconds)
 
@@ -141,7 +141,10 @@ def test_a_renamed_file_is_moved(kb: KnowledgeBase, folder: Path) -> None:
     assert stored(kb) == ["wasps.txt"]
 
 
-def test_a_file_that_is_still_written_is_read_once(kb: KnowledgeBase, folder: Path) -> None:
+def test_a_file_that_is_still_written_is_read_once(
+    kb: KnowledgeBase, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "SETTLE_SECONDS", 0.5)
     with watching(kb, folder) as state:
         state.next()
         with (folder / "long.txt").open("w") as file:

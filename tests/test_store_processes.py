@@ -34,7 +34,7 @@ for turn in range(first, first + turns):
         store.optimize()
 """
 
-KILLS = 10
+KILLS = 5
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ pytest.importorskip("sentence_transformers")
 pytest.importorskip("peft")
 
 import test_cli  # noqa: E402
+from wavrag.cli import main  # noqa: E402
 from wavrag.embed.sentence_model import SentenceModel  # noqa: E402
 from wavrag.errors import InputError  # noqa: E402
 from wavrag.train.contrastive.data import BatchReader, write_rows  # noqa: E402
@@ -36,8 +38,22 @@ RATE = 16_000
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """The command on one thread: more only slow a network of this size."""
+    """The command in a process of its own, on one thread."""
     return test_cli.run(*arguments, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def run_here(*arguments: object) -> int:
+    """The command in this process, which has loaded the libraries; its exit code."""
+    return main([*map(str, arguments)])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """More only slow a network of this size."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -436,8 +452,8 @@ def test_resume_equals_a_run_without_a_break(tmp_path: Path) -> None:
         "--json",
     ]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert run("train", *shared, "--out", whole).returncode == 0
-    assert run("train", *shared, "--out", broken).returncode == 0
+    assert run_here("train", *shared, "--out", whole) == 0
+    assert run_here("train", *shared, "--out", broken) == 0
     # What a run that was killed after step 15 leaves: a torn checkpoint beside a good one.
     for name in ("model/model.safetensors", "run.json"):
         (broken / name).unlink()
@@ -625,19 +641,20 @@ def test_a_folder_without_noise_is_an_error(model: Any, tmp_path: Path) -> None:
         BatchReader(model, load_recipe("tiny", changes))
 
 
-def test_another_recipe_does_not_go_on_in_the_same_folder(trained: Path) -> None:
-    result = run("train", "--recipe", "tiny", "--set", "seed=1", "--out", trained)
-    assert result.returncode == 1
-    assert "another recipe" in result.stderr
+def test_another_recipe_does_not_go_on_in_the_same_folder(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here("train", "--recipe", "tiny", "--set", "seed=1", "--out", trained) == 1
+    assert "another recipe" in capsys.readouterr().err
 
 
-def test_a_base_of_another_architecture_is_refused(tmp_path: Path) -> None:
+def test_a_base_of_another_architecture_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    result = run(
-        "train", "--recipe", "tiny", "--set", f"model.base={tmp_path}", "--out", tmp_path / "o"
-    )
-    assert result.returncode == 1
-    assert str(tmp_path) in result.stderr
+    changes = ("--set", f"model.base={tmp_path}")
+    assert run_here("train", "--recipe", "tiny", *changes, "--out", tmp_path / "o") == 1
+    assert str(tmp_path) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -645,17 +662,17 @@ def test_a_base_of_another_architecture_is_refused(tmp_path: Path) -> None:
     [["train", "--out", "runs"], ["train", "--recipe", "tiny"]],
     ids=["no recipe", "no folder"],
 )
-def test_what_is_missing_on_the_command_line_is_named(arguments: list[str]) -> None:
-    result = run(*arguments)
-    assert result.returncode == 2
-    assert "--recipe" in result.stderr or "--out" in result.stderr
+def test_what_is_missing_on_the_command_line_is_named(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_here(*arguments) == 2
+    error = capsys.readouterr().err
+    assert "--recipe" in error or "--out" in error
 
 
 def test_without_the_extra_it_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from wavrag.cli import main
-
     monkeypatch.setattr("wavrag.cli.train.find_spec", lambda name: None)
     assert main(["train", "--recipe", "tiny", "--out", str(tmp_path)]) == 1
     assert "wavrag[train]" in capsys.readouterr().err
