@@ -156,6 +156,30 @@ def test_opening_and_closing_on_an_event_loop(tmp_path: Path) -> None:
         asyncio.run(search())
 
 
+def test_closing_waits_for_calls_in_progress(rag: WavRAG, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, released = threading.Event(), threading.Event()
+
+    def search(*_: object) -> list[str]:
+        started.set()
+        assert released.wait(SECONDS)
+        return ["bees"]
+
+    monkeypatch.setattr(rag, "search", search)
+
+    async def close() -> None:
+        call = asyncio.create_task(rag.asearch("bees"))
+        while not started.is_set():
+            await asyncio.sleep(0.001)
+        closing = asyncio.create_task(rag.aclose())
+        await asyncio.sleep(0.01)
+        assert not closing.done()
+        released.set()
+        assert await call == ["bees"]
+        await closing
+
+    asyncio.run(close())
+
+
 def test_a_knowledge_base_opened_for_a_cancelled_task_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,7 +89,8 @@ class AsyncAnswerStream:
 
     async def aclose(self) -> None:
         """Stop the answer. Leaving an `async with` block or cancelling the task does the same."""
-        self._stream.close()
+        # On a thread: a generator between two pieces of a server's answer joins its own thread.
+        await asyncio.to_thread(self._stream.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -101,7 +102,7 @@ class AsyncAnswerStream:
         try:
             return await self._threads.run("answer", step)
         except asyncio.CancelledError:
-            self._stream.close()  # never waits; the thread leaves its step
+            self._stream.close()  # only signals, because the generator is running on the thread
             raise
 
 
