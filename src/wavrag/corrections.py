@@ -36,18 +36,18 @@ def match_case(word: str, model: str) -> str:
     return word[:1].upper() + word[1:] if model[:1].isupper() else word
 
 
-def look_up_counts(keys: Int64, counts: Int64, wanted: Int64) -> Int64:
-    """Return the count of each wanted key, 0 for a missing one, shape = (len(wanted),).
+def look_up_counts(keys: Int64, counts: Int64, queries: Int64) -> Int64:
+    """Return the count of each query, 0 for a missing key, shape = (len(queries),).
 
     Args:
         keys: sorted, shape = (n_keys,).
         counts: shape = (n_keys,).
-        wanted: keys in any order.
+        queries: keys in any order.
     """
     if not len(keys):
-        return np.zeros(len(wanted), np.int64)
-    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[places] == wanted, counts[places], 0)
+        return np.zeros(len(queries), np.int64)
+    positions = np.minimum(np.searchsorted(keys, queries), len(keys) - 1)
+    return np.where(keys[positions] == queries, counts[positions], 0)
 
 
 def _substitute(

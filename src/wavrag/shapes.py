@@ -95,9 +95,9 @@ class PassageShape(Shape):
         """Values of the fields for the passage's modality."""
         if not isinstance(source, Passage):
             # A hit or a citation: its JSON is flat, so the passage's fields stand beside its own.
-            own = super().read(source).items()
+            items = super().read(source).items()
             fields = PassageShape.model_fields
-            return {name: value for name, value in own if name not in fields} | PassageShape.read(
+            return {name: value for name, value in items if name not in fields} | PassageShape.read(
                 source.passage
             )
         hidden = _TEXT_FIELDS if source.modality == "audio" else frozenset()

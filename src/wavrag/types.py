@@ -161,8 +161,8 @@ class Passage:
     def location(self) -> str:
         """Span in the source: `12:03.4-12:19.0` and chapter, or page, section and characters."""
         if self.start is not None and self.end is not None:
-            parts = {"track": self.track, "channel": self.channel}
-            labels = [f"{name} {number}" for name, number in parts.items() if number is not None]
+            numbers = {"track": self.track, "channel": self.channel}
+            labels = [f"{name} {number}" for name, number in numbers.items() if number is not None]
             if self.section and self.char_start is None:
                 labels.append(self.section)
             return ", ".join([f"{format_seconds(self.start)}-{format_seconds(self.end)}", *labels])

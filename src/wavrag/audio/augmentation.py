@@ -75,8 +75,8 @@ class Augmentation:
         if rng.random() < self.telephone_share:
             samples = telephone(samples, sample_rate)
         peak = float(np.abs(samples).max())
-        limited = samples if peak <= CEILING else samples * (CEILING / peak)
-        return limited.astype(np.float32)
+        output = samples if peak <= CEILING else samples * (CEILING / peak)
+        return output.astype(np.float32)
 
 
 def change_speed(samples: Float32, sample_rate: int, factor: float) -> Float32:
@@ -153,8 +153,8 @@ def telephone(samples: Float32, sample_rate: int) -> Float32:
     spectrum[(frequencies < low) | (frequencies > high)] = 0
     band = np.fft.irfft(spectrum, len(samples))
     peak = np.abs(band).max() + 1e-9
-    compressed = np.sign(band) * np.log1p(MU * np.abs(band) / peak) / np.log1p(MU)
-    quantized = np.round(compressed * 127) / 127
+    companded = np.sign(band) * np.log1p(MU * np.abs(band) / peak) / np.log1p(MU)
+    quantized = np.round(companded * 127) / 127
     line = np.sign(quantized) * np.expm1(np.abs(quantized) * np.log1p(MU)) / MU
     result: Float32 = (line * peak).astype(np.float32)
     return result

@@ -61,28 +61,28 @@ class ChannelGate:
         past = np.zeros((2, 0), np.bool_)  # whether the last frames are the channels' own
         for block in blocks:
             buffer = np.concatenate([buffer, block], axis=1)
-            own = self._own_frames(buffer)
-            count = own.shape[1] - HANGOVER  # the decision needs the frames after it
+            dominant = self._own_frames(buffer)
+            count = dominant.shape[1] - HANGOVER  # the decision needs the frames after it
             if count > 0:
-                yield self._silence(buffer[:, : count * VAD_FRAME], past, own)
+                yield self._silence(buffer[:, : count * VAD_FRAME], past, dominant)
                 buffer = buffer[:, count * VAD_FRAME :]
-                past = np.concatenate([past, own[:, :count]], axis=1)[:, -HANGOVER:]
+                past = np.concatenate([past, dominant[:, :count]], axis=1)[:, -HANGOVER:]
         if buffer.size:
             yield self._silence(buffer, past, self._own_frames(buffer))
 
     def _own_frames(self, samples: Float32) -> npt.NDArray[np.bool_]:
         levels = frame_levels(samples) - self._references[:, None]
         limits = np.array(self._limits)[:, None]
-        own: npt.NDArray[np.bool_] = (levels - levels[::-1] > limits) & (levels > OWN_DB)
-        return own
+        dominant: npt.NDArray[np.bool_] = (levels - levels[::-1] > limits) & (levels > OWN_DB)
+        return dominant
 
     def _silence(
-        self, samples: Float32, past: npt.NDArray[np.bool_], own: npt.NDArray[np.bool_]
+        self, samples: Float32, past: npt.NDArray[np.bool_], dominant: npt.NDArray[np.bool_]
     ) -> Float32:
         result = samples.copy()
-        kept = np.concatenate([past, own], axis=1)
+        frames = np.concatenate([past, dominant], axis=1)
         window = np.ones(2 * HANGOVER + 1)
-        for channel, row in zip(result, kept, strict=True):
+        for channel, row in zip(result, frames, strict=True):
             near = np.convolve(row, window)[HANGOVER:][past.shape[1] :] > 0.5
             mask = np.repeat(near, VAD_FRAME)[: len(channel)]
             channel[: len(mask)] *= mask
@@ -104,18 +104,18 @@ def detect_speakers(blocks: Sequence[Float32], *, voiced: bool = True) -> Channe
     relative = joined - references[:, None]
     active = relative.max(axis=0) > ACTIVE_DB
     difference = relative[0] - relative[1]
-    dominated = [active & (sign * difference > DOMINANCE_DB) for sign in (1, -1)]
-    shares = [frames.sum() / max(1, active.sum()) for frames in dominated]
+    dominant = [active & (sign * difference > DOMINANCE_DB) for sign in (1, -1)]
+    shares = [frames.sum() / max(1, active.sum()) for frames in dominant]
     if references.min() < SILENT_DB or min(shares) < MIN_SHARE or _is_delayed(joined):
         return None
     if voiced:
-        for channel, frames in enumerate(dominated):
+        for channel, frames in enumerate(dominant):
             # The detector hears a quiet speaker worse than a loud one.
             gain = 10 ** ((VOICE_DB - float(references[channel])) / 20)
             count = np.count_nonzero(_voiced(blocks, channel, gain) & frames)
             if count < max(MIN_VOICED_FRAMES, VOICED_SHARE * frames.sum()):
                 return None
-    first, second = dominated
+    first, second = dominant
     leaks = (float(np.median(difference[second])), -float(np.median(difference[first])))
     return ChannelGate(references, leaks)
 

@@ -77,27 +77,27 @@ def _repair_chunks(
 ) -> tuple[int, bytes, float | None]:
     """Offset and bytes of the correction, and the share of the audio that the header declares."""
     unknown = 0, b"", None
-    at, content, declared = layout.first, 0, 0
+    at, content, length = layout.first, 0, 0
     for _ in range(MAX_CHUNKS):
         chunk = _read_chunk(binary, at, size, layout)
         if chunk is None:
             return unknown
-        name, content, declared = chunk
+        name, content, length = chunk
         if name == layout.data:
             break
-        at = _next_chunk(content, declared, layout)
+        at = _next_chunk(content, length, layout)
     else:
         return unknown
     present = size - content
-    if present <= 0 or declared >= UNKNOWN_SIZE or declared < 0:
+    if present <= 0 or length >= UNKNOWN_SIZE or length < 0:
         return unknown
-    if declared + TAIL_BYTES >= present or _are_chunks(
-        binary, _next_chunk(content, declared, layout), size, layout
+    if length + TAIL_BYTES >= present or _are_chunks(
+        binary, _next_chunk(content, length, layout), size, layout
     ):
-        return 0, b"", max(1.0, declared / present)
+        return 0, b"", max(1.0, length / present)
     value = min(present + (content - at if layout.inclusive else 0), layout.largest)
     patch = struct.pack(layout.size, value)
-    return at + layout.size_at, patch, declared / present
+    return at + layout.size_at, patch, length / present
 
 
 def _read_chunk(
@@ -108,14 +108,14 @@ def _read_chunk(
     if not 0 <= at <= size - length:
         return None
     binary.seek(at)
-    name, declared = struct.unpack(layout.chunk, binary.read(length))
+    name, n_bytes = struct.unpack(layout.chunk, binary.read(length))
     if layout.inclusive:
-        declared = max(0, declared - length)
-    return name, at + length, declared
+        n_bytes = max(0, n_bytes - length)
+    return name, at + length, n_bytes
 
 
-def _next_chunk(content: int, declared: int, layout: _Layout) -> int:
-    return -(-(content + max(0, declared)) // layout.align) * layout.align
+def _next_chunk(content: int, length: int, layout: _Layout) -> int:
+    return -(-(content + max(0, length)) // layout.align) * layout.align
 
 
 def _are_chunks(binary: IO[bytes], at: int, size: int, layout: _Layout) -> bool:
@@ -126,15 +126,15 @@ def _are_chunks(binary: IO[bytes], at: int, size: int, layout: _Layout) -> bool:
         chunk = _read_chunk(binary, at, size, layout)
         if chunk is None:
             return True
-        name, content, declared = chunk
+        name, content, length = chunk
         # Another file of the same kind follows: two recordings were joined byte by byte.
         if name[:4] in _LAYOUTS or not all(0x20 <= byte < 0x7F for byte in name[:4]):
             return False
         if layout.inclusive and not name.endswith(_W64_SUFFIX):
             return False
-        if content + declared > size + layout.align:
+        if content + length > size + layout.align:
             return False
-        at = _next_chunk(content, declared, layout)
+        at = _next_chunk(content, length, layout)
     return False
 
 
@@ -150,9 +150,9 @@ def is_joined_mp3(binary: IO[bytes]) -> bool:
         index = max(frame.find(b"Xing"), frame.find(b"Info"))
         if index < 0 or len(frame) < index + 16 or not frame[index + 7] & 2:
             return False
-        (declared,) = struct.unpack_from(">I", frame, index + (12 if frame[index + 7] & 1 else 8))
+        (n_bytes,) = struct.unpack_from(">I", frame, index + (12 if frame[index + 7] & 1 else 8))
         # FFmpeg's own bound for a joined file, whose duration it then estimates.
-        return bool(size - start > declared * 17 / 16)
+        return bool(size - start > n_bytes * 17 / 16)
     finally:
         binary.seek(at)
 

@@ -86,10 +86,10 @@ def f0_track(samples: Float32, rate: int) -> Float64:
     frames = _frame_count(len(samples), rate)
     step = max(1, rate // _PITCH_RATE)
     hertz = rate / step
-    decimated = _decimate(samples, step)
+    signal = _decimate(samples, step)
     window, longest = round(_WINDOW * hertz), int(np.ceil(hertz / PITCH[0])) + 2
     starts = np.round(np.arange(frames) * HOP * hertz).astype(int)
-    padded = np.pad(decimated, (0, int(HOP * hertz) + 1 + window + longest))
+    padded = np.pad(signal, (0, int(HOP * hertz) + 1 + window + longest))
     pitch = np.zeros(frames)
     for at in range(0, frames, _BLOCK):
         positions = starts[at : at + _BLOCK]

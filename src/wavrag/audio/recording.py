@@ -221,14 +221,14 @@ def _with_channels(block: Float32, n_channels: int) -> Float32:
 
 def _read_spans(file: AudioFile, track: Track) -> list[Float32]:
     """Decode a few spans after the first minute; none if the format cannot seek."""
-    rest = track.seconds - HEAD_SECONDS
-    count = min(MAX_SPANS, int(rest / SECONDS_PER_SPAN))
+    remainder = track.seconds - HEAD_SECONDS
+    count = min(MAX_SPANS, int(remainder / SECONDS_PER_SPAN))
     spans: list[Float32] = []
     if count < 1:
         return spans
     with open_audio(file, track.number) as source:
         for index in range(count):
-            start = HEAD_SECONDS + (index + 0.5) * rest / count
+            start = HEAD_SECONDS + (index + 0.5) * remainder / count
             decoder = Decoder(source, SAMPLE_RATE, "all")
             if not decoder.seek(start):
                 break
@@ -239,18 +239,18 @@ def _read_spans(file: AudioFile, track: Track) -> list[Float32]:
 
 def _is_repetition(window: RecordingWindow, recent: deque[RecordingWindow]) -> bool:
     """True if another track has the same audio at the same time."""
-    covered = 0
-    for other in recent:
-        if other.track == window.track:
+    overlap = 0
+    for candidate in recent:
+        if candidate.track == window.track:
             continue
-        start = max(window.clip.start, other.clip.start)
-        end = min(window.clip.end, other.clip.end)
+        start = max(window.clip.start, candidate.clip.start)
+        end = min(window.clip.end, candidate.clip.end)
         if end - start > 2 * MAX_SHIFT / SAMPLE_RATE:
-            spans = [_span(clip, start, end) for clip in (window.clip, other.clip)]
+            spans = [_span(clip, start, end) for clip in (window.clip, candidate.clip)]
             if _correlation(*spans) < SAME_CORRELATION:
                 return False
-            covered += len(spans[0])
-    return covered >= MIN_COVERAGE * len(window.clip.samples)
+            overlap += len(spans[0])
+    return overlap >= MIN_COVERAGE * len(window.clip.samples)
 
 
 def _span(clip: Clip, start: float, end: float) -> Float32:

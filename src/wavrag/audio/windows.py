@@ -115,18 +115,18 @@ def channel_windows(
             for _ in range(n_channels)
         ]
         # A clip waits until no channel can return an earlier one: half a minute at most.
-        waiting: list[tuple[float, int, Clip]] = []
+        queue: list[tuple[float, int, Clip]] = []
         for frame in frames(blocks):
             for number, (cutter, samples) in enumerate(zip(cutters, frame, strict=True), 1):
-                waiting += [(clip.start, number, clip) for clip in cutter.push(samples)]
-            if waiting:
-                waiting.sort(key=itemgetter(0, 1))
+                queue += [(clip.start, number, clip) for clip in cutter.push(samples)]
+            if queue:
+                queue.sort(key=itemgetter(0, 1))
                 earliest = min(cutter.earliest for cutter in cutters)
-                while waiting and waiting[0][0] <= earliest:
-                    yield waiting.pop(0)[1:]
+                while queue and queue[0][0] <= earliest:
+                    yield queue.pop(0)[1:]
         for number, cutter in enumerate(cutters, 1):
-            waiting += [(clip.start, number, clip) for clip in cutter.finish(keep_silence=False)]
-        yield from (item[1:] for item in sorted(waiting, key=itemgetter(0, 1)))
+            queue += [(clip.start, number, clip) for clip in cutter.finish(keep_silence=False)]
+        yield from (item[1:] for item in sorted(queue, key=itemgetter(0, 1)))
 
 
 def frames(blocks: Iterable[Float32]) -> Iterator[Float32]:
@@ -214,9 +214,9 @@ class _Cutter:
             self._last_voiced = len(self._frames) - 1
         pause = len(self._frames) - 1 - self._last_voiced
         length = len(self._frames)
-        spoken = self._last_voiced + 1
+        speech_length = self._last_voiced + 1
         if pause >= frame_count(LONG_GAP_SECONDS) or (
-            pause >= frame_count(GAP_SECONDS) and spoken >= frame_count(MIN_SECONDS)
+            pause >= frame_count(GAP_SECONDS) and speech_length >= frame_count(MIN_SECONDS)
         ):
             yield from self._end_speech()
         elif length >= frame_count(TARGET_SECONDS) and pause >= frame_count(CLEAR_PAUSE_SECONDS):
@@ -232,8 +232,8 @@ class _Cutter:
         """End a passage within speech; the next passage begins at the cut, minus the overlap."""
         yield from self._release()
         self._pending = self._cut(cut, speech=True, overlap=overlap)
-        voiced = [index for index, has_voice in enumerate(self._voiced) if has_voice]
-        self._last_voiced = voiced[-1] if voiced else 0
+        indices = [index for index, has_voice in enumerate(self._voiced) if has_voice]
+        self._last_voiced = indices[-1] if indices else 0
 
     def _end_speech(self) -> Iterator[Clip]:
         """End speech after its last voiced frame and the padding."""

@@ -131,8 +131,8 @@ def print_unread(report: AddReport) -> None:
         kind = group.kind or "no suffix"
         counts[kind] += len(group.files)
         kinds.setdefault(group.reason, []).append(kind)
-    listed = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
-    print(f"{format_count(counts.total(), 'file')} of kinds not read: {listed}")
+    summary = ", ".join(f"{kind} {count}" for kind, count in counts.most_common())
+    print(f"{format_count(counts.total(), 'file')} of kinds not read: {summary}")
     for reason, names in kinds.items():
         print(f"  {', '.join(names)}: {reason}")
 

@@ -133,9 +133,9 @@ def name_speaker(arguments: argparse.Namespace) -> int:
 def forget_speaker(arguments: argparse.Namespace) -> int:
     """Delete a voice print; exit code 1 if there is none."""
     with _open_kb(arguments) as kb:
-        known = kb.known_voices()
+        voices = kb.known_voices()
         if not kb.forget_speaker(arguments.name):
-            names = ", ".join(known) or "no voice"
+            names = ", ".join(voices) or "no voice"
             raise InputError(f"the voice of {arguments.name} is not kept: {names} is")
     print(f"the voice of {arguments.name} is deleted; passages keep the name")
     return 0
@@ -231,9 +231,9 @@ def upgrade(arguments: argparse.Namespace) -> int:
     from wavrag import config
     from wavrag.kb import upgrade_kb
 
-    def show(done: int, total: int) -> None:
+    def show(count: int, total: int) -> None:
         if sys.stderr.isatty():
-            print(f"\r{done:,} of {total:,} documents", end="", file=sys.stderr, flush=True)
+            print(f"\r{count:,} of {total:,} documents", end="", file=sys.stderr, flush=True)
 
     report = upgrade_kb(arguments.kb or config.kb_directory(), on_progress=show)
     for source, remark in report.notes:
@@ -246,8 +246,8 @@ def upgrade(arguments: argparse.Namespace) -> int:
 
 
 def _note_change(change: SourceChange) -> None:
-    found = f": found at {short_path(change.found_at)}" if change.found_at else ""
-    note(f"{change.state}: {short_path(change.path)}{found}")
+    location = f": found at {short_path(change.found_at)}" if change.found_at else ""
+    note(f"{change.state}: {short_path(change.path)}{location}")
 
 
 def relink(arguments: argparse.Namespace) -> int:

@@ -162,7 +162,7 @@ def print_hits(hits: Iterable[Hit]) -> None:
             paths = ", ".join(map(short_path, hit.passage.copies))
             print(_wrap(f"copies: {paths}", indent=13))
         if hit.similar:
-            sources = dict.fromkeys(short_path(other.passage.source) for other in hit.similar)
+            sources = dict.fromkeys(short_path(member.passage.source) for member in hit.similar)
             print(_wrap(f"{len(hit.similar)} similar: {', '.join(sources)}", indent=13))
 
 
@@ -171,17 +171,17 @@ def print_citations(citations: Iterable[Citation], answer: str = "") -> None:
 
     A quote that stands in the answer is not printed again.
     """
-    shown = " ".join(answer.split())
+    line = " ".join(answer.split())
     # An answer may cite several sentences of a text: one heading, then every quote. Each quote of a
     # recording has a heading with its times.
-    ordered = sorted(citations, key=lambda citation: (citation.number, citation.start or 0.0))
-    for (number, location), group in groupby(ordered, attrgetter("number", "location")):
+    sequence = sorted(citations, key=lambda citation: (citation.number, citation.start or 0.0))
+    for (number, location), group in groupby(sequence, attrgetter("number", "location")):
         quotes = list(group)
         source = short_path(quotes[0].passage.source)
         label = add_speaker(location, quotes[0].passage)
         print(f"[{number}] {source}  {label}" if label else f"[{number}] {source}")
         for citation in quotes:
-            if citation.quote and " ".join(citation.quote.split()) not in shown:
+            if citation.quote and " ".join(citation.quote.split()) not in line:
                 print(_wrap(f"“{citation.quote}”", indent=4))
 
 

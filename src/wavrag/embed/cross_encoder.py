@@ -65,8 +65,8 @@ class CrossEncoder(ABC):
         spans = self._token_spans(text)
         if len(spans) <= size:
             return [text]
-        parts = (spans[at : at + size] for at in range(0, len(spans), size))
-        return [text[part[0][0] : part[-1][1]] for part in parts]
+        blocks = (spans[at : at + size] for at in range(0, len(spans), size))
+        return [text[block[0][0] : block[-1][1]] for block in blocks]
 
     @abstractmethod
     def _max_tokens(self) -> int:

@@ -275,9 +275,9 @@ def forward_backward(likelihoods: Any, stay: Float32, priors: Any) -> tuple[Any,
         backward[index - 1] = state / state.sum()
     posteriors = forward * backward
     posteriors /= posteriors.sum(1, keepdims=True)
-    ahead = backward[1:] * likelihoods[1:]
-    draws = (1 - stay[1:, None]) * priors * ahead
-    total = (stay[1:, None] * forward[:-1] * ahead + draws).sum(1, keepdims=True)
+    future = backward[1:] * likelihoods[1:]
+    draws = (1 - stay[1:, None]) * priors * future
+    total = (stay[1:, None] * forward[:-1] * future + draws).sum(1, keepdims=True)
     return posteriors, posteriors[0] + (draws / total).sum(0)
 
 

@@ -119,12 +119,12 @@ class SpeechCorrector:
             if (reading := self._read(tokens, first, first + count, log_posteriors, trust))
         ]
         corrections: dict[int, Correction] = {}
-        corrected: set[int] = set()
+        positions: set[int] = set()
         for reading in sorted(readings, key=lambda reading: -reading.gain):
-            places = range(reading.first, reading.end)
-            if corrected.isdisjoint(places):
-                corrected.update(places)
-                text = transcript[tokens[places[0]].first : tokens[places[-1]].end]
+            span = range(reading.first, reading.end)
+            if positions.isdisjoint(span):
+                positions.update(span)
+                text = transcript[tokens[span[0]].first : tokens[span[-1]].end]
                 alternatives = tuple(
                     WeightedWord(word, round(weight, 4))
                     for word, weight in reading.words.items()
@@ -143,8 +143,8 @@ class SpeechCorrector:
         for match, spelling, span in zip(matches, spellings, spans, strict=True):
             index = self._list.index.get(spelling)
             known = index is not None or self._is_known(spelling)
-            unlisted = STEM_FREQUENCY if known else UNLISTED_FREQUENCY
-            frequency = unlisted if index is None else float(self._list.log_frequencies[index])
+            fallback = STEM_FREQUENCY if known else UNLISTED_FREQUENCY
+            frequency = fallback if index is None else float(self._list.log_frequencies[index])
             letters = greedy_letters(log_posteriors[slice(*span)])
             tokens.append(_TranscriptWord(spelling, *match.span(), span, letters, known, frequency))
         return tokens
@@ -165,29 +165,29 @@ class SpeechCorrector:
         span = tokens[first:end]
         if not _is_doubtful(span):
             return None
-        own = " ".join(token.spelling for token in span)
+        original = " ".join(token.spelling for token in span)
         start, stop = span[0].span[0], span[-1].span[1]
         letters = greedy_letters(log_posteriors[start:stop])
         spellings = {"".join(token.spelling for token in span), letters} - {""}
         similar = np.unique(np.concatenate([self._list.find_similar(s) for s in spellings]))
         words = [self._list.words[index] for index in similar]
         keep = [
-            place
-            for place, word in enumerate(words)
-            if word != own and (len(span) == 1 or len(word) >= MIN_JOINED_LETTERS)
+            index
+            for index, word in enumerate(words)
+            if word != original and (len(span) == 1 or len(word) >= MIN_JOINED_LETTERS)
         ]
         if not keep:
             return None
-        similar, candidates = similar[keep], [own, *(words[place] for place in keep)]
+        similar, candidates = similar[keep], [original, *(words[index] for index in keep)]
         frames = log_posteriors[max(0, start - MARGIN_FRAMES) : stop + MARGIN_FRAMES]
         before = self._list.index.get(tokens[first - 1].spelling) if first else None
         after = self._list.index.get(tokens[end].spelling) if end < len(tokens) else None
         frequencies = self._list.log_frequencies[similar]
         frequencies = frequencies + self._pairs.log_counts(similar, before, after)
         own_frequency = sum(token.log_frequency for token in span)
-        place = self._list.index.get(own)
-        if place is not None:
-            own_frequency += float(self._pairs.log_counts(np.array([place]), before, after)[0])
+        index = self._list.index.get(original)
+        if index is not None:
+            own_frequency += float(self._pairs.log_counts(np.array([index]), before, after)[0])
         frequencies = np.concatenate(([own_frequency], frequencies))
         scores = likelihoods(frames, candidates) + FREQUENCY_WEIGHT * frequencies
         scores[0] += trust * sum(token.known for token in span)
@@ -197,7 +197,7 @@ class SpeechCorrector:
         gain = float(scores[best[0]] - scores[0])
         readings = {candidates[at]: float(weight) for at, weight in zip(best, weights, strict=True)}
         # Joined words need a better reading: the doubt in each of them counts by itself.
-        if readings.get(own, 0.0) > 1 - MIN_WEIGHT or (len(span) > 1 and gain <= 0):
+        if readings.get(original, 0.0) > 1 - MIN_WEIGHT or (len(span) > 1 and gain <= 0):
             return None
         return _Reading(first, end, gain, readings)
 
@@ -208,10 +208,10 @@ class _AdjacencyCounts:
     def __init__(self, vocabulary: Vocabulary, word_list: WordList) -> None:
         position = np.array([word_list.index.get(word, -1) for word in vocabulary.words], np.int64)
         pairs = position[vocabulary.pairs] if len(position) else np.zeros((0, 2), np.int64)
-        listed = (pairs >= 0).all(1)
-        keys = pairs[listed, 0] << 32 | pairs[listed, 1]
+        is_known = (pairs >= 0).all(1)
+        keys = pairs[is_known, 0] << 32 | pairs[is_known, 1]
         order = np.argsort(keys)
-        self._keys, self._counts = keys[order], vocabulary.pair_counts[listed][order]
+        self._keys, self._counts = keys[order], vocabulary.pair_counts[is_known][order]
 
     def log_counts(self, words: Int64, before: int | None, after: int | None) -> Float32:
         """Return log(1 + count) of each word after `before`, plus that of each before `after`."""
@@ -244,8 +244,8 @@ def inflections(word: str) -> list[str]:
 
 def spell_word(word: str) -> str:
     """Spell a word in the letters of the model, without accents."""
-    folded = unicodedata.normalize("NFKD", word.lower()).replace("\u2019", "'")
-    return "".join(letter for letter in folded if letter in LETTER_INDEX and letter != " ")
+    letters = unicodedata.normalize("NFKD", word.lower()).replace("\u2019", "'")
+    return "".join(letter for letter in letters if letter in LETTER_INDEX and letter != " ")
 
 
 def _is_doubtful(span: Sequence[_TranscriptWord]) -> bool:

@@ -56,12 +56,14 @@ def english_score(log_posteriors: Float32, common_words: Container[str]) -> Lang
     if not letters:
         return None
     certainty = sum(len(word.letters) * word.probability for word in words) / letters
-    listed = sum(
+    common_letters = sum(
         len(word.letters)
         for word in words
         if len(word.letters) >= WORD_LETTERS and word.letters in common_words
     )
-    return LanguageScore(CERTAINTY_WEIGHT * certainty + listed / letters - THRESHOLD, letters)
+    return LanguageScore(
+        CERTAINTY_WEIGHT * certainty + common_letters / letters - THRESHOLD, letters
+    )
 
 
 def is_foreign(scores: Iterable[LanguageScore | None]) -> bool:
@@ -70,10 +72,10 @@ def is_foreign(scores: Iterable[LanguageScore | None]) -> bool:
     Args:
         scores: scores of its passages; None for passages without speech.
     """
-    known = [score for score in scores if score is not None]
-    letters = sum(score.letters for score in known)
+    valid = [score for score in scores if score is not None]
+    letters = sum(score.letters for score in valid)
     # The mean over letters: one long passage says more than several short ones.
-    total = sum(score.score * score.letters for score in known)
+    total = sum(score.score * score.letters for score in valid)
     return letters >= MIN_LETTERS and total < 0
 
 

@@ -108,7 +108,10 @@ class RemoteEmbedder(Embedder, Closing):
         except EndpointError as error:
             if error.status == 413 and len(batch) > 1:
                 half = len(batch) // 2
-                halves = [self._embed_batch(each, role) for each in (batch[:half], batch[half:])]
+                halves = [
+                    self._embed_batch(half_batch, role)
+                    for half_batch in (batch[:half], batch[half:])
+                ]
                 return np.concatenate(halves)
             if error.status == 404 or not error.is_about_content:
                 raise

@@ -84,7 +84,7 @@ def split_clips(clips: Mapping[int, Clip], threads: int) -> list[dict[int, Clip]
     batches: list[dict[int, Clip]] = []
     for index, clip in sorted(clips.items(), key=lambda item: -item[1].duration):
         batch = batches[-1] if batches else {}
-        longest = max((other.duration for other in batch.values()), default=0.0)
+        longest = max((member.duration for member in batch.values()), default=0.0)
         if not batch or len(batch) == size or (len(batch) + 1) * longest > BATCH_SECONDS:
             batches.append(batch := {})
         batch[index] = clip

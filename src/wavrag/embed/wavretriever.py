@@ -214,8 +214,8 @@ class WavRetriever(Embedder):
                 jobs.append((hearings[row], clip, encode))
             # With a verdict of voice activity detection, letters only serve words and language.
             shows_language = LANGUAGE_SPAN[0] <= clip.start < LANGUAGE_SPAN[1]
-            needed = self._fast or needs_letters or shows_language
-            if clip.speech is None or (clip.speech and needed):
+            needs_words = self._fast or needs_letters or shows_language
+            if clip.speech is None or (clip.speech and needs_words):
                 jobs.append((hearings[row], clip, self._run_letters))
         self._workers.map(lambda job: job[2](job[0], job[1]), jobs)
         speech = {row: clip for row, clip in audible.items() if is_speech(clip, hearings[row])}

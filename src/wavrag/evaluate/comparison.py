@@ -229,12 +229,13 @@ def _adjust_p_values(comparisons: Sequence[Comparison]) -> list[Comparison]:
     for number, comparison in enumerate(comparisons):
         for row in comparison.metrics:
             p_values.setdefault(row.metric, {})[str(number)] = row.test.p
-    adjusted = {metric: holm(values) for metric, values in p_values.items()}
+    adjusted_p = {metric: holm(values) for metric, values in p_values.items()}
     return [
         replace(
             comparison,
             metrics=tuple(
-                replace(row, p_holm=adjusted[row.metric][str(number)]) for row in comparison.metrics
+                replace(row, p_holm=adjusted_p[row.metric][str(number)])
+                for row in comparison.metrics
             ),
         )
         for number, comparison in enumerate(comparisons)

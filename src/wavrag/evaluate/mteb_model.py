@@ -127,8 +127,8 @@ class MTEBModel:
         return pairwise_cos_sim(embeddings1, embeddings2)
 
     def _embed(self, batch: Mapping[str, Any], role: Role) -> Float32:
-        if unsupported := {"image", "video"} & set(batch):
-            modality = unsupported.pop()
+        if extra_keys := {"image", "video"} & set(batch):
+            modality = extra_keys.pop()
             raise EmbedderError(f"{self.embedder.spec.name} embeds no {modality}: leave it out")
         sizes = [len(batch[key]) for key in ("text", "audio") if key in batch]
         if not sizes:

@@ -98,12 +98,12 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
         >>> holm({"a": 0.4, "b": 0.6})
         {'a': 0.8, 'b': 0.8}
     """
-    adjusted: dict[str, float] = {}
+    adjusted_p: dict[str, float] = {}
     floor = 0.0
     for rank, name in enumerate(sorted(p_values, key=lambda name: (p_values[name], name))):
         floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[name]))
-        adjusted[name] = floor
-    return {name: adjusted[name] for name in p_values}
+        adjusted_p[name] = floor
+    return {name: adjusted_p[name] for name in p_values}
 
 
 def _subtract(a: Sequence[float], b: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -119,8 +119,8 @@ def _subtract(a: Sequence[float], b: Sequence[float]) -> npt.NDArray[np.float64]
     return differences
 
 
-def _p_value(null: npt.NDArray[np.float64], observed: float) -> float:
+def _p_value(null: npt.NDArray[np.float64], difference: float) -> float:
     """Compute the share of null means at least as far from 0 as the observed mean."""
-    extreme = int(np.sum(np.abs(null) >= abs(observed) - ROUNDING))
+    extreme = int(np.sum(np.abs(null) >= abs(difference) - ROUNDING))
     # The observation counts as one of the draws, so that p is never 0.
     return (1 + extreme) / (len(null) + 1)

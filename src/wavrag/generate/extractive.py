@@ -254,7 +254,7 @@ def select_quotes(candidates: Sequence[Candidate]) -> list[Candidate]:
             quotes.append(candidate)
     order = list(dict.fromkeys(quote.source.number for quote in quotes))
     for quote in list(quotes):
-        quotes += [other for other in _find_context(quote, candidates) if other not in quotes]
+        quotes += [context for context in _find_context(quote, candidates) if context not in quotes]
     return sorted(quotes, key=lambda quote: (order.index(quote.source.number), quote.position))
 
 

@@ -145,8 +145,8 @@ def _render_part(message_part: MessagePart) -> str:
 
 def _one_line(text: str) -> str:
     """Join lines, except rows of tables: joined, a cell could belong to the row before."""
-    parts = (" ".join(part.split()) for part in _ROW.split(text))
-    return "\n".join(filter(None, parts))
+    lines = (" ".join(line.split()) for line in _ROW.split(text))
+    return "\n".join(filter(None, lines))
 
 
 def label(source: SourcePart) -> str:

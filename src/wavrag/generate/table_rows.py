@@ -71,14 +71,14 @@ def match_row(row: str, question: str, context: Iterable[str] = ()) -> RowMatch 
     # A value of a column asked for names the row only if the question holds all of it: the "27 min"
     # of another station do not answer a question about station 27.
     keys = [cell for cell in cells if cell not in columns or cell.value <= query]
-    known = frozenset(context).union(*(c.label for c in cells), *(c.value for c in keys))
-    if any(word.isdigit() for word in query - known):
+    context_words = frozenset(context).union(*(c.label for c in cells), *(c.value for c in keys))
+    if any(word.isdigit() for word in query - context_words):
         return None
-    named = [cell for cell in keys if cell.value & query]
-    is_complete = any(cell.value <= query for cell in named)
+    matches = [cell for cell in keys if cell.value & query]
+    is_complete = any(cell.value <= query for cell in matches)
     if not is_complete:
-        named = [cell for cell in named if not _is_other(cell, question, known)]
-    if not named:
+        matches = [cell for cell in matches if not _is_other(cell, question, context_words)]
+    if not matches:
         return None
     first = next((index for index, cell in enumerate(cells) if cell.label), len(cells))
     text = CELL_SEPARATOR.join(
@@ -86,19 +86,19 @@ def match_row(row: str, question: str, context: Iterable[str] = ()) -> RowMatch 
         for index, cell in enumerate(cells)
         if not columns or index <= first or cell in columns or (cell.value and cell.value <= query)
     )
-    count = len(query & frozenset().union(*(cell.value for cell in named)))
+    count = len(query & frozenset().union(*(cell.value for cell in matches)))
     value = columns[0].text.partition(": ")[2] if len(columns) == 1 else ""
     return RowMatch(text, count, is_complete and bool(columns), value)
 
 
 def _find_columns(cells: Sequence[_Cell], query: frozenset[str]) -> list[_Cell]:
     """Cells of the columns that a question names best; none if it names no column."""
-    labelled = [cell for cell in cells if cell.label][1:]
+    columns = [cell for cell in cells if cell.label][1:]
     # A word of all labels, such as "fare", tells no column from another.
-    common = frozenset.intersection(*(c.label for c in labelled)) if labelled[1:] else frozenset()
-    scores = [sum(_closeness(word, query) for word in cell.label - common) for cell in labelled]
+    common = frozenset.intersection(*(c.label for c in columns)) if columns[1:] else frozenset()
+    scores = [sum(_closeness(word, query) for word in cell.label - common) for cell in columns]
     best = max(scores, default=0)
-    return [c for c, score in zip(labelled, scores, strict=True) if best and score == best]
+    return [c for c, score in zip(columns, scores, strict=True) if best and score == best]
 
 
 def _closeness(word: str, query: frozenset[str]) -> int:
@@ -126,10 +126,12 @@ def _stems(text: str) -> frozenset[str]:
     return frozenset(map(stem, words(text)))
 
 
-def _is_other(cell: _Cell, question: str, known: frozenset[str]) -> bool:
+def _is_other(cell: _Cell, question: str, context_words: frozenset[str]) -> bool:
     """True if the question adds a word of its own before a word of the cell."""
     sequence: Sequence[str] = words(question)
     return any(
-        stem(word) in cell.value and before not in FUNCTION_WORDS and stem(before) not in known
+        stem(word) in cell.value
+        and before not in FUNCTION_WORDS
+        and stem(before) not in context_words
         for before, word in pairwise(sequence)
     )

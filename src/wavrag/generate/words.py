@@ -18,9 +18,9 @@ def content_words(text: str) -> list[str]:
 
     A text of function words alone ("who are you") keeps them all.
     """
-    every = words(text)
-    content = [word for word in every if word not in FUNCTION_WORDS]
-    return [stem(word) for word in content or every]
+    all_words = words(text)
+    content = [word for word in all_words if word not in FUNCTION_WORDS]
+    return [stem(word) for word in content or all_words]
 
 
 def words(text: str) -> list[str]:

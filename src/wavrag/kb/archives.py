@@ -133,6 +133,6 @@ def _members(path: str) -> Iterator[tuple[str, int, Any]]:
 
 
 def _is_visible(name: str) -> bool:
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    hidden = (part.startswith((".", "__MACOSX")) and part != ".." for part in parts)
-    return bool(parts) and not any(hidden)
+    levels = PurePosixPath(name.replace("\\", "/")).parts
+    hidden = (level.startswith((".", "__MACOSX")) and level != ".." for level in levels)
+    return bool(levels) and not any(hidden)

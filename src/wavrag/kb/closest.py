@@ -33,10 +33,10 @@ def find_closest(directory: Path) -> Path | None:
     among the folders beside it, the folders in the working directory and the default.
     """
     related = [*directory.parents, *_folders(directory)]
-    others = [*_folders(directory.parent), *_folders(Path()), config.kb_directory()]
+    neighbours = [*_folders(directory.parent), *_folders(Path()), config.kb_directory()]
     # `max` takes the first of several: those beside the path come before the working directory.
     return next(filter(_is_kb, related), None) or max(
-        filter(_is_kb, others), key=lambda path: _similarity(path, directory), default=None
+        filter(_is_kb, neighbours), key=lambda path: _similarity(path, directory), default=None
     )
 
 

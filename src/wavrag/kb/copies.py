@@ -54,7 +54,7 @@ def plan_run(
     hashes = {document.id: document.content_hash for document in stored}
     files: dict[str, list[Document]] = defaultdict(list)
     ids: set[str] = set()
-    others: list[str] = []  # ids of documents that are no files
+    texts: list[str] = []  # ids of documents that are no files
     for document in documents:
         try:
             on_document(document)
@@ -69,12 +69,12 @@ def plan_run(
         if is_file(document):
             files[digest].append(document)
             continue
-        others.append(document.id)
+        texts.append(document.id)
         if hashes.get(document.id) == digest:
             plan.unchanged.append(document.id)
         else:
             plan.pending.append((document, digest))
-    _Assignment(plan, stored, files, others).run()
+    _Assignment(plan, stored, files, texts).run()
     return plan
 
 
@@ -130,7 +130,7 @@ class _Assignment:
             for document in self._by_path[path]:
                 if document.id not in self._taken:
                     # Its content is no longer at this path.
-                    left = tuple(other for other in document.paths if other not in self._run)
+                    left = tuple(path for path in document.paths if path not in self._run)
                     if left != document.paths:
                         self._plan.paths[document.id] = left
 
@@ -139,8 +139,8 @@ class _Assignment:
         changed = len(document.paths) > 1 or group != [document.source]
         paths = document.paths
         if changed:
-            known = [path for path in paths if path in group or self._is_elsewhere(path)]
-            paths = (*known, *_files_first(path for path in group if path not in known))
+            valid_paths = [path for path in paths if path in group or self._is_elsewhere(path)]
+            paths = (*valid_paths, *_files_first(path for path in group if path not in valid_paths))
             if paths != document.paths:
                 self._plan.paths[document.id] = paths
         if paths[0] != document.source:
@@ -243,15 +243,15 @@ def _with_paths(record: StoredPassage, paths: Sequence[str]) -> StoredPassage:
     title, source = passage.title, paths[0]
     if title == compose(Path(passage.source).stem):  # the title of a file without another one
         title = compose(Path(source).stem)
-    moved = replace(
+    updated = replace(
         passage, source=source, copies=tuple(paths[1:]), title=title,
         recording=_find_recording(passage, source),
     )  # fmt: skip
     lexical = record.lexical
     if title != passage.title:
         # The words change with the name; the vector stays, because it is expensive.
-        lexical = lexical_text(moved)
-    return replace(record, passage=moved, lexical=lexical)
+        lexical = lexical_text(updated)
+    return replace(record, passage=updated, lexical=lexical)
 
 
 def _find_recording(passage: Passage, source: str) -> str | None:
@@ -259,8 +259,8 @@ def _find_recording(passage: Passage, source: str) -> str | None:
     if passage.recording is None or source == passage.source:
         return passage.recording
     recording = os.path.join(os.path.dirname(source), os.path.basename(passage.recording))
-    renamed = Path(source).with_suffix(Path(passage.recording).suffix)
-    candidates = (recording, str(renamed), passage.recording)
+    sibling = Path(source).with_suffix(Path(passage.recording).suffix)
+    candidates = (recording, str(sibling), passage.recording)
     return next((path for path in candidates if not is_deleted(path)), passage.recording)
 
 

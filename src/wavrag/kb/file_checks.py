@@ -31,11 +31,11 @@ class FileChecks:
             return False
         status = os.stat(path)
         key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        known = self._digests.pop(key, None) or digest_file(path)
-        self._digests[key] = known
+        file_digest = self._digests.pop(key, None) or digest_file(path)
+        self._digests[key] = file_digest
         if len(self._digests) > CACHED_FILES:
             self._digests.popitem(last=False)
-        return known == digest
+        return file_digest == digest
 
 
 def is_beside(recording: str, transcript: str) -> bool:

@@ -137,7 +137,7 @@ class KnowledgeBase(Closing):
         contents = manifest.read(folder)
         if contents is None and not create:
             raise missing_kb(folder)
-        named = embedder
+        requested = embedder
         if embedder is None and contents is not None:
             embedder = resolve_embedder(folder, contents.embedder["name"])
         embedder = embedder or config.DEFAULT_EMBEDDER
@@ -149,10 +149,10 @@ class KnowledgeBase(Closing):
         if contents is None:
             contents = manifest.create(folder, embedder.spec)
         manifest.check_embedder(contents, embedder.spec, folder)
-        if named is not None:
+        if requested is not None:
             name = embedder.spec.name
             with suppress(OSError):  # without a writable configuration, name the embedder again
-                remember_embedder(folder, name, named if isinstance(named, str) else name)
+                remember_embedder(folder, name, requested if isinstance(requested, str) else name)
         store = LanceStore(folder / contents.store, embedder.spec.dim)
         return cls(folder, embedder, store, fusion=fusion, reranker=reranker)
 
@@ -304,7 +304,7 @@ class KnowledgeBase(Closing):
         documents = self._store.documents()
         ids = {document.id for document in documents}
         paths = {compose(path) for document in documents for path in document.paths}
-        named: list[str] = []
+        removable: list[str] = []
         for source in [os.fspath(source) for source in check_paths(sources)]:
             path = compose(os.path.abspath(source))
             # With a separator at its end, talks/ does not match talks-2024/a.mp3.
@@ -313,12 +313,12 @@ class KnowledgeBase(Closing):
                 continue
             if compose(source) not in ids:
                 raise InputError(f"{source} is not in the knowledge base: see `wavrag kb list`")
-            named.append(compose(source))
+            removable.append(compose(source))
         removal = self.remove_paths(sources)
         # A folder and a file in it may both be given.
-        named = [id for id in dict.fromkeys(named) if id not in removal.removed]
-        passages = removal.passages + (self.remove(named) if named else 0)
-        return Removal([*removal.removed, *named], removal.kept, passages)
+        removable = [id for id in dict.fromkeys(removable) if id not in removal.removed]
+        passages = removal.passages + (self.remove(removable) if removable else 0)
+        return Removal([*removal.removed, *removable], removal.kept, passages)
 
     def _drop_paths(self, is_dropped: Callable[[str], bool]) -> Removal:
         documents = self._store.documents()
@@ -328,9 +328,9 @@ class KnowledgeBase(Closing):
             if len(paths) < len(document.paths):
                 left[document.id] = paths
         removed = [id for id, paths in left.items() if not paths]
-        kept = {id: paths for id, paths in left.items() if paths}
-        apply_paths(self._store, documents, kept, self.directory)
-        return Removal(removed, list(kept), self.remove(removed) if removed else 0)
+        remaining = {id: paths for id, paths in left.items() if paths}
+        apply_paths(self._store, documents, remaining, self.directory)
+        return Removal(removed, list(remaining), self.remove(removed) if removed else 0)
 
     def watch(
         self,
@@ -432,8 +432,8 @@ class KnowledgeBase(Closing):
         if passage.modality == "text" or self._has_quotable_transcripts:
             return passage.text or ""
         clip = clip or self._decode(passage, SAMPLE_RATE)
-        corrected = self._corrections.apply(passage, None, clip)
-        return self._transcripts.get(clip) if corrected is None else corrected
+        correction = self._corrections.apply(passage, None, clip)
+        return self._transcripts.get(clip) if correction is None else correction
 
     def word_times(self, passage: Passage) -> tuple[TimedWord, ...]:
         """Return the words of a passage with their times in its recording.
@@ -495,14 +495,14 @@ class KnowledgeBase(Closing):
         passages = self.passages(document_id)
         if not passages:
             raise InputError(f"{document_id} is not in the knowledge base: see `wavrag kb list`")
-        timed = [passage for passage in passages if passage.start is not None]
-        if not timed:
+        windows = [passage for passage in passages if passage.start is not None]
+        if not windows:
             raise InputError(f"{document_id} is a text without times: give a recording")
-        timed.sort(key=lambda passage: (passage.start, passage.ordinal))
-        segments = sorted(join_windows(self._windows(timed)), key=lambda segment: segment.start)
+        windows.sort(key=lambda passage: (passage.start, passage.ordinal))
+        segments = sorted(join_windows(self._windows(windows)), key=lambda segment: segment.start)
         first = passages[0]
         return Transcript(
-            first.source, first.title, tuple(segments), document_id, self._chapters(timed)
+            first.source, first.title, tuple(segments), document_id, self._chapters(windows)
         )
 
     def _chapters(self, passages: Sequence[Passage]) -> tuple[tuple[float, str], ...]:

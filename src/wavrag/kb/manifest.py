@@ -67,8 +67,8 @@ def _read_file(path: Path) -> Manifest:
             f"{path.parent} has format {format} and this version of WavRAG reads format {FORMAT}:"
             " index again into another folder (--kb)"
         )
-    known = {field.name for field in fields(Manifest)}
-    if unknown := sorted(values.keys() - known):
+    keys = {field.name for field in fields(Manifest)}
+    if unknown := sorted(values.keys() - keys):
         raise ValueError(f"unknown key {unknown[0]!r}")
     try:
         manifest = Manifest(**values)
@@ -103,8 +103,8 @@ def repair(directory: Path) -> list[str]:
     if manifests.get(FILE) == manifests.get(COPY):
         return []
     _write(directory, manifest)
-    damaged = COPY if FILE in manifests else FILE
-    return [f"{damaged} was missing, damaged or old: written again"]
+    target = COPY if FILE in manifests else FILE
+    return [f"{target} was missing, damaged or old: written again"]
 
 
 def find_defects(directory: Path) -> list[str]:

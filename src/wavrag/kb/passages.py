@@ -201,8 +201,8 @@ def _split_recording(
     for heading, content in tags.texts:
         for passage in text.split(text.parse(content, "txt"), base):
             embed_input = EmbedInput(text=f"{readable(title)}: {heading}\n{passage.text}")
-            named = replace(passage, ordinal=ordinal, section=heading)
-            yield PendingPassage(named, embed_input)
+            titled = replace(passage, ordinal=ordinal, section=heading)
+            yield PendingPassage(titled, embed_input)
             ordinal += 1
 
 

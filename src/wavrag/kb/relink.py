@@ -45,21 +45,23 @@ def find_changes(
     states = {path: _state(path, document) for document in files for path in document.paths}
     missing = [d for d in files if any(states[path] for path in d.paths)]
     intact = {path for path, state in states.items() if state is None}
-    wanted = {
+    by_identity = {
         _identity(document): document
         for document in missing
         if all(states[path] for path in document.paths)
     }
     roots = folders or {os.path.dirname(path) for path in states}
-    found = _search(wanted, [root for root in roots if os.path.exists(root)], intact)
+    matches = _search(by_identity, [root for root in roots if os.path.exists(root)], intact)
     changes: list[SourceChange] = []
     for document in missing:
         valid = next((path for path in document.paths if states[path] is None), None)
-        target = valid or found.get(_identity(document))
+        target = valid or matches.get(_identity(document))
         for path in document.paths:
             if state := states[path]:
-                moved = state == "deleted" and target is not None and valid is None
-                changes.append(SourceChange(document.id, path, "moved" if moved else state, target))
+                is_moved = state == "deleted" and target is not None and valid is None
+                changes.append(
+                    SourceChange(document.id, path, "moved" if is_moved else state, target)
+                )
     return changes
 
 
@@ -82,10 +84,10 @@ def _state(path: str, document: StoredDocument) -> SourceState | None:
     if is_deleted(path):
         return "deleted"
     try:
-        same = digest_file(path) == file_digest_of(document.content_hash)
+        is_same = digest_file(path) == file_digest_of(document.content_hash)
     except InputError:
         return "unreadable"
-    return None if same else "replaced"
+    return None if is_same else "replaced"
 
 
 def _identity(document: StoredDocument) -> tuple[str, str]:
@@ -94,15 +96,15 @@ def _identity(document: StoredDocument) -> tuple[str, str]:
 
 
 def _search(
-    wanted: Mapping[tuple[str, str], StoredDocument],
+    by_identity: Mapping[tuple[str, str], StoredDocument],
     roots: Sequence[str | os.PathLike[str]],
     intact: set[str],
 ) -> dict[tuple[str, str], str]:
     """Path of a file with each wanted content, if there is one outside the intact documents."""
-    suffixes = {suffix for suffix, _ in wanted}
-    found: dict[tuple[str, str], str] = {}
-    if not wanted:
-        return found
+    suffixes = {suffix for suffix, _ in by_identity}
+    matches: dict[tuple[str, str], str] = {}
+    if not by_identity:
+        return matches
     for candidate in find_files(roots).documents:
         path = candidate.path or ""
         if suffix(path) not in suffixes or path in intact:
@@ -111,6 +113,6 @@ def _search(
             identity = suffix(path), digest_file(path)
         except InputError:
             continue
-        if identity in wanted:
-            found.setdefault(identity, path)
-    return found
+        if identity in by_identity:
+            matches.setdefault(identity, path)
+    return matches

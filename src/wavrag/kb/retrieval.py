@@ -79,8 +79,10 @@ class Retriever:
         if not is_unicode(query.text or ""):
             # Bytes that are not UTF-8 become lone surrogates in the argument of a program.
             raise InputError(f"the query {query.text!r} is not valid Unicode: decode its bytes")
-        typed = self._indexes.correct_spelling(query.text) if query.text and query.spelling else []
-        suggestion = apply_corrections(query.text or "", typed) if typed else None
+        spelling = (
+            self._indexes.correct_spelling(query.text) if query.text and query.spelling else []
+        )
+        suggestion = apply_corrections(query.text or "", spelling) if spelling else None
         inputs = self._query_inputs(replace(query, text=suggestion or query.text))
         corrector = self._indexes.speech_corrector() if query.clip and query.spelling else None
         embed_start = time.perf_counter()
@@ -88,16 +90,18 @@ class Retriever:
         vector = unit_rows(result.vectors.mean(0, keepdims=True))[0]
         search_start = time.perf_counter()
         transcript = " ".join(filter(None, result.texts)) if query.clip else ""
-        spoken = [correction for row in result.corrections for correction in row]
-        corrections = [*typed, *spoken]
-        recognised = " ".join(filter(None, (query.text, transcript)))
-        lexical = lexical_query(recognised, corrections) if recognised else None
+        mishearings = [correction for row in result.corrections for correction in row]
+        corrections = [*spelling, *mishearings]
+        query_words = " ".join(filter(None, (query.text, transcript)))
+        lexical = lexical_query(query_words, corrections) if query_words else None
         legs = self._store.search(vector, lexical, max(CANDIDATES, k), query.where)
         hits = self.fuse(legs)
         end = time.perf_counter()
         embedding = search_start - embed_start
         timings = {"embed": 1e3 * embedding, "search": 1e3 * (end - start - embedding)}
-        words = " ".join(filter(None, (query.text, apply_corrections(transcript, spoken)))) or None
+        words = (
+            " ".join(filter(None, (query.text, apply_corrections(transcript, mishearings)))) or None
+        )
         scores: dict[str, float] = {}
         if self._reranker is not None and words:
             scores = score_hits(self._reranker, words, hits)

@@ -24,7 +24,7 @@ def find_sound(embedder: Embedder, clip: Clip, vector: Float32) -> tuple[float, 
         return None
     size = round(PART_SHARE * len(clip.samples))
     starts = [round(part * (len(clip.samples) - size) / (PARTS - 1)) for part in range(PARTS)]
-    parts = [
+    spans = [
         replace(
             clip,
             samples=clip.samples[start : start + size],
@@ -32,9 +32,9 @@ def find_sound(embedder: Embedder, clip: Clip, vector: Float32) -> tuple[float, 
         )
         for start in starts
     ]
-    inputs = [EmbedInput(clip=part) for part in (clip, *parts)]
+    inputs = [EmbedInput(clip=part) for part in (clip, *spans)]
     complete, *cosines = embedder.embed(inputs, "passage") @ vector
     best = max(range(PARTS), key=lambda part: (cosines[part], -part))
     if cosines[best] <= complete:
         return None
-    return round(parts[best].start, 3), round(parts[best].end, 3)
+    return round(spans[best].start, 3), round(spans[best].end, 3)

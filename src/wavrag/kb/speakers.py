@@ -71,8 +71,8 @@ class SpeakerSplitter:
 
         A channel with a speaker of its own is truth: nothing is cut there.
         """
-        pieces = self._cut(document, passages)
-        for ordinal, piece in enumerate(join_pieces(pieces)):
+        passages = self._cut(document, passages)
+        for ordinal, piece in enumerate(join_pieces(passages)):
             yield replace(piece, passage=replace(piece.passage, ordinal=ordinal))
 
     def _cut(
@@ -220,11 +220,11 @@ def list_speakers(passages: Iterable[Passage]) -> list[DocumentSpeaker]:
     for passage in passages:
         if passage.speaker is not None:
             seconds = (passage.end or 0.0) - (passage.start or 0.0)
-            known = speakers.get(passage.speaker)
+            speaker = speakers.get(passage.speaker)
             speakers[passage.speaker] = DocumentSpeaker(
                 passage.speaker,
-                round(seconds + (known.seconds if known else 0.0), 3),
-                1 + (known.passages if known else 0),
-                known.start if known else passage.start or 0.0,
+                round(seconds + (speaker.seconds if speaker else 0.0), 3),
+                1 + (speaker.passages if speaker else 0),
+                speaker.start if speaker else passage.start or 0.0,
             )
     return list(speakers.values())

@@ -86,11 +86,11 @@ def join_windows(windows: Iterable[tuple[Passage, tuple[TimedWord, ...]]]) -> It
     earlier: dict[tuple[int | None, int | None], tuple[TimedWord, ...]] = {}
     for passage, words in windows:
         voice = passage.track, passage.channel
-        kept = remove_repetition(earlier.get(voice, ()), words)
+        new_words = remove_repetition(earlier.get(voice, ()), words)
         if words:
             earlier[voice] = words
-        if len(kept) == len(words):
+        if len(new_words) == len(words):
             yield from split_sentences(passage, words)
-        elif kept:
-            text = " ".join(word.text for word in kept)
-            yield from split_sentences(replace(passage, text=text), kept)
+        elif new_words:
+            text = " ".join(word.text for word in new_words)
+            yield from split_sentences(replace(passage, text=text), new_words)

@@ -198,7 +198,7 @@ def split_cues(segments: Iterable[Segment]) -> Iterator[Segment]:
         words = segment.words or spread_words(segment)
         cue: list[TimedWord] = []
         for word in words:
-            length = sum(len(other.text) + 1 for other in cue) + len(word.text)
+            length = sum(len(cue_word.text) + 1 for cue_word in cue) + len(word.text)
             if cue and (length > CUE_CHARS or word.end - cue[0].start > CUE_SECONDS):
                 yield _join_words(segment, tuple(cue))
                 cue = []

@@ -40,14 +40,14 @@ class TranscriptCorrection:
 
     def apply(self, words: Sequence[TimedWord], start: float, end: float) -> list[TimedWord]:
         """Replace the words of a passage from `start` to `end`; others have nothing in common."""
-        replaced = _between(words, self.start, self.end)
+        overlap = _between(words, self.start, self.end)
         original = _between(self.original, start, end)
         corrected = _between(self.corrected, start, end)
         # A passage may hold the corrected words already.
-        if max(_similarity(replaced, original), _similarity(replaced, corrected)) < MIN_SIMILARITY:
+        if max(_similarity(overlap, original), _similarity(overlap, corrected)) < MIN_SIMILARITY:
             return list(words)
-        kept = [word for word in words if word not in replaced]
-        return sorted([*kept, *corrected], key=_middle)
+        remaining = [word for word in words if word not in overlap]
+        return sorted([*remaining, *corrected], key=_middle)
 
 
 class TranscriptCorrections:
@@ -88,7 +88,7 @@ class TranscriptCorrections:
         """
         start, end = words[0].start, words[-1].end
         new = self._word_times.get(clip, text) or spread_words(Segment(text, start, end))
-        clamped = (
+        new_words = (
             replace(word, start=_clamp(word.start, start, end), end=_clamp(word.end, start, end))
             for word in new
         )
@@ -103,7 +103,7 @@ class TranscriptCorrections:
         original += [
             word for word in words if not any(c.start <= _middle(word) <= c.end for c in earlier)
         ]
-        kept = [
+        remaining = [
             word
             for correction in earlier
             for word in correction.corrected
@@ -113,7 +113,7 @@ class TranscriptCorrections:
             min([start, *(correction.start for correction in earlier)]),
             max([end, *(correction.end for correction in earlier)]),
             tuple(sorted(original, key=_middle)),
-            tuple(sorted([*kept, *clamped], key=_middle)),
+            tuple(sorted([*remaining, *new_words], key=_middle)),
         )
         self._write(passages[0], merged)
         return merged
@@ -173,8 +173,8 @@ class TranscriptCorrections:
         corrections = self.find(passage)
         if not corrections:
             return text
-        spoken = text if text and self._is_quotable else self._transcripts.get(clip)
-        words: Sequence[TimedWord] = self._word_times.get(clip, spoken)
+        transcript = text if text and self._is_quotable else self._transcripts.get(clip)
+        words: Sequence[TimedWord] = self._word_times.get(clip, transcript)
         if not words:
             return text
         for correction in corrections:

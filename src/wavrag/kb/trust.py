@@ -86,14 +86,14 @@ def remember_embedder(directory: Path, stored: str, load: str) -> None:
     if load.startswith(("http://", "https://")) and "#" not in load:
         # The server may offer more models later.
         load = f"{load}#{stored.partition('#')[2]}"
-    confirmed, key = _read(), _key(directory)
-    if confirmed.get(key) == (stored, load):
+    entries, key = _read(), _key(directory)
+    if entries.get(key) == (stored, load):
         return
     folder = config.config_directory()
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f".{FILE}.lock"):
-        confirmed = _read() | {key: (stored, load)}
-        write_file(folder / FILE, json.dumps(confirmed, indent=1).encode())
+        entries = _read() | {key: (stored, load)}
+        write_file(folder / FILE, json.dumps(entries, indent=1).encode())
 
 
 def _read() -> dict[str, tuple[str, str]]:

@@ -68,8 +68,8 @@ def reorder_hits(
     first = [replace(hit, score=scores.get(hit.passage.id, hit.score)) for hit in hits[:limit]]
     first.sort(key=lambda hit: (-hit.score, hit.passage.id))
     cap = first[-1].score
-    others = [replace(hit, score=min(hit.score, cap)) for hit in hits[limit:]]
-    return [replace(hit, rank=rank) for rank, hit in enumerate(first + others, start=1)]
+    remaining = [replace(hit, score=min(hit.score, cap)) for hit in hits[limit:]]
+    return [replace(hit, rank=rank) for rank, hit in enumerate(first + remaining, start=1)]
 
 
 def passage_text(passage: Passage) -> str:

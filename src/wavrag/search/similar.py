@@ -42,7 +42,7 @@ def group_similar(hits: Sequence[Hit], k: int) -> list[Hit]:
             best.append(hit)
             groups.append([])
     return [
-        replace(hit, rank=rank, similar=tuple(replace(other, rank=rank) for other in group))
+        replace(hit, rank=rank, similar=tuple(replace(member, rank=rank) for member in group))
         for rank, (hit, group) in enumerate(zip(best, groups, strict=True), 1)
     ]
 

@@ -52,8 +52,8 @@ class WordIndex:
             if word in corrections or self._is_listed(word) or is_known(word):
                 continue
             neighbours = [
-                self._position.get(words[place].lower()) if 0 <= place < len(words) else None
-                for place in (at - 1, at + 1)
+                self._position.get(words[position].lower()) if 0 <= position < len(words) else None
+                for position in (at - 1, at + 1)
             ]
             alternatives = self._rank(fold(word), *neighbours)
             if alternatives:
@@ -71,8 +71,8 @@ class WordIndex:
         first = starts[max(MIN_LETTERS, len(word) - limit)]
         last = starts[min(MAX_LETTERS, len(word) + limit) + 1]
         # An edit changes at most two bits of a signature.
-        own = _signatures(np.array([[ord(letter) % 2**16] for letter in word]))[0]
-        differences = np.bitwise_count(signatures[first:last] ^ own)
+        signature = _signatures(np.array([[ord(letter) % 2**16] for letter in word]))[0]
+        differences = np.bitwise_count(signatures[first:last] ^ signature)
         candidates = first + np.flatnonzero(differences <= 2 * limit)
         distances = edit_distances(word, letters[: len(word) + limit, candidates])
         near = distances <= limit
@@ -81,12 +81,12 @@ class WordIndex:
     @cached_property
     def _letters(self) -> tuple[Int64, Int64, np.ndarray, np.ndarray]:
         """Words by length: their indices, start of each length, letter codes, signatures."""
-        folded = [fold(word) for word in self._vocabulary.words]
-        lengths = np.array([len(word) if word.isalpha() else 0 for word in folded], np.int64)
+        spellings = [fold(word) for word in self._vocabulary.words]
+        lengths = np.array([len(word) if word.isalpha() else 0 for word in spellings], np.int64)
         lengths[lengths > MAX_LETTERS] = 0
         order = np.argsort(lengths, kind="stable")
         starts = np.searchsorted(lengths[order], np.arange(MAX_LETTERS + 2))
-        codes = _letter_codes([folded[index] for index in order])
+        codes = _letter_codes([spellings[index] for index in order])
         return order, starts, codes, _signatures(codes)
 
     @cached_property
@@ -126,8 +126,8 @@ def fold(word: str) -> str:
     word = word.lower()
     if word.isascii():
         return word
-    decomposed = unicodedata.normalize("NFKD", word)
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
+    letters = unicodedata.normalize("NFKD", word)
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def edit_distances(word: str, letters: np.ndarray) -> Int64:
@@ -156,8 +156,8 @@ def edit_distances(word: str, letters: np.ndarray) -> Int64:
     for codes in letters:
         inside = codes != 0
         match = matches[codes]
-        transposed = ((~diagonal & match) << one) & previous
-        diagonal = (((match & positive) + positive) ^ positive) | match | negative | transposed
+        transpositions = ((~diagonal & match) << one) & previous
+        diagonal = (((match & positive) + positive) ^ positive) | match | negative | transpositions
         rises = negative | ~(diagonal | positive)
         falls = diagonal & positive
         change = ((rises >> last) & one).astype(np.int64) - ((falls >> last) & one).astype(np.int64)

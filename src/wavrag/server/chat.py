@@ -160,18 +160,18 @@ class _Completion:
 
     def encode_event(self, event: AnswerEvent | WavRAGError) -> bytes:
         """The server-sent events for an event; the last chunk has the extension field."""
-        done = format_sse_event(data_str="[DONE]")
+        end_event = format_sse_event(data_str="[DONE]")
         match event:
             case RetrievalResult():
                 return self._encode_choice({"role": "assistant", "content": ""})
             case str():
                 return self._encode_choice({"content": event})
             case WavRAGError():
-                return _encode(error_body(event)) + done
+                return _encode(error_body(event)) + end_event
         last = self._encode_choice({}, "stop", wavrag=AnswerShape.dump(event))
         if self._include_usage:
             last += self._encode_chunk(choices=[], usage=_count_usage(event).model_dump())
-        return last + done
+        return last + end_event
 
     def _encode_choice(
         self, delta: dict[str, Any], reason: str | None = None, **extension: Any

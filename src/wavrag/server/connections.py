@@ -101,8 +101,8 @@ class ConnectionGuard:
         """
         loop = asyncio.get_running_loop()
         self._connections[connection] = (connection.timeout(), 0, loop.time())
-        strangers = [other for other in self._connections if not other.is_authenticated]
-        neighbours = [other for other in strangers if other.address == connection.address]
+        strangers = [member for member in self._connections if not member.is_authenticated]
+        neighbours = [member for member in strangers if member.address == connection.address]
         for group, limit in (
             (neighbours, limits.MAX_CLIENT_CONNECTIONS),
             (strangers, limits.MAX_UNAUTHENTICATED),
@@ -110,7 +110,7 @@ class ConnectionGuard:
         ):
             if len(group) <= limit:
                 continue
-            idle = [other for other in group if other.waits and other is not connection]
+            idle = [member for member in group if member.waits and member is not connection]
             # The room beyond the share of strangers is for clients that have yet to send their
             # token, so only a full server or a full share of one address rejects them.
             if idle or group is not strangers:

@@ -108,7 +108,7 @@ def _read_inputs(body: EmbeddingsRequest) -> list[Content]:
         return [body.messages[0].content]
     assert body.input is not None
     inputs = [body.input] if isinstance(body.input, str) else body.input
-    return [part if isinstance(part, str) else [part] for part in inputs]
+    return [content if isinstance(content, str) else [content] for content in inputs]
 
 
 def _estimate_seconds(inputs: Sequence[Content]) -> float:
@@ -158,14 +158,14 @@ def join_text(content: Content) -> str:
     """The text of a message."""
     if isinstance(content, str):
         return content
-    return "\n".join(part.text for part in content if isinstance(part, TextContent))
+    return "\n".join(item.text for item in content if isinstance(item, TextContent))
 
 
 def recordings_of(content: Content) -> list[str]:
     """The recordings of a message, in base64."""
     if isinstance(content, str):
         return []
-    return [part.input_audio.data for part in content if isinstance(part, AudioContent)]
+    return [item.input_audio.data for item in content if isinstance(item, AudioContent)]
 
 
 def _decode_input(content: Content, sample_rate: int | None) -> EmbedInput:

@@ -208,8 +208,8 @@ async def _transcribe(state: ServerState, file: ReceivedFile) -> Segments:
 
 async def _collect(segments: Segments, name: str) -> Transcript:
     async with aclosing(segments):
-        found = [segment async for segment in segments]
-    return Transcript(name, name, tuple(sorted(found, key=lambda segment: segment.start)))
+        collected = [segment async for segment in segments]
+    return Transcript(name, name, tuple(sorted(collected, key=lambda segment: segment.start)))
 
 
 def _reply(body: TranscriptionForm, transcript: Transcript, duration: float) -> Response:

@@ -231,13 +231,13 @@ class JobWorker:
         return delay
 
     def _end(self, job: IndexJob, state: Literal["done", "failed"], error: str | None) -> None:
-        ended = replace(job, state=state, error=error, ended=now())
-        self._jobs.save(ended)
+        outcome = replace(job, state=state, error=error, ended=now())
+        self._jobs.save(outcome)
         if state == "done":
             # Only once that is on disk. A failed job keeps its files, and can be repeated.
             self._delete_unused(job)
         with self._changed:
-            job.state, job.error, job.ended = ended.state, ended.error, ended.ended
+            job.state, job.error, job.ended = outcome.state, outcome.error, outcome.ended
             self._queue.remove(job)
             self._changed.notify_all()
         self._ended_jobs.labels(job.kind, job.state).inc()
@@ -325,8 +325,8 @@ class JobWorker:
         """Delete uploaded files without a document or a job, or index those of a damaged job."""
         # Compared by name: the stored paths are outdated if the knowledge base was moved.
         names_in_use = {Path(document.source).name for document in self._kb.documents()}
-        kept = (job for job in self._jobs.all() if not job.is_disposable)
-        names_in_use |= {upload.file for job in kept for upload in job.uploads}
+        active = (job for job in self._jobs.all() if not job.is_disposable)
+        names_in_use |= {upload.file for job in active for upload in job.uploads}
         orphans = [
             path
             for path in sorted(self._uploads_folder.iterdir())

@@ -76,6 +76,6 @@ class Kokoro:
         name, _, share = first.partition("*")
         timbre: Float32 = self._model.get_voice_style(name)
         if second:
-            weight, other = float(share or 0.5), self._model.get_voice_style(second)
-            timbre = (weight * timbre + (1 - weight) * other).astype("f4")
+            weight, second_timbre = float(share or 0.5), self._model.get_voice_style(second)
+            timbre = (weight * timbre + (1 - weight) * second_timbre).astype("f4")
         return timbre

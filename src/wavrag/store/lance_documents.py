@@ -53,9 +53,9 @@ class Tally:
         """A line of the log."""
         return json.dumps({**asdict(self.document), "digest": self.digest})
 
-    def is_equal(self, other: Tally | None) -> bool:
+    def is_equal(self, tally: Tally | None) -> bool:
         """True if all rows are equal."""
-        counts = other and (other.digest, other.passages)
+        counts = tally and (tally.digest, tally.passages)
         return (self.digest, self.passages) == counts
 
 

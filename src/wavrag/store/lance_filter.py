@@ -152,8 +152,8 @@ def _like(key: str, pattern: str, negated: bool) -> str:
         path = _regex(pattern, letter=f"(?:{_ESCAPE}.|[^{_ESCAPE}{RS}])", escape=_escape)
         path = path.removeprefix("(?s)^").removesuffix("$")
         facet = f"(?s){RS}{key}{US}s{path}{RS}"
-        other = _call(f"regexp_like(facets, {_literal(facet)})", negated)
-        return _join_conditions([like, other], all_of=negated)
+        facet_condition = _call(f"regexp_like(facets, {_literal(facet)})", negated)
+        return _join_conditions([like, facet_condition], all_of=negated)
     regex = _regex(pattern, letter=f"(?:{_ESCAPE}.|[^{_ESCAPE}])", escape=_escape)
     like = f"regexp_like({_value(key, 's')}, {_literal(regex)})"
     conditions = [_call(_has(key, "s"), negated), _call(like, negated)]

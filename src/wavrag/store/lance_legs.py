@@ -66,8 +66,8 @@ def lexical_leg(
     if not clauses:
         return []
     # A BooleanQuery sums the scores of its clauses.
-    either = [(lance_query.Occur.SHOULD, clause) for clause in clauses]
-    combined = clauses[0] if len(clauses) == 1 else lance_query.BooleanQuery(either)
+    occurrences = [(lance_query.Occur.SHOULD, clause) for clause in clauses]
+    combined = clauses[0] if len(clauses) == 1 else lance_query.BooleanQuery(occurrences)
     query = table.search(combined, query_type="fts")
     return _best(query, "_score", passage_columns(table), k, condition)
 

@@ -75,8 +75,8 @@ def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
         hidden = frozenset(key for key in OPTIONAL_KEYS if getattr(passage, key) is not None)
         if (key := (passage.document_id, hidden)) not in encoded:
             json_text = json.dumps(dict(passage.metadata), ensure_ascii=False, sort_keys=True)
-            shown = {name: passage.metadata[name] for name in passage.metadata.keys() - hidden}
-            encoded[key] = json_text, encode_metadata(shown)
+            visible = {name: passage.metadata[name] for name in passage.metadata.keys() - hidden}
+            encoded[key] = json_text, encode_metadata(visible)
         for name in PASSAGE_COLUMNS:
             if name not in ("metadata", "copies"):
                 columns[name].append(getattr(passage, name))

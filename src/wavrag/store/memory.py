@@ -92,7 +92,7 @@ class MemoryStore:
                 [weight * score for score in bm25(words, texts)]
                 for words, weight in weighted_words(text)
             ]
-            scores = [sum(parts) for parts in zip(*weighted, strict=True)]
+            scores = [sum(terms) for terms in zip(*weighted, strict=True)]
             # A passage without any word of the query is no hit, however small k is.
             matching = [ok and score > 0 for ok, score in zip(allowed, scores, strict=True)]
             legs["lexical"] = _best(records, scores, matching, k)

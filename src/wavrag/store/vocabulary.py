@@ -113,9 +113,9 @@ class _PairCounts:
         """Give words new codes, by their old ones; pairs with a word of code -1 are dropped."""
         self._merge()
         first, second = codes[self._keys >> 32], codes[self._keys & 0xFFFFFFFF]
-        known = (first >= 0) & (second >= 0)
+        is_frequent = (first >= 0) & (second >= 0)
         # Codes keep their order, so the pairs stay sorted.
-        self._keys, self._counts = (first << 32 | second)[known], self._counts[known]
+        self._keys, self._counts = (first << 32 | second)[is_frequent], self._counts[is_frequent]
 
     def most_frequent(self, limit: int) -> tuple[Int64, Int64]:
         """The most frequent pairs, sorted, and their counts."""
@@ -129,14 +129,14 @@ def save_vocabulary(path: Path, count: VocabularyCount) -> None:
     words = np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8)
     with suppress(OSError):
         # A name of its own, because several processes may write at once.
-        part = path.with_suffix(f".{os.getpid()}.part")
-        with part.open("wb") as file:
+        temporary = path.with_suffix(f".{os.getpid()}.part")
+        with temporary.open("wb") as file:
             np.savez(
                 file, version=count.version, passages=count.passages, words=words,
                 counts=vocabulary.counts, pairs=vocabulary.pairs,
                 pair_counts=vocabulary.pair_counts,
             )  # fmt: skip
-        part.replace(path)
+        temporary.replace(path)
 
 
 def load_vocabulary(path: Path) -> VocabularyCount | None:

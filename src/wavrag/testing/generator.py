@@ -82,10 +82,10 @@ class GeneratorConformance:
         if not self.cites:
             pytest.skip(f"{generator.spec.name} does not cite reliably")
         sources = list_sources(messages)
-        cited = parse_citations("".join(generator.stream(messages, OPTIONS)), sources)
-        assert cited.invented_count == 0
-        assert {citation.number for citation in cited.citations} <= {1, 2}
-        assert cited.citations[0].passage is sources[cited.citations[0].number - 1].hit.passage
+        answer = parse_citations("".join(generator.stream(messages, OPTIONS)), sources)
+        assert answer.invented_count == 0
+        assert {citation.number for citation in answer.citations} <= {1, 2}
+        assert answer.citations[0].passage is sources[answer.citations[0].number - 1].hit.passage
 
     def test_the_same_question_gives_the_same_answer(
         self, generator: Generator, messages: list[Message]
@@ -117,9 +117,9 @@ class GeneratorConformance:
         options = GenerateOptions(max_tokens=256)
         stream = Stream.of(generator.stream(messages, options))
         first = next(stream)
-        closing = threading.Thread(target=stream.close)
-        closing.start()
-        closing.join()
+        closer = threading.Thread(target=stream.close)
+        closer.start()
+        closer.join()
         assert list(stream) == []
         assert next(iter(generator.stream(messages, options))) == first
 

@@ -100,9 +100,9 @@ class StoreConformance:
             replace(r, passage=replace(r.passage, source=source, copies=("/b/é.md", "x")))
             for r in text_records("/a/café.md", ["one", "two"])
         ]
-        other = text_records("b", ["three"])
-        store.upsert([*records, *other])
-        assert contents(store) == plain([*records, *other])
+        extra = text_records("b", ["three"])
+        store.upsert([*records, *extra])
+        assert contents(store) == plain([*records, *extra])
         assert [document.copies for document in store.documents()] == [("/b/é.md", "x"), ()]
         assert store.documents()[0].paths == ("/a/cafe\u0301.md", "/b/é.md", "x")
         for where, count in {
@@ -301,8 +301,8 @@ class StoreConformance:
         assert both == pytest.approx(
             {id: zebra.get(id, 0) + 0.25 * lion.get(id, 0) for id in zebra | lion}
         )
-        alone = scores(LexicalQuery("what is the unknown", (WeightedWord("lion", 0.25),)))
-        assert alone == pytest.approx({id: 0.25 * score for id, score in lion.items()})
+        lion_scores = scores(LexicalQuery("what is the unknown", (WeightedWord("lion", 0.25),)))
+        assert lion_scores == pytest.approx({id: 0.25 * score for id, score in lion.items()})
         assert scores(LexicalQuery("", (WeightedWord("unknown", 1.0),))) == {}
 
     def test_vocabulary_follows_every_change(self, store: Store) -> None:

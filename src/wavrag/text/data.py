@@ -102,8 +102,8 @@ def _load(text: str, line: int = 0) -> Any:
     try:
         return json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
-        place = f"line {line}: " if line else ""
-        raise DocumentError(f"is not readable JSON ({place}{error}): correct it") from error
+        location = f"line {line}: " if line else ""
+        raise DocumentError(f"is not readable JSON ({location}{error}): correct it") from error
 
 
 def _join(source: Any) -> str:

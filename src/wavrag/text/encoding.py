@@ -159,18 +159,18 @@ def _sample(file: IO[bytes]) -> bytes:
 
 def _line_blocks(file: IO[bytes]) -> Iterator[bytes]:
     """Yield a file in blocks of whole lines, unless they are very long."""
-    rest = b""
+    remainder = b""
     while block := file.read(1 << 20):
-        lines, line_end, rest = (rest + block).rpartition(b"\n")
+        lines, line_end, remainder = (remainder + block).rpartition(b"\n")
         yield lines + line_end
-        if len(rest) > 1 << 20:
-            yield rest
-            rest = b""
-    yield rest
+        if len(remainder) > 1 << 20:
+            yield remainder
+            remainder = b""
+    yield remainder
 
 
 def _scores(sample: bytes) -> Iterator[tuple[float, str]]:
-    for place, (encoding, languages) in enumerate(_SINGLE_BYTE.items()):
+    for rank, (encoding, languages) in enumerate(_SINGLE_BYTE.items()):
         try:
             text = sample.decode(encoding)
         except UnicodeDecodeError:
@@ -179,7 +179,7 @@ def _scores(sample: bytes) -> Iterator[tuple[float, str]]:
             # Five byte values are undefined, and occur in damaged text.
             text = sample.decode(encoding, "replace")
         score = max(_spelling_score(text, language) for language in languages.split())
-        yield score - 0.01 * place, encoding
+        yield score - 0.01 * rank, encoding
     for encoding in _MULTI_BYTE:
         try:
             # Incremental: the sample of a long line may end within a character.

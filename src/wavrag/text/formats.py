@@ -116,11 +116,11 @@ def detect_format(
         return by_content
     if head and not seems_text(head):
         return Unread(_REMEDIES.get(suffix, UNKNOWN))
-    known = SUFFIXES.get(suffix)
-    if known in _BINARY_FORMATS and head:
+    format = SUFFIXES.get(suffix)
+    if format in _BINARY_FORMATS and head:
         return Unread(f"not a readable {suffix[1:]} file, whatever its suffix says: replace it")
-    if known is not None:
-        return known
+    if format is not None:
+        return format
     if not head:
         return Unread("empty (0 bytes)")
     if suffix in _REMEDIES:
@@ -131,7 +131,7 @@ def detect_format(
 
 def format_suffix(format: Format) -> str:
     """Return the usual suffix of a format, with its dot."""
-    return next(suffix for suffix, known in SUFFIXES.items() if known == format)
+    return next(suffix for suffix, value in SUFFIXES.items() if value == format)
 
 
 def needs_office(format: Format) -> bool:
@@ -161,9 +161,9 @@ _CONTROL_BYTES = [bytes([byte]) for byte in _CONTROL]
 
 
 def _by_content(file: IO[bytes], head: bytes, suffix: str) -> Format | Unread | None:
-    known = SUFFIXES.get(suffix)
+    format = SUFFIXES.get(suffix)
     # PDF readers accept the signature anywhere in the first 1,024 bytes.
-    if known == "pdf" or head.startswith(b"%PDF-") or b"\n%PDF-" in head[:1024]:
+    if format == "pdf" or head.startswith(b"%PDF-") or b"\n%PDF-" in head[:1024]:
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip_format(file, suffix)
@@ -183,9 +183,9 @@ def _by_content(file: IO[bytes], head: bytes, suffix: str) -> Format | Unread | 
         return "srt"
     if head.lstrip(b"\xef\xbb\xbf").startswith(b"[Script Info]"):
         return "ass"
-    if known in (None, "txt") and _HTML.search(head[:1024]) and suffix not in _REMEDIES:
+    if format in (None, "txt") and _HTML.search(head[:1024]) and suffix not in _REMEDIES:
         return "html"
-    if known is None and suffix == "" and re.match(rb"From \S+.*\n[\w-]+: ", head):
+    if format is None and suffix == "" and re.match(rb"From \S+.*\n[\w-]+: ", head):
         return "mbox"
     return None
 
@@ -204,12 +204,12 @@ def _zip_format(file: IO[bytes], suffix: str) -> Format | Unread:
         return "epub"
     if kind.startswith(b"application/vnd.oasis.opendocument."):
         return "odf"
-    parts: dict[str, Format] = {
+    members: dict[str, Format] = {
         "word/document.xml": "docx",
         "ppt/presentation.xml": "pptx",
         "xl/workbook.xml": "xlsx",
     }
-    for name, format in parts.items():
+    for name, format in members.items():
         if name in names:
             return format
     if "META-INF/container.xml" in names and suffix == ".epub":

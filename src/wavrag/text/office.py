@@ -60,10 +60,10 @@ def _add_relationships(data: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if RELATIONSHIPS in archive.namelist():
             return data
-    repaired = io.BytesIO(data)
-    with zipfile.ZipFile(repaired, "a") as archive:
+    output = io.BytesIO(data)
+    with zipfile.ZipFile(output, "a") as archive:
         archive.writestr(RELATIONSHIPS, DOCX_RELATIONSHIPS)
-    return repaired.getvalue()
+    return output.getvalue()
 
 
 def _add_list(builder: TextBuilder, items: list[str]) -> None:

@@ -55,8 +55,8 @@ def _parse(request: dict[str, Any], output: IO[bytes]) -> tuple[str, Any]:
     try:
         file, name = Path(request["path"]), request["name"]
         format = detect_format(file, name, as_text=True)
-        for piece in parse_pieces(file, format, name=name, on_note=notes.append):
-            _send(output, "piece", encode_piece(piece))
+        for parsed in parse_pieces(file, format, name=name, on_note=notes.append):
+            _send(output, "piece", encode_piece(parsed))
             limits.restart_time()
     except (DocumentError, OSError) as error:  # OSError: the file was deleted meanwhile
         return "error", str(error)
@@ -69,12 +69,12 @@ def _send(output: IO[bytes], kind: str, content: Any) -> None:
     output.flush()
 
 
-def encode_piece(piece: ParsedText) -> dict[str, Any]:
+def encode_piece(parsed: ParsedText) -> dict[str, Any]:
     """A piece as JSON."""
-    blocks = [[b.start, b.end, b.kind, b.level, b.page, b.times, b.speaker] for b in piece.blocks]
+    blocks = [[b.start, b.end, b.kind, b.level, b.page, b.times, b.speaker] for b in parsed.blocks]
     return {
-        "title": piece.title, "text": piece.text, "blocks": blocks, "metadata": piece.metadata,
-        "offset": piece.offset,
+        "title": parsed.title, "text": parsed.text, "blocks": blocks, "metadata": parsed.metadata,
+        "offset": parsed.offset,
     }  # fmt: skip
 
 

@@ -98,12 +98,12 @@ def parse_pieces(
     has_text = False
     notes: list[str] = []
     try:
-        for piece in _parse(file, format, name, notes):
-            notes += piece.notes
-            if piece.text:
-                title = title if has_text else piece.title or Path(name).stem
+        for parsed in _parse(file, format, name, notes):
+            notes += parsed.notes
+            if parsed.text:
+                title = title if has_text else parsed.title or Path(name).stem
                 has_text = True
-                yield replace(piece, title=title, notes=())
+                yield replace(parsed, title=title, notes=())
     except DocumentError as error:
         reason = str(error).removeprefix(f"{name}: ")
         raise DocumentError(f"{name}: {reason}") from error

@@ -279,20 +279,20 @@ def _narrow(gutters: Sequence[Span], row: Row) -> list[Span]:
     """Narrow gutters to the gaps of a row; a segment inside splits one, others may cross it."""
     spans: list[Span] = []
     for gutter in gutters:
-        parts = [gutter]
+        gaps = [gutter]
         for segment in row.segments:
             if (
                 not _crosses(segment, gutter)
                 and segment.left < gutter[1]
                 and segment.right > gutter[0]
             ):
-                parts = [
+                gaps = [
                     (left, right)
-                    for a, b in parts
+                    for a, b in gaps
                     for left, right in ((a, min(b, segment.left)), (max(a, segment.right), b))
                     if right > left
                 ]
-        spans += parts
+        spans += gaps
     return spans
 
 
@@ -341,9 +341,9 @@ def _join_markers(row: Row) -> Row:
     if _LEADER.search(row.text):
         line = _join_segments(row.segments)
         return Row((replace(line, text=" ".join(_LEADER.sub(LEADER, line.text).split())),))
-    first, *others = row.segments
-    if others and _MARKER.fullmatch(first.text):
-        return Row((_join_segments((first, others[0])), *others[1:]))
+    first, *segments = row.segments
+    if segments and _MARKER.fullmatch(first.text):
+        return Row((_join_segments((first, segments[0])), *segments[1:]))
     return row
 
 

@@ -27,35 +27,35 @@ def remove_running_rows(pages: Sequence[PdfPage]) -> tuple[list[PdfPage], list[s
     Returns:
         The pages without them, and the texts of the running headers, the first page's first.
     """
-    repeated: dict[tuple[bool, str], set[tuple[int, int]]] = defaultdict(set)
-    numbered: dict[tuple[bool, str], list[tuple[int, int, tuple[int, ...]]]] = defaultdict(list)
+    by_text: dict[tuple[bool, str], set[tuple[int, int]]] = defaultdict(set)
+    by_pattern: dict[tuple[bool, str], list[tuple[int, int, tuple[int, ...]]]] = defaultdict(list)
     for number, page in enumerate(pages):
         for at_top, index in _edge_rows(page):
             row = page.rows[index]
-            repeated[at_top, row.text].add((number, index))
+            by_text[at_top, row.text].add((number, index))
             numbers = tuple(int(digits[:9]) for digits in _NUMBER.findall(row.text))
             if numbers:
                 pattern = _NUMBER.sub("#", row.text)
-                numbered[at_top, pattern].append((number, index, numbers))
+                by_pattern[at_top, pattern].append((number, index, numbers))
     running: set[tuple[int, int]] = set()
-    for places in repeated.values():
-        if len({number for number, _ in places}) >= MIN_PAGES:
-            running |= _level(pages, places)
-    for (at_top, _), candidates in numbered.items():
+    for positions in by_text.values():
+        if len({number for number, _ in positions}) >= MIN_PAGES:
+            running |= _level(pages, positions)
+    for (at_top, _), candidates in by_pattern.items():
         running |= {
             (number, index)
             for number, index, values in candidates
             if _is_page_number(pages[number].rows[index], values, number, at_top, candidates)
         }
-    kept: list[PdfPage] = []
+    output: list[PdfPage] = []
     headers: list[str] = []
     for number, page in enumerate(pages):
         removed = {index for index in range(len(page.rows)) if (number, index) in running}
         removed = _outermost(removed, len(page.rows))
         headers += [_without_number(page.rows[i]) for i in sorted(removed) if i < EDGE_ROWS]
         rows = tuple(row for index, row in enumerate(page.rows) if index not in removed)
-        kept.append(replace(page, rows=rows))
-    return kept, headers
+        output.append(replace(page, rows=rows))
+    return output, headers
 
 
 def _edge_rows(page: PdfPage) -> Iterator[tuple[bool, int]]:
@@ -75,13 +75,13 @@ def _is_table(row: Row, following: Row) -> bool:
     return is_close and len(row.segments) > 1 and len(following.segments) > 1
 
 
-def _level(pages: Sequence[PdfPage], places: set[tuple[int, int]]) -> set[tuple[int, int]]:
+def _level(pages: Sequence[PdfPage], positions: set[tuple[int, int]]) -> set[tuple[int, int]]:
     """Return the places at the most frequent height, if there are enough."""
-    tops = sorted(pages[number].rows[index].top for number, index in places)
+    tops = sorted(pages[number].rows[index].top for number, index in positions)
     middle = tops[len(tops) // 2]
     level = {
         (number, index)
-        for number, index in places
+        for number, index in positions
         if abs(pages[number].rows[index].top - middle) <= MAX_SHIFT
     }
     return level if len({number for number, _ in level}) >= MIN_PAGES else set()
@@ -99,8 +99,9 @@ def _is_page_number(
     if match and match[1]:
         return True
     grows = any(
-        other != number and _differences(values, numbers) in ({other - number}, {0, other - number})
-        for other, _, numbers in rows
+        neighbour != number
+        and _differences(values, numbers) in ({neighbour - number}, {0, neighbour - number})
+        for neighbour, _, numbers in rows
     )
     is_alone = any(_PAGE_NUMBER.fullmatch(segment.text) for segment in row.segments)
     return grows and (is_alone or not at_top)

@@ -146,18 +146,18 @@ def parse_plain(file: TextIO) -> Iterator[ParsedText]:
 
 def read_paragraphs(file: TextIO) -> Iterator[str]:
     """Yield the paragraphs of a text with any line ends; longer ones are cut, at lines if any."""
-    rest = ""
+    remainder = ""
     while block := file.read(READ_CHARS):
         # The last character decides whether a carriage return ends a line alone.
         block += file.read(1) if block.endswith("\r") else ""
-        *paragraphs, rest = _EMPTY_LINES.split(rest + _line_feeds(block))
+        *paragraphs, remainder = _EMPTY_LINES.split(remainder + _line_feeds(block))
         yield from paragraphs
-        while len(rest) > PARAGRAPH_CHARS:
-            cut = max(rest.rfind("\n", 0, PARAGRAPH_CHARS), 0)
-            cut = cut or max(rest.rfind(" ", 0, PARAGRAPH_CHARS), 0) or PARAGRAPH_CHARS
-            yield rest[:cut]
-            rest = rest[cut:]
-    yield rest
+        while len(remainder) > PARAGRAPH_CHARS:
+            cut = max(remainder.rfind("\n", 0, PARAGRAPH_CHARS), 0)
+            cut = cut or max(remainder.rfind(" ", 0, PARAGRAPH_CHARS), 0) or PARAGRAPH_CHARS
+            yield remainder[:cut]
+            remainder = remainder[cut:]
+    yield remainder
 
 
 def add_plain(builder: TextBuilder, text: str, headings: bool = True) -> None:

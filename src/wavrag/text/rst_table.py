@@ -47,8 +47,8 @@ def _parse_grid(lines: Sequence[str]) -> Table:
                 last += 1
             words = line[edges[column] + 1 : edges[last]].strip()
             # A merged cell counts for each column that it covers.
-            for covered in range(column, last):
-                rows[-1][covered] = f"{rows[-1][covered]} {words}".strip()
+            for index in range(column, last):
+                rows[-1][index] = f"{rows[-1][index]} {words}".strip()
             column = last
     return (merge_header(rows[:head]), rows[head:]) if head else (None, rows)
 

@@ -94,12 +94,12 @@ def _add_rows(builder: TextBuilder, rows: Iterator[Row]) -> Iterator[None]:
 
 def _take_rows(rows: Iterator[Row]) -> list[Row]:
     """The next rows of a table, as many as fit into a piece."""
-    taken: list[Row] = []
+    table_rows: list[Row] = []
     chars = 0
     while chars < PIECE_CHARS and (row := next(rows, None)) is not None:
-        taken.append(row)
+        table_rows.append(row)
         chars += sum(map(len, row)) + len(row)
-    return taken
+    return table_rows
 
 
 def _is_caption(row: Row) -> bool:

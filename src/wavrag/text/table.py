@@ -142,12 +142,12 @@ def expand(rows: Sequence[Sequence[Cell]]) -> list[list[str]]:
     A row with a single cell over the complete width stays a single cell.
     """
     # Damaged files have cells over columns that no row has.
-    most = max(map(len, rows), default=0)
+    width = max(map(len, rows), default=0)
     total = 0
     grid: list[list[str]] = []
     merged: dict[int, tuple[str, int]] = {}  # by column: text of the cell above, rows left
     for row in rows:
-        cells = iter([(c.text, c.rows) for c in row for _ in range(min(c.columns, most))])
+        cells = iter([(c.text, c.rows) for c in row for _ in range(min(c.columns, width))])
         line: list[str] = []
         below: dict[int, tuple[str, int]] = {}
         while True:
@@ -240,8 +240,8 @@ def _format_row(labels: Row, row: Row, above: Sequence[str]) -> Iterator[str]:
     line = lead
     for label, cell in zip(labels[first:], row[first:], strict=True):
         start = f"{label}: " if label else ""
-        room = max(ROW_CHARS - len(lead) - len(SEPARATOR) - len(start), GROUP_CHARS)
-        for words in textwrap.wrap(cell, room, break_on_hyphens=False) or [EMPTY]:
+        limit = max(ROW_CHARS - len(lead) - len(SEPARATOR) - len(start), GROUP_CHARS)
+        for words in textwrap.wrap(cell, limit, break_on_hyphens=False) or [EMPTY]:
             if len(line) > len(lead) and len(line) + len(start) + len(words) > ROW_CHARS - 3:
                 yield line
                 line = lead

@@ -126,8 +126,8 @@ class Rows(Generic[T]):
     def group(self, key: Callable[[T], Any]) -> Rows[list[T]]:
         """Group adjacent rows with equal keys, at the location of the first one."""
         groups = (list(group) for _, group in groupby(self.located, lambda item: key(item[1])))
-        located = ((items[0][0], [row for _, row in items]) for items in groups)
-        return Rows(located, self._on_note)
+        pairs = ((items[0][0], [row for _, row in items]) for items in groups)
+        return Rows(pairs, self._on_note)
 
 
 def _return_rows(

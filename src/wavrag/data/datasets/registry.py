@@ -198,8 +198,8 @@ def read_dataset_rows(
     if parse_row is None:
         names = ", ".join(dataset.name for dataset in _ALL if dataset.parse_row is not None)
         raise InputError(f"{name} is read from its files, with `read_dataset`: rows give {names}")
-    located = ((f"{name}: row {n}", row) for n, row in enumerate(_keep_encoded(rows), start=1))
-    return iter(Rows(located, on_note).map(parse_row, f"{name}: rows without an answer"))
+    pairs = ((f"{name}: row {n}", row) for n, row in enumerate(_keep_encoded(rows), start=1))
+    return iter(Rows(pairs, on_note).map(parse_row, f"{name}: rows without an answer"))
 
 
 def _find_dataset(name: str) -> Dataset:

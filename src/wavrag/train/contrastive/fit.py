@@ -79,9 +79,9 @@ def fit_projector(
         mean += frames[at : at + CHUNK].sum(0, dtype=np.float64) / len(frames)
     covariance, cross = np.zeros((width, width)), np.zeros((width, targets.shape[1]))
     for at in range(0, len(frames), CHUNK):
-        centred = frames[at : at + CHUNK].astype(np.float32) - mean.astype(np.float32)
-        covariance += centred.T @ centred
-        cross += centred.T @ targets[inverse[at : at + CHUNK]]
+        block = frames[at : at + CHUNK].astype(np.float32) - mean.astype(np.float32)
+        covariance += block.T @ block
+        cross += block.T @ targets[inverse[at : at + CHUNK]]
     penalty = RIDGE * np.trace(covariance) / width
     weight = np.linalg.solve(covariance + penalty * np.eye(width), cross)
     outputs = sum(
