@@ -78,13 +78,8 @@ format: $(VENV)/.dev ## rewrite to the house format
 bench: $(VENV)/.dev ## the figures in docs/figures.md that need no other data
 	@for name in index latency retrieval install_size; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-attack: $(VENV)/.dev ## hostile files (mutated, bombs), hostile clients, generated requests
-	@for command in mutated.py bombs.py clients.py 'schema.py --minutes 4'; do echo "== $$command"; \
-	  $(BIN)/python benchmarks/attack/$$command || exit 1; done
-
-attack: $(VENV)/.dev ## attacks on durability, files and clients, in about 15 minutes; prints their tables
-	@for command in "kills.py --index 20 --serve 5" "power.py --commits 20 --losses 60" "full_disk.py --moments 15" "damage.py --count 80"; do \
-	  echo "== $$command"; $(BIN)/python benchmarks/attack/$$command || exit 1; done
+attack: $(VENV)/.dev ## attacks on durability, files and clients, in about 15 minutes; prints a table
+	@$(BIN)/python benchmarks/attack/run.py
 
 clean: ## remove what make made
 	rm -rf $(VENV) .wavrag-demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache site
