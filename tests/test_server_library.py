@@ -116,7 +116,7 @@ def test_originals_are_shown_or_saved(http: httpx.Client, rag: WavRAG, tmp_path:
     assert reply.text == BEES
     reply = http.get("/v1/documents/no%20file/original")
     assert reply.status_code == 404
-    assert "it is missing" in reply.json()["error"]["message"]
+    assert "the file is missing" in reply.json()["error"]["message"]
     rag.kb.remove(["page", "no file"])
 
 

@@ -164,11 +164,7 @@ async def get_audio(
     passage = await read_document(state, state.rag.kb.head, document_id)
     path = await state.run_in_thread("get", state.find_recording, passage)
     if path is None:
-        raise RequestError(
-            404,
-            f"there is no recording of {document_id}: its file is missing, or was changed since it"
-            " was indexed: index it again",
-        )
+        raise missing_file(document_id, "recording")
     if start is end is track is channel is None:
         content_type = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
         return FileResponse(path, media_type=content_type)
@@ -179,6 +175,15 @@ async def get_audio(
     load = partial(audio.load, path, PLAYBACK_RATE, start, end, track=track, channel=channel)
     data = await state.run_in_thread("cut", _cut_clip, load, path, format, document_id)
     return Response(data, media_type=media_type(format))
+
+
+def missing_file(document_id: str, kind: str) -> RequestError:
+    """The error for a file that is not there, or not with the content that was indexed."""
+    return RequestError(
+        404,
+        f"there is no {kind} of {document_id}: the file is missing, or was changed since it was"
+        " indexed: index it again",
+    )
 
 
 def _cut_clip(load: Callable[[], Clip], path: Path, format: ClipFormat, document_id: str) -> bytes:

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, Field
 
-from wavrag.server.documents import read_document
-from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
+from wavrag.server.documents import missing_file, read_document
+from wavrag.server.errors import COMMON_ERRORS, error_responses
 from wavrag.server.file_types import MEDIA_TYPES
 from wavrag.server.files import describe_file, modification_time, name_file
 from wavrag.server.limits import MAX_LISTED, MAX_URL_CHARS
@@ -122,11 +122,7 @@ async def get_original(state: State, document_id: str) -> Response:
     passage = await read_document(state, state.rag.kb.head, document_id)
     path = await state.run_in_thread("get", state.find_original, passage)
     if path is None:
-        raise RequestError(
-            404,
-            f"there is no file of {document_id}: it is missing, or was changed since it was"
-            " indexed: index it again",
-        )
+        raise missing_file(document_id, "file")
     name = describe_file(state, passage.source, passage.metadata)["name"]
     suffix = (PurePath(name).suffix or path.suffix).lower()
     return FileResponse(
