@@ -252,6 +252,7 @@ class CutOptions:
     by_replace: int = 0
     by_command_line: int = 0
     by_benchmark: int = 0
+    by_recipe: int = 0
     unset: int = 0
     FIXED: ClassVar[int] = 0
 
@@ -261,7 +262,8 @@ parser.add_argument("--by-command-line")
 Other(unset=1)
 """
     )
-    assert tool.measure_option_fields(pkg).value == 6
+    (pkg.root / "recipe.toml").write_text("[cut]\nby_recipe = 1\n")
+    assert tool.measure_option_fields(pkg).value == 7
     assert texts(tool.measure_unset_options(pkg)) == ["unset"]
 
 

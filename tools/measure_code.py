@@ -18,11 +18,13 @@ import json
 import re
 import sys
 import tokenize
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 DEFAULT_PATH = Path(__file__).resolve().parent.parent / "src" / "wavrag"
 LONG_FUNCTION_LINES = 60
@@ -785,10 +787,13 @@ def measure_option_fields(package: Package) -> Measurement:
 def measure_unset_options(package: Package) -> Measurement:
     """Count option fields without a use in code or on the command line.
 
-    A field is set by an argument to its class, by a keyword of `replace`, or by a string constant
-    "--field-name". The package and the repository's folders of programs are searched.
+    A field is set by an argument to its class, by a keyword of `replace`, by a string constant
+    "--field-name", or by a key of a TOML file in the package, such as a recipe. The package and the
+    repository's folders of programs are searched.
     """
     usage = OptionUsage({node.name: field_names(node) for _, node in find_classes(package)})
+    for path in sorted(package.root.rglob("*.toml")):
+        usage.names.update(toml_keys(tomllib.loads(path.read_text(encoding="utf-8"))))
     for tree in option_users(package):
         usage.visit(tree)
     return count(
@@ -796,6 +801,14 @@ def measure_unset_options(package: Package) -> Measurement:
         for name, field in option_fields(package)
         if field.text not in usage.names and (name, field.text) not in usage.fields
     )
+
+
+def toml_keys(table: dict[str, Any]) -> Iterator[str]:
+    """Yield the keys of a TOML table and of the tables in it."""
+    for key, value in table.items():
+        yield key
+        if isinstance(value, dict):
+            yield from toml_keys(value)
 
 
 def option_fields(package: Package) -> Iterator[tuple[str, Offender]]:

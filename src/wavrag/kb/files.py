@@ -81,8 +81,7 @@ def find_files(
     documents, archive_paths = [], []
     unread: dict[tuple[str, str], list[str]] = {}
     for path, is_named in files.items():
-        names = (path, os.path.basename(path))
-        if globs and not any(fnmatch.filter(names, glob) for glob in globs):
+        if globs and not _matches(path, globs):
             continue
         if reason := _defect(path):
             skipped.append((path.encode("utf-8", "replace").decode(), reason))
@@ -124,6 +123,11 @@ def _list_files(
         else:
             files[path] = are_named
     return files
+
+
+def _matches(path: str, globs: Sequence[str]) -> bool:
+    names = (path, os.path.basename(path))
+    return any(fnmatch.filter(names, glob) for glob in globs)
 
 
 def _existing_form(path: str) -> str:
