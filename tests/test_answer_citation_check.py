@@ -73,6 +73,14 @@ def test_a_verbatim_quote_is_supported_whatever_resembles_it() -> None:
     assert claim.lexical == 1
 
 
+def test_the_beginning_of_a_sentence_is_no_quote() -> None:
+    text = "Entry is free for nobody. Bring [2] a ticket. Dogs wait outside."
+    sources = [SourcePart(1, Hit(Passage("zoo", 0, text), 1, 1.0, {}))]
+    assert [s.supported for s in check_citations("Entry is free [1].", sources)] == [False]
+    for quote in ("Entry is free for nobody", "Bring (2) a ticket. Dogs wait outside."):
+        assert citation_check._is_verbatim(quote, [text])
+
+
 def test_the_scores_of_a_sentence() -> None:
     (one,) = check_citations("A blue ferry leaves the port at 9 [1].", SOURCES)
     # Content words: blue, ferry, leave, port; two of the four stand in the passage.

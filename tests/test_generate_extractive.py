@@ -219,6 +219,24 @@ def test_the_short_answer_of_a_row_is_the_cell_of_the_column_asked_for() -> None
     assert (candidate.text, candidate.short) == ("Route: Night bus | Weekend fare: 4.50", "4.50")
 
 
+@pytest.mark.parametrize(
+    ("question", "passage", "before"),
+    [
+        ("How many pounds is a ticket?", "In 2005 a ticket\ncost [3] 5.", "cost (3) "),
+        ("What is the fare of line 15?", "Line: Line 15 | Fare: 5", "Fare: "),
+    ],
+)
+def test_the_short_answer_is_not_the_same_digits_elsewhere(
+    question: str, passage: str, before: str
+) -> None:
+    (candidate,) = candidates = rank_quotes(question, [SourcePart(1, hit(passage))], read=True)
+    text = f"A bell. [1] {candidate.text} [1]"
+    span = extractive.find_short_answer(candidates, text)
+    assert span is not None
+    assert text[slice(*span)] == "5"
+    assert text[: span[0]].endswith(before)
+
+
 def test_headings_and_questions_are_quoted_only_where_there_is_nothing_else() -> None:
     assert split_quotes("Opening hours\n\nWhen do we open? We open at ten.") == ["We open at ten."]
     assert split_quotes("When do we open?") == ["When do we open?"]

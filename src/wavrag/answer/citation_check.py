@@ -161,16 +161,20 @@ def _is_part_of_row(statement: str, evidence: Sequence[str]) -> bool:
 
 
 def _is_verbatim(statement: str, contents: Sequence[str]) -> bool:
-    """True if a statement is a quote from the start of a sentence, whatever the thresholds say.
+    """True if a statement quotes whole sentences, whatever the thresholds say.
 
-    Inside a sentence, "It is wrong that ..." could stand before it.
+    Before a part of one could stand "It is wrong that ...", and after it "... for nobody".
     """
-    quote = " ".join(statement.strip("`").split())
+    quote = " ".join(statement.strip("`").split()).rstrip(".")
     for content in contents:
-        for start, _ in sentences(content):
-            text = without_marks(" ".join(content[start:].split()))
-            if quote and f"{text} ".startswith((f"{quote} ", f"{quote}.")):
-                return True
+        spans = sentences(content)
+        for index, (start, _) in enumerate(spans):
+            for _, end in spans[index:]:
+                text = without_marks(" ".join(content[start:end].split())).rstrip(".")
+                if text == quote and quote:
+                    return True
+                if not quote.startswith(text):
+                    break
     return False
 
 

@@ -63,6 +63,7 @@ class Candidate:
     overlap: float | None = None
     named: int = 0  # of a row of a table: number of words of its cells in the question
     short: str = ""  # the words of it that answer the question, if the reader finds some
+    short_start: int = 0  # their first character in the quote
     reader: float | None = None  # the reader's log odds that they do
     span: tuple[int, int] | None = None  # its characters in the passage
 
@@ -176,6 +177,7 @@ def _rank(question: str | None, sources: Sequence[SourcePart]) -> list[Candidate
                             overlap=share,
                             named=match.named,
                             short=match.value,
+                            short_start=match.value_start,
                             reader=odds,
                         )
                     )
@@ -216,25 +218,38 @@ def _read(question: str | None, candidates: Sequence[Candidate]) -> list[Candida
         span = scores[number].best_span(*candidate.span)
         if span is None:
             return candidate
-        short = without_marks(" ".join(text[span.start : span.end].split()))
-        return replace(candidate, short=short if short in candidate.text else "", reader=span.score)
+        short = _quote_words(text[span.start : span.end])
+        # The same words may stand in the quote several times, as a "5" in "15" does.
+        count = len(_find_all(short, _quote_words(text[candidate.span[0] : span.end])))
+        if len(starts := _find_all(short, candidate.text)) < count:
+            return replace(candidate, reader=span.score)
+        return replace(candidate, short=short, short_start=starts[count - 1], reader=span.score)
 
     return sorted(map(read, candidates), key=_order)
 
 
+def _quote_words(text: str) -> str:
+    """A text as in a quote: on one line, without citation marks."""
+    return without_marks(" ".join(text.split()))
+
+
+def _find_all(words: str, text: str) -> list[int]:
+    return [match.start() for match in re.finditer(f"(?={re.escape(words)})", text)]
+
+
 def find_short_answer(candidates: Sequence[Candidate], answer: str) -> tuple[int, int] | None:
-    """Find the characters of the best candidate's short answer in the text of an answer.
+    """Find the characters of the short answer in the text of an answer.
+
+    It is that of the best candidate in the text: a generator may have read fewer sources.
 
     Returns:
-        Offsets in the answer; None if the best candidate has no short answer.
+        Offsets in the answer; None if that candidate has no short answer.
     """
-    if not candidates or not candidates[0].short:
-        return None
-    quote, short = candidates[0].text, candidates[0].short
-    if (start := answer.find(quote)) < 0:
-        return None
-    start += quote.index(short)
-    return start, start + len(short)
+    for candidate in candidates:
+        if (start := answer.find(candidate.text)) >= 0:
+            start += candidate.short_start
+            return (start, start + len(candidate.short)) if candidate.short else None
+    return None
 
 
 def select_quotes(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -317,7 +332,7 @@ def _find_block_quotes(text: str, start: int, end: int) -> Iterator[Quote]:
         yield Quote(f"{FENCE}\n{textwrap.dedent(lines).rstrip()}\n{FENCE}", start, end)
         return
     for a, b in sentences(lines):
-        yield Quote(without_marks(" ".join(lines[a:b].split())), start + a, start + b)
+        yield Quote(_quote_words(lines[a:b]), start + a, start + b)
 
 
 def _is_statement(line: str, following: str) -> bool:

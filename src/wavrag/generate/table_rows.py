@@ -40,12 +40,14 @@ class RowMatch:
         named: number of words of the question in the values of the named cells.
         is_precise: the question names a complete cell, and a column.
         value: value of the only column that the question asks for; empty without one.
+        value_start: its first character in the text.
     """
 
     text: str
     named: int
     is_precise: bool
     value: str = ""
+    value_start: int = 0
 
 
 def match_row(row: str, question: str, context: Iterable[str] = ()) -> RowMatch | None:
@@ -87,8 +89,12 @@ def match_row(row: str, question: str, context: Iterable[str] = ()) -> RowMatch 
         if not columns or index <= first or cell in columns or (cell.value and cell.value <= query)
     )
     count = len(query & frozenset().union(*(cell.value for cell in matches)))
-    value = columns[0].text.partition(": ")[2] if len(columns) == 1 else ""
-    return RowMatch(text, count, is_complete and bool(columns), value)
+    is_precise = is_complete and bool(columns)
+    if len(columns) != 1:
+        return RowMatch(text, count, is_precise)
+    cell = f"{CELL_SEPARATOR}{columns[0].text}"  # never the first one
+    value = cell.partition(": ")[2]
+    return RowMatch(text, count, is_precise, value, text.index(cell) + len(cell) - len(value))
 
 
 def _find_columns(cells: Sequence[_Cell], query: frozenset[str]) -> list[_Cell]:
