@@ -1,6 +1,7 @@
 """The recipe of WavRetriever at a size that runs in seconds."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +34,17 @@ from wavrag.train.mini.sounds import POOLED, PooledSounds, SoundHead, SoundOptio
 from wavrag.types import Float32
 
 RATE = 16_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Two modules of tests run at a time, and threads of torch wait for each other by spinning."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WAVRAG_THREADS", "1")
+        yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
