@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wavrag import Document, Query, WavRAG
+from wavrag import Clip, Document, LiveOptions, LiveTurn, Query, WavRAG, load_embedder
 from wavrag.errors import InputError
 from wavrag.generate import FakeGenerator
 from wavrag.kb import find_files
+from wavrag.live.intake import Intake
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ WRONG: dict[str, tuple[Callable[[WavRAG], Any], str]] = {
     "no question": (lambda rag: rag.ask(None), "the question is None: give a string"),
     "bytes": (lambda rag: rag.search(b"bees"), "the question is of type bytes"),
     "number": (lambda rag: rag.stream(5), "the question is of type int"),
-    "query of the base": (lambda rag: rag.kb.search(None), "a query is a string or a Query"),
+    "query of the base": (lambda rag: rag.kb.search(None), "the query is None: give str or Query"),
     "text": (lambda rag: rag.search(Query(text=5)), r"Query\.text is of type int"),
     "clip": (lambda rag: rag.search(Query(clip=np.zeros(9))), r"Query\.clip is of type ndarray"),
     "filter": (lambda rag: rag.search("bees", where=["year"]), "the filter is of type list"),
@@ -43,8 +44,26 @@ WRONG: dict[str, tuple[Callable[[WavRAG], Any], str]] = {
     "no document": (lambda rag: rag.kb.add(["a.txt"]), "a document is of type str"),
     "id of a document": (lambda rag: rag.kb.add([Document(5, text="a")]), r"Document\.id is"),
     "one id": (lambda rag: rag.kb.remove("bees"), "document ids are of type str: give a list"),
-    "id": (lambda rag: rag.kb.transcript(None), "a document id is None: give a string"),
+    "id": (lambda rag: rag.kb.transcript(None), "a document id is None: give str"),
     "folder": (lambda rag: WavRAG.open(5), "a path is of type int"),
+    "embedder": (lambda rag: WavRAG.open("none", embedder=5), "the embedder is of type int"),
+    "generator": (lambda rag: WavRAG.open("none", generator=5), "the generator is of type int"),
+    "no name": (lambda rag: load_embedder(None), "the embedder is None: give str"),
+    "options": (lambda rag: rag.ask("bees", options=5), "give GenerateOptions or None"),
+    "reasoning": (lambda rag: rag.ask("bees", reasoning=True), "give ReasoningOptions or None"),
+    "samples": (lambda rag: rag.search(Clip(None, 16_000)), r"Clip\.samples are None"),
+    "stereo": (lambda rag: rag.search(Clip(np.zeros((2, 9)), 16_000)), r"of shape \(2, 9\)"),
+    "rate": (lambda rag: rag.search(Clip(np.zeros(9), None)), r"Clip\.sample_rate is None"),
+    "text of a document": (lambda rag: rag.add(Document("a", text=5)), "the text of the document"),
+    "metadata": (lambda rag: rag.add(Document("a", text="a", metadata=None)), "give Mapping"),
+    "channels": (
+        lambda rag: rag.add(Document("a", text="a", channels="left")), "choose auto, mix, split"
+    ),
+    "empty id": (lambda rag: rag.add(Document("", text="a")), r"Document\.id is empty"),
+    "one url": (lambda rag: rag.kb.add_urls("https://example.org"), "give a list"),
+    "live turn": (lambda rag: LiveTurn(rag.kb), "rag is of type KnowledgeBase: give WavRAG"),
+    "live options": (lambda rag: LiveOptions(k="5"), "k is of type str: give int or float"),
+    "chunk": (lambda rag: Intake(16_000, 1).push(None), "a chunk is None: give bytes"),
 }  # fmt: skip
 
 

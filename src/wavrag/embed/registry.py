@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 
+from wavrag.arguments import check_type
 from wavrag.embed.base import Embedder
 from wavrag.embed.cross_encoder import CrossEncoder, OnnxCrossEncoder, SentenceCrossEncoder
 from wavrag.embed.fake import FakeReranker
@@ -125,6 +126,7 @@ def load_embedder(name: str) -> Embedder:
         >>> load_embedder("fake").spec.dim
         64
     """
+    check_type(name, str, "the embedder")
     for prefix, build in BUILDERS.items():
         if name.startswith(prefix):
             return build(name)
@@ -184,6 +186,7 @@ def load_reranker(name: str) -> CrossEncoder | FakeReranker:
         >>> load_reranker("fake").score("bee dance", ["Bees dance.", "A bee"]).tolist()
         [0.5, 0.5]
     """
+    check_type(name, str, "the reranker")
     kind, _, location = name.partition(":")
     if name == "fake":
         return FakeReranker()

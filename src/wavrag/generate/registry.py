@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wavrag.arguments import check_type
 from wavrag.errors import GenerationError
 from wavrag.generate.base import Generator
 from wavrag.generate.extractive import ExtractiveGenerator
@@ -40,6 +41,7 @@ def load_generator(name: str) -> Generator:
         >>> load_generator("extractive").spec.quotes
         True
     """
+    check_type(name, str, "the generator")
     kind, separator, argument = name.partition(":")
     if kind in _ARGUMENTS and separator and not argument:
         raise GenerationError(f"the generator {name!r} lacks {_ARGUMENTS[kind]} after the colon")

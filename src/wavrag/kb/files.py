@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wavrag.kb.arguments import check_paths
+from wavrag.arguments import check_paths
 from wavrag.kb.kinds import detect_kind, suffix
 from wavrag.kb.report import UnreadFiles
 from wavrag.text import Unread, is_archive

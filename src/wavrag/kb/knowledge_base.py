@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import Self
 
 from wavrag import audio, config
-from wavrag.audio import SAMPLE_RATE
-from wavrag.closing import Closing
-from wavrag.embed import Embedder, load_embedder, load_reranker
-from wavrag.errors import AudioError, InputError
-from wavrag.kb import manifest
-from wavrag.kb.archives import read_archives
-from wavrag.kb.arguments import (
+from wavrag.arguments import (
     check_count,
     check_documents,
     check_id,
     check_ids,
     check_paths,
     check_query,
+    check_type,
 )  # fmt: skip
+from wavrag.audio import SAMPLE_RATE
+from wavrag.closing import Closing
+from wavrag.embed import Embedder, load_embedder, load_reranker
+from wavrag.errors import AudioError, InputError
+from wavrag.kb import manifest
+from wavrag.kb.archives import read_archives
 from wavrag.kb.closest import missing_kb
 from wavrag.kb.copies import apply_paths, is_deleted
 from wavrag.kb.files import FileScan
@@ -144,8 +145,10 @@ class KnowledgeBase(Closing):
         # The embedder comes first: an unknown name must not leave an empty folder behind.
         if isinstance(embedder, str):
             embedder = load_embedder(embedder)
+        check_type(embedder, Embedder, "the embedder")
         if isinstance(reranker, str):
             reranker = load_reranker(reranker)
+        check_type(reranker, Reranker | None, "the reranker")
         if contents is None:
             contents = manifest.create(folder, embedder.spec)
         manifest.check_embedder(contents, embedder.spec, folder)
@@ -239,6 +242,9 @@ class KnowledgeBase(Closing):
         Example:
             >>> report = kb.add_urls(["https://example.org/feed.xml"], entries=3)
         """
+        if isinstance(urls, str):
+            raise InputError(f"urls is a single string: give a list, [{urls!r}]")
+        check_type(urls, Iterable, "urls")
         return add_urls(
             self, urls, options=options or DownloadOptions(), entries=entries,
             metadata=metadata or {}, on_fetch=on_fetch, on_progress=on_progress,
@@ -271,7 +277,9 @@ class KnowledgeBase(Closing):
 
         Missing folders are ignored, because they may be on a disk that is not mounted.
         """
-        return self.remove_deleted([folder for folder in folders if os.path.isdir(folder)])
+        return self.remove_deleted(
+            [folder for folder in check_paths(folders) if os.path.isdir(folder)]
+        )
 
     def remove_deleted(self, paths: Sequence[str | os.PathLike[str]]) -> list[str]:
         """Remove the documents at or below paths whose files were deleted; return their ids."""
@@ -372,8 +380,8 @@ class KnowledgeBase(Closing):
             ...     print(report.added, report.updated, report.removed)
         """
         return watch_folders(
-            self, folders, globs=globs, metadata=metadata, channels=channels, stop=stop,
-            on_progress=on_progress, on_note=on_note, polling=polling,
+            self, check_paths(folders), globs=globs, metadata=metadata, channels=channels,
+            stop=stop, on_progress=on_progress, on_note=on_note, polling=polling,
         )  # fmt: skip
 
     # Searching
@@ -633,6 +641,7 @@ class KnowledgeBase(Closing):
 
     def mentioned_speakers(self, text: str) -> list[str]:
         """Return the speakers of recordings whose names occur in a text, to suggest a filter."""
+        check_type(text, str, "the text")
         return self._retriever.find_speakers(text)
 
     def name_speaker(
@@ -657,8 +666,9 @@ class KnowledgeBase(Closing):
         Example:
             >>> kb.name_speaker("/talks/meeting.mp3", "speaker 2", "Ada")  # doctest: +SKIP
         """
+        check_type(name, str, "the name of a speaker")
         name = " ".join(name.split())
-        records = list(self._store.scan([document_id]))
+        records = list(self._store.scan([check_id(document_id)]))
         passages = [record.passage for record in records if record.passage.speaker == speaker]
         if not passages:
             names = ", ".join(row.name for row in list_speakers(r.passage for r in records))
@@ -706,7 +716,7 @@ class KnowledgeBase(Closing):
 
     def file_digest(self, document_id: str) -> str:
         """Return the digest of the file of a document when it was indexed; empty without one."""
-        record = next(self._store.scan([document_id]), None)
+        record = next(self._store.scan([check_id(document_id)]), None)
         return "" if record is None else file_digest_of(record.content_hash)
 
     def count(self) -> int:

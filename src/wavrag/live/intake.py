@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from wavrag.arguments import check_type
 from wavrag.audio import SAMPLE_RATE, Mixer
 from wavrag.errors import AudioError
 from wavrag.types import Float32
@@ -68,6 +69,7 @@ class Intake:
         if isinstance(chunk, np.ndarray):
             values = self._reshape(chunk)
         else:
+            check_type(chunk, bytes | bytearray | memoryview, "a chunk")
             size = memoryview(chunk).nbytes
             if size % (2 * self._channels):
                 raise AudioError(

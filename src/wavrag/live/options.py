@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from wavrag import where
+from wavrag.arguments import check_type
 from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError
 from wavrag.generate import GenerateOptions
@@ -93,10 +94,12 @@ class LiveOptions:
         self._check_range("max_seconds", 1, 600)
         self._check_range("k", 1, 1_000)
         self._check_range("early_answers", 0, 100)
+        check_type(self.where, str | None, "where")
         if self.where is not None:
             where.parse(self.where)
 
     def _check_range(self, name: str, low: float, high: float) -> None:
         value = getattr(self, name)
+        check_type(value, int | float, name)
         if not low <= value <= high:  # false for NaN, too
             raise InputError(f"{name} is {value}: set it from {low:g} to {high:g}")

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from wavrag.arguments import check_type
 from wavrag.audio import SAMPLE_RATE, VAD_FRAME, SharedVoiceDetector
 from wavrag.closing import Closing
 from wavrag.errors import InputError
@@ -66,6 +67,8 @@ class LiveTurn(Closing):
             voice: speech probability of a frame (default: the packaged detector).
             clock: current time in seconds.
         """
+        check_type(rag, WavRAG, "rag")
+        check_type(options, LiveOptions | None, "options")
         self.options = options or LiveOptions()
         self._clock = clock
         self._on_ready = on_ready

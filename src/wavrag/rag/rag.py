@@ -18,6 +18,7 @@ from wavrag.answer import (
     PathCallback,
     ReasoningOptions,
 )
+from wavrag.arguments import check_type
 from wavrag.closing import Closing
 from wavrag.embed import Embedder
 from wavrag.errors import InputError
@@ -91,6 +92,8 @@ class WavRAG(Closing):
         # The generator first: its errors are quick to detect, and leave no new folder behind.
         if generator is None or isinstance(generator, str):
             generator = load_generator(generator or config.DEFAULT_GENERATOR)
+        check_type(generator, generate.Generator, "the generator")
+        check_type(options, AnswerOptions | None, "options")
         kb = KnowledgeBase.open(directory, embedder=embedder, create=create, reranker=reranker)
         return cls(kb, generator, options)
 
@@ -227,6 +230,9 @@ class WavRAG(Closing):
         The arguments are those of `ask`, and `retrieval`: a search result for the question, with
         `CANDIDATES` hits if there are as many. Without it, the stream searches.
         """
+        check_type(options, GenerateOptions | None, "options")
+        check_type(reasoning, ReasoningOptions | None, "reasoning")
+        check_type(retrieval, Retrieval | None, "retrieval")
         request = AnswerRequest(
             as_query(question, where),
             options or GenerateOptions(),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from wavrag.types import Float32, Hit, Passage
 
 RERANK_HITS = 50  # cost grows with every hit; recall@50 of fused hits is close to 1
 
 
+@runtime_checkable
 class Reranker(Protocol):
     """Estimates the relevance of passages. Must be thread-safe and deterministic."""
 

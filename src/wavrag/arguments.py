@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from types import UnionType
+from typing import Any, get_args
 
 from wavrag.errors import InputError
-from wavrag.types import Clip, Document, Query
+from wavrag.types import Channels, Clip, Document, Query
+
+
+def check_type(value: Any, expected: type | UnionType, name: str) -> None:
+    """Check the type of an argument.
+
+    Args:
+        value: the argument.
+        expected: a class, or several with `|`.
+        name: the argument in the message.
+
+    Raises:
+        InputError: the value has another type.
+    """
+    if not isinstance(value, expected):
+        classes = get_args(expected) or (expected,)
+        names = ["None" if kind is type(None) else kind.__name__ for kind in classes]
+        raise InputError(f"{name} is {_kind(value)}: give {' or '.join(names)}")
 
 
 def check_query(query: Any) -> Query:
@@ -18,17 +36,14 @@ def check_query(query: Any) -> Query:
     """
     if isinstance(query, str):
         return Query(text=query)
-    if not isinstance(query, Query):
-        raise InputError(f"a query is a string or a Query, not {_kind(query)}")
-    if query.text is not None and not isinstance(query.text, str):
-        raise InputError(f"Query.text is {_kind(query.text)}: give a string or None")
-    if query.clip is not None and not isinstance(query.clip, Clip):
-        raise InputError(
-            f"Query.clip is {_kind(query.clip)}: give a Clip, such as wavrag.audio.load(PATH)"
-        )
-    if query.where is not None and not isinstance(query.where, str):
-        raise InputError(f'the filter is {_kind(query.where)}: give a string like "year >= 2020"')
-    return query
+    check_type(query, str | Query, "the query")
+    check_type(query.text, str | None, "Query.text")
+    check_type(query.where, str | None, "the filter")
+    check_type(query.clip, Clip | None, "Query.clip")
+    if query.clip is not None:
+        _check_clip(query.clip)
+    checked: Query = query
+    return checked
 
 
 def check_count(k: Any) -> int:
@@ -50,7 +65,7 @@ def check_documents(documents: Any) -> list[Document]:
     """Return documents as a list.
 
     Raises:
-        InputError: it is no iterable of documents, or one of them has an id that is no string.
+        InputError: it is no iterable of documents, or a field of one has a wrong type.
     """
     if isinstance(documents, str | bytes | Document) or not isinstance(documents, Iterable):
         raise InputError(f"documents are {_kind(documents)}: give a list of Document")
@@ -61,9 +76,33 @@ def check_documents(documents: Any) -> list[Document]:
                 f"a document is {_kind(document)}: give a Document; `find_files` makes them of"
                 " paths, and `WavRAG.add` takes both"
             )
-        if not isinstance(document.id, str):
-            raise InputError(f"Document.id is {_kind(document.id)}: give a string")
+        _check_fields(document)
     return result
+
+
+def _check_fields(document: Document) -> None:
+    check_type(document.id, str, "Document.id")
+    if not document.id:
+        raise InputError("Document.id is empty: give each document an id")
+    name = f"of the document {document.id!r}"
+    check_type(document.text, str | None, f"the text {name}")
+    check_type(document.path, str | os.PathLike | None, f"the path {name}")
+    check_type(document.clip, Clip | None, f"the clip {name}")
+    check_type(document.title, str, f"the title {name}")
+    check_type(document.metadata, Mapping, f"the metadata {name}")
+    if document.channels not in (values := get_args(Channels)):
+        raise InputError(
+            f"the channels {name} are {document.channels!r}: choose {', '.join(values)}"
+        )
+
+
+def _check_clip(clip: Clip) -> None:
+    shape = getattr(clip.samples, "shape", None)
+    if shape is None or len(shape) != 1:
+        state = _kind(clip.samples) if shape is None else f"of shape {shape}"
+        raise InputError(f"Clip.samples are {state}: give float32 samples, shape = (n_samples,)")
+    if isinstance(clip.sample_rate, bool) or not hasattr(clip.sample_rate, "__index__"):
+        raise InputError(f"Clip.sample_rate is {_kind(clip.sample_rate)}: give Hz, such as 16000")
 
 
 def check_ids(document_ids: Any) -> Sequence[str]:
@@ -83,9 +122,9 @@ def check_id(document_id: Any) -> str:
     Raises:
         InputError: it is no string.
     """
-    if not isinstance(document_id, str):
-        raise InputError(f"a document id is {_kind(document_id)}: give a string")
-    return document_id
+    check_type(document_id, str, "a document id")
+    checked: str = document_id
+    return checked
 
 
 def check_paths(paths: Any) -> Sequence[str | os.PathLike[str]]:
