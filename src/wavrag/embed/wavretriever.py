@@ -69,8 +69,8 @@ FAST_SPEC = replace(
 
 
 @dataclass(slots=True, eq=False)
-class _Hearing:
-    """What the networks make of a clip."""
+class _ClipAnalysis:
+    """Outputs of the networks for a clip."""
 
     letters: Float32 | None = None  # log posteriors, shape = (n_frames, 40)
     frames: Float32 | None = None  # states of the encoder, shape = (n_frames, 288)
@@ -160,50 +160,54 @@ class WavRetriever(Embedder):
         """Embed texts and clips, with the vocabulary of a knowledge base for the transcripts."""
         check_inputs(self.spec, inputs)
         clips = [content.clip for content in inputs]
-        hearings = self._hear(clips, needs_letters=corrector is not None)
+        analyses = self._hear(clips, needs_letters=corrector is not None)
         trust = 0.0 if self._fast else TRUST_IN_DECODER
         corrections = tuple(
-            tuple(corrector.correct(hearing.transcript, hearing.letters, trust=trust))
-            if corrector and hearing.transcript and hearing.letters is not None
+            tuple(corrector.correct(analysis.transcript, analysis.letters, trust=trust))
+            if corrector and analysis.transcript and analysis.letters is not None
             else ()
-            for hearing in hearings
+            for analysis in analyses
         )
-        vectors = self._embed(inputs, hearings, corrections)
+        vectors = self._embed(inputs, analyses, corrections)
         texts = tuple(
-            content.text if content.clip is None else hearing.transcript
-            for content, hearing in zip(inputs, hearings, strict=True)
+            content.text if content.clip is None else analysis.transcript
+            for content, analysis in zip(inputs, analyses, strict=True)
         )
         if corrector is not None:
             return EmbedResult(vectors, texts, corrections)
-        return EmbedResult(vectors, texts, languages=tuple(map(self._score_language, hearings)))
+        return EmbedResult(vectors, texts, languages=tuple(map(self._score_language, analyses)))
 
-    def _score_language(self, hearing: _Hearing) -> LanguageScore | None:
-        if not hearing.transcript or hearing.letters is None:
+    def _score_language(self, analysis: _ClipAnalysis) -> LanguageScore | None:
+        if not analysis.transcript or analysis.letters is None:
             return None
-        return english_score(hearing.letters, self._common_words)
+        return english_score(analysis.letters, self._common_words)
 
     def _embed(
         self,
         inputs: Sequence[EmbedInput],
-        hearings: Sequence[_Hearing],
+        analyses: Sequence[_ClipAnalysis],
         corrections: Sequence[Sequence[Correction]],
     ) -> Float32:
         vectors = np.zeros((len(inputs), self.spec.dim), np.float32)
         texts = [
-            "\n".join(filter(None, (content.text, apply_corrections(hearing.transcript, found))))
-            for content, hearing, found in zip(inputs, hearings, corrections, strict=True)
+            "\n".join(
+                filter(None, (content.text, apply_corrections(analysis.transcript, replacements)))
+            )
+            for content, analysis, replacements in zip(inputs, analyses, corrections, strict=True)
         ]
         # Silence has neither words nor a sound vector: without text it gets that of the empty text.
-        rows = [row for row, hearing in enumerate(hearings) if texts[row] or hearing.sound is None]
+        rows = [
+            row for row, analysis in enumerate(analyses) if texts[row] or analysis.sound is None
+        ]
         vectors[rows] = self._text_embedder.embed_texts([texts[row] for row in rows])
-        for row, hearing in enumerate(hearings):
-            if not hearing.transcript and hearing.sound is not None:
-                vectors[row] += hearing.sound
+        for row, analysis in enumerate(analyses):
+            if not analysis.transcript and analysis.sound is not None:
+                vectors[row] += analysis.sound
         return unit_rows(vectors)
 
-    def _hear(self, clips: Sequence[Clip | None], needs_letters: bool) -> list[_Hearing]:
+    def _hear(self, clips: Sequence[Clip | None], needs_letters: bool) -> list[_ClipAnalysis]:
         """Run the networks and the decoder over clips; an input without a clip has no words."""
-        hearings = [_Hearing() for _ in clips]
+        analyses = [_ClipAnalysis() for _ in clips]
         audible = {row: clip for row, clip in enumerate(clips) if clip and np.any(clip.samples)}
         # A single clip is decoded while its letters are computed, before they tell whether it is
         # speech. Batches are decoded together.
@@ -211,52 +215,52 @@ class WavRetriever(Embedder):
         jobs = []
         for row, clip in audible.items():
             if not self._fast:
-                jobs.append((hearings[row], clip, encode))
+                jobs.append((analyses[row], clip, encode))
             # With a verdict of voice activity detection, letters only serve words and language.
             shows_language = LANGUAGE_SPAN[0] <= clip.start < LANGUAGE_SPAN[1]
             needs_words = self._fast or needs_letters or shows_language
             if clip.speech is None or (clip.speech and needs_words):
-                jobs.append((hearings[row], clip, self._run_letters))
+                jobs.append((analyses[row], clip, self._run_letters))
         self._workers.map(lambda job: job[2](job[0], job[1]), jobs)
-        speech = {row: clip for row, clip in audible.items() if is_speech(clip, hearings[row])}
+        speech = {row: clip for row, clip in audible.items() if is_speech(clip, analyses[row])}
         if not self._fast and len(audible) > 1:
             batches = split_clips(speech, self._threads)
-            self._workers.map(lambda batch: self._decode(batch, hearings), batches)
-        for row, hearing in enumerate(hearings):
+            self._workers.map(lambda batch: self._decode(batch, analyses), batches)
+        for row, analysis in enumerate(analyses):
             # Speech is never left without words, even where the decoder finds none.
             if row not in speech:
-                hearing.transcript = ""
-            elif not hearing.transcript:
-                hearing.transcript = self._read_letters(hearing, speech[row])
+                analysis.transcript = ""
+            elif not analysis.transcript:
+                analysis.transcript = self._read_letters(analysis, speech[row])
         wordless = [
-            row for row in audible if not hearings[row].transcript and hearings[row].sound is None
+            row for row in audible if not analyses[row].transcript and analyses[row].sound is None
         ]
-        self._workers.map(lambda row: self._run_encoder(hearings[row], audible[row]), wordless)
-        return hearings
+        self._workers.map(lambda row: self._run_encoder(analyses[row], audible[row]), wordless)
+        return analyses
 
-    def _run_letters(self, hearing: _Hearing, clip: Clip) -> None:
-        (hearing.letters,) = self._letters_session.run(None, _feed(clip))
+    def _run_letters(self, analysis: _ClipAnalysis, clip: Clip) -> None:
+        (analysis.letters,) = self._letters_session.run(None, _feed(clip))
 
-    def _run_encoder(self, hearing: _Hearing, clip: Clip) -> None:
-        hearing.frames, hearing.sound = self._encoder_session.run(None, _feed(clip))
+    def _run_encoder(self, analysis: _ClipAnalysis, clip: Clip) -> None:
+        analysis.frames, analysis.sound = self._encoder_session.run(None, _feed(clip))
 
-    def _transcribe(self, hearing: _Hearing, clip: Clip) -> None:
-        self._run_encoder(hearing, clip)
+    def _transcribe(self, analysis: _ClipAnalysis, clip: Clip) -> None:
+        self._run_encoder(analysis, clip)
         if clip.speech is not False:
-            self._decode({0: clip}, [hearing])
+            self._decode({0: clip}, [analysis])
 
-    def _decode(self, batch: dict[int, Clip], hearings: Sequence[_Hearing]) -> None:
-        frames = [states for row in batch if (states := hearings[row].frames) is not None]
+    def _decode(self, batch: dict[int, Clip], analyses: Sequence[_ClipAnalysis]) -> None:
+        frames = [states for row in batch if (states := analyses[row].frames) is not None]
         texts = self._recogniser.decode(frames, [clip.duration for clip in batch.values()])
         for row, text in zip(batch, texts, strict=True):
-            hearings[row].transcript = text
+            analyses[row].transcript = text
 
-    def _read_letters(self, hearing: _Hearing, clip: Clip) -> str:
+    def _read_letters(self, analysis: _ClipAnalysis, clip: Clip) -> str:
         """Decode words from the letters."""
-        if hearing.letters is None:
-            self._run_letters(hearing, clip)
-        assert hearing.letters is not None
-        return " ".join(self._lexicon.words(hearing.letters))
+        if analysis.letters is None:
+            self._run_letters(analysis, clip)
+        assert analysis.letters is not None
+        return " ".join(self._lexicon.words(analysis.letters))
 
 
 def _feed(clip: Clip) -> dict[str, Float32]:
@@ -266,11 +270,11 @@ def _feed(clip: Clip) -> dict[str, Float32]:
     return {"samples": np.ascontiguousarray(samples[None], np.float32)}
 
 
-def is_speech(clip: Clip, hearing: _Hearing) -> bool:
+def is_speech(clip: Clip, analysis: _ClipAnalysis) -> bool:
     """Return whether a clip is speech, by voice activity detection or else by its letters."""
-    if clip.speech is not None or hearing.letters is None:
+    if clip.speech is not None or analysis.letters is None:
         return bool(clip.speech)
-    return is_spoken(word_spans(hearing.letters), clip.samples)
+    return is_spoken(word_spans(analysis.letters), clip.samples)
 
 
 def is_spoken(words: Sequence[WordSpan], samples: Float32) -> bool:

@@ -110,8 +110,8 @@ class _Assignment:
                 # The same name in another case or Unicode form, after the file was renamed.
                 if twin != path and not self._is_present(path):
                     self._by_path[twin].append(document)
-        self._kept: dict[str, StoredDocument] = {}  # by content hash
-        self._taken: set[str] = set()  # ids
+        self._matches: dict[str, StoredDocument] = {}  # by content hash
+        self._assigned_ids: set[str] = set()
 
     def run(self) -> None:
         """Fill the plan."""
@@ -119,18 +119,18 @@ class _Assignment:
             paths = set(_paths(group))
             if matches := self._by_hash.get(digest):
                 best = max(matches, key=lambda document: len(paths.intersection(document.paths)))
-                self._kept[digest] = best
-                self._taken.add(best.id)
+                self._matches[digest] = best
+                self._assigned_ids.add(best.id)
         for digest, group in self._groups.items():
-            if digest in self._kept:
-                self._keep(self._kept[digest], _paths(group))
+            if digest in self._matches:
+                self._keep(self._matches[digest], _paths(group))
             else:
                 self._embed(digest, group)
         for path in self._run:
             for document in self._by_path[path]:
-                if document.id not in self._taken:
+                if document.id not in self._assigned_ids:
                     # Its content is no longer at this path.
-                    left = tuple(path for path in document.paths if path not in self._run)
+                    left = tuple(file for file in document.paths if file not in self._run)
                     if left != document.paths:
                         self._plan.paths[document.id] = left
 
@@ -157,13 +157,15 @@ class _Assignment:
         if owner is not None and owner.source in paths:
             paths = [owner.source, *(path for path in paths if path != owner.source)]
         id = owner.id if owner is not None else self._new_id(paths[0])
-        self._taken.add(id)
+        self._assigned_ids.add(id)
         document = replace(group[0], id=id, path=paths[0], copies=tuple(paths[1:]))
         self._plan.pending.append((document, digest))
 
     def _is_free(self, document: StoredDocument) -> bool:
         """True if no file has the content of a document any more, so that its id can be reused."""
-        return document.id not in self._taken and not any(map(self._is_elsewhere, document.paths))
+        return document.id not in self._assigned_ids and not any(
+            map(self._is_elsewhere, document.paths)
+        )
 
     def _is_elsewhere(self, path: str) -> bool:
         """True if a path is not in this run and there is a file."""
@@ -179,7 +181,7 @@ class _Assignment:
     def _new_id(self, path: str) -> str:
         id, number = compose(path), 1
         # The path may be the id of a document that was moved away from it.
-        while id in self._used or id in self._taken:
+        while id in self._used or id in self._assigned_ids:
             number += 1
             id = f"{compose(path)}~{number}"
         return id

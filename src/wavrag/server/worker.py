@@ -83,7 +83,7 @@ class JobWorker:
         self._queue: list[IndexJob] = [job for job in jobs.all() if not job.has_ended]
         self._shutdown = False
         self._condition_name: WriterCondition = "running"
-        self._running: list[IndexJob] = []
+        self._active_jobs: list[IndexJob] = []
         self._threads = [
             threading.Thread(target=self._run, name=f"wavrag-worker-{number}")
             for number in range(WORKERS)
@@ -151,7 +151,7 @@ class JobWorker:
                 job = self._next_job()
                 if self._shutdown or job is None:
                     return
-                self._running.append(job)
+                self._active_jobs.append(job)
             delay = 0.0
             # Nothing may end this thread: uploads were promised to be indexed.
             try:
@@ -167,16 +167,16 @@ class JobWorker:
                 with self._changed:
                     self._changed.wait_for(lambda: self._shutdown, delay)
             with self._changed:
-                self._running.remove(job)
+                self._active_jobs.remove(job)
                 self._changed.notify_all()
 
     def _next_job(self) -> IndexJob | None:
         """The first job that may run now."""
-        has_large = any(map(_is_large, self._running))
+        has_large = any(map(_is_large, self._active_jobs))
         earlier: set[str] = set()
         for job in self._queue:
             ids = {upload.document_id for upload in job.uploads}.union(job.document_ids)
-            is_free = job not in self._running and not (has_large and _is_large(job))
+            is_free = job not in self._active_jobs and not (has_large and _is_large(job))
             if is_free and not ids & earlier:
                 return job
             earlier |= ids
