@@ -214,7 +214,7 @@ def test_a_long_recording_is_loaded_in_pieces(page: Any, rag: WavRAG, tmp_path: 
     rag.kb.remove(["night"])
 
 
-ANSWER = """The buses run late: [1]
+ANSWER = """The 🚌 run late: [1]
 Route: Night bus | Fare: 4.50
 Route: Hill tram | Fare: 1.90 [1]
 - before nine [1]
@@ -225,8 +225,10 @@ Route: Hill tram | Fare: 1.90 [1]
 
 
 def test_tables_lists_and_code_keep_their_layout(page: Any) -> None:
+    start = ANSWER.index("1.90")
     result = {
         "question": "When?", "answer": ANSWER, "found": True, "hits": [], "timings_ms": {},
+        "short_span": [start, start + 4],
         "citations": [{"number": 1, "id": "a#0", "document_id": "a", "modality": "text",
             "source": "a", "title": "A", "location": "", "quote": "late", "text": "late",
             "metadata": {}}],
@@ -245,6 +247,8 @@ def test_tables_lists_and_code_keep_their_layout(page: Any) -> None:
     assert answer.locator("li").all_inner_texts() == ["before nine\u202f1", "after ten"]
     assert answer.locator("pre").inner_text() == "  if late:"
     expect(answer.locator("button.cite")).to_have_count(3)
+    assert answer.locator("mark").all_inner_texts() == ["1.90"]
+    check_access(page, "answer with a short answer")
 
 
 def test_a_citation_number_stays_with_its_word(page: Any) -> None:

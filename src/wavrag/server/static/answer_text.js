@@ -6,10 +6,16 @@ const MARK = /\[(\d+)\]/g;
 const MARKS = /(\[\d+\]\s?)*\[\d+\]/g;
 const ITEM = /^\s*(?:([-*•])|\d+[.)])\s+(.*)$/;
 const FENCE = /^\s*```/;
+const [OPEN, CLOSE] = ["\uFDD0", "\uFDD1"]; // around the short answer: not characters of any text
+const OPEN_ITEM = /^\uFDD0(\s*(?:[-*•]|\d+[.)])\s+)/m;
 
-/** Builds the elements of a text; `cite` returns the button of a citation number. */
-export function answerElements(text, cite) {
+/**
+ * Builds the elements of a text; `cite` returns the button of a citation number. The words of
+ * `span`, a pair of offsets in code points, are marked.
+ */
+export function answerElements(text, cite, span = null) {
   const elements = [];
+  if (span) text = enclose(text, span);
   let code = null; // lines of the open code block
   for (const line of text.split("\n")) {
     if (FENCE.test(line)) {
@@ -19,7 +25,32 @@ export function answerElements(text, cite) {
     else if (line.trim()) addLine(elements, line, cite);
   }
   if (code) elements.push(h("pre", { tabIndex: 0 }, code.join("\n"))); // still being written
+  if (span) markEnclosed(elements);
   return elements;
+}
+
+function enclose(text, [start, end]) {
+  const letters = [...text]; // code points, as in Python
+  const words = letters.slice(start, end).join("");
+  const enclosed = letters.slice(0, start).join("") + OPEN + words + CLOSE + letters.slice(end).join("");
+  return enclosed.replace(OPEN_ITEM, `$1${OPEN}`); // the mark of an item stays at its beginning
+}
+
+function markEnclosed(elements) {
+  let isInside = false;
+  for (const element of elements) {
+    const texts = [];
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) texts.push(walker.currentNode);
+    for (const node of texts) {
+      const nodes = [];
+      for (const words of node.data.split(/([\uFDD0\uFDD1])/)) {
+        if (words === OPEN || words === CLOSE) isInside = words === OPEN;
+        else if (words) nodes.push(isInside ? h("mark", {}, words) : words);
+      }
+      node.replaceWith(...nodes);
+    }
+  }
 }
 
 function addLine(elements, line, cite) {

@@ -75,7 +75,7 @@ export class TurnView {
     this.setQuestion(answer.question || this.questionText, true);
     const cited = new Map();
     for (const citation of answer.citations) if (!cited.has(citation.number)) cited.set(citation.number, citation);
-    if (answer.found) this.#setText(answer.answer, cited);
+    if (answer.found) this.#setText(answer.answer, cited, answer.short_span);
     else {
       this.unanswered = true;
       this.answer.replaceChildren(h("p", { class: "notice" }, ...noAnswerText(answer, isEmpty)));
@@ -136,8 +136,8 @@ export class TurnView {
     first?.querySelector("button").focus();
   }
 
-  #setText(text, cited) {
-    this.answer.replaceChildren(...answerElements(text, (number) => this.#citeButton(number, cited)));
+  #setText(text, cited, span) {
+    this.answer.replaceChildren(...answerElements(text, (number) => this.#citeButton(number, cited), span));
   }
 
   #citeButton(number, cited) {
