@@ -11,13 +11,14 @@ from __future__ import annotations
 import base64
 import json
 import math
+import os
 import random
 import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,7 @@ class CommitFolder:
         """
         path = self._folder / FILE
         try:
-            status = path.stat()
-            stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+            stamp = _stamp(path)
             if stamp != self._stamp:
                 self._record = CommitRecord(**read_json(path))
                 self._stamp = stamp
@@ -142,7 +142,10 @@ class CommitFolder:
         record = CommitRecord(
             version, manifest=manifest, is_cleaning=is_cleaning, files=files, **log
         )
-        write_json(self._folder / FILE, asdict(record))
+        # Not `asdict`, which copies the lists of all files.
+        values = {field.name: getattr(record, field.name) for field in fields(record)}
+        write_json(self._folder / FILE, values)
+        self._record, self._stamp = record, _stamp(self._folder / FILE)
         if before is not None and before.log != record.log:
             (self._folder / before.log).unlink(missing_ok=True)
 
@@ -239,11 +242,15 @@ class CommitFolder:
     def _list_files(self, known: dict[str, list[int]]) -> dict[str, list[int]]:
         """All files with their checksums; files never change, so known ones are not read again."""
         files: dict[str, list[int]] = {}
-        for path in self._table.rglob("*"):
-            # Other files are being written, or were left by a killed process.
-            if not path.name.startswith(".") and "#" not in path.name and path.is_file():
-                name = path.relative_to(self._table).as_posix()
-                files[name] = known[name] if name in known else file_sums(path)
+        # Not `rglob`: a busy store has thousands of files, which are listed at each commit.
+        for folder, _, names in os.walk(self._table, onerror=_raise):
+            prefix = os.path.relpath(folder, self._table).replace(os.sep, "/")
+            for name in names:
+                # Other files are being written, or were left by a killed process.
+                if not name.startswith(".") and "#" not in name:
+                    key = name if prefix == "." else f"{prefix}/{name}"
+                    sums = known.get(key)
+                    files[key] = sums if sums is not None else file_sums(self._table / key)
         files.pop(f"{VERSIONS}/{_HINT}", None)
         return files
 
@@ -267,6 +274,16 @@ class CommitFolder:
             "log_sum": zlib.crc32(lines, before.log_sum),
             "log_lines": before.log_lines + count, "log_documents": before.log_documents,
         }  # fmt: skip
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Changes whenever the file is replaced."""
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def file_sums(path: Path) -> list[int]:
