@@ -109,6 +109,25 @@ def test_a_backup_taken_while_writing_is_restored(base: Path, tmp_path: Path) ->
     assert not (tmp_path / "other").exists()
 
 
+def test_a_backup_touches_no_other_folder_and_omits_no_original(base: Path) -> None:
+    source = base.rename(base.with_name("kb.part"))  # a former name of the temporary folder
+    member = source / "originals" / "0" / "C# notes.md"
+    for path in (member, member.with_name("backup.json")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    backup_kb(source, base)
+    assert texts(base) == texts(source)
+    assert (base / member.relative_to(source)).exists()
+    assert (base / "originals" / "0" / "backup.json").exists()
+
+
+def test_a_damaged_side_file_ends_a_backup_with_its_name(base: Path) -> None:
+    (base / "corrections.sqlite3").write_bytes(b"no database" * 999)
+    with pytest.raises(StoreError, match=r"corrections\.sqlite3 \(file is not a database\)"):
+        backup_kb(base, base.parent / "backup")
+    assert sorted(path.name for path in base.parent.iterdir()) == ["files", "kb"]
+
+
 class NewerEmbedder(FakeEmbedder):
     @property
     def spec(self) -> EmbedderSpec:

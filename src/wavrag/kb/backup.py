@@ -16,7 +16,7 @@ from wavrag.kb.closest import missing_kb
 from wavrag.store import LanceStore
 
 CONTENTS = "backup.json"  # checksums of all files of a backup
-_SKIPPED = ("incoming", "server.lock", "write.lock", "kb.lock")
+_SKIPPED = ("incoming", "server.lock", "kb.lock")
 
 
 def backup_kb(directory: str | os.PathLike[str], target: str | os.PathLike[str]) -> int:
@@ -39,9 +39,8 @@ def backup_kb(directory: str | os.PathLike[str], target: str | os.PathLike[str])
     # Not inside it, where the next backup would copy this one.
     if target.exists() or folder.resolve() in (target.resolve(), *target.resolve().parents):
         raise StoreError(f"{target} exists or is in {folder}: name a new folder elsewhere")
-    scratch = target.with_name(f"{target.name}.part")
     with LanceStore(folder / contents.store, contents.embedder["dim"]).locked():
-        return _copy(folder, scratch, target)
+        return _copy(folder, target)
 
 
 def restore_kb(backup: str | os.PathLike[str], target: str | os.PathLike[str]) -> int:
@@ -58,8 +57,7 @@ def restore_kb(backup: str | os.PathLike[str], target: str | os.PathLike[str]) -
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise StoreError(f"{target} exists: name a new folder with --kb")
     check_backup(backup)
-    scratch = target.with_name(f"{target.name}.part")
-    size = _copy(backup, scratch, target, checked=True)
+    size = _copy(backup, target, checked=True)
     contents = manifest.read(target)
     assert contents is not None
     with closing(LanceStore(target / contents.store, contents.embedder["dim"])) as store:
@@ -88,8 +86,10 @@ def check_backup(backup: Path) -> None:
             raise StoreError(f"{path} is damaged or missing: take another backup")
 
 
-def _copy(source: Path, scratch: Path, target: Path, *, checked: bool = False) -> int:
+def _copy(source: Path, target: Path, *, checked: bool = False) -> int:
     """Copy a folder under a temporary name, sync it and rename it."""
+    # A killed call leaves it behind, and the next one replaces it.
+    scratch = target.with_name(f".{target.name}.wavrag-part")
     sums: dict[str, list[int]] = {}
     size = 0
     try:
@@ -112,8 +112,9 @@ def _copy(source: Path, scratch: Path, target: Path, *, checked: bool = False) -
         scratch.rename(target)
         sync_folder(target.parent)
     except OSError as error:
-        shutil.rmtree(scratch, ignore_errors=True)
         raise StoreError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     return size
 
 
@@ -121,16 +122,32 @@ def _files(folder: Path) -> Iterator[Path]:
     """The files to copy: jobs first, because their uploads are older than they are."""
     paths = [path for path in folder.rglob("*") if path.is_file()]
     for path in sorted(paths, key=lambda path: path.parent.name != "jobs"):
-        names = path.relative_to(folder).parts
-        is_temporary = path.name.startswith(".") or "#" in path.name
-        if not is_temporary and names[0] not in _SKIPPED and names[-1] not in (*_SKIPPED, CONTENTS):
+        if not _is_temporary(path.relative_to(folder).parts):
             yield path
+
+
+def _is_temporary(names: tuple[str, ...]) -> bool:
+    """True for locks and for files that are being written, by the parts of their path."""
+    is_store = names[0].startswith("store")  # elsewhere, names are those of members and downloads
+    return (
+        names[0] in (*_SKIPPED, CONTENTS)
+        or names[-1].startswith(".")
+        or (is_store and (names[-1] == "write.lock" or "#" in names[-1]))
+    )
 
 
 def _copy_file(source: Path, target: Path) -> None:
     if source.suffix == ".sqlite3":
         # Copied by SQLite, because another process may be in the middle of a change.
-        with closing(sqlite3.connect(source)) as database, closing(sqlite3.connect(target)) as copy:
-            database.backup(copy)
+        try:
+            with (
+                closing(sqlite3.connect(source)) as database,
+                closing(sqlite3.connect(target)) as copy,
+            ):
+                database.backup(copy)
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"cannot copy {source} ({error}): if it is damaged, run `wavrag kb repair`"
+            ) from error
     else:
         shutil.copyfile(source, target)
