@@ -170,6 +170,20 @@ def test_a_summary_quotes_every_chapter_with_its_time(talk: Transcript) -> None:
     )  # fmt: skip
 
 
+def test_sentences_without_spaces_are_quoted_too() -> None:
+    lines = (
+        "\u871c\u8702\u5728\u8702\u5de2\u4e0a\u8df3\u821e\u3002",
+        "\u82b1\u5f88\u8fdc\u3002",  # too short
+        "\u57ce\u5e02\u5f00\u901a\u4e86\u7535\u8f66\u5417\uff1f",
+    )
+
+    def embed(texts: Sequence[str]) -> Float32:
+        return np.ones((len(texts), 1), np.float32)
+
+    summary = extract_summary(speak("\n".join(lines)), embed=embed)
+    assert [sentence.text for sentence in summary.sentences] == [lines[0]]
+
+
 def test_chapters_of_the_file_come_first() -> None:
     talk = speak(BEES, TRAMS, chapters=((16.0, "The dance"), (200.0, "Silence")))
     first, dance, silence = (content.chapter for content in read_chapters(talk))

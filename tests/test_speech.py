@@ -243,6 +243,7 @@ def test_the_environment_comes_before_programs(
         ("Snake_case_name stays, 2*3*4 too.",
          "Snake_case_name stays, two times three times four too."),
         ("# A heading", "A heading."),
+        ("\u7968\u4ef7\u3002 [1]", "\u7968\u4ef7\u3002"),
         ("- an item with [a link](https://example.org/x_(y))", None),
         ("See [the page](https://example.org/a?b=c).", "See the page."),
         ("See https://www.example.org/a/b.html?c=1#d.", "See example dot org."),
@@ -280,6 +281,7 @@ def test_what_is_spoken_of_what_is_written(written: str, said: str | None) -> No
     ("written", "said"),
     [
         ("1,205,003", "one million two hundred and five thousand and three"),
+        ("5,50 \u20ac or 1,5 h", "5,50 \u20ac or 1,5 h"),  # decimal commas: not English
         ("3.10 or 007", "three point one zero or zero zero seven"),
         ("1,000 of 12345678901234567", "one thousand of one two three four five six seven"
          " eight nine zero one two three four five six seven"),

@@ -16,6 +16,7 @@ from wavrag.kb import Segment, Transcript
 from wavrag.outline.borders import find_borders
 from wavrag.outline.model import Chapter, Summary, SummarySentence
 from wavrag.outline.titles import find_titles
+from wavrag.text import count_words
 from wavrag.types import Float32
 
 SENTENCES = 5  # of the summary of a recording
@@ -38,7 +39,7 @@ class ChapterContent:
     ranking: tuple[int, ...]  # indices of sentences worth quoting
 
     def quote(self, index: int) -> SummarySentence:
-        """A sentence as a members of a summary."""
+        """A sentence as a member of a summary."""
         segment = self.segments[index]
         return SummarySentence(segment.text, segment.start, segment.end)
 
@@ -133,7 +134,8 @@ def _rank_sentences(
     usable = [
         index
         for index, segment in enumerate(segments)
-        if MIN_WORDS <= len(segment.text.split()) <= MAX_WORDS and not segment.text.endswith("?")
+        if MIN_WORDS <= count_words(segment.text) <= MAX_WORDS
+        and not segment.text.endswith(("?", "\uff1f"))
     ]
     ranking: list[int] = []
     for index in sorted(usable, key=lambda i: (-scores[i], i)):

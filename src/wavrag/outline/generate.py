@@ -31,6 +31,7 @@ from wavrag.generate import (
 from wavrag.kb import Segment, Transcript
 from wavrag.outline.extract import CHAPTER_SENTENCES, SENTENCES, ChapterContent, read_chapters
 from wavrag.outline.model import Chapter, Summary, SummarySentence
+from wavrag.text import count_words
 from wavrag.types import Hit, Passage
 
 SYSTEM = "You summarise recordings."
@@ -175,7 +176,7 @@ def _batches(sources: Sequence[_PromptSource]) -> Iterator[list[_PromptSource]]:
     batch: list[_PromptSource] = []
     words = 0
     for source in sources:
-        count = len(source.text.split())
+        count = count_words(source.text)
         if batch and words + count > PROMPT_WORDS:
             yield batch
             batch, words = [], 0

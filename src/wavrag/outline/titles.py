@@ -12,7 +12,7 @@ import numpy as np
 
 from wavrag.answer import EmbedTexts
 from wavrag.generate import content_words
-from wavrag.text import FUNCTION_WORDS, sentences
+from wavrag.text import FUNCTION_WORDS, count_words, sentences
 from wavrag.types import Float32
 
 _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
@@ -69,7 +69,7 @@ def find_titles(texts: Sequence[str], centroids: Float32, embed: EmbedTexts) -> 
 def _join_phrases(phrases: Sequence[str]) -> str:
     """The best phrase; a single word is joined by the next phrase with other words."""
     first = phrases[0]
-    if " " not in first:
+    if count_words(first) == 1:
         stems = set(content_words(first))
         second = (phrase for phrase in phrases[1:] if not stems & set(content_words(phrase)))
         first = " and ".join([first, *islice(second, 1)])

@@ -211,5 +211,6 @@ _READERS = _readers(
      lambda m: " point ".join(map(number, m[0].split(".")))),
     (rf"(?<![\w.,])(1[1-9]\d\d|20\d\d)(?!\w|[.,]\d|\s(?!(?:{_NOT_COUNTED})\b)[a-z]+s\b)",
      lambda m: year(int(m[1]))),
-    (rf"(?<![\w.])({_NUMBER})(?!\w|[.,]\d)", lambda m: number(m[1])),
+    # After a digit and a comma, it is the end of a number with a decimal comma.
+    (rf"(?<![\w.])(?<!\d,)({_NUMBER})(?!\w|[.,]\d)", lambda m: number(m[1])),
 )  # fmt: skip

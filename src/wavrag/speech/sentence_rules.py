@@ -80,7 +80,7 @@ def spoken_sentence(text: str) -> str:
     text = re.sub(r"\s+([.,;:!?])", r"\1", text).lstrip(" .,;:").rstrip(" ,;")
     if not any(letter.isalnum() for letter in text):
         return ""
-    return text if text[-1] in ".!?\"')" else f"{text.rstrip(':')}."
+    return text if text[-1] in ".!?\"')\u3002\uff01\uff1f" else f"{text.rstrip(':')}."
 
 
 def _apply_rules(text: str, rules: _Rules) -> str:

@@ -20,14 +20,14 @@ from wavrag.text.html import html_encoding
 from wavrag.text.parsers import parse
 from wavrag.text.plain import decode
 from wavrag.text.read import read, read_pieces
-from wavrag.text.segmentation import FENCE, answer_sentences, sentences
+from wavrag.text.segmentation import FENCE, answer_sentences, count_words, sentences
 from wavrag.text.split import split, split_pieces
 from wavrag.text.table import SEPARATOR as CELL_SEPARATOR
 from wavrag.text.table import to_markdown
 
 __all__ = [
     "CELL_SEPARATOR", "FENCE", "FUNCTION_WORDS", "HEAD_BYTES", "INSTALL_OFFICE", "TEXT_SUFFIXES",
-    "Format", "ParsedText", "Unread", "answer_sentences", "decode", "detect_format",
+    "Format", "ParsedText", "Unread", "answer_sentences", "count_words", "decode", "detect_format",
     "edit_distance", "format_suffix", "has_signature", "html_encoding", "is_archive",
     "needs_office", "parse", "read", "read_pieces", "seems_text", "sentences", "split",
     "split_pieces", "to_markdown",

@@ -14,6 +14,10 @@ FENCE = "```"  # a line before and after code in an answer
 _FENCED = re.compile(rf"^{FENCE}.*?^{FENCE}$", re.MULTILINE | re.DOTALL)
 LANGUAGE = "en"  # for its list of abbreviations; full stops of other scripts count, too
 MAX_PROSE = 10_000  # characters of a paragraph that are segmented at once
+# Scripts without spaces between words: Thai to Lao, Burmese, Khmer, Japanese, Chinese.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
+)
 _ROW = re.compile(r"^[^\S\n]*(\S.* \| .*\S)", re.MULTILINE)  # of a table: see table.py
 
 
@@ -50,6 +54,16 @@ def answer_sentences(text: str) -> list[Span]:
         spans.append(block.span())
         start = block.end()
     return [*spans, *((a + start, b + start) for a, b in sentences(text[start:]))]
+
+
+def count_words(text: str) -> int:
+    """Count the words of a text; two letters of a script without spaces count as a word.
+
+    Example:
+        >>> count_words("Two words"), count_words("\u8702\u5de2\u91cc\u7684\u871c\u8702\u3002")
+        (2, 4)
+    """
+    return len(text.split()) + len(_UNSPACED.findall(text)) // 2
 
 
 def _sentences_of_prose(text: str, start: int, end: int) -> Iterator[Span]:
