@@ -228,7 +228,8 @@ def test_hundreds_of_turns_leave_nothing_behind(kb: KnowledgeBase) -> None:
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert grown < 100_000  # 500 bytes for each turn
-    assert set(threading.enumerate()) == threads
+    # Threads of earlier tests may end meanwhile.
+    assert set(threading.enumerate()) <= threads
 
 
 def test_two_speakers_at_once_and_closing_at_any_moment(kb: KnowledgeBase) -> None:
