@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +78,18 @@ def test_a_document_without_its_original_is_lost(base: Path) -> None:
     assert "restore a backup" in lost["note"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+def test_the_umask_decides_who_may_read_a_knowledge_base(tmp_path: Path) -> None:
+    umask = os.umask(0o027)
+    try:
+        KnowledgeBase.open(tmp_path / "kb", embedder="fake").close()
+    finally:
+        os.umask(umask)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("kb/**/*.json")}
+    del modes["latest_version_hint.json"]
+    assert modes == dict.fromkeys(("kb.json", "kb.copy.json", "commit.json"), 0o640)
+
+
 def test_a_manifest_is_never_guessed(base: Path) -> None:
     (base / FILE).unlink()
     for embedder in (None, "fake"):
@@ -147,7 +160,9 @@ def test_an_upgrade_embeds_again_and_keeps_the_old_version_until_then(base: Path
     with pytest.raises(KeyboardInterrupt):
         upgrade_kb(base, embedder=newer, on_progress=interrupt)
     assert texts(base) == expected
+    (base / "stores").mkdir()  # of the user
     report = upgrade_kb(base, embedder=newer)
+    assert (base / "stores").is_dir()
     assert (report.documents, report.notes) == (1, [])
     with KnowledgeBase.open(base, embedder=newer) as kb:
         assert [(row.passage.id, row.passage.text) for row in kb.scan()] == expected

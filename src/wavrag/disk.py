@@ -6,8 +6,8 @@ import errno
 import json
 import os
 import re
+import secrets
 import sys
-import tempfile
 import zlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +29,8 @@ def sync_file(path: str | os.PathLike[str]) -> None:
     Raises:
         OSError: the file cannot be read, or the disk reports an error.
     """
-    handle = os.open(path, os.O_RDONLY)
+    # Windows syncs only files that are open for writing.
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         _sync(handle)
     finally:
@@ -60,14 +61,22 @@ def _sync_path(path: Path) -> None:
         sync_file(path)
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write a file in one step: after a crash or a power loss, it is the old or the new one.
+
+    Args:
+        path: the file.
+        data: its content.
+        mode: permissions, without those of the umask.
 
     Raises:
         OSError: the disk is full or not writable; the old file is unchanged.
     """
-    # A name of its own, because several processes may write at once.
-    handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".new")
+    # A name of its own, because several processes may write at once. Not `mkstemp`: its files are
+    # for one user, and several may share a knowledge base, as the umask allows.
+    scratch = path.with_name(f".{path.name}-{secrets.token_hex(8)}.new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    handle = os.open(scratch, flags, mode)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

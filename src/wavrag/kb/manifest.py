@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wavrag.disk import dump_json, read_json, sync_file, sync_folder, write_json
+from wavrag.disk import read_json, sync_folder, write_json
 from wavrag.embed import EmbedderSpec
 from wavrag.errors import IndexMismatchError, StoreError
 
@@ -123,15 +123,12 @@ def create(directory: Path, spec: EmbedderSpec) -> Manifest:
     manifest = Manifest(FORMAT, identity(spec), datetime.now(UTC).isoformat(timespec="seconds"))
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(dir=directory, prefix=".kb-", suffix=".json")
+        scratch = directory / f".kb-{secrets.token_hex(8)}.json"
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(dump_json(asdict(manifest), INDENT))
-            sync_file(scratch)
+            write_json(scratch, asdict(manifest), INDENT)
             _publish(scratch, directory / FILE)
         finally:
-            with suppress(FileNotFoundError):
-                os.unlink(scratch)
+            scratch.unlink(missing_ok=True)
         sync_folder(directory)
         stored_manifest = read(directory)
         if stored_manifest is None:
@@ -146,7 +143,7 @@ def create(directory: Path, spec: EmbedderSpec) -> Manifest:
     return stored_manifest
 
 
-def _publish(scratch: str, path: Path) -> None:
+def _publish(scratch: Path, path: Path) -> None:
     """Give a complete file its name, unless there is a file of that name."""
     try:
         # `link` fails if the target exists; `rename` would replace the other process's file.

@@ -93,7 +93,7 @@ def remember_embedder(directory: Path, stored: str, load: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f".{FILE}.lock"):
         entries = _read() | {key: (stored, load)}
-        write_file(folder / FILE, json.dumps(entries, indent=1).encode())
+        write_file(folder / FILE, json.dumps(entries, indent=1).encode(), 0o600)
 
 
 def _read() -> dict[str, tuple[str, str]]:

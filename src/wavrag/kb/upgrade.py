@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -22,6 +23,7 @@ from wavrag.store import LanceStore, StoredPassage
 from wavrag.types import EmbedInput, Passage
 
 BATCH = 32  # texts embedded at once
+_STORE = re.compile(r"store(-[0-9a-f]{8})?")
 
 
 @dataclass(slots=True)
@@ -138,7 +140,8 @@ def _delete_old(folder: Path, current: str) -> None:
     try:
         with FileLock(folder / "server.lock", timeout=0):
             for path in folder.glob("store*"):
-                if path.is_dir() and path.name != current:
+                # Not other folders of the user, such as `stores`.
+                if _STORE.fullmatch(path.name) and path.name != current:
                     shutil.rmtree(path, ignore_errors=True)
     except Timeout:
         pass  # deleted by the next call

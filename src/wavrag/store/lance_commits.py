@@ -178,7 +178,9 @@ class CommitFolder:
     def has_versions_older_than(self, seconds: float) -> bool:
         """True if a version before the newest one is older."""
         limit = time.time() - seconds
-        return any(path.stat().st_mtime < limit for _, path in self.manifests()[1:])
+        with suppress(FileNotFoundError):  # another process is deleting them
+            return any(path.stat().st_mtime < limit for _, path in self.manifests()[1:])
+        return False
 
     def needs_new_log(self) -> bool:
         """True if most lines of the log are outdated."""
