@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -121,11 +121,32 @@ def test_captions_held_out_are_not_trained_on() -> None:
         assert not trained & set(held_out_captions(label))
 
 
-def test_the_exported_models_are_the_trained_ones(
-    encoder: Encoder, reading: Float32, tmp_path: Path
-) -> None:
+@dataclass
+class Export:
+    """Two networks, the folder of their files, and the sizes of these."""
+
+    letters: LettersNetwork
+    sound: SoundNetwork
+    folder: Path
+    sizes: dict[str, dict[str, int]]
+
+
+@pytest.fixture(scope="module")
+def exported(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Export:
     torch.manual_seed(0)
     letters, sound = LettersNetwork(encoder, SpeechHead()), SoundNetwork(encoder, SoundHead())
+    folder = tmp_path_factory.mktemp("exported")
+    sizes = {
+        name: export_network(network, folder / name)
+        for network, name in ((letters, LETTERS_FILE), (sound, ENCODER_FILE))
+    }
+    return Export(letters, sound, folder, sizes)
+
+
+def test_the_exported_models_are_the_trained_ones(
+    encoder: Encoder, exported: Export, reading: Float32
+) -> None:
+    letters, sound = exported.letters, exported.sound
     samples = torch.from_numpy(reading)[None]
     with torch.inference_mode():
         stem = encoder.stem(samples)
@@ -134,11 +155,10 @@ def test_the_exported_models_are_the_trained_ones(
         posteriors = letters.speech(frames).log_softmax(-1)[0]
         assert torch.allclose(letters(samples)[0], posteriors, atol=1e-2)
         assert torch.allclose(sound.eval()(samples)[0], frames[0], atol=1e-2)
-    for network, name in ((letters, LETTERS_FILE), (sound, ENCODER_FILE)):
-        sizes = export_network(network, tmp_path / name)
+    for sizes in exported.sizes.values():
         assert sizes["bytes"] < sizes["float_bytes"] / 3
     clips = [reading, reading[: RATE // 10], tone(440, 1.0, RATE)]
-    agreement = measure_parity(letters, sound, tmp_path, clips)
+    agreement = measure_parity(letters, sound, exported.folder, clips)
     assert agreement["letters_kl"] < 0.02
     assert agreement["frame_error"] < 0.2
     assert agreement["sound_cosine"] > 0.97
@@ -318,14 +338,13 @@ def test_trained_letters_are_read_with_their_encoder(tmp_path: Path) -> None:
 
 
 def test_the_sound_head_survives_another_export(
-    encoder: Encoder, reading: Float32, tmp_path: Path
+    encoder: Encoder, exported: Export, reading: Float32, tmp_path: Path
 ) -> None:
-    torch.manual_seed(0)
+    first, second = exported.folder / ENCODER_FILE, tmp_path / "second.onnx"
+    export_network(SoundNetwork(encoder, read_sound_head(first)), second)
     vectors = []
-    for name in ("first.onnx", "second.onnx"):
-        sound = read_sound_head(tmp_path / "first.onnx") if vectors else SoundHead()
-        export_network(SoundNetwork(encoder, sound), tmp_path / name)
-        session = onnxruntime.InferenceSession(str(tmp_path / name))
+    for path in (first, second):
+        session = onnxruntime.InferenceSession(str(path))
         vectors += session.run(["sound"], {"samples": reading[None]})
     np.testing.assert_allclose(*vectors, atol=1e-5)
 
