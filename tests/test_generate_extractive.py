@@ -237,6 +237,32 @@ def test_the_short_answer_is_not_the_same_digits_elsewhere(
     assert text[: span[0]].endswith(before)
 
 
+def test_an_empty_cell_is_no_short_answer() -> None:
+    row = "Route: Night bus | Weekday fare: \u2014 | Weekend fare: 4.50"
+    question = "What is the weekday fare of the night bus?"
+    (candidate,) = rank_quotes(question, [SourcePart(1, hit(row))], read=True)
+    assert candidate.short == "\u2014"
+    assert extractive.find_short_answer([candidate], candidate.text) is None
+
+
+def test_questions_at_the_same_time_are_ranked_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    questions: list[str | None] = []
+
+    def rank(question: str | None, sources: Sequence[SourcePart]) -> list[Candidate]:
+        questions.append(question)
+        return []
+
+    monkeypatch.setattr(extractive, "_rank", rank)
+    monkeypatch.setattr(extractive, "_RANKINGS", extractive._Rankings())
+    sources = [SourcePart(1, hit("The bell rings."))]
+    for read in (False, True, True):
+        for question in ("Who rings?", "What rings?"):
+            rank_quotes(question, sources, read=read)
+    assert questions == ["Who rings?", "What rings?"]
+    rank_quotes("Who rings?", [SourcePart(1, hit("The bell rang."))])
+    assert questions == ["Who rings?", "What rings?", "Who rings?"]
+
+
 def test_headings_and_questions_are_quoted_only_where_there_is_nothing_else() -> None:
     assert split_quotes("Opening hours\n\nWhen do we open? We open at ten.") == ["We open at ten."]
     assert split_quotes("When do we open?") == ["When do we open?"]

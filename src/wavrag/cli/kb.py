@@ -157,7 +157,7 @@ def verify(arguments: argparse.Namespace) -> int:
     """Read all data and the original files back; exit code 1 if there are defects."""
     share = arguments.sample / 100
     if not 0 < share <= 1:
-        raise UsageError("--sample is a percentage from 0 to 100")
+        raise UsageError("--sample is a percentage above 0, at most 100")
     with _open_kb(arguments) as kb:
         defects = kb.verify(share)
         passages = kb.count()

@@ -42,6 +42,7 @@ MAX_SCORE_GAP = 0.04  # of further sentences to the best one
 # Minimum cosine of a passage, as a share of that of a table without the row of the question: a
 # passage much further away than the right table without an answer has none either.
 MIN_TABLE_SHARE = 0.8
+RANKINGS = 8  # kept, for as many questions at once
 _ITEM = re.compile(r"(?:[-*+\u2022]|\d{1,3}[.)])\s")  # of a list
 _BLOCK = re.compile(r"[^\S\n]*\S(?:.|\n(?!\s*\n))*")  # lines up to an empty one
 _INDENTED = re.compile(r"\S.*\n(?:  +|\t)\S")
@@ -125,23 +126,25 @@ def rank_quotes(
 
 
 class _Rankings:
-    """The last ranking: the estimate of answerability and the generator need the same one."""
+    """The latest rankings: the estimate of answerability, the generator and the check share one."""
 
     def __init__(self) -> None:
-        self._last: dict[bool, tuple[object, list[Candidate]]] = {}
+        self._latest: dict[bool, tuple[tuple[object, list[Candidate]], ...]] = {}
 
     def get(
         self, question: str | None, sources: Sequence[SourcePart], read: bool
     ) -> list[Candidate]:
         key = question, [(source.number, source.hit.passage, source.hit.legs) for source in sources]
-        last_key, candidates = self._last.get(read, (None, []))
-        if last_key != key:
-            if read:
-                candidates = _read(question, self.get(question, sources, read=False))
-            else:
-                candidates = _rank(question, sources)
-            # Other threads may store another ranking in between, which costs time only.
-            self._last[read] = key, candidates
+        for earlier, candidates in self._latest.get(read, ()):
+            if earlier == key:
+                return candidates
+        if read:
+            candidates = _read(question, self.get(question, sources, read=False))
+        else:
+            candidates = _rank(question, sources)
+        # Of two threads here at once, one may replace the other's ranking, which costs time only.
+        latest = self._latest.get(read, ())[: RANKINGS - 1]
+        self._latest[read] = (key, candidates), *latest
         return candidates
 
 
@@ -248,7 +251,8 @@ def find_short_answer(candidates: Sequence[Candidate], answer: str) -> tuple[int
     for candidate in candidates:
         if (start := answer.find(candidate.text)) >= 0:
             start += candidate.short_start
-            return (start, start + len(candidate.short)) if candidate.short else None
+            is_word = any(map(str.isalnum, candidate.short))  # not the dash of an empty cell
+            return (start, start + len(candidate.short)) if is_word else None
     return None
 
 
