@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import httpx
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 
 from audio_files import tone, write
 from serving import BEES, client, create_rag, serving
-from wavrag import WavRAG
+from wavrag import KnowledgeBase, WavRAG
 from wavrag.server import ServerOptions
+from wavrag.server.watcher import FolderWatcher
 from wavrag.types import Document
 
 MEETING = """WEBVTT
@@ -72,6 +74,20 @@ def test_watched_folders_state_runs_and_kinds_that_are_not_read(
     assert (unread["kind"], unread["files"]) == (".exe", [str(watched / "tool.exe")])
     (skipped,) = status["skipped"]
     assert skipped["source"] == str(watched / "empty.pdf")
+
+
+def test_an_unexpected_error_of_a_watcher_is_shown() -> None:
+    class BrokenKnowledgeBase:
+        def watch(self, *arguments: object, **keywords: object) -> Iterator[object]:
+            raise OSError("the disk was removed")
+            yield
+
+    watcher = FolderWatcher(cast("KnowledgeBase", BrokenKnowledgeBase()), ["/folder"])
+    watcher.start()
+    watcher.stop()
+    assert (watcher.state, watcher.error) == (
+        "stopped", "internal server error: see the log of the server",
+    )  # fmt: skip
 
 
 def test_documents_have_folders_kinds_and_times(http: httpx.Client, watched: Path) -> None:

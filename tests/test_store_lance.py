@@ -147,6 +147,17 @@ def test_words_are_found_in_other_forms(store):
         assert len(ids(store.search(None, question, 5)["lexical"])) == 1, question
 
 
+def test_long_lists_in_filters_work_or_are_refused(store):
+    """20,000 conditions in a row overflow the stack of LanceDB, which ends the process."""
+    store.upsert(text_records("a", ["zebra"]))
+    values = ", ".join(f"'v{number}'" for number in range(20_000))
+    hits = store.search(None, "zebra", 1, f"id in ({values}, 'a')")
+    assert ids(hits["lexical"]) == ["a#0"]
+    assert not store.search(None, "zebra", 1, f"id not in ({values}, 'a')")["lexical"]
+    with pytest.raises(FilterError, match="20000 conditions"):
+        store.search(None, "zebra", 1, f"speaker in ({values})")
+
+
 @pytest.mark.parametrize("levels", [16, 17, 40])
 def test_deeply_nested_filters_work_or_are_refused(store, levels):
     store.upsert(text_records("a", ["zebra"], metadata={"key": 1}))

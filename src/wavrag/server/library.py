@@ -22,6 +22,7 @@ from wavrag.server.schemas import (
     WatchShape,
 )
 from wavrag.server.state import ServerState, State
+from wavrag.server.watcher import FolderWatcher
 from wavrag.shapes import SkippedShape, UnreadShape
 from wavrag.store import StoredDocument
 
@@ -143,7 +144,11 @@ async def get_suggestions(state: State) -> SuggestionsShape:
 @router.get("/watch")
 async def get_watch(state: State) -> WatchShape:
     """Get the state of the watched folders (`wavrag serve --watch`)."""
-    watcher = state.watcher
+    # On a thread, because it looks for each file on the disk.
+    return await state.run_in_thread("list", _describe_watch, state.watcher)
+
+
+def _describe_watch(watcher: FolderWatcher) -> WatchShape:
     return WatchShape(
         folders=list(watcher.folders),
         state=watcher.state,

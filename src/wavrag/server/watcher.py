@@ -75,6 +75,10 @@ class FolderWatcher:
         except WavRAGError as error:
             logger.error("folders are no longer watched: %s", error)
             self.state, self.error = "stopped", str(error)
+        except Exception:
+            # Otherwise the page would go on to show that the folders are watched.
+            logger.exception("folders are no longer watched")
+            self.state, self.error = "stopped", "internal server error: see the log of the server"
 
     def _observe(self, progress: Progress) -> None:
         self.state = "indexing" if progress.documents < progress.total else "watching"

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from wavrag.server.jobs import IndexJob, JobFolder, Upload, now
 from wavrag.server.limits import MAX_JOB_ATTEMPTS
 from wavrag.server.options import ServerOptions
 from wavrag.shapes import AddReportShape, ProgressShape, RemovalShape
+from wavrag.store import StoredDocument
 from wavrag.types import Document, Scalar
 
 logger = logging.getLogger(__name__)
@@ -255,7 +256,10 @@ class JobWorker:
             upload.document_id: self._source(upload.document_id) for upload in job.uploads
         }
         uploads = {str(self._uploads_folder / upload.file): upload for upload in job.uploads}
-        originals = {path: self._find_original(path, upload) for path, upload in uploads.items()}
+        stored = self._kb.documents()
+        originals = {
+            path: self._find_original(path, upload, stored) for path, upload in uploads.items()
+        }
         documents = {
             path: Document(
                 upload.document_id, path=path, title=upload.title, metadata=upload.metadata
@@ -298,11 +302,13 @@ class JobWorker:
                 self._delete_upload(source)
         return RemovalShape(removed=job.document_ids, passages=passages).to_json()
 
-    def _find_original(self, path: str, upload: Upload) -> str | None:
+    def _find_original(
+        self, path: str, upload: Upload, documents: Sequence[StoredDocument]
+    ) -> str | None:
         """The id of the document of a file in a folder with the content of an upload."""
         if upload.is_titled or upload.metadata.keys() - {"filename"}:  # they would be lost
             return None
-        for document in self._kb.documents():
+        for document in documents:
             source = self._kb.resolve_source(document.source)
             if is_generated_name(Path(source).name):
                 continue  # an upload with this content has the same id

@@ -42,6 +42,9 @@ TEXT_COLUMNS = {"id": "document_id", "source": "source", "title": "title", "sect
 # LanceDB's SQL parser fails at a slightly greater depth.
 MAX_NESTED = 16
 
+# LanceDB plans a chain of conditions recursively: 20,000 overflow the stack and end the process.
+MAX_CONDITIONS = 4_000
+
 RS, US, _ESCAPE = "\x1e", "\x1f", "\x1d"
 _ESCAPES = {0x1D: "\x1d1", 0x1E: "\x1d2", 0x1F: "\x1d3"}  # keeps the order of texts
 _OPPOSITE: dict[Operator, str] = {"=": "!=", "<": ">=", "<=": ">", ">": "<=", ">=": "<"}
@@ -81,7 +84,8 @@ def filter_sql(node: Node) -> str:
     """SQL equivalent to `wavrag.where.matches`; it is never null.
 
     Raises:
-        FilterError: `and` and `or` alternate too often for LanceDB's parser.
+        FilterError: `and` and `or` alternate too often, or there are too many conditions, for
+            LanceDB's parser.
     """
     return _sql(node, negated=False, depth=0)
 
@@ -108,6 +112,13 @@ def _sql(node: Node, *, negated: bool, depth: int) -> str:
         case And(terms) | Or(terms):
             conditions = [_sql(term, negated=negated, depth=depth + 1) for term in terms]
             return _join_conditions(conditions, all_of=isinstance(node, And) is not negated)
+        case In("id", values):
+            # A list, because thousands of conditions would exhaust the stack of LanceDB.
+            texts = {value for value in values if isinstance(value, str)}
+            if not texts:
+                return _TRUE if negated else _FALSE
+            column = "document_id NOT" if negated else "document_id"
+            return in_sql(column, texts | set(map(compose, texts)))
         case In(key, values):
             conditions = [_compare(key, "=", value, negated) for value in values]
             return _join_conditions(conditions, all_of=negated)
@@ -174,6 +185,11 @@ def _regex(pattern: str, *, letter: str, escape: Callable[[str], str]) -> str:
 
 
 def _join_conditions(conditions: Sequence[str], *, all_of: bool) -> str:
+    if len(conditions) > MAX_CONDITIONS:
+        raise FilterError(
+            f"the filter has {len(conditions)} conditions or values in a row, and {MAX_CONDITIONS}"
+            " are possible: search several times, or filter by `id`"
+        )
     return f"({(' AND ' if all_of else ' OR ').join(conditions)})"
 
 
