@@ -34,6 +34,7 @@ WRONG: dict[str, tuple[Callable[[WavRAG], Any], str]] = {
     "k -1": (lambda rag: rag.search("bees", k=-1), "k is -1: give a whole number from 1"),
     "k None": (lambda rag: rag.search("bees", k=None), "k is None"),
     "k 2.0": (lambda rag: rag.search("bees", k=2.0), "k is of type float"),
+    "k array": (lambda rag: rag.kb.search("bees", k=np.array([3, 4])), "k is of type ndarray"),
     "k True": (lambda rag: rag.kb.search("bees", k=True), "k is of type bool"),
     "no history": (lambda rag: rag.ask("bees", history=None), "no list of HistoryTurn"),
     "history": (lambda rag: rag.ask("bees", history=["bees"]), "no list of HistoryTurn"),

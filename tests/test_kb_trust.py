@@ -121,6 +121,12 @@ def test_code_of_a_model_runs_only_if_the_user_allows_it(monkeypatch: pytest.Mon
         embedder.load()
 
 
+def test_other_files_beside_jobs_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.json").write_text("{}")
+    assert JobFolder(tmp_path).create([], ["a"]).id.startswith("0000000001-")
+    assert (tmp_path / "notes.json").exists()
+
+
 @pytest.mark.parametrize(
     ("old", "new"), [(f"{'0' * 32}.txt", "../../secret.txt"), ("0000000001-", "../../0000000001-")]
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from types import UnionType
 from typing import Any, get_args
 
@@ -53,9 +55,12 @@ def check_count(k: Any) -> int:
         InputError: it is not a whole number from 1.
     """
     # A bool has an index too, but `k=True` is a mistake.
-    if isinstance(k, bool) or not hasattr(k, "__index__"):
+    count = None
+    if not isinstance(k, bool):
+        with suppress(TypeError):  # of an array, which has the method too
+            count = operator.index(k)
+    if count is None:
         raise InputError(f"k is {_kind(k)}: give a whole number from 1")
-    count = int(k)
     if count < 1:
         raise InputError(f"k is {count}: give a whole number from 1")
     return count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 from contextlib import suppress
@@ -17,6 +18,7 @@ from wavrag.errors import StoreError
 from wavrag.server.limits import MAX_ENDED_JOBS
 from wavrag.types import Scalar
 
+ID_PATTERN = r"[0-9]{10,}-[0-9a-f]{16}"
 JobKind: TypeAlias = Literal["add", "remove"]
 JobState: TypeAlias = Literal["queued", "running", "done", "failed"]
 
@@ -41,7 +43,7 @@ class IndexJob:
     """Files to index, or documents to remove."""
 
     # Sorts by time of submission.
-    id: Annotated[str, StringConstraints(pattern=r"^[0-9]{10,}-[0-9a-f]{16}$")]
+    id: Annotated[str, StringConstraints(pattern=f"^{ID_PATTERN}$")]
     kind: JobKind
     created: str  # this and `ended`: ISO 8601 time
     uploads: list[Upload] = field(default_factory=list)  # files to index
@@ -90,7 +92,8 @@ class JobFolder:
             scratch.unlink()
         self._reserve = folder / ".reserve"
         self._fill_reserve()
-        jobs = {path.stem: _read_job(path) for path in sorted(folder.glob("*.json"))}
+        paths = [path for path in folder.glob("*.json") if re.fullmatch(ID_PATTERN, path.stem)]
+        jobs = {path.stem: _read_job(path) for path in sorted(paths)}
         self._jobs = {id: job for id, job in jobs.items() if job is not None}
         last_id = next(reversed(jobs), "0")
         self._number = int(last_id.partition("-")[0])
