@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wavrag.errors import StoreError
 from wavrag.store import LanceStore
-from wavrag.store.lance_commits import FILE
+from wavrag.store.lance_commits import FILE, CommitFolder
 from wavrag.store.lance_documents import DocumentTallies, read_log
 from wavrag.testing.store_data import DIM, contents, plain, text_records
 
@@ -83,6 +86,26 @@ def test_every_damaged_file_is_found(folder: Path) -> None:
         path.write_bytes(data)
     assert store.verify() == []
     assert store.verify(0.5) == []
+
+
+@pytest.mark.parametrize(("age", "is_cleaned"), [(110, False), (130, True)])
+def test_old_versions_are_deleted_together(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, age: float, is_cleaned: bool
+) -> None:
+    store = LanceStore(folder, DIM, keep_seconds=100)
+    store.optimize()
+    for path in folder.glob("passages.lance/_versions/*.manifest"):
+        os.utime(path, (time.time() - age,) * 2)
+    calls: list[bool] = []
+    acknowledge = CommitFolder.acknowledge
+
+    def record(*arguments: Any, is_cleaning: bool = False, **keywords: Any) -> None:
+        calls.append(is_cleaning)
+        acknowledge(*arguments, is_cleaning=is_cleaning, **keywords)
+
+    monkeypatch.setattr(CommitFolder, "acknowledge", record)
+    store.optimize()
+    assert (True in calls) is is_cleaned
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b'{"version":99}'])

@@ -68,6 +68,10 @@ SCAN_ROWS = 1024
 # Rows from which the counted words are kept in a side file: below, counting takes under 0.1 s.
 VOCABULARY_FILE_ROWS = 1000
 
+# Old versions wait until one is older by this factor: cleaning takes two more commits, too many for
+# each addition to a busy store, where a version turns old at every moment.
+CLEANING_SLACK = 1.2
+
 # Time that a writer waits for others: building the vector index of a large table takes minutes.
 LOCK_SECONDS = 600.0
 
@@ -100,8 +104,9 @@ class LanceStore:
             dim: dimension of the vectors.
             exact_below: number of rows below which dense search is exhaustive; larger tables get
                 an IVF_SQ index.
-            keep_seconds: age in seconds at which `optimize` deletes old versions of the table. A
-                longer `scan` can fail if another process optimizes in the meantime.
+            keep_seconds: age in seconds from which `optimize` deletes old versions of the table,
+                all at once when one is older by a fifth. A longer `scan` can fail if another
+                process optimizes in the meantime.
 
         Raises:
             IndexMismatchError: it has vectors of another dimension, or another format.
@@ -298,7 +303,7 @@ class LanceStore:
             update_vector_index(self._table, self._table.count_rows(), self._exact_below)
         # Old files are deleted only once the new ones are synced: until then, they are the only
         # durable ones.
-        if self._commits.has_versions_older_than(self._keep_seconds):
+        if self._commits.has_versions_older_than(CLEANING_SLACK * self._keep_seconds):
             with self._writing(Changes(is_cleaning=True)):
                 self._table.optimize(cleanup_older_than=timedelta(seconds=self._keep_seconds))
         if self.count() >= VOCABULARY_FILE_ROWS:
