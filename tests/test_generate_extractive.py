@@ -18,7 +18,7 @@ from wavrag.generate import (
     list_sources,
     parse_citations,
 )
-from wavrag.generate.extractive import Candidate, rank_quotes, split_quotes
+from wavrag.generate.extractive import Candidate, rank_quotes, select_quotes, split_quotes
 from wavrag.testing.generator import GeneratorConformance
 from wavrag.types import Clip, Hit, Passage
 
@@ -93,6 +93,17 @@ def test_several_sentences_of_a_source_keep_its_order(monkeypatch: pytest.Monkey
 def test_weak_sentences_do_not_follow_a_strong_one() -> None:
     text = answer("What rings?", [hit("The bell rings."), hit("A lamp is lit.", 0.45, 2)])
     assert text == "The bell rings. [1]"
+
+
+def test_two_rules_of_a_notice_are_quoted_together() -> None:
+    source = list_sources(answer_messages(QuestionPart("Where?"), [hit("A notice.")]))[0]
+    best = Candidate(
+        source, 1, "In the restaurant only assistance dogs may stay.", 0.8, 0.8, reader=6
+    )
+    deck = Candidate(source, 0, "Dogs are welcome on the upper deck.", 0.8, 0.65, reader=5)
+    assert select_quotes([best, deck]) == [deck, best]
+    assert select_quotes([best, replace(deck, reader=-1)]) == [best]
+    assert select_quotes([best, replace(deck, overlap=0.3)]) == [best]
 
 
 def test_overlapping_windows_are_quoted_once() -> None:

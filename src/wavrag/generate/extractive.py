@@ -39,6 +39,9 @@ OVERLAP_WEIGHT = 0.3  # words of the question in the sentence and its passage
 READER_WEIGHT = 0.02
 ROW_ODDS = 10.0  # of a row with the cell asked for, as of a sentence with a clear answer
 MAX_SCORE_GAP = 0.04  # of further sentences to the best one
+# A sentence with this share of its evidence, in which the reader finds an answer too, is quoted as
+# well: the reader alone is no reason to leave out one of two rules of a notice.
+MIN_RELATIVE_EVIDENCE = 0.92
 # Minimum cosine of a passage, as a share of that of a table without the row of the question: a
 # passage much further away than the right table without an answer has none either.
 MIN_TABLE_SHARE = 0.8
@@ -267,14 +270,21 @@ def select_quotes(candidates: Sequence[Candidate]) -> list[Candidate]:
     for candidate in candidates:
         if len(quotes) == MAX_SENTENCES:
             break
-        if quotes and candidate.score < quotes[0].score - MAX_SCORE_GAP:
-            break
+        if quotes and not _is_near(candidate, quotes[0]):
+            continue
         if not any(_is_repetition(candidate, earlier) for earlier in quotes):
             quotes.append(candidate)
     order = list(dict.fromkeys(quote.source.number for quote in quotes))
     for quote in list(quotes):
         quotes += [context for context in _find_context(quote, candidates) if context not in quotes]
     return sorted(quotes, key=lambda quote: (order.index(quote.source.number), quote.position))
+
+
+def _is_near(candidate: Candidate, best: Candidate) -> bool:
+    """True if a candidate is nearly as good as the best one."""
+    has_evidence = candidate.evidence >= MIN_RELATIVE_EVIDENCE * best.evidence
+    has_answer = candidate.reader is not None and candidate.reader > 0
+    return candidate.score >= best.score - MAX_SCORE_GAP or (has_evidence and has_answer)
 
 
 def _find_context(quote: Candidate, candidates: Sequence[Candidate]) -> list[Candidate]:
