@@ -1,6 +1,7 @@
 """Transcripts over HTTP, and `/v1/audio/transcriptions` with the official OpenAI client."""
 
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,7 +179,12 @@ def test_transcriptions_as_a_stream(
     done = events[-1]
     assert done.type == "transcript.text.done"
     assert done.text == BOTH
-    assert not list((server[1] / "incoming").iterdir())  # the upload is deleted
+    # The upload is deleted once the last event is out.
+    for _ in range(200):
+        if not (left := list((server[1] / "incoming").iterdir())):
+            break
+        time.sleep(0.05)
+    assert not left
 
 
 @pytest.mark.parametrize(
