@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from serving import client, create_rag, serving
+from waiting import wait_for
 from wavrag import KnowledgeBase
 from wavrag.cli import main
 from wavrag.errors import InputError, StoreError
@@ -89,13 +90,6 @@ def names(sources: list[str]) -> list[str]:
 
 def stored(kb: KnowledgeBase) -> list[str]:
     return names([document.source for document in kb.documents()])
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("polling", [False, True])

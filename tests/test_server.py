@@ -4,7 +4,6 @@ import io
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from audio_files import frequency, tone, write
 from serving import BEES, FERRY, OPTIONS, client, create_rag, serving
+from waiting import wait_for
 from wavrag import WavRAG
 from wavrag.audio import load
 from wavrag.errors import StoreError
@@ -349,12 +349,8 @@ def test_a_disconnect_cancels_generation(tmp_path: Path, path: str, stream: bool
                 http.post(path, json=body, timeout=1)
         assert generator.writing.wait(10)
         assert generator.ended.wait(10)
-        for _ in range(200):
-            if "wavrag_answers_in_progress 0.0" in http.get("/metrics").text:
-                break
-            time.sleep(0.02)
-        else:
-            pytest.fail("the answer is still counted as being written")
+        # The answer is no longer counted as being written.
+        wait_for(lambda: "wavrag_answers_in_progress 0.0" in http.get("/metrics").text, seconds=4)
 
 
 def test_an_answer_times_out(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from serving import OPTIONS, client, create_rag, serving
+from waiting import wait_for
 from wavrag import Document, WavRAG, disk
 from wavrag.audio import VAD_FRAME, SharedVoiceDetector, load, voice_detector
 from wavrag.demo import DATA
@@ -268,12 +269,8 @@ def test_an_aborted_upload_is_not_an_error_of_the_server(
     )
     with open_socket(url, head.encode() + b"--x\r\n"):
         time.sleep(0.1)
-    for _ in range(100):
-        if 'route="/v1/documents",status="499"' in http.get("/metrics").text:
-            break
-        time.sleep(0.02)
-    else:
-        pytest.fail("the upload has not ended")
+    aborted = 'route="/v1/documents",status="499"'
+    wait_for(lambda: aborted in http.get("/metrics").text, seconds=2)
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +14,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from waiting import wait_for
 from wavrag import KnowledgeBase
 from wavrag.errors import StoreError
 from wavrag.kb import AddReport
@@ -80,13 +78,6 @@ def upload(kb: KnowledgeBase, text: str, suffix: str = ".txt") -> Upload:
     name = generate_name(suffix)
     (kb.directory / "uploads" / name).write_text(text)
     return Upload(f"upload-{name[:8]}", name, "a.txt", "A", len(text), {})
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 def files(kb: KnowledgeBase) -> list[str]:
@@ -158,21 +149,6 @@ def test_the_files_of_a_damaged_job_are_indexed(kb: KnowledgeBase) -> None:
         (job,) = worker._jobs.all()
         wait_for(lambda: job.has_ended)
     assert (job.state, kb.count(), kb.verify()) == ("done", 1, [])
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if (
-        shutil.which("mount") is None
-        or subprocess.run(mount, check=False, capture_output=True).returncode
-    ):
-        pytest.skip("mounting a small disk is not permitted here")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_states_of_jobs_have_reserved_space(small_disk: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from audio_files import tone, write
-from serving import BEES, client, create_rag, serving
+from serving import BEES, client, serving
 from wavrag import KnowledgeBase, WavRAG
 from wavrag.server import ServerOptions
 from wavrag.server.watcher import FolderWatcher
@@ -38,12 +38,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (folder / "tool.exe").write_bytes(b"MZ\0\0")
     return folder
-
-
-@pytest.fixture(scope="module")
-def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
-    with create_rag(tmp_path_factory.mktemp("rag")) as rag:
-        yield rag
 
 
 @pytest.fixture(scope="module")

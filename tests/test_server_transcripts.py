@@ -1,7 +1,6 @@
 """Transcripts over HTTP, and `/v1/audio/transcriptions` with the official OpenAI client."""
 
 import io
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import webvtt
 from serving import client as http_client
 from serving import serving
 from subtitles import parse_srt, parse_vtt
+from waiting import wait_for
 from wavrag import Clip, Document, KnowledgeBase, WavRAG
 from wavrag.audio import load, write_wav
 from wavrag.demo import DATA
@@ -180,11 +180,7 @@ def test_transcriptions_as_a_stream(
     assert done.type == "transcript.text.done"
     assert done.text == BOTH
     # The upload is deleted once the last event is out.
-    for _ in range(200):
-        if not (left := list((server[1] / "incoming").iterdir())):
-            break
-        time.sleep(0.05)
-    assert not left
+    wait_for(lambda: not list((server[1] / "incoming").iterdir()), seconds=10)
 
 
 @pytest.mark.parametrize(
