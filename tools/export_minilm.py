@@ -84,37 +84,36 @@ def load_original() -> SentenceModel:
     return SentenceModel(bert).eval()
 
 
-def export_text_model(model: SentenceModel, target: Path) -> None:
-    """Export the model with fused operators and int8 weights per output channel."""
+def export_bert(network: nn.Module, output: str, output_axes: dict[int, str], target: Path) -> None:
+    """Export a network of a BERT of 384 dimensions, fused, with int8 weights per output channel.
+
+    Args:
+        network: takes token ids and their mask, (batch, tokens) each.
+        output: name of the output.
+        output_axes: names of the axes of the output that vary.
+        target: file to write.
+    """
     ids = torch.ones(1, 16, dtype=torch.long)
+    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
         # The fusion recognises graphs of torch's older exporter only, which warns of its age.
         warnings.simplefilter("ignore")
         plain, fused = Path(scratch, "plain.onnx"), Path(scratch, "fused.onnx")
+        names = ["input_ids", "attention_mask"]
+        axes = {name: {0: "batch", 1: "tokens"} for name in names} | {output: output_axes}
         torch.onnx.export(
-            model,
-            (ids, torch.ones_like(ids)),
-            str(plain),
-            input_names=["input_ids", "attention_mask"],
-            output_names=["sentence_embedding"],
-            dynamic_axes={
-                "input_ids": {0: "batch", 1: "tokens"},
-                "attention_mask": {0: "batch", 1: "tokens"},
-                "sentence_embedding": {0: "batch"},
-            },
-            opset_version=17,
-            dynamo=False,
-        )
+            network.eval(), (ids, torch.ones_like(ids)), str(plain), input_names=names,
+            output_names=[output], dynamic_axes=axes, opset_version=17, dynamo=False,
+        )  # fmt: skip
         # ONNX Runtime's fused skip-and-normalise kernels are slower than separate operators.
         options = FusionOptions("bert")
         options.enable_skip_layer_norm = False
         options.enable_bias_skip_layer_norm = False
         options.enable_embed_layer_norm = False
-        bert = optimizer.optimize_model(
+        graph = optimizer.optimize_model(
             str(plain), "bert", num_heads=12, hidden_size=384, optimization_options=options
         )
-        bert.save_model_to_file(str(fused))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        graph.save_model_to_file(str(fused))
         quantize_dynamic(
             fused, target, per_channel=True, weight_type=QuantType.QInt8,
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
@@ -183,7 +182,7 @@ def main() -> None:
     source = original_folder()
     model = load_original()
     if not arguments.check_only:
-        export_text_model(model, TARGET / "model.onnx")
+        export_bert(model, "sentence_embedding", {0: "batch"}, TARGET / "model.onnx")
         onnx.checker.check_model(onnx.load(TARGET / "model.onnx"))
         shutil.copyfile(source / "tokenizer.json", TARGET / "tokenizer.json")
     pair = Pair(model, TARGET)

@@ -14,9 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 import random
-import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -25,11 +23,7 @@ from typing import Any
 
 import onnx
 import torch
-from export_minilm import load_original
-from onnx import TensorProto
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.transformers import optimizer
-from onnxruntime.transformers.fusion_options import FusionOptions
+from export_minilm import export_bert, load_original
 from reader_examples import ReaderData, ReaderExample
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -197,31 +191,7 @@ def measure(name: str, examples: Sequence[ReaderExample]) -> None:
 
 def export(network: ReaderNetwork, target: Path) -> None:
     """Export int8 weights; those of the text model are references to its file."""
-    ids = torch.ones(1, 16, dtype=torch.long)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        # As in `export_minilm.py`: the fusion recognises graphs of the older exporter only.
-        warnings.simplefilter("ignore")
-        plain, fused = Path(scratch, "plain.onnx"), Path(scratch, "fused.onnx")
-        axes = {0: "batch", 1: "tokens"}
-        names = ["input_ids", "attention_mask"]
-        torch.onnx.export(
-            network.eval(), (ids, torch.ones_like(ids)), str(plain), input_names=names,
-            output_names=["logits"], dynamic_axes=dict.fromkeys([*names, "logits"], axes),
-            opset_version=17, dynamo=False,
-        )  # fmt: skip
-        options = FusionOptions("bert")
-        options.enable_skip_layer_norm = False
-        options.enable_bias_skip_layer_norm = False
-        options.enable_embed_layer_norm = False
-        graph = optimizer.optimize_model(
-            str(plain), "bert", num_heads=12, hidden_size=384, optimization_options=options
-        )
-        graph.save_model_to_file(str(fused))
-        quantize_dynamic(
-            fused, target, per_channel=True, weight_type=QuantType.QInt8,
-            extra_options={"DefaultTensorType": TensorProto.FLOAT},
-        )  # fmt: skip
+    export_bert(network, "logits", {0: "batch", 1: "tokens"}, target)
     share_weights(target, TEXT_MODEL / "model.onnx")
 
 
@@ -235,7 +205,7 @@ def share_weights(path: Path, other: Path) -> None:
             continue
         fields = {"location": other.name, "offset": str(offset), "length": str(len(raw))}
         tensor.ClearField("raw_data")
-        tensor.data_location = TensorProto.EXTERNAL
+        tensor.data_location = onnx.TensorProto.EXTERNAL
         for key, value in fields.items():
             tensor.external_data.add(key=key, value=value)
         print(f"shared: {tensor.name}, {len(raw):,} bytes")
