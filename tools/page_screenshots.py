@@ -10,8 +10,8 @@ playwright and pillow.
 from __future__ import annotations
 
 import io
+import queue
 import shutil
-import socket
 import sys
 import tempfile
 import threading
@@ -56,26 +56,16 @@ def watched_folder(folder: Path) -> Path:
     return watched
 
 
-def free_port() -> int:
-    """A free TCP port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """Index the corpus and serve it; yields the URL."""
-    port = free_port()
     rag = WavRAG.open(folder / "kb")
     rag.add(DATA / "corpus", speakers=True)
     options = ServerOptions(watch_folders=(str(watched_folder(folder)),))
-    ready = threading.Event()
-    arguments = (rag, "127.0.0.1", port, options, lambda _: ready.set())
+    urls: queue.Queue[str] = queue.Queue()
+    arguments = (rag, "127.0.0.1", 0, options, urls.put)
     threading.Thread(target=serve, args=arguments, daemon=True).start()
-    ready.wait(60)
-    yield f"http://127.0.0.1:{port}/"
+    yield urls.get(timeout=60)
 
 
 def ask(page: Page, question: str) -> None:
@@ -83,6 +73,15 @@ def ask(page: Page, question: str) -> None:
     page.fill("#question", question)
     page.keyboard.press("Enter")
     page.locator(".turn").last.locator(".origin").first.wait_for()
+
+
+def open_tab(page: Page, name: str, tab: str, content: str) -> None:
+    """Open a tab of a document in the library and wait for its content."""
+    page.click("#to-library")
+    page.locator(".open", has_text=name).click()
+    page.click(tab)
+    page.locator(content).first.wait_for()
+    page.wait_for_timeout(800)
 
 
 def start(page: Page) -> None:
@@ -127,20 +126,12 @@ def transcript(page: Page) -> None:
 
 def speakers(page: Page) -> None:
     """The speakers of a recording."""
-    page.click("#to-library")
-    page.locator(".open", has_text="bridge-meeting").click()
-    page.click("#tab-speakers")
-    page.locator(".speakers > li").first.wait_for()
-    page.wait_for_timeout(800)
+    open_tab(page, "bridge-meeting", "#tab-speakers", ".speakers > li")
 
 
 def chapters(page: Page) -> None:
     """The summary and the chapters of a recording."""
-    page.click("#to-library")
-    page.locator(".open", has_text="telescope-audio-guide").click()
-    page.click("#tab-chapters")
-    page.locator(".chapters .line").first.wait_for()
-    page.wait_for_timeout(800)
+    open_tab(page, "telescope-audio-guide", "#tab-chapters", ".chapters .line")
 
 
 def document(page: Page) -> None:
