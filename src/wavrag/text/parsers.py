@@ -22,7 +22,7 @@ from wavrag.text.markup import parse_org, parse_rst
 from wavrag.text.office import parse_docx, parse_pptx, parse_rtf, parse_xlsx
 from wavrag.text.open_document import parse_epub, parse_odf
 from wavrag.text.pdf import parse_pdf
-from wavrag.text.plain import find_encoding, parse_plain
+from wavrag.text.plain import decode, find_encoding, parse_plain
 from wavrag.text.sheet import parse_csv
 from wavrag.types import NoteCallback
 
@@ -131,17 +131,19 @@ def _parse(file: Path, format: Format, label: str, notes: list[str]) -> Iterator
         if format in _BINARY_PARSERS:
             yield _BINARY_PARSERS[format](_read_whole(binary, MAX_BINARY_BYTES), label)
             return
-        data = b"" if format in _STREAM_PARSERS else _read_whole(binary, MAX_TEXT_BYTES)
-        fallback = html_encoding(data) if format == "html" else ""
-        encoding = find_encoding(binary, label, fallback)
-        notes += [encoding.note] if encoding.note else []
         if format in _PARSERS:
-            yield _PARSERS[format](data.decode(encoding.name, encoding.errors))
+            data = _read_whole(binary, MAX_TEXT_BYTES)
+            fallback = html_encoding(data) if format == "html" else ""
+            text, note = decode(data, label, fallback)
+            notes += [note] if note else []
+            yield _PARSERS[format](text)
             return
+        encoding = find_encoding(binary, label)
+        notes += [encoding.note] if encoding.note else []
         binary.seek(0)
         # Without a translation of line ends, which separate cells of tables from rows.
-        text = io.TextIOWrapper(binary, encoding.name, encoding.errors, newline="")
-        yield from _STREAM_PARSERS[format](text)
+        lines = io.TextIOWrapper(binary, encoding.name, encoding.errors, newline="")
+        yield from _STREAM_PARSERS[format](lines)
 
 
 def _read_whole(file: IO[bytes], limit: int) -> bytes:
