@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -23,6 +24,8 @@ def parse_hostile(content: str) -> ParsedText:
             os.kill(os.getpid(), signal.SIGSEGV)
         case ["write"]:
             return ParsedText("", "a" * (80 << 20), ())
+        case ["garble"]:
+            json.dumps = lambda *args, **keywords: "{"
         case ["print"]:
             print("noise", flush=True)
         case ["environment"]:

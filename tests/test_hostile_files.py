@@ -184,6 +184,7 @@ def test_hostile_parsers_end_their_process_only(
         ("crash", r"a\.rst: made its parser crash or run out of memory \(exit code -11\)"),
         ("allocate", r"a\.rst: needs too much memory for its size"),
         ("write", r"a\.rst: would give more than 64 MB of text"),
+        ("garble", r"a\.rst: made its parser send an unreadable message"),
     ]:
         with pytest.raises(DocumentError, match=reason):
             read(content)

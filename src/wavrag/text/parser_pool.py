@@ -20,7 +20,7 @@ from typing import Any
 from wavrag.errors import DocumentError
 from wavrag.text.document import ParsedText
 from wavrag.text.limits import cpu_seconds, output_bytes, wall_seconds
-from wavrag.text.parser_process import LENGTH_BYTES, decode_piece
+from wavrag.text.parser_process import LENGTH_BYTES, decode_message
 from wavrag.types import NoteCallback
 
 MAX_PROCESSES = 4  # at the same time; more documents wait
@@ -61,7 +61,7 @@ class ParserPool:
                 for kind, content in process.request(path, name, size):
                     match kind:
                         case "piece":
-                            yield decode_piece(content)
+                            yield content
                         case "end":
                             for note in content:
                                 on_note(note)
@@ -124,10 +124,13 @@ class _ParserProcess:
             if data is None:
                 raise DocumentError(f"{name}: {self._explain(size)}")
             left -= len(data)
-            kind, content = json.loads(data)
-            if kind in ("end", "error"):
-                self.is_idle = not content["is_last"]
-                content = content["content"]
+            try:
+                kind, content, self.is_idle = decode_message(data)
+            except Exception as error:  # the document may have taken the process over
+                raise DocumentError(
+                    f"{name}: made its parser send an unreadable message: replace it with an"
+                    " intact copy or leave it out"
+                ) from error
             yield kind, content
 
     def close(self) -> None:

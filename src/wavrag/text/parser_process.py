@@ -69,6 +69,16 @@ def _send(output: IO[bytes], kind: str, content: Any) -> None:
     output.flush()
 
 
+def decode_message(data: bytes) -> tuple[str, Any, bool]:
+    """The kind and the content of a message, and whether the process waits for a request then."""
+    kind, content = json.loads(data)
+    if kind == "piece":
+        return kind, _decode_piece(content), False
+    if kind == "alive":
+        return kind, content, False
+    return kind, content["content"], not content["is_last"]
+
+
 def encode_piece(parsed: ParsedText) -> dict[str, Any]:
     """A piece as JSON."""
     blocks = [[b.start, b.end, b.kind, b.level, b.page, b.times, b.speaker] for b in parsed.blocks]
@@ -78,7 +88,7 @@ def encode_piece(parsed: ParsedText) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def decode_piece(fields: dict[str, Any]) -> ParsedText:
+def _decode_piece(fields: dict[str, Any]) -> ParsedText:
     """The inverse of `encode_piece`."""
     blocks = (
         Block(start, end, kind, level, page, None if times is None else (times[0], times[1]), name)
