@@ -173,7 +173,7 @@ class LanceStore:
                 else:
                     # A merge joins all ids in memory; an addition writes batch by batch.
                     self._table.add(rows.reader())
-            except (RuntimeError, OSError, ValueError):
+            except LANCE_ERRORS:
                 if rows.error is not None:  # LanceDB reports an error of the records as its own
                     raise rows.error from None
                 raise

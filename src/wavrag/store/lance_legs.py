@@ -125,13 +125,13 @@ def update_vector_index(table: Any, rows: int, exact_below: int) -> None:
     partitions = vector_partitions(table)
     # The square root balances the cost of choosing partitions and of scanning them.
     target = max(1, round(math.sqrt(rows)))
-    if rows >= exact_below and distinct_share(table) < DISTINCT_SHARE:
-        rows = 0  # search exactly
-    if partitions is not None and rows >= exact_below and target < 2 * partitions:
+    is_large = rows >= exact_below
+    if partitions is not None and is_large and target < 2 * partitions:
         return
     if partitions is not None:
         table.drop_index(f"{VECTOR_INDEX}_{partitions}")
-    if rows >= exact_below:
+    # Last, because it reads rows: each small addition to a large store comes by here.
+    if is_large and distinct_share(table) >= DISTINCT_SHARE:
         config = IvfSq(distance_type="cosine", num_partitions=target, sample_rate=TRAINING_ROWS)
         table.create_index("vector", config=config, name=f"{VECTOR_INDEX}_{target}")
 

@@ -72,7 +72,9 @@ class _StoreRepairer:
         losses = unequal_documents(expected, tallies)
         is_complete = table.count_rows() == sum(tally.passages for tally in tallies.values())
         if rows or losses or not is_complete:
-            table, tallies = self._rewrite(table, {document.id for document in losses})
+            for document in losses:
+                tallies.pop(document.id, None)
+            table = self._rewrite(table, tallies.keys())
         if any("/_indices/" in name for name in defects):
             for index in table.list_indices():
                 table.drop_index(index.name)
@@ -118,27 +120,24 @@ class _StoreRepairer:
         self._database.drop_table(TABLE, ignore_missing=True)
         return self._database.create_table(TABLE, schema=schema(self._dim))
 
-    def _rewrite(self, table: Any, lost_ids: Collection[str]) -> tuple[Any, DocumentTallies]:
+    def _rewrite(self, table: Any, intact_ids: Collection[str]) -> Any:
         """Write the whole documents into new files."""
         import pyarrow as pa
 
-        tallies = DocumentTallies()
         # LanceDB creates no table from a reader without batches.
         empty = schema(self._dim).empty_table()
 
         def batches() -> Iterator[Any]:
             yield from empty.to_batches()
             for rows in _read(table):
-                intact = [row for row in rows if row.passage.document_id not in lost_ids]
-                for row in intact:
-                    tallies.add(row)
+                intact = [row for row in rows if row.passage.document_id in intact_ids]
                 if intact:
                     yield from to_table(intact, self._dim).to_batches()
 
         reader = pa.RecordBatchReader.from_batches(schema(self._dim), batches())
         table = self._database.create_table(TABLE, reader, mode="overwrite")
         self._repair.actions.append("the passages were written into new files")
-        return table, tallies
+        return table
 
     def _delete_defects(self, defects: list[str], version: int) -> None:
         """Delete damaged files that the newest version does not need."""
