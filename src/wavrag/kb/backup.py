@@ -11,8 +11,7 @@ from pathlib import Path
 
 from wavrag.disk import block_sums, read_json, sync_folder, sync_paths, write_json
 from wavrag.errors import StoreError
-from wavrag.kb import manifest
-from wavrag.kb.closest import missing_kb
+from wavrag.kb.closest import read_manifest
 from wavrag.store import LanceStore
 
 CONTENTS = "backup.json"  # checksums of all files of a backup
@@ -33,9 +32,7 @@ def backup_kb(directory: str | os.PathLike[str], target: str | os.PathLike[str])
         StoreError: there is no knowledge base, the target exists, or the disk is full.
     """
     folder, target = Path(directory), Path(target)
-    contents = manifest.read(folder)
-    if contents is None:
-        raise missing_kb(folder)
+    contents = read_manifest(folder)
     # Not inside it, where the next backup would copy this one.
     if target.exists() or folder.resolve() in (target.resolve(), *target.resolve().parents):
         raise StoreError(f"{target} exists or is in {folder}: name a new folder elsewhere")
@@ -58,8 +55,7 @@ def restore_kb(backup: str | os.PathLike[str], target: str | os.PathLike[str]) -
         raise StoreError(f"{target} exists: name a new folder with --kb")
     check_backup(backup)
     size = _copy(backup, target, checked=True)
-    contents = manifest.read(target)
-    assert contents is not None
+    contents = read_manifest(target)
     with closing(LanceStore(target / contents.store, contents.embedder["dim"])) as store:
         defects = store.verify()
     if defects:
@@ -90,8 +86,7 @@ def _copy(source: Path, target: Path, *, checked: bool = False) -> int:
     """Copy a folder under a temporary name, sync it and rename it."""
     # A killed call leaves it behind, and the next one replaces it.
     scratch = target.with_name(f".{target.name}.wavrag-part")
-    sums: dict[str, list[int]] = {}
-    size = 0
+    copies: list[Path] = []
     try:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
@@ -102,11 +97,15 @@ def _copy(source: Path, target: Path, *, checked: bool = False) -> int:
                 _copy_file(path, copy)
             except FileNotFoundError:
                 continue  # the upload of a job that has ended meanwhile
-            sums[copy.relative_to(scratch).as_posix()] = list(block_sums(copy).values())
-            size += copy.stat().st_size
+            copies.append(copy)
+        size = sum(copy.stat().st_size for copy in copies)
         if not checked:
+            sums = {
+                copy.relative_to(scratch).as_posix(): list(block_sums(copy).values())
+                for copy in copies
+            }
             write_json(scratch / CONTENTS, sums)
-        sync_paths(path for path in scratch.rglob("*"))
+        sync_paths([scratch, *scratch.rglob("*")])
         if target.is_dir():
             target.rmdir()
         scratch.rename(target)

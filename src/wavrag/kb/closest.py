@@ -15,6 +15,18 @@ from wavrag.kb import manifest
 MAX_ENTRIES = 1000  # of a folder, so that an error in a folder of a million files is quick
 
 
+def read_manifest(directory: Path) -> manifest.Manifest:
+    """Read the manifest of a knowledge base that must exist.
+
+    Raises:
+        StoreError: there is none, or see `manifest.read`.
+    """
+    contents = manifest.read(directory)
+    if contents is None:
+        raise missing_kb(directory)
+    return contents
+
+
 def missing_kb(directory: Path) -> StoreError:
     """Return the error for a folder that has no knowledge base."""
     closest = find_closest(directory)

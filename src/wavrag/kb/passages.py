@@ -224,10 +224,14 @@ def _split_text(document: Document, pieces: Iterator[text.ParsedText]) -> Iterat
     if document.path is not None and any(block.times for block in parsed.blocks):
         base = replace(base, recording=find_recording(document.path))
     for passage in text.split_pieces(chain([parsed], pieces), base):
-        # Title and headings name the topic, which a passage's own words may never mention.
-        names = (readable(title), passage.section, passage.speaker)
-        headings = dict.fromkeys(filter(None, names))
-        yield PendingPassage(passage, EmbedInput(text=f"{': '.join(headings)}\n{passage.text}"))
+        yield PendingPassage(passage, EmbedInput(text=embedded_text(passage)))
+
+
+def embedded_text(passage: Passage) -> str:
+    """The words of a passage of a text for the embedder: title, section, speaker and text."""
+    # Title and headings name the topic, which a passage's own words may never mention.
+    names = (readable(passage.title), passage.section, passage.speaker)
+    return f"{': '.join(dict.fromkeys(filter(None, names)))}\n{passage.text or ''}"
 
 
 def lexical_text(passage: Passage) -> str:

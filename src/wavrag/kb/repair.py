@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wavrag.errors import InputError
 from wavrag.kb import manifest
-from wavrag.kb.closest import missing_kb
+from wavrag.kb.closest import missing_kb, read_manifest
 from wavrag.kb.copies import is_deleted
 from wavrag.kb.knowledge_base import KnowledgeBase
 from wavrag.kb.passages import content_hash, digest_file, file_digest_of
@@ -52,8 +52,7 @@ def repair_kb(
     if not folder.is_dir():
         raise missing_kb(folder)
     report = RepairReport(manifest.repair(folder))
-    contents = manifest.read(folder)
-    assert contents is not None
+    contents = read_manifest(folder)
     store = repair_store(folder / contents.store, contents.embedder["dim"])
     report.actions += store.actions
     if not is_intact(folder / WORDS_FILE):

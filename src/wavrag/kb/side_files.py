@@ -10,6 +10,7 @@ from pathlib import Path
 from wavrag.disk import read_json
 from wavrag.kb import manifest
 from wavrag.kb.originals import RECORD
+from wavrag.kb.transcript_corrections import FILE as CORRECTIONS_FILE
 from wavrag.kb.transcripts import FILE as WORDS_FILE
 
 
@@ -24,7 +25,7 @@ def find_side_defects(directory: Path) -> Iterator[str]:
             if path.name == RECORD:
                 remedy = "download the document again (`wavrag add-url URL`)"
             yield f"{path} is damaged ({error}): {remedy}"
-    for name in (WORDS_FILE, "corrections.sqlite3"):
+    for name in (WORDS_FILE, CORRECTIONS_FILE):
         if not is_intact(directory / name):
             yield f"{directory / name} is damaged: run `wavrag kb repair`, or restore a backup"
 

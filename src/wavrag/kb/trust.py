@@ -18,8 +18,7 @@ from wavrag import config
 from wavrag.disk import write_file
 from wavrag.embed import is_stored_name, needs_consent
 from wavrag.errors import StoreError
-from wavrag.kb import manifest
-from wavrag.kb.closest import missing_kb
+from wavrag.kb.closest import read_manifest
 
 FILE = "trusted.json"
 
@@ -51,9 +50,7 @@ def confirm_embedder(directory: Path) -> str:
         StoreError: there is no knowledge base, the name has options that only the user can set, or
             the confirmation cannot be kept.
     """
-    contents = manifest.read(directory)
-    if contents is None:
-        raise missing_kb(directory)
+    contents = read_manifest(directory)
     name: str = contents.embedder["name"]
     if not is_stored_name(name):
         raise StoreError(

@@ -15,12 +15,12 @@ from pathlib import Path
 from wavrag.embed import Embedder, load_embedder
 from wavrag.errors import AudioError
 from wavrag.kb import manifest
-from wavrag.kb.closest import missing_kb
+from wavrag.kb.closest import read_manifest
 from wavrag.kb.knowledge_base import KnowledgeBase
-from wavrag.kb.passages import readable
+from wavrag.kb.passages import embedded_text
 from wavrag.kb.trust import resolve_embedder
 from wavrag.store import LanceStore, StoredPassage
-from wavrag.types import EmbedInput, Passage
+from wavrag.types import EmbedInput
 
 BATCH = 32  # texts embedded at once
 _STORE = re.compile(r"store(-[0-9a-f]{8})?")
@@ -59,9 +59,7 @@ def upgrade_kb(
         EmbedderError: the embedder fails.
     """
     folder = Path(directory)
-    contents = manifest.read(folder)
-    if contents is None:
-        raise missing_kb(folder)
+    contents = read_manifest(folder)
     embedder = embedder or load_embedder(resolve_embedder(folder, contents.embedder["name"]))
     identity = manifest.identity(embedder.spec)
     report = UpgradeReport(embedder.spec.name, embedder.spec.revision)
@@ -120,17 +118,12 @@ def _embed(
         texts.append(record)
     for first in range(0, len(texts), BATCH):
         batch = texts[first : first + BATCH]
-        inputs = [EmbedInput(text=_embedded_text(record.passage)) for record in batch]
+        inputs = [EmbedInput(text=embedded_text(record.passage)) for record in batch]
         vectors = kb.embedder.embed(inputs, "passage")
         embedded += [
             replace(record, vector=vector) for record, vector in zip(batch, vectors, strict=True)
         ]
     return embedded
-
-
-def _embedded_text(passage: Passage) -> str:
-    names = (readable(passage.title), passage.section, passage.speaker)
-    return f"{': '.join(dict.fromkeys(filter(None, names)))}\n{passage.text or ''}"
 
 
 def _delete_old(folder: Path, current: str) -> None:

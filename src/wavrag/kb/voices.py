@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from wavrag.disk import write_file
 from wavrag.embed import SPEAKER_REVISION, unit_rows
 from wavrag.errors import StoreError
 from wavrag.types import Float32
@@ -67,10 +66,7 @@ class VoiceBook:
             if not rows:
                 self._path.unlink(missing_ok=True)
                 return
-            # Readable by the owner only; replaced in one step.
-            handle, scratch = tempfile.mkstemp(dir=self._path.parent, prefix=".voices-")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({"revision": SPEAKER_REVISION, "voices": rows}, file)
-            os.replace(scratch, self._path)
+            content = json.dumps({"revision": SPEAKER_REVISION, "voices": rows})
+            write_file(self._path, content.encode(), 0o600)  # readable by the owner only
         except OSError as error:
             raise StoreError(f"cannot write {self._path}: {error.strerror or error}") from error
