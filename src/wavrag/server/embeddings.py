@@ -6,7 +6,7 @@ Audio is an `input_audio` part: in `messages`, as `wavrag.embed.remote` sends it
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Annotated, Literal, TypeAlias
 
@@ -129,18 +129,21 @@ def _estimate_seconds(inputs: Sequence[Content]) -> float:
 
 async def _embed(state: ServerState, inputs: Sequence[Content], role: Role) -> Float32:
     """Embed inputs step by step."""
-    rows: list[Float32] = []
+    steps = [partial(_embed_batch, state, batch, role) for batch in _split_batches(inputs)]
+    return np.concatenate([await state.embeddings.run_step(step) for step in steps])
+
+
+def _split_batches(inputs: Sequence[Content]) -> Iterator[list[Content]]:
     batch: list[Content] = []
     chars = 0
     for content in inputs:
         size = len(join_text(content))
         if batch and (len(batch) == BATCH_SIZE or chars + size > BATCH_CHARS):
-            rows.append(await state.embeddings.run_step(partial(_embed_batch, state, batch, role)))
+            yield batch
             batch, chars = [], 0
         batch.append(content)
         chars += size
-    rows.append(await state.embeddings.run_step(partial(_embed_batch, state, batch, role)))
-    return np.concatenate(rows)
+    yield batch
 
 
 def _embed_batch(state: ServerState, batch: Sequence[Content], role: Role) -> Float32:

@@ -19,6 +19,7 @@ from wavrag.server.limits import MAX_ENDED_JOBS
 from wavrag.types import Scalar
 
 ID_PATTERN = r"[0-9]{10,}-[0-9a-f]{16}"
+FILE_PATTERN = r"[0-9a-f]{32}\.[a-z0-9]{2,5}"  # of an uploaded file
 JobKind: TypeAlias = Literal["add", "remove"]
 JobState: TypeAlias = Literal["queued", "running", "done", "failed"]
 
@@ -30,7 +31,7 @@ class Upload:
     document_id: str
     # Generated name in the uploads folder. The job file of a received knowledge base must not make
     # the server read or delete other files.
-    file: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}\.[a-z0-9]{2,5}$")]
+    file: Annotated[str, StringConstraints(pattern=f"^{FILE_PATTERN}$")]
     name: str  # the client's name of the file
     title: str
     size: int  # bytes

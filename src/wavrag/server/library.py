@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from wavrag.server.documents import missing_file, read_document
 from wavrag.server.errors import COMMON_ERRORS, error_responses
 from wavrag.server.file_types import MEDIA_TYPES
-from wavrag.server.files import describe_file, modification_time, name_file
+from wavrag.server.files import modification_time, name_file
 from wavrag.server.limits import MAX_LISTED, MAX_URL_CHARS
 from wavrag.server.schemas import (
     DocumentsShape,
@@ -124,7 +124,7 @@ async def get_original(state: State, document_id: str) -> Response:
     path = await state.run_in_thread("get", state.find_original, passage)
     if path is None:
         raise missing_file(document_id, "file")
-    name = describe_file(state, passage.source, passage.metadata)["name"]
+    name = name_file(passage.source, passage.metadata)["name"]
     suffix = (PurePath(name).suffix or path.suffix).lower()
     return FileResponse(
         path,

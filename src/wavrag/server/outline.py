@@ -14,6 +14,7 @@ from wavrag.errors import AudioError, GenerationError
 from wavrag.generate import StopSignal
 from wavrag.outline import SENTENCES, ChapterFormat, SummaryFormat, format_chapters, format_summary
 from wavrag.server.answer_events import run_while_connected
+from wavrag.server.documents import read_document
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.requests import inline_schema
 from wavrag.server.state import ServerState, State
@@ -91,8 +92,7 @@ async def _compute(
     request: Request, state: ServerState, document_id: str, work: Callable[[StopSignal], T]
 ) -> T:
     """Run work in a slot for answers; a disconnect or their time limit stops its generator."""
-    if await state.run_in_thread("get", state.rag.kb.head, document_id) is None:
-        raise RequestError(404, f"there is no document {document_id}: see /v1/documents")
+    await read_document(state, state.rag.kb.head, document_id)
     stop = StopSignal()
 
     async def wait() -> T:

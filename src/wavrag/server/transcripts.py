@@ -20,6 +20,7 @@ from wavrag.audio import open_audio
 from wavrag.errors import AudioError, InputError, WavRAGError
 from wavrag.kb import Segment, Transcript, TranscriptFormat
 from wavrag.server.answer_events import EventResponse, run_while_connected
+from wavrag.server.documents import read_document
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_body, error_responses
 from wavrag.server.models import check_model
 from wavrag.server.multipart import ReceivedFile, receive_form
@@ -60,8 +61,7 @@ async def get_transcript(
     format: Annotated[TranscriptFormat, Query(description="format of the reply")] = "json",
 ) -> Response:
     """Get the transcript of a recording, with the time and the probability of every word."""
-    if await state.run_in_thread("get", state.rag.kb.head, document_id) is None:
-        raise RequestError(404, f"there is no document {document_id}: see /v1/documents")
+    await read_document(state, state.rag.kb.head, document_id)
     try:
         transcript = await state.run_in_thread("transcribe", state.rag.kb.transcript, document_id)
     except AudioError as error:
@@ -98,8 +98,7 @@ async def correct_transcript(
         )
         return kb.transcript(document_id)
 
-    if await state.run_in_thread("get", state.rag.kb.head, document_id) is None:
-        raise RequestError(404, f"there is no document {document_id}: see /v1/documents")
+    await read_document(state, state.rag.kb.head, document_id)
     return TranscriptShape.model_validate(await state.run_in_thread("transcribe", correct))
 
 

@@ -25,7 +25,7 @@ from wavrag.disk import is_disk_full
 from wavrag.errors import StoreError, WavRAGError
 from wavrag.kb import KnowledgeBase, Progress
 from wavrag.server.errors import public_message
-from wavrag.server.jobs import IndexJob, JobFolder, Upload, now
+from wavrag.server.jobs import FILE_PATTERN, IndexJob, JobFolder, Upload, now
 from wavrag.server.limits import MAX_JOB_ATTEMPTS
 from wavrag.server.options import ServerOptions
 from wavrag.shapes import AddReportShape, ProgressShape, RemovalShape
@@ -43,8 +43,6 @@ FULL_DISK = "the disk is full: free space, and the job continues by itself"
 
 WriterCondition: TypeAlias = Literal["running", "waiting for disk space", "retrying", "stopped"]
 
-_GENERATED_NAME = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{2,5}")
-
 
 def generate_name(suffix: str) -> str:
     """A unique, unguessable name for an uploaded file."""
@@ -53,7 +51,7 @@ def generate_name(suffix: str) -> str:
 
 def is_generated_name(name: str) -> bool:
     """True for a name from `generate_name`."""
-    return _GENERATED_NAME.fullmatch(name) is not None
+    return re.fullmatch(FILE_PATTERN, name) is not None
 
 
 class _ShutdownError(Exception):
