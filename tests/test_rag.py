@@ -52,6 +52,16 @@ def kb(tmp_path: Path) -> Iterator[KnowledgeBase]:
         yield kb
 
 
+def test_links_out_of_a_folder_are_noted(kb: KnowledgeBase, tmp_path: Path) -> None:
+    folder, target = tmp_path / "folder", tmp_path / "elsewhere.txt"
+    folder.mkdir()
+    target.write_text("A text outside of the folder.")
+    (folder / "link.txt").symlink_to(target)
+    report = WavRAG(kb, Scripted()).add(folder)
+    assert [path for path, _ in report.notes] == [str(folder / "link.txt")]
+    assert report.notes[0][1].endswith(f"was followed to {target}")
+
+
 def test_an_answer_has_its_citations_hits_and_timings(kb: KnowledgeBase) -> None:
     answer = WavRAG(kb, Scripted("Bees ", "dance [1][9].")).ask("why do bees dance")
     assert answer.text == "Bees dance [1]."

@@ -27,7 +27,7 @@ def check_type(value: Any, expected: type | UnionType, name: str) -> None:
     if not isinstance(value, expected):
         classes = get_args(expected) or (expected,)
         names = ["None" if kind is type(None) else kind.__name__ for kind in classes]
-        raise InputError(f"{name} is {_kind(value)}: give {' or '.join(names)}")
+        raise InputError(f"{name} is {describe_type(value)}: give {' or '.join(names)}")
 
 
 def check_query(query: Any) -> Query:
@@ -60,7 +60,7 @@ def check_count(k: Any) -> int:
         with suppress(TypeError):  # of an array, which has the method too
             count = operator.index(k)
     if count is None:
-        raise InputError(f"k is {_kind(k)}: give a whole number from 1")
+        raise InputError(f"k is {describe_type(k)}: give a whole number from 1")
     if count < 1:
         raise InputError(f"k is {count}: give a whole number from 1")
     return count
@@ -73,13 +73,13 @@ def check_documents(documents: Any) -> list[Document]:
         InputError: it is no iterable of documents, or a field of one has a wrong type.
     """
     if isinstance(documents, str | bytes | Document) or not isinstance(documents, Iterable):
-        raise InputError(f"documents are {_kind(documents)}: give a list of Document")
+        raise InputError(f"documents are {describe_type(documents)}: give a list of Document")
     result = list(documents)
     for document in result:
         if not isinstance(document, Document):
             raise InputError(
-                f"a document is {_kind(document)}: give a Document; `find_files` makes them of"
-                " paths, and `WavRAG.add` takes both"
+                f"a document is {describe_type(document)}: give a Document; `find_files` makes them"
+                " of paths, and `WavRAG.add` takes both"
             )
         _check_fields(document)
     return result
@@ -104,10 +104,12 @@ def _check_fields(document: Document) -> None:
 def _check_clip(clip: Clip) -> None:
     shape = getattr(clip.samples, "shape", None)
     if shape is None or len(shape) != 1:
-        state = _kind(clip.samples) if shape is None else f"of shape {shape}"
+        state = describe_type(clip.samples) if shape is None else f"of shape {shape}"
         raise InputError(f"Clip.samples are {state}: give float32 samples, shape = (n_samples,)")
     if isinstance(clip.sample_rate, bool) or not hasattr(clip.sample_rate, "__index__"):
-        raise InputError(f"Clip.sample_rate is {_kind(clip.sample_rate)}: give Hz, such as 16000")
+        raise InputError(
+            f"Clip.sample_rate is {describe_type(clip.sample_rate)}: give Hz, such as 16000"
+        )
 
 
 def check_ids(document_ids: Any) -> Sequence[str]:
@@ -117,7 +119,7 @@ def check_ids(document_ids: Any) -> Sequence[str]:
         InputError: it is a string, whose letters would be taken for ids, or an id is no string.
     """
     if isinstance(document_ids, str | bytes) or not isinstance(document_ids, Iterable):
-        raise InputError(f"document ids are {_kind(document_ids)}: give a list of strings")
+        raise InputError(f"document ids are {describe_type(document_ids)}: give a list of strings")
     return [check_id(document_id) for document_id in document_ids]
 
 
@@ -140,13 +142,14 @@ def check_paths(paths: Any) -> Sequence[str | os.PathLike[str]]:
             neither a string nor a `Path`.
     """
     if isinstance(paths, str | bytes) or not isinstance(paths, Iterable):
-        raise InputError(f"paths are {_kind(paths)}: give a list of paths")
+        raise InputError(f"paths are {describe_type(paths)}: give a list of paths")
     result = list(paths)
     for path in result:
         if not isinstance(path, str | os.PathLike):
-            raise InputError(f"a path is {_kind(path)}: give a string or a Path")
+            raise InputError(f"a path is {describe_type(path)}: give a string or a Path")
     return result
 
 
-def _kind(value: object) -> str:
+def describe_type(value: object) -> str:
+    """The type of an argument, for the message of an error."""
     return "None" if value is None else f"of type {type(value).__name__}"

@@ -49,10 +49,7 @@ def index(arguments: argparse.Namespace) -> int:
                 total = format_count(len(scan.documents), "file")
                 note(f"{bar.documents:,} of {total} done and stored: the same command continues")
                 raise
-        # Unreadable paths first, then files that failed while they were embedded.
-        report.skipped[:0] = scan.skipped
-        report.unread += scan.unread
-        report.notes[:0] = scan.notes
+        scan.add_to(report)
         if arguments.prune:
             report.removed = kb.prune(arguments.paths)
         folder = short_path(str(kb.directory.absolute()))

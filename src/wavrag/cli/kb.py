@@ -27,6 +27,12 @@ def _open_kb(arguments: argparse.Namespace) -> Any:
     return KnowledgeBase.open(arguments.kb, create=False)
 
 
+def _kb_folder(arguments: argparse.Namespace) -> Path:
+    from wavrag import config
+
+    return Path(arguments.kb) if arguments.kb else config.kb_directory()
+
+
 def info(arguments: argparse.Namespace) -> int:
     """Print the embedder, the counts and the size on disk."""
     with _open_kb(arguments) as kb:
@@ -63,10 +69,9 @@ def info(arguments: argparse.Namespace) -> int:
 
 def trust(arguments: argparse.Namespace) -> int:
     """Confirm the embedder that the knowledge base names."""
-    from wavrag import config
     from wavrag.kb import confirm_embedder
 
-    folder = Path(arguments.kb) if arguments.kb else config.kb_directory()
+    folder = _kb_folder(arguments)
     name = confirm_embedder(folder)
     note(f"confirmed: {folder} uses the embedder {name}")
     return 0
@@ -182,10 +187,9 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def repair(arguments: argparse.Namespace) -> int:
     """Repair damage from copies and originals; exit code 1 if a document is lost."""
-    from wavrag import config
     from wavrag.kb import repair_kb
 
-    report = repair_kb(arguments.kb or config.kb_directory())
+    report = repair_kb(_kb_folder(arguments))
     if arguments.json:
         print_json(asdict(report))
         return 1 if report.losses else 0
@@ -207,20 +211,18 @@ def repair(arguments: argparse.Namespace) -> int:
 
 def backup(arguments: argparse.Namespace) -> int:
     """Copy the knowledge base, also while it is in use."""
-    from wavrag import config
     from wavrag.kb import backup_kb
 
-    size = backup_kb(arguments.kb or config.kb_directory(), arguments.folder)
+    size = backup_kb(_kb_folder(arguments), arguments.folder)
     print(f"{short_path(arguments.folder)}: {size / 1e6:.1f} MB copied")
     return 0
 
 
 def restore(arguments: argparse.Namespace) -> int:
     """Check a backup and copy it to a new folder."""
-    from wavrag import config
     from wavrag.kb import restore_kb
 
-    target = arguments.kb or config.kb_directory()
+    target = _kb_folder(arguments)
     size = restore_kb(arguments.folder, target)
     print(f"{short_path(str(target))}: {size / 1e6:.1f} MB restored and checked")
     return 0
@@ -228,14 +230,13 @@ def restore(arguments: argparse.Namespace) -> int:
 
 def upgrade(arguments: argparse.Namespace) -> int:
     """Embed the documents again if the embedder has a new revision."""
-    from wavrag import config
     from wavrag.kb import upgrade_kb
 
     def show(count: int, total: int) -> None:
         if sys.stderr.isatty():
             print(f"\r{count:,} of {total:,} documents", end="", file=sys.stderr, flush=True)
 
-    report = upgrade_kb(arguments.kb or config.kb_directory(), on_progress=show)
+    report = upgrade_kb(_kb_folder(arguments), on_progress=show)
     for source, remark in report.notes:
         note(f"{short_path(source)}: {remark}")
     print(

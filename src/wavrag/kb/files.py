@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from wavrag.arguments import check_paths
 from wavrag.kb.kinds import detect_kind, suffix
-from wavrag.kb.report import UnreadFiles
+from wavrag.kb.report import AddReport, UnreadFiles
 from wavrag.text import Unread, is_archive
 from wavrag.types import Channels, Document, Metadata
 
@@ -33,6 +33,12 @@ class FileScan:
             (path, f"is a link out of the folder, and was followed to {target}")
             for path, target in self.links
         ]
+
+    def add_to(self, report: AddReport) -> None:
+        """Report the links, and the files that never reach the knowledge base, before others."""
+        report.skipped[:0] = self.skipped
+        report.unread += self.unread
+        report.notes[:0] = self.notes
 
     def __add__(self, other: FileScan) -> FileScan:
         return FileScan(

@@ -202,9 +202,7 @@ class _Watcher:
         existing = [path for path in paths if os.path.lexists(path)]
         scan = find_files(existing, self._globs, self._metadata, self._channels, are_named=False)
         report = self._kb.add(scan.documents, on_progress=self._observe)
-        report.skipped[:0] = scan.skipped
-        report.unread += scan.unread
-        report.notes[:0] = scan.notes
+        scan.add_to(report)
         # After adding: a renamed file is known under its new name by now.
         report.removed = self._kb.remove_deleted([path for path in paths if self._may_prune(path)])
         return report

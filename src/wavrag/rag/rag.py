@@ -18,7 +18,7 @@ from wavrag.answer import (
     PathCallback,
     ReasoningOptions,
 )
-from wavrag.arguments import check_type
+from wavrag.arguments import check_type, describe_type
 from wavrag.closing import Closing
 from wavrag.embed import Embedder
 from wavrag.errors import InputError
@@ -149,9 +149,7 @@ class WavRAG(Closing):
         report = self.kb.add(
             [*documents, *files.documents], on_progress=on_progress, speakers=speakers
         )
-        # Files of unknown formats never reach the knowledge base, so only `files` knows of them.
-        report.skipped[:0] = files.skipped
-        report.unread += files.unread
+        files.add_to(report)
         return report
 
     def remove(self, *sources: str | os.PathLike[str]) -> Removal:
@@ -389,9 +387,9 @@ def as_query(question: Question, where: str | None = None) -> Query:
             return Query(clip=value, where=where)
         case os.PathLike():
             return Query(clip=audio.load(value), where=where)
-    kind = "None" if value is None else f"of type {type(value).__name__}"
     raise InputError(
-        f"the question is {kind}: give a string, a Clip, the Path of a recording, or a Query"
+        f"the question is {describe_type(value)}: give a string, a Clip, the Path of a recording,"
+        " or a Query"
     )
 
 
