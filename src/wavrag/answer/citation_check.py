@@ -139,13 +139,16 @@ def _check_sentence(
     closest = max(evidence, key=lambda sentence: len(words & _word_stems(sentence)), default="")
     same_negation = has_negation(statement) == has_negation(closest)
     dense = _max_cosine(statement, evidence, embed) if embed is not None else None
-    is_quote = _is_part_of_row(statement, evidence) or _is_verbatim(statement, contents)
-    supported = is_quote or (
+    is_close = (
         bool(evidence)
         and lexical >= options.lexical
         and (dense is None or dense >= options.dense)
         and (same_numbers or not options.numbers)
         and (same_negation or not options.negation)
+    )
+    # The comparison with whole sentences splits the passages again, so it comes last.
+    supported = (
+        is_close or _is_part_of_row(statement, evidence) or _is_verbatim(statement, contents)
     )
     return Support(
         *span, statement, citations, lexical, dense, same_numbers, same_negation,

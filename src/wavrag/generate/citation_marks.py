@@ -65,6 +65,16 @@ def attribute(text: str, sources: Sequence[SourcePart]) -> str:
     The mark is that of the source with the most similar sentence, if this shares at least
     `MIN_SHARED_WORDS` of the content words; otherwise the sentence stays without a mark.
     """
+    unmarked = [
+        (start, end)
+        for start, end in answer_sentences(text)
+        # Inside a block of code, a mark would change the code.
+        if not text.startswith(FENCE, start)
+        and not _MARK.search(text, start, end)
+        and not _NEXT_MARK.match(text, end)
+    ]
+    if not unmarked:
+        return text
     passages = [
         (source.number, [set(content_words(quote[a:b])) for a, b in sentences(quote)])
         for source in sources
@@ -72,17 +82,14 @@ def attribute(text: str, sources: Sequence[SourcePart]) -> str:
     ]
     output: list[str] = []
     position = 0
-    for start, end in answer_sentences(text):
-        words = set(content_words(_MARK.sub("", text[start:end])))
-        mark = _MARK.search(text, start, end) or _NEXT_MARK.match(text, end)
+    for start, end in unmarked:
+        words = set(content_words(text[start:end]))
         # Negative numbers: `max` prefers the source with the lowest number among equals.
         shared, number = max(
             ((len(words & sentence), -number) for number, rows in passages for sentence in rows),
             default=(0, 0),
         )
-        if text.startswith(FENCE, start):  # a mark inside would change the code
-            continue
-        if words and not mark and shared >= MIN_SHARED_WORDS * len(words):
+        if words and shared >= MIN_SHARED_WORDS * len(words):
             body = text[position:end].rstrip()
             output.append(f"{body} [{-number}]{text[position + len(body) : end]}")
             position = end
@@ -152,8 +159,8 @@ def _parse_numbers(mark: str, sources: dict[int, SourcePart]) -> tuple[list[int]
 
 def _split_statements(text: str) -> list[str]:
     """Sentences with content words."""
-    spans = answer_sentences(text.strip())
-    return [line for a, b in spans if content_words(line := text.strip()[a:b])]
+    text = text.strip()
+    return [line for a, b in answer_sentences(text) if content_words(line := text[a:b])]
 
 
 def _join(segments: Sequence[str], groups: Sequence[Sequence[int]]) -> str:
