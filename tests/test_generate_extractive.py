@@ -18,7 +18,7 @@ from wavrag.generate import (
     list_sources,
     parse_citations,
 )
-from wavrag.generate.extractive import Candidate, rank_quotes, select_quotes, split_quotes
+from wavrag.generate.extractive import Candidate, find_quotes, rank_quotes, select_quotes
 from wavrag.testing.generator import GeneratorConformance
 from wavrag.types import Clip, Hit, Passage
 
@@ -196,8 +196,8 @@ def test_code_keeps_its_layout_with_one_mark_and_is_supported() -> None:
     assert CODE in [citation.quote for citation in cited.citations]
     assert all(sentence.supported for sentence in check_citations(text, sources))
     # An index would be read as a citation.
-    (line,) = split_quotes("for a in b:\n    c = a[1]")
-    assert line == "for a in b: c = a(1)"
+    (quote,) = find_quotes("for a in b:\n    c = a[1]")
+    assert quote.text == "for a in b: c = a(1)"
 
 
 def test_a_sentence_that_begins_with_a_pronoun_comes_with_the_one_before(
@@ -275,5 +275,7 @@ def test_questions_at_the_same_time_are_ranked_once_each(monkeypatch: pytest.Mon
 
 
 def test_headings_and_questions_are_quoted_only_where_there_is_nothing_else() -> None:
-    assert split_quotes("Opening hours\n\nWhen do we open? We open at ten.") == ["We open at ten."]
-    assert split_quotes("When do we open?") == ["When do we open?"]
+    (quote,) = find_quotes("Opening hours\n\nWhen do we open? We open at ten.")
+    assert quote.text == "We open at ten."
+    (quote,) = find_quotes("When do we open?")
+    assert quote.text == "When do we open?"

@@ -158,17 +158,18 @@ _READER = SpanReader()
 def _rank(question: str | None, sources: Sequence[SourcePart]) -> list[Candidate]:
     quotes = [find_quotes(source.hit.passage.text or "") for source in sources]
     query_words = content_words(question or "")
-    pool = [content_words(quote.text) for quote in chain(*quotes)]
-    weights = _idf_weights(query_words, pool)
+    stems = [[set(content_words(quote.text)) for quote in group] for group in quotes]
+    weights = _idf_weights(query_words, list(chain(*stems)))
     cosines = _dense_scores([source.hit for source in sources])
     candidates: list[Candidate] = []
     closest_table = 0.0  # cosine
-    for source, source_quotes, cosine in zip(sources, quotes, cosines, strict=True):
+    for source, source_quotes, source_stems, cosine in zip(
+        sources, quotes, stems, cosines, strict=True
+    ):
         passage = source.hit.passage
         headings = content_words(f"{passage.title} {passage.section}")
         context = {*headings, *content_words(passage.text or "")}
-        for position, quote in enumerate(source_quotes):
-            words = set(content_words(quote.text))
+        for position, (quote, words) in enumerate(zip(source_quotes, source_stems, strict=True)):
             base = Candidate(source, position, quote.text, cosine, span=(quote.start, quote.end))
             if is_row(quote.text) and question:
                 # The words of other rows belong to other answers: they are no context.
@@ -314,11 +315,6 @@ class Quote(NamedTuple):
     end: int
 
 
-def split_quotes(text: str) -> list[str]:
-    """Return the texts of `find_quotes`."""
-    return [quote.text for quote in find_quotes(text)]
-
-
 def find_quotes(text: str) -> list[Quote]:
     """Split a passage into sentences, each on one line, without headings and questions.
 
@@ -363,12 +359,11 @@ def _dense_scores(hits: Sequence[Hit]) -> list[float]:
     return [hit.legs.get("dense", minimum) for hit in hits]
 
 
-def _idf_weights(query_words: Sequence[str], pool: Sequence[Sequence[str]]) -> dict[str, float]:
+def _idf_weights(query_words: Sequence[str], pool: Sequence[set[str]]) -> dict[str, float]:
     """Inverse document frequency of query words over a pool of sentences, as in BM25."""
-    sets = [set(words) for words in pool]
-    counts = {word: sum(word in words for words in sets) for word in query_words}
+    counts = {word: sum(word in words for words in pool) for word in query_words}
     return {
-        word: math.log1p((len(sets) - count + 0.5) / (count + 0.5))
+        word: math.log1p((len(pool) - count + 0.5) / (count + 0.5))
         for word, count in counts.items()
     }
 
