@@ -38,11 +38,6 @@ class ChapterContent:
     segments: tuple[Segment, ...]
     ranking: tuple[int, ...]  # indices of sentences worth quoting
 
-    def quote(self, index: int) -> SummarySentence:
-        """A sentence as a member of a summary."""
-        segment = self.segments[index]
-        return SummarySentence(segment.text, segment.start, segment.end)
-
 
 @cache
 def _text_model() -> MiniLM:
@@ -86,8 +81,7 @@ def read_chapters(transcript: Transcript, embed: EmbedTexts = embed_texts) -> li
         members = segments[slice(*span)]
         ranking = _rank_sentences(members, vectors[slice(*span)], centroids[index])
         title = (titles[index] if titles else "") or phrases[index]
-        content = ChapterContent(Chapter(title, start, stop), members, ranking)
-        quotes = [content.quote(number) for number in sorted(ranking[:CHAPTER_SENTENCES])]
+        quotes = [_quote(members[number]) for number in sorted(ranking[:CHAPTER_SENTENCES])]
         chapter = Chapter(title, start, stop, tuple(quotes))
         contents.append(ChapterContent(chapter, members, ranking))
     return contents
@@ -102,8 +96,9 @@ def extract_summary(
     """
     contents = read_chapters(transcript, embed)
     by_length = sorted(contents, key=lambda c: c.chapter.start - c.chapter.end)
-    rounds = zip_longest(*([content.quote(i) for i in content.ranking] for content in by_length))
-    quotes = [quote for quotes in rounds for quote in quotes if quote is not None][:sentences]
+    rounds = zip_longest(*([c.segments[i] for i in c.ranking] for c in by_length))
+    best = [segment for segments in rounds for segment in segments if segment is not None]
+    quotes = [_quote(segment) for segment in best[:sentences]]
     return Summary(
         transcript.source, transcript.title, tuple(sorted(quotes, key=lambda quote: quote.start)),
         tuple(content.chapter for content in contents), None, transcript.document_id,
@@ -117,6 +112,10 @@ def _embedded_starts(transcript: Transcript) -> tuple[list[float], list[str]]:
     if transcript.segments and transcript.segments[0].end <= starts[0]:
         return [0.0, *starts], ["", *titles]
     return [0.0, *starts[1:]], titles
+
+
+def _quote(segment: Segment) -> SummarySentence:
+    return SummarySentence(segment.text, segment.start, segment.end)
 
 
 def _mean(vectors: Float32) -> Float32:

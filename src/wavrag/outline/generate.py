@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import chain
 
 from wavrag.answer import check_citations
 from wavrag.errors import InputError
@@ -114,12 +113,13 @@ class Summariser:
         groups = list(_batches(sources))
         # A prompt for each source would not shorten them.
         while 1 < len(groups) < len(sources):
-            summaries = [self._summarise(group, sentences) for group in groups]
             sources = [
-                _PromptSource(" ".join(s.text for s in summary), tuple(chain(*segments)))
-                for summary, group in zip(summaries, groups, strict=True)
-                for segments in [[source.segments for source in group]]
-                if summary
+                _PromptSource(
+                    " ".join(s.text for s in summary),
+                    tuple(segment for source in group for segment in source.segments),
+                )
+                for group in groups
+                if (summary := self._summarise(group, sentences))
             ]
             groups = list(_batches(sources))
         return sources
