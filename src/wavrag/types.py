@@ -498,6 +498,18 @@ def format_seconds(seconds: float) -> str:
     return f"{hours}:{clock}" if hours else clock.removeprefix("0")
 
 
+def format_whole_seconds(seconds: float) -> str:
+    """Format a time in a recording, rounded down so that a player misses no word.
+
+    Example:
+        >>> format_whole_seconds(723.9), format_whole_seconds(3723.4)
+        ('12:03', '1:02:03')
+    """
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
 def as_float32(values: Any) -> Float32:
     """Convert an array-like to a contiguous float32 array."""
     return np.ascontiguousarray(values, dtype=np.float32)

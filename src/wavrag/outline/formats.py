@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from wavrag.kb import format_clock
 from wavrag.outline.model import Chapter, Summary, SummarySentence
+from wavrag.types import format_whole_seconds
 
 ChapterFormat: TypeAlias = Literal["txt", "vtt", "json", "md"]
 SummaryFormat: TypeAlias = Literal["txt", "json", "md"]
@@ -23,9 +24,9 @@ def format_chapters(chapters: Sequence[Chapter], kind: ChapterFormat) -> str:
     """
     match kind:
         case "txt":
-            return _lines(f"{_clock(c.start)} {_title(c)}" for c in chapters)
+            return _lines(f"{format_whole_seconds(c.start)} {_title(c)}" for c in chapters)
         case "md":
-            return _lines(f"- **{_clock(c.start)}** {_title(c)}" for c in chapters)
+            return _lines(f"- **{format_whole_seconds(c.start)}** {_title(c)}" for c in chapters)
         case "vtt":
             cues = (
                 # An arrow in a title would be read as the times of a cue.
@@ -48,7 +49,7 @@ def format_summary(summary: Summary, kind: SummaryFormat) -> str:
     lines = [f"# {' '.join(summary.title.split())}", ""] if kind == "md" else []
     lines += _sentence_lines(summary.sentences, kind)
     for chapter in summary.chapters:
-        clock, title = _clock(chapter.start), _title(chapter)
+        clock, title = format_whole_seconds(chapter.start), _title(chapter)
         lines += ["", f"## {clock} {title}" if kind == "md" else f"{clock} {title}"]
         lines += ["", *_sentence_lines(chapter.sentences, kind)] if kind == "md" else []
         if kind == "txt":
@@ -59,7 +60,7 @@ def format_summary(summary: Summary, kind: SummaryFormat) -> str:
 def _sentence_lines(sentences: Iterable[SummarySentence], kind: SummaryFormat) -> list[str]:
     mark = "- " if kind == "md" else ""
     return [
-        f"{mark}{' '.join(s.text.split())} [{_clock(s.start)}]"
+        f"{mark}{' '.join(s.text.split())} [{format_whole_seconds(s.start)}]"
         + ("" if s.supported else " [unsupported]")
         for s in sentences
     ]
@@ -71,10 +72,3 @@ def _title(chapter: Chapter) -> str:
 
 def _lines(lines: Iterable[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
-
-
-def _clock(seconds: float) -> str:
-    """A time as `12:03`, rounded down, so that the words are not missed."""
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

@@ -132,7 +132,8 @@ def _phrases(text: str) -> Iterator[Phrase]:
 
 def _can_open(word: str) -> bool:
     lower = word.casefold()
-    return len(word) > 2 and not lower[0].isdigit() and lower not in FUNCTION_WORDS | _WEAK
+    is_weak = lower in FUNCTION_WORDS or lower in _WEAK
+    return len(word) > 2 and not lower[0].isdigit() and not is_weak
 
 
 def _capitalise(phrase: str) -> str:

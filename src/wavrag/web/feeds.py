@@ -20,6 +20,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from wavrag.errors import DownloadError
+from wavrag.types import format_whole_seconds
 
 MAX_DEPTH = 100
 _ROOTS = re.compile(rb"<(?:rss|feed|rdf:RDF|atom:feed)[\s>]")
@@ -100,7 +101,7 @@ def format_chapters(chapters: Sequence[tuple[float, str]]) -> str:
         >>> format_chapters([(0.0, "Intro"), (754.5, "Ferries")])
         '0:00 Intro; 12:34 Ferries'
     """
-    return "; ".join(f"{_clock(start)} {title}" for start, title in chapters)
+    return "; ".join(f"{format_whole_seconds(start)} {title}" for start, title in chapters)
 
 
 def read_chapters(data: bytes, url: str) -> tuple[tuple[float, str], ...]:
@@ -115,12 +116,6 @@ def read_chapters(data: bytes, url: str) -> tuple[tuple[float, str], ...]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DownloadError(f"{url}: is not a file of chapters ({error})") from error
     return tuple(filter(_is_chapter, chapters))
-
-
-def _clock(seconds: float) -> str:
-    minutes, second = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{second:02}" if hours else f"{minutes}:{second:02}"
 
 
 def _parse_xml(data: bytes | str, url: str) -> Element:
