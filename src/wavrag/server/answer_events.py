@@ -28,7 +28,6 @@ T = TypeVar("T")
 AnswerEvent: TypeAlias = RetrievalResult | str | Answer
 AnswerEvents: TypeAlias = AsyncGenerator[AnswerEvent | None, None]
 _EventQueue: TypeAlias = "asyncio.Queue[AnswerEvent | BaseException]"
-POLL_SECONDS = 0.02  # between two checks whether the thread has ended
 
 
 async def stream_answer(
@@ -89,12 +88,11 @@ async def _produce(
                 state.metrics.answers.track_inprogress(),
                 state.metrics.stages.labels("answer").time(),
             ):
-                stream = start()
-                thread = _start_thread(stream, queue)
+                stream, ended = start(), asyncio.Event()
+                thread = _start_thread(stream, queue, ended)
                 try:
                     async with asyncio.timeout(state.options.answer_timeout):
-                        while thread.is_alive():
-                            await asyncio.sleep(POLL_SECONDS)
+                        await ended.wait()
                 except TimeoutError:
                     # First in the queue, before the error of the stream that is being closed.
                     queue.put_nowait(GenerationError(_TOO_LATE))
@@ -106,8 +104,11 @@ async def _produce(
         queue.put_nowait(error)
 
 
-def _start_thread(stream: AnswerStream, queue: _EventQueue) -> Thread:
-    """Start generation on a thread, which puts its events or its error into the queue."""
+def _start_thread(stream: AnswerStream, queue: _EventQueue, ended: asyncio.Event) -> Thread:
+    """Start generation on a thread, which puts its events or its error into the queue.
+
+    Sets `ended` afterwards.
+    """
     loop = asyncio.get_running_loop()
 
     def deliver(event: AnswerEvent | BaseException) -> None:
@@ -118,9 +119,12 @@ def _start_thread(stream: AnswerStream, queue: _EventQueue) -> Thread:
             queue.put_nowait(GenerationError("the client reads the answer too slowly: ask again"))
 
     def put(event: AnswerEvent | BaseException) -> None:
+        call(deliver, event)
+
+    def call(function: Callable[..., object], *arguments: object) -> None:
         # RuntimeError: the event loop has stopped, so nobody reads the queue.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(deliver, event)
+            loop.call_soon_threadsafe(function, *arguments)
 
     def generate() -> None:
         try:
@@ -130,6 +134,8 @@ def _start_thread(stream: AnswerStream, queue: _EventQueue) -> Thread:
             put(stream.answer)
         except BaseException as error:  # noqa: BLE001 - raised by the reader of the queue
             put(error)
+        finally:
+            call(ended.set)
 
     # Not from the thread pool: an answer may take minutes, and searches need the pool's threads.
     thread = Thread(target=generate, name="wavrag-answer", daemon=True)
