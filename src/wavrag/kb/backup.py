@@ -86,7 +86,8 @@ def _copy(source: Path, target: Path, *, checked: bool = False) -> int:
     """Copy a folder under a temporary name, sync it and rename it."""
     # A killed call leaves it behind, and the next one replaces it.
     scratch = target.with_name(f".{target.name}.wavrag-part")
-    copies: list[Path] = []
+    sums: dict[str, list[int]] = {}
+    size = 0
     try:
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
@@ -97,13 +98,10 @@ def _copy(source: Path, target: Path, *, checked: bool = False) -> int:
                 _copy_file(path, copy)
             except FileNotFoundError:
                 continue  # the upload of a job that has ended meanwhile
-            copies.append(copy)
-        size = sum(copy.stat().st_size for copy in copies)
+            if not checked:  # at once, while the copy is in memory
+                sums[copy.relative_to(scratch).as_posix()] = list(block_sums(copy).values())
+            size += copy.stat().st_size
         if not checked:
-            sums = {
-                copy.relative_to(scratch).as_posix(): list(block_sums(copy).values())
-                for copy in copies
-            }
             write_json(scratch / CONTENTS, sums)
         sync_paths([scratch, *scratch.rglob("*")])
         if target.is_dir():
