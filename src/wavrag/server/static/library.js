@@ -111,7 +111,7 @@ export class Library {
     const details = [document.name !== document.title && document.name, audio && duration(document.seconds), dateOf(document.modified)];
     const folder = document.folder ? h("span", { class: "folder", title: document.folder }, shortFolder(document.folder)) : "uploaded";
     return h("li", { class: "document" },
-      h("button", { type: "button", class: "open", onclick: () => openDocument({ ...document, document_id: document.id }) },
+      h("button", { type: "button", class: "open", onclick: () => openDocument(document) },
         h("span", { class: "badge" }, icon(audio ? "wave" : "page")),
         h("span", { class: "title" }, document.title),
         h("span", { class: "location" }, `${details.filter(Boolean).join(" · ")} · `, folder)),
@@ -169,7 +169,7 @@ export class Library {
       const [id] = existing ? [existing] : [...job.report.added, ...job.report.updated];
       const indexed = id && (await json(documentPath(id)));
       if (existing && indexed.title !== file.name) state.textContent += ` as “${indexed.title}”`;
-      if (indexed) state.after(h("button", { type: "button", class: "link", onclick: () => openDocument({ ...indexed, document_id: id }) }, "Open"));
+      if (indexed) state.after(h("button", { type: "button", class: "link", onclick: () => openDocument(indexed) }, "Open"));
       const notes = (job.report.notes ?? []).map((note) => note.note).join(" ");
       if (notes) state.textContent += `. ${notes}`;
       row.classList.add("done");

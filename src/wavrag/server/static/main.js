@@ -84,7 +84,7 @@ async function showStart() {
   try {
     const { documents } = await json("v1/documents?sort=newest&limit=4");
     $("recent").querySelector("ul").replaceChildren(...documents.map((document) => h("li", {},
-      h("button", { type: "button", class: "recent-file", onclick: () => openDocument({ ...document, document_id: document.id }) },
+      h("button", { type: "button", class: "recent-file", onclick: () => openDocument(document) },
         icon(document.modality === "audio" ? "wave" : "page"), h("span", { class: "title" }, document.title), h("span", { class: "location" }, dateOf(document.modified))))));
     $("recent").hidden = !documents.length;
     const { questions } = await json("v1/suggestions");

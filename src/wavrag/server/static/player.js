@@ -17,7 +17,7 @@ export const stopPlaying = () => current?.pause();
 export const isPlaying = () => Boolean(current && !current.audio.paused);
 
 /** The cited spans of a passage in seconds: its quotes if their times are known, else all of it. */
-export function spansOf(passage) {
+function spansOf(passage) {
   if (passage.start === undefined) return [];
   const quotes = [passage, ...(passage.quotes ?? [])].filter((quote) => quote.quote_start !== undefined);
   const spans = quotes.map((quote) => ({ start: quote.quote_start, end: quote.quote_end }));

@@ -5,7 +5,6 @@ import { documentPath, json } from "./api.js";
 import { cancelChapters, showChapters } from "./chapters.js";
 import { $, h, locationOf, prefersReducedMotion } from "./dom.js";
 import { origin, originalLink } from "./files.js";
-import { spansOf } from "./player.js";
 import { showSpeakers } from "./speakers.js";
 import { openRecording, setUpTranscript, showTranscript, stopTranscript } from "./transcript.js";
 
@@ -71,7 +70,7 @@ export async function openDocument(passage, quotes = []) {
     const isRecording = document.contents.some((content) => content.start !== undefined);
     $("reader-tabs").hidden = true;
     if (isRecording) {
-      openRecording(document, isPassage ? { ...passage, quotes } : null, spansOf(isPassage ? { ...passage, quotes } : {}));
+      openRecording(document, isPassage ? { ...passage, quotes } : null);
       $("tab-speakers").hidden = !document.contents.some((content) => content.speaker);
       $("reader-tabs").hidden = false;
       select($("tab-transcript"));

@@ -7,7 +7,6 @@ import { Player } from "./player.js";
 import { markSpoken, wordElements } from "./words.js";
 
 let recording = null; // the recording shown
-let spans = []; // cited spans, in seconds
 let player = null;
 let playingLine = null;
 
@@ -31,9 +30,8 @@ export function stopTranscript() {
 }
 
 /** Shows the player of a recording; `passage` is the cited one, if the recording was cited. */
-export function openRecording(document, passage, citedSpans) {
+export function openRecording(document, passage) {
   recording = document;
-  spans = citedSpans;
   const first = document.contents.find((content) => content.start !== undefined);
   const content = passage ?? { track: first.track, channel: first.channel };
   player = new Player({ ...content, document_id: document.id, title: document.title }, { total: durationOf(document), onTime: follow });
@@ -133,7 +131,7 @@ function correct(row, content) {
 }
 
 /** True if at least half of a line is within a cited span, or the line has half of the span. */
-const isCited = ({ start, end }) => spans.some((span) =>
+const isCited = ({ start, end }) => player.spans.some((span) =>
   Math.min(end, span.end) - Math.max(start, span.start) > 0.5 * Math.min(end - start, span.end - span.start));
 
 /** A sentence or a passage; a click plays it, from the clicked word on. */
