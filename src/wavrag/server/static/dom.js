@@ -56,6 +56,9 @@ export function locationOf(passage) {
   return [passage.page && `page ${passage.page}`, passage.section].filter(Boolean).join(", ");
 }
 
+/** True if a speaker has a name, not only a number. */
+export const isNamed = (speaker) => !/^speaker [\d.]+$/.test(speaker);
+
 /** The file name of a document or a passage; an upload keeps the name that its user gave it. */
 export const fileName = ({ name, source, metadata }) => name ?? metadata?.filename ?? (source.split(/[\\/]/).pop() || source);
 

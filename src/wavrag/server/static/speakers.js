@@ -2,7 +2,7 @@
 
 import { showError } from "./alerts.js";
 import { documentPath, json } from "./api.js";
-import { clock, duration, h, icon } from "./dom.js";
+import { clock, duration, h, icon, isNamed } from "./dom.js";
 import { play } from "./transcript.js";
 
 /** Shows the speakers of a recording. */
@@ -40,7 +40,7 @@ function row(document, container, speaker, share) {
 }
 
 function form(document, container, speaker, item) {
-  const name = h("input", { value: /^speaker [\d.]+$/.test(speaker.name) ? "" : speaker.name, required: true, maxlength: 100, "aria-label": `Name of ${speaker.name}`, placeholder: "Name" });
+  const name = h("input", { value: isNamed(speaker.name) ? speaker.name : "", required: true, maxlength: 100, "aria-label": `Name of ${speaker.name}`, placeholder: "Name" });
   const remember = h("input", { type: "checkbox" });
   const save = h("button", { class: "primary" }, "Save");
   const element = h("li", {}, h("form", {

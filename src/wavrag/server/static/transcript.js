@@ -2,7 +2,7 @@
 
 import { showError } from "./alerts.js";
 import { documentPath, json } from "./api.js";
-import { $, clock, h, icon, prefersReducedMotion } from "./dom.js";
+import { $, clock, h, icon, isNamed, prefersReducedMotion } from "./dom.js";
 import { Player } from "./player.js";
 import { markSpoken, wordElements } from "./words.js";
 
@@ -74,7 +74,7 @@ function showSentences(transcript) {
 function withVoices(contents) {
   const voices = contents.map((content) => content.speaker ?? (content.channel && `Channel ${content.channel}`));
   const names = [...new Set(voices.filter(Boolean))];
-  const areShown = names.length > 1 || names.some((name) => !/^speaker [\d.]+$/.test(name));
+  const areShown = names.length > 1 || names.some(isNamed);
   return contents.map((content, i) => ({ ...content, voice: areShown && voices[i] !== voices[i - 1] ? voices[i] : undefined }));
 }
 
