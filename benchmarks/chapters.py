@@ -17,13 +17,13 @@ its article. Settings are chosen with `--part train`, figures are those of `eval
 from __future__ import annotations
 
 import argparse
-import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from wavrag.data import read_rows
 from wavrag.generate import content_words
 from wavrag.kb import Segment, Transcript
 from wavrag.outline import embed_texts, read_chapters
@@ -53,8 +53,7 @@ def main() -> None:
 def read_articles(path: Path) -> dict[str, Article]:
     """Sentences of the paragraphs of each article."""
     articles: dict[str, Article] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in read_rows(path):
         text = row["context"]
         paragraph = [text[start:end] for start, end in sentences(text)]
         articles.setdefault(row["title"], []).append(paragraph)

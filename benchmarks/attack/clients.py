@@ -335,7 +335,7 @@ def main() -> int:
     print(f"tracebacks in the server's log: {tracebacks}")
     failed = (
         tracebacks
-        or memory >= 2
+        or memory >= BAR_MEGABYTES
         or any(row["ratio"] >= BAR or row["failures"] for row in rows.values())
     )
     return bool(failed)
