@@ -161,6 +161,7 @@ def main() -> None:
     arguments = parser.parse_args()
     data = arguments.data.resolve()
     documents = read_documents(data)
+    print(f"{len(documents):,} paragraphs")
     tree = arguments.baseline_tree
     baseline_tree = (
         nullcontext(CodeTree(tree.name, tree)) if tree else check_out(arguments.baseline)

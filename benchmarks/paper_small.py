@@ -119,7 +119,8 @@ def main() -> None:
     write_json(out / "report.json", report)
     if options.plot:
         plot(report, options.plot)
-    print(json.dumps({name: report[name] for name in ("curve", "stages", "differences")}, indent=1))
+    figures = ("rows", "steps", "seconds", "losses", "curve", "stages", "differences")
+    print(json.dumps({name: report[name] for name in figures}, indent=1))
 
 
 def training_records(
