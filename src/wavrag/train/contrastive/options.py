@@ -56,6 +56,11 @@ class AlignOptions:
     max_seconds: float = 30.0  # longer recordings are left out
     save_steps: PositiveInt = 500  # between checkpoints
 
+    @property
+    def is_active(self) -> bool:
+        """True if there is an alignment."""
+        return self.fit_words or self.steps > 0
+
 
 @dataclass(frozen=True, slots=True)
 class LoraOptions:

@@ -37,7 +37,7 @@ from wavrag.train.contrastive.model import (
     network,
     prepare_for_training,
 )
-from wavrag.train.contrastive.options import AlignOptions, OptimOptions, Recipe
+from wavrag.train.contrastive.options import OptimOptions, Recipe
 from wavrag.train.contrastive.trainer import MixingTrainer
 from wavrag.types import NoteCallback
 
@@ -79,7 +79,7 @@ def train_retriever(
         ending=options.ending, dtype=getattr(torch, options.dtype),
     )  # fmt: skip
     rows = write_rows(recipe, out / "data", on_note)
-    if recipe.align.steps or recipe.align.fit_words:
+    if recipe.align.is_active:
         projector = align(recipe, list(rows.values()), out / "align", log, on_progress)
         network(model).multi_modal_projector.load_state_dict(projector)
     encoder_hash = hash_encoder(model)
@@ -175,7 +175,7 @@ def _build_tiny_base(recipe: Recipe, out: Path) -> Recipe:
     if recipe.model.base != "tiny":
         return recipe
     if not (out / "base" / "config.json").is_file():
-        tiny.build_tiny(out / "base", seed=recipe.seed, with_head=recipe.align != AlignOptions())
+        tiny.build_tiny(out / "base", seed=recipe.seed, with_head=recipe.align.is_active)
     tiny.write_tones(out / "tones")
     return replace(recipe, model=replace(recipe.model, base=str(out / "base")), root=str(out))
 
