@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import cache
 from typing import TypeAlias
 
 from wavrag.speech.number_words import cardinal, digits, number, ordinal, year
@@ -65,7 +66,7 @@ def read_quantities(text: str) -> str:
         >>> read_quantities("It took 3.5 h in 1984 and cost \u20ac2.50.")
         'It took three point five hours in nineteen eighty-four and cost two euros and fifty cents.'
     """
-    for pattern, reader in _READERS:
+    for pattern, reader in _readers():
         text = pattern.sub(reader, text)
     return text
 
@@ -164,12 +165,14 @@ def _spell_vulgar_fraction(match: re.Match[str]) -> str:
     return f"{match[1]} {fraction}" if match[1] else fraction
 
 
-def _readers(*pairs: tuple[str, Reader]) -> list[tuple[re.Pattern[str], Reader]]:
-    return [(re.compile(pattern), reader) for pattern, reader in pairs]
+@cache
+def _readers() -> list[tuple[re.Pattern[str], Reader]]:
+    """Compile the patterns, on first use: most commands speak no answer."""
+    return [(re.compile(pattern), reader) for pattern, reader in _RULES]
 
 
 # In this order: a reader leaves no digits behind, so that later ones do not read them again.
-_READERS = _readers(
+_RULES: tuple[tuple[str, Reader], ...] = (
     # Telephone numbers, digit by digit.
     (r"(?<![\w.])\+\d[\d ()-]{6,}\d|(?<![\w.,-])0\d{2,5}(?:[ -]\d{3,8}){1,3}(?![\w-])"
      r"|(?<![\w.,-])(?:\d{3}-){1,2}\d{4}(?![\w-])",
