@@ -15,6 +15,7 @@ from wavrag.cli.output import (
     format_count,
     format_duration,
     note,
+    note_files,
     print_citations,
     print_json,
     short_path,
@@ -48,8 +49,7 @@ def demo(arguments: argparse.Namespace) -> int:
             f" {format_duration(report.audio_seconds)} of audio,"
             f" {format_count(report.passages, 'passage')}, in {report.seconds:.1f} s"
         )
-        for source, reason in report.skipped:
-            note(f"skipped: {short_path(source)}: {reason}")
+        note_files("skipped", report.skipped)
         spoken_answer, typed_answer = rag.ask(recording), rag.ask(typed_question)
     # The corpus answers both questions, so an answer without citations shows a broken model.
     for answer in (spoken_answer, typed_answer):

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command, UsageError
 from wavrag.cli.options import JSON, KB, NEW_EMBEDDER, PRESET_OPTIONS, Option
-from wavrag.cli.output import format_count, format_duration, note, print_json, short_path
+from wavrag.cli.output import (
+    format_count,
+    format_duration,
+    note,
+    note_files,
+    print_json,
+    short_path,
+)
 from wavrag.cli.progress import IndexBar
 from wavrag.errors import WavRAGError
 
@@ -31,8 +38,7 @@ def index(arguments: argparse.Namespace) -> int:
     )
     if scan.skipped and not (scan.documents or scan.archives or arguments.prune):
         # Stop before a mistyped path creates an empty knowledge base.
-        for source, reason in scan.skipped:
-            note(f"skipped: {short_path(source)}: {reason}")
+        note_files("skipped", scan.skipped)
         raise WavRAGError("there is nothing to index")
     with KnowledgeBase.open(arguments.kb, embedder=choose_embedder(arguments)) as kb:
         scan += kb.read_archives(scan.archives, metadata, arguments.channels)
@@ -99,11 +105,8 @@ def choose_embedder(arguments: argparse.Namespace) -> Embedder | str | None:
 
 def print_summary(report: AddReport, folder: str, noun: str = "file") -> None:
     """Print the remarks and the counts of a report."""
-    # Messages of errors often begin with the path; it is printed once, in its short form.
-    for source, remark in report.notes:
-        note(f"note: {short_path(source)}: {remark.removeprefix(f'{source}: ')}")
-    for source, reason in report.skipped:
-        note(f"skipped: {short_path(source)}: {reason.removeprefix(f'{source}: ')}")
+    note_files("note", report.notes)
+    note_files("skipped", report.skipped)
     print(
         f"{folder}: {format_count(len(report.added), noun)} added, {len(report.updated)} updated,"
         f" {len(report.unchanged)} unchanged, {len(report.removed)} removed,"

@@ -133,6 +133,18 @@ def short_path(path: str) -> str:
     return re.sub(r"[\n\t\u2028\u2029]", lambda match: escape_character(match[0]), path)
 
 
+def note_files(kind: str, remarks: Iterable[tuple[str, str]]) -> None:
+    """Print remarks on files, such as why they were skipped, to standard error.
+
+    Args:
+        kind: first word of each line.
+        remarks: sources and remarks.
+    """
+    for source, remark in remarks:
+        # Messages of errors often begin with the path; it is printed once, in its short form.
+        note(f"{kind}: {short_path(source)}: {remark.removeprefix(f'{source}: ')}")
+
+
 def format_location(passage: Passage) -> str:
     """The source of a passage, the location in it, and its speaker."""
     location = add_speaker(passage.location, passage)

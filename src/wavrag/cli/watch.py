@@ -15,7 +15,7 @@ from wavrag.cli.index import (
     read_metadata,
 )
 from wavrag.cli.options import Option
-from wavrag.cli.output import format_count, note, short_path
+from wavrag.cli.output import format_count, note, note_files, short_path
 from wavrag.cli.progress import IndexBar
 
 if TYPE_CHECKING:
@@ -59,10 +59,8 @@ def _print_report(kb: KnowledgeBase, report: AddReport, is_json: bool) -> None:
 
         print(json.dumps(AddReportShape.dump(report), ensure_ascii=False), flush=True)
         return
-    for source, remark in report.notes:
-        note(f"note: {short_path(source)}: {remark.removeprefix(f'{source}: ')}")
-    for source, reason in report.skipped:
-        note(f"skipped: {short_path(source)}: {reason.removeprefix(f'{source}: ')}")
+    note_files("note", report.notes)
+    note_files("skipped", report.skipped)
     # A moved document keeps its id, the path that it had first.
     moves = [head.source for id in report.moved if (head := kb.head(id)) is not None]
     for label, sources in (

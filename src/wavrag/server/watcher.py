@@ -98,7 +98,8 @@ class FolderWatcher:
             if source not in indexed and Path(source.partition("!/")[0]).exists()
         }  # fmt: skip
         for source, reason in report.skipped:
-            logger.warning("skipped: %s: %s", source, reason)
+            # Messages of errors often begin with the path.
+            logger.warning("skipped: %s: %s", source, reason.removeprefix(f"{source}: "))
         unread = dict(self._unread)
         for files in report.unread:
             earlier = unread[files.kind].files if files.kind in unread else ()
