@@ -51,7 +51,7 @@ export class LiveWave {
 }
 
 /** Peak level of each of n equal segments. */
-export function peaksOf(samples, n) {
+function peaksOf(samples, n) {
   const step = samples.length / n;
   return Array.from({ length: n }, (_, i) => {
     let peak = 0;
