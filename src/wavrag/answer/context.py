@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from wavrag.answer.numerals import find_numbers, has_negation
 from wavrag.audio import mean_level
 from wavrag.errors import InputError
+from wavrag.search import word_triples
 from wavrag.text import sentences
 from wavrag.types import Hit, Passage
 
-SHINGLE_WORDS = 3
+Triples: TypeAlias = set[tuple[str, ...]]
+
 # Jaccard similarity of word triples: in a passage of 70 words, two changed words leave it above
 # this threshold, and four do not.
 DUPLICATE_SIMILARITY = 0.8
@@ -153,17 +156,22 @@ def drop_duplicates(hits: Sequence[Hit], threshold: float = DUPLICATE_SIMILARITY
             the resemblance and containment of documents").
     """
     distinct: list[Hit] = []
+    texts: list[tuple[str, Triples]] = []  # of the distinct hits
     for hit in hits:
-        texts = (better.passage.text for better in distinct)
-        if not any(_is_duplicate(hit.passage.text, text, threshold) for text in texts):
+        text = hit.passage.text or ""
+        triples = word_triples(text)
+        if not any(
+            resemblance(triples, better_triples) >= threshold and _has_same_facts(text, better)
+            for better, better_triples in texts
+        ):
             distinct.append(hit)
+            texts.append((text, triples))
     return distinct
 
 
-def resemblance(text_a: str, text_b: str) -> float:
+def resemblance(a: Triples, b: Triples) -> float:
     """Jaccard similarity of the word triples of two texts, from 0 to 1."""
-    shingles_a, shingles_b = _shingles(text_a), _shingles(text_b)
-    return len(shingles_a & shingles_b) / max(len(shingles_a | shingles_b), 1)
+    return len(a & b) / max(len(a | b), 1)
 
 
 def join(first: Passage, second: Passage) -> Passage:
@@ -288,15 +296,5 @@ def _truncate_to_fit(hit: Hit, options: ContextOptions) -> Hit:
     return replace(hit, passage=replace(passage, text=text[:end], char_end=char_end))
 
 
-def _is_duplicate(text_a: str | None, text_b: str | None, threshold: float) -> bool:
-    if not text_a or not text_b or resemblance(text_a, text_b) < threshold:
-        return False
-    return find_numbers(text_a) == find_numbers(text_b) and has_negation(text_a) == has_negation(
-        text_b
-    )
-
-
-def _shingles(text: str) -> set[tuple[str, ...]]:
-    words = re.findall(r"\w+", text.casefold())
-    count = max(len(words) - SHINGLE_WORDS + 1, min(len(words), 1))
-    return {tuple(words[start : start + SHINGLE_WORDS]) for start in range(count)}
+def _has_same_facts(a: str, b: str) -> bool:
+    return find_numbers(a) == find_numbers(b) and has_negation(a) == has_negation(b)
