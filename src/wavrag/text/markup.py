@@ -150,14 +150,10 @@ def parse_org(text: str) -> ParsedText:
     for line in lines:
         heading = _ORG_HEADING.match(line)
         keyword = _ORG_KEYWORD.match(line)
-        opening = _ORG_BLOCK.match(line.lstrip())
-        line_kind = (
-            "table"
-            if re.match(r"\s*\|", line)
-            else "list"
-            if _ITEM.match(line.lstrip())
-            else "paragraph"
-        )
+        content = line.lstrip()
+        opening = _ORG_BLOCK.match(content)
+        is_item = _ITEM.match(content) is not None
+        line_kind = "table" if content.startswith("|") else "list" if is_item else "paragraph"
         new_kind = line_kind if line_kind != "paragraph" else kind if kind == "list" else line_kind
         if block and (
             heading or keyword or opening or not line.strip() or (kind and new_kind != kind)
@@ -170,9 +166,9 @@ def parse_org(text: str) -> ParsedText:
             builder.add(_inline(name, _ORG_INLINE), "heading", len(heading[1]))
         elif opening:
             name = opening[1].lower()
-            content = list(_until(lines, rf"\s*#\+end_{re.escape(name)}"))
+            text = "\n".join(_until(lines, rf"\s*#\+end_{re.escape(name)}"))
             is_code = name in ("src", "example", "export")
-            builder.add("\n".join(content), "code" if is_code else "paragraph")
+            builder.add(text, "code" if is_code else "paragraph")
         elif keyword:
             title = keyword[2].strip() if keyword[1].lower() == "title" else title
             if keyword[1].lower() in ("author", "date", "filetags", "keywords", "description"):
