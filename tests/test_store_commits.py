@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from wavrag.errors import StoreError
-from wavrag.store import LanceStore
+from wavrag.store import LanceStore, repair_store
 from wavrag.store.lance_commits import FILE, CommitFolder
 from wavrag.store.lance_documents import DocumentTallies, read_log
 from wavrag.testing.store_data import DIM, contents, plain, text_records
@@ -140,3 +142,21 @@ def test_the_log_describes_the_documents(folder: Path) -> None:
     assert [tally.document for tally in logged.values()] == sorted(
         store.documents(), key=lambda document: list(logged).index(document.id)
     )
+
+
+def test_a_document_with_a_damaged_id_does_not_stay_beside_the_lost_one(tmp_path: Path) -> None:
+    store = LanceStore(tmp_path, DIM)
+    store.upsert([*text_records("meadow", ["zebra"]), *text_records("river", ["oryx"])])
+    store.close()
+    (path,) = (path for path in table_files(tmp_path) if path.parent.name == "data")
+    data = path.read_bytes()
+    places = [match.start() for match in re.finditer(b"river", data)]
+    assert places
+    for place in places:
+        shutil.copytree(tmp_path, copy := tmp_path.with_name(f"copy-{place}"))
+        damaged = copy / path.relative_to(tmp_path)
+        damaged.write_bytes(data[:place] + b"s" + data[place + 1 :])
+        losses = [document.id for document in repair_store(copy, DIM).losses]
+        documents = {document.id for document in LanceStore(copy, DIM).documents()}
+        assert documents.isdisjoint(losses)
+        assert documents | set(losses) == {"meadow", "river"}

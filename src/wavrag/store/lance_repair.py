@@ -71,9 +71,11 @@ class _StoreRepairer:
                 tallies.add(row)
         losses = unequal_documents(expected, tallies)
         is_complete = table.count_rows() == sum(tally.passages for tally in tallies.values())
-        if rows or losses or not is_complete:
-            for document in losses:
-                tallies.pop(document.id, None)
+        # Damage to a document's id makes two of it: one that is lost, and one that never was.
+        strays = tallies.keys() - expected.keys() if self._has_whole_log(defects) else set()
+        if rows or losses or strays or not is_complete:
+            for id in {document.id for document in losses} | strays:
+                tallies.pop(id, None)
             table = self._rewrite(table, tallies.keys())
         if any("/_indices/" in name for name in defects):
             for index in table.list_indices():
@@ -97,6 +99,11 @@ class _StoreRepairer:
             return []
         self._repair.actions += [f"{name} was damaged" for name in defects]
         return defects
+
+    def _has_whole_log(self, defects: list[str]) -> bool:
+        """True if the log has all documents: it is there, and undamaged."""
+        record = self._commits.read()
+        return record is not None and record.log not in defects
 
     def _open(self) -> Any:
         """Open the recorded version, or the newest one that is readable."""
