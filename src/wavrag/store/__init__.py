@@ -8,6 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wavrag.store.access import (
+    ACCESS,
+    MAX_LABELS,
+    PUBLIC,
+    VisibleStore,
+    check_labels,
+    labels_of,
+    parse_labels,
+    with_labels,
+    without_labels,
+)  # fmt: skip
 from wavrag.store.base import Store, StoredDocument, StoredPassage
 from wavrag.store.checks import is_unicode
 from wavrag.store.lexical import query_words
@@ -18,8 +29,9 @@ if TYPE_CHECKING:
     from wavrag.store.lance_repair import StoreRepair, repair_store
 
 __all__ = [
-    "LanceStore", "MemoryStore", "Store", "StoreRepair", "StoredDocument", "StoredPassage", "bm25",
-    "is_unicode", "query_words", "repair_store",
+    "ACCESS", "MAX_LABELS", "PUBLIC", "LanceStore", "MemoryStore", "Store", "StoreRepair",
+    "StoredDocument", "StoredPassage", "VisibleStore", "bm25", "check_labels", "is_unicode",
+    "labels_of", "parse_labels", "query_words", "repair_store", "with_labels", "without_labels",
 ]  # fmt: skip
 
 

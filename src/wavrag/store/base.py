@@ -19,6 +19,7 @@ from wavrag.types import (
     ScoredPassage,
     Vocabulary,
 )  # fmt: skip
+from wavrag.where import Node
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +89,7 @@ class Store(Protocol):
         vector: Float32 | None,
         text: str | LexicalQuery | None,
         k: int,
-        where: str | None = None,
+        where: str | Node | None = None,
     ) -> Mapping[Leg, list[ScoredPassage]]:
         """Return the best k passages of each requested leg, best first, ties by passage id.
 
@@ -97,7 +98,7 @@ class Store(Protocol):
             text: words for the `lexical` leg, scored by BM25, with weighted alternatives in a
                 `LexicalQuery`; None for no such leg. Punctuation has no syntax.
             k: maximum number of passages per leg.
-            where: filter expression of `wavrag.where`.
+            where: filter expression of `wavrag.where`, as text or parsed.
 
         Raises:
             FilterError: the expression cannot be parsed.
@@ -108,8 +109,8 @@ class Store(Protocol):
         """Return passages by id, in the given order; unknown ids are left out."""
         ...
 
-    def count(self) -> int:
-        """Return the number of passages."""
+    def count(self, where: Node | None = None) -> int:
+        """Return the number of passages, or of those that match a filter."""
         ...
 
     def scan(self, document_ids: Sequence[str] | None = None) -> Iterator[StoredPassage]:
@@ -124,8 +125,14 @@ class Store(Protocol):
         """Return all documents, ordered by id."""
         ...
 
-    def vocabulary(self) -> Vocabulary:
-        """Return the words of all passages, as of the last commit."""
+    def vocabulary(self, where: Node | None = None) -> Vocabulary:
+        """Return the words of all passages, as of the last commit.
+
+        The same object is returned until they are counted again.
+
+        Args:
+            where: count the words of matching passages only. Nothing is kept of this count.
+        """
         ...
 
     def optimize(self) -> None:

@@ -149,11 +149,13 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def read_filter(where: str | None) -> Node | None:
-    """Parse a filter, if there is one."""
-    if where is not None and not is_unicode(where):
+def read_filter(where: str | Node | None) -> Node | None:
+    """Parse a filter, if there is one that is not parsed yet."""
+    if not isinstance(where, str):
+        return where
+    if not is_unicode(where):
         raise FilterError(f"the filter {where!r} is not valid Unicode: correct it")
-    return None if where is None else parse(where)
+    return parse(where)
 
 
 def check_metadata(metadata: Metadata, document_id: str) -> None:

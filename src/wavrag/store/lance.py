@@ -60,6 +60,7 @@ from wavrag.store.vocabulary import (
     save_vocabulary,
 )
 from wavrag.types import Float32, Leg, LexicalQuery, Passage, ScoredPassage, Vocabulary
+from wavrag.where import Node
 
 TABLE = "passages"
 # Rows in memory during `scan`.
@@ -196,7 +197,7 @@ class LanceStore:
         vector: Float32 | None,
         text: str | LexicalQuery | None,
         k: int,
-        where: str | None = None,
+        where: str | Node | None = None,
     ) -> Mapping[Leg, list[ScoredPassage]]:
         """Search; see `Store.search`."""
         self._check_open()
@@ -235,11 +236,11 @@ class LanceStore:
         passages = {passage.id: passage for passage in to_passages(rows)}
         return [passages[key] for key in passage_ids if key in passages]
 
-    def count(self) -> int:
-        """Return the number of passages."""
+    def count(self, where: Node | None = None) -> int:
+        """Return the number of passages; see `Store.count`."""
         self._check_open()
         with translate_errors(self.path):
-            rows: int = self._table.count_rows()
+            rows: int = self._table.count_rows(None if where is None else filter_sql(where))
         return rows
 
     def scan(self, document_ids: Sequence[str] | None = None) -> Iterator[StoredPassage]:
@@ -286,9 +287,13 @@ class LanceStore:
             for head in heads.sort_by("document_id").to_pylist()
         ]
 
-    def vocabulary(self) -> Vocabulary:
+    def vocabulary(self, where: Node | None = None) -> Vocabulary:
         """Count the words, or return an earlier count that is still valid."""
         self._check_open()
+        if where is not None:
+            with translate_errors(self.path):
+                query = self._snapshot().search().where(filter_sql(where))
+                return count_vocabulary(_lexical_texts(query))
         with translate_errors(self.path), self._vocabulary_lock:
             if self._vocabulary is None or self._vocabulary.version != self._table.version:
                 self._vocabulary = self._load_vocabulary()
@@ -399,8 +404,7 @@ class LanceStore:
             count = load_vocabulary(path)
         if count is not None and count.is_valid(version, passages):
             return replace(count, version=version)  # checked once for each version
-        batches = snapshot.search().select(["lexical"]).to_batches(SCAN_ROWS)
-        texts = (text for batch in batches for text in batch["lexical"].to_pylist())
+        texts = _lexical_texts(snapshot.search())
         count = VocabularyCount(version, passages, count_vocabulary(texts))
         if passages >= VOCABULARY_FILE_ROWS:
             save_vocabulary(path, count)
@@ -497,3 +501,9 @@ class LanceStore:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError(f"{self.path} is closed: open it again")
+
+
+def _lexical_texts(query: Any) -> Iterator[str]:
+    """The words of the rows of a query."""
+    for batch in query.select(["lexical"]).to_batches(SCAN_ROWS):
+        yield from batch["lexical"].to_pylist()

@@ -20,7 +20,7 @@ from wavrag.store.checks import check_records, check_vector, checked, find_defec
 from wavrag.store.lexical import split_words, weighted_words
 from wavrag.store.vocabulary import count_vocabulary
 from wavrag.types import Float32, Leg, LexicalQuery, Passage, ScoredPassage, Vocabulary
-from wavrag.where import matches
+from wavrag.where import Node, matches
 
 # Saturation of term frequency; larger values reward repeated words more.
 BM25_K1 = 1.2
@@ -74,7 +74,7 @@ class MemoryStore:
         vector: Float32 | None,
         text: str | LexicalQuery | None,
         k: int,
-        where: str | None = None,
+        where: str | Node | None = None,
     ) -> Mapping[Leg, list[ScoredPassage]]:
         """Search; see `Store.search`."""
         self._check_open()
@@ -104,10 +104,10 @@ class MemoryStore:
         passages = {record.passage.id: record.passage for record in self._records()}
         return [passages[key] for key in passage_ids if key in passages]
 
-    def count(self) -> int:
-        """Return the number of passages."""
+    def count(self, where: Node | None = None) -> int:
+        """Return the number of passages; see `Store.count`."""
         self._check_open()
-        return sum(map(len, self._documents.values()))
+        return sum(where is None or matches(where, r.passage) for r in self._records())
 
     def scan(self, document_ids: Sequence[str] | None = None) -> Iterator[StoredPassage]:
         """Yield a snapshot; see `Store.scan`."""
@@ -134,9 +134,12 @@ class MemoryStore:
             for document_id, records in sorted(self._documents.items())
         ]
 
-    def vocabulary(self) -> Vocabulary:
+    def vocabulary(self, where: Node | None = None) -> Vocabulary:
         """Count the words; see `Store.vocabulary`."""
         self._check_open()
+        if where is not None:
+            rows = (record for record in self._records() if matches(where, record.passage))
+            return count_vocabulary(record.lexical for record in rows)
         documents, vocabulary = self._vocabulary
         if documents is not self._documents or vocabulary is None:
             # A change replaces the dictionary of documents, so it serves as the version.

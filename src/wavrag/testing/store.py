@@ -385,6 +385,19 @@ class StoreConformance:
             StoredDocument("b.wav", "h2", "/b.wav", "B", "audio", 2, 9.5, {"n": 1}),
         ]
 
+    def test_passages_and_words_of_a_filter(self, store: Store) -> None:
+        german = text_records("a", ["ein Hund", "zwei Hunde"], metadata={"lang": "de"})
+        store.upsert([*german, *text_records("b", ["a dog"], metadata={"lang": "en"})])
+        node = parse("lang = 'de'")
+        assert (store.count(), store.count(node)) == (3, 2)
+        assert store.count(parse("lang = 'fr'")) == 0
+        words = store.vocabulary(node)
+        counts = dict(zip(words.words, words.counts.tolist(), strict=True))
+        assert counts == {"ein": 1, "hund": 1, "hunde": 1, "zwei": 1}
+        assert "dog" in store.vocabulary().words  # not replaced by the count of some passages
+        hits = store.search(unit_vector(1), "hund dog", 9, node)
+        assert {hit.passage.document_id for leg in hits.values() for hit in leg} == {"a"}
+
     def test_filter_comes_before_the_cut(self, store: Store) -> None:
         query = unit_vector(0)
         near = [
