@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -442,26 +443,18 @@ def test_gradcache_equals_the_plain_loss(model: Any, size: int) -> None:
 def test_resume_equals_a_run_without_a_break(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    shared = [
-        "--recipe",
-        "tiny",
-        "--set",
-        "optim.epochs=2",
-        "--set",
-        "optim.save_steps=5",
-        "--json",
-    ]
+    shared = ["--recipe", "tiny", "--set", "optim.epochs=1", "--set", "optim.save_steps=4", "--json"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert run_here("train", *shared, "--out", whole) == 0
-    assert run_here("train", *shared, "--out", broken) == 0
-    # What a run that was killed after step 15 leaves: a torn checkpoint beside a good one.
+    # What a run that was killed after step 8 leaves: a torn checkpoint beside a good one.
+    shutil.copytree(whole, broken)
     for name in ("model/model.safetensors", "run.json"):
         (broken / name).unlink()
     checkpoints = sorted(
         (broken / "checkpoints").iterdir(), key=lambda p: int(p.name.split("-")[1])
     )
     steps = [int(path.name.split("-")[1]) for path in checkpoints]
-    assert steps[-2:] == [15, 20]
+    assert steps[-2:] == [8, 10]
     (checkpoints[-1] / "trainer_state.json").unlink()
     result = run("train", *shared, "--out", broken)
     assert result.returncode == 0, result.stderr
