@@ -35,6 +35,10 @@ def quick(name: str, data: Path, out: Path, arguments: Sequence[str] = ()) -> di
     given = ["--quick", "--data", str(data), "--out", str(out), "--json", str(out) + ".json"]
     assert main([name, *given, *arguments]) == 0
     results: dict[str, Any] = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    for file in results["figures"].values():
+        plot = (out / file).read_bytes()
+        assert plot.startswith(b"\x89PNG")
+        assert len(plot) < 80_000
     return results
 
 
@@ -43,27 +47,21 @@ def rows(results: dict[str, Any], name: str) -> list[list[Any]]:
     return found
 
 
-def twice(name: str, data: Path, tmp_path: Path) -> dict[str, Any]:
-    """Run, and resume a copy without every third step: the bytes are the same; plots are small."""
-    results = quick(name, data, tmp_path / "a")
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
-    for path in [tmp_path / "b" / "results.json", *(tmp_path / "b").glob("*.png")]:
+def assert_resumes(name: str, data: Path, run: Path, copy: Path) -> None:
+    """Resume a copy of a run without every third step: the results are the same bytes."""
+    shutil.copytree(run, copy)
+    for path in [copy / "results.json", *copy.glob("*.png")]:
         path.unlink()
     # The steps are sorted by system, so that each system runs again.
-    for step in sorted((tmp_path / "b" / "steps").iterdir())[::3]:
+    for step in sorted((copy / "steps").iterdir())[::3]:
         step.unlink()
-    quick(name, data, tmp_path / "b")
-    texts = [(tmp_path / out / "results.json").read_bytes() for out in "ab"]
-    assert texts[0] == texts[1]
-    for file in results["figures"].values():
-        plot = (tmp_path / "b" / file).read_bytes()
-        assert plot.startswith(b"\x89PNG")
-        assert len(plot) < 80_000
-    return results
+    quick(name, data, copy)
+    assert (copy / "results.json").read_bytes() == (run / "results.json").read_bytes()
 
 
 def test_noise(data: Path, tmp_path: Path) -> None:
-    results = twice("noise", data, tmp_path)
+    results = quick("noise", data, tmp_path / "a")
+    assert_resumes("noise", data, tmp_path / "a", tmp_path / "b")
     clean, *disturbed = rows(results, "recall")
     assert clean[0] == "none"
     assert all(cell["mean"] >= 0.8 for cell in clean[2:])
@@ -79,7 +77,7 @@ def test_noise(data: Path, tmp_path: Path) -> None:
 
 @needs_flite
 def test_ablation(data: Path, tmp_path: Path) -> None:
-    results = twice("ablation", data, tmp_path)
+    results = quick("ablation", data, tmp_path / "a")
     ladder = rows(results, "ladder")
     assert len(ladder) == 11
     assert ladder[0][1:5] == [None] * 4  # an untrained encoder knows no text
@@ -90,7 +88,7 @@ def test_ablation(data: Path, tmp_path: Path) -> None:
 
 @needs_flite
 def test_realspeech(data: Path, tmp_path: Path) -> None:
-    results = twice("realspeech", data, tmp_path)
+    results = quick("realspeech", data, tmp_path / "a")
     readings = rows(results, "readings")
     assert {row[1] for row in readings} >= {"human", "flite"}
     assert all(0 <= row[3]["mean"] <= 1 for row in readings)
@@ -100,7 +98,7 @@ def test_realspeech(data: Path, tmp_path: Path) -> None:
 
 @needs_flite
 def test_longform(data: Path, tmp_path: Path) -> None:
-    results = twice("longform", data, tmp_path)
+    results = quick("longform", data, tmp_path / "a")
     lengths = rows(results, "length")
     assert {row[1] for row in lengths} == {1}
     assert all(row[5]["mean"] >= 0.5 for row in lengths)
@@ -125,7 +123,7 @@ def test_longform_has_recordings_of_ten_minutes_at_least(
 
 
 def test_cost(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results = twice("cost", data, tmp_path)
+    results = quick("cost", data, tmp_path / "a")
     assert [row[0] for row in rows(results, "gpu")] == [model.label for model in MODELS]
     timings = json.loads((tmp_path / "a" / "timings.json").read_text())["tables"]
     assert [table["name"] for table in timings] == ["questions", "recordings"]

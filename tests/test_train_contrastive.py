@@ -443,7 +443,15 @@ def test_gradcache_equals_the_plain_loss(model: Any, size: int) -> None:
 def test_resume_equals_a_run_without_a_break(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    shared = ["--recipe", "tiny", "--set", "optim.epochs=1", "--set", "optim.save_steps=4", "--json"]
+    shared = [
+        "--recipe",
+        "tiny",
+        "--set",
+        "optim.epochs=1",
+        "--set",
+        "optim.save_steps=4",
+        "--json",
+    ]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert run_here("train", *shared, "--out", whole) == 0
     # What a run that was killed after step 8 leaves: a torn checkpoint beside a good one.
