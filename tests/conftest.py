@@ -71,6 +71,17 @@ def demo_kb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database for this process on a PostgreSQL server for all; its owner is no superuser."""
+    from postgres_server import running_server
+
+    shared = tmp_path_factory.getbasetemp()
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    with running_server(shared.parent if worker != "main" else shared, worker) as url:
+        yield url
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MB."""

@@ -17,7 +17,7 @@ ALLOWED = frozenset({
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "CNRI-Python",
     "ISC", "MIT", "MIT-0", "MIT-CMU", "PSF-2.0", "Unlicense", "Zlib",
     # Weak copyleft: only changes of the package itself have to be published.
-    "LGPL-2.1-or-later", "LGPL-3.0-or-later", "MPL-2.0",
+    "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later", "MPL-2.0",
 })  # fmt: skip
 
 # Statements other than SPDX expressions, and the classifiers of the package index: the first match.

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from wavrag.store.access import (
@@ -27,22 +28,25 @@ from wavrag.store.memory import MemoryStore, bm25
 if TYPE_CHECKING:
     from wavrag.store.lance import LanceStore
     from wavrag.store.lance_repair import StoreRepair, repair_store
+    from wavrag.store.postgres_pool import PostgresPool
 
 __all__ = [
-    "ACCESS", "MAX_LABELS", "PUBLIC", "LanceStore", "MemoryStore", "Store", "StoreRepair",
-    "StoredDocument", "StoredPassage", "VisibleStore", "bm25", "check_labels", "is_unicode",
-    "labels_of", "parse_labels", "query_words", "repair_store", "with_labels", "without_labels",
+    "ACCESS", "MAX_LABELS", "PUBLIC", "LanceStore", "MemoryStore", "PostgresPool", "Store",
+    "StoreRepair", "StoredDocument", "StoredPassage", "VisibleStore", "bm25", "check_labels",
+    "is_unicode", "labels_of", "parse_labels", "query_words", "repair_store", "with_labels",
+    "without_labels",
 ]  # fmt: skip
 
 
+# Imported on first use: a process with a store in memory never needs LanceDB's modules.
+_LAZY = {
+    "LanceStore": "lance", "StoreRepair": "lance_repair", "repair_store": "lance_repair",
+    "PostgresPool": "postgres_pool",
+}  # fmt: skip
+
+
 def __getattr__(name: str) -> Any:
-    # Imported on first use: a process with a store in memory never needs LanceDB's modules.
-    if name == "LanceStore":
-        from wavrag.store.lance import LanceStore
-
-        return LanceStore
-    if name in ("StoreRepair", "repair_store"):
-        from wavrag.store import lance_repair
-
-        return getattr(lance_repair, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _LAZY.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"wavrag.store.{module}"), name)
