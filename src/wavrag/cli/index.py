@@ -155,6 +155,13 @@ def read_metadata(arguments: argparse.Namespace) -> dict[str, Scalar]:
         raise UsageError(
             "a key of --meta, --meta-text or --meta-number is given twice: name it once"
         )
+    if any(key.partition(".")[0] == "access" for key in metadata):
+        raise UsageError("access labels have an option of their own: --access hr,legal")
+    if arguments.access is not None:
+        from wavrag.store import parse_labels
+
+        parse_labels(arguments.access)  # before anything is read
+        metadata["access"] = arguments.access
     return metadata
 
 
@@ -208,6 +215,8 @@ META_OPTIONS = (
         repeat=True),
     Option("--meta-number", "KEY=VALUE", "attach metadata as a number, such as 007 or 1e5",
         repeat=True),
+    Option("--access", "LABELS", "access labels of every file, separated by commas: only users of a"
+        " server with one of them see it; `public` for everybody", unset="the labels it has"),
 )  # fmt: skip
 
 CHANNELS = Option(
@@ -246,6 +255,7 @@ COMMAND = Command(
         "wavrag index talks/ notes/ report.pdf",
         "wavrag index calls/ --glob '*.mp3' --meta year=2024 --meta speaker=Ada --prune",
         "wavrag index meetings/ --speakers",
+        "wavrag index contracts/ --access legal,hr",
         "wavrag index mail/ backup.zip --archives",
         "wavrag index talks/ --kb talks-kb --embedder http://gpu-box:8000",
         "wavrag index vorträge/ --kb de-kb --language de --quality best",

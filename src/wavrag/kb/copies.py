@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wavrag.errors import InputError
-from wavrag.kb.passages import check_document, content_hash, lexical_text
+from wavrag.kb.labels import StoredLabels
+from wavrag.kb.passages import check_document, content_hash, file_digest_of, lexical_text
 from wavrag.kb.spool import PassageSpool
-from wavrag.store import Store, StoredDocument, StoredPassage
+from wavrag.store import ACCESS, Store, StoredDocument, StoredPassage
 from wavrag.types import Document, Passage
 from wavrag.where import compose
 
@@ -55,6 +56,7 @@ def plan_run(
     files: dict[str, list[Document]] = defaultdict(list)
     ids: set[str] = set()
     texts: list[str] = []  # ids of documents that are no files
+    labels = StoredLabels(stored)
     for document in documents:
         try:
             on_document(document)
@@ -62,20 +64,32 @@ def plan_run(
                 raise InputError("its id was given twice: only the first is added")
             ids.add(document.id)
             check_document(document)
-            digest = content_hash(document, speakers=speakers)
+            labelled, digest = _label(document, labels, speakers)
         except InputError as error:
             plan.skipped.append((document, str(error)))
             continue
         if is_file(document):
-            files[digest].append(document)
+            files[digest].append(labelled)
             continue
         texts.append(document.id)
         if hashes.get(document.id) == digest:
             plan.unchanged.append(document.id)
         else:
-            plan.pending.append((document, digest))
+            plan.pending.append((labelled, digest))
     _Assignment(plan, stored, files, texts).run()
     return plan
+
+
+def _label(document: Document, labels: StoredLabels, speakers: bool) -> tuple[Document, str]:
+    """A document with its access labels, and its content hash."""
+    is_given = ACCESS in document.metadata
+    document = labels.apply(document)
+    digest = content_hash(document, speakers=speakers)
+    if not is_given:
+        labelled = labels.apply_content(document, file_digest_of(digest))
+        if labelled is not document:
+            return labelled, content_hash(labelled, speakers=speakers)
+    return document, digest
 
 
 def is_file(document: Document) -> bool:

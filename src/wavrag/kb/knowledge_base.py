@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +158,25 @@ class KnowledgeBase(Closing):
                 remember_embedder(folder, name, requested if isinstance(requested, str) else name)
         store = LanceStore(folder / contents.store, embedder.spec.dim)
         return cls(folder, embedder, store, fusion=fusion, reranker=reranker)
+
+    def restrict(self, labels: Collection[str]) -> KnowledgeBase:
+        """Return the part of the knowledge base that a reader with some access labels may see.
+
+        It has the documents without labels, and those that share one. See `KnowledgeBaseView`.
+
+        Raises:
+            InputError: one of the labels is not valid.
+
+        Example:
+            >>> report = kb.add([Document("pay", text="Pay rises.", metadata={"access": "hr"})])
+            >>> kb.restrict([]).search("when does pay rise")
+            []
+            >>> kb.restrict(["hr"]).search("when does pay rise")[0].passage.document_id
+            'pay'
+        """
+        from wavrag.kb.view import KnowledgeBaseView  # which is a subclass
+
+        return KnowledgeBaseView(self, labels)
 
     # Adding and removing
 

@@ -14,6 +14,7 @@ from wavrag import audio, text
 from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError
 from wavrag.kb.kinds import find_recording, is_recording, suffix
+from wavrag.store import without_labels
 from wavrag.types import Clip, Document, EmbedInput, NoteCallback, Passage
 from wavrag.where import compose
 
@@ -174,7 +175,8 @@ def _split_recording(
         )
     tags = recording.tags
     title = document.title or tags.title or compose(Path(document.path or source).stem)
-    metadata = {**tags.metadata, **document.metadata}
+    # A file must not label itself: its labels decide who may see it.
+    metadata = {**without_labels(tags.metadata), **document.metadata}
     base = Passage(
         document.id, 0, source=source, title=title, metadata=metadata, copies=document.copies
     )
@@ -216,7 +218,7 @@ def _find_chapter(document: Document, clip: Clip) -> str:
 def _split_text(document: Document, pieces: Iterator[text.ParsedText]) -> Iterator[PendingPassage]:
     parsed = next(pieces)
     title = document.title or compose(parsed.title)
-    metadata = {**parsed.metadata, **document.metadata}
+    metadata = {**without_labels(parsed.metadata), **document.metadata}
     base = Passage(
         document.id, 0, source=document.origin, title=title, metadata=metadata,
         copies=document.copies,

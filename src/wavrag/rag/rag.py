@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -151,6 +151,18 @@ class WavRAG(Closing):
         )
         files.add_to(report)
         return report
+
+    def restrict(self, labels: Collection[str]) -> WavRAG:
+        """Return a `WavRAG` over the documents that some access labels may see.
+
+        It shares knowledge base and generator with this one, and need not be closed. See
+        `KnowledgeBase.restrict`.
+
+        Example:
+            >>> rag.add("contracts/", metadata={"access": "legal"})
+            >>> rag.restrict(["legal"]).ask("When does the contract with the port end?")
+        """
+        return WavRAG(self.kb.restrict(labels), self.generator, self.options)
 
     def remove(self, *sources: str | os.PathLike[str]) -> Removal:
         """Remove documents by id, or by the path of a file or folder.
