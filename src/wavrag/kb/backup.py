@@ -12,10 +12,11 @@ from pathlib import Path
 from wavrag.disk import block_sums, read_json, sync_folder, sync_paths, write_json
 from wavrag.errors import StoreError
 from wavrag.kb.closest import read_manifest
+from wavrag.kb.manifest import LOCK
 from wavrag.store import LanceStore
 
 CONTENTS = "backup.json"  # checksums of all files of a backup
-_SKIPPED = ("incoming", "server.lock", "kb.lock")
+_SKIPPED = ("incoming", "server.lock", LOCK)
 
 
 def backup_kb(directory: str | os.PathLike[str], target: str | os.PathLike[str]) -> int:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
 
 from wavrag.errors import InputError
 from wavrag.kb.labels import StoredLabels
 from wavrag.kb.passages import check_document, content_hash, file_digest_of, lexical_text
+from wavrag.kb.report import Removal
 from wavrag.kb.spool import PassageSpool
 from wavrag.store import ACCESS, Store, StoredDocument, StoredPassage
 from wavrag.types import Document, Passage
@@ -226,7 +230,8 @@ def apply_paths(
 ) -> None:
     """Write new paths of documents; documents without paths are removed.
 
-    An interrupted call leaves some documents with their earlier paths; the next run finds that out.
+    A document that has changed meanwhile keeps its paths, and an interrupted call leaves some
+    documents with their earlier ones; the next run finds that out.
 
     Args:
         store: the store.
@@ -234,24 +239,86 @@ def apply_paths(
         paths: new paths by document.
         folder: folder for temporary files.
     """
-    documents = [document for document in stored if paths.get(document.id)]
-    short = [document for document in documents if document.passages < BATCH_PASSAGES]
-    for document in documents:
-        if document.passages >= BATCH_PASSAGES:
-            with PassageSpool(folder) as passages:
-                for row in store.scan([document.id]):
-                    passages.append(_with_paths(row, paths[document.id]))
-                store.replace(document.id, passages)
-    batch: list[str] = []
-    passage_count = 0
-    for document in short:
-        batch.append(document.id)
-        passage_count += document.passages
-        if passage_count >= BATCH_PASSAGES or document is short[-1]:
-            rows = [_with_paths(row, paths[row.passage.document_id]) for row in store.scan(batch)]
-            store.upsert(rows)
-            batch, passage_count = [], 0
-    store.delete([id for id, left in paths.items() if not left])
+    documents = {document.id: document for document in stored if document.id in paths}
+
+    def choose(record: StoredPassage) -> Sequence[str]:
+        document = documents[record.passage.document_id]
+        before = _paths_of(record.passage)
+        is_same = (before, record.content_hash) == (document.paths, document.content_hash)
+        return paths[document.id] if is_same else before
+
+    rewrite_paths(store, documents.values(), choose, folder)
+
+
+def drop_paths(
+    store: Store,
+    documents: Iterable[StoredDocument],
+    is_dropped: Callable[[str], bool],
+    folder: Path,
+) -> Removal:
+    """Remove paths of documents; documents without other paths are removed.
+
+    Args:
+        store: the store.
+        documents: its documents.
+        is_dropped: decides by a path.
+        folder: folder for temporary files.
+    """
+    left: dict[str, Sequence[str]] = {}
+
+    def choose(record: StoredPassage) -> Sequence[str]:
+        paths = [path for path in _paths_of(record.passage) if not is_dropped(path)]
+        left[record.passage.document_id] = paths
+        return paths
+
+    affected = [document for document in documents if any(map(is_dropped, document.paths))]
+    removed_passages = rewrite_paths(store, affected, choose, folder)
+    removed = [id for id, paths in left.items() if not paths]
+    return Removal(removed, [id for id, paths in left.items() if paths], removed_passages)
+
+
+def rewrite_paths(
+    store: Store,
+    documents: Iterable[StoredDocument],
+    choose: Callable[[StoredPassage], Sequence[str]],
+    folder: Path,
+) -> int:
+    """Give documents the paths that `choose` returns for their first passage, if any.
+
+    Returns:
+        The number of passages of documents without paths; they are removed.
+    """
+    removed: dict[str, int] = {}
+
+    def change(stack: ExitStack, records: Iterator[StoredPassage]) -> Iterable[StoredPassage]:
+        passages = stack.enter_context(PassageSpool(folder))
+        for id, rows in groupby(records, lambda record: record.passage.document_id):
+            first = next(rows)
+            if paths := choose(first):
+                for row in chain([first], rows):
+                    passages.append(_with_paths(row, paths))
+            else:
+                removed[id] = 1 + sum(1 for _ in rows)
+        return passages
+
+    for batch in _batches(documents):
+        with ExitStack() as stack:
+            store.update([document.id for document in batch], partial(change, stack))
+    return sum(removed.values())
+
+
+def _batches(documents: Iterable[StoredDocument]) -> Iterator[list[StoredDocument]]:
+    """Short documents together, long ones alone."""
+    batch: list[StoredDocument] = []
+    passages = 0
+    for document in sorted(documents, key=lambda document: document.passages):
+        if batch and passages + document.passages > BATCH_PASSAGES:
+            yield batch
+            batch, passages = [], 0
+        batch.append(document)
+        passages += document.passages
+    if batch:
+        yield batch
 
 
 def _with_paths(record: StoredPassage, paths: Sequence[str]) -> StoredPassage:
@@ -278,6 +345,10 @@ def _find_recording(passage: Passage, source: str) -> str | None:
     sibling = Path(source).with_suffix(Path(passage.recording).suffix)
     candidates = (recording, str(sibling), passage.recording)
     return next((path for path in candidates if not is_deleted(path)), passage.recording)
+
+
+def _paths_of(passage: Passage) -> tuple[str, ...]:
+    return (passage.source, *passage.copies)
 
 
 def _paths(group: Iterable[Document]) -> list[str]:

@@ -27,7 +27,7 @@ from wavrag.errors import AudioError, InputError
 from wavrag.kb import manifest
 from wavrag.kb.archives import read_archives
 from wavrag.kb.closest import missing_kb
-from wavrag.kb.copies import apply_paths, is_deleted
+from wavrag.kb.copies import apply_paths, drop_paths, is_deleted
 from wavrag.kb.files import FileScan
 from wavrag.kb.indexing import add_documents, index_again
 from wavrag.kb.originals import Originals, is_url
@@ -349,15 +349,12 @@ class KnowledgeBase(Closing):
 
     def _drop_paths(self, is_dropped: Callable[[str], bool]) -> Removal:
         documents = self._store.documents()
-        left: dict[str, tuple[str, ...]] = {}
-        for document in documents:
-            paths = tuple(path for path in document.paths if not is_dropped(path))
-            if len(paths) < len(document.paths):
-                left[document.id] = paths
-        removed = [id for id, paths in left.items() if not paths]
-        remaining = {id: paths for id, paths in left.items() if paths}
-        apply_paths(self._store, documents, remaining, self.directory)
-        return Removal(removed, list(remaining), self.remove(removed) if removed else 0)
+        removal = drop_paths(self._store, documents, is_dropped, self.directory)
+        if removal.removed:
+            # Frees the disk space: a removal alone only marks rows.
+            self._store.optimize()
+            self.originals.remove(removal.removed)
+        return removal
 
     def watch(
         self,
@@ -590,12 +587,26 @@ class KnowledgeBase(Closing):
             InputError: the transcript has no word in this span.
             AudioError: the recording was deleted or cannot be read.
         """
-        passages = [
-            passage
-            for passage in self.passages(document_id)
-            if passage.modality == "audio" and (passage.track, passage.channel) == (track, channel)
-            and (passage.start or 0.0) < end and start < (passage.end or 0.0)
-        ]  # fmt: skip
+
+        def change(records: Iterator[StoredPassage]) -> list[StoredPassage]:
+            rows = list(records)
+            passages = [
+                row.passage
+                for row in rows
+                if row.passage.modality == "audio"
+                and (row.passage.track, row.passage.channel) == (track, channel)
+                and (row.passage.start or 0.0) < end and start < (row.passage.end or 0.0)
+            ]  # fmt: skip
+            self._correct(document_id, passages, start, end, text)
+            ids = {passage.id for passage in passages}
+            return [self.embed_again(row) if row.passage.id in ids else row for row in rows]
+
+        self._store.update([check_id(document_id)], change)
+
+    def _correct(
+        self, document_id: str, passages: Sequence[Passage], start: float, end: float, text: str
+    ) -> None:
+        """Keep a correction of words of passages from `start` to `end`."""
         segments = join_windows(self._windows(passages))
         words = [word for segment in segments for word in segment.words]
         words = [word for word in words if start <= (word.start + word.end) / 2 <= end]
@@ -606,13 +617,6 @@ class KnowledgeBase(Closing):
             )
         span = replace(passages[0], start=words[0].start, end=words[-1].end)
         self._corrections.create(passages, self._decode(span, SAMPLE_RATE), words, text)
-        ids = {passage.id for passage in passages}
-        self._store.upsert(
-            [
-                self.embed_again(record) if record.passage.id in ids else record
-                for record in self._store.scan([document_id])
-            ]
-        )
 
     def embed_again(self, record: StoredPassage) -> StoredPassage:
         """Return a stored passage of a recording, recognised and embedded again.
@@ -687,24 +691,27 @@ class KnowledgeBase(Closing):
         """
         check_type(name, str, "the name of a speaker")
         name = " ".join(name.split())
-        records = list(self._store.scan([check_id(document_id)]))
-        passages = [record.passage for record in records if record.passage.speaker == speaker]
-        if not passages:
-            names = ", ".join(row.name for row in list_speakers(r.passage for r in records))
-            raise InputError(
-                f"{document_id} has no speaker {speaker!r}: "
-                + (f"it has {names}" if names else "index it with --speakers")
-            )
         if not name:
             raise InputError("the name of a speaker is empty")
+        check_id(document_id)
         if remember:
-            self._voices.remember(name, embed_speaker(passages, self.load_clip))
-        self._store.upsert([
-            replace(record, passage=replace(record.passage, speaker=name))
-            if record.passage.speaker == speaker else record
-            for record in records
-        ])  # fmt: skip
-        return len(passages)
+            passages = _passages_of(speaker, document_id, self.passages(document_id))
+            voice = embed_speaker(passages, self.load_clip)
+        renamed: list[Passage] = []
+
+        def change(records: Iterator[StoredPassage]) -> list[StoredPassage]:
+            rows = list(records)
+            renamed[:] = _passages_of(speaker, document_id, [row.passage for row in rows])
+            return [
+                replace(row, passage=replace(row.passage, speaker=name))
+                if row.passage.speaker == speaker else row
+                for row in rows
+            ]  # fmt: skip
+
+        self._store.update([document_id], change)
+        if remember:
+            self._voices.remember(name, voice)
+        return len(renamed)
 
     def known_voices(self) -> list[str]:
         """Return the names of the speakers whose voice prints are kept."""
@@ -787,3 +794,19 @@ class KnowledgeBase(Closing):
     def close(self) -> None:
         """Close the store."""
         self._store.close()
+
+
+def _passages_of(speaker: str, document_id: str, passages: Sequence[Passage]) -> list[Passage]:
+    """The passages of a speaker of a document.
+
+    Raises:
+        InputError: there is none.
+    """
+    spoken = [passage for passage in passages if passage.speaker == speaker]
+    if not spoken:
+        names = ", ".join(row.name for row in list_speakers(passages))
+        raise InputError(
+            f"{document_id} has no speaker {speaker!r}: "
+            + (f"it has {names}" if names else "index it with --speakers")
+        )
+    return spoken

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ from wavrag.errors import IndexMismatchError, StoreError
 
 FILE = "kb.json"
 COPY = "kb.copy.json"  # without the manifest, nobody knows the embedder of the vectors
+LOCK = "kb.lock"
+LOCK_SECONDS = 60.0  # small files are changed in milliseconds
 FORMAT = 1
 INDENT = 2
 
@@ -153,9 +156,7 @@ def _publish(scratch: Path, path: Path) -> None:
     except OSError:
         # FAT, exFAT and some network shares have no hard links. The lock admits one process
         # between the check and the renaming.
-        from filelock import FileLock
-
-        with FileLock(path.with_suffix(".lock")):
+        with lock_files(path.parent):
             if not path.exists():
                 os.rename(scratch, path)
 
@@ -166,10 +167,33 @@ def update(directory: Path, **changes: Any) -> None:
     Raises:
         StoreError: the folder is not writable.
     """
-    manifest = read(directory)
-    if manifest is None:
-        raise StoreError(f"{directory / FILE} vanished: restore it from a backup")
-    _write(directory, replace(manifest, **changes))
+    with lock_files(directory):
+        manifest = read(directory)
+        if manifest is None:
+            raise StoreError(f"{directory / FILE} vanished: restore it from a backup")
+        _write(directory, replace(manifest, **changes))
+
+
+@contextmanager
+def lock_files(directory: Path) -> Iterator[None]:
+    """Keep other threads and processes from changing the small files of a knowledge base.
+
+    Raises:
+        StoreError: the folder is not writable.
+    """
+    from filelock import FileLock
+
+    lock = FileLock(directory / LOCK, timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise StoreError(
+            f"cannot lock {directory}: {error.strerror or error}: make it writable"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _write(directory: Path, manifest: Manifest) -> None:

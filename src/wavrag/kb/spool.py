@@ -1,4 +1,4 @@
-"""Keep the passages of a long document in a file until all of them are embedded."""
+"""Keep the passages of long documents in a file until all of them can be stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MEMORY_PASSAGES = 1_000  # of a document in memory: about 5 MB with vectors of 3
 
 
 class PassageSpool(Closing):
-    """Passages of a document: the last ones in memory, and earlier ones in a temporary file.
+    """Passages of documents: the last ones in memory, and earlier ones in a temporary file.
 
     The file is in the folder of the knowledge base, because `/tmp` is often in memory. It has no
     name, so a killed process leaves nothing behind.
@@ -59,9 +59,8 @@ class PassageSpool(Closing):
         if self._file is not None:
             self._file.seek(0)
             for _ in range(self._batches):
-                passages, matrix, lexical, content_hash = pickle.load(self._file)
-                for passage, vector, words in zip(passages, matrix, lexical, strict=True):
-                    yield StoredPassage(passage, vector, words, content_hash)
+                passages, matrix, lexical, hashes = pickle.load(self._file)
+                yield from map(StoredPassage, passages, matrix, lexical, hashes)
         yield from self._recent
 
     def close(self) -> None:
@@ -76,7 +75,7 @@ class PassageSpool(Closing):
             [row.passage for row in rows],
             np.stack([row.vector for row in rows]),
             [row.lexical for row in rows],
-            rows[0].content_hash,
+            [row.content_hash for row in rows],
         )
         try:
             if self._file is None:

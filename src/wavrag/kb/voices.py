@@ -10,6 +10,7 @@ import numpy as np
 from wavrag.disk import write_file
 from wavrag.embed import SPEAKER_REVISION, unit_rows
 from wavrag.errors import StoreError
+from wavrag.kb.manifest import lock_files
 from wavrag.types import Float32
 
 FILE = "voices.json"
@@ -47,17 +48,19 @@ class VoiceBook:
 
     def remember(self, name: str, vector: Float32) -> None:
         """Keep a voice, averaged with the one that is known by the name, if any."""
-        voices = self.load()
-        if name in voices:
-            vector = unit_rows((voices[name] + vector)[None])[0]
-        self._save({**voices, name: vector})
+        with lock_files(self._path.parent):
+            voices = self.load()
+            if name in voices:
+                vector = unit_rows((voices[name] + vector)[None])[0]
+            self._save({**voices, name: vector})
 
     def forget(self, name: str) -> bool:
         """Delete a voice; False if it is unknown."""
-        voices = self.load()
-        known = voices.pop(name, None) is not None
-        if known:
-            self._save(voices)
+        with lock_files(self._path.parent):
+            voices = self.load()
+            known = voices.pop(name, None) is not None
+            if known:
+                self._save(voices)
         return known
 
     def _save(self, voices: dict[str, Float32]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from wavrag.errors import InputError, StoreError
-from wavrag.store.base import Store, StoredDocument, StoredPassage
+from wavrag.store.base import Change, Store, StoredDocument, StoredPassage
 from wavrag.store.checks import read_filter
 from wavrag.types import (
     Float32,
@@ -133,6 +133,20 @@ class VisibleStore:
         """Replace a document; see `Store.replace`."""
         self._check_visible([document_id])
         self._store.replace(document_id, records)
+
+    def update(self, document_ids: Sequence[str], change: Change) -> None:
+        """Change documents; see `Store.update`. Hidden ones are unknown, and none is created."""
+
+        def change_visible(stored: Iterator[StoredPassage]) -> Iterable[StoredPassage]:
+            return change(self._require_visible(record) for record in stored)
+
+        heads = self.get([f"{document_id}#0" for document_id in document_ids])
+        self._store.update([passage.document_id for passage in heads], change_visible)
+
+    def _require_visible(self, record: StoredPassage) -> StoredPassage:
+        if not matches(self._filter, record.passage):
+            raise StoreError("the access labels were changed at the same time: try again")
+        return record
 
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents; see `Store.delete`. Hidden ones are unknown."""

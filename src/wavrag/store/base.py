@@ -5,9 +5,9 @@ A store knows no models; its callers pass vectors and words.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from wavrag.types import (
     Float32,
@@ -52,6 +52,10 @@ class StoredDocument:
         return (self.source, *self.copies)
 
 
+# From the stored passages of documents to the new ones, both by document id and ordinal.
+Change: TypeAlias = Callable[[Iterator[StoredPassage]], Iterable[StoredPassage]]
+
+
 @runtime_checkable
 class Store(Protocol):
     """Keeps passages. After a call returns, its changes survive a killed process."""
@@ -74,6 +78,24 @@ class Store(Protocol):
             document_id: the document.
             records: all its passages in order. They are taken one by one while other writers wait,
                 so they should be at hand. A store on disk never holds all of them in memory.
+
+        Raises:
+            StoreError: the passages cannot be stored, or are of another document.
+        """
+        ...
+
+    def update(self, document_ids: Sequence[str], change: Change) -> None:
+        """Change documents in one atomic step that depends on their stored passages.
+
+        No other change of these documents comes between the reading and the writing, whether by
+        another thread, process or machine.
+
+        Args:
+            document_ids: the documents; all together are held in memory, unless there is only one.
+            change: returns all passages of the documents, at hand as for `replace`; a document
+                without passages is removed. It may be called again after a conflict, must not
+                change the store, and should be fast, because other writers may wait. If it raises
+                an exception, nothing has changed.
 
         Raises:
             StoreError: the passages cannot be stored, or are of another document.

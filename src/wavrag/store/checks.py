@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 import numpy as np
 
@@ -23,17 +23,19 @@ UNIT_TOLERANCE = 1e-3
 INT_LIMIT = 2**63
 
 
-def check_records(records: Iterable[StoredPassage], dim: int) -> None:
+def check_records(
+    records: Iterable[StoredPassage], dim: int, document_ids: Container[str] | None = None
+) -> None:
     """Reject passages that a store could not return unchanged; see `RecordChecker`."""
-    for _ in checked(records, dim):
+    for _ in checked(records, dim, document_ids):
         pass
 
 
 def checked(
-    records: Iterable[StoredPassage], dim: int, document_id: str | None = None
+    records: Iterable[StoredPassage], dim: int, document_ids: Container[str] | None = None
 ) -> Iterator[StoredPassage]:
     """Yield passages after checking each of them; see `RecordChecker`."""
-    checker = RecordChecker(dim, document_id)
+    checker = RecordChecker(dim, document_ids)
     for record in records:
         checker.check(record)
         yield record
@@ -50,10 +52,10 @@ class RecordChecker:
             names the passage.
     """
 
-    def __init__(self, dim: int, document_id: str | None = None) -> None:
-        """Check passages with `dim` dimensions, of one document if an id is given."""
+    def __init__(self, dim: int, document_ids: Container[str] | None = None) -> None:
+        """Check passages with `dim` dimensions, of these documents only if ids are given."""
         self._dim = dim
-        self._document_id = document_id
+        self._document_ids = document_ids
         self._first: dict[str, StoredPassage] = {}
         # The ordinals of a document up to here are complete; those beyond it are few if its
         # passages come in order, so that memory does not grow with a long document.
@@ -64,8 +66,8 @@ class RecordChecker:
         """Check the next passage."""
         passage = record.passage
         document_id = passage.document_id
-        if self._document_id not in (None, document_id):
-            raise StoreError(f"{passage.id} is not of {self._document_id}: give its passages only")
+        if self._document_ids is not None and document_id not in self._document_ids:
+            raise StoreError(f"{passage.id} is of another document: leave it out")
         check_vector(record.vector, self._dim, passage.id)
         texts = (
             passage.text, passage.section, passage.source, passage.title, record.lexical,

@@ -10,14 +10,14 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from wavrag.errors import IndexMismatchError, StoreError
-from wavrag.store.base import StoredDocument, StoredPassage
+from wavrag.store.base import Change, StoredDocument, StoredPassage
 from wavrag.store.checks import (
     check_records,
     check_unicode,
@@ -139,11 +139,15 @@ class LanceStore:
         """Replace whole documents in one commit; see `Store.upsert`."""
         self._check_open()
         check_records(records, self.dim)
-        if not records:
-            return
+        if records:
+            self._merge(records, frozenset())
+
+    def _merge(self, records: Sequence[StoredPassage], removed: frozenset[str]) -> None:
+        """Replace whole documents, and remove others, in one commit."""
         rows = to_table(records, self.dim)
-        documents = in_sql("document_id", {record.passage.document_id for record in records})
-        with self._writing() as changes:
+        ids = removed.union(record.passage.document_id for record in records)
+        documents = in_sql("document_id", ids)
+        with self._writing(Changes(removed=sorted(removed))) as changes:
             for record in records:
                 changes.tallies.add(record)
             self._add_missing_columns()
@@ -161,7 +165,7 @@ class LanceStore:
         self._check_open()
         check_unicode(document_id)
         changes = Changes()
-        stream = changes.tallies.count(checked(records, self.dim, document_id))
+        stream = changes.tallies.count(checked(records, self.dim, [document_id]))
         rows = RowStream(stream, self.dim)
         document = in_sql("document_id", [document_id])
         with self._writing(changes):
@@ -178,6 +182,24 @@ class LanceStore:
                 if rows.error is not None:  # LanceDB reports an error of the records as its own
                     raise rows.error from None
                 raise
+
+    def update(self, document_ids: Sequence[str], change: Change) -> None:
+        """Change documents in one commit; see `Store.update`."""
+        self._check_open()
+        ids = frozenset(filter(is_unicode, document_ids))
+        with self.locked():
+            self._undo_unacknowledged()
+            changed = change(self.scan(sorted(ids)))
+            if len(ids) == 1:
+                self.replace(min(ids), changed)
+                return
+            records = list(changed)
+            check_records(records, self.dim, ids)
+            removed = ids.difference(record.passage.document_id for record in records)
+            if records:
+                self._merge(records, removed)
+            else:
+                self.delete(sorted(removed))
 
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents in one commit; see `Store.delete`."""
@@ -337,10 +359,16 @@ class LanceStore:
             defects.append(str(error))
         return defects
 
-    def locked(self) -> AbstractContextManager[object]:
-        """Keep all processes from changing the store during a `with` block; they wait."""
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other threads and processes from changing the store in a `with` block; they wait."""
         self._check_open()
-        return self._lock
+        with translate_errors(self.path):
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """Close the table."""

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from wavrag.errors import StoreError
-from wavrag.store.base import StoredDocument, StoredPassage
+from wavrag.store.base import Change, StoredDocument, StoredPassage
 from wavrag.store.checks import check_records, check_vector, checked, find_defects, read_filter
 from wavrag.store.lexical import split_words, weighted_words
 from wavrag.store.vocabulary import count_vocabulary
@@ -37,7 +37,7 @@ class MemoryStore:
         self.dim = dim
         self._documents: dict[str, list[StoredPassage]] = {}
         self._vocabulary: tuple[dict[str, list[StoredPassage]], Vocabulary | None] = ({}, None)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._closed = False
 
     def upsert(self, records: Sequence[StoredPassage]) -> None:
@@ -54,11 +54,24 @@ class MemoryStore:
     def replace(self, document_id: str, records: Iterable[StoredPassage]) -> None:
         """Replace a document; see `Store.replace`."""
         self._check_open()
-        rows = list(checked(records, self.dim, document_id))
+        rows = list(checked(records, self.dim, [document_id]))
         if rows:
             self.upsert(rows)
         else:
             self.delete([document_id])
+
+    def update(self, document_ids: Sequence[str], change: Change) -> None:
+        """Change documents; see `Store.update`."""
+        self._check_open()
+        ids = set(document_ids)
+        with self._lock:
+            records = list(change(self.scan(sorted(ids))))
+            check_records(records, self.dim, ids)
+            others = {key: rows for key, rows in self._documents.items() if key not in ids}
+            changed: dict[str, list[StoredPassage]] = {}
+            for record in records:
+                changed.setdefault(record.passage.document_id, []).append(record)
+            self._documents = others | changed
 
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents; see `Store.delete`."""

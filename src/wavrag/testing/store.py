@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -206,6 +207,88 @@ class StoreConformance:
         with pytest.raises(error or StoreError):
             store.replace("broken", stream())
         assert contents(store) == plain(stored)
+
+    # No document, one (which may be streamed), several.
+    @pytest.mark.parametrize("changed", ["", "a", "ac"])
+    def test_a_change_of_some_documents(self, store: Store, changed: str) -> None:
+        records = [r for name in "abcd" for r in text_records(name, ["zebra", "okapi"])]
+        store.upsert(records)
+        new = {name: text_records(name, ["quagga"], content_hash="2") for name in changed}
+        inputs: list[StoredPassage] = []
+
+        def change(stored: Iterator[StoredPassage]) -> list[StoredPassage]:
+            inputs.extend(stored)
+            return [record for name in changed for record in new[name]]
+
+        store.update([*changed, *("\udce9" if changed else "")], change)
+        assert plain(inputs) == plain(r for r in records if r.passage.document_id in changed)
+        others = [r for r in records if r.passage.document_id not in changed]
+        assert contents(store) == plain([*others, *(r for rows in new.values() for r in rows)])
+        assert store.verify() == []
+
+    @pytest.mark.parametrize("names", ["a", "ab", "ax"])
+    def test_a_change_removes_the_documents_that_it_leaves_out(
+        self, store: Store, names: str
+    ) -> None:
+        records = [r for name in "abc" for r in text_records(name, ["zebra"] * 3)]
+        store.upsert(records)
+        store.update(list(names), lambda stored: [])
+        assert contents(store) == plain(r for r in records if r.passage.document_id not in names)
+        store.update(["b", "c"], lambda stored: list(stored)[-3:])
+        assert [document.id for document in store.documents()] == ["c"]
+        assert store.verify() == []
+
+    @pytest.mark.parametrize("names", ["a", "ab"])
+    def test_a_change_that_fails_changes_nothing(self, store: Store, names: str) -> None:
+        records = [r for name in "abc" for r in text_records(name, ["zebra"] * 3)]
+        store.upsert(records)
+
+        def fail(stored: Iterator[StoredPassage]) -> list[StoredPassage]:
+            raise EmbedderError("the embedder failed")
+
+        with pytest.raises(EmbedderError):
+            store.update(list(names), fail)
+        for result in (text_records("c", ["another"]), broken_records()["gap"], records[1:3]):
+            with pytest.raises(StoreError):
+                store.update([*names, "broken"], lambda stored, rows=result: rows)  # type: ignore[misc]
+        assert contents(store) == plain(records)
+
+    def test_no_change_comes_between_the_reading_and_the_writing(
+        self, open_store: OpenStore
+    ) -> None:
+        self.check_changes(open_store(DIM))
+
+    @staticmethod
+    def check_changes(*stores: Store) -> None:
+        """Change a document on one thread while others wait to change it, too."""
+        store, other = stores[0], stores[-1]
+        store.upsert(text_records("a", ["zebra"]))
+        written = threading.Event()
+
+        def append(store: Store, word: str, wait: Callable[[], object]) -> None:
+            def change(stored: Iterator[StoredPassage]) -> list[StoredPassage]:
+                (row,) = stored
+                wait()
+                return [replace(row, lexical=f"{row.lexical} {word}")]
+
+            store.update(["a"], change)
+
+        def compete() -> None:
+            append(other, "okapi", lambda: None)
+            written.set()
+
+        thread = threading.Thread(target=compete)
+
+        def start_and_wait() -> None:
+            if not thread.ident:
+                thread.start()
+            # Not set, because the other change has to wait for this one.
+            written.wait(0.2)
+
+        append(store, "quagga", start_and_wait)
+        thread.join()
+        (row,) = store.scan(["a"])
+        assert sorted(row.lexical.split()) == ["okapi", "quagga", "zebra"]
 
     def test_odd_ids(self, store: Store) -> None:
         records = [
@@ -508,6 +591,9 @@ class PersistentStoreConformance(StoreConformance):
         run_together([writer(open_store(DIM), name) for name in "abcd"])
         check_writers(open_store(DIM), "abcd")
 
+    def test_two_handles_change_a_document(self, open_store: OpenStore) -> None:
+        self.check_changes(open_store(DIM), open_store(DIM))
+
     def test_closed(self, open_store: OpenStore) -> None:
         store = open_store(DIM)
         store.close()
@@ -520,6 +606,7 @@ class PersistentStoreConformance(StoreConformance):
             store.scan,
             lambda: store.upsert(text_records("a", ["one"])),
             lambda: store.replace("a", text_records("a", ["one"])),
+            lambda: store.update(["a"], list),
             lambda: store.delete(["a"]),
             lambda: store.get(["a#0"]),
             store.vocabulary,
