@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +15,13 @@ import pytest
 from audio_files import tone, write
 from wavrag import Document, KnowledgeBase
 from wavrag.cli import main
+from wavrag.disk import block_sums, read_json, write_json
 from wavrag.embed import FakeEmbedder
 from wavrag.embed.base import EmbedderSpec
 from wavrag.errors import IndexMismatchError, StoreError
 from wavrag.kb import backup_kb, find_files, repair_kb, restore_kb, upgrade_kb
 from wavrag.kb.manifest import COPY, FILE
+from wavrag.store import StoredPassage
 
 
 @pytest.fixture
@@ -169,6 +175,87 @@ def test_an_upgrade_embeds_again_and_keeps_the_old_version_until_then(base: Path
         assert kb.verify() == []
     assert not (base / "store").exists()
     assert upgrade_kb(base, embedder=newer).documents == 0
+
+
+def test_an_upgrade_takes_along_what_others_change_meanwhile(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("spool.MEMORY_PASSAGES", "upgrade.BATCH"):  # as if the documents were long
+        monkeypatch.setattr(f"wavrag.kb.{name}", 2)
+    old = KnowledgeBase.open(base)
+    old.add([Document("long", text="Bees dance to show where flowers are. " * 200)])
+    long = [row.id for row in old.passages("long")]
+    assert len(long) > 4
+
+    def change(stored: Iterator[StoredPassage]) -> list[StoredPassage]:
+        return [replace(row, passage=replace(row.passage, speaker="Ada")) for row in stored]
+
+    def interfere(done: int, total: int) -> None:
+        if done == total and old.documents()[-1].id != "note":
+            (hum, *_, tides) = [id for id in sorted(d.id for d in old.documents()) if "/" in id][1:]
+            old._store.update([hum], change)
+            old.remove([tides])
+            old.add([Document("note", text="A late note.")])
+
+    newer = NewerEmbedder()
+    report = upgrade_kb(base, embedder=newer, on_progress=interfere)
+    assert report.documents == 6  # one of them twice
+    with pytest.raises(StoreError, match=r"was upgraded .* start the program again"):
+        old.add([Document("later", text="Too late.")])
+    old.close()
+    with KnowledgeBase.open(base, embedder=newer) as kb:
+        ids = [Path(document.id).name for document in kb.documents()]
+        assert ids == ["bees.txt", "hum.wav", "long", "note"]
+        assert {row.speaker for row in kb.passages(kb.documents()[1].id)} == {"Ada"}
+        assert [row.id for row in kb.passages("long")] == long
+        assert kb.verify() == []
+    assert not list(base.glob("*/upgrade.jsonl"))
+
+
+def test_a_writer_is_not_stopped_by_a_backup(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy_file = shutil.copyfile
+    names: list[str] = []
+
+    def copy_and_write(source: Path, target: Path) -> None:
+        # While everything is copied for the first time.
+        if source.name == "commit.json" and "store/commit.json" not in names:
+            writer = threading.Thread(target=add)
+            writer.start()
+            writer.join(60)
+            assert not writer.is_alive()
+        names.append(source.relative_to(base).as_posix())
+        copy_file(source, target)
+
+    def add() -> None:
+        with KnowledgeBase.open(base) as kb:
+            kb.add([Document("note", text="A note.")])
+            kb.remove([next(d.id for d in kb.documents() if "tides" in d.id)])
+
+    monkeypatch.setattr("wavrag.kb.backup.SETTLED_SECONDS", 0)
+    monkeypatch.setattr(shutil, "copyfile", copy_and_write)
+    backup_kb(base, base.parent / "backup")
+    # While writers wait, only changes are copied: files of the store never change.
+    again = {name for name, count in Counter(names).items() if count > 1}
+    assert "store/commit.json" in again
+    assert all(name.endswith((".json", ".jsonl")) for name in again)
+    monkeypatch.undo()
+    restore_kb(base.parent / "backup", base.parent / "restored")
+    assert texts(base.parent / "restored") == texts(base)
+
+
+def test_a_restored_base_with_a_defect_leaves_nothing_behind(base: Path) -> None:
+    backup = base.parent / "backup"
+    backup_kb(base, backup)
+    # A fault that the checksums of the files do not show, because it was there before the backup.
+    path = backup / "store" / "commit.json"
+    record = read_json(path)
+    record["files"] = {**record["files"], "data/lost.lance": [1, 1]}
+    write_json(path, record)
+    sums = read_json(backup / "backup.json")
+    write_json(backup / "backup.json", {**sums, "store/commit.json": [*block_sums(path).values()]})
+    with pytest.raises(StoreError, match=r"was not made: .*backup/.*lost\.lance is damaged"):
+        restore_kb(backup, base.parent / "restored")
+    assert sorted(path.name for path in base.parent.iterdir()) == ["backup", "files", "kb"]
 
 
 def test_unchanged_files_are_indexed_again_on_request(base: Path) -> None:

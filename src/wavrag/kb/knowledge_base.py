@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -156,7 +157,8 @@ class KnowledgeBase(Closing):
             name = embedder.spec.name
             with suppress(OSError):  # without a writable configuration, name the embedder again
                 remember_embedder(folder, name, requested if isinstance(requested, str) else name)
-        store = LanceStore(folder / contents.store, embedder.spec.dim)
+        guard = partial(manifest.check_store, folder, contents)
+        store = LanceStore(folder / contents.store, embedder.spec.dim, guard=guard)
         return cls(folder, embedder, store, fusion=fusion, reranker=reranker)
 
     def restrict(self, labels: Collection[str]) -> KnowledgeBase:

@@ -174,6 +174,25 @@ def update(directory: Path, **changes: Any) -> None:
         _write(directory, replace(manifest, **changes))
 
 
+def check_store(directory: Path, contents: Manifest) -> None:
+    """Refuse to change the passages of a knowledge base that was opened before an upgrade.
+
+    Args:
+        directory: the folder.
+        contents: its manifest when it was opened.
+
+    Raises:
+        StoreError: it was upgraded meanwhile, or its manifest vanished.
+    """
+    current = read(directory)
+    if current is None or current.store != contents.store:
+        raise StoreError(
+            f"{directory} was upgraded to another revision of its embedder after this program has"
+            " opened it, so nothing can be added or changed: start the program again, with the"
+            " version of WavRAG that made the upgrade"
+        )
+
+
 @contextmanager
 def lock_files(directory: Path) -> Iterator[None]:
     """Keep other threads and processes from changing the small files of a knowledge base.

@@ -8,21 +8,25 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from wavrag.embed import Embedder, load_embedder
-from wavrag.errors import AudioError
+from wavrag.errors import AudioError, StoreError
 from wavrag.kb import manifest
 from wavrag.kb.closest import read_manifest
 from wavrag.kb.knowledge_base import KnowledgeBase
 from wavrag.kb.passages import embedded_text
+from wavrag.kb.spool import PassageSpool
 from wavrag.kb.trust import resolve_embedder
 from wavrag.store import LanceStore, StoredPassage
 from wavrag.types import EmbedInput
 
 BATCH = 32  # texts embedded at once
+MAX_PASSES = 3  # over the documents before writers wait; each leaves fewer
+LOG = "upgrade.jsonl"
 _STORE = re.compile(r"store(-[0-9a-f]{8})?")
 
 
@@ -46,8 +50,9 @@ def upgrade_kb(
     """Embed all passages again, if the embedder has a new revision.
 
     The vectors go into a new folder. Until all are there, the old ones stay and can be searched by
-    the WavRAG that made them; then the knowledge base switches to the new ones in one step. An
-    interrupted call resumes.
+    the WavRAG that made them; then the knowledge base switches to the new ones in one step. What
+    other programs add or change until then is embedded, too; afterwards they are refused until they
+    are started again. An interrupted call resumes.
 
     Args:
         directory: the folder.
@@ -72,57 +77,105 @@ def upgrade_kb(
         closing(LanceStore(folder / contents.store, contents.embedder["dim"])) as old,
         closing(LanceStore(folder / name, embedder.spec.dim)) as new,
     ):
-        kb = KnowledgeBase(folder, embedder, new)
-        _embed_missing(kb, old, new, report, on_progress)
-        with old.locked():  # what was added in the meantime
-            _embed_missing(kb, old, new, report, on_progress)
+        upgrade = _Upgrade(KnowledgeBase(folder, embedder, new), old, new, report, on_progress)
+        for _ in range(MAX_PASSES):
+            if not upgrade.embed_changed():
+                break
+        with old.locked():  # writers wait for what was added or changed during the last pass
+            upgrade.embed_changed()
             new.optimize()
             manifest.update(folder, embedder=identity, store=name)
+        upgrade.path.unlink(missing_ok=True)
     _delete_old(folder, name)
     return report
 
 
-def _embed_missing(
-    kb: KnowledgeBase,
-    old: LanceStore,
-    new: LanceStore,
-    report: UpgradeReport,
-    on_progress: Callable[[int, int], object],
-) -> None:
-    documents = old.documents()
-    upgraded = {document.id: replace(document, metadata={}) for document in new.documents()}
-    new.delete(sorted(upgraded.keys() - {document.id for document in documents}))
-    for count, document in enumerate(documents):
-        on_progress(count, len(documents))
-        if upgraded.get(document.id) != replace(document, metadata={}):
-            new.upsert(_embed(kb, list(old.scan([document.id])), report))
-            report.documents += 1
-    on_progress(len(documents), len(documents))
+class _Upgrade:
+    """Embeds documents of one store into another.
+
+    A log in the new store names the embedded documents with the state that they had in the old one,
+    so that later changes are noticed, also by a call that resumes an interrupted one.
+    """
+
+    def __init__(
+        self,
+        kb: KnowledgeBase,
+        old: LanceStore,
+        new: LanceStore,
+        report: UpgradeReport,
+        on_progress: Callable[[int, int], object],
+    ) -> None:
+        self.path = new.path / LOG
+        self._kb, self._old, self._new = kb, old, new
+        self._report = report
+        self._on_progress = on_progress
+        self._embedded: dict[str, tuple[int, int]] = {}
+        with suppress(FileNotFoundError):
+            for line in self.path.read_text(encoding="utf-8").splitlines():
+                with suppress(ValueError, TypeError):  # the last line of a killed process
+                    id, digest, passages = json.loads(line)
+                    self._embedded[id] = digest, passages
+
+    def embed_changed(self) -> int:
+        """Embed new and changed documents, and remove others; return the number of embedded ones.
+
+        Raises:
+            StoreError: the disk is full or not writable.
+        """
+        digests = self._old.digests()
+        ids = [document.id for document in self._old.documents()]
+        present = {document.id for document in self._new.documents()}
+        self._new.delete(sorted(present.difference(ids)))
+        count = 0
+        for number, id in enumerate(ids):
+            self._on_progress(number, len(ids))
+            digest = digests.get(id)
+            if id not in present or digest is None or self._embedded.get(id) != digest:
+                self._embed(id, digest)
+                count += 1
+        self._on_progress(len(ids), len(ids))
+        self._report.documents += count
+        return count
+
+    def _embed(self, id: str, digest: tuple[int, int] | None) -> None:
+        # On disk, because a document may be longer than the memory.
+        with PassageSpool(self._kb.directory) as passages:
+            records = self._old.scan([id])
+            while batch := list(islice(records, BATCH)):
+                for record in _embed_batch(self._kb, batch, self._report):
+                    passages.append(record)
+            self._new.replace(id, passages)
+        if digest is None:
+            return
+        self._embedded[id] = digest
+        try:
+            with self.path.open("a", encoding="utf-8") as log:
+                log.write(f"{json.dumps([id, *digest])}\n")
+        except OSError as error:
+            raise StoreError(f"cannot write {self.path}: {error.strerror or error}") from error
 
 
-def _embed(
+def _embed_batch(
     kb: KnowledgeBase, records: Sequence[StoredPassage], report: UpgradeReport
 ) -> list[StoredPassage]:
     """Passages with vectors of the new revision; recordings are heard again."""
-    embedded: list[StoredPassage] = []
-    texts: list[StoredPassage] = []
-    for record in records:
+    embedded = list(records)
+    texts: list[int] = []
+    for row, record in enumerate(records):
         if record.passage.modality == "audio":
             try:
-                embedded.append(kb.embed_again(record))
+                embedded[row] = kb.embed_again(record)
                 continue
             except AudioError as error:
                 note = (record.passage.source, f"{error}: only its transcript was embedded")
                 if note not in report.notes:
                     report.notes.append(note)
-        texts.append(record)
-    for first in range(0, len(texts), BATCH):
-        batch = texts[first : first + BATCH]
-        inputs = [EmbedInput(text=embedded_text(record.passage)) for record in batch]
+        texts.append(row)
+    inputs = [EmbedInput(text=embedded_text(records[row].passage)) for row in texts]
+    if inputs:
         vectors = kb.embedder.embed(inputs, "passage")
-        embedded += [
-            replace(record, vector=vector) for record, vector in zip(batch, vectors, strict=True)
-        ]
+        for row, vector in zip(texts, vectors, strict=True):
+            embedded[row] = replace(records[row], vector=vector)
     return embedded
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -97,6 +97,7 @@ class LanceStore:
         *,
         exact_below: int = 50_000,
         keep_seconds: float = 600.0,
+        guard: Callable[[], object] = lambda: None,
     ) -> None:
         """Open the store in a directory; create both if necessary.
 
@@ -108,6 +109,8 @@ class LanceStore:
             keep_seconds: age in seconds from which `optimize` deletes old versions of the table,
                 all at once when one is older by a fifth. A longer `scan` can fail if another
                 process optimizes in the meantime.
+            guard: called before each change, while other writers wait, and after an error; raises
+                an exception if the store may no longer be changed.
 
         Raises:
             IndexMismatchError: it has vectors of another dimension, or another format.
@@ -121,12 +124,13 @@ class LanceStore:
         self.dim = dim
         self._exact_below = exact_below
         self._keep_seconds = keep_seconds
+        self._guard = guard
         self._closed = False
         self._vocabulary: VocabularyCount | None = None
         self._vocabulary_lock = threading.Lock()
         self._lock = FileLock(self.path / "write.lock", timeout=LOCK_SECONDS, poll_interval=0.01)
         self._commits = CommitFolder(self.path, TABLE)
-        with translate_errors(self.path):
+        with self._translate_errors():
             # With an interval of 0, every read looks for the latest commit first.
             self._database: Any = lancedb.connect(
                 database_uri(self.path), read_consistency_interval=timedelta(0)
@@ -229,7 +233,7 @@ class LanceStore:
             check_vector(vector, self.dim, "the query")
         legs: dict[Leg, list[ScoredPassage]] = {}
         # Two legs run at the same time: each waits for LanceDB's threads most of the time.
-        with translate_errors(self.path), ThreadPoolExecutor(1) as pool:
+        with self._translate_errors(), ThreadPoolExecutor(1) as pool:
             if vector is not None:
                 partitions = vector_partitions(self._table)
                 dense = pool.submit(dense_leg, self._table, vector, k, condition, partitions)
@@ -252,7 +256,7 @@ class LanceStore:
         ids = {passage_id for passage_id in passage_ids if is_unicode(passage_id)}
         if not ids:
             return []
-        with translate_errors(self.path):
+        with self._translate_errors():
             query = self._table.search().where(in_sql("id", ids))
             rows = query.select(passage_columns(self._table)).to_arrow()
         passages = {passage.id: passage for passage in to_passages(rows)}
@@ -261,14 +265,14 @@ class LanceStore:
     def count(self, where: Node | None = None) -> int:
         """Return the number of passages; see `Store.count`."""
         self._check_open()
-        with translate_errors(self.path):
+        with self._translate_errors():
             rows: int = self._table.count_rows(None if where is None else filter_sql(where))
         return rows
 
     def scan(self, document_ids: Sequence[str] | None = None) -> Iterator[StoredPassage]:
         """Yield a snapshot; see `Store.scan`."""
         self._check_open()
-        with translate_errors(self.path):
+        with self._translate_errors():
             snapshot = self._snapshot()
             query = snapshot.search().select(["document_id", "ordinal"]).with_row_id(True)
             if document_ids is not None:
@@ -281,7 +285,7 @@ class LanceStore:
     def documents(self) -> list[StoredDocument]:
         """Return all documents, ordered by id."""
         self._check_open()
-        with translate_errors(self.path):
+        with self._translate_errors():
             snapshot = self._snapshot()
             spans = snapshot.search().select(["document_id", "end"]).to_arrow()
             columns = [
@@ -313,10 +317,10 @@ class LanceStore:
         """Count the words, or return an earlier count that is still valid."""
         self._check_open()
         if where is not None:
-            with translate_errors(self.path):
+            with self._translate_errors():
                 query = self._snapshot().search().where(filter_sql(where))
                 return count_vocabulary(_lexical_texts(query))
-        with translate_errors(self.path), self._vocabulary_lock:
+        with self._translate_errors(), self._vocabulary_lock:
             if self._vocabulary is None or self._vocabulary.version != self._table.version:
                 self._vocabulary = self._load_vocabulary()
             return self._vocabulary.vocabulary
@@ -341,7 +345,7 @@ class LanceStore:
         self._check_open()
         defects: list[str] = []
         try:
-            with translate_errors(self.path):
+            with self._translate_errors():
                 defects += [
                     f"{self.path / name} is damaged: run `wavrag kb repair`"
                     for name in self._commits.damaged_files(share)
@@ -359,11 +363,24 @@ class LanceStore:
             defects.append(str(error))
         return defects
 
+    def digests(self) -> dict[str, tuple[int, int]]:
+        """Return a value for each document that changes with any of its passages.
+
+        A document whose record is damaged is left out.
+        """
+        self._check_open()
+        with self._translate_errors():
+            tallies = self._commits.documents()
+            if self._commits.read() is None:  # a table of an earlier version
+                for row in self.scan():
+                    tallies.add(row)
+        return {id: (tally.digest, tally.passages) for id, tally in tallies.items()}
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other threads and processes from changing the store in a `with` block; they wait."""
         self._check_open()
-        with translate_errors(self.path):
+        with self._translate_errors():
             self._lock.acquire()
         try:
             yield
@@ -441,7 +458,7 @@ class LanceStore:
     def _read(self, snapshot: Any, row_ids: list[int]) -> Iterator[StoredPassage]:
         columns = [name for name in snapshot.schema.names if name not in {"id", "facets"}]
         for first in range(0, len(row_ids), SCAN_ROWS):
-            with translate_errors(self.path):
+            with self._translate_errors():
                 batch = row_ids[first : first + SCAN_ROWS]
                 rows = snapshot.take_row_ids(batch).select(columns).with_row_id().to_arrow()
             # LanceDB returns rows in the order of the files, not of the ids.
@@ -452,7 +469,8 @@ class LanceStore:
     def _writing(self, changes: Changes | None = None) -> Iterator[Changes]:
         """Lock the table; afterwards make its newest version durable, or undo it."""
         changes = changes or Changes()
-        with translate_errors(self.path), self._lock:
+        with self._translate_errors(), self._lock:
+            self._guard()
             self._undo_unacknowledged()
             if changes.is_cleaning:
                 self._acknowledge(Changes(is_cleaning=True))
@@ -525,6 +543,16 @@ class LanceStore:
             self._commits.drop_versions(after=version)
             table = self._database.open_table(TABLE)
         return table
+
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        """Raise errors as `StoreError`, or that of the guard, if it explains them."""
+        try:
+            with translate_errors(self.path):
+                yield
+        except StoreError:
+            self._guard()
+            raise
 
     def _check_open(self) -> None:
         if self._closed:

@@ -7,7 +7,7 @@ new processes the counting. Large stores keep a count until their size has chang
 
 from __future__ import annotations
 
-import os
+import io
 import zipfile
 from collections.abc import Iterable
 from contextlib import suppress
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wavrag.disk import write_file
 from wavrag.store.lexical import split_words
 from wavrag.types import Int64, Vocabulary
 
@@ -127,16 +128,13 @@ def save_vocabulary(path: Path, count: VocabularyCount) -> None:
     """Write the side file in one step; on a read-only or full disk there is none."""
     vocabulary = count.vocabulary
     words = np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8)
+    content = io.BytesIO()
+    np.savez(
+        content, version=count.version, passages=count.passages, words=words,
+        counts=vocabulary.counts, pairs=vocabulary.pairs, pair_counts=vocabulary.pair_counts,
+    )  # fmt: skip
     with suppress(OSError):
-        # A name of its own, because several processes may write at once.
-        temporary = path.with_suffix(f".{os.getpid()}.part")
-        with temporary.open("wb") as file:
-            np.savez(
-                file, version=count.version, passages=count.passages, words=words,
-                counts=vocabulary.counts, pairs=vocabulary.pairs,
-                pair_counts=vocabulary.pair_counts,
-            )  # fmt: skip
-        temporary.replace(path)
+        write_file(path, content.getvalue())
 
 
 def load_vocabulary(path: Path) -> VocabularyCount | None:
