@@ -111,7 +111,15 @@ def read_json(path: Path, indent: int | None = None, *, checked: bool = True) ->
         OSError: the file cannot be read.
         ValueError: it is damaged.
     """
-    data = path.read_bytes()
+    return load_json(path.read_bytes(), indent, checked=checked)
+
+
+def load_json(data: bytes, indent: int | None = None, *, checked: bool = True) -> dict[str, Any]:
+    """Read the content of a file of `write_json`; see `read_json`.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     fields = json.loads(data)
     if not isinstance(fields, dict):
         raise ValueError("it is no JSON object")

@@ -22,26 +22,35 @@ from wavrag.store.access import (
 )  # fmt: skip
 from wavrag.store.base import Store, StoredDocument, StoredPassage
 from wavrag.store.checks import is_unicode
+from wavrag.store.folder_records import FolderRecords
+from wavrag.store.folder_tables import CORRECTIONS_FILE, WORDS_FILE
 from wavrag.store.lexical import query_words
 from wavrag.store.memory import MemoryStore, bm25
+from wavrag.store.objects import OBJECT_SCHEMES
+from wavrag.store.records import Records
 
 if TYPE_CHECKING:
     from wavrag.store.lance import LanceStore
     from wavrag.store.lance_repair import StoreRepair, repair_store
+    from wavrag.store.object_records import ObjectRecords
+    from wavrag.store.objects import open_objects
     from wavrag.store.postgres_pool import PostgresPool
+    from wavrag.store.postgres_records import PostgresRecords
 
 __all__ = [
-    "ACCESS", "MAX_LABELS", "PUBLIC", "LanceStore", "MemoryStore", "PostgresPool", "Store",
-    "StoreRepair", "StoredDocument", "StoredPassage", "VisibleStore", "bm25", "check_labels",
-    "is_unicode", "labels_of", "parse_labels", "query_words", "repair_store", "with_labels",
-    "without_labels",
+    "ACCESS", "CORRECTIONS_FILE", "MAX_LABELS", "OBJECT_SCHEMES", "PUBLIC", "WORDS_FILE",
+    "FolderRecords", "LanceStore", "MemoryStore", "ObjectRecords", "PostgresPool",
+    "PostgresRecords", "Records", "Store", "StoreRepair", "StoredDocument", "StoredPassage",
+    "VisibleStore", "bm25", "check_labels", "is_unicode", "labels_of", "open_objects",
+    "parse_labels", "query_words", "repair_store", "with_labels", "without_labels",
 ]  # fmt: skip
 
 
 # Imported on first use: a process with a store in memory never needs LanceDB's modules.
 _LAZY = {
     "LanceStore": "lance", "StoreRepair": "lance_repair", "repair_store": "lance_repair",
-    "PostgresPool": "postgres_pool",
+    "ObjectRecords": "object_records", "PostgresPool": "postgres_pool",
+    "PostgresRecords": "postgres_records", "open_objects": "objects",
 }  # fmt: skip
 
 
