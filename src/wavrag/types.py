@@ -1,16 +1,17 @@
-"""Data classes shared by all packages: frozen, numpy only, without logic beyond derived values."""
+"""Data classes shared by all packages: frozen, without logic beyond derived values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Float32: TypeAlias = npt.NDArray[np.float32]
-Int64: TypeAlias = npt.NDArray[np.int64]
+    Float32: TypeAlias = npt.NDArray[np.float32]
+    Int64: TypeAlias = npt.NDArray[np.int64]
 Role: TypeAlias = Literal["query", "passage"]
 Modality: TypeAlias = Literal["text", "audio"]
 Leg: TypeAlias = Literal["dense", "lexical"]
@@ -512,4 +513,16 @@ def format_whole_seconds(seconds: float) -> str:
 
 def as_float32(values: Any) -> Float32:
     """Convert an array-like to a contiguous float32 array."""
+    import numpy as np
+
     return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Float32", "Int64"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # When first used: the processes that parse documents do without NumPy, and start faster.
+    import numpy as np
+    import numpy.typing as npt
+
+    return npt.NDArray[np.float32] if name == "Float32" else npt.NDArray[np.int64]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import zipfile
-import zlib
 from importlib.util import find_spec
 from typing import IO, Literal, NamedTuple, TypeAlias
 
@@ -191,6 +189,9 @@ def _by_content(file: IO[bytes], head: bytes, suffix: str) -> Format | Unread | 
 
 
 def _zip_format(file: IO[bytes], suffix: str) -> Format | Unread:
+    import zipfile
+    import zlib
+
     try:
         with zipfile.ZipFile(file) as archive:
             names = set(archive.namelist())

@@ -6,24 +6,14 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import IO, Literal, TextIO, TypeAlias
+from typing import IO, Any, Literal, TextIO, TypeAlias
 
 from wavrag.errors import DocumentError
-from wavrag.text.captions import parse_substation, parse_subtitles
-from wavrag.text.data import parse_json, parse_jsonl, parse_notebook
 from wavrag.text.document import ParsedText, join_pieces
 from wavrag.text.formats import INSTALL_OFFICE, Format, Unread, needs_office
-from wavrag.text.html import html_encoding, parse_html
-from wavrag.text.mail import parse_eml, parse_mbox, parse_msg
-from wavrag.text.markdown import parse_markdown_file
-from wavrag.text.markup import parse_org, parse_rst
-from wavrag.text.office import parse_docx, parse_pptx, parse_rtf, parse_xlsx
-from wavrag.text.open_document import parse_epub, parse_odf
-from wavrag.text.pdf import parse_pdf
-from wavrag.text.plain import decode, find_encoding, parse_plain
-from wavrag.text.sheet import parse_csv
+from wavrag.text.plain import decode, find_encoding
 from wavrag.types import NoteCallback
 
 # Parsing takes 7 (JSON) to 17 (HTML) times the size in memory, measured on files of 5 MB.
@@ -32,35 +22,50 @@ MAX_BINARY_BYTES = 512 << 20
 
 Kind: TypeAlias = Literal["txt", "md", "html"]
 
+def _parser(name: str, **options: str) -> Callable[..., Any]:
+    """A function of a module of this room, which is imported at the first call.
+
+    All of them together take as long to import as the interpreter takes to start.
+    """
+    module, function = name.split(".")
+
+    def parse(*arguments: Any) -> Any:
+        return getattr(import_module(f"wavrag.text.{module}"), function)(*arguments, **options)
+
+    return parse
+
+
 # Parsers of text that is read in pieces, whatever its length.
 _STREAM_PARSERS: dict[Format, Callable[[TextIO], Iterator[ParsedText]]] = {
-    "txt": parse_plain,
-    "md": parse_markdown_file,
-    "csv": parse_csv,
-    "tsv": partial(parse_csv, delimiter="\t"),
-    "jsonl": parse_jsonl,
+    "txt": _parser("plain.parse_plain"),
+    "md": _parser("markdown.parse_markdown_file"),
+    "csv": _parser("sheet.parse_csv"),
+    "tsv": _parser("sheet.parse_csv", delimiter="\t"),
+    "jsonl": _parser("data.parse_jsonl"),
 }
 _PARSERS: dict[Format, Callable[[str], ParsedText]] = {
-    "html": parse_html,
-    "srt": parse_subtitles,
-    "vtt": parse_subtitles,
-    "ass": parse_substation,
-    "json": parse_json,
-    "ipynb": parse_notebook,
-    "rst": parse_rst,
-    "org": parse_org,
+    "html": _parser("html.parse_html"),
+    "srt": _parser("captions.parse_subtitles"),
+    "vtt": _parser("captions.parse_subtitles"),
+    "ass": _parser("captions.parse_substation"),
+    "json": _parser("data.parse_json"),
+    "ipynb": _parser("data.parse_notebook"),
+    "rst": _parser("markup.parse_rst"),
+    "org": _parser("markup.parse_org"),
 }
 _BINARY_PARSERS: dict[Format, Callable[[bytes, str], ParsedText]] = {
-    "pdf": parse_pdf,
-    "docx": parse_docx,
-    "pptx": parse_pptx,
-    "xlsx": parse_xlsx,
-    "rtf": parse_rtf,
-    "odf": parse_odf,
-    "epub": parse_epub,
-    "eml": parse_eml,
-    "msg": parse_msg,
+    "pdf": _parser("pdf.parse_pdf"),
+    "docx": _parser("office.parse_docx"),
+    "pptx": _parser("office.parse_pptx"),
+    "xlsx": _parser("office.parse_xlsx"),
+    "rtf": _parser("office.parse_rtf"),
+    "odf": _parser("open_document.parse_odf"),
+    "epub": _parser("open_document.parse_epub"),
+    "eml": _parser("mail.parse_eml"),
+    "msg": _parser("mail.parse_msg"),
 }
+_parse_mbox = _parser("mail.parse_mbox")
+_html_encoding = _parser("html.html_encoding")
 
 
 def parse(text: str, kind: Kind = "txt") -> ParsedText:
@@ -78,7 +83,7 @@ def parse(text: str, kind: Kind = "txt") -> ParsedText:
         'Ferry'
     """
     if kind == "html":
-        parsed = parse_html(text)
+        parsed = _PARSERS[kind](text)
     else:
         parsed = join_pieces(_STREAM_PARSERS[kind](io.StringIO(text)))
     if not parsed.text:
@@ -126,14 +131,14 @@ def parse_pieces(
 def _parse(file: Path, format: Format, label: str, notes: list[str]) -> Iterator[ParsedText]:
     with file.open("rb") as binary:
         if format == "mbox":
-            yield from parse_mbox(binary, label)
+            yield from _parse_mbox(binary, label)
             return
         if format in _BINARY_PARSERS:
             yield _BINARY_PARSERS[format](_read_whole(binary, MAX_BINARY_BYTES), label)
             return
         if format in _PARSERS:
             data = _read_whole(binary, MAX_TEXT_BYTES)
-            fallback = html_encoding(data) if format == "html" else ""
+            fallback = _html_encoding(data) if format == "html" else ""
             text, note = decode(data, label, fallback)
             notes += [note] if note else []
             yield _PARSERS[format](text)
