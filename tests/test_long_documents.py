@@ -33,7 +33,8 @@ MAIL = "".join(
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("document", "data", "markdown", "sheet"):
+    # `document` last: the others take its value when they are first imported.
+    for module in ("data", "markdown", "sheet", "document"):
         monkeypatch.setattr(f"wavrag.text.{module}.PIECE_CHARS", 200)
     monkeypatch.setattr(plain, "READ_CHARS", 7)
 

@@ -451,3 +451,15 @@ def test_the_import_is_light():
 def test_path_may_be_text(tmp_path):
     store = LanceStore(str(tmp_path / "base"), DIM)
     assert store.path == Path(tmp_path / "base")
+
+
+def test_client_of_a_lancedb_server_is_loaded_when_first_used() -> None:
+    program = (
+        "import sys; from wavrag.store.lance_import import import_lancedb; import_lancedb();"
+        "client = 'lance_namespace_urllib3_client'; print(f'{client}.api' in sys.modules);"
+        "from lance_namespace_urllib3_client import ApiClient; print(ApiClient.__name__)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["False", "ApiClient"]

@@ -31,6 +31,7 @@ from wavrag.store.lance_commits import CommitFolder
 from wavrag.store.lance_documents import DocumentTallies
 from wavrag.store.lance_errors import LANCE_ERRORS, is_lance_error, translate_errors
 from wavrag.store.lance_filter import filter_sql, in_sql
+from wavrag.store.lance_import import import_lancedb
 from wavrag.store.lance_legs import (
     create_indexes,
     dense_leg,
@@ -117,7 +118,6 @@ class LanceStore:
             StoreError: it cannot be read or created.
         """
         os.environ.setdefault("LANCEDB_LOG", "error")  # warnings would garble the progress bar
-        import lancedb
         from filelock import FileLock
 
         self.path = Path(path)
@@ -132,7 +132,7 @@ class LanceStore:
         self._commits = CommitFolder(self.path, TABLE)
         with self._translate_errors():
             # With an interval of 0, every read looks for the latest commit first.
-            self._database: Any = lancedb.connect(
+            self._database: Any = import_lancedb().connect(
                 database_uri(self.path), read_consistency_interval=timedelta(0)
             )
             self._undo_unacknowledged()
@@ -435,10 +435,8 @@ class LanceStore:
 
     def _snapshot(self) -> Any:
         """The current version of the table, unaffected by later commits."""
-        import lancedb
-
         # A connection without a consistency interval never looks for later commits.
-        return lancedb.connect(self.path).open_table(TABLE)
+        return import_lancedb().connect(self.path).open_table(TABLE)
 
     def _load_vocabulary(self) -> VocabularyCount:
         snapshot = self._snapshot()

@@ -16,6 +16,7 @@ from wavrag.store.lance import LOCK_SECONDS, TABLE
 from wavrag.store.lance_commits import FILE, VERSIONS, CommitFolder
 from wavrag.store.lance_documents import DocumentTallies, unequal_documents
 from wavrag.store.lance_errors import is_lance_error, translate_errors
+from wavrag.store.lance_import import import_lancedb
 from wavrag.store.lance_legs import KEY_INDEXES, WORDS_INDEX, create_indexes, missing_indexes
 from wavrag.store.lance_links import database_uri
 from wavrag.store.lance_rows import schema, to_records, to_table
@@ -51,11 +52,9 @@ class _StoreRepairer:
     """Repairs a store, whose lock is held."""
 
     def __init__(self, path: Path, dim: int) -> None:
-        import lancedb
-
         self._path = path
         self._dim = dim
-        self._database: Any = lancedb.connect(database_uri(path))
+        self._database: Any = import_lancedb().connect(database_uri(path))
         self._commits = CommitFolder(path, TABLE)
         self._repair = StoreRepair()
 

@@ -22,6 +22,7 @@ MAX_BINARY_BYTES = 512 << 20
 
 Kind: TypeAlias = Literal["txt", "md", "html"]
 
+
 def _parser(name: str, **options: str) -> Callable[..., Any]:
     """A function of a module of this room, which is imported at the first call.
 
