@@ -11,6 +11,7 @@ import sys
 import time
 import wave
 from collections.abc import Iterator
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -550,6 +551,10 @@ def test_doctor_finds_everything_in_order(capsys: pytest.CaptureFixture[str]) ->
     findings = {finding["subject"]: finding for finding in out_json(capsys)}
     assert findings["embedder cascade"]["state"] == "ok"
     assert findings["store"]["state"] == "ok"
+    assert findings["extra server"]["state"] == "ok"
+    assert "fastapi" in findings["extra server"]["detail"]
+    extras = {name.removeprefix("extra ") for name in findings if name.startswith("extra ")}
+    assert extras == set(metadata("wavrag").get_all("Provides-Extra") or ())
     assert main(["doctor"]) == 0
     assert "ok       wavrag" in capsys.readouterr().out
 

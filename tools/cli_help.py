@@ -20,11 +20,8 @@ The help text of every command, as `--help` prints it. `tools/cli_help.py` gener
   to standard error.
 - Exit codes: 0, done; 1, failed, or some input was skipped (the message gives the reason and the
   remedy); 2, wrong usage.
-- Environment: `WAVRAG_KB` is the knowledge base folder (default: `.wavrag`), `WAVRAG_THREADS` the
-  number of threads for models (default: the processors of the process). `OPENAI_BASE_URL` and
-  `OPENAI_API_KEY` apply to `--generator openai:MODEL`. `WAVRAG_CONFIG` is the folder of the user's
-  configuration (default: `~/.config/wavrag`): the embedders confirmed for knowledge bases.
-  `WAVRAG_TRUST_CODE` lists models whose own code may run, separated by commas.
+- Settings come from the environment and from `wavrag.toml`; `wavrag config` prints them, and
+  [Settings](settings.md) has the list.
 """
 
 

@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
+from wavrag.cli.option_settings import read_option_settings
 from wavrag.cli.options import Option
 from wavrag.cli.output import safe_output
 from wavrag.errors import WavRAGError
@@ -53,6 +54,10 @@ class Command:
     option_groups: Mapping[str, Sequence[Option]] = field(default_factory=dict)
     # commands below this one, by heading
     subcommands: Mapping[str, Sequence[Command]] = field(default_factory=dict)
+
+    def all_options(self) -> list[Option]:
+        """The options, with those of the groups."""
+        return [*self.options, *(option for group in self.option_groups.values() for option in group)]
 
     def subcommands_by_name(self) -> dict[str, Command]:
         """All subcommands, in the order of the help text."""
@@ -104,9 +109,17 @@ class CommandParser(argparse.ArgumentParser):
                 return subparser.parse_known_args(arguments[1:], namespace)
             self._check_subcommand(name, list(subcommands))
         self._check_options(arguments)
+        values = read_option_settings(self.prog, self.command.all_options())
+        for action in self._actions:
+            if action.dest in values:
+                # None marks an option that is not given: no value of an option is None.
+                action.default, action.required = None, False
         namespace, extras = super().parse_known_args(arguments, namespace)
         if extras:
             self.error(f"unexpected arguments: {' '.join(extras)}")
+        for name, value in values.items():
+            if getattr(namespace, name) is None:
+                setattr(namespace, name, value)
         return namespace, []
 
     def error(self, message: str) -> NoReturn:

