@@ -175,6 +175,8 @@ def threads() -> int:
     text = value.text
     # isdecimal alone accepts digits of other scripts, such as Arabic ones.
     if not (text.isascii() and text.isdecimal()) or int(text) < 1:
-        origin = value.origin if value.origin.startswith("WAVRAG_") else f"threads in {value.origin}"
+        origin = (
+            value.origin if value.origin.startswith("WAVRAG_") else f"threads in {value.origin}"
+        )
         raise WavRAGError(f"{origin} is {text!r}: set it to a whole number above 0")
     return int(text)

@@ -57,7 +57,10 @@ class Command:
 
     def all_options(self) -> list[Option]:
         """The options, with those of the groups."""
-        return [*self.options, *(option for group in self.option_groups.values() for option in group)]
+        return [
+            *self.options,
+            *(option for group in self.option_groups.values() for option in group),
+        ]
 
     def subcommands_by_name(self) -> dict[str, Command]:
         """All subcommands, in the order of the help text."""

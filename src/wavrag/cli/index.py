@@ -254,8 +254,7 @@ COMMAND = Command(
     (
         "wavrag index talks/ notes/ report.pdf",
         "wavrag index calls/ --glob '*.mp3' --meta year=2024 --meta speaker=Ada --prune",
-        "wavrag index meetings/ --speakers",
-        "wavrag index contracts/ --access legal,hr",
+        "wavrag index meetings/ --speakers --access legal,hr",
         "wavrag index mail/ backup.zip --archives",
         "wavrag index talks/ --kb talks-kb --embedder http://gpu-box:8000",
         "wavrag index vorträge/ --kb de-kb --language de --quality best",

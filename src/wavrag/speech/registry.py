@@ -119,9 +119,7 @@ def best_engine(name: str | None = None) -> Engine:
             " neural voice with WAVRAG_PIPER or WAVRAG_KOKORO, or a service with WAVRAG_SPEECH_URL"
         )
     if choice in settings and not settings[choice]:
-        raise InputError(
-            f"the engine {choice} needs its setting: set {variables[choice]}"
-        )
+        raise InputError(f"the engine {choice} needs its setting: set {variables[choice]}")
     voices = tuple(filter(None, config.setting_text("speech_voice").split(",")))
     model = config.setting_text("speech_model") or "tts-1"
     return load_engine(
