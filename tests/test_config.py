@@ -71,7 +71,7 @@ def test_a_missing_file_that_is_named_is_an_error(
     user_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WAVRAG_SETTINGS", "missing.toml")
-    with pytest.raises(InputError, match="missing.toml, which does not exist"):
+    with pytest.raises(InputError, match=r"missing\.toml, which does not exist"):
         config.threads()
 
 

@@ -136,7 +136,7 @@ def _as_text(setting: Setting, value: Any, path: Path) -> str:
 
 
 def kb_directory() -> Path:
-    """The default knowledge base folder: the setting `kb`, or `.wavrag` in the working directory."""
+    """The default knowledge base folder: the setting `kb`, or `.wavrag` here."""
     return Path(setting_text("kb") or ".wavrag")
 
 

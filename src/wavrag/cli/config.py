@@ -75,6 +75,6 @@ COMMAND = Command(
     ("wavrag config", "wavrag config --json"),
     details="Options of the command line precede the environment, the environment precedes"
     " wavrag.toml in the working directory (kb and threads only), and that precedes wavrag.toml in"
-    " ~/.config/wavrag (or the file $WAVRAG_SETTINGS). There a table such as [serve] sets options of"
-    " a command; in the environment WAVRAG_SERVE_PORT does.",
+    " ~/.config/wavrag (or the file $WAVRAG_SETTINGS). There a table such as [serve] sets options"
+    " of a command; in the environment WAVRAG_SERVE_PORT does.",
 )

@@ -1,8 +1,8 @@
 """Options of commands that the environment or `wavrag.toml` sets.
 
 `--port` of `wavrag serve` is `WAVRAG_SERVE_PORT` in the environment, and `port` in the table
-`[serve]` of the user's settings; `--prune` of `wavrag index` is `WAVRAG_INDEX_PRUNE`. Several values
-of an option are a list, in the environment separated by white space.
+`[serve]` of the user's settings; `--prune` of `wavrag index` is `WAVRAG_INDEX_PRUNE`. Several
+values of an option are a list, in the environment separated by white space.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def find_option_settings(
 
 
 def read_option_settings(prog: str, options: Sequence[Option]) -> dict[str, Any]:
-    """The converted values of the options that are set, by their key; see `find_option_settings`."""
+    """The converted values of `find_option_settings`, by their key."""
     if not prog.startswith("wavrag "):  # the program of an experiment or a benchmark
         return {}
     return {
