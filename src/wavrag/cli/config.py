@@ -14,7 +14,7 @@ from wavrag.cli.output import print_json
 
 def show_settings(arguments: argparse.Namespace) -> int:
     """Print the settings that apply here, and the options of commands that are set."""
-    settings = []
+    settings: list[dict[str, Any]] = []
     for setting in config.SETTINGS:
         value = config.find_setting(setting.name)
         settings.append(
@@ -32,7 +32,7 @@ def show_settings(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({"files": files, "settings": settings, "options": options})
         return 0
-    rows = [
+    table = [
         (
             row["name"],
             row["value"] or row["default"] or "-",
@@ -40,10 +40,10 @@ def show_settings(arguments: argparse.Namespace) -> int:
         )
         for row in settings
     ]
-    rows += [(f"{row['command']} {row['option']}", row["value"], row["origin"]) for row in options]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    for name, value, origin in rows:
-        print(f"{name:{widths[0]}}  {value:{widths[1]}}  {origin}")
+    table += [(f"{row['command']} {row['option']}", row["value"], row["origin"]) for row in options]
+    widths = [max(len(row[column]) for row in table) for column in (0, 1)]
+    for name, text, origin in table:
+        print(f"{name:{widths[0]}}  {text:{widths[1]}}  {origin}")
     if not files:
         print(f"No settings file: write {config.user_settings_path()}, or {config.SETTINGS_FILE}.")
     return 0
