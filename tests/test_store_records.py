@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from wavrag.store import FolderRecords, ObjectRecords, PostgresPool, PostgresRecords
+from wavrag.store.objects import open_objects
 from wavrag.testing.records import OpenRecords, RecordsConformance
 
 numbers = itertools.count()
@@ -39,6 +40,12 @@ class TestObjectRecords(RecordsConformance):
         assert records.items("corrections") == [(key, b"1")]
         assert records.update("corrections", key, lambda value: b"2") == b"2"
         assert records.get("corrections", key) == b"2"
+
+
+class TestObjectRecordsOnS3(RecordsConformance):
+    @pytest.fixture
+    def open_records(self, s3_url) -> OpenRecords:
+        return lambda: ObjectRecords(open_objects(s3_url), s3_url)
 
 
 def test_tenants_see_their_own_records(postgres_url) -> None:
