@@ -1,7 +1,7 @@
 """Keep passages with their vectors, and search them by meaning and by words.
 
-`LanceStore` (`lance.py`) writes them to disk; `MemoryStore` keeps them in memory. Both implement
-`Store`.
+`LanceStore` (`lance.py`) writes them to disk, `PostgresStore` (`postgres.py`) to a PostgreSQL
+server, and `MemoryStore` keeps them in memory. All implement `Store`.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ if TYPE_CHECKING:
     from wavrag.store.lance_repair import StoreRepair, repair_store
     from wavrag.store.object_records import ObjectRecords
     from wavrag.store.objects import open_objects
+    from wavrag.store.postgres import PostgresStore
     from wavrag.store.postgres_pool import PostgresPool
     from wavrag.store.postgres_records import PostgresRecords
 
 __all__ = [
     "ACCESS", "CORRECTIONS_FILE", "MAX_LABELS", "OBJECT_SCHEMES", "PUBLIC", "WORDS_FILE",
     "FolderRecords", "LanceStore", "MemoryStore", "ObjectRecords", "PostgresPool",
-    "PostgresRecords", "Records", "Store", "StoreRepair", "StoredDocument", "StoredPassage",
-    "VisibleStore", "bm25", "check_labels", "is_unicode", "labels_of", "open_objects",
-    "parse_labels", "query_words", "repair_store", "with_labels", "without_labels",
+    "PostgresRecords", "PostgresStore", "Records", "Store", "StoreRepair", "StoredDocument",
+    "StoredPassage", "VisibleStore", "bm25", "check_labels", "is_unicode", "labels_of",
+    "open_objects", "parse_labels", "query_words", "repair_store", "with_labels", "without_labels",
 ]  # fmt: skip
 
 
@@ -50,7 +51,7 @@ __all__ = [
 _LAZY = {
     "LanceStore": "lance", "StoreRepair": "lance_repair", "repair_store": "lance_repair",
     "ObjectRecords": "object_records", "PostgresPool": "postgres_pool",
-    "PostgresRecords": "postgres_records", "open_objects": "objects",
+    "PostgresRecords": "postgres_records", "PostgresStore": "postgres", "open_objects": "objects",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ the rows of the tenant in its setting `wavrag.tenant` only, which `PostgresPool`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
@@ -61,7 +61,12 @@ class PostgresPool(Closing):
     """
 
     def __init__(
-        self, url: str, tenant: str = "default", *, max_connections: int = MAX_CONNECTIONS
+        self,
+        url: str,
+        tenant: str = "default",
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         """Connect to the server once; further connections are opened when they are needed.
 
@@ -70,6 +75,7 @@ class PostgresPool(Closing):
                 environment, as in `psql`: PGPASSWORD, PGSERVICE, ~/.pgpass and others.
             tenant: name of the tenant: letters, digits, `_` and `-`.
             max_connections: most connections at once.
+            settings: further settings of each connection, such as `work_mem`.
 
         Raises:
             MissingExtraError: psycopg is not installed.
@@ -85,6 +91,8 @@ class PostgresPool(Closing):
                 f"the tenant {tenant!r} is not valid: use 1 to 40 letters, digits, '_' and '-'"
             )
         self.tenant = tenant
+        # Generic plans would ignore how selective a filter is.
+        self._settings = {"plan_cache_mode": "force_custom_plan", **(settings or {})}
         self._options = _parse_url(url)
         self.name = _display_name(self._options)
         options: dict[str, Any] = {
@@ -184,13 +192,15 @@ class PostgresPool(Closing):
             self._pool.close()
 
     def _configure(self, connection: Connection[Any]) -> None:
-        # Extensions may live in any schema. Generic plans would ignore how selective a filter is.
+        settings = {**self._settings, "wavrag.tenant": self.tenant}
+        calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
+        connection.execute(f"SELECT {calls}", [text for item in settings.items() for text in item])
+        # Extensions may live in any schema.
         connection.execute(
-            "SELECT set_config('wavrag.tenant', %s, false),"
-            " set_config('plan_cache_mode', 'force_custom_plan', false), set_config('search_path',"
-            f" concat_ws(', ', '{SCHEMA}', 'public', (SELECT quote_ident(nspname) FROM pg_extension"
-            " JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'vector')), false)",
-            [self.tenant],
+            "SELECT set_config('search_path', concat_ws(', ', %s::text, 'public', (SELECT"
+            " quote_ident(nspname) FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace"
+            " WHERE extname = 'vector')), false)",
+            [SCHEMA],
         )
 
     def _translated(self) -> AbstractContextManager[None]:
@@ -199,6 +209,16 @@ class PostgresPool(Closing):
     def _connect_or_fail(self) -> None:
         """Connect, for the reason why the pool cannot."""
         self._connect().close()
+
+
+def row_security(table: str) -> str:
+    """SQL that shows and accepts only rows of the connection's tenant, also for the owner."""
+    return f"""
+        ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
+        ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
+        CREATE POLICY tenant ON {table}
+            USING (tenant = (SELECT current_setting('wavrag.tenant', true)));
+    """
 
 
 @contextmanager

@@ -126,6 +126,20 @@ class _PairCounts:
 
 def save_vocabulary(path: Path, count: VocabularyCount) -> None:
     """Write the side file in one step; on a read-only or full disk there is none."""
+    with suppress(OSError):
+        write_file(path, vocabulary_bytes(count))
+
+
+def load_vocabulary(path: Path) -> VocabularyCount | None:
+    """Read the side file; None if it is missing or damaged."""
+    try:
+        return parse_vocabulary(path.read_bytes())
+    except OSError:
+        return None
+
+
+def vocabulary_bytes(count: VocabularyCount) -> bytes:
+    """A count as the content of a file."""
     vocabulary = count.vocabulary
     words = np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8)
     content = io.BytesIO()
@@ -133,14 +147,13 @@ def save_vocabulary(path: Path, count: VocabularyCount) -> None:
         content, version=count.version, passages=count.passages, words=words,
         counts=vocabulary.counts, pairs=vocabulary.pairs, pair_counts=vocabulary.pair_counts,
     )  # fmt: skip
-    with suppress(OSError):
-        write_file(path, content.getvalue())
+    return content.getvalue()
 
 
-def load_vocabulary(path: Path) -> VocabularyCount | None:
-    """Read the side file; None if it is missing or damaged."""
+def parse_vocabulary(data: bytes) -> VocabularyCount | None:
+    """Invert `vocabulary_bytes`; None if the content is damaged."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             words = tuple(arrays["words"].tobytes().decode().split())
             counts = (arrays[name] for name in ("counts", "pairs", "pair_counts"))
             state = int(arrays["version"]), int(arrays["passages"])
