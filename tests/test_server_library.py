@@ -1,10 +1,11 @@
 """The library over HTTP: files, folders, watched folders, speakers and suggested questions."""
 
+import asyncio
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 from audio_files import tone, write
 from serving import BEES, client, serving
 from wavrag import KnowledgeBase, WavRAG
+from wavrag.kb import FileChecks, digest_file
 from wavrag.server import ServerOptions
+from wavrag.server.files import OriginalResponse
 from wavrag.server.watcher import FolderWatcher
 from wavrag.types import Document
 
@@ -195,3 +198,37 @@ def test_a_file_that_was_replaced_is_not_served(
     talk.write_bytes(content)
     assert http.get(pages[0]).content == content
     rag.kb.remove(ids)
+
+
+def test_a_file_is_sent_as_it_was_checked(tmp_path: Path) -> None:
+    path, secret = tmp_path / "talk.wav", tmp_path / "secret"
+    path.write_bytes(b"words of a talk")
+    secret.write_bytes(b"root:x:0:0")
+    checks, digest = FileChecks(), digest_file(str(path))
+    original = checks.open(str(path), digest)
+    assert original is not None
+    # Replaced between the check and the reply, by a rename and by a link.
+    os.replace(secret, path)
+    requested = {"type": "http", "method": "GET", "headers": [(b"range", b"bytes=0-4")]}
+    assert receive_reply(OriginalResponse(original), requested) == (206, b"words")
+    assert original.content.closed
+    assert checks.open(str(path), digest) is None
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe")
+    for name in (path, tmp_path / "pipe", tmp_path, tmp_path / "none", "nul\0"):
+        assert checks.open(str(name), digest) is None
+
+
+def receive_reply(response: OriginalResponse, scope: dict[str, Any]) -> tuple[int, bytes]:
+    """The status and the body of a reply."""
+    messages: list[Any] = []
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    asyncio.run(response(scope, receive, send))
+    return messages[0]["status"], b"".join(m.get("body", b"") for m in messages[1:])

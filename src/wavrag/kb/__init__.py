@@ -5,11 +5,17 @@
 """
 
 from wavrag.kb.backup import backup_kb, restore_kb
-from wavrag.kb.file_checks import FileChecks, is_beside
+from wavrag.kb.file_checks import FileChecks, OriginalFile, open_beside
 from wavrag.kb.files import FileScan, find_files
 from wavrag.kb.kinds import detect_kind
 from wavrag.kb.knowledge_base import KnowledgeBase
-from wavrag.kb.passages import PendingPassage, load_passage_clip, split_document
+from wavrag.kb.passages import (
+    PendingPassage,
+    digest_file,
+    file_digest_of,
+    load_passage_clip,
+    split_document,
+)
 from wavrag.kb.relink import SourceChange
 from wavrag.kb.repair import RepairReport, repair_kb
 from wavrag.kb.report import (
@@ -37,10 +43,10 @@ from wavrag.kb.watch import check_folders
 
 __all__ = [
     "CANDIDATES", "FEED_ENTRIES", "TRANSCRIPT_FORMATS", "AddReport", "DocumentSpeaker",
-    "FetchCallback", "FileChecks", "FileScan", "KnowledgeBase", "PendingPassage", "Progress",
-    "ProgressCallback", "Removal", "RepairReport", "Retrieval", "Segment", "SourceChange",
-    "Stage", "Transcriber", "Transcript", "TranscriptFormat", "UnreadFiles", "UpgradeReport",
-    "backup_kb", "check_folders", "confirm_embedder", "detect_kind", "find_files",
-    "format_clock", "is_beside", "load_passage_clip", "repair_kb", "restore_kb",
-    "split_document", "upgrade_kb",
+    "FetchCallback", "FileChecks", "FileScan", "KnowledgeBase", "OriginalFile", "PendingPassage",
+    "Progress", "ProgressCallback", "Removal", "RepairReport", "Retrieval", "Segment",
+    "SourceChange", "Stage", "Transcriber", "Transcript", "TranscriptFormat", "UnreadFiles",
+    "UpgradeReport", "backup_kb", "check_folders", "confirm_embedder", "detect_kind", "digest_file",
+    "file_digest_of", "find_files", "format_clock", "load_passage_clip", "open_beside",
+    "repair_kb", "restore_kb", "split_document", "upgrade_kb",
 ]  # fmt: skip

@@ -744,8 +744,7 @@ class KnowledgeBase(Closing):
 
     def file_digest(self, document_id: str) -> str:
         """Return the digest of the file of a document when it was indexed; empty without one."""
-        record = next(self._store.scan([check_id(document_id)]), None)
-        return "" if record is None else file_digest_of(record.content_hash)
+        return file_digest_of(self._store.content_hash(check_id(document_id)) or "")
 
     def count(self) -> int:
         """Return the number of passages."""

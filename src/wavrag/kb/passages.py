@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from io import BufferedReader
 from itertools import chain
 from pathlib import Path
 
@@ -110,11 +111,16 @@ def digest_file(path: str) -> str:
     """
     try:
         with open(path, "rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+            return digest_content(file)
     except OSError as error:
         raise InputError(
             f"{path}: {error.strerror or error}: make it readable or leave it out"
         ) from error
+
+
+def digest_content(file: BufferedReader) -> str:
+    """Hex digest of the bytes of an open file, from its position."""
+    return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def split_document(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 from pydantic import (
     BaseModel,
     Field,
@@ -28,7 +28,7 @@ from wavrag.errors import AudioError
 from wavrag.server import limits
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.file_types import MEDIA_TYPES, check_file
-from wavrag.server.files import describe_file
+from wavrag.server.files import OriginalResponse, describe_file
 from wavrag.server.jobs import IndexJob, Upload
 from wavrag.server.limits import MAX_CLIP_SECONDS, MAX_LISTED
 from wavrag.server.multipart import Form, receive_form
@@ -162,18 +162,24 @@ async def get_audio(
     With a track or a channel, the span begins at 0 unless there is a `start`.
     """
     passage = await read_document(state, state.rag.kb.head, document_id)
-    path = await state.run_in_thread("get", state.find_recording, passage)
-    if path is None:
-        raise missing_file(document_id, "recording")
-    if start is end is track is channel is None:
-        content_type = MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream")
-        return FileResponse(path, media_type=content_type)
+    is_span = not start is end is track is channel is None
     start = start or 0.0
     end = end if end is not None else start + MAX_CLIP_SECONDS
-    if not 0 < end - start <= MAX_CLIP_SECONDS:
+    if is_span and not 0 < end - start <= MAX_CLIP_SECONDS:
         raise RequestError(400, f"a span lasts from 0 to {MAX_CLIP_SECONDS:g} s: change its end")
-    load = partial(audio.load, path, PLAYBACK_RATE, start, end, track=track, channel=channel)
-    data = await state.run_in_thread("cut", _cut_clip, load, path, format, document_id)
+    original = await state.run_in_thread("get", state.open_recording, passage)
+    if original is None:
+        raise missing_file(document_id, "recording")
+    if not is_span:
+        content_type = MEDIA_TYPES.get(original.path.suffix.lower(), "application/octet-stream")
+        return OriginalResponse(original, media_type=content_type)
+    load = partial(
+        audio.load, original.content, PLAYBACK_RATE, start, end, track=track, channel=channel
+    )
+    with original:
+        data = await state.run_in_thread(
+            "cut", _cut_clip, load, str(original.path), format, document_id
+        )
     return Response(data, media_type=media_type(format))
 
 
@@ -186,11 +192,11 @@ def missing_file(document_id: str, kind: str) -> RequestError:
     )
 
 
-def _cut_clip(load: Callable[[], Clip], path: Path, format: ClipFormat, document_id: str) -> bytes:
+def _cut_clip(load: Callable[[], Clip], path: str, format: ClipFormat, document_id: str) -> bytes:
     try:
         return encode(load(), format)
     except AudioError as error:
-        raise AudioError(str(error).replace(str(path), document_id)) from error
+        raise AudioError(str(error).replace(path, document_id)) from error
 
 
 @router.get(

@@ -9,6 +9,10 @@ from pathlib import PurePath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from fastapi.responses import FileResponse
+from starlette.types import Receive, Scope, Send
+
+from wavrag.kb import OriginalFile
 from wavrag.server.state import ServerState
 from wavrag.server.worker import is_generated_name
 from wavrag.types import Metadata
@@ -47,3 +51,17 @@ def modification_time(state: ServerState, source: str) -> str | None:
             time = datetime.fromtimestamp(os.stat(path).st_mtime, UTC)
             return time.isoformat(timespec="seconds")
     return None
+
+
+class OriginalResponse(FileResponse):
+    """Sends an open file, with HTTP ranges, and closes it; options as for `FileResponse`."""
+
+    def __init__(self, original: OriginalFile, **options: Any) -> None:
+        self._original = original
+        status = os.fstat(original.content.fileno())
+        super().__init__(original.handle_path, stat_result=status, **options)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the reply."""
+        with self._original:
+            await super().__call__(scope, receive, send)

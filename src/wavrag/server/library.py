@@ -6,13 +6,13 @@ from pathlib import PurePath
 from typing import Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Query
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from wavrag.server.documents import missing_file, read_document
 from wavrag.server.errors import COMMON_ERRORS, error_responses
 from wavrag.server.file_types import MEDIA_TYPES
-from wavrag.server.files import modification_time, name_file
+from wavrag.server.files import OriginalResponse, modification_time, name_file
 from wavrag.server.limits import MAX_LISTED, MAX_URL_CHARS
 from wavrag.server.schemas import (
     DocumentsShape,
@@ -121,13 +121,13 @@ def _list(state: ServerState, filter: DocumentFilter) -> DocumentsShape:
 async def get_original(state: State, document_id: str) -> Response:
     """Get the file of a document: shown by the browser if it cannot run scripts, else saved."""
     passage = await read_document(state, state.rag.kb.head, document_id)
-    path = await state.run_in_thread("get", state.find_original, passage)
-    if path is None:
+    original = await state.run_in_thread("get", state.open_original, passage)
+    if original is None:
         raise missing_file(document_id, "file")
     name = name_file(passage.source, passage.metadata)["name"]
-    suffix = (PurePath(name).suffix or path.suffix).lower()
-    return FileResponse(
-        path,
+    suffix = (PurePath(name).suffix or original.path.suffix).lower()
+    return OriginalResponse(
+        original,
         media_type=INLINE_TYPES.get(suffix, "application/octet-stream"),
         filename=name,
         content_disposition_type="inline" if suffix in INLINE_TYPES else "attachment",

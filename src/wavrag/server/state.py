@@ -15,8 +15,8 @@ from fastapi import Depends, Request
 from filelock import FileLock, Timeout
 
 from wavrag import config
-from wavrag.errors import InputError, SpeechError, StoreError
-from wavrag.kb import FileChecks, Transcriber, is_beside
+from wavrag.errors import SpeechError, StoreError
+from wavrag.kb import FileChecks, OriginalFile, Transcriber, open_beside
 from wavrag.live import Scheduler
 from wavrag.rag import WavRAG
 from wavrag.server import limits
@@ -142,22 +142,20 @@ class ServerState:
             return self.uploads_folder / name
         return Path(self.rag.kb.resolve_source(source))
 
-    def find_original(self, passage: Passage) -> Path | None:
-        """The file of a document, or a copy of it, with the content that was indexed."""
+    def open_original(self, passage: Passage) -> OriginalFile | None:
+        """Open the file of a document, or a copy of it, with the content that was indexed."""
         digest = self.rag.kb.file_digest(passage.document_id)
-        for path in map(self.resolve_source, (passage.source, *passage.copies)):
-            with suppress(InputError):
-                if self._file_checks.is_unchanged(str(path), digest):
-                    return path
-        return None
+        paths = map(self.resolve_source, (passage.source, *passage.copies))
+        files = (self._file_checks.open(str(path), digest) for path in paths)
+        return next((file for file in files if file is not None), None)
 
-    def find_recording(self, passage: Passage) -> Path | None:
-        """The recording of a document, or the one beside a transcript."""
+    def open_recording(self, passage: Passage) -> OriginalFile | None:
+        """Open the recording of a document, or the one beside a transcript."""
         if passage.modality == "audio":
-            return self.find_original(passage)
-        if passage.recording is None or not is_beside(passage.recording, passage.source):
+            return self.open_original(passage)
+        if passage.recording is None:
             return None
-        return Path(passage.recording)
+        return open_beside(passage.recording, passage.source)
 
 
 def get_state(request: Request) -> ServerState:

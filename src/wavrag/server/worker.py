@@ -6,14 +6,12 @@ behind it, nor does a document whose parser takes its whole time.
 
 from __future__ import annotations
 
-import filecmp
 import hashlib
 import logging
-import os
 import re
 import secrets
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +20,8 @@ from typing import Any, Literal, TypeAlias
 from prometheus_client import Counter
 
 from wavrag.disk import is_disk_full
-from wavrag.errors import StoreError, WavRAGError
-from wavrag.kb import KnowledgeBase, Progress
+from wavrag.errors import InputError, StoreError, WavRAGError
+from wavrag.kb import KnowledgeBase, Progress, digest_file, file_digest_of
 from wavrag.server.errors import public_message
 from wavrag.server.jobs import FILE_PATTERN, IndexJob, JobFolder, Upload, now
 from wavrag.server.limits import MAX_JOB_ATTEMPTS
@@ -254,10 +252,13 @@ class JobWorker:
             upload.document_id: self._source(upload.document_id) for upload in job.uploads
         }
         uploads = {str(self._uploads_folder / upload.file): upload for upload in job.uploads}
-        stored = self._kb.documents()
-        originals = {
-            path: self._find_original(path, upload, stored) for path, upload in uploads.items()
+        # An upload with the content of another upload has the same id.
+        stored = {
+            file_digest_of(document.content_hash): document
+            for document in self._kb.documents()
+            if not is_generated_name(Path(self._kb.resolve_source(document.source)).name)
         }
+        originals = {path: self._find_original(upload, stored) for path, upload in uploads.items()}
         documents = {
             path: Document(
                 upload.document_id, path=path, title=upload.title, metadata=upload.metadata
@@ -300,20 +301,18 @@ class JobWorker:
                 self._delete_upload(source)
         return RemovalShape(removed=job.document_ids, passages=passages).to_json()
 
-    def _find_original(
-        self, path: str, upload: Upload, documents: Sequence[StoredDocument]
-    ) -> str | None:
+    def _find_original(self, upload: Upload, originals: Mapping[str, StoredDocument]) -> str | None:
         """The id of the document of a file in a folder with the content of an upload."""
         if upload.is_titled or upload.metadata.keys() - {"filename"}:  # they would be lost
             return None
-        for document in documents:
-            source = self._kb.resolve_source(document.source)
-            if is_generated_name(Path(source).name):
-                continue  # an upload with this content has the same id
-            # OSError: the file, or that of an earlier attempt, is gone.
-            with suppress(OSError, ValueError):
-                if os.path.getsize(source) == upload.size and filecmp.cmp(path, source, False):
-                    return document.id
+        # InputError: the upload is gone with an earlier attempt, or the original was deleted.
+        with suppress(InputError):
+            digest = digest_file(str(self._uploads_folder / upload.file))
+            document = originals.get(digest)
+            if document is None:
+                return None
+            if digest_file(self._kb.resolve_source(document.source)) == digest:
+                return document.id
         return None
 
     def _source(self, document_id: str) -> str | None:

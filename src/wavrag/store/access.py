@@ -168,6 +168,11 @@ class VisibleStore:
         passages = self._store.get(passage_ids)
         return [passage for passage in passages if matches(self._filter, passage)]
 
+    def content_hash(self, document_id: str) -> str | None:
+        """Return the content hash of a document; see `Store.content_hash`."""
+        is_visible = bool(self.get([f"{document_id}#0"]))
+        return self._store.content_hash(document_id) if is_visible else None
+
     def count(self, where: Node | None = None) -> int:
         """Return the number of passages; see `Store.count`."""
         return self._store.count(self._restrict(where))

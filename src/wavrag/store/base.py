@@ -131,6 +131,10 @@ class Store(Protocol):
         """Return passages by id, in the given order; unknown ids are left out."""
         ...
 
+    def content_hash(self, document_id: str) -> str | None:
+        """Return the content hash of a document; None for an unknown one."""
+        ...
+
     def count(self, where: Node | None = None) -> int:
         """Return the number of passages, or of those that match a filter."""
         ...

@@ -127,6 +127,7 @@ class LanceStore:
         self._guard = guard
         self._closed = False
         self._vocabulary: VocabularyCount | None = None
+        self._vocabulary_stamp: tuple[int, ...] | None = None
         self._vocabulary_lock = threading.Lock()
         self._lock = FileLock(self.path / "write.lock", timeout=LOCK_SECONDS, poll_interval=0.01)
         self._commits = CommitFolder(self.path, TABLE)
@@ -262,6 +263,18 @@ class LanceStore:
         passages = {passage.id: passage for passage in to_passages(rows)}
         return [passages[key] for key in passage_ids if key in passages]
 
+    def content_hash(self, document_id: str) -> str | None:
+        """Return the content hash of a document; see `Store.content_hash`."""
+        self._check_open()
+        if not is_unicode(document_id):
+            return None
+        with self._translate_errors():
+            query = self._table.search().where(in_sql("id", [f"{document_id}#0"]))
+            hashes: list[str] = (
+                query.select(["content_hash"]).to_arrow()["content_hash"].to_pylist()
+            )
+        return hashes[0] if hashes else None
+
     def count(self, where: Node | None = None) -> int:
         """Return the number of passages; see `Store.count`."""
         self._check_open()
@@ -321,8 +334,11 @@ class LanceStore:
                 query = self._snapshot().search().where(filter_sql(where))
                 return count_vocabulary(_lexical_texts(query))
         with self._translate_errors(), self._vocabulary_lock:
-            if self._vocabulary is None or self._vocabulary.version != self._table.version:
+            # LanceDB takes milliseconds to look for its newest version.
+            stamp = self._commits.stamp()
+            if self._vocabulary is None or stamp is None or stamp != self._vocabulary_stamp:
                 self._vocabulary = self._load_vocabulary()
+                self._vocabulary_stamp = stamp
             return self._vocabulary.vocabulary
 
     def optimize(self) -> None:

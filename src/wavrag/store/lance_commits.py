@@ -94,6 +94,13 @@ class CommitFolder:
             raise StoreError(f"{path} is damaged ({error}): run `wavrag kb repair`") from error
         return self._record
 
+    def stamp(self) -> tuple[int, ...] | None:
+        """A value that changes with each commit; None before the first one."""
+        try:
+            return _stamp(self._folder / FILE)
+        except FileNotFoundError:
+            return None
+
     def latest_version(self) -> int:
         """The newest version on disk, acknowledged or not; 0 for no table."""
         return max((version for version, _ in self.manifests()), default=0)

@@ -117,6 +117,12 @@ class MemoryStore:
         passages = {record.passage.id: record.passage for record in self._records()}
         return [passages[key] for key in passage_ids if key in passages]
 
+    def content_hash(self, document_id: str) -> str | None:
+        """Return the content hash of a document; see `Store.content_hash`."""
+        self._check_open()
+        records = self._documents.get(document_id)
+        return None if records is None else records[0].content_hash
+
     def count(self, where: Node | None = None) -> int:
         """Return the number of passages; see `Store.count`."""
         self._check_open()

@@ -105,6 +105,7 @@ class StoreConformance:
         store.upsert([*records, *extra])
         assert contents(store) == plain([*records, *extra])
         assert [document.copies for document in store.documents()] == [("/b/é.md", "x"), ()]
+        assert [store.content_hash(id) for id in ("b", "c", "\udce9")] == ["hash", None, None]
         assert store.documents()[0].paths == ("/a/cafe\u0301.md", "/b/é.md", "x")
         for where, count in {
             "source = '/a/café.md'": 2, "source = '/a/cafe\u0301.md'": 2, "source = 'x'": 2,
@@ -609,6 +610,7 @@ class PersistentStoreConformance(StoreConformance):
             lambda: store.update(["a"], list),
             lambda: store.delete(["a"]),
             lambda: store.get(["a#0"]),
+            lambda: store.content_hash("a"),
             store.vocabulary,
             lambda: store.search(unit_vector(0), None, 1),
         ]
