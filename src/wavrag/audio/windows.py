@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from operator import itemgetter
 
 import numpy as np
@@ -312,6 +313,7 @@ class _Cutter:
         return Clip(samples, SAMPLE_RATE, self._source, start, speech)
 
 
+@cache  # asked with the same few spans for each frame
 def frame_count(seconds: float) -> int:
     """Return the number of frames in a time span."""
     return round(seconds * FRAMES_PER_SECOND)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from wavrag import audio, text
-from wavrag.text import INSTALL_OFFICE, Format, Unread, detect_format, needs_office
+from wavrag.text import INSTALL_OFFICE, Format, Unread, needs_office
 
 
 def detect_kind(path: str, name: str = "", as_text: bool = False) -> Format | Unread | None:
@@ -19,9 +19,11 @@ def detect_kind(path: str, name: str = "", as_text: bool = False) -> Format | Un
     Raises:
         OSError: it cannot be read.
     """
-    if is_recording(path, name):
-        return None
-    kind = detect_format(path, name, as_text)
+    with open(path, "rb") as file:
+        head = file.read(text.HEAD_BYTES)
+        if _is_recording(path, name, head):
+            return None
+        kind = text.detect_open_format(file, head, name or path, as_text)
     return Unread(INSTALL_OFFICE) if not isinstance(kind, Unread) and needs_office(kind) else kind
 
 
@@ -32,7 +34,10 @@ def is_recording(path: str, name: str = "") -> bool:
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
-        head = file.read(text.HEAD_BYTES)
+        return _is_recording(path, name, file.read(text.HEAD_BYTES))
+
+
+def _is_recording(path: str, name: str, head: bytes) -> bool:
     if text.has_signature(head) or head.startswith(b"%PDF-"):
         return False
     if suffix(name or path) in audio.AUDIO_SUFFIXES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 
 import numpy as np
@@ -51,7 +51,10 @@ class Tally:
 
     def to_line(self) -> str:
         """A line of the log."""
-        return json.dumps({**asdict(self.document), "digest": self.digest})
+        document = self.document
+        # Not `asdict`, which copies every value: it took half of the time of a commit.
+        values = {field.name: getattr(document, field.name) for field in fields(document)}
+        return json.dumps({**values, "digest": self.digest})
 
     def is_equal(self, tally: Tally | None) -> bool:
         """True if all rows are equal."""

@@ -9,6 +9,7 @@ from wavrag.text.formats import (
     Format,
     Unread,
     detect_format,
+    detect_open_format,
     format_suffix,
     has_signature,
     is_archive,
@@ -28,7 +29,7 @@ from wavrag.text.table import to_markdown
 __all__ = [
     "CELL_SEPARATOR", "FENCE", "FUNCTION_WORDS", "HEAD_BYTES", "INSTALL_OFFICE", "TEXT_SUFFIXES",
     "Format", "ParsedText", "Unread", "answer_sentences", "count_words", "decode", "detect_format",
-    "edit_distance", "format_suffix", "has_signature", "html_encoding", "is_archive",
-    "needs_office", "parse", "read", "read_pieces", "seems_text", "sentences", "split",
-    "split_pieces", "to_markdown",
+    "detect_open_format", "edit_distance", "format_suffix", "has_signature", "html_encoding",
+    "is_archive", "needs_office", "parse", "read", "read_pieces", "seems_text", "sentences",
+    "split", "split_pieces", "to_markdown",
 ]  # fmt: skip

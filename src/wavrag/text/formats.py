@@ -106,10 +106,16 @@ def detect_format(
     Raises:
         OSError: the file cannot be read.
     """
-    suffix = os.path.splitext(name or os.fspath(path))[1].lower()
     with open(path, "rb") as file:
-        head = file.read(HEAD_BYTES)
-        by_content = _by_content(file, head, suffix)
+        return detect_open_format(file, file.read(HEAD_BYTES), name or os.fspath(path), as_text)
+
+
+def detect_open_format(
+    file: IO[bytes], head: bytes, name: str, as_text: bool = False
+) -> Format | Unread:
+    """Detect the format of an open file with these first bytes; see `detect_format`."""
+    suffix = os.path.splitext(name)[1].lower()
+    by_content = _by_content(file, head, suffix)
     if by_content is not None:
         return by_content
     if head and not seems_text(head):
@@ -151,11 +157,8 @@ def seems_text(head: bytes) -> bool:
     """Guess from the first bytes whether a file is text in any encoding."""
     if head.startswith(_BOMS) or utf16_encoding(head[: len(head) & ~1]):
         return True
-    control = sum(map(head.count, _CONTROL_BYTES))
+    control = len(head) - len(head.translate(None, _CONTROL))
     return control <= CONTROL_SHARE * len(head)
-
-
-_CONTROL_BYTES = [bytes([byte]) for byte in _CONTROL]
 
 
 def _by_content(file: IO[bytes], head: bytes, suffix: str) -> Format | Unread | None:
