@@ -7,6 +7,7 @@ import pickle
 import tempfile
 from collections.abc import Iterator
 from dataclasses import fields
+from itertools import starmap
 from operator import attrgetter
 from pathlib import Path
 from typing import IO
@@ -64,8 +65,8 @@ class PassageSpool(Closing):
         if self._file is not None:
             self._file.seek(0)
             for _ in range(self._batches):
-                passages, matrix, lexical, hashes = pickle.load(self._file)
-                yield from map(StoredPassage, passages, matrix, lexical, hashes)
+                values, matrix, lexical, hashes = pickle.load(self._file)
+                yield from map(StoredPassage, starmap(Passage, values), matrix, lexical, hashes)
         yield from self._recent
 
     def close(self) -> None:
