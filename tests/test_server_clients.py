@@ -25,8 +25,9 @@ from wavrag.demo import DATA
 from wavrag.errors import InputError
 from wavrag.generate import Generator, GeneratorSpec, Stream
 from wavrag.server import connections, limits
+from wavrag.server.errors import RequestError
 from wavrag.server.options import ServerOptions
-from wavrag.server.queues import WorkQueue
+from wavrag.server.queues import CLIENT, WorkQueue
 from wavrag.server.run import check_host
 
 TOKEN = "correct-horse-battery"
@@ -188,6 +189,48 @@ def test_long_work_waits_for_searches(monkeypatch: pytest.MonkeyPatch) -> None:
 
     asyncio.run(run_both())
     assert order == ["short", "long"]
+
+
+def test_clients_take_turns() -> None:
+    order: list[str] = []
+
+    async def run_all() -> None:
+        queue = WorkQueue(2, 5)
+        gate = asyncio.Event()
+
+        async def request(client: str, name: str) -> None:
+            CLIENT.set(client)
+            try:
+                async with queue.slot():
+                    order.append(name)
+                    await gate.wait()
+            except RequestError as error:
+                order.append(f"{name} {error.status_code}")
+
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(7):
+                tasks.create_task(request("a", f"a{number}"))
+            await asyncio.sleep(0)
+            cancelled = tasks.create_task(request("b", "cancelled"))
+            # The queue is full: "b" takes the places of the newest requests of "a".
+            for name in ("b0", "b1"):
+                tasks.create_task(request("b", name))
+            await asyncio.sleep(0)
+            cancelled.cancel()
+            tasks.create_task(request("c", "c0"))
+            tasks.create_task(request("a", "a7"))
+            await asyncio.sleep(0)
+            assert (queue.waiting, queue.is_busy) == (5, True)
+            gate.set()
+        assert (queue.waiting, queue.is_busy) == (0, False)
+
+    asyncio.run(run_all())
+    refused = [name for name in order if name.endswith("429")]
+    # With "b" twice and "a" three times in the queue, nobody is displaced any more.
+    assert sorted(refused) == ["a5 429", "a6 429", "a7 429", "b1 429"]
+    # "b" comes first, because "a" still holds a slot; then they take turns.
+    accepted = [name for name in order if name not in refused]
+    assert accepted == ["a0", "a1", "b0", "a2", "c0", "a3", "a4"]
 
 
 @contextmanager

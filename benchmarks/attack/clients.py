@@ -195,10 +195,29 @@ async def filters(target: Target) -> None:
                 await http.post("/v1/search", json={"text": QUESTIONS[0], "where": where})
 
 
+async def searches(target: Target) -> None:
+    """100 searches at a time, from another address."""
+    headers = {"authorization": f"Bearer {target.token}"}
+    limits = httpx.Limits(max_connections=100)
+    transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2", limits=limits)
+
+    async def search(http: httpx.AsyncClient) -> None:
+        while True:
+            reply = await http.get("/v1/search", params={"q": QUESTIONS[0]})
+            if reply.status_code == 429:
+                await asyncio.sleep(0.1)  # less than Retry-After says
+
+    async with httpx.AsyncClient(
+        base_url=target.url, headers=headers, transport=transport, timeout=None
+    ) as http:
+        await asyncio.gather(*(search(http) for _ in range(100)))
+
+
 ATTACKS: dict[str, Callable[[Target], Coroutine[None, None, None]]] = {
     "silent connections": silent, "slow heads": slow_heads, "slow bodies": slow_bodies,
     "unread answers": deaf, "full requests for embeddings": embeddings,
     "voice connections": voices, "aborted uploads": aborted_uploads, "long filters": filters,
+    "100 searches at a time": searches,
 }  # fmt: skip
 
 

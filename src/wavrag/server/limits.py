@@ -40,6 +40,7 @@ MAX_LIVE_LEAD = 10.0  # seconds by which audio may arrive faster than it is spok
 
 # On two cores, 4 clients get 52 searches a second and 1 client 33 (benchmarks/http_search.py).
 CONCURRENT_COMPUTATIONS = 4
+CLIENT_COMPUTATIONS = 3  # of one client, so that another one need not wait
 CONCURRENT_FILES = 2  # uploads being checked, spans being cut
 CONCURRENT_SPEECH = 2  # and transcriptions
 CONCURRENT_EMBEDDINGS = 1  # requests; the embedder itself uses all processors

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from wavrag.server import limits
 from wavrag.server.errors import RequestError, error_reply
 from wavrag.server.options import LOOPBACK, ServerOptions
+from wavrag.server.queues import CLIENT
 
 CONNECTION = "wavrag.connection"  # key of the ASGI scope; see `wavrag.server.connections`
 UPLOAD_PATHS = ("/v1/documents", "/v1/audio/transcriptions")
@@ -46,7 +47,9 @@ class SecurityMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        error = self._check_request(scope, Headers(scope=scope))
+        headers = Headers(scope=scope)
+        CLIENT.set(_client_of(scope, headers))
+        error = self._check_request(scope, headers)
         if scope["type"] == "websocket":
             if error is None:
                 await self._app(scope, receive, send)
@@ -155,6 +158,15 @@ def mark_authenticated(scope: Scope) -> None:
     """Record that the client has a valid token: its connection keeps its room in any case."""
     if CONNECTION in scope:
         scope[CONNECTION].is_authenticated = True
+
+
+def _client_of(scope: Scope, headers: Headers) -> tuple[str, int]:
+    """Who shares a turn in the queues: the requests of a network address with the same token."""
+    if CONNECTION in scope:
+        address = scope[CONNECTION].address
+    else:
+        address = (scope.get("client") or ("",))[0]
+    return address, hash(headers.get("authorization"))
 
 
 def _too_large(max_bytes: int) -> RequestError:

@@ -59,7 +59,9 @@ class ServerState:
         self.intake = CapacityLimiter(1)  # threads for voice activity detection
         self.live_addresses: list[str] = []  # of the live connections
         # Searches and other short work; longer work lets them go first.
-        self._short = WorkQueue(limits.CONCURRENT_COMPUTATIONS, limits.MAX_WAITING)
+        self._short = WorkQueue(
+            limits.CONCURRENT_COMPUTATIONS, limits.MAX_WAITING, share=limits.CLIENT_COMPUTATIONS
+        )
         self._files = WorkQueue(limits.CONCURRENT_FILES, limits.MAX_WAITING_FILES, self._short)
         self.speech = WorkQueue(limits.CONCURRENT_SPEECH, limits.MAX_WAITING_SPEECH, self._short)
         self.embeddings = WorkQueue(
