@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from wavrag import generate
+from wavrag import generate, telemetry
 from wavrag.answer.abstention import should_abstain
 from wavrag.answer.answerability import MIN_PROBABILITY, NO_ESTIMATE, estimate_answerability
 from wavrag.answer.citation_check import check_citations, flag_unsupported_sentences
@@ -111,6 +111,7 @@ class _QuestionHits:
 class _Draft:
     """An answer in progress, filled in by the stages."""
 
+    span: telemetry.AnswerSpan
     timings: dict[str, float] = field(default_factory=dict)
     probability: float = 0.0  # that the hits answer the question
     usage: dict[str, Usage] = field(default_factory=dict)
@@ -136,8 +137,15 @@ class AnswerPipeline:
         Raises:
             GenerationError: the generator failed; the error carries the `hits` of its input.
         """
-        draft = _Draft()
-        retrieval = self._retrieve(request, draft)
+        with telemetry.AnswerSpan() as span:
+            yield from self._run(request, span)
+
+    def _run(
+        self, request: AnswerRequest, span: telemetry.AnswerSpan
+    ) -> Generator[str | RetrievalResult | Answer, None, None]:
+        draft = _Draft(span)
+        with span.activate():
+            retrieval = self._retrieve(request, draft)
         draft.probability = self._estimate_answerability(retrieval)
         # Before the generator runs: a question without sources should cost nothing.
         draft.abstention = should_abstain(
@@ -150,7 +158,8 @@ class AnswerPipeline:
         yield RetrievalResult(retrieval.question, hits, timings, retrieval.suggestion)
         try:
             if hits and draft.abstention is None:
-                draft.input = self._prepare_input(request, retrieval.question, hits, draft)
+                with span.activate(), telemetry.stage("read"):
+                    draft.input = self._prepare_input(request, retrieval.question, hits, draft)
                 run_model = self._reason if request.reasoning else self._generate
                 yield from run_model(draft.input.messages, request, draft)
         except GenerationError as error:
@@ -162,7 +171,13 @@ class AnswerPipeline:
             return
         if not draft.text.strip():
             yield NOTHING_FOUND
-        yield self._check_answer(request, retrieval, hits, draft)
+        with span.activate(), telemetry.stage("check"):
+            answer = self._check_answer(request, retrieval, hits, draft)
+        span.set(
+            {"wavrag.found": answer.found, "wavrag.citations": len(answer.citations)},
+            {"gen_ai.retrieval.query.text": retrieval.question, "wavrag.answer": answer.text},
+        )
+        yield answer
 
     def _retrieve(self, request: AnswerRequest, draft: _Draft) -> _QuestionHits:
         """Search for the question, or for the resolved form of a follow-up."""
@@ -266,12 +281,18 @@ class AnswerPipeline:
         draft.timings["generate"] = 1e3 * (time.perf_counter() - started)
         if stream.usage is not None:
             draft.usage["generate"] = stream.usage
+        first_piece = draft.timings.get("first_piece")
+        draft.span.record_generation(
+            self._generator.spec.name, started, first_piece and first_piece / 1e3,
+            None if stream.usage is None else (stream.usage.input, stream.usage.output),
+        )  # fmt: skip
 
     def _reason(
         self, messages: Sequence[Message], request: AnswerRequest, draft: _Draft
     ) -> Iterator[str]:
         """Sample reasoning paths, then yield the answer of the best one."""
         assert request.reasoning is not None
+        started = time.perf_counter()
         result = reason(
             self._generator,
             messages,
@@ -283,6 +304,11 @@ class AnswerPipeline:
         draft.reasoning = result
         draft.timings.update(result.timings)
         draft.usage.update(result.usage)
+        tokens = [(usage.input, usage.output) for usage in result.usage.values()]
+        totals = (sum(read for read, _ in tokens), sum(written for _, written in tokens))
+        draft.span.record_generation(
+            self._generator.spec.name, started, None, totals if tokens else None
+        )
         draft.text = result.paths[result.chosen].answer
         yield draft.text
 

@@ -18,13 +18,17 @@ TOKEN = "WAVRAG_TOKEN"
 
 def serve(arguments: argparse.Namespace) -> int:
     """Run the server until it is interrupted."""
+    from wavrag import telemetry
     from wavrag.kb import check_folders
     from wavrag.rag import WavRAG
     from wavrag.server import ServerOptions, check_host, serve
 
     if arguments.port >= 1 << 16:
         raise UsageError(f"--port: {arguments.port} is not a port: give a number from 0 to 65535")
+    if arguments.telemetry:
+        telemetry.enable_export()
     options = ServerOptions(
+        json_logs=arguments.log_json,
         tokens=frozenset(read_tokens(arguments.token)),
         allowed_hosts=tuple(arguments.allow_host),
         allowed_origins=tuple(arguments.allow_origin),
@@ -87,6 +91,10 @@ COMMAND = Command(
         Option("--watch", "FOLDER", "index a folder and its changes while serving", repeat=True),
         Option("--token", "FILE", "file of accepted bearer tokens, one per line",
             unset="$WAVRAG_TOKEN"),
+        Option("--log-json", help="log to standard error as JSON lines, with a line for each"
+            " request"),
+        Option("--telemetry", help="send traces and metrics to an OpenTelemetry collector,"
+            " $OTEL_EXPORTER_OTLP_ENDPOINT"),
         Option("--allow-host", "NAME", "host name accepted in requests beside localhost",
             repeat=True),
         Option("--allow-origin", "URL", "other origin whose web pages may call the server (CORS)",

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from wavrag import audio
+from wavrag import audio, telemetry
 from wavrag.corrections import apply_corrections, is_replacement, lexical_query
 from wavrag.embed import Embedder, unit_rows
 from wavrag.errors import InputError
@@ -88,7 +88,9 @@ class Retriever:
         inputs = self._query_inputs(replace(query, text=suggestion or query.text))
         corrector = self._indexes.speech_corrector() if query.clip and query.spelling else None
         embed_start = time.perf_counter()
-        result = self._embedder.embed_questions(inputs, corrector)
+        model = {"gen_ai.request.model": self._embedder.spec.name}
+        with telemetry.stage("hear" if query.clip else "embed", model):
+            result = self._embedder.embed_questions(inputs, corrector)
         vector = unit_rows(result.vectors.mean(0, keepdims=True))[0]
         search_start = time.perf_counter()
         transcript = " ".join(filter(None, result.texts)) if query.clip else ""
@@ -96,8 +98,11 @@ class Retriever:
         corrections = [*spelling, *mishearings]
         query_words = " ".join(filter(None, (query.text, transcript)))
         lexical = lexical_query(query_words, corrections) if query_words else None
-        legs = self._store.search(vector, lexical, max(CANDIDATES, k), query.where)
-        hits = self.fuse(legs)
+        with telemetry.stage("search", {"gen_ai.request.top_k": k}) as span:
+            legs = self._store.search(vector, lexical, max(CANDIDATES, k), query.where)
+            span.set({}, {"gen_ai.retrieval.query.text": query_words})
+        with telemetry.stage("fuse"):
+            hits = self.fuse(legs)
         end = time.perf_counter()
         embedding = search_start - embed_start
         timings = {"embed": 1e3 * embedding, "search": 1e3 * (end - start - embedding)}
@@ -106,7 +111,8 @@ class Retriever:
         )
         scores: dict[str, float] = {}
         if self._reranker is not None and words:
-            scores = score_hits(self._reranker, words, hits)
+            with telemetry.stage("rerank"):
+                scores = score_hits(self._reranker, words, hits)
             hits = reorder_hits(hits, scores)
             timings["rerank"] = 1e3 * (time.perf_counter() - end)
         return Retrieval(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
@@ -138,7 +139,9 @@ def _start_thread(stream: AnswerStream, queue: _EventQueue, ended: asyncio.Event
             call(ended.set)
 
     # Not from the thread pool: an answer may take minutes, and searches need the pool's threads.
-    thread = Thread(target=generate, name="wavrag-answer", daemon=True)
+    # In the context of the request, so that its logs and spans belong together.
+    run = partial(contextvars.copy_context().run, generate)
+    thread = Thread(target=run, name="wavrag-answer", daemon=True)
     thread.start()
     return thread
 

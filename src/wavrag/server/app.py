@@ -32,6 +32,7 @@ from wavrag.server.errors import add_error_handlers
 from wavrag.server.metrics import MetricsMiddleware
 from wavrag.server.middleware import SecurityMiddleware
 from wavrag.server.options import ServerOptions
+from wavrag.server.request_log import RequestLogMiddleware
 from wavrag.server.state import ServerState, State
 
 STATIC_FOLDER = Path(__file__).parent / "static"
@@ -93,6 +94,7 @@ def create_app(
         )
     app.add_middleware(SecurityMiddleware, options=options)
     app.add_middleware(MetricsMiddleware, metrics=state.metrics)
+    app.add_middleware(RequestLogMiddleware)
     return app
 
 

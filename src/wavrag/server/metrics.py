@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _BUCKETS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.2, 2.5, 5, 10, 30, 120)  # seconds
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Metrics:
@@ -37,6 +37,11 @@ class Metrics:
         self.passages = gauge("wavrag_passages", "Passages in the knowledge base")
 
 
+def route_of(scope: Scope) -> str:
+    """The route of a request: paths of clients are arbitrary, and may hold names of documents."""
+    return getattr(scope.get("route"), "path", "other")
+
+
 class MetricsMiddleware:
     """ASGI middleware to time every request by route."""
 
@@ -61,9 +66,8 @@ class MetricsMiddleware:
         try:
             await self._app(scope, receive, record_status)
         finally:
-            # Labels have a bounded set of values: arbitrary paths and methods from clients would
-            # each create a new time series.
-            route = getattr(scope.get("route"), "path", "other")
-            method = scope["method"] if scope["method"] in _METHODS else "other"
+            # Methods of clients are arbitrary, and each would create a new time series.
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            route = route_of(scope)
             seconds = time.perf_counter() - start_time
             self._metrics.requests.labels(method, route, str(status)).observe(seconds)

@@ -28,6 +28,7 @@ class ServerOptions:
         max_concurrent_answers: answers generated at a time; further requests wait.
         voice: name of the speech engine; None for the best installed one.
         watch_folders: folders whose files, and changes of them, are indexed while the server runs.
+        json_logs: `serve` logs JSON lines, with one for each request.
     """
 
     tokens: frozenset[str] = frozenset()
@@ -39,6 +40,7 @@ class ServerOptions:
     max_concurrent_answers: int = 4
     voice: str | None = None
     watch_folders: tuple[str, ...] = ()
+    json_logs: bool = False
 
     def __post_init__(self) -> None:
         for token in self.tokens:

@@ -17,6 +17,7 @@ from wavrag.rag import WavRAG
 from wavrag.server.app import create_app
 from wavrag.server.limits import MAX_CONNECTIONS
 from wavrag.server.options import LOOPBACK, ServerOptions
+from wavrag.server.request_log import log_json
 
 if TYPE_CHECKING:
     import uvicorn
@@ -70,6 +71,8 @@ def serve(
     if find_spec("uvicorn") is None or find_spec("websockets") is None:
         raise MissingExtraError("the server", "server")
     check_host(host, options)
+    if options.json_logs:
+        log_json()
     with bind_socket(host, port) as listener:
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{listener.getsockname()[1]}/"
@@ -79,13 +82,13 @@ def serve(
         try:
             # uvicorn shuts down gracefully at Ctrl-C, and raises the interrupt again afterwards.
             with suppress(KeyboardInterrupt):
-                create_uvicorn_server(app).run(sockets=[listener])
+                create_uvicorn_server(app, json_logs=options.json_logs).run(sockets=[listener])
         finally:
             app.state.server.stop()
 
 
-def create_uvicorn_server(app: FastAPI) -> uvicorn.Server:
-    """Create a uvicorn server with limits on connections."""
+def create_uvicorn_server(app: FastAPI, *, json_logs: bool = False) -> uvicorn.Server:
+    """Create a uvicorn server with limits on connections; `json_logs` after `log_json`."""
     import uvicorn
 
     from wavrag.server.connections import ConnectionGuard, GuardedHTTP, GuardedWebSocket
@@ -97,6 +100,8 @@ def create_uvicorn_server(app: FastAPI) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         log_level="warning",
+        # Without a configuration of its own, uvicorn logs as the other parts do.
+        log_config=None if json_logs else uvicorn.config.LOGGING_CONFIG,
         use_colors=False,  # escape sequences in logs: the command line would show them as text
         http=http,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
