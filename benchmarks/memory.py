@@ -22,6 +22,7 @@ import corpus
 import numpy as np
 
 from wavrag.audio import SAMPLE_RATE
+from wavrag.cli.heap import limit_arenas
 from wavrag.kb import KnowledgeBase, find_files
 
 PARAGRAPH = (
@@ -85,6 +86,7 @@ def write_file(path: Path, size: float) -> None:
 
 def index_file(path: Path, kb: Path) -> None:
     """Index one file, and print a JSON object with passages, seconds and memory in MB."""
+    limit_arenas()  # as every command does
     with KnowledgeBase.open(kb, embedder="fake") as base:
         # The first document loads the libraries.
         base.add(find_files([corpus.DOCUMENTS / "rye-bread-recipe.md"]).documents)

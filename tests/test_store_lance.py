@@ -14,9 +14,9 @@ import pytest
 from filelock import FileLock
 
 from wavrag.errors import FilterError, StoreError
-from wavrag.store import LanceStore, lance, vocabulary
+from wavrag.store import LanceStore, lance, lance_legs, vocabulary
 from wavrag.store.base import StoredPassage
-from wavrag.store.lance_legs import KEY_INDEXES, WORDS_INDEX, vector_partitions
+from wavrag.store.lance_legs import KEY_INDEXES, VECTOR_INDEX, WORDS_INDEX, vector_partitions
 from wavrag.testing.store import PersistentStoreConformance
 from wavrag.testing.store_data import (
     DIM,
@@ -113,7 +113,7 @@ def test_a_large_store_counts_words_again_only_after_a_noticeable_change(
     assert large_store.vocabulary() is counted
     assert vocabulary_counts(LanceStore(tmp_path, DIM))[0]["ferry"] == 19
     assert "okapi" not in LanceStore(tmp_path, DIM).vocabulary().words
-    large_store.upsert(text_records("c", ["lynx"]))  # 3 of 20 passages are new
+    large_store.upsert(text_records("c", ["lynx"] * 9))  # 11 of 20 passages are new
     assert {"okapi", "lynx"} <= set(large_store.vocabulary().words)
     large_store.delete(["many"])
     assert "ferry" not in large_store.vocabulary().words
@@ -171,7 +171,8 @@ def clustered(rows, parts=10):
     return made, queries.astype(np.float32)
 
 
-def test_vector_index(tmp_path):
+def test_vector_index(tmp_path, monkeypatch):
+    monkeypatch.setattr(lance_legs, "PARTITION_ROWS", 1)
     records, queries = clustered(2_000)
     store = LanceStore(tmp_path, DIM, exact_below=2_000)
     store.upsert(records[:-1])
@@ -222,7 +223,8 @@ def test_rows_newer_than_the_vector_index_are_found(tmp_path):
     assert store.verify() == []
 
 
-def test_the_vector_index_follows_the_number_of_rows(tmp_path):
+def test_the_vector_index_follows_the_number_of_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr(lance_legs, "PARTITION_ROWS", 1)
     records, _ = clustered(2_400)
     store = LanceStore(tmp_path, DIM, exact_below=400)
     for rows, partitions in ((400, 20), (1_000, 20), (2_400, 49)):
@@ -233,6 +235,25 @@ def test_the_vector_index_follows_the_number_of_rows(tmp_path):
     store.optimize()
     assert vector_partitions(store._table) is None
     assert len(store.search(unit_vector(0), "w", 500)["dense"]) == 300
+
+
+def test_new_rows_become_segments_of_the_vector_index_and_are_merged_rarely(tmp_path, monkeypatch):
+    monkeypatch.setattr(lance_legs, "MAX_SEGMENTS", 3)
+    records, queries = clustered(2_000)
+    store = LanceStore(tmp_path, DIM, exact_below=1_000)
+    segments, files = [], []
+    for rows in (1_000, 1_200, 1_400, 1_600, 1_800, 2_000):
+        store.upsert(records[store.count() : rows])
+        store.optimize()
+        (index,) = [i for i in store._table.list_indices() if i.name.startswith(VECTOR_INDEX)]
+        assert (index.num_indexed_rows, index.num_unindexed_rows) == (rows, 0)
+        segments.append(index.num_segments)
+        files.append(store._table.stats()["fragment_stats"]["num_fragments"])
+    assert segments == [1, 2, 1, 2, 1, 2]  # at the third segment, the index is built again
+    assert max(files) <= 3  # then its files are merged
+    for i in (0, 1_100, 1_999):  # a row of each age
+        hits = store.search(records[i].vector, None, 1)["dense"]
+        assert ids(hits) == [records[i].passage.id]
 
 
 def test_optimize_drops_old_versions(tmp_path):

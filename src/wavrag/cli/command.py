@@ -16,6 +16,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
+from wavrag.cli.heap import limit_arenas
 from wavrag.cli.option_settings import read_option_settings
 from wavrag.cli.options import Option
 from wavrag.cli.output import safe_output
@@ -167,6 +168,7 @@ def run_command(root: Command, argv: Sequence[str] | None = None) -> int:
 
     Exit code 0: done. 1: failed, interrupted, or some input was skipped. 2: wrong usage.
     """
+    limit_arenas()
     with safe_output():
         return _run_command(root, sys.argv[1:] if argv is None else argv)
 

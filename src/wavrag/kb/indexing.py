@@ -37,7 +37,9 @@ FOREIGN_SPEECH = (
     " index it into another knowledge base with an embedder for its language"
     " (wavrag index --language CODE)"
 )
-OPTIMIZE_PASSAGES = 20_000  # search slows down as small files accumulate in a long run
+# Searches beside a long run read the texts of all passages that are not indexed yet: 10,000 of them
+# take ten times as long as all others together (`python benchmarks/store.py --bulk`).
+OPTIMIZE_PASSAGES = 5_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +107,7 @@ def add_documents(
     events = read_documents(plan.pending, sample_rate, speakers, max_hours)
     _write_events(events, writer, embedder, corrections)
     # Without changes the indexes are up to date, and a run over unchanged files stays fast.
-    if writer.report.added or writer.report.updated or plan.paths:
+    if not writer.is_optimized or plan.paths:
         store.optimize()
     writer.report.seconds = time.monotonic() - start
     return writer.report
@@ -227,6 +229,7 @@ class _DocumentWriter:
         self._complete: list[tuple[EndDocument, PassageSpool]] = []  # not yet stored
         self._complete_passages = 0
         self._passages_since_optimize = 0
+        self.is_optimized = True  # no passage was written since the last `optimize`
         self._commit_time = time.monotonic()
 
     def process(
@@ -320,10 +323,12 @@ class _DocumentWriter:
             ]
             self.report.passages += len(passages)
             self.report.audio_seconds += passages.audio_seconds
+        if self._complete:
+            self.is_optimized = False
         self._passages_since_optimize += self._complete_passages
         if self._passages_since_optimize >= OPTIMIZE_PASSAGES:
             self._store.optimize()
-            self._passages_since_optimize = 0
+            self._passages_since_optimize, self.is_optimized = 0, True
         files = sum(1 + len(end.document.copies) for end, _ in self._complete)
         self._report_progress(documents=self._progress.documents + files)
         self._complete, self._complete_passages = [], 0

@@ -30,6 +30,15 @@ MIN_PROBES = 16
 # Rows per partition for training the index.
 TRAINING_ROWS = 64
 
+# Fewest rows per partition, on average. If a partition has fewer than 400, LanceDB joins it with
+# another, and each `optimize` then rewrites the whole index instead of adding a segment to it.
+PARTITION_ROWS = 2_048
+
+# Each `optimize` adds its new rows as a segment, in time that does not grow with the index. Every
+# segment takes time in each search, so the index is built again from this number on. Only then
+# LanceDB merges files of the table: it never merges files of different segments.
+MAX_SEGMENTS = 16
+
 # Rows whose vectors are compared before an index is built, and the share that must be distinct:
 # training on near-identical vectors leaves most partitions empty, and can fail.
 DISTINCT_ROWS = 2_000
@@ -108,32 +117,49 @@ def probe_indexes(table: Any, dim: int) -> None:
 
 def vector_partitions(table: Any) -> int | None:
     """Number of partitions of the vector index, from its name; None without an index."""
-    for index in table.list_indices():
-        name, _, partitions = index.name.rpartition("_")
-        if name == VECTOR_INDEX:
-            return int(partitions)
-    return None
+    index = _vector_index(table)
+    return None if index is None else _count_partitions(index)
 
 
 def update_vector_index(table: Any, rows: int, exact_below: int) -> None:
-    """Build the vector index from `exact_below` rows on, and again when the rows have quadrupled.
+    """Build the vector index from `exact_below` rows on, and again when it has outgrown its form.
 
-    Rows added after the last `optimize` are searched exhaustively.
+    That is when the rows would fill twice the partitions, or when it has many segments. Rows added
+    after the last `optimize` are searched exhaustively.
     """
     from lancedb.index import IvfSq
 
-    partitions = vector_partitions(table)
+    index = _vector_index(table)
     # The square root balances the cost of choosing partitions and of scanning them.
-    target = max(1, round(math.sqrt(rows)))
+    target = max(1, round(min(math.sqrt(rows), rows / PARTITION_ROWS)))
     is_large = rows >= exact_below
-    if partitions is not None and is_large and target < 2 * partitions:
+    is_current = (
+        index is not None
+        and index.num_segments < MAX_SEGMENTS
+        and target < 2 * _count_partitions(index)
+    )
+    if is_large and is_current:
         return
-    if partitions is not None:
-        table.drop_index(f"{VECTOR_INDEX}_{partitions}")
-    # Last, because it reads rows: each small addition to a large store comes by here.
-    if is_large and distinct_share(table) >= DISTINCT_SHARE:
+    name = f"{VECTOR_INDEX}_{target}"
+    # Late, because it reads rows: each small addition to a large store comes by here.
+    is_useful = is_large and distinct_share(table) >= DISTINCT_SHARE
+    if is_useful:
         config = IvfSq(distance_type="cosine", num_partitions=target, sample_rate=TRAINING_ROWS)
-        table.create_index("vector", config=config, name=f"{VECTOR_INDEX}_{target}")
+        table.create_index("vector", config=config, name=name)
+    # Afterwards, because without an index searches beside a long run take ten times as long.
+    if index is not None and (index.name != name or not is_useful):
+        table.drop_index(index.name)
+
+
+def _vector_index(table: Any) -> Any:
+    for index in table.list_indices():
+        if index.name.rpartition("_")[0] == VECTOR_INDEX:
+            return index
+    return None
+
+
+def _count_partitions(index: Any) -> int:
+    return int(index.name.rpartition("_")[2])
 
 
 def distinct_share(table: Any) -> float:

@@ -21,13 +21,15 @@ from wavrag.disk import write_file
 from wavrag.store.lexical import split_words
 from wavrag.types import Int64, Vocabulary
 
-MAX_PAIRS = 200_000
-MAX_WORDS = 200_000
-BLOCK = 2_000  # passages counted at once, which bounds the memory
+MAX_PAIRS = 100_000
+MAX_WORDS = 100_000
+BLOCK = 1_000  # passages counted at once, which bounds the memory
 # Counting 100,000 passages takes 6 to 9 s, too long after every change. A new word needs no count:
 # words in the full-text index are never corrected.
 EXACT_PASSAGES = 10_000  # up to this size, every version of a store is counted
-MAX_CHANGE = 0.1  # change of the number of passages above which larger stores are counted again
+# Change of the number of passages above which larger stores are counted again. All counts of a long
+# run take as long as counting its passages three times; with 0.1 it would be eleven times.
+MAX_CHANGE = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
