@@ -239,7 +239,7 @@ def test_the_vector_index_follows_the_number_of_rows(tmp_path, monkeypatch):
 
 def test_new_rows_become_segments_of_the_vector_index_and_are_merged_rarely(tmp_path, monkeypatch):
     monkeypatch.setattr(lance_legs, "MAX_SEGMENTS", 3)
-    records, queries = clustered(2_000)
+    records, _ = clustered(2_000)
     store = LanceStore(tmp_path, DIM, exact_below=1_000)
     segments, files = [], []
     for rows in (1_000, 1_200, 1_400, 1_600, 1_800, 2_000):
