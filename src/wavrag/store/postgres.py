@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wavrag.errors import IndexMismatchError, StoreError
-from wavrag.store.base import StoredDocument, StoredPassage
+from wavrag.store.base import Change, StoredDocument, StoredPassage
 from wavrag.store.checks import (
     check_records,
     check_unicode,
@@ -147,7 +147,23 @@ class PostgresStore:
         self._check_open()
         check_unicode(document_id)
         with self.pool.transaction() as connection:
-            self._write(connection, [document_id], checked(records, self.dim, document_id))
+            self._write(connection, [document_id], checked(records, self.dim, [document_id]))
+        self._count_commit()
+
+    def update(self, document_ids: Sequence[str], change: Change) -> None:
+        """Change documents in one transaction; see `Store.update`."""
+        self._check_open()
+        ids = sorted(set(filter(is_unicode, document_ids)))
+
+        def run(connection: Connection[Any]) -> None:
+            self._lock(connection, ids)
+            sql, values = self._scan_query(ids)
+            with connection.cursor(name="rows") as cursor:
+                cursor.itersize = BATCH_ROWS
+                records = change(map(to_record, cursor.execute(sql, values)))
+                self._write(connection, ids, checked(records, self.dim, set(ids)))
+
+        self.pool.run(run)
         self._count_commit()
 
     def delete(self, document_ids: Sequence[str]) -> int:
@@ -213,11 +229,7 @@ class PostgresStore:
     def scan(self, document_ids: Sequence[str] | None = None) -> Iterator[StoredPassage]:
         """Yield a snapshot; see `Store.scan`."""
         self._check_open()
-        sql, values = f"SELECT {SCAN_COLUMNS} FROM {self._table} p", []
-        if document_ids is not None:
-            sql += " WHERE document_id = ANY(%s)"
-            values = [[encode_text(id) for id in document_ids if is_unicode(id)]]
-        return map(to_record, self._stream(f"{sql} ORDER BY p.document_id, p.ordinal", values))
+        return map(to_record, self._stream(*self._scan_query(document_ids)))
 
     def documents(self) -> list[StoredDocument]:
         """Return all documents, ordered by id."""
@@ -320,14 +332,25 @@ class PostgresStore:
                 " run ALTER EXTENSION vector UPDATE"
             )
 
-    def _write(
-        self, connection: Connection[Any], ids: Sequence[str], records: Iterable[StoredPassage]
-    ) -> int:
-        """Replace documents by records; return the number of passages that were removed."""
+    def _scan_query(self, document_ids: Sequence[str] | None) -> tuple[str, list[Any]]:
+        sql, values = f"SELECT {SCAN_COLUMNS} FROM {self._table} p", []
+        if document_ids is not None:
+            sql += " WHERE document_id = ANY(%s)"
+            values = [[encode_text(id) for id in document_ids if is_unicode(id)]]
+        return f"{sql} ORDER BY p.document_id, p.ordinal", values
+
+    def _lock(self, connection: Connection[Any], ids: Sequence[str]) -> None:
+        """Wait for other writers of documents; in one order, so that none wait for each other."""
         keys = sorted({self._lock_key(id, LOCKS) for id in ids})
         connection.execute(
             "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key", [keys]
         )
+
+    def _write(
+        self, connection: Connection[Any], ids: Sequence[str], records: Iterable[StoredPassage]
+    ) -> int:
+        """Replace documents by records; return the number of passages that were removed."""
+        self._lock(connection, ids)
         encoded = [encode_text(id) for id in ids]
         row = connection.execute(
             f"WITH old AS (DELETE FROM {self._table} WHERE document_id = ANY(%s)"
