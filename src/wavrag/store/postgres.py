@@ -42,6 +42,7 @@ from wavrag.store.postgres_schema import (
     MIGRATIONS,
     SCAN_COLUMNS,
     document_row,
+    drop_statements,
     insert_row,
     partition_sql,
     to_document,
@@ -288,6 +289,14 @@ class PostgresStore:
             [self._table],
         )
         return defects + [f"the index {name} is not valid: REINDEX it" for (name,) in invalid]
+
+    def drop_tenant(self) -> None:
+        """Delete the tenant with all its passages, and close the store."""
+        self._check_open()
+        with self.pool.transaction() as connection:
+            for statement in drop_statements(self.tenant):
+                connection.execute(statement)
+        self.close()
 
     def close(self) -> None:
         """Close all connections."""

@@ -93,6 +93,15 @@ def partition_sql(tenant: str, dim: int) -> str:
     """
 
 
+def drop_statements(tenant: str) -> list[str]:
+    """Statements that delete a tenant."""
+    return [
+        f'DROP TABLE wavrag."passages_{tenant}"',
+        f'DROP SEQUENCE wavrag."numbers_{tenant}"',
+        *(f"DELETE FROM wavrag.{table} WHERE tenant = '{tenant}'" for table in _TABLES),
+    ]
+
+
 INSERT_VALUES = (
     f"(tenant, number, {', '.join(PASSAGE_COLUMNS)}, content_hash, lexical, words, facets, vector)"
     f" VALUES ({', '.join(['%s'] * (len(PASSAGE_COLUMNS) + 6))}, %s::float8[]::vector)"
