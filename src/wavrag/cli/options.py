@@ -86,6 +86,8 @@ FUSION = Option("--fusion",
     choices=("scores", "ranks"), default="scores")  # fmt: skip
 RERANK = Option("--rerank", "NAME", "reorder the first 50 hits by a cross-encoder: st:ORG/NAME,"
     " st:FOLDER or onnx:FOLDER", unset="none")  # fmt: skip
+TOKENS = Option("--tokens", "FILE", "file of the tokens of `wavrag token`",
+    unset="tokens.json in $WAVRAG_CONFIG, or in ~/.config/wavrag")  # fmt: skip
 JSON = Option("--json", help="print a single JSON document and nothing else")
 JSON_FILE = Option("--json", "FILE",
     "write the figures to FILE as JSON; - prints a single document and nothing else")  # fmt: skip

@@ -8,7 +8,16 @@ from pathlib import Path
 
 from wavrag.cli.ask import ANSWER_OPTIONS, read_answer_options
 from wavrag.cli.command import Command, UsageError
-from wavrag.cli.options import BEST_ENGINE, GENERATOR, KB, NEW_EMBEDDER, RERANK, VOICE_HELP, Option
+from wavrag.cli.options import (
+    BEST_ENGINE,
+    GENERATOR,
+    KB,
+    NEW_EMBEDDER,
+    RERANK,
+    TOKENS,
+    VOICE_HELP,
+    Option,
+)  # fmt: skip
 from wavrag.cli.output import note
 from wavrag.errors import InputError
 
@@ -21,7 +30,7 @@ def serve(arguments: argparse.Namespace) -> int:
     from wavrag import telemetry
     from wavrag.kb import check_folders
     from wavrag.rag import WavRAG
-    from wavrag.server import ServerOptions, check_host, serve
+    from wavrag.server import ServerOptions, check_host, default_token_file, serve
 
     if arguments.port >= 1 << 16:
         raise UsageError(f"--port: {arguments.port} is not a port: give a number from 0 to 65535")
@@ -30,6 +39,8 @@ def serve(arguments: argparse.Namespace) -> int:
     options = ServerOptions(
         json_logs=arguments.log_json,
         tokens=frozenset(read_tokens(arguments.token)),
+        token_file=find_token_file(arguments.tokens, default_token_file()),
+        audit_file=Path(arguments.audit) if arguments.audit else None,
         allowed_hosts=tuple(arguments.allow_host),
         allowed_origins=tuple(arguments.allow_origin),
         max_upload_bytes=arguments.max_upload << 20,
@@ -56,6 +67,22 @@ def serve(arguments: argparse.Namespace) -> int:
 
         serve(rag, arguments.host, arguments.port, options, on_start=on_start)
     return 0
+
+
+def find_token_file(path: str | None, default: Path) -> Path | None:
+    """The file of `wavrag token`: the one named, or else the default if it exists.
+
+    Raises:
+        InputError: the file named does not exist.
+    """
+    if path is None:
+        # Only then, since a server without any other token would accept nobody.
+        return default if default.exists() else None
+    if not Path(path).is_file():
+        raise InputError(
+            f"--tokens {path} does not exist: create it with `wavrag token create --tokens {path}`"
+        )
+    return Path(path)
 
 
 def read_tokens(path: str | None) -> list[str]:
@@ -89,12 +116,14 @@ COMMAND = Command(
         RERANK,
         Option("--voice", "ENGINE", VOICE_HELP, unset=BEST_ENGINE),
         Option("--watch", "FOLDER", "index a folder and its changes while serving", repeat=True),
-        Option("--token", "FILE", "file of accepted bearer tokens, one per line",
+        Option("--token", "FILE", "file of accepted bearer tokens for everything, one per line",
             unset="$WAVRAG_TOKEN"),
         Option("--log-json", help="log to standard error as JSON lines, with a line for each"
             " request"),
         Option("--telemetry", help="send traces and metrics to an OpenTelemetry collector,"
             " $OTEL_EXPORTER_OTLP_ENDPOINT"),
+        TOKENS,
+        Option("--audit", "FILE", "append a line of JSON for every change to a file"),
         Option("--allow-host", "NAME", "host name accepted in requests beside localhost",
             repeat=True),
         Option("--allow-origin", "URL", "other origin whose web pages may call the server (CORS)",

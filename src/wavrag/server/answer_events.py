@@ -21,7 +21,7 @@ from wavrag.errors import GenerationError, WavRAGError
 from wavrag.generate import GenerateOptions
 from wavrag.server.errors import CLIENT_CLOSED_REQUEST, RequestError
 from wavrag.server.limits import KEEP_ALIVE_SECONDS, MAX_STREAM_EVENTS
-from wavrag.server.state import ServerState
+from wavrag.server.session import Session
 from wavrag.types import Answer, HistoryTurn, Query
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ _EventQueue: TypeAlias = "asyncio.Queue[AnswerEvent | BaseException]"
 
 
 async def stream_answer(
-    state: ServerState,
+    state: Session,
     query: Query,
     options: GenerateOptions,
     history: Sequence[HistoryTurn],
@@ -79,9 +79,7 @@ _TOO_LATE = (
 )
 
 
-async def _produce(
-    state: ServerState, start: Callable[[], AnswerStream], queue: _EventQueue
-) -> None:
+async def _produce(state: Session, start: Callable[[], AnswerStream], queue: _EventQueue) -> None:
     """Generate an answer in a slot of the server; an error ends the queue."""
     try:
         async with state.answers.slot():

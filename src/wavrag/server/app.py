@@ -33,7 +33,7 @@ from wavrag.server.metrics import MetricsMiddleware
 from wavrag.server.middleware import SecurityMiddleware
 from wavrag.server.options import ServerOptions
 from wavrag.server.request_log import RequestLogMiddleware
-from wavrag.server.state import ServerState, State
+from wavrag.server.state import Server, ServerState
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 
@@ -92,7 +92,9 @@ def create_app(
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["authorization", "content-type"],
         )
-    app.add_middleware(SecurityMiddleware, options=options)
+    app.add_middleware(
+        SecurityMiddleware, options=options, authenticator=state.authenticator, audit=state.audit
+    )
     app.add_middleware(MetricsMiddleware, metrics=state.metrics)
     app.add_middleware(RequestLogMiddleware)
     return app
@@ -100,18 +102,18 @@ def create_app(
 
 def _add_health_routes(app: FastAPI) -> None:
     @app.get("/healthz", tags=["health"])
-    async def health(state: State) -> dict[str, str]:
+    async def health(state: Server) -> dict[str, str]:
         """Check that the process responds, and what its writer is doing."""
         return {"status": "ok", "writer": state.worker.condition if state.is_ready else "stopped"}
 
     @app.get("/readyz", tags=["health"], responses={503: {}})
-    async def ready(state: State) -> Response:
+    async def ready(state: Server) -> Response:
         """Check that the models are loaded and the worker is running."""
         is_ready = state.is_ready and state.worker.is_alive
         return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
     @app.get("/metrics", tags=["health"], response_class=Response)
-    async def metrics(state: State) -> Response:
+    async def metrics(state: Server) -> Response:
         """Get metrics in Prometheus's text format."""
         state.metrics.pending_jobs.set(state.worker.count_pending())
         state.metrics.passages.set(await state.run_in_thread("count", state.rag.kb.count))

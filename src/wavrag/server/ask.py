@@ -28,7 +28,7 @@ from wavrag.server.requests import (
     read_question,
 )
 from wavrag.server.schemas import DeltaShape
-from wavrag.server.state import ServerState, State
+from wavrag.server.session import Session, State
 from wavrag.shapes import AnswerShape, RetrievalShape, SearchShape
 
 router = APIRouter(prefix="/v1", tags=["search"], responses=COMMON_ERRORS)
@@ -70,7 +70,7 @@ async def search(request: Request, state: State) -> SearchShape:
     return await _search(state, query, body.k)
 
 
-async def _search(state: ServerState, query: types.Query, k: int) -> SearchShape:
+async def _search(state: Session, query: types.Query, k: int) -> SearchShape:
     result = await state.run_in_thread("search", state.rag.kb.retrieve, query, k)
     return SearchShape.model_validate(result)
 

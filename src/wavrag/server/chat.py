@@ -32,7 +32,7 @@ from wavrag.server.limits import MAX_ANSWER_TOKENS
 from wavrag.server.models import CHAT_MODEL, check_model
 from wavrag.server.requests import Filter, Text, decode_base64, decode_question
 from wavrag.server.schemas import ChatReplyShape, ChoiceShape, CompletionShape, UsageShape
-from wavrag.server.state import ServerState, State
+from wavrag.server.session import Session, State
 from wavrag.shapes import AnswerShape
 from wavrag.types import Answer, HistoryTurn, Query
 
@@ -102,7 +102,7 @@ async def chat(body: ChatRequest, request: Request, state: State) -> Response:
     return JSONResponse(completion.to_json(await collect_answer(request, events)))
 
 
-async def _read_query(body: ChatRequest, state: ServerState) -> Query:
+async def _read_query(body: ChatRequest, state: Session) -> Query:
     """The question in the last message."""
     last = body.messages[-1]
     if last.role != "user":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from functools import partial
 from pathlib import PurePosixPath
@@ -25,18 +26,21 @@ from wavrag import audio
 from wavrag.audio import encode, media_type
 from wavrag.disk import sync_folder
 from wavrag.errors import AudioError
+from wavrag.kb import digest_file, file_digest_of
 from wavrag.server import limits
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.file_types import MEDIA_TYPES, check_file
 from wavrag.server.files import OriginalResponse, describe_file
 from wavrag.server.jobs import IndexJob, Upload
 from wavrag.server.limits import MAX_CLIP_SECONDS, MAX_LISTED
-from wavrag.server.multipart import Form, receive_form
+from wavrag.server.multipart import Form, ReceivedFile, receive_form
+from wavrag.server.principals import Principal
 from wavrag.server.requests import describe_body, inline_schema
 from wavrag.server.schemas import DocumentTextShape, FileShape, JobShape, JobsShape
-from wavrag.server.state import ServerState, State
+from wavrag.server.session import Session, State
 from wavrag.server.worker import generate_name
 from wavrag.shapes import DocumentShape, PassageShape
+from wavrag.store import ACCESS, PUBLIC, labels_of, parse_labels, without_labels
 from wavrag.types import Clip, Passage, Scalar
 
 T = TypeVar("T")
@@ -67,6 +71,11 @@ class UploadForm(BaseModel):
     file: list[bytes] = Field(description="files, each in a part of its own")
     title: str = Field("", description="title of a single file")
     metadata: str = Field("", description="JSON object of strings, numbers and booleans")
+    access: str = Field(
+        "",
+        description="access labels, separated by commas, or `public`; without this field those of"
+        " an earlier upload, or of the token",
+    )
 
 
 @router.post(
@@ -85,9 +94,12 @@ async def upload_documents(request: Request, state: State, wait: Wait = 0) -> Jo
     return await _describe_job(state, job, wait)
 
 
-def _accept_upload(state: ServerState, form: Form) -> IndexJob:
+def _accept_upload(state: Session, form: Form) -> IndexJob:
     """Check the files of a form, move them to the uploads and submit a job."""
     metadata = _parse_metadata(form.fields.get("metadata"))
+    labels = _choose_labels(state.principal, form.fields.get("access"))
+    if labels is not None:
+        metadata[ACCESS] = labels
     title = " ".join(form.fields.get("title", "").split())
     if title and len(form.files) > 1:
         raise RequestError(400, "a title applies to a single file: upload the files separately")
@@ -95,13 +107,13 @@ def _accept_upload(state: ServerState, form: Form) -> IndexJob:
     uploads: list[Upload] = []
     try:
         for file, file_type in zip(form.files, file_types, strict=True):
+            document_id = _choose_id(state, file)
             stored_name = generate_name(file_type.suffix)
             document_title = title or file_type.title or PurePosixPath(file.name).stem
             os.rename(file.path, state.uploads_folder / stored_name)
-            # The id comes from the content, so that uploading a file again updates its document.
             uploads.append(
                 Upload(
-                    document_id=f"upload-{file.digest[:32]}",
+                    document_id=document_id,
                     file=stored_name,
                     name=file.name,
                     title=document_title,
@@ -111,16 +123,48 @@ def _accept_upload(state: ServerState, form: Form) -> IndexJob:
                 )
             )
         sync_folder(state.uploads_folder)  # the files themselves were synced when received
-        return state.worker.submit(uploads, [])
+        return state.submit(uploads, [])
     except BaseException:
         for upload in uploads:
             (state.uploads_folder / upload.file).unlink(missing_ok=True)
         raise
 
 
+def _choose_labels(principal: Principal, field: str | None) -> str | None:
+    """The access labels of an upload; None to keep those of an earlier one."""
+    if principal.sees_all:
+        if field is not None:
+            parse_labels(field)  # before the reply, not in the job
+        return field
+    if field is None:
+        # Unless told otherwise, an upload is seen by those who share a label with its sender.
+        return ",".join(sorted(principal.labels)) or PUBLIC
+    foreign = parse_labels(field) - principal.labels
+    if foreign:
+        names = ", ".join(sorted(foreign))
+        raise RequestError(
+            403, f"this token does not have the access labels {names}: leave them out"
+        )
+    return field
+
+
+def _choose_id(state: Session, file: ReceivedFile) -> str:
+    """The id of an upload: that of an earlier one with the same content, which it updates."""
+    if state.principal.sees_all:
+        return f"upload-{file.digest[:32]}"
+    # An id from the content could be that of a hidden document, so only visible ones count.
+    digest = digest_file(str(file.path))
+    for document in state.rag.kb.documents():
+        is_own = labels_of(document.metadata) <= state.principal.labels
+        is_same = file_digest_of(document.content_hash) == digest
+        if is_own and is_same and document.id.startswith("upload-"):
+            return document.id
+    return f"upload-{secrets.token_hex(16)}"
+
+
 def _parse_metadata(field: str | None) -> dict[str, Scalar]:
     try:
-        return _METADATA.validate_json(field) if field else {}
+        metadata = _METADATA.validate_json(field) if field else {}
     except ValidationError as error:
         first = error.errors()[0]
         key = first["loc"][0] if first["loc"] else None
@@ -129,9 +173,12 @@ def _parse_metadata(field: str | None) -> dict[str, Scalar]:
         raise RequestError(
             422, f"metadata: {message}: send a flat JSON object of strings, numbers and booleans"
         ) from error
+    if len(without_labels(metadata)) < len(metadata):
+        raise RequestError(422, "metadata: access labels have a field of their own: access")
+    return metadata
 
 
-async def _describe_job(state: ServerState, job: IndexJob, wait: float) -> JobShape:
+async def _describe_job(state: Session, job: IndexJob, wait: float) -> JobShape:
     """A job after waiting for its end."""
     if wait and not job.has_ended:
         await state.wait_for_job(job, wait)
@@ -241,7 +288,7 @@ async def get_document(state: State, document_id: str) -> FileShape:
 async def remove_document(state: State, document_id: str, wait: Wait = 0) -> JobShape:
     """Queue a job to remove a document, and its file if the file was uploaded."""
     await read_document(state, state.rag.kb.head, document_id)
-    job = await state.run_in_thread("take", state.worker.submit, [], [document_id])
+    job = await state.run_in_thread("take", state.submit, [], [document_id])
     return await _describe_job(state, job, wait)
 
 
@@ -250,14 +297,14 @@ async def list_jobs(
     state: State, limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100
 ) -> JobsShape:
     """List jobs, newest first."""
-    newest = state.jobs.all()[::-1][:limit]
+    newest = state.jobs()[::-1][:limit]
     return JobsShape(jobs=[JobShape.model_validate(job) for job in newest])
 
 
 @router.get("/jobs/{job_id}", responses=error_responses(404), tags=["jobs"])
 async def get_job(state: State, job_id: str, wait: Wait = 0) -> JobShape:
     """Get a job."""
-    job = state.jobs.get(job_id)
+    job = state.job(job_id)
     if job is None:
         raise RequestError(404, f"there is no job {job_id}: old jobs are deleted")
     return await _describe_job(state, job, wait)
@@ -267,7 +314,7 @@ async def get_job(state: State, job_id: str, wait: Wait = 0) -> JobShape:
 async def retry_job(state: State, job_id: str) -> JobShape:
     """Queue a failed job again; its uploaded files were kept."""
     job = _failed_job(state, job_id)
-    await state.run_in_thread("take", state.worker.retry, job)
+    await state.run_in_thread("take", state.retry, job)
     return JobShape.model_validate(job)
 
 
@@ -277,12 +324,12 @@ async def retry_job(state: State, job_id: str) -> JobShape:
 async def discard_job(state: State, job_id: str) -> Response:
     """Delete a failed job, and its uploaded files unless a document was made of them."""
     job = _failed_job(state, job_id)
-    await state.run_in_thread("take", state.worker.discard, job)
+    await state.run_in_thread("take", state.discard, job)
     return Response(status_code=204)
 
 
-def _failed_job(state: ServerState, job_id: str) -> IndexJob:
-    job = state.jobs.get(job_id)
+def _failed_job(state: Session, job_id: str) -> IndexJob:
+    job = state.job(job_id)
     if job is None:
         raise RequestError(404, f"there is no job {job_id}: old jobs are deleted")
     if job.state != "failed":
@@ -290,7 +337,7 @@ def _failed_job(state: ServerState, job_id: str) -> IndexJob:
     return job
 
 
-async def read_document(state: ServerState, read: Callable[[str], T | None], document_id: str) -> T:
+async def read_document(state: Session, read: Callable[[str], T | None], document_id: str) -> T:
     """The passages of a document, or its first one."""
     result = await state.run_in_thread("get", read, document_id)
     if not result:
@@ -298,7 +345,7 @@ async def read_document(state: ServerState, read: Callable[[str], T | None], doc
     return result
 
 
-def _summarize(state: ServerState, passages: list[Passage]) -> dict[str, Any]:
+def _summarize(state: Session, passages: list[Passage]) -> dict[str, Any]:
     """The values of `FileShape`."""
     return {
         **DocumentShape.read(passages[0]),

@@ -23,7 +23,7 @@ from wavrag.server.limits import MAX_EMBED_CHARS, MAX_EMBED_INPUTS
 from wavrag.server.models import check_model
 from wavrag.server.requests import InputAudio, Text, decode_base64, decode_question
 from wavrag.server.schemas import EmbeddingShape, EmbeddingsShape, UsageShape
-from wavrag.server.state import ServerState, State
+from wavrag.server.session import Session, State
 from wavrag.types import EmbedInput, Float32, Role
 
 # Inputs and characters of a step of embedding; searches go in between.
@@ -127,7 +127,7 @@ def _estimate_seconds(inputs: Sequence[Content]) -> float:
     return chars / CHARS_PER_SECOND + 0.75 * data / 32_000 / AUDIO_PER_SECOND
 
 
-async def _embed(state: ServerState, inputs: Sequence[Content], role: Role) -> Float32:
+async def _embed(state: Session, inputs: Sequence[Content], role: Role) -> Float32:
     """Embed inputs step by step."""
     steps = [partial(_embed_batch, state, batch, role) for batch in _split_batches(inputs)]
     return np.concatenate([await state.embeddings.run_step(step) for step in steps])
@@ -146,7 +146,7 @@ def _split_batches(inputs: Sequence[Content]) -> Iterator[list[Content]]:
     yield batch
 
 
-def _embed_batch(state: ServerState, batch: Sequence[Content], role: Role) -> Float32:
+def _embed_batch(state: Session, batch: Sequence[Content], role: Role) -> Float32:
     embedder = state.rag.kb.embedder
     inputs = [_decode_input(content, embedder.spec.sampling_rate) for content in batch]
     try:

@@ -13,12 +13,12 @@ from fastapi.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
 from wavrag.kb import OriginalFile
-from wavrag.server.state import ServerState
+from wavrag.server.session import Session
 from wavrag.server.worker import is_generated_name
 from wavrag.types import Metadata
 
 
-def describe_file(state: ServerState, source: str, metadata: Metadata) -> dict[str, Any]:
+def describe_file(state: Session, source: str, metadata: Metadata) -> dict[str, Any]:
     """The fields that `FileShape` adds to a document."""
     return {**name_file(source, metadata), "modified": modification_time(state, source)}
 
@@ -43,7 +43,7 @@ def split_source(source: str) -> tuple[str, str]:
     return (str(path.parent), path.name) if path.is_absolute() else ("", source)
 
 
-def modification_time(state: ServerState, source: str) -> str | None:
+def modification_time(state: Session, source: str) -> str | None:
     """The ISO 8601 time of a file's last change; None if there is none."""
     # A member of an archive is as old as the archive, if it was not kept as a file.
     for path in (state.resolve_source(source), source.partition("!/")[0]):

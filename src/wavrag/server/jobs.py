@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -55,6 +56,14 @@ class IndexJob:
     report: dict[str, Any] | None = None  # outcome for each document, once the job is done
     error: str | None = None  # reason of the failure, or of the next attempt
     ended: str | None = None
+    owner: str = ""  # id of the user who submitted it; empty for anybody
+    user: str = ""  # name of the owner, for the audit log
+    labels: list[str] | None = None  # access labels of the owner; None for all documents
+
+    @property
+    def documents(self) -> list[str]:
+        """Ids of its documents."""
+        return [*(upload.document_id for upload in self.uploads), *self.document_ids]
 
     @property
     def has_ended(self) -> bool:
@@ -99,13 +108,25 @@ class JobFolder:
         last_id = next(reversed(jobs), "0")
         self._number = int(last_id.partition("-")[0])
 
-    def create(self, uploads: list[Upload], document_ids: list[str]) -> IndexJob:
+    def create(
+        self,
+        uploads: list[Upload],
+        document_ids: list[str],
+        *,
+        owner: str = "",
+        user: str = "",
+        labels: list[str] | None = None,
+    ) -> IndexJob:
         """Create a job; its file is synced to disk when the call returns."""
         with self._lock:
-            self._number += 1
+            # Consecutive numbers would tell how many documents others add.
+            self._number = max(self._number + 1, time.time_ns() // 1000)
             # The random suffix keeps other clients from guessing the id.
             id = f"{self._number:010d}-{secrets.token_hex(8)}"
-            job = IndexJob(id, "add" if uploads else "remove", now(), uploads, document_ids)
+            kind: JobKind = "add" if uploads else "remove"
+            job = IndexJob(
+                id, kind, now(), uploads, document_ids, owner=owner, user=user, labels=labels
+            )
             self._write(job)
             self._jobs[id] = job
         return job

@@ -14,16 +14,8 @@ from wavrag.server.errors import COMMON_ERRORS, error_responses
 from wavrag.server.file_types import MEDIA_TYPES
 from wavrag.server.files import OriginalResponse, modification_time, name_file
 from wavrag.server.limits import MAX_LISTED, MAX_URL_CHARS
-from wavrag.server.schemas import (
-    DocumentsShape,
-    FileShape,
-    SuggestionsShape,
-    WatchRunShape,
-    WatchShape,
-)
-from wavrag.server.state import ServerState, State
-from wavrag.server.watcher import FolderWatcher
-from wavrag.shapes import SkippedShape, UnreadShape
+from wavrag.server.schemas import DocumentsShape, FileShape, SuggestionsShape, WatchShape
+from wavrag.server.session import Session, State
 from wavrag.store import StoredDocument
 
 File: TypeAlias = dict[str, str]  # name, folder and kind
@@ -82,7 +74,7 @@ def is_in_folder(folder: str, root: str) -> bool:
     return folder == root or (root != "" and folder.startswith((f"{root}/", f"{root}\\")))
 
 
-def _list(state: ServerState, filter: DocumentFilter) -> DocumentsShape:
+def _list(state: Session, filter: DocumentFilter) -> DocumentsShape:
     pairs = [
         (document, name_file(document.source, document.metadata))
         for document in state.rag.kb.documents()
@@ -145,18 +137,4 @@ async def get_suggestions(state: State) -> SuggestionsShape:
 async def get_watch(state: State) -> WatchShape:
     """Get the state of the watched folders (`wavrag serve --watch`)."""
     # On a thread, because it looks for each file on the disk.
-    return await state.run_in_thread("list", _describe_watch, state.watcher)
-
-
-def _describe_watch(watcher: FolderWatcher) -> WatchShape:
-    return WatchShape(
-        folders=list(watcher.folders),
-        state=watcher.state,
-        error=watcher.error,
-        runs=[WatchRunShape.model_validate(run) for run in reversed(watcher.runs)],
-        skipped=[
-            SkippedShape(source=source, reason=reason)
-            for source, reason in sorted(watcher.skipped.items())
-        ],
-        unread=[UnreadShape.model_validate(files) for files in watcher.unread],
-    )
+    return await state.run_in_thread("list", state.describe_watch)

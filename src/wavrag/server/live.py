@@ -28,8 +28,9 @@ from wavrag.server import limits
 from wavrag.server.errors import RequestError, validation_message
 from wavrag.server.limits import MAX_ANSWER_TOKENS, MAX_HISTORY_TURNS, MAX_HITS, START_TIMEOUT
 from wavrag.server.middleware import mark_authenticated
-from wavrag.server.options import ServerOptions
+from wavrag.server.principals import Principal
 from wavrag.server.requests import Filter, HistoryTurnBody, StrictBody
+from wavrag.server.session import Session
 from wavrag.server.state import ServerState
 
 # WebSocket close codes (RFC 6455, section 7.4.1, and its registry at IANA)
@@ -70,10 +71,11 @@ class LiveControl(StrictBody):
 @router.websocket("/v1/live")
 async def live(socket: WebSocket) -> None:
     """Serve one speaker until the connection ends."""
-    state: ServerState = socket.app.state.server
+    server: ServerState = socket.app.state.server
     await socket.accept()
     try:
-        start = await _receive_start(socket, state.options)
+        start = await _receive_start(socket)
+        state = Session(server, _identify(server, start.token), socket.scope)
         with _admit(socket, state):
             await _converse(socket, state, start)
         await socket.close()
@@ -87,7 +89,7 @@ async def live(socket: WebSocket) -> None:
 
 
 @contextmanager
-def _admit(socket: WebSocket, state: ServerState) -> Iterator[None]:
+def _admit(socket: WebSocket, state: Session) -> Iterator[None]:
     """Count a connection during the block; one too many is an error."""
     addresses = state.live_addresses
     address = socket.client.host if socket.client else ""
@@ -101,7 +103,7 @@ def _admit(socket: WebSocket, state: ServerState) -> Iterator[None]:
         addresses.remove(address)
 
 
-async def _converse(socket: WebSocket, state: ServerState, start: LiveStart) -> None:
+async def _converse(socket: WebSocket, state: Session, start: LiveStart) -> None:
     """Run the turns of a speaker until the client finishes."""
     turns = AsyncLiveTurn(
         state.rag,
@@ -114,7 +116,7 @@ async def _converse(socket: WebSocket, state: ServerState, start: LiveStart) -> 
         await _run_turns(socket, turns, state.intake)
 
 
-async def _receive_start(socket: WebSocket, options: ServerOptions) -> LiveStart:
+async def _receive_start(socket: WebSocket) -> LiveStart:
     try:
         async with asyncio.timeout(START_TIMEOUT):
             message = await _receive(socket)
@@ -127,9 +129,14 @@ async def _receive_start(socket: WebSocket, options: ServerOptions) -> LiveStart
         ) from None
     except ValidationError as error:
         raise InputError(validation_message(error.errors(), "the first message")) from error
-    if options.tokens and not options.accepts(start.token or ""):
-        raise RequestError(401, "a token is needed: send it as `token` in the first message")
     return start
+
+
+def _identify(server: ServerState, token: str | None) -> Principal:
+    principal = server.authenticator.identify(token or "")
+    if principal is None:
+        raise RequestError(401, "a token is needed: send it as `token` in the first message")
+    return principal
 
 
 async def _receive(socket: WebSocket) -> str | bytes:

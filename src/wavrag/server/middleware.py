@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from urllib.parse import urlsplit
 
+from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wavrag.errors import WavRAGError
 from wavrag.server import limits
-from wavrag.server.errors import RequestError, error_reply
+from wavrag.server.audit import AuditLog
+from wavrag.server.authentication import Authenticator
+from wavrag.server.errors import RequestError, error_reply, public_message
 from wavrag.server.options import LOOPBACK, ServerOptions
+from wavrag.server.principals import ANONYMOUS, DOCUMENTS, PRINCIPAL, Principal, required_scope
 from wavrag.server.queues import CLIENT
 
 CONNECTION = "wavrag.connection"  # key of the ASGI scope; see `wavrag.server.connections`
@@ -36,11 +42,18 @@ _SECURITY_HEADERS = {
 
 
 class SecurityMiddleware:
-    """Checks Host, Origin, token and body size, and adds security headers to replies."""
+    """Checks Host, Origin, token and body size, and adds security headers to replies.
 
-    def __init__(self, app: ASGIApp, options: ServerOptions) -> None:
+    It passes the sender on in the ASGI scope, and records changes in the audit log.
+    """
+
+    def __init__(
+        self, app: ASGIApp, options: ServerOptions, authenticator: Authenticator, audit: AuditLog
+    ) -> None:
         self._app = app
         self._options = options
+        self._authenticator = authenticator
+        self._audit = audit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or reject a request."""
@@ -56,7 +69,7 @@ class SecurityMiddleware:
                 return
             # ASGI: the connect event comes first; closing before accepting sends HTTP 403.
             await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": str(error.detail)})
+            await send({"type": "websocket.close", "code": 1008, "reason": public_message(error)})
             return
 
         async def send_with_headers(message: Message) -> None:
@@ -72,16 +85,38 @@ class SecurityMiddleware:
         if error is not None:
             await error_reply(error)(scope, receive, send_with_headers)
             return
-        await self._app(scope, self._limit_body(receive, self._max_bytes(scope)), send_with_headers)
+        body = self._limit_body(receive, self._max_bytes(scope))
+        if required_scope(scope["method"], scope["path"]) == "read":
+            await self._app(scope, body, send_with_headers)
+        else:
+            await self._app(scope, body, self._audited(scope, send_with_headers))
 
-    def _check_request(self, scope: Scope, headers: Headers) -> RequestError | None:
+    def _audited(self, scope: Scope, send: Send) -> Send:
+        """Wrap `send` to record a change before the client hears of it."""
+
+        async def send_audited(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                principal: Principal = scope.get(PRINCIPAL, ANONYMOUS)
+                named = scope.get("path_params", {}).get("document_id")
+                documents = scope.get(DOCUMENTS, ()) or ((named,) if named else ())
+                action = str(getattr(scope.get("route"), "name", scope["path"][:200]))
+                record = partial(
+                    self._audit.record, principal.name, action, documents=documents,
+                    result=message["status"],
+                )  # fmt: skip
+                await to_thread.run_sync(record)
+            await send(message)
+
+        return send_audited
+
+    def _check_request(self, scope: Scope, headers: Headers) -> WavRAGError | RequestError | None:
         """The reason to reject a request before reading its body; None to accept it."""
         host = headers.get("host", "")
         allowed_hosts = (*LOOPBACK, *self._options.allowed_hosts)
         # Blocks DNS rebinding: a web page whose own name resolves to this machine is same-origin
         # to the browser, but its Host header gives it away. A token blocks it as well, since the
         # browser stores it for another origin.
-        if not self._options.tokens and _host_name(host) not in allowed_hosts:
+        if not self._options.needs_token and _host_name(host) not in allowed_hosts:
             return RequestError(
                 421, "the Host header is not allowed: allow the name with --allow-host"
             )
@@ -99,20 +134,30 @@ class SecurityMiddleware:
             return None
         return self._check_token(scope, headers) or self._check_length(scope, headers)
 
-    def _check_token(self, scope: Scope, headers: Headers) -> RequestError | None:
+    def _check_token(self, scope: Scope, headers: Headers) -> WavRAGError | RequestError | None:
         path: str = scope["path"]
         # Browsers send CORS preflights without credentials.
         is_preflight = scope["method"] == "OPTIONS" and "origin" in headers
-        if not self._options.tokens or is_preflight or not path.startswith(_PROTECTED_PATHS):
+        if not self._options.needs_token or is_preflight or not path.startswith(_PROTECTED_PATHS):
             return None
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._options.accepts(token.strip()):
-            mark_authenticated(scope)
+        try:
+            principal = self._authenticator.identify(token.strip())
+        except WavRAGError as error:
+            return error
+        if scheme.lower() != "bearer" or principal is None:
+            return RequestError(
+                401,
+                "a token is needed: send it as `Authorization: Bearer TOKEN`",
+                {"www-authenticate": "Bearer"},
+            )
+        mark_authenticated(scope)
+        scope[PRINCIPAL] = principal
+        needed = required_scope(scope["method"], path)
+        if principal.may(needed):
             return None
         return RequestError(
-            401,
-            "a token is needed: send it as `Authorization: Bearer TOKEN`",
-            {"www-authenticate": "Bearer"},
+            403, f"this token has the scope {principal.scope}, and {needed} is needed: use another"
         )
 
     def _check_length(self, scope: Scope, headers: Headers) -> RequestError | None:

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from wavrag.server.errors import COMMON_ERRORS, RequestError
 from wavrag.server.schemas import ModelShape, ModelsShape
-from wavrag.server.state import State
+from wavrag.server.session import State
 from wavrag.speech import Engine
 
 CHAT_MODEL = "wavrag"  # answers from the knowledge base, with any generator

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
+from pathlib import Path
 
 from wavrag.errors import InputError
 
@@ -17,7 +18,8 @@ class ServerOptions:
     """Access control and limits of a server.
 
     Attributes:
-        tokens: accepted bearer tokens; if empty, no token is required.
+        tokens: accepted bearer tokens for everything.
+        token_file: file of further tokens with scopes (`TokenFile`); None for none.
         allowed_hosts: values of the `Host` header accepted beside those of the loopback interface.
             Checked only without tokens; this blocks DNS rebinding.
         allowed_origins: web origins with permission to call the server (CORS), such as
@@ -29,9 +31,11 @@ class ServerOptions:
         voice: name of the speech engine; None for the best installed one.
         watch_folders: folders whose files, and changes of them, are indexed while the server runs.
         json_logs: `serve` logs JSON lines, with one for each request.
+        audit_file: receives a line for every change; None for the logger `wavrag.audit`.
     """
 
     tokens: frozenset[str] = frozenset()
+    token_file: Path | None = None
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     max_upload_bytes: int = 2 << 30
@@ -41,6 +45,12 @@ class ServerOptions:
     voice: str | None = None
     watch_folders: tuple[str, ...] = ()
     json_logs: bool = False
+    audit_file: Path | None = None
+
+    @property
+    def needs_token(self) -> bool:
+        """True if requests without a token are rejected."""
+        return bool(self.tokens) or self.token_file is not None
 
     def __post_init__(self) -> None:
         for token in self.tokens:

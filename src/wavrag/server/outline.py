@@ -17,7 +17,7 @@ from wavrag.server.answer_events import run_while_connected
 from wavrag.server.documents import read_document
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.requests import inline_schema
-from wavrag.server.state import ServerState, State
+from wavrag.server.session import Session, State
 from wavrag.server.transcripts import MEDIA_TYPES
 from wavrag.shapes import ChaptersShape, Shape, SummaryShape
 
@@ -89,7 +89,7 @@ async def get_summary(
 
 
 async def _compute(
-    request: Request, state: ServerState, document_id: str, work: Callable[[StopSignal], T]
+    request: Request, state: Session, document_id: str, work: Callable[[StopSignal], T]
 ) -> T:
     """Run work in a slot for answers; a disconnect or their time limit stops its generator."""
     await read_document(state, state.rag.kb.head, document_id)

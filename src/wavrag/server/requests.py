@@ -18,7 +18,7 @@ from wavrag.generate import GenerateOptions
 from wavrag.server import limits
 from wavrag.server.errors import RequestError
 from wavrag.server.multipart import receive_form
-from wavrag.server.state import get_state
+from wavrag.server.session import open_session
 from wavrag.types import Clip, HistoryTurn, Query
 
 Text = Annotated[str, Field(max_length=limits.MAX_QUESTION_CHARS)]
@@ -102,7 +102,7 @@ async def read_question(request: Request, model: type[M]) -> tuple[M, Query]:
         RequestValidationError: the body does not match the model.
         RequestError: the recording is damaged or too long, or there is no question.
     """
-    state = get_state(request)
+    state = open_session(request)
     data: bytes | None = None
     # FastAPI declares a body as JSON or as a form, not both, so both are read here.
     if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):

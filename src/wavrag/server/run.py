@@ -33,7 +33,7 @@ def check_host(host: str, options: ServerOptions) -> None:
     Raises:
         InputError: the host is not a loopback address, and there are no tokens.
     """
-    if not _is_loopback(host) and not options.tokens:
+    if not _is_loopback(host) and not options.needs_token:
         raise InputError(
             f"{host} is reachable from other machines, and everybody there could read and change"
             " the knowledge base: give tokens (--token FILE, or $WAVRAG_TOKEN), or serve 127.0.0.1"

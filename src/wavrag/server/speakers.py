@@ -9,7 +9,7 @@ from wavrag.server.documents import read_document
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.requests import StrictBody, Text
 from wavrag.server.schemas import SpeakerShape, SpeakersShape, VoicesShape
-from wavrag.server.state import ServerState, State
+from wavrag.server.session import Session, State
 
 router = APIRouter(prefix="/v1", tags=["documents"], responses=COMMON_ERRORS)
 
@@ -45,7 +45,7 @@ async def name_speaker(state: State, document_id: str, body: SpeakerBody) -> Spe
     return await _describe_speakers(state, document_id)
 
 
-async def _describe_speakers(state: ServerState, document_id: str) -> SpeakersShape:
+async def _describe_speakers(state: Session, document_id: str) -> SpeakersShape:
     rows = await state.run_in_thread("get", state.rag.kb.speakers, document_id)
     return SpeakersShape(speakers=[SpeakerShape.model_validate(row) for row in rows])
 

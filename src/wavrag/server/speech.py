@@ -10,7 +10,7 @@ from wavrag.audio import AudioFormat, encode, media_type
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.limits import MAX_SPEECH_CHARS
 from wavrag.server.models import check_model, speech_model_name
-from wavrag.server.state import State
+from wavrag.server.session import State
 from wavrag.speech import Engine, Style, speak
 
 router = APIRouter(prefix="/v1", tags=["openai"], responses=COMMON_ERRORS)

@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 
@@ -20,6 +21,8 @@ from wavrag.kb import FileChecks, OriginalFile, Transcriber, open_beside
 from wavrag.live import Scheduler
 from wavrag.rag import WavRAG
 from wavrag.server import limits
+from wavrag.server.audit import AuditLog
+from wavrag.server.authentication import Authenticator
 from wavrag.server.jobs import IndexJob, JobFolder
 from wavrag.server.metrics import Metrics
 from wavrag.server.options import ServerOptions
@@ -31,6 +34,15 @@ from wavrag.speech import Engine, best_engine
 from wavrag.types import Passage, Query
 
 T = TypeVar("T")
+MAX_VIEWS = 64  # for different labels; each keeps an index of its words
+
+
+@dataclass(frozen=True, slots=True)
+class ServerView:
+    """The documents that some access labels may see, and what is derived from them."""
+
+    rag: WavRAG
+    suggester: Suggester
 
 
 class ServerState:
@@ -39,7 +51,9 @@ class ServerState:
     def __init__(self, rag: WavRAG, options: ServerOptions) -> None:
         self.rag = rag
         self.options = options
-        self.suggester = Suggester(rag)
+        self.audit = AuditLog(options.audit_file)
+        self.authenticator = Authenticator(options)
+        self.view = lru_cache(MAX_VIEWS)(self._open_view)
         self.metrics = Metrics()
         self.is_ready = False
         self.speech_engine: Engine | None = None
@@ -92,7 +106,12 @@ class ServerState:
                 self.speech_engine = best_engine(self.options.voice)
             jobs = JobFolder(self._kb_folder / "jobs")
             worker = JobWorker(
-                self.rag.kb, jobs, self.uploads_folder, self.options, self.metrics.jobs
+                self.rag.kb,
+                jobs,
+                self.uploads_folder,
+                self.options,
+                self.metrics.jobs,
+                audit=self.audit,
             )
             watcher = FolderWatcher(self.rag.kb, self.options.watch_folders)
             # Now, or the first user would wait for seconds; the query warms up the store.
@@ -114,6 +133,10 @@ class ServerState:
             self.watcher.stop()
             self.worker.stop()
             self._lock.release()
+
+    def _open_view(self, labels: frozenset[str] | None) -> ServerView:
+        rag = self.rag if labels is None else self.rag.restrict(labels)
+        return ServerView(rag, Suggester(rag))
 
     async def run_in_thread(self, stage: str, function: Callable[..., T], *arguments: object) -> T:
         """Run a blocking function on a thread of its kind of work, and record its time.
@@ -160,10 +183,10 @@ class ServerState:
         return open_beside(passage.recording, passage.source)
 
 
-def get_state(request: Request) -> ServerState:
-    """The state of a request's application."""
+def get_server(request: Request) -> ServerState:
+    """The state of a request's application; endpoints about documents use a `Session`."""
     state: ServerState = request.app.state.server
     return state
 
 
-State: TypeAlias = Annotated[ServerState, Depends(get_state)]
+Server: TypeAlias = Annotated[ServerState, Depends(get_server)]

@@ -25,7 +25,7 @@ from wavrag.server.errors import COMMON_ERRORS, RequestError, error_body, error_
 from wavrag.server.models import check_model
 from wavrag.server.multipart import ReceivedFile, receive_form
 from wavrag.server.requests import StrictBody, Text, describe_body, inline_schema
-from wavrag.server.state import ServerState, State
+from wavrag.server.session import Session, State
 from wavrag.shapes import TranscriptShape
 
 # Clients of OpenAI's API have these names built in; they stand for the recogniser of the server.
@@ -160,7 +160,7 @@ async def create_transcription(request: Request, state: State) -> Response:
         return EventResponse(events)
 
 
-def _check(body: TranscriptionForm, state: ServerState) -> None:
+def _check(body: TranscriptionForm, state: Session) -> None:
     spec = state.transcriber.recogniser.spec
     if body.model not in OPENAI_MODELS:
         check_model(body.model, spec.name)
@@ -173,7 +173,7 @@ def _check(body: TranscriptionForm, state: ServerState) -> None:
         raise RequestError(400, "a stream has the format json or text: leave out stream")
 
 
-def _measure(file: ReceivedFile, state: ServerState) -> float:
+def _measure(file: ReceivedFile, state: Session) -> float:
     """Check a recording and return its duration in seconds; 0 if its header has none."""
     try:
         with open_audio(file.path) as source:
@@ -186,7 +186,7 @@ def _measure(file: ReceivedFile, state: ServerState) -> float:
     return seconds
 
 
-async def _transcribe(state: ServerState, file: ReceivedFile) -> Segments:
+async def _transcribe(state: Session, file: ReceivedFile) -> Segments:
     """Transcribe a recording on threads, one window at a time."""
     iterator = state.transcriber.segments(file.path)
     assert isinstance(iterator, Generator)

@@ -22,6 +22,7 @@ from prometheus_client import Counter
 from wavrag.disk import is_disk_full
 from wavrag.errors import InputError, StoreError, WavRAGError
 from wavrag.kb import KnowledgeBase, Progress, digest_file, file_digest_of
+from wavrag.server.audit import AuditLog
 from wavrag.server.errors import public_message
 from wavrag.server.jobs import FILE_PATTERN, IndexJob, JobFolder, Upload, now
 from wavrag.server.limits import MAX_JOB_ATTEMPTS
@@ -70,12 +71,15 @@ class JobWorker:
         uploads_folder: Path,
         options: ServerOptions,
         ended_jobs: Counter,
+        *,
+        audit: AuditLog | None = None,
     ) -> None:
         self._kb = kb
         self._jobs = jobs
         self._uploads_folder = uploads_folder
         self._options = options
         self._ended_jobs = ended_jobs
+        self._audit = audit or AuditLog(None)
         self._changed = threading.Condition()
         self._queue: list[IndexJob] = [job for job in jobs.all() if not job.has_ended]
         self._shutdown = False
@@ -110,13 +114,28 @@ class JobWorker:
         """What the worker thread is doing, for `/healthz`."""
         return self._condition_name if self.is_alive else "stopped"
 
-    def submit(self, uploads: list[Upload], document_ids: list[str]) -> IndexJob:
+    def submit(
+        self,
+        uploads: list[Upload],
+        document_ids: list[str],
+        *,
+        owner: str = "",
+        user: str = "",
+        labels: list[str] | None = None,
+    ) -> IndexJob:
         """Submit a job, either to add uploads or to remove documents.
 
         It is on disk and survives a killed process or a power loss when the call returns.
+
+        Args:
+            uploads: files to index.
+            document_ids: documents to remove.
+            owner: id of the user.
+            user: name of the user.
+            labels: access labels of the user; None for all documents.
         """
         with self._changed:
-            job = self._jobs.create(uploads, document_ids)
+            job = self._jobs.create(uploads, document_ids, owner=owner, user=user, labels=labels)
             self._queue.append(job)
             self._changed.notify_all()
         return job
@@ -238,6 +257,10 @@ class JobWorker:
             self._queue.remove(job)
             self._changed.notify_all()
         self._ended_jobs.labels(job.kind, job.state).inc()
+        with suppress(StoreError):  # the disk is full; the job has ended nonetheless
+            self._audit.record(
+                job.user, f"{job.kind}_job", documents=job.documents, result=job.state
+            )
 
     def _delete_unused(self, job: IndexJob) -> None:
         """Delete the files of a job that were skipped, or equal those of other documents."""
@@ -247,7 +270,12 @@ class JobWorker:
                 if source is None or Path(source).name != upload.file:
                     (self._uploads_folder / upload.file).unlink(missing_ok=True)
 
+    def _visible_to(self, job: IndexJob) -> KnowledgeBase:
+        """The knowledge base as the owner of a job sees it."""
+        return self._kb if job.labels is None else self._kb.restrict(job.labels)
+
     def _add(self, job: IndexJob) -> dict[str, Any]:
+        kb = self._visible_to(job)
         old_sources = {
             upload.document_id: self._source(upload.document_id) for upload in job.uploads
         }
@@ -255,8 +283,8 @@ class JobWorker:
         # An upload with the content of another upload has the same id.
         stored = {
             file_digest_of(document.content_hash): document
-            for document in self._kb.documents()
-            if not is_generated_name(Path(self._kb.resolve_source(document.source)).name)
+            for document in kb.documents()
+            if not is_generated_name(Path(kb.resolve_source(document.source)).name)
         }
         originals = {path: self._find_original(upload, stored) for path, upload in uploads.items()}
         documents = {
@@ -272,7 +300,7 @@ class JobWorker:
                 job, self._options.max_recording_seconds, lambda: self._shutdown
             )
             try:
-                report = self._kb.add(documents.values(), on_progress=observer)
+                report = kb.add(documents.values(), on_progress=observer)
                 break
             except _RecordingTooLongError:
                 # Documents stored so far are recognised as unchanged in the next round.
@@ -294,11 +322,12 @@ class JobWorker:
         return AddReportShape.dump(report)
 
     def _remove(self, job: IndexJob) -> dict[str, Any]:
-        sources = [self._source(document_id) for document_id in job.document_ids]
-        passages = self._kb.remove(job.document_ids)
-        for source in sources:
-            if source is not None:
-                self._delete_upload(source)
+        kb = self._visible_to(job)
+        heads = [kb.head(document_id) for document_id in job.document_ids]
+        passages = kb.remove(job.document_ids)
+        for head in heads:
+            if head is not None:
+                self._delete_upload(head.source)
         return RemovalShape(removed=job.document_ids, passages=passages).to_json()
 
     def _find_original(self, upload: Upload, originals: Mapping[str, StoredDocument]) -> str | None:

@@ -1,0 +1,112 @@
+"""The server as one user sees it: endpoints work with a `Session`, never with the whole state."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends, Request
+from starlette.types import Scope as AsgiScope
+
+from wavrag.server.jobs import IndexJob, Upload
+from wavrag.server.principals import ANONYMOUS, DOCUMENTS, PRINCIPAL, Principal
+from wavrag.server.schemas import WatchRunShape, WatchShape
+from wavrag.server.state import ServerState
+from wavrag.shapes import SkippedShape, UnreadShape
+
+
+class Session:
+    """What the server offers to the sender of a request.
+
+    Documents, words, jobs and watched folders are those that its access labels may see; models,
+    queues and limits are shared by all.
+
+    Attributes:
+        rag: the `WavRAG` of the visible documents.
+        suggester: suggests questions about them.
+        principal: the sender.
+    """
+
+    def __init__(self, server: ServerState, principal: Principal, scope: AsgiScope) -> None:
+        view = server.view(None if principal.sees_all else principal.labels)
+        self.rag, self.suggester = view.rag, view.suggester
+        self.principal = principal
+        self._server, self._scope = server, scope
+        self.options, self.metrics = server.options, server.metrics
+        self.incoming_folder = server.incoming_folder
+        self.uploads_folder = server.uploads_folder
+        self.speech_engine, self.transcriber = server.speech_engine, server.transcriber
+        self.scheduler, self.intake = server.scheduler, server.intake
+        self.live_addresses = server.live_addresses
+        self.speech, self.embeddings, self.answers = (
+            server.speech, server.embeddings, server.answers
+        )  # fmt: skip
+        self.run_in_thread = server.run_in_thread
+        self.wait_for_job = server.wait_for_job
+        self.resolve_source = server.resolve_source
+        self.open_original = server.open_original
+        self.open_recording = server.open_recording
+
+    def jobs(self) -> list[IndexJob]:
+        """The visible jobs, oldest first."""
+        return [job for job in self._server.jobs.all() if self._sees(job)]
+
+    def job(self, id: str) -> IndexJob | None:
+        """A job; None if it is unknown or belongs to somebody else."""
+        job = self._server.jobs.get(id)
+        return job if job is not None and self._sees(job) else None
+
+    def submit(self, uploads: list[Upload], document_ids: list[str]) -> IndexJob:
+        """Submit a job; see `JobWorker.submit`."""
+        principal = self.principal
+        labels = None if principal.sees_all else sorted(principal.labels)
+        self.note_change(*(upload.document_id for upload in uploads), *document_ids)
+        return self._server.worker.submit(
+            uploads, document_ids, owner=principal.id, user=principal.name, labels=labels
+        )
+
+    def retry(self, job: IndexJob) -> None:
+        """Queue a failed job again."""
+        self.note_change(*job.documents)
+        self._server.worker.retry(job)
+
+    def discard(self, job: IndexJob) -> None:
+        """Delete a failed job and its files."""
+        self.note_change(*job.documents)
+        self._server.worker.discard(job)
+
+    def describe_watch(self) -> WatchShape:
+        """The watched folders; none for a user who does not see all documents."""
+        if not self.principal.sees_all:
+            return WatchShape(folders=[], state="off", error=None, runs=[], skipped=[], unread=[])
+        watcher = self._server.watcher
+        return WatchShape(
+            folders=list(watcher.folders),
+            state=watcher.state,
+            error=watcher.error,
+            runs=[WatchRunShape.model_validate(run) for run in reversed(watcher.runs)],
+            skipped=[
+                SkippedShape(source=source, reason=reason)
+                for source, reason in sorted(watcher.skipped.items())
+            ],
+            unread=[UnreadShape.model_validate(files) for files in watcher.unread],
+        )
+
+    def note_change(self, *document_ids: str) -> None:
+        """Record the ids of documents for the audit log."""
+        self._scope[DOCUMENTS] = (*self._scope.get(DOCUMENTS, ()), *document_ids)
+
+    def _sees(self, job: IndexJob) -> bool:
+        if self.principal.sees_all:
+            return True
+        # The names in a job are those of a time when its owner may have had more labels.
+        labels = job.labels is not None and set(job.labels) <= self.principal.labels
+        return labels and job.owner == self.principal.id
+
+
+def open_session(request: Request) -> Session:
+    """The session of a request."""
+    server: ServerState = request.app.state.server
+    return Session(server, request.scope.get(PRINCIPAL, ANONYMOUS), request.scope)
+
+
+State: TypeAlias = Annotated[Session, Depends(open_session)]
