@@ -14,6 +14,7 @@ import wave
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ from wavrag import audio, text, where
 from wavrag.audio import tags
 from wavrag.cli import main
 from wavrag.errors import AudioError, DocumentError
+from wavrag.text.document import Block
+from wavrag.text.parser_messages import LENGTH_BYTES, decode_message, encode_message, encode_piece
 from wavrag.text.parser_pool import ParserPool
 
 LENGTH = 100_000
@@ -189,6 +192,45 @@ def test_hostile_parsers_end_their_process_only(
         with pytest.raises(DocumentError, match=reason):
             read(content)
         assert read("words") == "words"
+
+
+BLOCK: list[Any] = [0, 5, "paragraph", 0, None, [0.0, 1], "Ada"]
+PIECE: dict[str, Any] = {
+    "title": "T",
+    "text": "words",
+    "blocks": [BLOCK],
+    "metadata": {"n": 1},
+    "offset": 0,
+}
+
+
+def test_every_field_of_a_parser_message_is_checked() -> None:
+    piece = text.ParsedText(
+        "T", "words", (Block(2, 7, "list", 1, 3, (0.5, 2.0), "Bo"),), {"a": "b"}, offset=2
+    )
+    data = encode_message("piece", encode_piece(piece))[LENGTH_BYTES:]
+    assert decode_message(data) == ("piece", piece, False)
+    assert decode_message(json.dumps(["piece", PIECE]).encode())[1].blocks[0].speaker == "Ada"
+    odd = [None, True, -1, 1.5, float("nan"), "x", [], ["x", 1], {}, {"x": []}, [float("inf"), 0]]
+    valid = {"title": ["x"], "text": [], "blocks": [[]], "metadata": [{}], "offset": []}
+    pieces = [PIECE | {key: value} for key in PIECE for value in odd if value not in valid[key]]
+    for position, values in enumerate([[], [], [], [], [None], [None], [None, "x"]]):
+        variants = [[*BLOCK[:position], value, *BLOCK[position + 1 :]] for value in odd]
+        pieces += [
+            PIECE | {"blocks": [block]} for block in variants if block[position] not in values
+        ]
+    pieces += [PIECE | {"extra": 1}, PIECE | {"blocks": [BLOCK[:-1]]}]
+    pieces += [PIECE | {"blocks": [[start, end, *BLOCK[2:]]]} for start, end in ((0, 6), (3, 2))]
+    messages: list[Any] = [["piece", piece] for piece in pieces]
+    messages += [["alive", 1], ["end", ["note"]], ["end", {"content": [1], "is_last": True}], "end"]
+    messages += [["end", {"content": [], "is_last": 0}], ["error", {"content": 1, "is_last": True}]]
+    messages += [["other", None], None, {}, ["piece"], ["piece", PIECE, 1]]
+    for message in messages:
+        with pytest.raises(ValueError, match="unknown form"):
+            decode_message(json.dumps(message).encode())
+    for data in (b"", b"{", b"[" * 100_000, b"\xff", b"9" * 5_000):
+        with pytest.raises((ValueError, RecursionError)):
+            decode_message(data)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of computing time")

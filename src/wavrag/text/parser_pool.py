@@ -20,7 +20,7 @@ from typing import Any
 from wavrag.errors import DocumentError
 from wavrag.text.document import ParsedText
 from wavrag.text.limits import cpu_seconds, output_bytes, wall_seconds
-from wavrag.text.parser_process import LENGTH_BYTES, decode_message
+from wavrag.text.parser_messages import LENGTH_BYTES, decode_message
 from wavrag.types import NoteCallback
 
 MAX_PROCESSES = 4  # at the same time; more documents wait

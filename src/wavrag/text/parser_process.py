@@ -1,8 +1,7 @@
 """The process that parses documents for `ParserPool`: requests on standard input, pieces on output.
 
-A request is a line of JSON. Messages are JSON with their length before them: pieces, then the notes
-or an error, and whether the process ends. Nothing is pickled, because a hostile document may have
-taken the process over.
+A request is a line of JSON. The messages (`parser_messages.py`) are pieces, then the notes or an
+error, and whether the process ends.
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from wavrag.errors import DocumentError
-from wavrag.text.document import Block, ParsedText
 from wavrag.text.formats import detect_format
 from wavrag.text.limits import limits
+from wavrag.text.parser_messages import encode_message, encode_piece
 from wavrag.text.parsers import parse_pieces
 
-LENGTH_BYTES = 8
 RECYCLE_BYTES = 300 << 20  # a process that has used more memory ends after the document
 NICENESS = 5  # searches of the same machine come first
 
@@ -64,37 +62,8 @@ def _parse(request: dict[str, Any], output: IO[bytes]) -> tuple[str, Any]:
 
 
 def _send(output: IO[bytes], kind: str, content: Any) -> None:
-    data = json.dumps([kind, content], separators=(",", ":")).encode()
-    output.write(len(data).to_bytes(LENGTH_BYTES, "big") + data)
+    output.write(encode_message(kind, content))
     output.flush()
-
-
-def decode_message(data: bytes) -> tuple[str, Any, bool]:
-    """The kind and the content of a message, and whether the process waits for a request then."""
-    kind, content = json.loads(data)
-    if kind == "piece":
-        return kind, _decode_piece(content), False
-    if kind == "alive":
-        return kind, content, False
-    return kind, content["content"], not content["is_last"]
-
-
-def encode_piece(parsed: ParsedText) -> dict[str, Any]:
-    """A piece as JSON."""
-    blocks = [[b.start, b.end, b.kind, b.level, b.page, b.times, b.speaker] for b in parsed.blocks]
-    return {
-        "title": parsed.title, "text": parsed.text, "blocks": blocks, "metadata": parsed.metadata,
-        "offset": parsed.offset,
-    }  # fmt: skip
-
-
-def _decode_piece(fields: dict[str, Any]) -> ParsedText:
-    """The inverse of `encode_piece`."""
-    blocks = (
-        Block(start, end, kind, level, page, None if times is None else (times[0], times[1]), name)
-        for start, end, kind, level, page, times, name in fields.pop("blocks")
-    )
-    return ParsedText(blocks=tuple(blocks), **fields)
 
 
 def _memory_bytes() -> int:
