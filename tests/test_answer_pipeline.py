@@ -37,7 +37,8 @@ from wavrag.generate.extractive import ExtractiveGenerator
 from wavrag.generate.map_reduce import MapReduceGenerator
 from wavrag.generate.prompts import chat, find_question
 from wavrag.kb import Retrieval, find_files
-from wavrag.kb.transcripts import FILE, TranscriptCache
+from wavrag.kb.transcripts import TranscriptCache
+from wavrag.store import WORDS_FILE, FolderRecords
 from wavrag.types import EmbedInput, HistoryTurn, Role
 
 DEMO = Path(__file__).parent.parent / "src" / "wavrag" / "demo" / "data"
@@ -277,7 +278,7 @@ def test_words_are_recognised_when_they_are_to_be_read_and_kept(
         )
         assert answer.source_forms == ("words",)
         assert kb.search("spare key")[0].passage.text is None  # what is found stays as it was
-        assert (kb.directory / FILE).exists()
+        assert (kb.directory / WORDS_FILE).exists()
 
         def refuse(*_: object) -> str:
             raise AssertionError("recognised again")
@@ -306,12 +307,12 @@ def test_kept_words_that_cannot_be_read_are_recognised_anew(
     tmp_path: Path, recording: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clip = load(recording)
-    words = TranscriptCache(tmp_path)
-    (tmp_path / FILE).write_bytes(b"no database at all" * 100)
+    words = TranscriptCache(FolderRecords(tmp_path))
+    (tmp_path / WORDS_FILE).write_bytes(b"no database at all" * 100)
     with caplog.at_level(logging.WARNING):
         assert "spare key" in words.get(clip).lower()
     assert "cannot be read" in caplog.text
-    assert "cannot be kept" in caplog.text
+    assert "cannot be written" in caplog.text
 
 
 def test_words_belong_to_their_sound_and_their_recogniser(tmp_path: Path, recording: Path) -> None:
@@ -325,12 +326,12 @@ def test_words_belong_to_their_sound_and_their_recogniser(tmp_path: Path, record
             return f"word {self.said}"
 
     clip = load(recording)
-    words = TranscriptCache(tmp_path, Counts("a"))
+    words = TranscriptCache(FolderRecords(tmp_path), Counts("a"))
     assert words.get(clip) == words.get(clip) == "word 1"
     assert words.get(replace(clip, samples=0.9 * clip.samples)) == "word 2"
     assert words.transcribe(clip) == "word 3"
-    assert TranscriptCache(tmp_path, Counts("a")).get(clip) == "word 1"
-    assert TranscriptCache(tmp_path, Counts("b")).get(clip) == "word 1"
+    assert TranscriptCache(FolderRecords(tmp_path), Counts("a")).get(clip) == "word 1"
+    assert TranscriptCache(FolderRecords(tmp_path), Counts("b")).get(clip) == "word 1"
     silence = Clip(np.zeros(RATE, np.float32), RATE)
     assert words.get(silence) == ""
 

@@ -25,17 +25,17 @@ def user_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_environment_precedes_the_working_directory_and_that_the_user(
     user_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert config.kb_directory() == Path(".wavrag")
+    assert config.kb_address() == ".wavrag"
     user_file.write_text('kb = "mine"\nthreads = 3\n')
-    assert config.kb_directory() == user_file.parent / "mine"
+    assert config.kb_address() == str(user_file.parent / "mine")
     assert config.threads() == 3
     Path("wavrag.toml").write_text('kb = "here"\n')
-    assert config.kb_directory() == Path("here").absolute()
+    assert config.kb_address() == str(Path("here").absolute())
     assert config.threads() == 3
     monkeypatch.setenv("WAVRAG_KB", "elsewhere")
-    assert config.kb_directory() == Path("elsewhere")
+    assert config.kb_address() == "elsewhere"
     monkeypatch.setenv("WAVRAG_KB", "")
-    assert config.kb_directory() == Path("here").absolute()
+    assert config.kb_address() == str(Path("here").absolute())
 
 
 def test_a_url_is_not_a_path_of_the_file(user_file: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_file_in_the_working_directory_names_no_server_and_no_code(user_file: 
 def test_a_wrong_file_is_named(user_file: Path, text: str, message: str) -> None:
     user_file.write_text(text)
     with pytest.raises(Exception, match=message) as caught:
-        config.kb_directory(), config.threads()
+        config.kb_address(), config.threads()
     assert str(user_file) in str(caught.value)
 
 

@@ -18,6 +18,7 @@ from wavrag.embed import EmbedResult, FakeEmbedder, SpeechCorrector
 from wavrag.embed.base import EmbedderSpec
 from wavrag.errors import EmbedderError, IndexMismatchError, InputError, StoreError
 from wavrag.kb import Progress, find_files
+from wavrag.kb.backend import FolderBackend
 from wavrag.kb.closest import missing_kb
 from wavrag.kb.manifest import COPY, FILE
 from wavrag.kb.prefetch import prefetch
@@ -287,7 +288,7 @@ def test_the_error_names_the_closest_knowledge_base(
         (tmp_path / name / "kb.json").touch()
     (tmp_path / "my-bk-notes").mkdir()
     with pytest.raises(StoreError) as error:
-        raise missing_kb(tmp_path / folder)
+        raise missing_kb(FolderBackend(tmp_path / folder))
     assert f"the closest one is {tmp_path / closest}: name it" in str(error.value)
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from wavrag import KnowledgeBase
-from wavrag.kb import manifest
+from wavrag.kb import FolderBackend, manifest
 from wavrag.kb.copies import apply_paths
 from wavrag.kb.voices import VoiceBook
-from wavrag.store import StoredPassage
+from wavrag.store import FolderRecords, StoredPassage
 from wavrag.types import Passage
 
 
@@ -106,12 +106,13 @@ def test_a_removal_by_path_spares_a_copy_that_was_added_meanwhile(
 def test_voices_remembered_and_forgotten_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    book, other = VoiceBook(tmp_path), VoiceBook(tmp_path)
+    records = FolderRecords(tmp_path)
+    book, other = VoiceBook(records), VoiceBook(FolderRecords(tmp_path))
     ada, bo = np.eye(2, 8, dtype=np.float32)
     book.remember("Cy", ada)
     for change in (lambda: other.remember("Bo", bo), lambda: other.forget("Cy")):
         rival = Rival(change)
-        monkeypatch.setattr(book, "load", read_then(other.load, rival.attempt))
+        monkeypatch.setattr(records, "get", read_then(FolderRecords(tmp_path).get, rival.attempt))
         book.remember("Ada", ada)
         rival.join()
     assert sorted(other.load()) == ["Ada", "Bo"]
@@ -120,10 +121,12 @@ def test_voices_remembered_and_forgotten_at_once(
 def test_two_fields_of_the_manifest_change_at_once(
     kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rival = Rival(lambda: manifest.update(kb.directory, store="store-0"))
-    monkeypatch.setattr(manifest, "read", read_then(manifest.read, rival.attempt))
-    manifest.update(kb.directory, speakers=True)
+    other = FolderBackend(kb.directory)
+    rival = Rival(lambda: manifest.update(other, store="store-0"))
+    records = kb.backend.records
+    monkeypatch.setattr(records, "get", read_then(records.get, rival.attempt))
+    manifest.update(kb.backend, speakers=True)
     rival.join()
-    contents = manifest.read(kb.directory)
+    contents = manifest.read(other)
     assert contents is not None
     assert (contents.speakers, contents.store) == (True, "store-0")

@@ -12,7 +12,8 @@ from wavrag.cli import main
 from wavrag.disk import CHECKSUM
 from wavrag.embed import is_stored_name, load_embedder, needs_consent
 from wavrag.errors import EmbedderError, StoreError
-from wavrag.server.jobs import JobFolder, Upload
+from wavrag.server.jobs import JobBook, Upload
+from wavrag.store import FolderRecords
 
 
 @pytest.fixture
@@ -122,17 +123,19 @@ def test_code_of_a_model_runs_only_if_the_user_allows_it(monkeypatch: pytest.Mon
 
 
 def test_other_files_beside_jobs_are_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "notes.json").write_text("{}")
-    assert JobFolder(tmp_path).create([], ["a"]).id.startswith("0000000001-")
-    assert (tmp_path / "notes.json").exists()
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "notes.json").write_text("{}")
+    job = JobBook(FolderRecords(tmp_path)).create([], ["a"])
+    assert JobBook(FolderRecords(tmp_path)).all() == [job]
+    assert (tmp_path / "jobs" / "notes.json").exists()
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [(f"{'0' * 32}.txt", "../../secret.txt"), ("0000000001-", "../../0000000001-")]
+    ("old", "new"), [(f"{'0' * 32}.txt", "../../secret.txt"), ('"id": "', '"id": "../../')]
 )
 def test_a_job_file_cannot_name_other_files(tmp_path: Path, old: str, new: str) -> None:
-    folder = tmp_path / "jobs"
-    JobFolder(folder).create([Upload("upload-1", f"{'0' * 32}.txt", "a.txt", "a", 1, {})], [])
-    (path,) = folder.glob("*.json")
+    records = FolderRecords(tmp_path)
+    JobBook(records).create([Upload("upload-1", f"{'0' * 32}.txt", "a.txt", "a", 1, {})], [])
+    (path,) = tmp_path.glob("jobs/*.json")
     forge(path, old, new)
-    assert JobFolder(folder).all() == []
+    assert JobBook(records).all() == []

@@ -18,9 +18,10 @@ from waiting import wait_for
 from wavrag import KnowledgeBase
 from wavrag.errors import StoreError
 from wavrag.kb import AddReport
-from wavrag.server import ServerOptions, jobs, worker
-from wavrag.server.jobs import IndexJob, JobFolder, Upload
+from wavrag.server import ServerOptions, worker
+from wavrag.server.jobs import IndexJob, JobBook, Upload
 from wavrag.server.worker import JobWorker, generate_name
+from wavrag.store import FolderRecords, folder_records
 from wavrag.types import Document
 
 
@@ -40,13 +41,14 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     disk = Disk()
-    write_json = jobs.write_json
+    write_file = folder_records.write_file
 
-    def write(path: Path, fields: dict[str, Any]) -> None:
-        disk.check()
-        write_json(path, fields)
+    def write(path: Path, data: bytes, mode: int) -> None:
+        if path.parent.name == "jobs":
+            disk.check()
+        write_file(path, data, mode)
 
-    monkeypatch.setattr(jobs, "write_json", write)
+    monkeypatch.setattr(folder_records, "write_file", write)
     for name in ("FIRST_RETRY_DELAY", "FULL_DISK_DELAY"):
         monkeypatch.setattr(worker, name, 0.01)
     return disk
@@ -61,7 +63,7 @@ def kb(tmp_path: Path) -> Iterator[KnowledgeBase]:
 
 def create_worker(kb: KnowledgeBase) -> JobWorker:
     counter = Counter("jobs", "", ["kind", "state"], registry=CollectorRegistry())
-    folder = JobFolder(kb.directory / "jobs")
+    folder = JobBook(FolderRecords(kb.directory))
     return JobWorker(kb, folder, kb.directory / "uploads", ServerOptions(), counter)
 
 
@@ -152,7 +154,7 @@ def test_the_files_of_a_damaged_job_are_indexed(kb: KnowledgeBase) -> None:
 
 
 def test_states_of_jobs_have_reserved_space(small_disk: Path) -> None:
-    folder = JobFolder(small_disk / "jobs")
+    folder = JobBook(FolderRecords(small_disk))
     job = folder.create([], ["a"])
     free = os.statvfs(small_disk)
     (small_disk / "ballast").write_bytes(bytes(free.f_bavail * free.f_frsize))
@@ -161,7 +163,7 @@ def test_states_of_jobs_have_reserved_space(small_disk: Path) -> None:
     job.state = "done"
     folder.save(job)
     folder.save(job)
-    stored: list[IndexJob] = JobFolder(small_disk / "jobs").all()
+    stored: list[IndexJob] = JobBook(FolderRecords(small_disk)).all()
     assert [(job.id, job.state) for job in stored] == [(job.id, "done")]
 
 

@@ -15,6 +15,7 @@ from wavrag.embed import Embedder, FakeEmbedder, WordAligner
 from wavrag.generate import load_generator
 from wavrag.kb.word_times import WordTimeCache
 from wavrag.shapes import AnswerShape
+from wavrag.store import FolderRecords
 from wavrag.types import Citation, EmbedInput, Float32, Passage, TimedWord
 
 RATE = 16_000
@@ -112,18 +113,18 @@ def test_a_text_too_long_for_its_clip_has_no_times(aligner: WordAligner) -> None
 
 def test_times_are_kept_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip, text, _ = join("old-tram")
-    words = WordTimeCache(tmp_path).get(clip, text)
+    words = WordTimeCache(FolderRecords(tmp_path)).get(clip, text)
     assert [word.text for word in words] == text.split()
 
     def fail(*_: object) -> tuple[TimedWord, ...]:
         raise AssertionError("aligned again")
 
     monkeypatch.setattr(WordAligner, "align", fail)
-    assert WordTimeCache(tmp_path).get(clip, text) == words
-    later = WordTimeCache(tmp_path).get(replace(clip, start=60.0), text)
+    assert WordTimeCache(FolderRecords(tmp_path)).get(clip, text) == words
+    later = WordTimeCache(FolderRecords(tmp_path)).get(replace(clip, start=60.0), text)
     assert later[0].start == pytest.approx(words[0].start + 60)
     with pytest.raises(AssertionError, match="aligned again"):
-        WordTimeCache(tmp_path).get(clip, f"{text} Another text.")
+        WordTimeCache(FolderRecords(tmp_path)).get(clip, f"{text} Another text.")
 
 
 @pytest.mark.parametrize(

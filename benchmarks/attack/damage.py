@@ -26,7 +26,8 @@ from wavrag import Clip, KnowledgeBase
 from wavrag.audio import encode
 from wavrag.errors import WavRAGError
 from wavrag.kb import find_files, repair_kb
-from wavrag.server.jobs import JobFolder, Upload
+from wavrag.server.jobs import JobBook, Upload
+from wavrag.store import FolderRecords
 from wavrag.types import Document
 
 Rows: TypeAlias = list[tuple[str, str | None, bytes]]
@@ -50,7 +51,7 @@ def build(folder: Path) -> Path:
         upload.parent.mkdir()
         upload.write_text("An uploaded text.")
         kb.add([Document("upload-1", path=str(upload), title="Upload")])
-    job = JobFolder(base / "jobs")
+    job = JobBook(FolderRecords(base))
     done = job.create([Upload("upload-1", upload.name, "a.txt", "Upload", 17, {})], [])
     done.state = "done"
     job.save(done)
@@ -98,7 +99,7 @@ def repair(base: Path, path: Path, before: Rows) -> str:
         return "reported"  # the only copy of the file; its passages are intact
     try:
         report = repair_kb(base)
-        JobFolder(base / "jobs")  # as at the next start of the server
+        JobBook(FolderRecords(base))  # as at the next start of the server
         for job in (base / "jobs").glob("*.damaged"):
             job.unlink()
         with KnowledgeBase.open(base, create=False) as kb:

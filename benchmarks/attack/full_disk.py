@@ -27,8 +27,9 @@ from wavrag import KnowledgeBase
 from wavrag.disk import sync_file, sync_folder
 from wavrag.errors import StoreError
 from wavrag.server import ServerOptions, worker
-from wavrag.server.jobs import JobFolder, Upload
+from wavrag.server.jobs import JobBook, Upload
 from wavrag.server.worker import JobWorker, generate_name
+from wavrag.store import FolderRecords
 
 SPACE = 400 << 20  # bytes of the file system; old versions of the store stay for ten minutes
 LARGEST_GAP = 200_000  # bytes left free; a commit needs about 60,000
@@ -50,7 +51,7 @@ class FullDisk:
 
     def _start_worker(self) -> JobWorker:
         metric = Metric("jobs", "", ["kind", "state"], registry=CollectorRegistry())
-        jobs = JobFolder(self.folder / "kb" / "jobs")
+        jobs = JobBook(FolderRecords(self.folder / "kb"))
         writer = JobWorker(self._kb, jobs, self._uploads, ServerOptions(), metric)
         writer.start()
         return writer

@@ -8,6 +8,7 @@ the file that `WAVRAG_SETTINGS` names. Options of the command line precede them 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -135,9 +136,32 @@ def _as_text(setting: Setting, value: Any, path: Path) -> str:
     return setting.separator.join(texts)
 
 
-def kb_directory() -> Path:
-    """The default knowledge base folder: the setting `kb`, or `.wavrag` here."""
-    return Path(setting_text("kb") or ".wavrag")
+def kb_address() -> str:
+    """The default knowledge base, a folder or a URL: the setting `kb`, or the folder `.wavrag`.
+
+    Raises:
+        InputError: a file in the working directory names a URL.
+    """
+    value = find_setting("kb")
+    if value is None:
+        return ".wavrag"
+    if "://" in value.text and Path(value.origin) == Path(SETTINGS_FILE).absolute():
+        raise InputError(
+            f"{value.origin}: kb is a URL, which is not read from a file in the working directory,"
+            f" because such a file may come from somebody else: move it to {user_settings_path()}"
+        )
+    return value.text
+
+
+def redact_url(text: str) -> str:
+    """Replace the passwords in the URLs of a text by `***`.
+
+    Example:
+        >>> redact_url("postgresql://ada:secret@host/team?password=secret")
+        'postgresql://ada:***@host/team?password=***'
+    """
+    text = re.sub(r"(://[^/?#\s:@]*):[^/?#\s]*@", r"\1:***@", text)
+    return re.sub(r"([?&](?:ssl)?password=)[^&\s]*", r"\1***", text)
 
 
 def config_directory() -> Path:

@@ -15,7 +15,7 @@ from wavrag.cli.index import (
     read_metadata,
 )
 from wavrag.cli.options import JSON, Option
-from wavrag.cli.output import note, print_json, short_path
+from wavrag.cli.output import kb_name, note, print_json
 from wavrag.cli.progress import FetchBar, IndexBar
 from wavrag.errors import WavRAGError
 
@@ -39,7 +39,7 @@ def add_url(arguments: argparse.Namespace) -> int:
     )
     quiet = arguments.json or not sys.stderr.isatty()
     with KnowledgeBase.open(arguments.kb, embedder=choose_embedder(arguments)) as kb:
-        folder = short_path(str(kb.directory.absolute()))
+        folder = kb_name(kb)
         with FetchBar(quiet) as fetch_bar, IndexBar(quiet, starts_later=True) as bar:
 
             def on_progress(progress: Progress) -> None:

@@ -20,7 +20,7 @@ def show_settings(arguments: argparse.Namespace) -> int:
         settings.append(
             {
                 "name": setting.name,
-                "value": value.text if value else None,
+                "value": config.redact_url(value.text) if value else None,
                 "origin": value.origin if value else None,
                 "default": setting.default or None,
                 "variable": setting.variable,
@@ -61,6 +61,7 @@ def _list_options() -> list[dict[str, Any]]:
         options = parser.command.all_options()
         for option, value, origin in find_option_settings(parser.prog, options).values():
             text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+            text = config.redact_url(text)
             rows.append(
                 {"command": parser.prog, "option": option.name, "value": text, "origin": origin}
             )

@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING
 
 from wavrag.cli.command import Command, UsageError
 from wavrag.cli.options import JSON, KB, NEW_EMBEDDER, PRESET_OPTIONS, Option
-from wavrag.cli.output import (
-    format_count,
-    format_duration,
-    note,
-    note_files,
-    print_json,
-    short_path,
-)
+from wavrag.cli.output import format_count, format_duration, kb_name, note, note_files, print_json
 from wavrag.cli.progress import IndexBar
 from wavrag.errors import WavRAGError
 
@@ -58,7 +51,7 @@ def index(arguments: argparse.Namespace) -> int:
         scan.add_to(report)
         if arguments.prune:
             report.removed = kb.prune(arguments.paths)
-        folder = short_path(str(kb.directory.absolute()))
+        folder = kb_name(kb)
     if arguments.json:
         from wavrag.shapes import AddReportShape
 

@@ -27,10 +27,10 @@ def _open_kb(arguments: argparse.Namespace) -> Any:
     return KnowledgeBase.open(arguments.kb, create=False)
 
 
-def _kb_folder(arguments: argparse.Namespace) -> Path:
+def _kb_address(arguments: argparse.Namespace) -> str:
     from wavrag import config
 
-    return Path(arguments.kb) if arguments.kb else config.kb_directory()
+    return arguments.kb or config.kb_address()
 
 
 def info(arguments: argparse.Namespace) -> int:
@@ -38,11 +38,12 @@ def info(arguments: argparse.Namespace) -> int:
     with _open_kb(arguments) as kb:
         documents = kb.documents()
         spec = kb.embedder.spec
-        directory = kb.directory
+        address, directory = kb.address, kb.directory
     recordings = [document for document in documents if document.modality == "audio"]
-    size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    files = directory.rglob("*") if directory else ()
+    size = sum(path.stat().st_size for path in files if path.is_file())
     facts = {
-        "kb": str(directory),
+        "kb": address,
         "embedder": spec.name,
         "revision": spec.revision,
         "dim": spec.dim,
@@ -50,12 +51,12 @@ def info(arguments: argparse.Namespace) -> int:
         "recordings": len(recordings),
         "passages": sum(document.passages for document in documents),
         "audio_seconds": round(sum(document.seconds for document in recordings), 1),
-        "bytes": size,
+        "bytes": size if directory else None,
     }
     if arguments.json:
         print_json(facts)
         return 0
-    print(f"{directory}")
+    print(address)
     print(f"  embedder    {spec.name} ({spec.revision}, {spec.dim} dimensions)")
     texts = len(documents) - len(recordings)
     print(
@@ -63,17 +64,19 @@ def info(arguments: argparse.Namespace) -> int:
         f" ({format_duration(facts['audio_seconds'])}), {format_count(texts, 'text')}"
     )
     print(f"  passages    {facts['passages']:,}")
-    print(f"  on disk     {size / 1e6:.1f} MB")
+    if directory:
+        print(f"  on disk     {size / 1e6:.1f} MB")
     return 0
 
 
 def trust(arguments: argparse.Namespace) -> int:
     """Confirm the embedder that the knowledge base names."""
+    from wavrag.config import redact_url
     from wavrag.kb import confirm_embedder
 
-    folder = _kb_folder(arguments)
-    name = confirm_embedder(folder)
-    note(f"confirmed: {folder} uses the embedder {name}")
+    address = _kb_address(arguments)
+    name = confirm_embedder(address)
+    note(f"confirmed: {redact_url(address)} uses the embedder {name}")
     return 0
 
 
@@ -189,7 +192,7 @@ def repair(arguments: argparse.Namespace) -> int:
     """Repair damage from copies and originals; exit code 1 if a document is lost."""
     from wavrag.kb import repair_kb
 
-    report = repair_kb(_kb_folder(arguments))
+    report = repair_kb(_kb_address(arguments))
     if arguments.json:
         print_json(asdict(report))
         return 1 if report.losses else 0
@@ -213,7 +216,7 @@ def backup(arguments: argparse.Namespace) -> int:
     """Copy the knowledge base, also while it is in use."""
     from wavrag.kb import backup_kb
 
-    size = backup_kb(_kb_folder(arguments), arguments.folder)
+    size = backup_kb(_kb_address(arguments), arguments.folder)
     print(f"{short_path(arguments.folder)}: {size / 1e6:.1f} MB copied")
     return 0
 
@@ -222,9 +225,9 @@ def restore(arguments: argparse.Namespace) -> int:
     """Check a backup and copy it to a new folder."""
     from wavrag.kb import restore_kb
 
-    target = _kb_folder(arguments)
+    target = _kb_address(arguments)
     size = restore_kb(arguments.folder, target)
-    print(f"{short_path(str(target))}: {size / 1e6:.1f} MB restored and checked")
+    print(f"{short_path(target)}: {size / 1e6:.1f} MB restored and checked")
     return 0
 
 
@@ -236,7 +239,7 @@ def upgrade(arguments: argparse.Namespace) -> int:
         if sys.stderr.isatty():
             print(f"\r{count:,} of {total:,} documents", end="", file=sys.stderr, flush=True)
 
-    report = upgrade_kb(_kb_folder(arguments), on_progress=show)
+    report = upgrade_kb(_kb_address(arguments), on_progress=show)
     for source, remark in report.notes:
         note(f"{short_path(source)}: {remark}")
     print(

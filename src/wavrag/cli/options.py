@@ -80,7 +80,8 @@ def _number_type(kind: type, minimum: float) -> Callable[[str], Any]:
     return parse
 
 
-KB = Option("--kb", "DIR", "knowledge base folder", unset="$WAVRAG_KB, or .wavrag")
+KB = Option("--kb", "KB", "knowledge base: a folder, postgresql://USER@HOST/DATABASE or"
+    " s3://BUCKET/PREFIX", unset="$WAVRAG_KB, or .wavrag")  # fmt: skip
 FUSION = Option("--fusion",
     help="merge the legs of the search by their scores or by reciprocal ranks",
     choices=("scores", "ranks"), default="scores")  # fmt: skip

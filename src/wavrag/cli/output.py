@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 from wavrag.errors import InputError
 
 if TYPE_CHECKING:
+    from wavrag.kb import KnowledgeBase
     from wavrag.types import Citation, Hit, Passage
 
 MAX_COLUMNS = 100  # longer lines of prose are hard to read, however wide the terminal is
@@ -131,6 +132,11 @@ def short_path(path: str) -> str:
             path = min(path, os.path.relpath(path), key=len)
     # A line feed in a file name must not start a line that looks like another message.
     return re.sub(r"[\n\t\u2028\u2029]", lambda match: escape_character(match[0]), path)
+
+
+def kb_name(kb: KnowledgeBase) -> str:
+    """The folder of a knowledge base as a short path, or its URL without password."""
+    return kb.address if kb.directory is None else short_path(str(kb.directory.absolute()))
 
 
 def note_files(kind: str, remarks: Iterable[tuple[str, str]]) -> None:

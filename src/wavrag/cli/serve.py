@@ -63,7 +63,7 @@ def serve(arguments: argparse.Namespace) -> int:
         rag.options = read_answer_options(arguments, rag.generator.spec)
 
         def on_start(url: str) -> None:
-            note(f"serving {rag.kb.directory} at {url} (press Ctrl-C to stop)")
+            note(f"serving {rag.kb.address} at {url} (press Ctrl-C to stop)")
 
         serve(rag, arguments.host, arguments.port, options, on_start=on_start)
     return 0

@@ -56,13 +56,13 @@ def write_output(text: str, path: str | None) -> None:
 def _read_indexed(source: str, folder: str | None) -> Transcript | None:
     """The transcript of an indexed recording; None if it is not in the knowledge base."""
     from wavrag import config
-    from wavrag.kb import KnowledgeBase
+    from wavrag.kb import KnowledgeBase, is_kb_url
 
-    directory = Path(folder) if folder is not None else config.kb_directory()
+    address = config.kb_address() if folder is None else folder
     # A recording can be transcribed without a knowledge base, unless one is named.
-    if folder is None and not directory.exists():
+    if folder is None and not (is_kb_url(address) or Path(address).exists()):
         return None
-    with KnowledgeBase.open(directory, create=False) as kb:
+    with KnowledgeBase.open(address, create=False) as kb:
         path = os.path.abspath(source)
         for document in kb.documents():
             if document.id == source or path in document.paths:

@@ -15,7 +15,7 @@ from wavrag.cli.index import (
     read_metadata,
 )
 from wavrag.cli.options import Option
-from wavrag.cli.output import format_count, note, note_files, short_path
+from wavrag.cli.output import format_count, kb_name, note, note_files, short_path
 from wavrag.cli.progress import IndexBar
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def watch(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             count = format_count(len(kb.documents()), "document")
             if not quiet:
-                note(f"stopped watching: {count} in {short_path(str(kb.directory))}")
+                note(f"stopped watching: {count} in {kb_name(kb)}")
     return 0
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from wavrag.disk import block_sums, read_json, sync_folder, sync_paths, write_json
 from wavrag.errors import StoreError
+from wavrag.kb.backend import FolderBackend, local_folder
 from wavrag.kb.closest import read_manifest
-from wavrag.kb.manifest import LOCK
-from wavrag.store import LanceStore
+from wavrag.store import RECORDS_LOCK, LanceStore
 
 CONTENTS = "backup.json"  # checksums of all files of a backup
 DATABASE = ".sqlite3"
 SETTLED_SECONDS = 1.0  # since the last change of a file that nobody is writing any more
-_SKIPPED = ("incoming", "server.lock", LOCK)
+_SKIPPED = ("incoming", "server.lock", RECORDS_LOCK)
 
 
 def backup_kb(directory: str | os.PathLike[str], target: str | os.PathLike[str]) -> int:
@@ -36,8 +36,9 @@ def backup_kb(directory: str | os.PathLike[str], target: str | os.PathLike[str])
     Raises:
         StoreError: there is no knowledge base, the target exists, or the disk is full.
     """
-    folder, target = Path(directory), Path(target)
-    contents = read_manifest(folder)
+    remedy = "use pg_dump for a database, and the copies or versions of the bucket"
+    folder, target = local_folder(directory, "backup", remedy), Path(target)
+    contents = read_manifest(FolderBackend(folder))
     # Not inside it, where the next backup would copy this one.
     if target.exists() or folder.resolve() in (target.resolve(), *target.resolve().parents):
         raise StoreError(f"{target} exists or is in {folder}: name a new folder elsewhere")
@@ -63,14 +64,15 @@ def restore_kb(backup: str | os.PathLike[str], target: str | os.PathLike[str]) -
     Raises:
         StoreError: the backup is damaged or incomplete, or the target is in use.
     """
-    backup, target = Path(backup), Path(target)
+    remedy = "use pg_restore for a database, and the copies or versions of the bucket"
+    backup, target = Path(backup), local_folder(target, "restore", remedy)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise StoreError(f"{target} exists: name a new folder with --kb")
     check_backup(backup)
     with _new_folder(target) as scratch:
         copy = _Copy(backup, scratch)
         copy.update()
-        contents = read_manifest(scratch)
+        contents = read_manifest(FolderBackend(scratch))
         with closing(LanceStore(scratch / contents.store, contents.embedder["dim"])) as store:
             defects = store.verify()
         if defects:

@@ -11,29 +11,30 @@ from pathlib import Path
 from wavrag import config
 from wavrag.errors import StoreError
 from wavrag.kb import manifest
+from wavrag.kb.backend import Backend
 
 MAX_ENTRIES = 1000  # of a folder, so that an error in a folder of a million files is quick
 
 
-def read_manifest(directory: Path) -> manifest.Manifest:
+def read_manifest(backend: Backend) -> manifest.Manifest:
     """Read the manifest of a knowledge base that must exist.
 
     Raises:
         StoreError: there is none, or see `manifest.read`.
     """
-    contents = manifest.read(directory)
+    contents = manifest.read(backend)
     if contents is None:
-        raise missing_kb(directory)
+        raise missing_kb(backend)
     return contents
 
 
-def missing_kb(directory: Path) -> StoreError:
-    """Return the error for a folder that has no knowledge base."""
-    closest = find_closest(directory)
-    hint = "name another folder with --kb" if closest is None else "name it with --kb"
+def missing_kb(backend: Backend) -> StoreError:
+    """Return the error for a place that has no knowledge base."""
+    closest = None if backend.folder is None else find_closest(backend.folder)
+    hint = "name another one with --kb" if closest is None else "name it with --kb"
     state = "" if closest is None else f"; the closest one is {closest}"
     return StoreError(
-        f"there is no knowledge base in {directory}{state}: {hint}, or make one with"
+        f"there is no knowledge base in {backend.address}{state}: {hint}, or make one with"
         " `wavrag index PATH` or `wavrag serve --create`"
     )
 
@@ -45,7 +46,7 @@ def find_closest(directory: Path) -> Path | None:
     among the folders beside it, the folders in the working directory and the default.
     """
     related = [*directory.parents, *_folders(directory)]
-    neighbours = [*_folders(directory.parent), *_folders(Path()), config.kb_directory()]
+    neighbours = [*_folders(directory.parent), *_folders(Path()), Path(config.kb_address())]
     # `max` takes the first of several: those beside the path come before the working directory.
     return next(filter(_is_kb, related), None) or max(
         filter(_is_kb, neighbours), key=lambda path: _similarity(path, directory), default=None

@@ -1,4 +1,4 @@
-"""`KnowledgeBase`: a folder of indexed documents, with its embedder, store and search."""
+"""`KnowledgeBase`: indexed documents in a folder or on a server, with embedder and search."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from wavrag.embed import Embedder, load_embedder, load_reranker
 from wavrag.errors import AudioError, InputError
 from wavrag.kb import manifest
 from wavrag.kb.archives import read_archives
+from wavrag.kb.backend import Backend, FolderBackend, open_backend
 from wavrag.kb.closest import missing_kb
 from wavrag.kb.copies import apply_paths, drop_paths, is_deleted
 from wavrag.kb.files import FileScan
@@ -49,7 +50,7 @@ from wavrag.kb.voices import VoiceBook
 from wavrag.kb.watch import watch_folders
 from wavrag.kb.word_times import WordTimeCache
 from wavrag.search import Fusion, Reranker
-from wavrag.store import LanceStore, Store, StoredDocument, StoredPassage
+from wavrag.store import Store, StoredDocument, StoredPassage
 from wavrag.types import (
     Channels,
     Clip,
@@ -73,7 +74,7 @@ PASSAGES_AT_ONCE = 256  # passages of a document in one read of the store
 class KnowledgeBase(Closing):
     """Recordings and texts, searchable by voice and text.
 
-    Several processes may use one folder at the same time.
+    Several processes may use one knowledge base at the same time.
 
     Example:
         >>> with KnowledgeBase.open("my-kb", embedder="fake") as kb:
@@ -84,7 +85,7 @@ class KnowledgeBase(Closing):
 
     def __init__(
         self,
-        directory: Path,
+        base: Path | Backend,
         embedder: Embedder,
         store: Store,
         *,
@@ -92,34 +93,47 @@ class KnowledgeBase(Closing):
         reranker: Reranker | None = None,
     ) -> None:
         """Combine a folder, an embedder and a store; `KnowledgeBase.open` is simpler."""
-        self.directory = directory
+        self.backend = base if isinstance(base, Backend) else FolderBackend(base)
+        records = self.backend.records
         self.embedder = embedder
         self.fusion = fusion
         self.reranker = reranker
-        self.originals = Originals(directory)
+        self.originals = Originals(self.backend)
         self._store = store
-        self._transcripts = TranscriptCache(directory)
-        self._word_times = WordTimeCache(directory)
+        self._transcripts = TranscriptCache(records)
+        self._word_times = WordTimeCache(records)
         self._corrections = TranscriptCorrections(
-            directory, self._transcripts, self._word_times, embedder.spec
+            records, self._transcripts, self._word_times, embedder.spec
         )
-        self._voices = VoiceBook(directory)
+        self._voices = VoiceBook(records)
         self._retriever = Retriever(embedder, store, fusion, reranker)
+
+    @property
+    def address(self) -> str:
+        """The folder of the knowledge base, or its URL without password."""
+        return self.backend.address
+
+    @property
+    def directory(self) -> Path | None:
+        """The folder of the knowledge base; None if it is in a database or in object storage."""
+        return self.backend.folder
 
     @classmethod
     def open(
         cls,
-        directory: str | os.PathLike[str] | None = None,
+        address: str | os.PathLike[str] | None = None,
         *,
         embedder: Embedder | str | None = None,
         create: bool = True,
         fusion: Fusion = "scores",
         reranker: Reranker | str | None = None,
     ) -> Self:
-        """Open the knowledge base in a folder.
+        """Open the knowledge base in a folder, a database or object storage.
 
         Args:
-            directory: the folder (default: `WAVRAG_KB`, or `.wavrag`).
+            address: the folder, or a URL: `postgresql://USER:PASSWORD@HOST/DATABASE`, with
+                `?tenant=NAME` for one of several in the database, or `s3://BUCKET/PREFIX`, also
+                gs:// and az:// (default: `WAVRAG_KB`, or the folder `.wavrag`).
             embedder: an embedder or its name (default: the embedder of the knowledge base;
                 `wavretriever` for a new one).
             create: create a knowledge base if there is none; False for programs that only read, so
@@ -128,20 +142,34 @@ class KnowledgeBase(Closing):
             reranker: a reranker for the first hits, or a name for `load_reranker`; None for none.
 
         Raises:
-            StoreError: there is none and `create` is False, the folder is not usable, or it names
-                a server or a model outside the package that the user has not confirmed.
+            StoreError: there is none and `create` is False, the folder or the server is not usable,
+                or it names a server or a model outside the package that the user has not confirmed.
+            MissingExtraError: the client of the database or of object storage is not installed.
             IndexMismatchError: it has another embedder or format.
             EmbedderError: the embedder or the reranker is unknown.
         """
-        folder = config.kb_directory()
-        if directory is not None:
-            folder = Path(*check_paths([directory]))
-        contents = manifest.read(folder)
+        backend = open_backend(address)
+        try:
+            return cls._open(backend, embedder, create, fusion, reranker)
+        except BaseException:
+            backend.close()
+            raise
+
+    @classmethod
+    def _open(
+        cls,
+        backend: Backend,
+        embedder: Embedder | str | None,
+        create: bool,
+        fusion: Fusion,
+        reranker: Reranker | str | None,
+    ) -> Self:
+        contents = manifest.read(backend)
         if contents is None and not create:
-            raise missing_kb(folder)
+            raise missing_kb(backend)
         requested = embedder
         if embedder is None and contents is not None:
-            embedder = resolve_embedder(folder, contents.embedder["name"])
+            embedder = resolve_embedder(backend, contents.embedder["name"])
         embedder = embedder or config.DEFAULT_EMBEDDER
         # The embedder comes first: an unknown name must not leave an empty folder behind.
         if isinstance(embedder, str):
@@ -151,15 +179,15 @@ class KnowledgeBase(Closing):
             reranker = load_reranker(reranker)
         check_type(reranker, Reranker | None, "the reranker")
         if contents is None:
-            contents = manifest.create(folder, embedder.spec)
-        manifest.check_embedder(contents, embedder.spec, folder)
+            contents = manifest.create(backend, embedder.spec)
+        manifest.check_embedder(contents, embedder.spec, backend.address)
         if requested is not None:
             name = embedder.spec.name
             with suppress(OSError):  # without a writable configuration, name the embedder again
-                remember_embedder(folder, name, requested if isinstance(requested, str) else name)
-        guard = partial(manifest.check_store, folder, contents)
-        store = LanceStore(folder / contents.store, embedder.spec.dim, guard=guard)
-        return cls(folder, embedder, store, fusion=fusion, reranker=reranker)
+                remember_embedder(backend, name, requested if isinstance(requested, str) else name)
+        guard = partial(manifest.check_store, backend, contents)
+        store = backend.open_store(contents.store, embedder.spec.dim, guard)
+        return cls(backend, embedder, store, fusion=fusion, reranker=reranker)
 
     def restrict(self, labels: Collection[str]) -> KnowledgeBase:
         """Return the part of the knowledge base that a reader with some access labels may see.
@@ -214,10 +242,10 @@ class KnowledgeBase(Closing):
         """
         checked = check_documents(documents)
         if speakers is not None and speakers != self.finds_speakers:
-            manifest.update(self.directory, speakers=speakers)
+            manifest.update(self.backend, speakers=speakers)
         splitter = SpeakerSplitter(self._voices.load()) if self.finds_speakers else None
         return add_documents(
-            checked, self.embedder, self._store, self.directory, on_progress,
+            checked, self.embedder, self._store, self.backend.scratch, on_progress,
             corrections=self._corrections, speakers=splitter, max_hours=max_hours,
             again=again,
         )  # fmt: skip
@@ -225,7 +253,7 @@ class KnowledgeBase(Closing):
     @property
     def finds_speakers(self) -> bool:
         """True if recordings are cut where the speaker changes."""
-        contents = manifest.read(self.directory)
+        contents = manifest.read(self.backend)
         return contents is not None and contents.speakers
 
     def add_urls(
@@ -351,7 +379,7 @@ class KnowledgeBase(Closing):
 
     def _drop_paths(self, is_dropped: Callable[[str], bool]) -> Removal:
         documents = self._store.documents()
-        removal = drop_paths(self._store, documents, is_dropped, self.directory)
+        removal = drop_paths(self._store, documents, is_dropped, self.backend.scratch)
         if removal.removed:
             # Frees the disk space: a removal alone only marks rows.
             self._store.optimize()
@@ -760,7 +788,7 @@ class KnowledgeBase(Closing):
         Args:
             share: share of the store's data to read, from 0 to 1, chosen at random.
         """
-        return [*self._store.verify(share), *find_side_defects(self.directory)]
+        return [*self._store.verify(share), *find_side_defects(self.backend)]
 
     def check_sources(self) -> list[SourceChange]:
         """Read the files of all documents and return those that were moved, replaced or deleted.
@@ -787,14 +815,15 @@ class KnowledgeBase(Closing):
         documents = self._store.documents()
         changes = find_changes(documents, folders)
         paths = relinked_paths(documents, changes)
-        apply_paths(self._store, documents, paths, self.directory)
+        apply_paths(self._store, documents, paths, self.backend.scratch)
         if paths:
             self._store.optimize()
         return changes
 
     def close(self) -> None:
-        """Close the store."""
+        """Close the store and its connections."""
         self._store.close()
+        self.backend.close()
 
 
 def _passages_of(speaker: str, document_id: str, passages: Sequence[Passage]) -> list[Passage]:

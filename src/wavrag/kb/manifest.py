@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wavrag.disk import read_json, sync_folder, write_json
+from wavrag.disk import dump_json, load_json
 from wavrag.embed import EmbedderSpec
 from wavrag.errors import IndexMismatchError, StoreError
+from wavrag.kb.backend import Backend, FolderBackend
 
 FILE = "kb.json"
-COPY = "kb.copy.json"  # without the manifest, nobody knows the embedder of the vectors
-LOCK = "kb.lock"
-LOCK_SECONDS = 60.0  # small files are changed in milliseconds
+COPY = "kb.copy.json"
+RECORD = ("manifest", "kb")  # kind and key
 FORMAT = 1
 INDENT = 2
 
@@ -34,41 +31,41 @@ class Manifest:
     store: str = "store"  # folder of the passages; another one after an upgrade
 
 
-def read(directory: Path) -> Manifest | None:
+def read(backend: Backend) -> Manifest | None:
     """Read the manifest of a knowledge base; None if there is none.
 
     Raises:
         IndexMismatchError: the format is not supported.
         StoreError: it cannot be read, is damaged, or is missing beside passages.
     """
-    path = directory / FILE
-    try:
-        manifest = _read_file(path)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if (directory / COPY).exists() or any(directory.glob("store*/*.lance")):
+    data = backend.records.get(*RECORD)
+    if data is None:
+        if backend.has_remains():
             raise StoreError(
-                f"{path} is missing, so the embedder of these passages is unknown: run"
-                f" `wavrag kb repair --kb {directory}`, or restore a backup"
-            ) from error
+                f"{backend.manifest_name} is missing, so the embedder of these passages is unknown:"
+                f" {backend.remedy}"
+            )
         return None
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+    return _load(backend, data)
+
+
+def _load(backend: Backend, data: bytes) -> Manifest:
+    try:
+        return _parse(data, backend.address)
     except ValueError as error:
         raise StoreError(
-            f"{path} is damaged ({error}): run `wavrag kb repair --kb {directory}`, or restore a"
-            " backup"
+            f"{backend.manifest_name} is damaged ({error}): {backend.remedy}"
         ) from error
-    return manifest
 
 
-def _read_file(path: Path) -> Manifest:
-    """Read and check a manifest; raises ValueError if it is damaged."""
-    values = read_json(path, INDENT, checked=False)
+def _parse(data: bytes, address: str) -> Manifest:
+    """Check the content of a manifest; raises ValueError if it is damaged."""
+    values = load_json(data, INDENT, checked=False)
     format = values.get("format")
     if type(format) is int and format != FORMAT:
         raise IndexMismatchError(
-            f"{path.parent} has format {format} and this version of WavRAG reads format {FORMAT}:"
-            " index again into another folder (--kb)"
+            f"{address} has format {format} and this version of WavRAG reads format {FORMAT}:"
+            " index again into another knowledge base (--kb)"
         )
     keys = {field.name for field in fields(Manifest)}
     if unknown := sorted(values.keys() - keys):
@@ -88,7 +85,7 @@ def _read_file(path: Path) -> Manifest:
 
 
 def repair(directory: Path) -> list[str]:
-    """Restore the manifest from its copy, or the copy; return a sentence for each action.
+    """Restore the manifest of a folder from its copy, or the copy; return a sentence per action.
 
     Raises:
         StoreError: both are missing or damaged.
@@ -96,7 +93,7 @@ def repair(directory: Path) -> list[str]:
     manifests: dict[str, Manifest] = {}
     for name in (FILE, COPY):
         with suppress(OSError, ValueError):
-            manifests[name] = _read_file(directory / name)
+            manifests[name] = _parse((directory / name).read_bytes(), str(directory))
     manifest = manifests.get(FILE) or manifests.get(COPY)
     if manifest is None:
         raise StoreError(
@@ -105,124 +102,74 @@ def repair(directory: Path) -> list[str]:
         )
     if manifests.get(FILE) == manifests.get(COPY):
         return []
-    _write(directory, manifest)
+    FolderBackend(directory).records.put(*RECORD, _dump(manifest))
     target = COPY if FILE in manifests else FILE
     return [f"{target} was missing, damaged or old: written again"]
 
 
 def find_defects(directory: Path) -> list[str]:
-    """Describe each defect of the manifest and its copy."""
+    """Describe each defect of the manifest of a folder and its copy."""
     defects = []
     for name in (FILE, COPY):
         try:
-            _read_file(directory / name)
+            _parse((directory / name).read_bytes(), str(directory))
         except (OSError, ValueError) as error:
             defects.append(f"{directory / name} is damaged ({error}): run `wavrag kb repair`")
     return defects
 
 
-def create(directory: Path, spec: EmbedderSpec) -> Manifest:
+def create(backend: Backend, spec: EmbedderSpec) -> Manifest:
     """Write the manifest of a new knowledge base, unless another process has just done so."""
     manifest = Manifest(FORMAT, identity(spec), datetime.now(UTC).isoformat(timespec="seconds"))
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        scratch = directory / f".kb-{secrets.token_hex(8)}.json"
-        try:
-            write_json(scratch, asdict(manifest), INDENT)
-            _publish(scratch, directory / FILE)
-        finally:
-            scratch.unlink(missing_ok=True)
-        sync_folder(directory)
-        stored_manifest = read(directory)
-        if stored_manifest is None:
-            raise StoreError(f"{directory / FILE} vanished while it was created: try again")
-        if not (directory / COPY).exists():
-            write_json(directory / COPY, asdict(stored_manifest), INDENT)
-    except OSError as error:
+        backend.records.create(*RECORD, _dump(manifest))
+    except StoreError as error:
         raise StoreError(
-            f"cannot create a knowledge base in {directory}: {error.strerror or error}. Choose"
-            " another folder with --kb"
+            f"cannot create a knowledge base in {backend.address}: {error}. Choose another one"
+            " with --kb"
         ) from error
+    stored_manifest = read(backend)
+    if stored_manifest is None:
+        raise StoreError(f"{backend.manifest_name} vanished while it was created: try again")
     return stored_manifest
 
 
-def _publish(scratch: Path, path: Path) -> None:
-    """Give a complete file its name, unless there is a file of that name."""
-    try:
-        # `link` fails if the target exists; `rename` would replace the other process's file.
-        os.link(scratch, path)
-    except FileExistsError:
-        pass
-    except OSError:
-        # FAT, exFAT and some network shares have no hard links. The lock admits one process
-        # between the check and the renaming.
-        with lock_files(path.parent):
-            if not path.exists():
-                os.rename(scratch, path)
-
-
-def update(directory: Path, **changes: Any) -> None:
+def update(backend: Backend, **changes: Any) -> None:
     """Change fields of the manifest of a knowledge base in one step.
 
     Raises:
-        StoreError: the folder is not writable.
+        StoreError: it is not writable.
     """
-    with lock_files(directory):
-        manifest = read(directory)
-        if manifest is None:
-            raise StoreError(f"{directory / FILE} vanished: restore it from a backup")
-        _write(directory, replace(manifest, **changes))
+
+    def change(data: bytes | None) -> bytes:
+        if data is None:
+            raise StoreError(f"{backend.manifest_name} vanished: restore it from a backup")
+        return _dump(replace(_load(backend, data), **changes))
+
+    backend.records.update(*RECORD, change)
 
 
-def check_store(directory: Path, contents: Manifest) -> None:
+def check_store(backend: Backend, contents: Manifest) -> None:
     """Refuse to change the passages of a knowledge base that was opened before an upgrade.
 
     Args:
-        directory: the folder.
+        backend: the place of the knowledge base.
         contents: its manifest when it was opened.
 
     Raises:
         StoreError: it was upgraded meanwhile, or its manifest vanished.
     """
-    current = read(directory)
+    current = read(backend)
     if current is None or current.store != contents.store:
         raise StoreError(
-            f"{directory} was upgraded to another revision of its embedder after this program has"
-            " opened it, so nothing can be added or changed: start the program again, with the"
+            f"{backend.address} was upgraded to another revision of its embedder after this program"
+            " has opened it, so nothing can be added or changed: start the program again, with the"
             " version of WavRAG that made the upgrade"
         )
 
 
-@contextmanager
-def lock_files(directory: Path) -> Iterator[None]:
-    """Keep other threads and processes from changing the small files of a knowledge base.
-
-    Raises:
-        StoreError: the folder is not writable.
-    """
-    from filelock import FileLock
-
-    lock = FileLock(directory / LOCK, timeout=LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except OSError as error:
-        raise StoreError(
-            f"cannot lock {directory}: {error.strerror or error}: make it writable"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _write(directory: Path, manifest: Manifest) -> None:
-    try:
-        for name in (FILE, COPY):
-            write_json(directory / name, asdict(manifest), INDENT)
-    except OSError as error:
-        raise StoreError(
-            f"cannot write {directory / FILE}: {error.strerror or error}: make it writable"
-        ) from error
+def _dump(manifest: Manifest) -> bytes:
+    return dump_json(asdict(manifest), INDENT)
 
 
 def identity(spec: EmbedderSpec) -> dict[str, Any]:
@@ -230,18 +177,18 @@ def identity(spec: EmbedderSpec) -> dict[str, Any]:
     return {"name": spec.name, "revision": spec.revision, "dim": spec.dim}
 
 
-def check_embedder(manifest: Manifest, spec: EmbedderSpec, directory: Path) -> None:
+def check_embedder(manifest: Manifest, spec: EmbedderSpec, address: str) -> None:
     """Reject an embedder, or a revision of it, that did not create the knowledge base."""
     stored, current = manifest.embedder, identity(spec)
     if stored != current and stored["name"] == current["name"]:
         raise IndexMismatchError(
-            f"{directory} was made with the revision {stored['revision']} of {stored['name']}, and"
+            f"{address} was made with the revision {stored['revision']} of {stored['name']}, and"
             f" this version of WavRAG has {current['revision']}: run `wavrag kb upgrade --kb"
-            f" {directory}` to embed its documents again"
+            f" {address}` to embed its documents again"
         )
     if stored != current:
         raise IndexMismatchError(
-            f"{directory} was made with the embedder {stored['name']} ({stored['revision']}), not"
+            f"{address} was made with the embedder {stored['name']} ({stored['revision']}), not"
             f" with {current['name']} ({current['revision']}). Open it without naming an embedder,"
-            " or index again into another folder (--kb)"
+            " or index again into another one (--kb)"
         )

@@ -18,6 +18,7 @@ from typing import IO
 
 from wavrag.disk import read_json, sync_file, write_json
 from wavrag.errors import DocumentError, StoreError
+from wavrag.kb.backend import Backend
 from wavrag.web import Download, DownloadCallback, DownloadOptions, download, file_name
 
 RECORD = "original.json"
@@ -37,8 +38,8 @@ class Original:
 class Originals:
     """The downloaded files of a knowledge base."""
 
-    def __init__(self, directory: Path) -> None:
-        self._folder = directory / "originals"
+    def __init__(self, backend: Backend) -> None:
+        self._folder = (backend.folder or backend.scratch) / "originals"
 
     def get(self, url: str) -> Original | None:
         """The file of a URL; None if it was not downloaded, or is missing."""

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from wavrag.errors import InputError
 from wavrag.kb import manifest
+from wavrag.kb.backend import FolderBackend, local_folder
 from wavrag.kb.closest import missing_kb, read_manifest
 from wavrag.kb.copies import is_deleted
 from wavrag.kb.knowledge_base import KnowledgeBase
 from wavrag.kb.passages import content_hash, digest_file, file_digest_of
 from wavrag.kb.report import ProgressCallback
 from wavrag.kb.side_files import is_intact
-from wavrag.kb.transcripts import FILE as WORDS_FILE
-from wavrag.store import StoredDocument, repair_store
+from wavrag.store import WORDS_FILE, StoredDocument, repair_store
 from wavrag.types import Document
 
 
@@ -48,11 +48,12 @@ def repair_kb(
         >>> report = repair_kb("my-kb")  # doctest: +SKIP
         >>> print(report.actions, report.losses)  # doctest: +SKIP
     """
-    folder = Path(directory)
+    folder = local_folder(directory, "repair", "restore a backup")
+    backend = FolderBackend(folder)
     if not folder.is_dir():
-        raise missing_kb(folder)
+        raise missing_kb(backend)
     report = RepairReport(manifest.repair(folder))
-    contents = read_manifest(folder)
+    contents = read_manifest(backend)
     store = repair_store(folder / contents.store, contents.embedder["dim"])
     report.actions += store.actions
     if not is_intact(folder / WORDS_FILE):
@@ -89,6 +90,7 @@ def _original(kb: KnowledgeBase, stored: StoredDocument) -> str | None:
     if not file_digest_of(stored.content_hash):
         return None
     # A knowledge base that was moved has its uploads elsewhere.
+    assert kb.directory is not None
     upload = str((kb.directory / "uploads" / Path(stored.source).name).absolute())
     paths = [*map(kb.resolve_source, stored.paths), upload]
     return next((path for path in paths if os.path.isabs(path) and not is_deleted(path)), None)

@@ -7,27 +7,30 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from wavrag.disk import read_json
+from wavrag.disk import load_json
 from wavrag.kb import manifest
-from wavrag.kb.originals import RECORD
-from wavrag.kb.transcript_corrections import FILE as CORRECTIONS_FILE
-from wavrag.kb.transcripts import FILE as WORDS_FILE
+from wavrag.kb.backend import Backend
+from wavrag.store import CORRECTIONS_FILE, WORDS_FILE
 
 
-def find_side_defects(directory: Path) -> Iterator[str]:
+def find_side_defects(backend: Backend) -> Iterator[str]:
     """Describe each defect outside the store: manifest, jobs, downloads, caches."""
-    yield from manifest.find_defects(directory)
-    for path in (*directory.glob("jobs/*.json"), *directory.glob(f"originals/*/{RECORD}")):
-        try:
-            read_json(path, checked=False)
-        except (OSError, ValueError) as error:
-            remedy = "the server repairs it at its next start"
-            if path.name == RECORD:
-                remedy = "download the document again (`wavrag add-url URL`)"
-            yield f"{path} is damaged ({error}): {remedy}"
+    remedies = {
+        "jobs": "the server repairs it at its next start",
+        "originals": "download the document again (`wavrag add-url URL`)",
+    }
+    for kind, remedy in remedies.items():
+        for key, value in backend.records.items(kind):
+            try:
+                load_json(value, checked=False)
+            except ValueError as error:
+                yield f"{backend.records.name(kind, key)} is damaged ({error}): {remedy}"
+    if backend.folder is None:
+        return  # damage in a database or in object storage is noticed there
+    yield from manifest.find_defects(backend.folder)
     for name in (WORDS_FILE, CORRECTIONS_FILE):
-        if not is_intact(directory / name):
-            yield f"{directory / name} is damaged: run `wavrag kb repair`, or restore a backup"
+        if not is_intact(backend.folder / name):
+            yield f"{backend.folder / name} is damaged: run `wavrag kb repair`, or restore a backup"
 
 
 def is_intact(path: Path) -> bool:

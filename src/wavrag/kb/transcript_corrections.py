@@ -1,29 +1,20 @@
-"""Corrections of transcripts by hand: kept in `corrections.sqlite3`, applied at every indexing."""
+"""Corrections of transcripts by hand: kept in the knowledge base, applied at every indexing."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from difflib import SequenceMatcher
-from pathlib import Path
 
 from wavrag.embed import EmbedderSpec
-from wavrag.errors import StoreError
 from wavrag.kb.transcript import Segment, spread_words
 from wavrag.kb.transcripts import TranscriptCache
 from wavrag.kb.word_times import WordTimeCache
+from wavrag.store import Records
 from wavrag.types import Clip, Passage, TimedWord
 
-FILE = "corrections.sqlite3"
-_TABLE = (
-    "CREATE TABLE IF NOT EXISTS corrections ("
-    " document_id TEXT, track INTEGER, channel INTEGER, start REAL, end REAL,"
-    " original TEXT NOT NULL, corrected TEXT NOT NULL,"
-    " PRIMARY KEY (document_id, track, channel, start, end)) WITHOUT ROWID"
-)
+KIND = "corrections"  # of the records
 # Share of equal letters between the words that were corrected and those found in their place: a
 # better recogniser stays above it, another recording under the same path below.
 MIN_SIMILARITY = 0.4
@@ -54,7 +45,7 @@ class TranscriptCorrections:
     """Corrections of the recordings of a knowledge base.
 
     Args:
-        directory: folder of the file.
+        records: the records of the knowledge base.
         transcripts: transcripts of passages without a text that can be quoted.
         word_times: times of the words of passages.
         spec: the embedder.
@@ -62,12 +53,12 @@ class TranscriptCorrections:
 
     def __init__(
         self,
-        directory: Path,
+        records: Records,
         transcripts: TranscriptCache,
         word_times: WordTimeCache,
         spec: EmbedderSpec,
     ) -> None:
-        self._path = directory / FILE
+        self._records = records
         self._transcripts = transcripts
         self._word_times = word_times
         self._is_quotable = spec.transcribes and spec.quotable_transcripts
@@ -84,83 +75,37 @@ class TranscriptCorrections:
             text: the correct words.
 
         Raises:
-            StoreError: the file cannot be read or written.
+            StoreError: the corrections cannot be read or written.
         """
         start, end = words[0].start, words[-1].end
         new = self._word_times.get(clip, text) or spread_words(Segment(text, start, end))
-        new_words = (
+        new_words = [
             replace(word, start=_clamp(word.start, start, end), end=_clamp(word.end, start, end))
             for word in new
-        )
-        earlier = {
-            correction
-            for passage in passages
-            for correction in self.find(passage)
-            if correction.start < end and correction.end > start
-        }
-        original = [word for correction in earlier for word in correction.original]
-        # Words that were corrected before are not what was recognised.
-        original += [
-            word for word in words if not any(c.start <= _middle(word) <= c.end for c in earlier)
         ]
-        remaining = [
-            word
-            for correction in earlier
-            for word in correction.corrected
-            if not start <= _middle(word) <= end
-        ]
-        merged = TranscriptCorrection(
-            min([start, *(correction.start for correction in earlier)]),
-            max([end, *(correction.end for correction in earlier)]),
-            tuple(sorted(original, key=_middle)),
-            tuple(sorted([*remaining, *new_words], key=_middle)),
-        )
-        self._write(passages[0], merged)
-        return merged
+        merged = TranscriptCorrection(start, end, tuple(words), tuple(new_words))
 
-    def _write(self, passage: Passage, correction: TranscriptCorrection) -> None:
-        """Store a correction of the recording and the channel of a passage."""
-        words = (correction.original, correction.corrected)
-        texts = [json.dumps([astuple(word) for word in row], ensure_ascii=False) for row in words]
-        row = (*_voice(passage), correction.start, correction.end, *texts)
-        try:
-            with self._connect() as database, database:
-                # The earlier ones are merged into it.
-                database.execute(
-                    "DELETE FROM corrections WHERE document_id = ? AND track = ? AND channel = ?"
-                    " AND start < ? AND end > ?",
-                    (*_voice(passage), correction.end, correction.start),
-                )
-                database.execute("INSERT INTO corrections VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"{self._path} cannot be written ({error}): free disk space"
-            ) from error
+        def change(data: bytes | None) -> bytes:
+            nonlocal merged
+            stored = _parse(data)
+            merged = _merge(stored, words, new_words)
+            others = [row for row in stored if not _overlaps(row, merged.start, merged.end)]
+            rows = sorted([*others, merged], key=lambda row: row.start)
+            return json.dumps([astuple(row) for row in rows], ensure_ascii=False).encode()
+
+        self._records.update(KIND, _key(passages[0]), change)
+        return merged
 
     def find(self, passage: Passage) -> list[TranscriptCorrection]:
         """Return the corrections of words in a passage, in the order of their times.
 
         Raises:
-            StoreError: the file cannot be read.
+            StoreError: the corrections cannot be read.
         """
-        if not self._path.exists() or passage.start is None:
+        if passage.start is None or passage.end is None:
             return []
-        query = (
-            "SELECT start, end, original, corrected FROM corrections WHERE document_id = ?"
-            " AND track = ? AND channel = ? AND start < ? AND end > ? ORDER BY start"
-        )
-        try:
-            with self._connect() as database:
-                span = (passage.end, passage.start)
-                rows = database.execute(query, (*_voice(passage), *span)).fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(f"{self._path} cannot be read ({error}): restore it") from error
-        return [
-            TranscriptCorrection(
-                start, end, *(tuple(TimedWord(*word) for word in json.loads(t)) for t in texts)
-            )
-            for start, end, *texts in rows
-        ]
+        rows = _parse(self._records.get(KIND, _key(passage)))
+        return [row for row in rows if _overlaps(row, passage.start, passage.end)]
 
     def apply(self, passage: Passage, text: str | None, clip: Clip) -> str | None:
         """Return the text of a passage with its corrections; `text` if there are none.
@@ -181,17 +126,47 @@ class TranscriptCorrections:
             words = correction.apply(words, passage.start or 0.0, passage.end or 0.0)
         return " ".join(word.text for word in words)
 
-    @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        # A connection for each call: SQLite connections must not move between threads.
-        with closing(sqlite3.connect(self._path, timeout=10.0)) as database:
-            database.execute(_TABLE)
-            yield database
+
+def _merge(
+    stored: Sequence[TranscriptCorrection],
+    words: Sequence[TimedWord],
+    new_words: Sequence[TimedWord],
+) -> TranscriptCorrection:
+    """A correction of words, with the stored ones that it overlaps."""
+    start, end = words[0].start, words[-1].end
+    earlier = [row for row in stored if _overlaps(row, start, end)]
+    original = [word for row in earlier for word in row.original]
+    # Words that were corrected before are not what was recognised.
+    original += [
+        word for word in words if not any(row.start <= _middle(word) <= row.end for row in earlier)
+    ]
+    remaining = [
+        word for row in earlier for word in row.corrected if not start <= _middle(word) <= end
+    ]
+    return TranscriptCorrection(
+        min([start, *(row.start for row in earlier)]),
+        max([end, *(row.end for row in earlier)]),
+        tuple(sorted(original, key=_middle)),
+        tuple(sorted([*remaining, *new_words], key=_middle)),
+    )
 
 
-def _voice(passage: Passage) -> tuple[str, int, int]:
-    # NULLs are never equal in SQL, so 0 stands for a recording with a single track or channel.
-    return passage.document_id, passage.track or 0, passage.channel or 0
+def _parse(data: bytes | None) -> list[TranscriptCorrection]:
+    return [
+        TranscriptCorrection(
+            start, end, *(tuple(TimedWord(*word) for word in words) for words in texts)
+        )
+        for start, end, *texts in json.loads(data or b"[]")
+    ]
+
+
+def _key(passage: Passage) -> str:
+    # 0 stands for a recording with a single track or channel.
+    return f"{passage.track or 0}/{passage.channel or 0}/{passage.document_id}"
+
+
+def _overlaps(correction: TranscriptCorrection, start: float, end: float) -> bool:
+    return correction.start < end and correction.end > start
 
 
 def _between(words: Sequence[TimedWord], start: float, end: float) -> list[TimedWord]:

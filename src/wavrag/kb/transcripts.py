@@ -1,4 +1,4 @@
-"""Transcribe recordings on demand, and keep the transcripts on disk in `words.sqlite3`.
+"""Transcribe recordings on demand, and keep the transcripts in the knowledge base.
 
 Embedders that encode audio directly give no transcript, or one for search only that is too
 inaccurate to quote.
@@ -8,103 +8,75 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, TypeAlias
 
 import numpy as np
 
 from wavrag import audio
 from wavrag.audio import SAMPLE_RATE
 from wavrag.embed import Recogniser, load_recogniser
+from wavrag.errors import StoreError
+from wavrag.store import Records
 from wavrag.types import Clip
 
 logger = logging.getLogger(__name__)
 
-FILE = "words.sqlite3"
-_TABLE = (
-    "CREATE TABLE IF NOT EXISTS words ("
-    " sound BLOB, recogniser TEXT, text TEXT NOT NULL, PRIMARY KEY (sound, recogniser)"
-    ") WITHOUT ROWID"
-)
-
-
-CacheKeys: TypeAlias = Mapping[str, str | bytes]
-
 
 class ClipCache:
-    """Facts about clips in `words.sqlite3`, keyed by the samples themselves.
+    """Facts about clips, keyed by the samples themselves.
 
-    If the folder is not writable, facts are computed again each time, and a warning goes to the
-    log.
+    If they cannot be kept, they are computed again each time, and a warning goes to the log.
 
     Args:
-        directory: folder of the file.
+        records: the records of the knowledge base.
     """
 
-    table: str  # statement that creates the table of a subclass
+    def __init__(self, records: Records) -> None:
+        self._records = records
 
-    def __init__(self, directory: Path) -> None:
-        self._path = directory / FILE
-
-    def read(self, table: str, column: str, keys: CacheKeys) -> Any:
+    def read(self, kind: str, *keys: str | bytes) -> bytes | None:
         """Return a stored value; None if there is none."""
-        condition = " AND ".join(f"{name} = ?" for name in keys)
-        if not self._path.exists():
-            return None
         try:
-            with self._connect() as database:
-                query = f"SELECT {column} FROM {table} WHERE {condition}"
-                row = database.execute(query, tuple(keys.values())).fetchone()
-        except sqlite3.Error as error:
-            logger.warning("%s: %s cannot be read (%s)", self._path, table, error)
+            return self._records.get(kind, _join(keys))
+        except StoreError as error:
+            logger.warning("%s", error)
             return None
-        return None if row is None else row[0]
 
-    def write(self, table: str, values: CacheKeys) -> None:
-        """Store a row, replacing an earlier one with the same keys."""
-        names, marks = ", ".join(values), ", ".join("?" * len(values))
+    def write(self, kind: str, value: bytes, *keys: str | bytes) -> None:
+        """Store a value, replacing an earlier one with the same keys."""
         try:
-            with self._connect() as database, database:
-                statement = f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})"
-                database.execute(statement, tuple(values.values()))
-        except sqlite3.Error as error:
-            logger.warning("%s: %s cannot be kept (%s)", self._path, table, error)
+            self._records.put(kind, _join(keys), value)
+        except StoreError as error:
+            logger.warning("%s", error)
 
-    @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        # A connection for each call: SQLite connections must not move between threads.
-        with closing(sqlite3.connect(self._path, timeout=10.0)) as database:
-            database.execute(self.table)
-            yield database
+
+def _join(keys: Sequence[str | bytes]) -> str:
+    return "/".join(key if isinstance(key, str) else key.hex() for key in keys)
 
 
 class TranscriptCache(ClipCache):
     """Transcripts keyed by the samples themselves, so they always belong to the recording.
 
     Args:
-        directory: folder of `words.sqlite3`.
+        records: the records of the knowledge base.
         recogniser: speech recogniser (default: Moonshine tiny, English). Each revision has its
             own transcripts.
     """
 
-    table = _TABLE
-
-    def __init__(self, directory: Path, recogniser: Recogniser | None = None) -> None:
-        super().__init__(directory)
+    def __init__(self, records: Records, recogniser: Recogniser | None = None) -> None:
+        super().__init__(records)
         self._recogniser = recogniser or load_recogniser("moonshine")
         self._revision = self._recogniser.spec.revision
 
     def get(self, clip: Clip) -> str:
         """Transcript of a clip of any length and sample rate; empty if it has no speech."""
-        keys: CacheKeys = {"sound": clip_key(clip), "recogniser": self._revision}
-        transcript: str | None = self.read("words", "text", keys)
-        if transcript is None:
-            transcript = self.transcribe(clip)
-            self.write("words", {**keys, "text": transcript})
+        keys = clip_key(clip), self._revision
+        stored = self.read("words", *keys)
+        if stored is not None:
+            return stored.decode("utf-8", "surrogatepass")
+        transcript = self.transcribe(clip)
+        self.write("words", transcript.encode("utf-8", "surrogatepass"), *keys)
         return transcript
 
     def transcribe(self, clip: Clip) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from wavrag.embed import Embedder, load_embedder
 from wavrag.errors import AudioError, StoreError
 from wavrag.kb import manifest
+from wavrag.kb.backend import FolderBackend, local_folder
 from wavrag.kb.closest import read_manifest
 from wavrag.kb.knowledge_base import KnowledgeBase
 from wavrag.kb.passages import embedded_text
@@ -63,9 +64,11 @@ def upgrade_kb(
         StoreError: there is no knowledge base, or its disk is full.
         EmbedderError: the embedder fails.
     """
-    folder = Path(directory)
-    contents = read_manifest(folder)
-    embedder = embedder or load_embedder(resolve_embedder(folder, contents.embedder["name"]))
+    remedy = "index the documents into a new one"
+    folder = local_folder(directory, "upgrade", remedy)
+    backend = FolderBackend(folder)
+    contents = read_manifest(backend)
+    embedder = embedder or load_embedder(resolve_embedder(backend, contents.embedder["name"]))
     identity = manifest.identity(embedder.spec)
     report = UpgradeReport(embedder.spec.name, embedder.spec.revision)
     if identity == contents.embedder:
@@ -77,14 +80,14 @@ def upgrade_kb(
         closing(LanceStore(folder / contents.store, contents.embedder["dim"])) as old,
         closing(LanceStore(folder / name, embedder.spec.dim)) as new,
     ):
-        upgrade = _Upgrade(KnowledgeBase(folder, embedder, new), old, new, report, on_progress)
+        upgrade = _Upgrade(KnowledgeBase(backend, embedder, new), old, new, report, on_progress)
         for _ in range(MAX_PASSES):
             if not upgrade.embed_changed():
                 break
         with old.locked():  # writers wait for what was added or changed during the last pass
             upgrade.embed_changed()
             new.optimize()
-            manifest.update(folder, embedder=identity, store=name)
+            manifest.update(backend, embedder=identity, store=name)
         upgrade.path.unlink(missing_ok=True)
     _delete_old(folder, name)
     return report
@@ -139,7 +142,7 @@ class _Upgrade:
 
     def _embed(self, id: str, digest: tuple[int, int] | None) -> None:
         # On disk, because a document may be longer than the memory.
-        with PassageSpool(self._kb.directory) as passages:
+        with PassageSpool(self._kb.backend.scratch) as passages:
             records = self._old.scan([id])
             while batch := list(islice(records, BATCH)):
                 for record in _embed_batch(self._kb, batch, self._report):

@@ -87,7 +87,9 @@ class _Watcher:
         self._on_progress = on_progress
         self._on_note = on_note
         self._devices = {root: os.stat(root).st_dev for root in roots}
-        kb_paths = {os.path.abspath(kb.directory), os.path.realpath(kb.directory)}
+        kb_paths = set()
+        if kb.directory is not None:
+            kb_paths = {os.path.abspath(kb.directory), os.path.realpath(kb.directory)}
         self._kb_prefixes = tuple(os.path.join(path, "") for path in kb_paths)
         # Times of the first and the last event of each path that is not yet indexed.
         self._pending: dict[str, tuple[float, float]] = {}

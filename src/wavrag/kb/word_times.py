@@ -1,4 +1,4 @@
-"""Times of the words of passages, computed on demand and kept on disk in `words.sqlite3`."""
+"""Times of the words of passages, computed on demand and kept in the knowledge base."""
 
 from __future__ import annotations
 
@@ -8,22 +8,15 @@ from functools import cached_property
 import numpy as np
 
 from wavrag.embed import WordAligner
-from wavrag.kb.transcripts import CacheKeys, ClipCache, clip_key
+from wavrag.kb.transcripts import ClipCache, clip_key
 from wavrag.types import Clip, TimedWord
 
-_TABLE = (
-    "CREATE TABLE IF NOT EXISTS word_times ("
-    " sound BLOB, text BLOB, aligner TEXT, times BLOB NOT NULL,"
-    " PRIMARY KEY (sound, text, aligner)) WITHOUT ROWID"
-)
 TICK = 0.01  # seconds; finer than the frames of the aligner, and 16 bits hold 10 minutes
 _ROW = np.dtype([("start", "<u2"), ("end", "<u2"), ("probability", "u1")])
 
 
 class WordTimeCache(ClipCache):
     """Word times keyed by the samples and the transcript; 5 bytes a word."""
-
-    table = _TABLE
 
     @cached_property
     def _aligner(self) -> WordAligner:
@@ -32,12 +25,11 @@ class WordTimeCache(ClipCache):
     def get(self, clip: Clip, text: str) -> tuple[TimedWord, ...]:
         """Return the words of a transcript with their times; see `WordAligner.align`."""
         text_key = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        revision = WordAligner.revision
-        keys: CacheKeys = {"sound": clip_key(clip), "text": text_key, "aligner": revision}
-        data = self.read("word_times", "times", keys)
+        keys = clip_key(clip), text_key, WordAligner.revision
+        data = self.read("word_times", *keys)
         if data is None:
             data = _pack(self._aligner.align(clip, text), clip.start)
-            self.write("word_times", {**keys, "times": data})
+            self.write("word_times", data, *keys)
         # Read back even if they are new, so that times are the same on every call.
         return _unpack(data, text, clip.start)
 

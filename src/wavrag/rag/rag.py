@@ -68,7 +68,7 @@ class WavRAG(Closing):
     @classmethod
     def open(
         cls,
-        directory: str | os.PathLike[str] | None = None,
+        address: str | os.PathLike[str] | None = None,
         *,
         embedder: Embedder | str | None = None,
         generator: generate.Generator | str | None = None,
@@ -76,10 +76,10 @@ class WavRAG(Closing):
         create: bool = True,
         options: AnswerOptions | None = None,
     ) -> Self:
-        """Open the knowledge base in a folder, or create one.
+        """Open a knowledge base, or create one.
 
         Args:
-            directory: folder of the knowledge base (default: `WAVRAG_KB` or `.wavrag`).
+            address: folder or URL of the knowledge base; see `KnowledgeBase.open`.
             embedder: see `KnowledgeBase.open`.
             generator: a generator, or a name for `load_generator` (default: `extractive`).
             reranker: see `KnowledgeBase.open`.
@@ -94,13 +94,13 @@ class WavRAG(Closing):
             generator = load_generator(generator or config.DEFAULT_GENERATOR)
         check_type(generator, generate.Generator, "the generator")
         check_type(options, AnswerOptions | None, "options")
-        kb = KnowledgeBase.open(directory, embedder=embedder, create=create, reranker=reranker)
+        kb = KnowledgeBase.open(address, embedder=embedder, create=create, reranker=reranker)
         return cls(kb, generator, options)
 
     @classmethod
     async def aopen(
         cls,
-        directory: str | os.PathLike[str] | None = None,
+        address: str | os.PathLike[str] | None = None,
         *,
         embedder: Embedder | str | None = None,
         generator: generate.Generator | str | None = None,
@@ -116,7 +116,7 @@ class WavRAG(Closing):
         """
         return await open_on_thread(
             lambda: cls.open(
-                directory, embedder=embedder, generator=generator, reranker=reranker,
+                address, embedder=embedder, generator=generator, reranker=reranker,
                 create=create, options=options,
             )
         )  # fmt: skip

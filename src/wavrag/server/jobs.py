@@ -1,4 +1,4 @@
-"""Background jobs: one file a job, synced to disk before the request is acknowledged."""
+"""Background jobs: a record each, on disk before the request is acknowledged."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import re
 import secrets
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import StringConstraints, TypeAdapter
 
-from wavrag.disk import is_disk_full, read_json, write_json
-from wavrag.errors import StoreError
+from wavrag.disk import dump_json, load_json
 from wavrag.server.limits import MAX_ENDED_JOBS
+from wavrag.store import Records
 from wavrag.types import Scalar
 
 ID_PATTERN = r"[0-9]{10,}-[0-9a-f]{16}"
@@ -76,9 +74,6 @@ class IndexJob:
         return self.state == "done" or (self.state == "failed" and not self.uploads)
 
 
-DAMAGED_SUFFIX = ".damaged"  # suffix of a job file that is not readable
-RESERVE_BYTES = 64 << 10  # space for the state of jobs on a full disk
-
 _JOB: TypeAdapter[IndexJob] = TypeAdapter(IndexJob)
 
 
@@ -87,23 +82,22 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-class JobFolder:
-    """Jobs by id, in memory and on disk.
+class JobBook:
+    """Jobs by id, in memory and in the records of a knowledge base.
 
     Raises:
-        StoreError: the folder is not usable.
+        StoreError: the records are not usable.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, records: Records) -> None:
+        self._records = records
         self._lock = threading.Lock()
-        folder.mkdir(parents=True, exist_ok=True)
-        for scratch in folder.glob(".*.new"):  # left by a killed process
-            scratch.unlink()
-        self._reserve = folder / ".reserve"
-        self._fill_reserve()
-        paths = [path for path in folder.glob("*.json") if re.fullmatch(ID_PATTERN, path.stem)]
-        jobs = {path.stem: _read_job(path) for path in sorted(paths)}
+        records.clean("jobs")
+        jobs = {
+            id: self._read(id, value)
+            for id, value in records.items("jobs")
+            if re.fullmatch(ID_PATTERN, id)
+        }
         self._jobs = {id: job for id, job in jobs.items() if job is not None}
         last_id = next(reversed(jobs), "0")
         self._number = int(last_id.partition("-")[0])
@@ -117,7 +111,7 @@ class JobFolder:
         user: str = "",
         labels: list[str] | None = None,
     ) -> IndexJob:
-        """Create a job; its file is synced to disk when the call returns."""
+        """Create a job; it survives a killed process when the call returns."""
         with self._lock:
             # Consecutive numbers would tell how many documents others add.
             self._number = max(self._number + 1, time.time_ns() // 1000)
@@ -127,32 +121,29 @@ class JobFolder:
             job = IndexJob(
                 id, kind, now(), uploads, document_ids, owner=owner, user=user, labels=labels
             )
-            self._write(job)
+            self._records.create("jobs", id, _dump(job))
             self._jobs[id] = job
         return job
 
     def save(self, job: IndexJob) -> None:
-        """Write a job's state to disk, on a full disk with reserved space.
+        """Keep a job's state, on a full disk with reserved space.
 
         Deletes the oldest ended jobs, but none that failed with uploads: their files are kept, and
         the job can be repeated.
         """
         with self._lock:
-            try:
-                self._write(job)
-            except StoreError as error:
-                if not is_disk_full(error):
-                    raise
-                self._reserve.unlink(missing_ok=True)
-                self._write(job)
-            self._fill_reserve()
+            self._records.put("jobs", job.id, _dump(job))
             old_ids = [id for id, stored in self._jobs.items() if stored.is_disposable]
             for id in old_ids[: max(0, len(old_ids) - MAX_ENDED_JOBS)]:
                 self._delete(id)
 
-    def find_damaged(self) -> list[Path]:
-        """Job files that are not readable; their uploads have no job."""
-        return sorted(self._folder.glob(f"*{DAMAGED_SUFFIX}"))
+    def find_damaged(self) -> list[str]:
+        """Ids of jobs that were not readable; their uploads have no job."""
+        return [id for id, _ in self._records.items("damaged_jobs")]
+
+    def delete_damaged(self, id: str) -> None:
+        """Forget a job that was not readable."""
+        self._records.delete("damaged_jobs", id)
 
     def delete(self, id: str) -> None:
         """Forget a job."""
@@ -168,33 +159,19 @@ class JobFolder:
         with self._lock:
             return list(self._jobs.values())
 
-    def _path(self, id: str) -> Path:
-        return self._folder / f"{id}.json"
-
     def _delete(self, id: str) -> None:
         del self._jobs[id]
-        self._path(id).unlink(missing_ok=True)
+        self._records.delete("jobs", id)
 
-    def _write(self, job: IndexJob) -> None:
-        path = self._path(job.id)
+    def _read(self, id: str, value: bytes) -> IndexJob | None:
+        """The job of a record; None if it is damaged, which is then set aside."""
         try:
-            write_json(path, _JOB.dump_python(job, mode="json"))
-        except OSError as error:
-            raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
-
-    def _fill_reserve(self) -> None:
-        with suppress(OSError):  # the disk is full: tried again at the next change
-            if not self._reserve.exists() or self._reserve.stat().st_size < RESERVE_BYTES:
-                # Not sparse, or it would reserve nothing.
-                self._reserve.write_bytes(b"\0" * RESERVE_BYTES)
+            return _JOB.validate_python(load_json(value, checked=False))
+        except ValueError:
+            self._records.put("damaged_jobs", id, value)
+            self._records.delete("jobs", id)
+            return None
 
 
-def _read_job(path: Path) -> IndexJob | None:
-    """The job of a file; None if the file is damaged, which is then renamed."""
-    try:
-        return _JOB.validate_python(read_json(path, checked=False))
-    except ValueError:
-        path.replace(path.with_suffix(DAMAGED_SUFFIX))
-        return None
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
+def _dump(job: IndexJob) -> bytes:
+    return dump_json(_JOB.dump_python(job, mode="json"))

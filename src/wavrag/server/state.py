@@ -23,7 +23,7 @@ from wavrag.rag import WavRAG
 from wavrag.server import limits
 from wavrag.server.audit import AuditLog
 from wavrag.server.authentication import Authenticator
-from wavrag.server.jobs import IndexJob, JobFolder
+from wavrag.server.jobs import IndexJob, JobBook
 from wavrag.server.metrics import Metrics
 from wavrag.server.options import ServerOptions
 from wavrag.server.queues import WorkQueue
@@ -57,13 +57,15 @@ class ServerState:
         self.metrics = Metrics()
         self.is_ready = False
         self.speech_engine: Engine | None = None
+        if rag.kb.directory is None:
+            raise StoreError(f"{rag.kb.address} cannot be served yet: serve a folder (--kb)")
         self._kb_folder = rag.kb.directory.absolute()
         self.incoming_folder = self._kb_folder / "incoming"
         self.uploads_folder = self._kb_folder / "uploads"
         # Released by another thread than the one that acquires it, hence not thread-local.
         self._lock = FileLock(self._kb_folder / "server.lock", timeout=0, thread_local=False)
         self._file_checks = FileChecks()
-        self.jobs: JobFolder  # set by start()
+        self.jobs: JobBook  # set by start()
         self.worker: JobWorker  # set by start()
         self.watcher: FolderWatcher  # set by start()
         self.transcriber = Transcriber()
@@ -104,7 +106,7 @@ class ServerState:
                 path.unlink()
             with suppress(SpeechError):  # without an engine, `/v1/audio/speech` is not offered
                 self.speech_engine = best_engine(self.options.voice)
-            jobs = JobFolder(self._kb_folder / "jobs")
+            jobs = JobBook(self.rag.kb.backend.records)
             worker = JobWorker(
                 self.rag.kb,
                 jobs,

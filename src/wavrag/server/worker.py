@@ -24,7 +24,7 @@ from wavrag.errors import InputError, StoreError, WavRAGError
 from wavrag.kb import KnowledgeBase, Progress, digest_file, file_digest_of
 from wavrag.server.audit import AuditLog
 from wavrag.server.errors import public_message
-from wavrag.server.jobs import FILE_PATTERN, IndexJob, JobFolder, Upload, now
+from wavrag.server.jobs import FILE_PATTERN, IndexJob, JobBook, Upload, now
 from wavrag.server.limits import MAX_JOB_ATTEMPTS
 from wavrag.server.options import ServerOptions
 from wavrag.shapes import AddReportShape, ProgressShape, RemovalShape
@@ -67,7 +67,7 @@ class JobWorker:
     def __init__(
         self,
         kb: KnowledgeBase,
-        jobs: JobFolder,
+        jobs: JobBook,
         uploads_folder: Path,
         options: ServerOptions,
         ended_jobs: Counter,
@@ -367,14 +367,14 @@ class JobWorker:
         damaged_jobs = self._jobs.find_damaged()
         if damaged_jobs and orphans:
             logger.warning(
-                "%s is damaged: its uploads are indexed under new names", damaged_jobs[0]
+                "the job %s is damaged: its uploads are indexed under new names", damaged_jobs[0]
             )
             self.submit([_unnamed_upload(path) for path in orphans], [])
         else:
             for path in orphans:
                 path.unlink()
-        for path in damaged_jobs:
-            path.unlink()
+        for id in damaged_jobs:
+            self._jobs.delete_damaged(id)
 
 
 def _unnamed_upload(path: Path) -> Upload:

@@ -22,7 +22,7 @@ from wavrag.store.access import (
 )  # fmt: skip
 from wavrag.store.base import Store, StoredDocument, StoredPassage
 from wavrag.store.checks import is_unicode
-from wavrag.store.folder_records import FolderRecords
+from wavrag.store.folder_records import RECORDS_LOCK, FolderRecords
 from wavrag.store.folder_tables import CORRECTIONS_FILE, WORDS_FILE
 from wavrag.store.lexical import query_words
 from wavrag.store.memory import MemoryStore, bm25
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from wavrag.store.postgres_records import PostgresRecords
 
 __all__ = [
-    "ACCESS", "CORRECTIONS_FILE", "MAX_LABELS", "OBJECT_SCHEMES", "PUBLIC", "WORDS_FILE",
-    "FolderRecords", "LanceStore", "MemoryStore", "ObjectRecords", "PostgresPool",
+    "ACCESS", "CORRECTIONS_FILE", "MAX_LABELS", "OBJECT_SCHEMES", "PUBLIC", "RECORDS_LOCK",
+    "WORDS_FILE", "FolderRecords", "LanceStore", "MemoryStore", "ObjectRecords", "PostgresPool",
     "PostgresRecords", "PostgresStore", "Records", "Store", "StoreRepair", "StoredDocument",
     "StoredPassage", "VisibleStore", "bm25", "check_labels", "is_unicode", "labels_of",
     "open_objects", "parse_labels", "query_words", "repair_store", "with_labels", "without_labels",

@@ -14,7 +14,7 @@ from wavrag.errors import StoreError
 from wavrag.store.folder_tables import TABLES, RecordTable
 from wavrag.store.records import RecordChange
 
-LOCK = "kb.lock"
+RECORDS_LOCK = "kb.lock"
 LOCK_SECONDS = 60.0  # small files are changed in milliseconds
 RESERVE_BYTES = 64 << 10  # space for changes of records on a full disk
 
@@ -137,6 +137,10 @@ class FolderRecords:
         values = ((key, self.get(kind, key)) for key in keys)
         return [(key, value) for key, value in values if value is not None]
 
+    def name(self, kind: str, key: str) -> str:
+        """Return the path of a file; see `Records.name`."""
+        return str(self.path(kind, key))
+
     def close(self) -> None:
         """Does nothing: no file stays open."""
 
@@ -206,7 +210,7 @@ class FolderRecords:
         """Keep other threads and processes from changing a record between reading and writing."""
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self._folder / LOCK, timeout=LOCK_SECONDS)
+        lock = FileLock(self._folder / RECORDS_LOCK, timeout=LOCK_SECONDS)
         try:
             lock.acquire()
         except (OSError, Timeout) as error:

@@ -85,6 +85,13 @@ class ObjectRecords:
                 pairs.append((key, content))
         return sorted(pairs)
 
+    def clean(self, kind: str) -> None:
+        """Does nothing: a killed process leaves nothing behind."""
+
+    def name(self, kind: str, key: str) -> str:
+        """Return a name for messages; see `Records.name`."""
+        return f"{kind} {key} of {self.address}"
+
     def close(self) -> None:
         """Does nothing."""
 

@@ -87,6 +87,13 @@ class PostgresRecords:
         """Return all values of a kind; see `Records.items`."""
         return self._pool.run(lambda connection: connection.execute(_ITEMS, [kind]).fetchall())
 
+    def clean(self, kind: str) -> None:
+        """Does nothing: a killed process leaves nothing behind."""
+
+    def name(self, kind: str, key: str) -> str:
+        """Return a name for messages; see `Records.name`."""
+        return f"{kind} {key} of {self.address}"
+
     def close(self) -> None:
         """Does nothing: the pool is closed by its owner."""
 

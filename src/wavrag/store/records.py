@@ -64,6 +64,14 @@ class Records(Protocol):
         """Return all keys of a kind with their values, ordered by key (code points)."""
         ...
 
+    def clean(self, kind: str) -> None:
+        """Prepare for the only writer of a kind: delete what a killed one left behind."""
+        ...
+
+    def name(self, kind: str, key: str) -> str:
+        """Return a record's name for messages, such as the path of its file."""
+        ...
+
     def close(self) -> None:
         """Release resources."""
         ...

@@ -1,0 +1,229 @@
+"""Where a knowledge base is kept: a folder, a PostgreSQL database, or object storage."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from wavrag import config
+from wavrag.arguments import check_paths
+from wavrag.closing import Closing
+from wavrag.errors import StoreError
+from wavrag.store import (
+    OBJECT_SCHEMES,
+    FolderRecords,
+    LanceStore,
+    ObjectRecords,
+    PostgresPool,
+    PostgresRecords,
+    PostgresStore,
+    Records,
+    Store,
+    open_objects,
+)
+
+POSTGRES_SCHEMES = ("postgresql", "postgres")
+RECORD_CONNECTIONS = 4  # of a process, beside those of the store
+
+
+class Backend(Closing):
+    """Opens the store and the records of a knowledge base.
+
+    Attributes:
+        address: the folder, or the URL without password, for messages.
+        records: manifest, voices, corrections, jobs and cached transcripts.
+        folder: the folder; None for a knowledge base on a server.
+        scratch: folder for temporary files.
+        key: names the knowledge base among the user's confirmations.
+        remedy: remedy for a missing or damaged manifest.
+    """
+
+    address: str
+    records: Records
+    folder: Path | None = None
+    remedy = "restore a backup"
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for temporary files; that of the system is set by TMPDIR."""
+        return Path(tempfile.gettempdir())
+
+    @property
+    def key(self) -> str:
+        """A name that does not depend on the working directory."""
+        return self.address
+
+    @property
+    def manifest_name(self) -> str:
+        """The manifest in messages."""
+        return f"the manifest of {self.address}"
+
+    @abstractmethod
+    def open_store(self, name: str, dim: int, guard: Callable[[], None] = lambda: None) -> Store:
+        """Open the store of the passages.
+
+        Args:
+            name: its name in the manifest.
+            dim: dimension of the vectors.
+            guard: called before each change; see `LanceStore`.
+        """
+
+    def has_remains(self) -> bool:
+        """True if there are passages without a manifest."""
+        return False
+
+    def close(self) -> None:
+        """Close the connections of the records."""
+        self.records.close()
+
+
+class FolderBackend(Backend):
+    """A knowledge base in a folder of this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = str(folder)
+        self.folder: Path = folder
+        self.records = FolderRecords(folder)
+        self.remedy = f"run `wavrag kb repair --kb {folder}`, or restore a backup"
+
+    @property
+    def scratch(self) -> Path:
+        """The folder itself, because `/tmp` is often in memory."""
+        return self.folder
+
+    @property
+    def key(self) -> str:
+        """The absolute path of the folder."""
+        return str(self.folder.resolve())
+
+    @property
+    def manifest_name(self) -> str:
+        """The path of the manifest."""
+        return str(self.folder / "kb.json")
+
+    def open_store(self, name: str, dim: int, guard: Callable[[], None] = lambda: None) -> Store:
+        """Open the LanceDB table of the folder."""
+        return LanceStore(self.folder / name, dim, guard=guard)
+
+    def has_remains(self) -> bool:
+        """True if there are passages, or a copy of the manifest."""
+        is_copied = (self.folder / "kb.copy.json").exists()
+        return is_copied or any(self.folder.glob("store*/*.lance"))
+
+
+class PostgresBackend(Backend):
+    """A knowledge base in a PostgreSQL database, for one tenant of several.
+
+    Args:
+        url: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE?tenant=NAME`; the tenant is optional.
+    """
+
+    remedy = "restore a backup (pg_dump)"
+
+    def __init__(self, url: str) -> None:
+        self._url, self._tenant = _split_tenant(url)
+        self._pool = PostgresPool(self._url, self._tenant, max_connections=RECORD_CONNECTIONS)
+        self.records = PostgresRecords(self._pool)
+        self.address = self._pool.name
+        if self._tenant != DEFAULT_TENANT:
+            self.address += f"?tenant={self._tenant}"
+
+    def open_store(self, name: str, dim: int, guard: Callable[[], None] = lambda: None) -> Store:
+        """Connect to the tables of the passages."""
+        postgres_store: Any = PostgresStore(self._url, dim, self._tenant)
+        store: Store = postgres_store
+        return store
+
+    def close(self) -> None:
+        """Close the connections of the records."""
+        self._pool.close()
+
+
+class ObjectBackend(Backend):
+    """A knowledge base in object storage.
+
+    Args:
+        url: `s3://BUCKET/PREFIX`, `gs://...` or `az://...`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.address = url.rstrip("/")
+        self.records = ObjectRecords(open_objects(self.address), self.address)
+
+    def open_store(self, name: str, dim: int, guard: Callable[[], None] = lambda: None) -> Store:
+        """Open the LanceDB table in the bucket."""
+        return LanceStore(f"{self.address}/{name}", dim, guard=guard)
+
+
+DEFAULT_TENANT = "default"
+
+
+def open_backend(address: str | os.PathLike[str] | None = None) -> Backend:
+    """Open the place of a knowledge base, which need not exist yet.
+
+    Args:
+        address: a folder, or the URL of a database or of a bucket with a prefix (default:
+            `WAVRAG_KB`, or the folder `.wavrag`).
+
+    Raises:
+        StoreError: the URL is not valid, or the server cannot be reached.
+        MissingExtraError: its client is not installed.
+    """
+    if address is None:
+        address = config.kb_address()
+    (checked,) = check_paths([address])
+    text = os.fspath(checked)
+    scheme = text.partition("://")[0].lower() if is_kb_url(text) else ""
+    if scheme in POSTGRES_SCHEMES:
+        return PostgresBackend(text)
+    if scheme in OBJECT_SCHEMES:
+        if "@" in text.partition("://")[2].partition("/")[0]:
+            raise StoreError(
+                f"the URL of a bucket has no user: write {scheme}://BUCKET/PREFIX, and set the"
+                " credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
+            )
+        return ObjectBackend(text)
+    if scheme:
+        schemes = ", ".join(f"{name}://" for name in ("postgresql", *OBJECT_SCHEMES))
+        raise StoreError(
+            f"a knowledge base cannot be in {scheme}://...: give a folder or a URL of {schemes}"
+        )
+    return FolderBackend(Path(text))
+
+
+def is_kb_url(address: str | os.PathLike[str]) -> bool:
+    """True for the address of a knowledge base that is no folder."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", os.fspath(address)) is not None
+
+
+def local_folder(address: str | os.PathLike[str], action: str, remedy: str) -> Path:
+    """The folder of a knowledge base, for an action that is for folders only.
+
+    Args:
+        address: the address of the knowledge base.
+        action: the action, such as `backup`.
+        remedy: what to do instead with a database and with object storage.
+
+    Raises:
+        StoreError: the address is a URL.
+    """
+    if not is_kb_url(address):
+        return Path(address)
+    scheme = os.fspath(address).partition("://")[0]
+    raise StoreError(f"{action} is for knowledge bases in folders, not in {scheme}://: {remedy}")
+
+
+def _split_tenant(url: str) -> tuple[str, str]:
+    """The URL without the tenant, which libpq does not know, and the tenant."""
+    base, mark, query = url.partition("?")
+    pairs = query.split("&") if mark else []
+    tenants = [pair for pair in pairs if pair.startswith("tenant=")]
+    others = "&".join(pair for pair in pairs if pair not in tenants)
+    tenant = dict(parse_qsl(tenants[-1])).get("tenant", "") if tenants else DEFAULT_TENANT
+    return (f"{base}?{others}" if others else base), tenant
