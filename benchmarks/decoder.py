@@ -1,13 +1,17 @@
-"""Speed of the recogniser's decoder compared with the decoder graph of the wheel, in one run.
+"""Speed of the recogniser's decoder compared with the published decoder graph, in one run.
 
-    python benchmarks/decoder.py [--speech FILE.jsonl ...] [--limit N] [--runs 9] [--json]
+    python tools/convert_moonshine.py --extract FOLDER
+    python benchmarks/decoder.py FOLDER [--speech FILE.jsonl ...] [--limit N] [--runs 9] [--json]
 
-Prints the median ratios of wall and CPU time, new to old, of decoding without the encoder: a single
-clip of 3, 5 and 10 s, and eight clips of each length together. All calls alternate, so that other
-processes slow both alike.
+FOLDER has the published files. Prints the median ratios of wall and CPU time, new to old, of
+decoding without the encoder: a single clip of 3, 5 and 10 s, and eight clips of each length
+together. All calls alternate, so that other processes slow both alike.
 
 `--speech` names files with an object per line whose `audio` is the path of a recording relative to
-`--root`: prints the share of clips with identical transcripts, decoded one by one and in batches.
+`--root`: prints the share of clips with identical tokens, decoded one by one and in batches, and,
+if their rows have a `text`, the word errors with the published encoder and decoder, with those of
+the package, and with the published ones over the same samples with noise of 1e-6: rounding alone
+changes some words, since activations are quantised to 8 bits.
 """
 
 from __future__ import annotations
@@ -25,16 +29,18 @@ import numpy as np
 
 from wavrag import Clip, audio
 from wavrag.audio import SAMPLE_RATE
-from wavrag.embed.moonshine import MIN_TOKENS, TOKENS_PER_SECOND, Moonshine, moonshine_folder
+from wavrag.embed.moonshine import MIN_SAMPLES, MIN_TOKENS, TOKENS_PER_SECOND, Moonshine
 from wavrag.embed.moonshine_decoder import BEGIN, END, HEAD_SIZE, HEADS, MoonshineDecoder
 from wavrag.embed.runtime import load_session
+from wavrag.evaluate import count_word_errors
 
 SECONDS = (3, 5, 10)
 BATCH = 8
+NOISE = 1e-6  # far below the steps of 16-bit samples
 
 
-class WheelDecoder:
-    """The decoder graph of the wheel, with caches passed in and out at every step."""
+class PublishedDecoder:
+    """The published decoder graph, with caches passed in and out at every step."""
 
     def __init__(self, folder: Path) -> None:
         self._session = load_session(folder / "decoder_model_merged.ort")
@@ -70,6 +76,20 @@ class WheelDecoder:
         return [self.decode(clip, limit) for clip, limit in zip(frames, limits, strict=True)]
 
 
+class PublishedEncoder:
+    """The published encoder graph."""
+
+    def __init__(self, folder: Path) -> None:
+        self._session = load_session(folder / "encoder_model.ort")
+
+    def encode(self, samples: np.ndarray) -> np.ndarray:
+        """Return the encoder states of a clip at 16 kHz, shape = (n_frames, 288)."""
+        wave = np.pad(samples, (0, max(0, MIN_SAMPLES - len(samples))))[None].astype(np.float32)
+        feed = {"input_values": wave, "attention_mask": np.ones(wave.shape, np.int64)}
+        frames: np.ndarray = self._session.run(None, feed)[0][0]
+        return frames
+
+
 def compute_limit(clip: Clip) -> int:
     """Return the maximum number of tokens, as in `Moonshine`."""
     return max(MIN_TOKENS, int(clip.duration * TOKENS_PER_SECOND))
@@ -88,7 +108,7 @@ def measure(run: Callable[[], Any]) -> np.ndarray:
 
 
 def measure_speed(
-    old: WheelDecoder, new: MoonshineDecoder, runs: int
+    old: PublishedDecoder, new: MoonshineDecoder, runs: int
 ) -> dict[str, dict[str, float]]:
     """Measure the median ratios of times, and the old wall time in milliseconds per clip."""
     recogniser = Moonshine()
@@ -116,7 +136,7 @@ def measure_speed(
 
 
 def compare_words(
-    old: WheelDecoder, new: MoonshineDecoder, paths: Sequence[Path]
+    old: PublishedDecoder, new: MoonshineDecoder, paths: Sequence[Path]
 ) -> dict[str, float]:
     """Compute the shares of recordings with the old tokens, one by one and in batches."""
     recogniser = Moonshine()
@@ -136,22 +156,50 @@ def compare_words(
     }
 
 
+def compare_errors(
+    encoder: PublishedEncoder, paths: Sequence[Path], texts: Sequence[str]
+) -> dict[str, Any]:
+    """Count the word errors of the published encoder, with and without noise, and of the package.
+
+    All decode with the packaged decoder, so that the encoders are compared.
+    """
+    recogniser, rng = Moonshine(), np.random.default_rng(0)
+    transcripts: dict[str, list[str]] = {"published": [], "with_noise": [], "package": []}
+    for path in paths:
+        clip = audio.load(path, SAMPLE_RATE)
+        noise = rng.standard_normal(len(clip.samples)).astype(np.float32) * NOISE
+        states = {
+            "published": encoder.encode(clip.samples),
+            "with_noise": encoder.encode(clip.samples + noise),
+            "package": recogniser.frames(clip),
+        }
+        for name, frames in states.items():
+            transcripts[name] += recogniser.decode([frames], [clip.duration])
+    errors = {name: count_word_errors(texts, rows) for name, rows in transcripts.items()}
+    return {name: f"{e.errors}/{e.words} ({e.rate:.4f})" for name, e in errors.items()}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="folder of the published files")
     parser.add_argument("--speech", type=Path, nargs="*", default=[], metavar="FILE.jsonl")
     parser.add_argument("--root", type=Path, default=Path(), help="folder of the audio paths")
     parser.add_argument("--limit", type=int, help="recordings of each file (default: all)")
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    folder = moonshine_folder()
-    old, new = WheelDecoder(folder), MoonshineDecoder(folder)
+    old, new = PublishedDecoder(arguments.folder), MoonshineDecoder()
     figures: dict[str, Any] = {"speed": measure_speed(old, new, arguments.runs), "words": {}}
     for file in arguments.speech:
         rows = [json.loads(line) for line in file.open(encoding="utf-8")][: arguments.limit]
         paths = [arguments.root / row["audio"] for row in rows]
         figures["words"][file.stem] = compare_words(old, new, paths)
+        if all("text" in row for row in rows):
+            errors = compare_errors(
+                PublishedEncoder(arguments.folder), paths, [row["text"] for row in rows]
+            )
+            figures["words"][f"{file.stem}, word errors"] = errors
     if arguments.json:
         print(json.dumps(figures, indent=2))
         return

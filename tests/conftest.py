@@ -16,7 +16,6 @@ from filelock import FileLock
 from wavrag import WavRAG
 from wavrag.cli import main
 from wavrag.embed import Embedder, load_embedder
-from wavrag.embed.moonshine import moonshine_folder
 
 for kit in ("embedder", "store", "generator"):
     pytest.register_assert_rewrite(f"wavrag.testing.{kit}")
@@ -55,8 +54,8 @@ def cascade() -> Embedder:
 
 @pytest.fixture(scope="session")
 def human_reading() -> Path:
-    """44 s of A Tale of Two Cities, read by a person, 48 kHz."""
-    return moonshine_folder().parent / "two_cities.wav"
+    """44 s of A Tale of Two Cities, read by a person, 48 kHz (see NOTICE)."""
+    return Path(__file__).parent / "data" / "two-cities.opus"
 
 
 @pytest.fixture(scope="session")

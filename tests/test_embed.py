@@ -1,10 +1,10 @@
 import hashlib
-import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from wavrag import audio
 from wavrag.embed import Embedder, FakeEmbedder, load_embedder
 from wavrag.embed.minilm import WEIGHTS, MiniLM
 from wavrag.embed.moonshine import Moonshine, read_vocabulary
@@ -36,20 +36,10 @@ class TestCascade(EmbedderConformance):
         return cascade
 
 
-def clip_of(path: Path, start: float, end: float) -> Clip:
-    """Seconds of a 48 kHz mono PCM file at 16 kHz, by averaging threes."""
-    with wave.open(str(path)) as file:
-        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (48_000, 1, 2)
-        file.setpos(round(start * 48_000))
-        raw = file.readframes(round((end - start) * 48_000))
-    samples = np.frombuffer(raw, np.int16).astype(np.float32) / 32_768
-    return Clip(samples[: len(samples) // 3 * 3].reshape(-1, 3).mean(1), 16_000)
-
-
 def test_speech_is_recognised_and_lands_near_its_words(
     cascade: Embedder, human_reading: Path
 ) -> None:
-    clip = clip_of(human_reading, 0, 5)
+    clip = audio.load(human_reading, 16_000, 0, 5)
     views = cascade.embed_with_texts([EmbedInput(clip=clip)], "query")
     assert views.texts[0] is not None
     assert "it was the best of times" in views.texts[0].lower()
@@ -104,10 +94,10 @@ def test_an_unknown_embedder_names_the_known_ones(name: str) -> None:
 
 
 def test_missing_and_damaged_weights_are_named(tmp_path: Path) -> None:
-    with pytest.raises(EmbedderError, match=r"encoder_model\.ort is missing"):
+    with pytest.raises(EmbedderError, match=r"encoder\.onnx is missing"):
         Moonshine(tmp_path).load()
-    (tmp_path / "encoder_model.ort").write_bytes(b"not a model")
-    with pytest.raises(EmbedderError, match=r"encoder_model\.ort cannot be loaded"):
+    (tmp_path / "encoder.onnx").write_bytes(b"not a model")
+    with pytest.raises(EmbedderError, match=r"encoder\.onnx cannot be loaded"):
         Moonshine(tmp_path).load()
 
 

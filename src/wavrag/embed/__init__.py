@@ -15,7 +15,8 @@ from wavrag.embed.language import LanguageScore, english_score, is_foreign, read
 from wavrag.embed.lexicon import Lexicon
 from wavrag.embed.minilm import MiniLM
 from wavrag.embed.model_specs import ModelSpec, write_spec
-from wavrag.embed.moonshine import MIN_SAMPLES, moonshine_folder
+from wavrag.embed.moonshine import ENCODER_FILE, MIN_SAMPLES, WAVRETRIEVER_WEIGHTS
+from wavrag.embed.moonshine_decoder import MOONSHINE_WEIGHTS
 from wavrag.embed.presets import QUALITIES, Quality, preset
 from wavrag.embed.recogniser import Recogniser
 from wavrag.embed.registry import (
@@ -43,26 +44,20 @@ from wavrag.embed.speaker_encoder import (
     SpeakerEncoder,
     speaker_mels,
 )  # fmt: skip
-from wavrag.embed.wavretriever import (
-    ENCODER_FILE,
-    LETTERS_FILE,
-    LEXICON_FILE,
-    WAVRETRIEVER_SPEC,
-    WAVRETRIEVER_WEIGHTS,
-    WavRetriever,
-)
+from wavrag.embed.wavretriever import LETTERS_FILE, LEXICON_FILE, WAVRETRIEVER_SPEC, WavRetriever
 from wavrag.embed.word_times import WordAligner
 
 __all__ = [
     "BLANK", "ENCODER_FILE", "END_OF_TEXT", "LETTERS", "LETTERS_FILE", "LETTER_INDEX",
-    "LEXICON_FILE", "MIN_SAMPLES", "PADDING_FRAMES", "QUALITIES", "READER_WEIGHTS", "SPAN_SAMPLES",
+    "LEXICON_FILE", "MIN_SAMPLES", "MOONSHINE_WEIGHTS", "PADDING_FRAMES", "QUALITIES",
+    "READER_WEIGHTS", "SPAN_SAMPLES",
     "SPEAKER_DIM", "SPEAKER_REVISION", "SPEAKER_WEIGHTS", "WAVRETRIEVER_SPEC",
     "WAVRETRIEVER_WEIGHTS", "AnswerSpan", "CrossEncoder", "Diarisation", "EmbedResult", "Embedder",
     "EmbedderSpec", "FakeEmbedder", "FakeReranker", "LanguageScore", "Lexicon", "MiniLM",
     "ModelSpec", "Quality", "Recogniser", "SpanReader", "SpanScores", "SpeakerEncoder",
     "SpeakerTurn", "SpeechCorrector", "WavRetriever", "WordAligner", "Workers", "audio_inputs",
     "build_network", "check_inputs", "diarise", "english_score", "is_foreign", "is_stored_name",
-    "load_embedder", "load_recogniser", "load_reranker", "load_session", "moonshine_folder",
+    "load_embedder", "load_recogniser", "load_reranker", "load_session",
     "needs_consent", "preset", "read_common_words", "speaker_mels",
     "token_spans", "trim_padding", "unit_rows", "word_spans", "write_spec",
 ]  # fmt: skip

@@ -1,12 +1,10 @@
 """Recogniser: Moonshine tiny (English) on ONNX Runtime transcribes speech.
 
-Source: Jeffries et al., Moonshine (arXiv 2410.15608). The weights come with the `moonshine-voice`
-package; its code is not used.
+Source: Jeffries et al., Moonshine (arXiv 2410.15608); weights in `weights/moonshine`.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +13,17 @@ from typing import Any
 import numpy as np
 
 from wavrag.audio import SAMPLE_RATE
-from wavrag.embed.moonshine_decoder import MoonshineDecoder
+from wavrag.embed.moonshine_decoder import MOONSHINE_WEIGHTS, MoonshineDecoder, check_weights
 from wavrag.embed.recogniser import RecogniserSpec
 from wavrag.embed.runtime import load_session
 from wavrag.errors import EmbedderError
 from wavrag.types import Clip, Float32
 
+WAVRETRIEVER_WEIGHTS = MOONSHINE_WEIGHTS.parent / "wavretriever"
+ENCODER_FILE = "encoder.onnx"
+# CRC-32 of the encoder of WavRetriever: the graph of this encoder finds the weights, which both
+# share, by their offsets in that file.
+SHARED_CRC = 0xDE55FC80
 MAX_SECONDS = 30.0  # longest utterance in training
 MIN_SAMPLES = 1_600  # 0.1 s; shorter audio is padded with silence: the encoder needs a few frames
 # More than speech ever yields. Greedy decoding of noise can loop over a phrase; this limit ends it.
@@ -38,25 +41,12 @@ SPEC = RecogniserSpec(
 )
 
 
-def moonshine_folder() -> Path:
-    """Return the model folder of the installed `moonshine-voice` package.
-
-    Raises:
-        EmbedderError: the package is not installed.
-    """
-    spec = importlib.util.find_spec("moonshine_voice")
-    if spec is None or not spec.submodule_search_locations:
-        raise EmbedderError(
-            "the speech recogniser is not installed: pip install moonshine-voice==0.0.73"
-        )
-    return Path(spec.submodule_search_locations[0]) / "assets" / "tiny-en"
-
-
 class Moonshine:
     """Transcribes English speech of at most 30 s at 16 kHz."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        self._custom_folder = folder
+    def __init__(self, folder: Path = MOONSHINE_WEIGHTS) -> None:
+        """Use the packaged weights, or those of a folder with the same files."""
+        self._folder = folder
 
     @property
     def spec(self) -> RecogniserSpec:
@@ -64,12 +54,9 @@ class Moonshine:
         return SPEC
 
     @cached_property
-    def _folder(self) -> Path:
-        return self._custom_folder or moonshine_folder()
-
-    @cached_property
     def _encoder(self) -> Any:
-        return load_session(self._folder / "encoder_model.ort")
+        check_weights(WAVRETRIEVER_WEIGHTS / ENCODER_FILE, SHARED_CRC)
+        return load_session(self._folder / ENCODER_FILE, data_folder=WAVRETRIEVER_WEIGHTS)
 
     @cached_property
     def _decoder(self) -> MoonshineDecoder:
@@ -143,8 +130,7 @@ class Moonshine:
         if len(samples) < MIN_SAMPLES:
             samples = np.pad(samples, (0, MIN_SAMPLES - len(samples)))
         wave = np.ascontiguousarray(samples[None], np.float32)
-        mask = np.ones(wave.shape, np.int64)
-        frames: Float32 = self._encoder.run(None, {"input_values": wave, "attention_mask": mask})[0]
+        frames: Float32 = self._encoder.run(None, {"samples": wave})[0]
         return frames
 
 
@@ -171,5 +157,5 @@ def read_vocabulary(path: Path) -> list[bytes]:
         tokens.append(data[at : at + length])
         at += length
     if at != len(data):
-        raise EmbedderError(f"{path} is damaged: reinstall moonshine-voice==0.0.73")
+        raise EmbedderError(f"{path} is damaged: reinstall wavrag")
     return tokens

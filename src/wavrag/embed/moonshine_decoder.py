@@ -1,8 +1,8 @@
 """Greedy decoding of Moonshine tiny, for one clip or several at once.
 
-The graphs of this package (`tools/export_moonshine_decoder.py`) use the weights in the file of the
-`moonshine-voice` package. Keys and values of the encoder states are computed once per clip, the
-self-attention caches are updated in place, and the most likely token is chosen in the graph.
+`tools/convert_moonshine.py` writes the graphs and their weights from the published ones. Keys and
+values of the encoder states are computed once per clip, the self-attention caches are updated in
+place, and the most likely token is chosen in the graph.
 """
 
 from __future__ import annotations
@@ -19,37 +19,39 @@ from wavrag.embed.runtime import load_session
 from wavrag.errors import EmbedderError
 from wavrag.types import Float32
 
-GRAPHS = Path(__file__).parent / "weights" / "moonshine"
-WEIGHTS = "decoder_model_merged.ort"
+MOONSHINE_WEIGHTS = Path(__file__).parent / "weights" / "moonshine"
+WEIGHTS = "decoder.bin"
 # The graphs find each matrix by its offset: in another file they would read other numbers.
-WEIGHTS_CRC = 0xA225ABAB
+WEIGHTS_CRC = 0x462C3406
 LAYERS, HEADS, HEAD_SIZE = 6, 8, 36
 MAX_TOKENS = 256  # length of the table of positions
 BEGIN, END = 1, 2  # tokens
 
 
+def check_weights(path: Path, checksum: int) -> None:
+    """Raise `EmbedderError` if a file is missing or has another CRC-32."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise EmbedderError(f"model file {path} is missing: reinstall wavrag") from error
+    if zlib.crc32(content) != checksum:
+        raise EmbedderError(f"{path} is damaged: reinstall wavrag")
+
+
 class MoonshineDecoder:
     """Decodes encoder states to tokens. Thread-safe."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use `decoder_model_merged.ort` of moonshine-voice 0.0.73; `EmbedderError` for another."""
-        path = folder / WEIGHTS
-        try:
-            checksum = zlib.crc32(path.read_bytes())
-        except OSError as error:
-            raise EmbedderError(
-                f"model file {path} is missing: reinstall moonshine-voice==0.0.73"
-            ) from error
-        if checksum != WEIGHTS_CRC:
-            raise EmbedderError(f"{path} is damaged: reinstall moonshine-voice==0.0.73")
+    def __init__(self, folder: Path = MOONSHINE_WEIGHTS) -> None:
+        """Use the graphs and weights in a folder; `EmbedderError` for other weights."""
+        check_weights(folder / WEIGHTS, WEIGHTS_CRC)
         self._folder = folder
-        self._cross = load_session(GRAPHS / "cross.onnx", data_folder=folder)
-        self._step = load_session(GRAPHS / "step.onnx", data_folder=folder)
+        self._cross = load_session(folder / "cross.onnx")
+        self._step = load_session(folder / "step.onnx")
 
     @cached_property
     def _batch_step(self) -> Any:
         # Each graph holds a packed copy of the weights, 19 MB. Questions never load this one.
-        return load_session(GRAPHS / "batch_step.onnx", data_folder=self._folder)
+        return load_session(self._folder / "batch_step.onnx")
 
     def decode(self, frames: Sequence[Float32], limits: Sequence[int]) -> list[list[int]]:
         """Decode encoder states, shape = (1, n_frames, 288), to `limits` tokens at most."""

@@ -28,12 +28,11 @@ from wavrag.embed.hearing import SpeechCorrector
 from wavrag.embed.language import LanguageScore, english_score, read_common_words
 from wavrag.embed.lexicon import Lexicon
 from wavrag.embed.minilm import MiniLM
-from wavrag.embed.moonshine import MIN_SAMPLES, Moonshine
+from wavrag.embed.moonshine import ENCODER_FILE, MIN_SAMPLES, WAVRETRIEVER_WEIGHTS, Moonshine
 from wavrag.embed.runtime import Workers, load_session, split_clips
 from wavrag.types import Clip, Correction, EmbedInput, Float32, Role
 
-WAVRETRIEVER_WEIGHTS = Path(__file__).parent / "weights" / "wavretriever"
-LETTERS_FILE, ENCODER_FILE, LEXICON_FILE = "letters.onnx", "encoder.onnx", "lexicon.txt"
+LETTERS_FILE, LEXICON_FILE = "letters.onnx", "lexicon.txt"
 REVISION = "wavretriever-4"
 # Without a verdict of voice activity detection, a clip counts as speech if it has some letters and
 # if these are probable enough or the detector hears a voice. Letters of noisy and far-field speech

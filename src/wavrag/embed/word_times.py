@@ -14,9 +14,9 @@ from wavrag import audio
 from wavrag.audio import SAMPLE_RATE
 from wavrag.embed.ctc import LETTER_INDEX, align_letters
 from wavrag.embed.hearing import spell_word
-from wavrag.embed.moonshine import MIN_SAMPLES
+from wavrag.embed.moonshine import MIN_SAMPLES, WAVRETRIEVER_WEIGHTS
 from wavrag.embed.runtime import load_session
-from wavrag.embed.wavretriever import LETTERS_FILE, REVISION, WAVRETRIEVER_WEIGHTS
+from wavrag.embed.wavretriever import LETTERS_FILE, REVISION
 from wavrag.types import Clip, Float32, Int64, TimedWord
 
 FRAME_SECONDS = 384 / SAMPLE_RATE  # stride of the convolutions

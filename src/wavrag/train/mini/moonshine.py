@@ -1,4 +1,4 @@
-"""The Moonshine speech encoder in PyTorch, loaded from the ONNX Runtime file of the recogniser.
+"""The Moonshine speech encoder in PyTorch, loaded from the graph of the recogniser.
 
 Shapes: batch `b`, samples `n` at 16 kHz, frames `t` at 41.7 per second, width 288.
 
@@ -8,7 +8,6 @@ arXiv 2410.15608; weights by Useful Sensors, MIT.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wavrag.errors import WavRAGError
+from wavrag.audio import SAMPLE_RATE
+from wavrag.embed import MOONSHINE_WEIGHTS, WAVRETRIEVER_WEIGHTS
 
 WIDTH = 288
 HEADS = 8
 LAYERS = 6
 ROTARY = 32  # rotary dimensions, of the 36 of a head
 STRIDES = ((127, 64), (7, 3), (3, 2))  # kernel and stride of the three convolutions
-
-ONNX_TYPES = {1: np.float32, 2: np.uint8, 3: np.int8, 6: np.int32, 7: np.int64}
 
 
 def frames_of(samples: Tensor | int) -> Any:
@@ -141,79 +139,32 @@ def run_layers(layers: Any, x: Tensor, frames: Tensor | None) -> Tensor:
     return x
 
 
-def read_ort(
-    path: Path,
-) -> tuple[dict[str, np.ndarray[Any, Any]], list[tuple[str, list[str], str]]]:
-    """Read an ONNX Runtime file: constants, and nodes as (operator, inputs, first output)."""
-    # The onnx package cannot read this format, so its flatbuffers are read directly.
-    from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import (
-        InferenceSession,
-    )
+def load_encoder() -> Encoder:
+    """Load the encoder of the packaged recogniser, with its 8-bit matrices as float32.
 
-    graph = InferenceSession.GetRootAsInferenceSession(path.read_bytes(), 0).Model().Graph()
-    constants = {}
-    for i in range(graph.InitializersLength()):
-        tensor = graph.Initializers(i)
-        dims = [tensor.Dims(j) for j in range(tensor.DimsLength())]
-        kind = ONNX_TYPES.get(tensor.DataType())
-        if kind is not None:
-            data = tensor.RawDataAsNumpy()
-            constants[tensor.Name().decode()] = np.frombuffer(data.tobytes(), kind).reshape(dims)
-    nodes = []
-    for i in range(graph.NodesLength()):
-        node = graph.Nodes(i)
-        inputs = [node.Inputs(j).decode() for j in range(node.InputsLength())]
-        nodes.append((node.OpType().decode(), inputs, node.Outputs(0).decode()))
-    return constants, nodes
+    The graph computes the published matrices from others when it is loaded, so they are read as
+    outputs of the graph (`tools/moonshine_encoder_graph.py`).
+    """
+    import onnx
+    import onnxruntime as ort
+    from onnx import external_data_helper, numpy_helper
 
-
-def load_encoder(path: Path) -> Encoder:
-    """Load the encoder from `encoder_model.ort`, with its 8-bit matrices as float32."""
-    constants, nodes = read_ort(path)
-    matrices: dict[str, Tensor] = {}
-    # Matrices have no stable names in the file; the names of their outputs have layer and role.
-    for operator, inputs, output in nodes:
-        if operator not in ("DynamicQuantizeMatMul", "MatMulIntegerToFloat"):
-            continue
-        weight = inputs[1]
-        base = weight.removesuffix("_quantized")
-        scale, zero = constants[base + "_scale"], constants[base + "_zero_point"]
-        matrix = (constants[weight].astype(np.float32) - zero.astype(np.float32)) * scale
-        matrices[output] = torch.from_numpy(matrix.T.copy())
-    state: dict[str, Tensor] = {}
-
-    def constant(name: str) -> Tensor:
-        return torch.from_numpy(constants[name].copy())
-
-    def matrix_of(layer: int, role: str) -> Tensor:
-        names = [name for name in matrices if f"layers.{layer}/" in name and role in name]
-        if len(names) != 1:
-            raise WavRAGError(
-                f"{path} has {len(names)} matrices for {role} of layer {layer}, not 1"
-            )
-        return matrices[names[0]]
-
-    for name in ("conv1", "conv2", "conv3"):
-        state[f"stem.{name}.weight"] = constant(f"{name}.weight_add_tensor")
-        if name != "conv1":
-            state[f"stem.{name}.bias"] = constant(f"{name}.bias")
-    # Parameters without a layer of their own have numbers instead of names in the file.
-    state["stem.scale"] = constant("onnx::Mul_2080")
-    state["stem.shift"] = constant("onnx::Add_2081")
-    roles = {
-        "query": "/q_proj", "key": "/k_proj", "value": "/v_proj", "out": "/o_proj",
-        "up": "/fc1", "down": "/fc2",
-    }  # fmt: skip
-    vectors = {
-        "up.bias": "mlp.fc1.bias", "attention_norm.weight": "input_layernorm.weight",
-        "down.bias": "mlp.fc2.bias", "mlp_norm.weight": "post_attention_layernorm.weight",
-    }  # fmt: skip
-    for i in range(LAYERS):
-        for name, onnx_name in roles.items():
-            state[f"layers.{i}.{name}.weight"] = matrix_of(i, onnx_name)
-        for name, onnx_name in vectors.items():
-            state[f"layers.{i}.{name}"] = constant(f"layers.{i}.{onnx_name}")
-    state["norm.weight"] = constant("layer_norm.weight")
+    model = onnx.load(str(MOONSHINE_WEIGHTS / "encoder.onnx"), load_external_data=False)
+    external_data_helper.load_external_data_for_model(model, str(WAVRETRIEVER_WEIGHTS))
+    tensors = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     encoder = Encoder()
+    computed = [name for name in encoder.state_dict() if name not in tensors]
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in computed)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    samples = np.zeros((1, SAMPLE_RATE), np.float32)
+    tensors |= dict(zip(computed, session.run(computed, {"samples": samples}), strict=True))
+    state = {}
+    for name in encoder.state_dict():
+        values = tensors[name]
+        if values.dtype == np.uint8:
+            scale, zero = tensors[f"{name}.scale"], tensors[f"{name}.zero_point"]
+            values = ((values.astype(np.float32) - zero.astype(np.float32)) * scale).T
+        state[name] = torch.tensor(values)
     encoder.load_state_dict(state)
     return encoder.eval()

@@ -29,7 +29,7 @@ import torch
 
 from wavrag import config
 from wavrag.data import Task, load_speaker, load_task, write_json
-from wavrag.embed import ENCODER_FILE, LETTERS_FILE, LEXICON_FILE, Embedder, moonshine_folder
+from wavrag.embed import ENCODER_FILE, LETTERS_FILE, LEXICON_FILE, Embedder
 from wavrag.errors import InputError
 from wavrag.train.mini import recordings, synth, texts
 from wavrag.train.mini.convert import load_letters
@@ -37,7 +37,7 @@ from wavrag.train.mini.ctc import CTCNetwork, CTCOptions, CTCTrainer, SpeechHead
 from wavrag.train.mini.device import best_device
 from wavrag.train.mini.export import LettersNetwork, SoundNetwork, export_network, measure_parity
 from wavrag.train.mini.letters import spell_text
-from wavrag.train.mini.moonshine import Encoder, load_encoder
+from wavrag.train.mini.moonshine import load_encoder
 from wavrag.train.mini.sounds import (
     PooledSounds,
     SoundHead,
@@ -136,10 +136,6 @@ def _track_progress(log: Log, step: Step, key: str, total: int) -> tuple[dict[st
     return last, log_step
 
 
-def _pretrained_encoder() -> Encoder:
-    return load_encoder(moonshine_folder() / "encoder_model.ort")
-
-
 def _synth(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     counts_by_engine = {}
     pool = list(texts.gather_texts(options.data, seed=options.seed))
@@ -176,7 +172,7 @@ def _speech(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
 
     torch.manual_seed(options.seed)
     if options.start is None:
-        encoder, head = _pretrained_encoder(), SpeechHead()
+        encoder, head = load_encoder(), SpeechHead()
     else:
         encoder, head = load_letters(options.start)
     device = best_device()
@@ -199,7 +195,7 @@ def _sounds(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     from wavrag.embed import MiniLM
 
     # Not the encoder of the letters: the sound head shares a pass with the decoder of words.
-    encoder = _pretrained_encoder().to(best_device())
+    encoder = load_encoder().to(best_device())
     cache = options.work / "sounds.npz"
     if not cache.exists():
         pooled = pool_sounds(options.data, encoder, options.seed)
@@ -221,7 +217,7 @@ def _export(options: MiniOptions, log: Log, step: Step) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     lines = build_word_list(text.text for text in texts.gather_texts(options.data, options.seed))
     (folder / LEXICON_FILE).write_text(lines, encoding="ascii")
-    return export_model(letters, SoundNetwork(_pretrained_encoder(), sound), folder, options.data)
+    return export_model(letters, SoundNetwork(load_encoder(), sound), folder, options.data)
 
 
 def export_model(

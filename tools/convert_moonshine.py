@@ -1,58 +1,111 @@
-"""Write the package's decoder graphs of Moonshine tiny, which use the weights in the wheel.
+"""Write the package's Moonshine tiny (English) from the published wheel.
 
     pip install -e ".[train]"
-    python tools/export_moonshine_decoder.py
+    python tools/convert_moonshine.py
+    python tools/convert_moonshine.py --extract FOLDER
 
-The graphs hold operators, scales and sine tables only. Their matrices are external data: offsets
-into `decoder_model_merged.ort` of the wheel `moonshine-voice` (MIT). The script prints the CRC-32
-of that file; `wavrag.embed.moonshine_decoder` refuses any other file.
+pip downloads the wheel `moonshine-voice` 0.0.73 (MIT), on any platform; its SHA-256 is checked. Of
+its 56 MB, the package ships 21 MB:
 
+- `encoder.onnx`: samples to encoder states, over the weights of WavRetriever's `encoder.onnx`.
+
+- `decoder.bin`: the 8-bit matrices. The published file has that of the tokens twice, in rows for
+  the embedding and in columns for the logits; this file has the columns.
 - `cross.onnx`: encoder states of a clip to the keys and values of the cross-attention.
 - `step.onnx`: one token of one clip, with the quantisation of the published graph.
 - `batch_step.onnx`: one token of several clips; activations are quantised per clip, so that a
   transcript does not depend on the other clips.
+- `tokenizer.bin`: the vocabulary, as published.
+
+The graphs of the decoder refer to its matrices by their offsets. The script prints the CRC-32 of
+`decoder.bin`; `wavrag.embed.moonshine_decoder` refuses any other file.
+With `--extract`, the published files are written to a folder instead: `benchmarks/decoder.py`
+compares with them.
 """
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+from moonshine_encoder_graph import MICROSOFT, Graph, build_encoder
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import (
     InferenceSession,
 )
 
-from wavrag.embed import moonshine_folder
-from wavrag.embed.moonshine_decoder import HEAD_SIZE, HEADS, LAYERS, MAX_TOKENS
+from wavrag.embed import ENCODER_FILE, WAVRETRIEVER_WEIGHTS
+from wavrag.embed.moonshine_decoder import (
+    HEAD_SIZE,
+    HEADS,
+    LAYERS,
+    MAX_TOKENS,
+    MOONSHINE_WEIGHTS,
+    WEIGHTS,
+)
 
-TARGET = Path(__file__).parent.parent / "src/wavrag/embed/weights/moonshine"
-SOURCE = "decoder_model_merged.ort"
+PACKAGE, PLATFORM = "moonshine-voice==0.0.73", "manylinux_2_34_x86_64"
+SHA256 = "6461c8097ed78d054c46b4c821143008a07b5fa1f4169674493ccfa06c1407db"
+ASSETS = "moonshine_voice/assets/tiny-en/"
+ENCODER, DECODER = "encoder_model.ort", "decoder_model_merged.ort"
+TOKENIZER = "tokenizer.bin"
 WIDTH = HEADS * HEAD_SIZE
 INNER = 1152  # width of the MLP after its gate
 ROTARY = 32  # rotary dimensions, of the 36 of a head
+ALIGNMENT = 64  # bytes; ONNX Runtime maps the constants from the file
 INLINE_BYTES = 1024  # smaller constants are copied into the graphs
-MICROSOFT = "com.microsoft"
 TYPES = {1: np.float32, 2: np.uint8}
+TABLE = "model.decoder.embed_tokens.weight_merged_0"
+
+
+def download_wheel(folder: Path) -> Path:
+    """Download the wheel with pip for one platform, whatever the platform of this machine.
+
+    Raises:
+        SystemExit: the file has another SHA-256.
+    """
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder),
+            *("--only-binary", ":all:", "--platform", PLATFORM, "--python-version", "3.11"),
+            PACKAGE,
+        ],
+        check=True,
+    )
+    [wheel] = folder.glob("*.whl")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if digest != SHA256:
+        raise SystemExit(f"{wheel.name} has the SHA-256 {digest}, not {SHA256}")
+    return wheel
+
+
+def read_published(wheel: Path) -> dict[str, bytes]:
+    """Read the model files in the wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(ASSETS + name) for name in (ENCODER, DECODER, TOKENIZER)}
 
 
 class Source:
-    """Constants of the published decoder, with their offsets in the file."""
+    """Constants of the published decoder, and the file of matrices that the graphs refer to."""
 
     def __init__(self, data: bytes) -> None:
         graph = InferenceSession.GetRootAsInferenceSession(data, 0).Model().Graph()
-        start = np.frombuffer(data, np.uint8).ctypes.data
-        self.tensors: dict[str, tuple[int, list[int], int, bytes]] = {}
+        self.tensors: dict[str, tuple[int, list[int], bytes]] = {}
         for i in range(graph.InitializersLength()):
             tensor = graph.Initializers(i)
             values = tensor.RawDataAsNumpy()
             dims = [tensor.Dims(j) for j in range(tensor.DimsLength())]
-            self.tensors[tensor.Name().decode()] = (
-                tensor.DataType(), dims, values.ctypes.data - start, values.tobytes()
-            )  # fmt: skip
+            self.tensors[tensor.Name().decode()] = tensor.DataType(), dims, values.tobytes()
         # Matrices have no stable names; the names of their products have layer and role.
         self._products: dict[str, str] = {}
         branches = graph.Nodes(1)  # the first step, and the steps with a cache
@@ -64,28 +117,42 @@ class Source:
                     if node.OpType() in (b"DynamicQuantizeMatMul", b"MatMulIntegerToFloat"):
                         name = node.Inputs(1).decode().removesuffix("_quantized")
                         self._products[node.Outputs(0).decode()] = name
+        self.matrices = bytearray()  # content of the file
+        self._offsets: dict[str, int] = {}
+        self._check_table()
+
+    def _check_table(self) -> None:
+        """Check that embedding and logits have the same matrix, so that one serves both."""
+        rows, columns = TABLE, self.find_matrix("logits")
+        for field in ("scale", "zero_point"):
+            assert self.tensors[f"{rows}_{field}"][2] == self.tensors[f"{columns}_{field}"][2]
+        arrays = [
+            np.frombuffer(values, TYPES[kind]).reshape(dims)
+            for kind, dims, values in (self.tensors[f"{n}_quantized"] for n in (rows, columns))
+        ]
+        assert np.array_equal(arrays[0], arrays[1].T)
 
     def find_matrix(self, role: str) -> str:
         """Return the name of the matrix whose product has the role in its name."""
         [name] = [name for product, name in self._products.items() if role in product]
         return name
 
+    def store(self, name: str) -> int:
+        """Return the offset of a constant in the file of matrices; add it there if need be."""
+        if name not in self._offsets:
+            self._offsets[name] = len(self.matrices)
+            self.matrices += self.tensors[name][2]
+            self.matrices += bytes(-len(self.matrices) % ALIGNMENT)
+        return self._offsets[name]
 
-class GraphBuilder:
-    """Nodes and constants of a graph."""
+
+class DecoderGraph(Graph):
+    """Graph over the matrices of the decoder."""
 
     def __init__(self, source: Source, batch: bool = False) -> None:
+        super().__init__()
         self._source = source
         self._batch = batch
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: dict[str, onnx.TensorProto] = {}
-
-    def add(self, operator: str, inputs: list[str], outputs: Any = 1, **attributes: Any) -> Any:
-        """Add a node; return the name of its output, or the names of several."""
-        if isinstance(outputs, int):
-            outputs = [f"{operator}_{len(self._nodes)}_{i}" for i in range(outputs)]
-        self._nodes.append(helper.make_node(operator, inputs, outputs, **attributes))
-        return outputs[0] if len(outputs) == 1 else outputs
 
     def constant(self, name: str, values: Any) -> str:
         """Return the name of a constant of the graph."""
@@ -94,13 +161,14 @@ class GraphBuilder:
 
     def weight(self, name: str) -> str:
         """Return the name of a constant of the published decoder."""
-        kind, dims, offset, values = self._source.tensors[name]
+        kind, dims, values = self._source.tensors[name]
         if len(values) < INLINE_BYTES:
             return self.constant(name, np.frombuffer(values, TYPES[kind]).reshape(dims))
         tensor = TensorProto(
             name=name, data_type=kind, dims=dims, data_location=TensorProto.EXTERNAL
         )
-        external = {"location": SOURCE, "offset": offset, "length": len(values)}
+        offset = self._source.store(name)
+        external = {"location": WEIGHTS, "offset": offset, "length": len(values)}
         for key, value in external.items():
             tensor.external_data.add(key=key, value=str(value))
         self._constants[name] = tensor
@@ -170,14 +238,6 @@ class GraphBuilder:
         product = self.add("Mul", [product, self.add("Mul", [scale, weight_scale])])
         return self.add("Add", [product, *biases]) if bias else product
 
-    def build(self, inputs: list[Any], outputs: list[Any]) -> onnx.ModelProto:
-        """Return the model."""
-        graph = helper.make_graph(
-            self._nodes, "moonshine", inputs, outputs, list(self._constants.values())
-        )
-        opsets = [helper.make_opsetid("", 21), helper.make_opsetid(MICROSOFT, 1)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=10)
-
 
 def value(name: str, kind: int, *shape: Any) -> Any:
     """Return the description of an input or output."""
@@ -195,7 +255,7 @@ def caches(prefix: str, batch: Any, length: str) -> list[Any]:
 
 def build_cross(source: Source) -> onnx.ModelProto:
     """Build the graph of the keys and values of the encoder states, (1, t, 288)."""
-    graph = GraphBuilder(source)
+    graph = DecoderGraph(source)
     quantised = graph.quantise("frames")
     shape = graph.constant("shape", [0, -1, HEADS, HEAD_SIZE])
     for i in range(LAYERS):
@@ -207,7 +267,7 @@ def build_cross(source: Source) -> onnx.ModelProto:
     return graph.build([frames], caches("cross_", 1, "t"))
 
 
-def add_layer(graph: GraphBuilder, x: str, i: int) -> str:
+def add_layer(graph: DecoderGraph, x: str, i: int) -> str:
     """Add a layer of the decoder: self-attention, cross-attention, gated MLP."""
     attention = {"domain": MICROSOFT, "num_heads": HEADS, "scale": HEAD_SIZE**-0.5}
     angles = np.arange(MAX_TOKENS)[:, None] * 10_000.0 ** (-np.arange(0, ROTARY, 2) / ROTARY)
@@ -253,9 +313,10 @@ def add_layer(graph: GraphBuilder, x: str, i: int) -> str:
 
 def build_step(source: Source, batch: bool) -> onnx.ModelProto:
     """Build the graph of a decoding step, from the last token of each clip to the next."""
-    graph = GraphBuilder(source, batch)
-    table = "model.decoder.embed_tokens.weight_merged_0"
-    x = graph.add("Gather", [graph.weight(f"{table}_quantized"), "token"])
+    graph = DecoderGraph(source, batch)
+    table = source.find_matrix("logits")
+    x = graph.add("Gather", [graph.weight(f"{table}_quantized"), "token"], axis=1)
+    x = graph.add("Transpose", [x], perm=[1, 2, 0])
     scales = [graph.weight(f"{table}_{field}") for field in ("scale", "zero_point")]
     x = graph.add("DequantizeLinear", [x, *scales])
     for i in range(LAYERS):
@@ -275,19 +336,37 @@ def build_step(source: Source, batch: bool) -> onnx.ModelProto:
     return graph.build(inputs, outputs)
 
 
-def main() -> None:
-    """Write the graphs and print the checksum of the weights."""
-    data = (moonshine_folder() / SOURCE).read_bytes()
-    source = Source(data)
-    TARGET.mkdir(exist_ok=True)
+def write_model(published: dict[str, bytes], folder: Path) -> None:
+    """Write graphs, matrices and vocabulary; print the checksum of the matrices."""
+    source = Source(published[DECODER])
     models = {
+        "encoder": build_encoder(published[ENCODER], WAVRETRIEVER_WEIGHTS / ENCODER_FILE),
         "cross": build_cross(source),
         "step": build_step(source, batch=False),
         "batch_step": build_step(source, batch=True),
     }
     for name, model in models.items():
-        (TARGET / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
-    print(f"CRC-32 of {SOURCE}: {zlib.crc32(data):#010x}")
+        (folder / f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
+    (folder / WEIGHTS).write_bytes(source.matrices)
+    (folder / TOKENIZER).write_bytes(published[TOKENIZER])
+    print(f"CRC-32 of {WEIGHTS}: {zlib.crc32(source.matrices):#010x}")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Convert, or extract the published files."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--extract", type=Path, metavar="FOLDER", help="write the published files to a folder"
+    )
+    arguments = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        published = read_published(download_wheel(Path(folder)))
+    if arguments.extract is None:
+        write_model(published, MOONSHINE_WEIGHTS)
+        return
+    arguments.extract.mkdir(parents=True, exist_ok=True)
+    for name, data in published.items():
+        (arguments.extract / name).write_bytes(data)
 
 
 if __name__ == "__main__":
