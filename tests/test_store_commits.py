@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from wavrag.errors import StoreError
 from wavrag.store import LanceStore, repair_store
 from wavrag.store.lance_commits import FILE, CommitFolder
 from wavrag.store.lance_documents import DocumentTallies, read_log
+from wavrag.store.lance_repair import _RowReader
 from wavrag.testing.store_data import DIM, contents, plain, text_records
 
 
@@ -160,3 +162,40 @@ def test_a_document_with_a_damaged_id_does_not_stay_beside_the_lost_one(tmp_path
         documents = {document.id for document in LanceStore(copy, DIM).documents()}
         assert documents.isdisjoint(losses)
         assert documents | set(losses) == {"meadow", "river"}
+
+
+class DamagedTable:
+    """A table in which some rows cannot be read."""
+
+    def __init__(self, rows: int, unreadable: set[int]) -> None:
+        self.schema = SimpleNamespace(names=["id"])
+        self.failures = 0
+        self._rows = rows
+        self._unreadable = unreadable
+
+    def count_rows(self) -> int:
+        return self._rows
+
+    def take_offsets(self, offsets: list[int]) -> SimpleNamespace:
+        def to_arrow() -> list[int]:
+            if self._unreadable.intersection(offsets):
+                self.failures += 1
+                raise OSError("damaged")
+            return offsets
+
+        return SimpleNamespace(select=lambda columns: SimpleNamespace(to_arrow=to_arrow))
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "failures"), [(set(range(40, 150)), 30), ({700}, 20), (set(range(800)), 110)]
+)
+def test_every_row_outside_the_damage_is_read_without_trying_all(
+    monkeypatch: pytest.MonkeyPatch, unreadable: set[int], failures: int
+) -> None:
+    monkeypatch.setattr("wavrag.store.lance_repair.to_records", lambda rows: rows)
+    table = DamagedTable(800, unreadable)
+    reader = _RowReader(table)
+    for _ in range(2):  # rows that are known to be unreadable are not tried again
+        rows = [row for batch in reader.read() for row in batch]
+        assert sorted(rows) == [row for row in range(800) if row not in unreadable]
+        assert table.failures <= failures

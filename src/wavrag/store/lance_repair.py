@@ -22,6 +22,7 @@ from wavrag.store.lance_links import database_uri
 from wavrag.store.lance_rows import schema, to_records, to_table
 
 READ_ROWS = 256  # rows read at once; halved where a row is unreadable
+RUN_ROWS = 32  # from here on, unreadable rows are taken for one run
 
 
 @dataclass(slots=True)
@@ -65,7 +66,8 @@ class _StoreRepairer:
         table = self._open()
         rows = [name for name in defects if "/data/" in name or "/_deletions/" in name]
         tallies = DocumentTallies()
-        for batch in _read(table):
+        reader = _RowReader(table)
+        for batch in reader.read():
             for row in batch:
                 tallies.add(row)
         losses = unequal_documents(expected, tallies)
@@ -75,7 +77,7 @@ class _StoreRepairer:
         if rows or losses or strays or not is_complete:
             for id in {document.id for document in losses} | strays:
                 tallies.pop(id, None)
-            table = self._rewrite(table, tallies.keys())
+            table = self._rewrite(reader, tallies.keys())
         if any("/_indices/" in name for name in defects):
             for index in table.list_indices():
                 table.drop_index(index.name)
@@ -126,7 +128,7 @@ class _StoreRepairer:
         self._database.drop_table(TABLE, ignore_missing=True)
         return self._database.create_table(TABLE, schema=schema(self._dim))
 
-    def _rewrite(self, table: Any, intact_ids: Collection[str]) -> Any:
+    def _rewrite(self, reader: _RowReader, intact_ids: Collection[str]) -> Any:
         """Write the whole documents into new files."""
         import pyarrow as pa
 
@@ -135,13 +137,13 @@ class _StoreRepairer:
 
         def batches() -> Iterator[Any]:
             yield from empty.to_batches()
-            for rows in _read(table):
+            for rows in reader.read():
                 intact = [row for row in rows if row.passage.document_id in intact_ids]
                 if intact:
                     yield from to_table(intact, self._dim).to_batches()
 
-        reader = pa.RecordBatchReader.from_batches(schema(self._dim), batches())
-        table = self._database.create_table(TABLE, reader, mode="overwrite")
+        stream = pa.RecordBatchReader.from_batches(schema(self._dim), batches())
+        table = self._database.create_table(TABLE, stream, mode="overwrite")
         self._repair.actions.append("the passages were written into new files")
         return table
 
@@ -154,26 +156,62 @@ class _StoreRepairer:
                 (self._path / name).unlink(missing_ok=True)
 
 
-def _read(table: Any) -> Iterator[list[StoredPassage]]:
-    """All readable rows of a table, in the order of its files."""
-    columns = [name for name in table.schema.names if name not in {"id", "facets"}]
-    rows = table.count_rows()
-    for first in range(0, rows, READ_ROWS):
-        yield from _read_range(table, columns, first, min(first + READ_ROWS, rows))
+class _RowReader:
+    """Reads the readable rows of a table; those found to be unreadable are not tried again."""
 
+    def __init__(self, table: Any) -> None:
+        self._table = table
+        self._columns = [name for name in table.schema.names if name not in {"id", "facets"}]
+        self._unreadable: set[int] = set()  # offsets
 
-def _read_range(
-    table: Any, columns: list[str], first: int, last: int
-) -> Iterator[list[StoredPassage]]:
-    try:
-        rows = table.take_offsets(list(range(first, last))).select(columns).to_arrow()
-        records = list(to_records(rows))
-    except Exception as error:
-        if not is_lance_error(error):
-            raise
-        if last - first > 1:
-            middle = (first + last) // 2
-            yield from _read_range(table, columns, first, middle)
-            yield from _read_range(table, columns, middle, last)
-    else:
-        yield records
+    def read(self) -> Iterator[list[StoredPassage]]:
+        """All readable rows, about in the order of the files."""
+        rows = self._table.count_rows()
+        for first in range(0, rows, READ_ROWS):
+            last = min(first + READ_ROWS, rows)
+            offsets = [row for row in range(first, last) if row not in self._unreadable]
+            if offsets:
+                yield from self._read(offsets)
+
+    def _read(self, offsets: list[int]) -> Iterator[list[StoredPassage]]:
+        records = self._take(offsets)
+        middle = len(offsets) // 2
+        if records is not None:
+            yield records
+        elif len(offsets) > RUN_ROWS:
+            yield from self._read(offsets[:middle])
+            yield from self._read(offsets[middle:])
+        else:
+            yield from self._read_ends(offsets)
+
+    def _read_ends(self, offsets: list[int]) -> Iterator[list[StoredPassage]]:
+        """Read up to the first unreadable row, and back from the end to the last one.
+
+        Rows are stored in blocks, so damage makes neighbours unreadable. To try each of them takes
+        10 ms.
+        """
+        left = offsets
+        for _ in range(2):
+            size = 1
+            while left:
+                records = self._take(left[:size])
+                if records is not None:
+                    yield records
+                    left = left[size:]
+                    size *= 2
+                elif size == 1:
+                    break
+                else:
+                    size //= 2
+            left = left[::-1]
+        self._unreadable.update(left)
+
+    def _take(self, offsets: list[int]) -> list[StoredPassage] | None:
+        """Rows by their offsets; None if one of them is unreadable."""
+        try:
+            query = self._table.take_offsets(offsets).select(self._columns)
+            return list(to_records(query.to_arrow()))
+        except Exception as error:
+            if not is_lance_error(error):
+                raise
+            return None
