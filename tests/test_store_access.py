@@ -1,10 +1,20 @@
 """Access labels: their encoding, and the store of a reader, beside one without hidden documents."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from wavrag.errors import InputError, StoreError
-from wavrag.store import MemoryStore, VisibleStore, labels_of, parse_labels, with_labels
+from wavrag.store import (
+    MemoryStore,
+    StoredPassage,
+    VisibleStore,
+    labels_of,
+    parse_labels,
+    with_labels,
+)
 from wavrag.store.access import access_filter, without_labels
 from wavrag.testing.store_data import DIM, text_records, unit_vector
 from wavrag.types import Passage
@@ -74,6 +84,20 @@ def test_hidden_documents_cannot_be_changed() -> None:
         store.upsert(text_records("a", ["mine"]))
     with pytest.raises(StoreError, match="another id"):
         store.replace("a", text_records("a", ["mine"]))
+    inputs: list[str] = []
+
+    def change(stored: Iterator[StoredPassage]) -> list[StoredPassage]:
+        rows = list(stored)
+        inputs.extend(row.passage.document_id for row in rows)
+        return [replace(row, lexical="changed") for row in rows]
+
+    store.update(["a", "b"], change)
+    store.update(["a"], lambda stored: [])
+    assert inputs == ["b"]
+    assert [record.lexical for record in whole.scan()] == ["secret", "changed"]
+    with pytest.raises(StoreError, match="another document"):
+        store.update(["a"], lambda stored: text_records("a", ["mine"]))
+    assert (store.content_hash("a"), store.content_hash("b")) == (None, "hash")
     assert store.delete(["a", "b"]) == 1
     assert [record.passage for record in whole.scan()] == [hidden[0].passage]
     store.upsert(text_records("b", ["again"]))
