@@ -38,7 +38,7 @@ FOREIGN_SPEECH = (
     " (wavrag index --language CODE)"
 )
 # Searches beside a long run read the texts of all passages that are not indexed yet: 10,000 of them
-# take ten times as long as all others together (`python benchmarks/store.py --bulk`).
+# take ten times as long as all others together (`python benchmarks/bulk.py`).
 OPTIMIZE_PASSAGES = 5_000
 
 
