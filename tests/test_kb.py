@@ -24,7 +24,7 @@ from wavrag.kb.manifest import COPY, FILE
 from wavrag.kb.prefetch import prefetch
 from wavrag.search import remove_overlaps
 from wavrag.shapes import PassageShape
-from wavrag.store import MemoryStore, StoredPassage
+from wavrag.store import LanceStore, MemoryStore, StoredPassage
 from wavrag.types import EmbedInput, Float32, Hit, Role
 
 RATE = 16_000
@@ -210,6 +210,19 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_stored(tmp_path: Path) -> N
     assert store.writes == 2
     assert store.count() >= 1_000
     assert store.verify() == []
+
+
+def test_a_long_run_updates_the_indexes_after_a_number_of_passages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("BATCH", 1), ("COMMIT_PASSAGES", 1), ("OPTIMIZE_PASSAGES", 2)):
+        monkeypatch.setattr(f"wavrag.kb.indexing.{name}", value)
+    counts: list[int] = []
+    monkeypatch.setattr(LanceStore, "optimize", lambda store: counts.append(store.count()))
+    with KnowledgeBase.open(tmp_path, embedder=FakeEmbedder()) as kb:
+        for ids in ("abcd", "abcd", "e"):
+            kb.add([Document(id, text=f"The ferry {id} waits for the tide.") for id in ids])
+    assert counts == [2, 4, 5]  # not a second time when a run ends, nor when nothing has changed
 
 
 def test_an_empty_document_is_skipped(kb: KnowledgeBase) -> None:
