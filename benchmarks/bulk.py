@@ -3,7 +3,7 @@
     python benchmarks/bulk.py [--rows N] [--dim N] [--queries N] [--path DIR]
 
 Another process adds the passages of `benchmarks/store.py` in batches to the embedded store and
-optimises it at the intervals of `wavrag index`. Searches begin when half of the passages are stored.
+optimises it at the intervals of `wavrag index`. Searches begin at half of the passages.
 """
 
 from __future__ import annotations
