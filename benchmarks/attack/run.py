@@ -23,6 +23,7 @@ ATTACKS = {
     "bombs": [],
     "clients": ["--seconds", "8"],
     "schema": ["--minutes", "2"],
+    "access": ["--checks", "1000"],
 }
 TIMEOUT_S = 600
 
