@@ -63,13 +63,17 @@ def test_reasons_not_to_run_a_block_are_known() -> None:
                 assert re.match(r"(a GPU|a key|a service|data)\b", match["needs"]), name_of(page)
 
 
-def test_the_command_line_page_is_what_help_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generated_pages_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     import cli_help
+    import live_protocol
 
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == cli_help.render_page(), (
         "run tools/cli_help.py"
     )
+    assert (ROOT / "docs" / "live-protocol.md").read_text(
+        encoding="utf-8"
+    ) == live_protocol.render_page(), "run tools/live_protocol.py"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -1,4 +1,4 @@
-"""The examples of docs/server.md, run against a server."""
+"""The examples of docs/server.md and docs/live-protocol.md, run against a server."""
 
 import re
 import shlex
@@ -14,7 +14,10 @@ from audio_files import tone, write
 from serving import create_rag, serving
 from wavrag.cli import build_parser
 
-PAGE = (Path(__file__).parent.parent / "docs" / "server.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = "".join(
+    (DOCS / name).read_text(encoding="utf-8") for name in ("server.md", "live-protocol.md")
+)
 ADDRESS = "http://127.0.0.1:8321"
 
 

@@ -1,10 +1,12 @@
 """`/v1/live` over a real WebSocket: hands-free, push-to-talk, access control."""
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -12,7 +14,16 @@ from websockets.sync.client import ClientConnection, connect
 
 from serving import OPTIONS, client, create_rag, serving
 from wavrag.audio import load
+from wavrag.client import LiveClient
 from wavrag.demo import DATA
+from wavrag.errors import InputError, WavRAGError
+from wavrag.server.live_protocol import (
+    CONTROLS,
+    LiveControl,
+    LiveStart,
+    describe_protocol,
+    event_models,
+)
 
 TOKEN = "correct-horse-battery"
 QUESTION = DATA / "questions" / "bee-distance.opus"
@@ -76,6 +87,8 @@ def test_hands_free_detects_the_end_of_speech(url: str) -> None:
         ([b"\x00\x00"], "send the options before it"),
         (["{}", "no json"], "Invalid JSON"),
         (["{}", '{"type": "dance"}'], "dance"),
+        (["{}", '{"type": "dance"}'], "begin"),
+        (["{}", "{}"], "interrupt"),
         (['{"where": "("}'], "syntax error in the filter"),
         (['{"sample_rate": 1}'], "1"),
     ],
@@ -87,6 +100,8 @@ def test_invalid_messages_are_errors(url: str, messages: list[str | bytes], reas
         received = events(socket)
     assert received[-1]["event"] in ("error", "failed")
     assert reason in json.dumps(received[-1])
+    if len(messages) == 2:
+        assert all(name in received[-1]["message"] for name in CONTROLS)
 
 
 def test_foreign_origins_are_rejected(url: str) -> None:
@@ -117,3 +132,70 @@ def test_the_server_survives_a_disconnect(url: str) -> None:
                 socket.send(chunk)
     with client(url) as http:
         assert http.get("/readyz").json() == {"ready": True}
+
+
+def test_the_description_is_of_the_messages_that_are_sent(url: str) -> None:
+    with client(url) as http:
+        description = http.get("/asyncapi.json").json()
+    assert description == json.loads(json.dumps(describe_protocol()))
+    schemas = {"components": {"schemas": description["components"]["schemas"]}}
+    messages = description["components"]["messages"]
+    checkers = {}
+    for model in (LiveStart, LiveControl, *event_models()):
+        schema = {**messages[model.__name__]["payload"], **schemas}
+        event = (
+            model.model_json_schema()["properties"].get("event", {}).get("const", model.__name__)
+        )
+        checkers[event] = jsonschema_rs.Draft202012Validator(schema)
+    start = {"mode": "push-to-talk", "k": 2}
+    checkers["LiveStart"].validate(start)
+    with live(url) as socket:
+        socket.send(json.dumps(start))
+        for message in ({"type": "begin"}, *pcm(), {"type": "end"}, {"type": "finish"}):
+            if isinstance(message, dict):
+                checkers["LiveControl"].validate(message)
+            socket.send(message if isinstance(message, bytes) else json.dumps(message))
+        received = events(socket)
+    for event in received:
+        checkers[event["event"]].validate(event)
+    assert {"ready", "turn_ended", "hits", "answer_delta", "answer"} <= {
+        event["event"] for event in received
+    }
+    with pytest.raises(jsonschema_rs.ValidationError):
+        checkers["hits"].validate({**received[-1], "event": "hits"})
+
+
+def test_the_python_client_speaks_and_reads_events(url: str) -> None:
+    async def talk() -> list[dict[str, Any]]:
+        async with LiveClient(url, mode="push-to-talk", answer=False) as speaker:
+            await speaker.begin()
+            await speaker.push(load(QUESTION).samples)
+            await speaker.push((load(QUESTION).samples[:160] * 32_767).astype(np.int16))
+            await speaker.end()
+            await speaker.finish()
+            return [event async for event in speaker]
+
+    received = asyncio.run(talk())
+    assert [event["event"] for event in received].count("hits") == 1
+    assert received[-1]["hits"]
+
+
+def test_the_python_client_raises_the_errors_of_the_server(url: str) -> None:
+    async def connect(**options: Any) -> None:
+        async with LiveClient(url, **options) as speaker:
+            await speaker.push(b"\0\0" * 160)
+
+    for options, reason in (({"k": -1}, "k"), ({"dance": 1}, "dance")):
+        with pytest.raises(WavRAGError, match=reason):
+            asyncio.run(connect(**options))
+    with pytest.raises(InputError, match="is no address of a server"):
+        LiveClient("localhost")
+    with pytest.raises(InputError, match="have the type int64"):
+        asyncio.run(_push_integers(url))
+    with pytest.raises(WavRAGError, match=r"cannot connect to ws://127\.0\.0\.1:9/v1/live"):
+        asyncio.run(_push_integers("http://127.0.0.1:9"))
+
+
+async def _push_integers(url: str) -> None:
+    async with LiveClient(url) as speaker:
+        await speaker.push(np.zeros(160, np.int64))  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from wavrag.live.async_turn import AsyncLiveTurn
 from wavrag.live.events import (
+    EVENT_NAMES,
     AnswerDelta,
     Cancelled,
     CompleteAnswer,
@@ -19,7 +20,7 @@ from wavrag.live.scheduler import Scheduler
 from wavrag.live.turn import LiveTurn
 
 __all__ = [
-    "AnswerDelta", "AsyncLiveTurn", "Cancelled", "CompleteAnswer", "Event", "Failed", "Hits",
-    "LiveOptions", "LiveTurn", "PartialHits", "Scheduler", "Span", "SpeechStarted", "TurnEnded",
-    "event_dict",
+    "EVENT_NAMES", "AnswerDelta", "AsyncLiveTurn", "Cancelled", "CompleteAnswer", "Event", "Failed",
+    "Hits", "LiveOptions", "LiveTurn", "PartialHits", "Scheduler", "Span", "SpeechStarted",
+    "TurnEnded", "event_dict",
 ]  # fmt: skip

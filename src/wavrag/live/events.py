@@ -170,7 +170,7 @@ class Failed(Event):
     message: str
 
 
-NAMES: dict[type[Any], str] = {
+EVENT_NAMES: dict[type[Any], str] = {
     SpeechStarted: "speech_started",
     PartialHits: "partial_hits",
     TurnEnded: "turn_ended",
@@ -185,7 +185,7 @@ NAMES: dict[type[Any], str] = {
 def event_dict(event: Event) -> dict[str, Any]:
     """JSON form of an event: its name under `event`, then its fields; times to 0.1 ms."""
     fields = {name: _field(name, getattr(event, name)) for name in event.__dataclass_fields__}
-    return {"event": NAMES[type(event)], **fields}
+    return {"event": EVENT_NAMES[type(event)], **fields}
 
 
 def _field(name: str, value: Any) -> Any:

@@ -1,9 +1,6 @@
 """`/v1/live`: voice turns over a WebSocket.
 
-The client's first message is `LiveStart` in JSON. After it, binary messages are 16-bit PCM, and
-JSON messages `{"type": "begin" | "end" | "interrupt" | "finish"}` call the methods of `LiveTurn`.
-The server sends `{"event": "ready"}`, then the events of `wavrag.live`, and
-`{"event": "error", "message": ...}` before it closes a faulty connection.
+`live_protocol` has the messages; after the first one, they call the methods of `LiveTurn`.
 """
 
 from __future__ import annotations
@@ -13,23 +10,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Literal
+from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, WebSocket
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
-from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError, WavRAGError
-from wavrag.generate import GenerateOptions
-from wavrag.live import AsyncLiveTurn, LiveOptions, event_dict
+from wavrag.live import AsyncLiveTurn, event_dict
 from wavrag.server import limits
 from wavrag.server.errors import RequestError, validation_message
-from wavrag.server.limits import MAX_ANSWER_TOKENS, MAX_HISTORY_TURNS, MAX_HITS, START_TIMEOUT
+from wavrag.server.limits import START_TIMEOUT
+from wavrag.server.live_protocol import CONTROLS, LiveControl, LiveStart, describe_protocol
 from wavrag.server.middleware import mark_authenticated
 from wavrag.server.principals import Principal
-from wavrag.server.requests import Filter, HistoryTurnBody, StrictBody
 from wavrag.server.session import Session
 from wavrag.server.state import ServerState
 
@@ -39,33 +34,10 @@ POLICY_VIOLATION, INVALID_DATA, TRY_AGAIN_LATER = 1008, 1007, 1013
 router = APIRouter()
 
 
-class LiveStart(StrictBody):
-    """The first message of a client."""
-
-    token: str | None = Field(None, description="bearer token, if the server requires one")
-    mode: Literal["hands-free", "push-to-talk"] = "hands-free"
-    sample_rate: int = SAMPLE_RATE
-    channels: int = 1
-    silence_ms: float = 576.0
-    max_seconds: float = Field(limits.MAX_LIVE_SECONDS, le=limits.MAX_LIVE_SECONDS)
-    k: int = Field(8, ge=1, le=MAX_HITS)
-    where: Filter | None = None
-    answer: bool = True
-    barge_in: bool = True
-    early_answers: int = 0
-    max_tokens: int = Field(256, ge=1, le=MAX_ANSWER_TOKENS)
-    history: list[HistoryTurnBody] = Field(default_factory=list, max_length=MAX_HISTORY_TURNS)
-
-    def live_options(self) -> LiveOptions:
-        """Options of the live turn; raises a `WavRAGError` if one is not valid."""
-        options = self.model_dump(exclude={"token", "max_tokens", "history"})
-        return LiveOptions(**options, generate=GenerateOptions(max_tokens=self.max_tokens))
-
-
-class LiveControl(StrictBody):
-    """A control message of a client."""
-
-    type: Literal["begin", "end", "interrupt", "finish"]
+@router.get("/asyncapi.json", include_in_schema=False)
+async def get_protocol() -> dict[str, Any]:
+    """Describe `/v1/live` in AsyncAPI 3.0."""
+    return describe_protocol()
 
 
 @router.websocket("/v1/live")
@@ -198,7 +170,11 @@ async def _receive_audio(socket: WebSocket, turns: AsyncLiveTurn, intake: Capaci
             control = LiveControl.model_validate_json(message)
         except ValidationError as error:
             reason = validation_message(error.errors(), "a control message")
-            raise InputError(f"{reason}; received: {message[:60]}") from error
+            commands = ", ".join(f'{{"type": "{name}"}}' for name in CONTROLS)
+            raise InputError(
+                f"{reason}; received: {message[:60]}: send audio as binary messages, or one of"
+                f" {commands}"
+            ) from error
         match control.type:
             case "begin":
                 turns.begin()

@@ -25,7 +25,7 @@ from wavrag.server.queues import CLIENT
 
 CONNECTION = "wavrag.connection"  # key of the ASGI scope; see `wavrag.server.connections`
 UPLOAD_PATHS = ("/v1/documents", "/v1/audio/transcriptions")
-_PROTECTED_PATHS = ("/v1/", "/metrics", "/openapi.json")
+_PROTECTED_PATHS = ("/v1/", "/metrics", "/openapi.json", "/asyncapi.json")
 _SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
