@@ -55,8 +55,8 @@ async def ask() -> None:
 asyncio.run(ask())
 ```
 
-For web pages there is [`live-client.js`](../src/wavrag/server/static/live-client.js), which the page
-of the server uses.
+For web pages there is [`live-client.js`](../src/wavrag/server/static/live-client.js), which the
+page of the server uses.
 """
 
 
