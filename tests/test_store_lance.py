@@ -341,7 +341,7 @@ def test_the_place_is_a_file(tmp_path):
 
 
 def test_a_writer_that_never_gets_its_turn(tmp_path, monkeypatch):
-    monkeypatch.setattr("wavrag.store.lance.LOCK_SECONDS", 0.05)
+    monkeypatch.setattr("wavrag.store.lance_folder.LOCK_SECONDS", 0.05)
     store = LanceStore(tmp_path, DIM)
     with FileLock(tmp_path / "write.lock"), pytest.raises(StoreError, match="another process"):
         store.upsert(text_records("a", ["one"]))

@@ -1,17 +1,22 @@
-"""`LanceStore`: documents are written to disk here, in one LanceDB table, without a server.
+"""`LanceStore`: documents are kept here in one LanceDB table, without a database server.
 
-Each write is a single commit, so a killed process never leaves half a document. A lock file
-serialises the writers of all processes. Readers never wait, and see a commit in their next call.
+Each write is a single commit, so a killed process never leaves half a document. Readers never wait,
+and see a commit in their next call. In a folder, a lock file serialises the writers of all
+processes. On object storage, and wherever the lock does not reach, LanceDB detects that two writers
+have changed the same document, and the later one tries again.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,13 +32,13 @@ from wavrag.store.checks import (
     is_unicode,
     read_filter,
 )
-from wavrag.store.lance_commits import CommitFolder
-from wavrag.store.lance_documents import DocumentTallies
-from wavrag.store.lance_errors import LANCE_ERRORS, is_lance_error, translate_errors
+from wavrag.store.lance_documents import DocumentTallies, unequal_documents
+from wavrag.store.lance_errors import LANCE_ERRORS
 from wavrag.store.lance_filter import filter_sql, in_sql
+from wavrag.store.lance_folder import LanceFolder
+from wavrag.store.lance_home import ATTEMPTS, TABLE, Changes, LanceHome
 from wavrag.store.lance_import import import_lancedb
 from wavrag.store.lance_legs import (
-    create_indexes,
     dense_leg,
     lexical_leg,
     missing_indexes,
@@ -41,16 +46,17 @@ from wavrag.store.lance_legs import (
     update_vector_index,
     vector_partitions,
 )
-from wavrag.store.lance_links import database_uri
+from wavrag.store.lance_objects import LanceObjects, is_object_url
 from wavrag.store.lance_rows import (
     ADDED_COLUMNS,
     FORMAT,
+    NO_WRITE,
     RowStream,
     load_metadata,
+    new_write_id,
     passage_columns,
     schema,
     to_passages,
-    to_records,
     to_table,
 )
 from wavrag.store.lexical import weighted_words
@@ -63,7 +69,6 @@ from wavrag.store.vocabulary import (
 from wavrag.types import Float32, Leg, LexicalQuery, Passage, ScoredPassage, Vocabulary
 from wavrag.where import Node
 
-TABLE = "passages"
 LANCE_ENVIRONMENT = {
     "LANCEDB_LOG": "error",  # warnings would garble the progress bar
     # LanceDB's defaults, 2 GB and 128 MB, let the memory grow with the table while its vector index
@@ -71,11 +76,11 @@ LANCE_ENVIRONMENT = {
     "LANCE_DEFAULT_IO_BUFFER_SIZE": "32000000",
     "LANCE_SHUFFLE_BATCH_BYTES": "16000000",
 }
-# Rows in memory during `scan`.
-SCAN_ROWS = 1024
+SCAN_ROWS = 1024  # rows in memory while words are counted
 
 # Rows from which the counted words are kept in a side file: below, counting takes under 0.1 s.
 VOCABULARY_FILE_ROWS = 1000
+VOCABULARY_FILE = "vocabulary.npz"
 
 # Old versions wait until one is older by this factor: cleaning takes two more commits, too many for
 # each addition to a busy store, where a version turns old at every moment.
@@ -83,19 +88,6 @@ CLEANING_SLACK = 1.2
 
 # For each of the two caches while the indexes are updated.
 CACHE_BYTES = 16_000_000
-
-# Time that a writer waits for others: building the vector index of a large table takes minutes.
-LOCK_SECONDS = 600.0
-
-
-@dataclass(slots=True)
-class Changes:
-    """A change of the table, as recorded with its commit."""
-
-    tallies: DocumentTallies = field(default_factory=DocumentTallies)  # of changed documents
-    removed: list[str] = field(default_factory=list)  # ids of documents
-    new_log: bool = False  # write the log of documents anew
-    is_cleaning: bool = False  # deletes old files
 
 
 class LanceStore:
@@ -110,10 +102,11 @@ class LanceStore:
         keep_seconds: float = 600.0,
         guard: Callable[[], object] = lambda: None,
     ) -> None:
-        """Open the store in a directory; create both if necessary.
+        """Open the store in a directory or in object storage; create it if necessary.
 
         Args:
-            path: directory of the store.
+            path: directory of the store, or `s3://BUCKET/PREFIX`, `gs://...`, `az://...`, whose
+                credentials are in the environment variables of that service.
             dim: dimension of the vectors.
             exact_below: number of rows below which dense search is exhaustive; larger tables get
                 an IVF_SQ index.
@@ -129,93 +122,152 @@ class LanceStore:
         """
         for name, value in LANCE_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        from filelock import FileLock
-
-        self.path = Path(path)
         self.dim = dim
         self._exact_below = exact_below
         self._keep_seconds = keep_seconds
-        self._guard = guard
         self._closed = False
         self._vocabulary: VocabularyCount | None = None
         self._vocabulary_stamp: tuple[int, ...] | None = None
         self._vocabulary_lock = threading.Lock()
-        self._lock = FileLock(self.path / "write.lock", timeout=LOCK_SECONDS, poll_interval=0.01)
-        self._commits = CommitFolder(self.path, TABLE)
-        with self._translate_errors():
-            # With an interval of 0, every read looks for the latest commit first.
-            self._database: Any = import_lancedb().connect(
-                database_uri(self.path), read_consistency_interval=timedelta(0)
-            )
-            self._undo_unacknowledged()
-            self._table = self._open_or_create()
+        self._home: LanceHome = (
+            LanceObjects(str(path), dim, guard)
+            if is_object_url(path)
+            else LanceFolder(Path(path), dim, guard)
+        )
+        with self._home.translate_errors():
+            self._home.open()
         self._check_format()
 
     def upsert(self, records: Sequence[StoredPassage]) -> None:
         """Replace whole documents in one commit; see `Store.upsert`."""
         self._check_open()
         check_records(records, self.dim)
-        if records:
-            self._merge(records, frozenset())
-
-    def _merge(self, records: Sequence[StoredPassage], removed: frozenset[str]) -> None:
-        """Replace whole documents, and remove others, in one commit."""
-        rows = to_table(records, self.dim)
-        ids = removed.union(record.passage.document_id for record in records)
-        documents = in_sql("document_id", ids)
-        with self._writing(Changes(removed=sorted(removed))) as changes:
+        if not records:
+            return
+        rows = to_table(records, self.dim, new_write_id())
+        with self._home.writing(Changes()) as changes:
             for record in records:
                 changes.tallies.add(record)
-            self._add_missing_columns()
-            stored = self._table.search().where(documents).select(["id"]).to_arrow()
-            stale = set(stored["id"].to_pylist()) - set(rows["id"].to_pylist())
-            merge = self._table.merge_insert("id")
-            merge = merge.when_matched_update_all().when_not_matched_insert_all()
-            if stale:
-                # Only if needed: with this clause the merge reads every id of the table.
-                merge = merge.when_not_matched_by_source_delete(documents)
-            merge.execute(rows)
+            self._upgrade_table()
+            ids = {record.passage.document_id for record in records}
+            self._home.commit(lambda: self._merge(rows, in_sql("document_id", ids)))
 
     def replace(self, document_id: str, records: Iterable[StoredPassage]) -> None:
         """Replace a document of any length in one commit; see `Store.replace`."""
         self._check_open()
         check_unicode(document_id)
         changes = Changes()
-        stream = changes.tallies.count(checked(records, self.dim, [document_id]))
-        rows = RowStream(stream, self.dim)
-        document = in_sql("document_id", [document_id])
-        with self._writing(changes):
-            self._add_missing_columns()
-            try:
-                if self._table.count_rows(document):
-                    merge = self._table.merge_insert("id")
-                    merge = merge.when_matched_update_all().when_not_matched_insert_all()
-                    merge.when_not_matched_by_source_delete(document).execute(rows.reader())
-                else:
-                    # A merge joins all ids in memory; an addition writes batch by batch.
-                    self._table.add(rows.reader())
-            except LANCE_ERRORS:
-                if rows.error is not None:  # LanceDB reports an error of the records as its own
-                    raise rows.error from None
-                raise
+        rows = self._stream(records, [document_id], changes.tallies)
+        with rows, self._home.writing(changes):
+            self._upgrade_table()
+            self._merge_stream(rows, in_sql("document_id", [document_id]))
+            changes.removed = sorted({document_id} - changes.tallies.keys())
 
     def update(self, document_ids: Sequence[str], change: Change) -> None:
         """Change documents in one commit; see `Store.update`."""
         self._check_open()
-        ids = frozenset(filter(is_unicode, document_ids))
+        ids = sorted(filter(is_unicode, document_ids))
         with self.locked():
-            self._undo_unacknowledged()
-            changed = change(self.scan(sorted(ids)))
-            if len(ids) == 1:
-                self.replace(min(ids), changed)
-                return
-            records = list(changed)
-            check_records(records, self.dim, ids)
-            removed = ids.difference(record.passage.document_id for record in records)
-            if records:
-                self._merge(records, removed)
+            self._home.recover()
+            for attempt in range(ATTEMPTS):
+                if self._update_unless_changed(ids, change):
+                    return
+                time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))
+        raise StoreError(f"{self.address}: other writers change the same documents: run again")
+
+    def _update_unless_changed(self, ids: list[str], change: Change) -> bool:
+        """Change documents; False if another writer has changed them since they were read."""
+        with self._home.translate_errors():
+            snapshot = self._home.snapshot()
+            columns = [
+                name for name in ("document_id", "write_id") if name in snapshot.schema.names
+            ]
+            documents = in_sql("document_id", ids) if ids else "false"
+            stored = snapshot.search().where(documents).select(columns).to_arrow()
+        changes = Changes()
+        rows = self._stream(change(self._home.scan(ids, snapshot)), ids, changes.tallies)
+        with rows:
+            if not self._home.is_exclusive:
+                return self._merge_unless_changed(rows, changes, stored)
+            with self._home.writing(changes):
+                self._upgrade_table()
+                self._merge_stream(rows, documents)
+                changes.removed = sorted(set(ids) - changes.tallies.keys())
+        return True
+
+    def _merge_unless_changed(self, rows: RowStream, changes: Changes, stored: Any) -> bool:
+        """Write rows in place of stored ones, unless a write id has changed.
+
+        Args:
+            rows: new rows of the same documents.
+            changes: completed with the rows.
+            stored: columns document_id and write_id of all stored rows of the documents.
+        """
+        rows.spool()
+        tallies = changes.tallies
+        lengths = Counter(stored["document_id"].to_pylist())
+        removed = sum(count for id, count in lengths.items() if id not in tallies)
+        grows = any(tally.passages > lengths[id] for id, tally in tallies.items())
+        numbers = sorted(set(stored["write_id"].to_pylist())) or [NO_WRITE]
+        write_ids = f"write_id IN ({', '.join(map(str, numbers))})"
+        documents = in_sql("document_id", lengths) if lengths else "false"
+        # A division by zero at a row of another write ends the merge before it changes any row.
+        guard = f"1 / CAST(target.{write_ids} AS INT) = 1"
+        try:
+            with self._home.writing(changes):
+                # Without the clause that inserts, unless it is needed: it would bring back a
+                # document that was deleted in the meantime.
+                result = self._home.commit(
+                    lambda: self._merge(
+                        rows.reader(), f"{documents} AND {write_ids}", guard=guard, inserts=grows
+                    )
+                )
+        except StoreError as error:
+            if "divide by zero" in str(error.__cause__).lower():
+                return False
+            raise
+        return bool(result.num_deleted_rows >= removed)
+
+    def _stream(
+        self, records: Iterable[StoredPassage], ids: Sequence[str], tallies: DocumentTallies
+    ) -> RowStream:
+        return RowStream(tallies.count(checked(records, self.dim, ids)), self.dim)
+
+    def _merge_stream(self, rows: RowStream, documents: str) -> None:
+        if not self._home.is_exclusive:
+            rows.spool()  # so that it can be read again after a conflict
+            self._home.commit(lambda: self._merge(rows.reader(), documents))
+            return
+        try:
+            if self._table.count_rows(documents):
+                self._merge(rows.reader(), documents)
             else:
-                self.delete(sorted(removed))
+                # A merge joins all ids in memory; an addition writes batch by batch. But LanceDB
+                # does not notice an addition of the same rows by another writer.
+                self._table.add(rows.reader())
+        except LANCE_ERRORS:
+            if rows.error is not None:  # LanceDB reports an error of the records as its own
+                raise rows.error from None
+            raise
+
+    def _merge(
+        self, rows: Any, stale: str, *, guard: str | None = None, inserts: bool = True
+    ) -> Any:
+        """Write rows in place of those with the same id, and delete other rows.
+
+        The clause that deletes must not be missing even if no row is stale: without it, LanceDB
+        does not notice that another writer inserts the same rows.
+
+        Args:
+            rows: Arrow rows.
+            stale: condition of rows to be deleted, unless they are among the new ones.
+            guard: condition of rows to be updated.
+            inserts: insert rows with new ids.
+        """
+        merge = self._table.merge_insert("id").when_matched_update_all(where=guard)
+        if inserts:
+            merge = merge.when_not_matched_insert_all()
+        return merge.when_not_matched_by_source_delete(stale).execute(rows)
 
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents in one commit; see `Store.delete`."""
@@ -224,10 +276,10 @@ class LanceStore:
         if not ids:
             return 0
         condition = in_sql("document_id", ids)
-        with self._writing(Changes(removed=sorted(ids))):
+        with self._home.writing(Changes(removed=sorted(ids))):
             passages: int = self._table.count_rows(condition)
             if passages:
-                self._table.delete(condition)
+                self._home.commit(lambda: self._table.delete(condition))
         return passages
 
     def search(
@@ -245,7 +297,7 @@ class LanceStore:
             check_vector(vector, self.dim, "the query")
         legs: dict[Leg, list[ScoredPassage]] = {}
         # Two legs run at the same time: each waits for LanceDB's threads most of the time.
-        with self._translate_errors(), ThreadPoolExecutor(1) as pool:
+        with self._home.translate_errors(), ThreadPoolExecutor(1) as pool:
             if vector is not None:
                 partitions = vector_partitions(self._table)
                 dense = pool.submit(dense_leg, self._table, vector, k, condition, partitions)
@@ -268,7 +320,7 @@ class LanceStore:
         ids = {passage_id for passage_id in passage_ids if is_unicode(passage_id)}
         if not ids:
             return []
-        with self._translate_errors():
+        with self._home.translate_errors():
             query = self._table.search().where(in_sql("id", ids))
             rows = query.select(passage_columns(self._table)).to_arrow()
         passages = {passage.id: passage for passage in to_passages(rows)}
@@ -279,7 +331,7 @@ class LanceStore:
         self._check_open()
         if not is_unicode(document_id):
             return None
-        with self._translate_errors():
+        with self._home.translate_errors():
             query = self._table.search().where(in_sql("id", [f"{document_id}#0"]))
             hashes: list[str] = (
                 query.select(["content_hash"]).to_arrow()["content_hash"].to_pylist()
@@ -289,28 +341,20 @@ class LanceStore:
     def count(self, where: Node | None = None) -> int:
         """Return the number of passages; see `Store.count`."""
         self._check_open()
-        with self._translate_errors():
+        with self._home.translate_errors():
             rows: int = self._table.count_rows(None if where is None else filter_sql(where))
         return rows
 
     def scan(self, document_ids: Sequence[str] | None = None) -> Iterator[StoredPassage]:
         """Yield a snapshot; see `Store.scan`."""
         self._check_open()
-        with self._translate_errors():
-            snapshot = self._snapshot()
-            query = snapshot.search().select(["document_id", "ordinal"]).with_row_id(True)
-            if document_ids is not None:
-                ids = [id for id in document_ids if is_unicode(id)]
-                query = query.where(in_sql("document_id", ids) if ids else "false")
-            keys = query.to_arrow()
-        keys = keys.sort_by([("document_id", "ascending"), ("ordinal", "ascending")])
-        return self._read(snapshot, keys["_rowid"].to_pylist())
+        return self._home.scan(document_ids)
 
     def documents(self) -> list[StoredDocument]:
         """Return all documents, ordered by id."""
         self._check_open()
-        with self._translate_errors():
-            snapshot = self._snapshot()
+        with self._home.translate_errors():
+            snapshot = self._home.snapshot()
             spans = snapshot.search().select(["document_id", "end"]).to_arrow()
             columns = [
                 "document_id", "content_hash", "source", "title", "metadata", "start", "char_start"
@@ -341,12 +385,11 @@ class LanceStore:
         """Count the words, or return an earlier count that is still valid."""
         self._check_open()
         if where is not None:
-            with self._translate_errors():
-                query = self._snapshot().search().where(filter_sql(where))
+            with self._home.translate_errors():
+                query = self._home.snapshot().search().where(filter_sql(where))
                 return count_vocabulary(_lexical_texts(query))
-        with self._translate_errors(), self._vocabulary_lock:
-            # LanceDB takes milliseconds to look for its newest version.
-            stamp = self._commits.stamp()
+        with self._home.translate_errors(), self._vocabulary_lock:
+            stamp = self._home.stamp()
             if self._vocabulary is None or stamp is None or stamp != self._vocabulary_stamp:
                 self._vocabulary = self._load_vocabulary()
                 self._vocabulary_stamp = stamp
@@ -355,17 +398,20 @@ class LanceStore:
     def optimize(self) -> None:
         """Merge small files, update the indexes, delete old versions, count the words."""
         self._check_open()
-        with self._writing() as changes:
-            changes.new_log = self._commits.needs_new_log()
+        with self._home.writing(Changes()) as changes:
+            changes.new_log = self._home.needs_new_log()
             table = self._open_uncached()
-            table.optimize(cleanup_older_than=timedelta(days=36_500))
-            update_vector_index(table, table.count_rows(), self._exact_below)
+            self._home.commit(lambda: table.optimize(cleanup_older_than=timedelta(days=36_500)))
+            self._home.commit(
+                lambda: update_vector_index(table, table.count_rows(), self._exact_below)
+            )
         # Old files are deleted only once the new ones are synced: until then, they are the only
         # durable ones.
-        if self._commits.has_versions_older_than(CLEANING_SLACK * self._keep_seconds):
-            with self._writing(Changes(is_cleaning=True)):
+        if self._home.has_versions_older_than(CLEANING_SLACK * self._keep_seconds):
+            with self._home.writing(Changes(is_cleaning=True)):
                 table = self._open_uncached()
-                table.optimize(cleanup_older_than=timedelta(seconds=self._keep_seconds))
+                age = timedelta(seconds=self._keep_seconds)
+                self._home.commit(lambda: table.optimize(cleanup_older_than=age))
         if self.count() >= VOCABULARY_FILE_ROWS:
             self.vocabulary()  # so that no reader has to wait for the count
 
@@ -374,19 +420,17 @@ class LanceStore:
         self._check_open()
         defects: list[str] = []
         try:
-            with self._translate_errors():
-                defects += [
-                    f"{self.path / name} is damaged: run `wavrag kb repair`"
-                    for name in self._commits.damaged_files(share)
-                ]
+            with self._home.translate_errors():
+                remedy = self._home.remedy
+                damaged_files = self._home.damaged_files(share)
+                defects += [f"{name} is damaged: {remedy}" for name in damaged_files]
                 if defects:
                     return defects  # their rows and indexes would be reported again
-                defects += [
-                    f"{self.path} has no index {name}: run `wavrag kb repair`"
-                    for name in missing_indexes(self._table)
-                ]
+                missing = missing_indexes(self._table)
+                defects += [f"{self.address} has no index {name}: {remedy}" for name in missing]
+                defects += self._find_mixed_documents()
                 if share == 1.0:
-                    defects += find_defects(self.scan(), self.dim)
+                    defects += self._find_row_defects()
                 probe_indexes(self._table, self.dim)
         except StoreError as error:
             defects.append(str(error))
@@ -398,9 +442,10 @@ class LanceStore:
         A document whose record is damaged is left out.
         """
         self._check_open()
-        with self._translate_errors():
-            tallies = self._commits.documents()
-            if self._commits.read() is None:  # a table of an earlier version
+        with self._home.translate_errors():
+            log = self._home.log()
+            tallies = DocumentTallies() if log is None else log[1]
+            if log is None:  # a table of an earlier version, or on object storage
                 for row in self.scan():
                     tallies.add(row)
         return {id: (tally.digest, tally.passages) for id, tally in tallies.items()}
@@ -409,35 +454,38 @@ class LanceStore:
     def locked(self) -> Iterator[None]:
         """Keep other threads and processes from changing the store in a `with` block; they wait."""
         self._check_open()
-        with self._translate_errors():
-            self._lock.acquire()
+        with self._home.translate_errors():
+            lock = self._home.locked()
+            lock.__enter__()
         try:
             yield
         finally:
-            self._lock.release()
+            lock.__exit__(None, None, None)
 
     def close(self) -> None:
         """Close the table."""
         self._closed = True
-        self._table = self._database = None
+        self._home.close()
 
-    def _open_or_create(self) -> Any:
-        try:
-            table = self._database.open_table(TABLE)
-        except ValueError as error:  # the table does not exist
-            if self._commits.read() is not None:
-                raise StoreError(
-                    f"the passages of {self.path} are missing: run `wavrag kb repair`"
-                ) from error
-            with self._lock:
-                self._database.create_table(TABLE, schema=schema(self.dim), exist_ok=True)
-            table = self._database.open_table(TABLE)
-        # Also after a crash between the creation of the table and that of its indexes.
-        if missing_indexes(table):
-            self._table = table
-            with self._writing():
-                create_indexes(table)
-        return table
+    @property
+    def address(self) -> str:
+        """The directory or URL, for messages."""
+        return self._home.address
+
+    @property
+    def path(self) -> Path:
+        """The directory.
+
+        Raises:
+            StoreError: the store is on object storage.
+        """
+        if not isinstance(self._home, LanceFolder):
+            raise StoreError(f"{self.address} is not a folder: copy its objects instead")
+        return Path(self.address)
+
+    @property
+    def _table(self) -> Any:
+        return self._home.table
 
     def _check_format(self) -> None:
         fields = self._table.schema
@@ -446,41 +494,65 @@ class LanceStore:
         names += [name for name in ADDED_COLUMNS if name in fields.names]
         if fields.names != names or (fields.metadata or {}).get(b"wavrag.format") != FORMAT:
             raise IndexMismatchError(
-                f"{self.path} has another format: index again into a new directory"
+                f"{self.address} has another format: index again into a new directory"
             )
         dim = fields.field("vector").type.list_size
         if dim != self.dim:
             raise IndexMismatchError(
-                f"{self.path} has vectors of length {dim}, not {self.dim}: use the embedder of"
+                f"{self.address} has vectors of length {dim}, not {self.dim}: use the embedder of"
                 " the store, or index again into a new directory"
             )
 
-    def _add_missing_columns(self) -> None:
-        """Add empty columns that are missing in a table of an earlier version."""
+    def _upgrade_table(self) -> None:
+        """Add columns that are missing in a table of an earlier version, and declare the key."""
         present = self._table.schema.names
-        missing = [name for name in ADDED_COLUMNS if name not in present]
+        missing = [schema(self.dim).field(n) for n in ADDED_COLUMNS if n not in present]
         if missing:
-            self._table.add_columns([schema(self.dim).field(name) for name in missing])
+            self._home.commit(lambda: self._table.add_columns(missing))
+        if not self._home.has_key():
+            self._home.commit(lambda: self._table.set_unenforced_primary_key("id"))
+
+    def _find_mixed_documents(self) -> list[str]:
+        """Find documents whose passages are of several writes."""
+        if "write_id" not in self._table.schema.names:
+            return []
+        rows = self._table.search().select(["document_id", "write_id"]).to_arrow()
+        figures: list[Any] = [("write_id", name) for name in ("min", "max", "count")]
+        groups = rows.group_by("document_id").aggregate([*figures, ([], "count_all")])
+        return [
+            f"{row['document_id']} mixes the passages of two writes: index it again"
+            for row in groups.sort_by("document_id").to_pylist()
+            if row["write_id_min"] != row["write_id_max"]
+            or row["write_id_count"] not in (0, row["count_all"])
+        ]
+
+    def _find_row_defects(self) -> list[str]:
+        """Find defects of rows, and differences from the log."""
+        log, snapshot = self._home.log(), self._home.snapshot()
+        tallies = DocumentTallies()
+        rows = tallies.count(self._home.scan(snapshot=snapshot))
+        defects = find_defects(rows, self.dim)
+        # Another process may have written in the meantime. The next call will compare.
+        if defects or log is None or log[0] != snapshot.version:
+            return defects
+        return [
+            f"{document.id} is not as it was stored: {self._home.remedy}"
+            for document in unequal_documents(log[1], tallies)
+        ]
 
     def _open_uncached(self) -> Any:
         """The table with small caches, for work that reads whole indexes once.
 
         The caches of a connection take up to 7 GB, and keep the indexes of earlier versions.
         """
-        lancedb = import_lancedb()
-        session = lancedb.Session(CACHE_BYTES, CACHE_BYTES)
-        database: Any = lancedb.connect(database_uri(self.path), session=session)
+        session = import_lancedb().Session(CACHE_BYTES, CACHE_BYTES)
+        database = self._home.connect(session=session, read_consistency_interval=timedelta(0))
         return database.open_table(TABLE)
 
-    def _snapshot(self) -> Any:
-        """The current version of the table, unaffected by later commits."""
-        # A connection without a consistency interval never looks for later commits.
-        return import_lancedb().connect(self.path).open_table(TABLE)
-
     def _load_vocabulary(self) -> VocabularyCount:
-        snapshot = self._snapshot()
+        snapshot = self._home.snapshot()
         version, passages = snapshot.version, snapshot.count_rows()
-        path = self.path / "vocabulary.npz"
+        path = self._home.side_file(VOCABULARY_FILE)
         count = self._vocabulary
         if count is None or not count.is_valid(version, passages):
             count = load_vocabulary(path)
@@ -490,110 +562,12 @@ class LanceStore:
         count = VocabularyCount(version, passages, count_vocabulary(texts))
         if passages >= VOCABULARY_FILE_ROWS:
             save_vocabulary(path, count)
+            self._home.side_file(VOCABULARY_FILE, publish=path)
         return count
-
-    def _read(self, snapshot: Any, row_ids: list[int]) -> Iterator[StoredPassage]:
-        columns = [name for name in snapshot.schema.names if name not in {"id", "facets"}]
-        for first in range(0, len(row_ids), SCAN_ROWS):
-            with self._translate_errors():
-                batch = row_ids[first : first + SCAN_ROWS]
-                rows = snapshot.take_row_ids(batch).select(columns).with_row_id().to_arrow()
-            # LanceDB returns rows in the order of the files, not of the ids.
-            order = {row_id: index for index, row_id in enumerate(rows["_rowid"].to_pylist())}
-            yield from to_records(rows.take([order[row_id] for row_id in batch]))
-
-    @contextmanager
-    def _writing(self, changes: Changes | None = None) -> Iterator[Changes]:
-        """Lock the table; afterwards make its newest version durable, or undo it."""
-        changes = changes or Changes()
-        with self._translate_errors(), self._lock:
-            self._guard()
-            self._undo_unacknowledged()
-            if changes.is_cleaning:
-                self._acknowledge(Changes(is_cleaning=True))
-            try:
-                yield changes
-                self._acknowledge(replace(changes, is_cleaning=False))
-            except BaseException:
-                with suppress(*LANCE_ERRORS):  # the next writer tries it again
-                    self._undo_unacknowledged()
-                raise
-
-    def _acknowledge(self, changes: Changes) -> None:
-        """Sync and record the newest version, if it is new."""
-        record, version = self._commits.read(), self._table.version
-        new_log = changes.new_log or record is None  # a new table, or one of an earlier version
-        recorded = record and (record.version, record.is_cleaning)
-        if not new_log and recorded == (version, changes.is_cleaning):
-            return
-        tallies = changes.tallies
-        if new_log:
-            tallies = DocumentTallies()
-            for row in self.scan():
-                tallies.add(row)
-        self._commits.acknowledge(
-            version, tallies, changes.removed, new_log=new_log, is_cleaning=changes.is_cleaning
-        )
-
-    def _undo_unacknowledged(self) -> None:
-        """Undo commits of a killed process: after a power loss, their files may be incomplete.
-
-        Does nothing while another process writes, or on a read-only disk.
-        """
-        from filelock import Timeout
-
-        if not self._needs_undoing():
-            return
-        try:
-            self._lock.acquire(timeout=0)
-        except (Timeout, OSError):
-            return
-        try:
-            record = self._commits.read()
-            if record is not None and self._commits.latest_version() > record.version:
-                self._table = self._restore(record.version)
-            elif self._commits.has_wrong_hint():
-                self._commits.drop_versions(after=self._commits.latest_version())
-        finally:
-            self._lock.release()
-
-    def _needs_undoing(self) -> bool:
-        record, latest = self._commits.read(), self._commits.latest_version()
-        return record is not None and (latest > record.version or self._commits.has_wrong_hint())
-
-    def _restore(self, version: int) -> Any:
-        """Make an acknowledged version the newest one again; return the table."""
-        self._commits.drop_incomplete_versions(after=version)
-        if self._commits.latest_version() == version:
-            return self._database.open_table(TABLE)
-        try:
-            table = self._database.open_table(TABLE)
-            table.checkout(version)
-            table.restore()
-            # A new version number, because other processes may have read the undone ones.
-            self._commits.drop_versions(after=version, before=table.version)
-            self._commits.acknowledge(table.version)
-        except Exception as error:
-            if not is_lance_error(error):
-                raise
-            # An undone version is unreadable, or the disk is full.
-            self._commits.drop_versions(after=version)
-            table = self._database.open_table(TABLE)
-        return table
-
-    @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        """Raise errors as `StoreError`, or that of the guard, if it explains them."""
-        try:
-            with translate_errors(self.path):
-                yield
-        except StoreError:
-            self._guard()
-            raise
 
     def _check_open(self) -> None:
         if self._closed:
-            raise StoreError(f"{self.path} is closed: open it again")
+            raise StoreError(f"{self.address} is closed: open it again")
 
 
 def _lexical_texts(query: Any) -> Iterator[str]:

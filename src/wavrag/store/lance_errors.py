@@ -10,19 +10,31 @@ import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from wavrag.errors import StoreError
 
 LANCE_ERRORS = (RuntimeError, OSError, ValueError)
 PANIC = "RustPanic"  # class that is raised on damaged files; it cannot be imported
 
+REMEDY = "run `wavrag kb repair`"
+
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
+# LanceDB's words for a commit that another writer has made impossible.
+_CONFLICT = re.compile(
+    r"commit conflict|too many concurrent writers|incompatible transaction", re.IGNORECASE
+)
+
+
 @contextmanager
-def translate_errors(path: Path) -> Iterator[None]:
-    """Raise errors of LanceDB and of the operating system as `StoreError`."""
+def translate_errors(path: str, remedy: str = REMEDY) -> Iterator[None]:
+    """Raise errors of LanceDB and of the operating system as `StoreError`.
+
+    Args:
+        path: folder or URL of the store.
+        remedy: what to do about damage.
+    """
     from filelock import Timeout
 
     try:
@@ -34,7 +46,7 @@ def translate_errors(path: Path) -> Iterator[None]:
     except Exception as error:
         if not is_lance_error(error):
             raise
-        raise StoreError(_message(path, error)) from error
+        raise StoreError(_message(path, error, remedy)) from error
 
 
 def is_lance_error(error: Exception) -> bool:
@@ -42,7 +54,14 @@ def is_lance_error(error: Exception) -> bool:
     return isinstance(error, LANCE_ERRORS) or type(error).__name__ == PANIC
 
 
-def _message(path: Path, error: Exception) -> str:
+def is_conflict(error: Exception) -> bool:
+    """True if another writer has made a commit impossible, so that it can be tried again."""
+    return is_lance_error(error) and _CONFLICT.search(str(error)) is not None
+
+
+def _message(path: str, error: Exception, remedy: str) -> str:
+    if is_conflict(error):
+        return f"{path}: other writers have changed it at every attempt: run again"
     if "io_uring" in str(error) or _os_error_number(error) == errno.ENOTSUP:
         # A sandbox can forbid io_uring, by which LanceDB writes without hard links on Linux.
         return (
@@ -60,7 +79,7 @@ def _message(path: Path, error: Exception) -> str:
         case errno.ENOTDIR | errno.EEXIST:
             return f"{path} is not a directory: give another"
     lines = str(error).splitlines() or [type(error).__name__]
-    return f"{path}: {lines[0]}: run `wavrag kb repair`"
+    return f"{path}: {lines[0]}: {remedy}"
 
 
 def _os_error_number(error: Exception) -> int | None:

@@ -12,14 +12,15 @@ from typing import Any
 
 from wavrag.errors import StoreError
 from wavrag.store.base import StoredDocument, StoredPassage
-from wavrag.store.lance import LOCK_SECONDS, TABLE
 from wavrag.store.lance_commits import FILE, VERSIONS, CommitFolder
 from wavrag.store.lance_documents import DocumentTallies, unequal_documents
 from wavrag.store.lance_errors import is_lance_error, translate_errors
+from wavrag.store.lance_folder import LOCK_SECONDS
+from wavrag.store.lance_home import TABLE
 from wavrag.store.lance_import import import_lancedb
 from wavrag.store.lance_legs import KEY_INDEXES, WORDS_INDEX, create_indexes, missing_indexes
 from wavrag.store.lance_links import database_uri
-from wavrag.store.lance_rows import schema, to_records, to_table
+from wavrag.store.lance_rows import UNREAD_COLUMNS, new_write_id, schema, to_records, to_table
 
 READ_ROWS = 256  # rows read at once; halved where a row is unreadable
 RUN_ROWS = 32  # from here on, unreadable rows are taken for one run
@@ -45,7 +46,7 @@ def repair_store(path: Path, dim: int) -> StoreRepair:
     """
     from filelock import FileLock
 
-    with translate_errors(path), FileLock(path / "write.lock", timeout=LOCK_SECONDS):
+    with translate_errors(str(path)), FileLock(path / "write.lock", timeout=LOCK_SECONDS):
         return _StoreRepairer(path, dim).run()
 
 
@@ -134,13 +135,14 @@ class _StoreRepairer:
 
         # LanceDB creates no table from a reader without batches.
         empty = schema(self._dim).empty_table()
+        write_id = new_write_id()  # one for all: the documents are whole
 
         def batches() -> Iterator[Any]:
             yield from empty.to_batches()
             for rows in reader.read():
                 intact = [row for row in rows if row.passage.document_id in intact_ids]
                 if intact:
-                    yield from to_table(intact, self._dim).to_batches()
+                    yield from to_table(intact, self._dim, write_id).to_batches()
 
         stream = pa.RecordBatchReader.from_batches(schema(self._dim), batches())
         table = self._database.create_table(TABLE, stream, mode="overwrite")
@@ -161,7 +163,7 @@ class _RowReader:
 
     def __init__(self, table: Any) -> None:
         self._table = table
-        self._columns = [name for name in table.schema.names if name not in {"id", "facets"}]
+        self._columns = [name for name in table.schema.names if name not in UNREAD_COLUMNS]
         self._unreadable: set[int] = set()  # offsets
 
     def read(self) -> Iterator[list[StoredPassage]]:

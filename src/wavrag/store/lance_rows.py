@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import secrets
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import islice
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from wavrag.closing import Closing
 from wavrag.store.base import StoredPassage
 from wavrag.store.lance_filter import RS, encode_built_in, encode_metadata
 from wavrag.types import Metadata, Passage
@@ -23,7 +26,17 @@ STREAM_ROWS = 1_000  # in a batch of a stream: about 5 MB with vectors of 384 di
 PASSAGE_COLUMNS = tuple(field.name for field in fields(Passage))
 
 # Columns missing in tables of earlier versions; the first write adds them, empty.
-ADDED_COLUMNS = ("speech", "level", "speaker", "channel", "track", "recording", "copies")
+ADDED_COLUMNS = (
+    *("speech", "level", "speaker", "channel", "track", "recording", "copies"),
+    "write_id",
+)
+
+# Not parts of a `StoredPassage`.
+UNREAD_COLUMNS = {"id", "facets", "write_id"}
+
+# In the metadata of a field: it is the key. Then LanceDB notices that two merges insert the same
+# row, if both have a clause that deletes rows.
+KEY = b"lance-schema:unenforced-primary-key:position"
 
 
 def schema(dim: int) -> Any:
@@ -32,7 +45,7 @@ def schema(dim: int) -> Any:
 
     return pa.schema(
         [
-            pa.field("id", pa.string(), nullable=False),
+            pa.field("id", pa.string(), nullable=False, metadata={KEY: b"1"}),
             pa.field("document_id", pa.string(), nullable=False),
             pa.field("ordinal", pa.int32(), nullable=False),
             pa.field("text", pa.string()),
@@ -57,12 +70,21 @@ def schema(dim: int) -> Any:
             pa.field("track", pa.int32()),
             pa.field("recording", pa.string()),
             pa.field("copies", pa.list_(pa.string())),
+            pa.field("write_id", pa.int64()),  # the same in all rows of a document
         ],
         metadata={"wavrag.format": FORMAT},
     )
 
 
-def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
+NO_WRITE = -1  # no row has this number
+
+
+def new_write_id() -> int:
+    """A random number for a write; rows of two writes are not of one document."""
+    return secrets.randbits(63)
+
+
+def to_table(records: Sequence[StoredPassage], dim: int, write_id: int) -> Any:
     """Convert passages to an Arrow table with `schema(dim)`."""
     import pyarrow as pa
 
@@ -86,6 +108,7 @@ def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
         columns["facets"].append(f"{RS}{encode_built_in(passage)}{encoded[key][1]}")
         columns["content_hash"].append(record.content_hash)
         columns["lexical"].append(record.lexical)
+        columns["write_id"].append(write_id)
     arrays = {
         name: pa.array(values, table_schema.field(name).type) for name, values in columns.items()
     }
@@ -94,7 +117,7 @@ def to_table(records: Sequence[StoredPassage], dim: int) -> Any:
     return pa.table([arrays[name] for name in table_schema.names], schema=table_schema)
 
 
-class RowStream:
+class RowStream(Closing):
     """Passages as a stream of Arrow batches, so that LanceDB never holds all of them.
 
     Attributes:
@@ -104,18 +127,40 @@ class RowStream:
     def __init__(self, records: Iterable[StoredPassage], dim: int) -> None:
         self._records = iter(records)
         self._dim = dim
+        self._write_id = new_write_id()
+        self._file: IO[bytes] | None = None
         self.error: Exception | None = None
 
-    def reader(self) -> Any:
-        """An Arrow reader of the stream."""
+    def spool(self) -> None:
+        """Write the stream to a temporary file, so that it can be read several times.
+
+        Raises an exception of the passages' iterator as it is.
+        """
         import pyarrow as pa
 
-        return pa.RecordBatchReader.from_batches(schema(self._dim), self._batches())
+        self._file = tempfile.TemporaryFile(prefix="wavrag-")  # noqa: SIM115 - kept open
+        with pa.ipc.new_stream(self._file, schema(self._dim)) as writer:
+            for batch in self._batches():
+                writer.write_batch(batch)
+
+    def close(self) -> None:
+        """Delete the temporary file."""
+        if self._file is not None:
+            self._file.close()
+
+    def reader(self) -> Any:
+        """An Arrow reader of the stream; only the first one, unless it was spooled."""
+        import pyarrow as pa
+
+        if self._file is None:
+            return pa.RecordBatchReader.from_batches(schema(self._dim), self._batches())
+        self._file.seek(0)
+        return pa.ipc.open_stream(self._file)
 
     def _batches(self) -> Iterator[Any]:
         try:
             while records := list(islice(self._records, STREAM_ROWS)):
-                yield from to_table(records, self._dim).to_batches()
+                yield from to_table(records, self._dim, self._write_id).to_batches()
         except Exception as error:
             self.error = error
             raise
@@ -140,7 +185,7 @@ def passage_columns(table: Any) -> list[str]:
 
 
 def to_records(table: Any) -> Iterator[StoredPassage]:
-    """Convert an Arrow table with all columns except `facets`."""
+    """Convert an Arrow table without the `UNREAD_COLUMNS`."""
     vectors = table["vector"].combine_chunks()
     matrix = vectors.flatten().to_numpy().reshape(len(vectors), -1)
     lexical, hashes = table["lexical"].to_pylist(), table["content_hash"].to_pylist()
