@@ -27,6 +27,7 @@ from wavrag.store.checks import (
     read_filter,
 )
 from wavrag.store.lance_documents import DocumentTallies
+from wavrag.store.postgres_binary import array_parameter, register_parameters, vector_parameter
 from wavrag.store.postgres_filter import Condition, decode_text, encode_text, filter_sql
 from wavrag.store.postgres_index import (
     has_vector_index,
@@ -74,7 +75,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 1_000
 
 # Passages from which `optimize` builds a vector index.
-EXACT_BELOW = 20_000
+EXACT_BELOW = 10_000
 
 # Candidates that a search of the HNSW index keeps: more is slower and finds more of the nearest.
 EF_SEARCH = 100
@@ -117,6 +118,7 @@ class PostgresStore:
                 newer version.
             StoreError: the server cannot be reached, or has no pgvector from 0.8 on.
         """
+        register_parameters()
         self.dim = dim
         self.tenant = tenant
         settings = {"hnsw.ef_search": str(EF_SEARCH), "hnsw.iterative_scan": "relaxed_order"}
@@ -413,7 +415,7 @@ class PostgresStore:
         connection.execute(
             "INSERT INTO wavrag.postings SELECT %s, term, s.segment, postings FROM"
             " (SELECT nextval('wavrag.segment_numbers') AS segment) s,"
-            " unnest(%s::text[], %s::bytea[]) AS t(term, postings)",
+            " unnest(%b::text[], %b::bytea[]) AS t(term, postings)",
             [self.tenant, list(postings), list(postings.values())],
         )
         return sum(map(len, terms))
@@ -424,14 +426,14 @@ class PostgresStore:
         if k < 1:
             return []
         where, values = condition
-        query = vector.tolist()
-        cosine = "1 - (p.vector <=> %s::float8[]::vector)"
+        query = vector_parameter(vector)
+        cosine = "1 - (p.vector <=> %s::vector)"
         if has_vector_index(connection, self.tenant):
             limit = REFINE * k
             half = f"halfvec({self.dim})"
             rows = connection.execute(
                 f"SELECT {COLUMNS}, {cosine} AS score FROM (SELECT * FROM {self._table} WHERE"
-                f" {where} ORDER BY vector::{half} <=> %s::float8[]::vector::{half} LIMIT %s) p"
+                f" {where} ORDER BY vector::{half} <=> %s::vector::{half} LIMIT %s) p"
                 " ORDER BY score DESC LIMIT %s",
                 [query, *values, query, limit, k],
             ).fetchall()
@@ -471,7 +473,12 @@ class PostgresStore:
                 f"SELECT {COLUMNS}, s.score FROM unnest(%s::bigint[], %s::float8[])"
                 f" AS s(number, score) JOIN {self._table} p USING (number) WHERE {where}"
                 " ORDER BY s.score DESC, p.document_id || '#' || p.ordinal LIMIT %s",
-                [some_numbers.tolist(), some_scores.tolist(), *values, k - len(hits)],
+                [
+                    array_parameter(some_numbers),
+                    array_parameter(some_scores),
+                    *values,
+                    k - len(hits),
+                ],
             ).fetchall()
             hits += _scored(rows, k)
             if len(hits) >= k:

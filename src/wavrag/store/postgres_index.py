@@ -39,6 +39,8 @@ def merge_postings(connection: Connection[Any], tenant: str) -> None:
         " FROM old GROUP BY tenant",
         {"tenant": tenant},
     )
+    # Without statistics of new rows, the planner would compare all terms with all rows.
+    connection.execute("SET LOCAL enable_nestloop = off")
     tier = f"floor(log({_FAN_IN}, octet_length(postings)))"
     connection.execute(
         f"WITH small AS (SELECT term, {tier} AS tier FROM wavrag.postings WHERE tenant = %(tenant)s"

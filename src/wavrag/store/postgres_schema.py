@@ -16,6 +16,7 @@ import numpy as np
 
 from wavrag.store.base import StoredDocument, StoredPassage
 from wavrag.store.lance_documents import Tally
+from wavrag.store.postgres_binary import vector_parameter
 from wavrag.store.postgres_filter import decode_text, encode_text, passage_facets
 from wavrag.store.postgres_pool import row_security
 from wavrag.types import Float32, Passage
@@ -104,7 +105,7 @@ def drop_statements(tenant: str) -> list[str]:
 
 INSERT_VALUES = (
     f"(tenant, number, {', '.join(PASSAGE_COLUMNS)}, content_hash, lexical, words, facets, vector)"
-    f" VALUES ({', '.join(['%s'] * (len(PASSAGE_COLUMNS) + 6))}, %s::float8[]::vector)"
+    f" VALUES ({', '.join(['%s'] * (len(PASSAGE_COLUMNS) + 5))}, %b::text[], %s::vector)"
 )
 
 
@@ -120,7 +121,7 @@ def insert_row(record: StoredPassage, tenant: str, number: int, words: int) -> l
     lexical = None if record.lexical == passage.text else encode_text(record.lexical)
     return [
         tenant, number, *values, encode_text(record.content_hash), lexical, words,
-        passage_facets(passage), record.vector.tolist(),
+        passage_facets(passage), vector_parameter(record.vector),
     ]  # fmt: skip
 
 
