@@ -8,7 +8,6 @@ import tempfile
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qsl
 
 from wavrag import config
@@ -136,9 +135,7 @@ class PostgresBackend(Backend):
 
     def open_store(self, name: str, dim: int, guard: Callable[[], None] = lambda: None) -> Store:
         """Connect to the tables of the passages."""
-        postgres_store: Any = PostgresStore(self._url, dim, self._tenant)
-        store: Store = postgres_store
-        return store
+        return PostgresStore(self._url, dim, self._tenant)
 
     def close(self) -> None:
         """Close the connections of the records."""

@@ -218,6 +218,17 @@ class PostgresStore:
         passages = {passage.id: passage for passage in map(to_passage, rows)}
         return [passages[key] for key in passage_ids if key in passages]
 
+    def content_hash(self, document_id: str) -> str | None:
+        """Return the content hash of a document; see `Store.content_hash`."""
+        self._check_open()
+        if not is_unicode(document_id):
+            return None
+        rows = self._query(
+            "SELECT content_hash FROM wavrag.documents WHERE tenant = %s AND document_id = %s",
+            [self.tenant, encode_text(document_id)],
+        )
+        return decode_text(rows[0][0]) if rows else None
+
     def count(self, where: Node | None = None) -> int:
         """Return the number of passages; see `Store.count`."""
         self._check_open()
