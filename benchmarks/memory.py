@@ -22,7 +22,7 @@ import corpus
 import numpy as np
 
 from wavrag.audio import SAMPLE_RATE
-from wavrag.cli.heap import limit_arenas
+from wavrag.heap import limit_arenas
 from wavrag.kb import KnowledgeBase, find_files
 
 PARAGRAPH = (

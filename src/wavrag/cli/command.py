@@ -16,11 +16,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from wavrag.cli.heap import limit_arenas
 from wavrag.cli.option_settings import read_option_settings
 from wavrag.cli.options import Option
 from wavrag.cli.output import safe_output
 from wavrag.errors import WavRAGError
+from wavrag.heap import limit_arenas
 
 # argparse wraps options at the width of the terminal, but not a raw description: any terminal shows
 # 80 columns.

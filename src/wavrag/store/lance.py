@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from wavrag.errors import IndexMismatchError, StoreError
+from wavrag.heap import trim_heap
 from wavrag.store.base import Change, StoredDocument, StoredPassage
 from wavrag.store.checks import (
     check_records,
@@ -162,6 +163,7 @@ class LanceStore:
             self._upgrade_table()
             self._merge_stream(rows, in_sql("document_id", [document_id]))
             changes.removed = sorted({document_id} - changes.tallies.keys())
+        trim_heap()
 
     def update(self, document_ids: Sequence[str], change: Change) -> None:
         """Change documents in one commit; see `Store.update`."""
@@ -402,6 +404,7 @@ class LanceStore:
             changes.new_log = self._home.needs_new_log()
             table = self._open_uncached()
             self._home.commit(lambda: table.optimize(cleanup_older_than=timedelta(days=36_500)))
+            trim_heap()
             self._home.commit(
                 lambda: update_vector_index(table, table.count_rows(), self._exact_below)
             )
@@ -413,7 +416,9 @@ class LanceStore:
                 age = timedelta(seconds=self._keep_seconds)
                 self._home.commit(lambda: table.optimize(cleanup_older_than=age))
         if self.count() >= VOCABULARY_FILE_ROWS:
+            trim_heap()
             self.vocabulary()  # so that no reader has to wait for the count
+        trim_heap()
 
     def verify(self, share: float = 1.0) -> list[str]:
         """Read all files and rows, and query all indexes; see `Store.verify`."""
