@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from typing import Any
 
 _M_ARENA_MAX = -8  # in glibc's malloc.h
 ARENAS = 2
@@ -29,6 +30,6 @@ def trim_heap() -> None:
         library.malloc_trim(0)
 
 
-def _c_library() -> ctypes.CDLL | None:
+def _c_library() -> Any:
     # Windows has no library of the process itself.
     return None if sys.platform == "win32" else ctypes.CDLL(None)
