@@ -40,7 +40,7 @@ BATCH = 1_000
 PARTS = 100  # the filter keeps one part: 1 % of the documents
 FILTER = "part = 7"
 K = 10
-DEPTH = 50  # hits of each leg in a hybrid search: `CANDIDATES` of wavrag.kb
+DEPTH = 100  # hits of each leg in a hybrid search: `CANDIDATES` of wavrag.kb
 DIRECTIONS = 32
 NOISE = 0.15
 TEXTS = 5_000

@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from wavrag.errors import IndexMismatchError, StoreError
 from wavrag.store.base import Change, StoredDocument, StoredPassage
@@ -28,7 +30,14 @@ from wavrag.store.checks import (
 )
 from wavrag.store.lance_documents import DocumentTallies
 from wavrag.store.postgres_binary import array_parameter, register_parameters, vector_parameter
-from wavrag.store.postgres_filter import Condition, decode_text, encode_text, filter_sql
+from wavrag.store.postgres_filter import (
+    decode_text,
+    encode_text,
+    filter_sql,
+    indexed_facets,
+    required_facets,
+    required_ids,
+)
 from wavrag.store.postgres_index import (
     has_vector_index,
     merge_postings,
@@ -51,6 +60,7 @@ from wavrag.store.postgres_schema import (
     to_record,
 )
 from wavrag.store.postgres_words import (
+    POSTING,
     best_slices,
     build_postings,
     read_postings,
@@ -80,9 +90,13 @@ EXACT_BELOW = 10_000
 # Candidates that a search of the HNSW index keeps: more is slower and finds more of the nearest.
 EF_SEARCH = 100
 
-# Rows that the index returns per row asked for: it compares vectors of 16 bits a number, and the
-# best rows are ranked again by their full vectors.
-REFINE = 2
+# Rows that the index returns beyond those asked for: it compares vectors of 16 bits a number, and
+# its rows are ranked again by their full vectors.
+REFINE_ROWS = 8
+
+# Most passages that a filter is resolved to before a search. With more, both legs check the filter
+# of the best ones.
+MAX_ALLOWED = 100_000
 
 # Best passages of the lexical leg that are looked up at once; a filter may refuse most of them.
 SLICES = (256, 4_096)
@@ -96,6 +110,15 @@ LOCKS = 256
 
 # Passages from which the vocabulary is stored: below, counting takes under 0.1 s.
 VOCABULARY_ROWS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """A filter as SQL, and the numbers of the passages that can match if they are few."""
+
+    sql: str
+    values: list[Any]
+    numbers: npt.NDArray[np.int64] | None
 
 
 class PostgresStore:
@@ -188,16 +211,17 @@ class PostgresStore:
     ) -> Mapping[Leg, list[ScoredPassage]]:
         """Search; see `Store.search`."""
         self._check_open()
-        condition = filter_sql(read_filter(where))
+        tree = read_filter(where)
         if vector is not None:
             check_vector(vector, self.dim, "the query")
 
         def legs(connection: Connection[Any]) -> dict[Leg, list[ScoredPassage]]:
             hits: dict[Leg, list[ScoredPassage]] = {}
+            allowed = self._restriction(connection, tree)
             if vector is not None:
-                hits["dense"] = self._dense_leg(connection, vector, k, condition)
+                hits["dense"] = self._dense_leg(connection, vector, k, allowed)
             if text is not None:
-                hits["lexical"] = self._lexical_leg(connection, text, k, condition)
+                hits["lexical"] = self._lexical_leg(connection, text, k, allowed)
             return hits
 
         return self.pool.run(legs, snapshot=True)
@@ -422,7 +446,10 @@ class PostgresStore:
             f"INSERT INTO {self._table} {INSERT_VALUES}",
             [insert_row(record, self.tenant, number, len(words)) for record, number, words in rows],
         )
+        facets = [indexed_facets(record.passage) for record in batch]
+        # A facet has a separator, which no word has.
         postings = build_postings(zip(numbers, terms, strict=True))
+        postings |= build_postings(zip(numbers, facets, strict=True))
         connection.execute(
             "INSERT INTO wavrag.postings SELECT %s, term, s.segment, postings FROM"
             " (SELECT nextval('wavrag.segment_numbers') AS segment) s,"
@@ -431,26 +458,56 @@ class PostgresStore:
         )
         return sum(map(len, terms))
 
+    def _restriction(self, connection: Connection[Any], tree: Node | None) -> Restriction:
+        """Look up the few passages that can match a filter, if it requires a rare value."""
+        sql, values = filter_sql(tree)
+        ids, lists = required_ids(tree), required_facets(tree)
+        numbers = None
+        if ids is not None:
+            numbers = connection.execute(
+                f"SELECT array_agg(number) FROM {self._table} WHERE document_id = ANY(%s)", [ids]
+            ).fetchone()
+            return Restriction(sql, values, np.array((numbers and numbers[0]) or [], np.int64))
+        if not lists:
+            return Restriction(sql, values, None)
+        sizes = dict(
+            connection.execute(
+                f"SELECT term, sum(octet_length(postings)) / {POSTING.itemsize} FROM"
+                " wavrag.postings WHERE tenant = %s AND term = ANY(%b) GROUP BY term",
+                [self.tenant, [facet for facets in lists for facet in facets]],
+            ).fetchall()
+        )
+        size, facets = min(
+            (sum(sizes.get(facet, 0) for facet in facets), facets) for facets in lists
+        )
+        if size > MAX_ALLOWED:
+            return Restriction(sql, values, None)
+        postings = self._postings(connection, facets)
+        lists_of_numbers = [read_postings(rows)["number"] for rows in postings.values()]
+        return Restriction(sql, values, np.concatenate([*lists_of_numbers, []]).astype(np.int64))
+
     def _dense_leg(
-        self, connection: Connection[Any], vector: Float32, k: int, condition: Condition
+        self, connection: Connection[Any], vector: Float32, k: int, allowed: Restriction
     ) -> list[ScoredPassage]:
         if k < 1:
             return []
-        where, values = condition
         query = vector_parameter(vector)
+        where, values, numbers = allowed.sql, allowed.values, allowed.numbers
         cosine = "1 - (p.vector <=> %s::vector)"
-        if has_vector_index(connection, self.tenant):
-            limit = REFINE * k
+        if self._uses_index(connection, k, numbers):
             half = f"halfvec({self.dim})"
             rows = connection.execute(
                 f"SELECT {COLUMNS}, {cosine} AS score FROM (SELECT * FROM {self._table} WHERE"
                 f" {where} ORDER BY vector::{half} <=> %s::vector::{half} LIMIT %s) p"
                 " ORDER BY score DESC LIMIT %s",
-                [query, *values, query, limit, k],
+                [query, *values, query, k + REFINE_ROWS, k],
             ).fetchall()
             # The index gives up after some thousand rows that a filter refuses.
             if len(rows) == k:
                 return _scored(rows, k)
+        if numbers is not None:
+            where = f"p.number = ANY(%s::bigint[]) AND {where}"
+            values = [array_parameter(numbers), *values]
         rows = connection.execute(
             f"SELECT {COLUMNS}, {cosine} AS score FROM {self._table} p WHERE {where}"
             " ORDER BY score DESC FETCH FIRST %s ROWS WITH TIES",
@@ -458,36 +515,46 @@ class PostgresStore:
         ).fetchall()
         return _scored(rows, k)
 
+    def _uses_index(
+        self, connection: Connection[Any], k: int, numbers: npt.NDArray[np.int64] | None
+    ) -> bool:
+        """True if there is a vector index, and it is faster than to compare all allowed rows."""
+        if not has_vector_index(connection, self.tenant):
+            return False
+        if numbers is None:
+            return True
+        # The index reads as many rows for each hit as the filter refuses for each that it passes,
+        # in about the time of an exact comparison each.
+        passages, _, _ = self._totals(connection)
+        return len(numbers) ** 2 > (k + REFINE_ROWS) * passages
+
     def _lexical_leg(
-        self, connection: Connection[Any], text: str | LexicalQuery, k: int, condition: Condition
+        self, connection: Connection[Any], text: str | LexicalQuery, k: int, allowed: Restriction
     ) -> list[ScoredPassage]:
         weights = weighted_terms(text)
         if not weights or k < 1:
             return []
-        lists: dict[str, list[bytes]] = {}
-        for term, data in connection.execute(
-            "SELECT term, postings FROM wavrag.postings WHERE tenant = %s AND term = ANY(%s)",
-            [self.tenant, list(weights)],
-        ):
-            lists.setdefault(term, []).append(data)
+        lists = self._postings(connection, list(weights))
         removed = self._removed(connection)
         postings = {
             term: without_numbers(read_postings(rows), removed) for term, rows in lists.items()
         }
         passages, words, _ = self._totals(connection)
         numbers, scores = score_bm25(postings, weights, passages, words)
-        where, values = condition
-        sizes = (2 * k, *SLICES) if where == "true" else SLICES
+        if allowed.numbers is not None:
+            is_allowed = np.isin(numbers, allowed.numbers)
+            numbers, scores = numbers[is_allowed], scores[is_allowed]
         hits: list[ScoredPassage] = []
+        sizes = SLICES if allowed.numbers is None and allowed.sql != "true" else (k, *SLICES)
         for some_numbers, some_scores in best_slices(numbers, scores, sizes):
             rows = connection.execute(
                 f"SELECT {COLUMNS}, s.score FROM unnest(%s::bigint[], %s::float8[])"
-                f" AS s(number, score) JOIN {self._table} p USING (number) WHERE {where}"
+                f" AS s(number, score) JOIN {self._table} p USING (number) WHERE {allowed.sql}"
                 " ORDER BY s.score DESC, p.document_id || '#' || p.ordinal LIMIT %s",
                 [
                     array_parameter(some_numbers),
                     array_parameter(some_scores),
-                    *values,
+                    *allowed.values,
                     k - len(hits),
                 ],
             ).fetchall()
@@ -495,6 +562,14 @@ class PostgresStore:
             if len(hits) >= k:
                 break
         return hits
+
+    def _postings(self, connection: Connection[Any], terms: list[str]) -> dict[str, list[bytes]]:
+        rows = connection.execute(
+            "SELECT term, array_agg(postings) FROM wavrag.postings WHERE tenant = %s"
+            " AND term = ANY(%b) GROUP BY term",
+            [self.tenant, terms],
+        )
+        return dict(rows.fetchall())
 
     def _removed(self, connection: Connection[Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
         rows = connection.execute(

@@ -31,6 +31,9 @@ from wavrag.where import (
 # A condition with a %s for each parameter.
 Condition: TypeAlias = tuple[str, list[Any]]
 
+# Longest facet with postings, in characters: a key of an index has at most 2,700 bytes.
+MAX_INDEXED = 200
+
 _US = "\x1f"
 _TRUE: Condition = ("true", [])
 _FALSE: Condition = ("false", [])
@@ -64,6 +67,43 @@ def passage_facets(passage: Passage) -> list[str]:
     # The other paths of a source; most documents have none.
     facets += [_facet("source", path) for path in path_forms(passage) - {passage.source}]
     return facets
+
+
+def indexed_facets(passage: Passage) -> list[str]:
+    """The facets of a passage that have postings: those of metadata, unless they are long."""
+    hidden = {*BUILT_IN_KEYS, *(key for key in OPTIONAL_KEYS if getattr(passage, key) is not None)}
+    fields = {key: getattr(passage, key) for key in OPTIONAL_KEYS}
+    fields |= {key: value for key, value in passage.metadata.items() if key not in hidden}
+    facets = (_facet(key, value) for key, value in fields.items() if value is not None)
+    return [facet for facet in facets if len(facet) <= MAX_INDEXED]
+
+
+def required_facets(node: Node | None) -> list[list[str]]:
+    """Lists of indexed facets; a passage that matches a filter has one of each list."""
+    match node:
+        case And(terms):
+            return [facets for term in terms for facets in required_facets(term)]
+        case Compare(key, "=", value) if key not in BUILT_IN_KEYS:
+            lists = [[_facet(key, value)]]
+        case In(key, values) if key not in BUILT_IN_KEYS:
+            lists = [[_facet(key, value) for value in values]]
+        case _:
+            return []
+    return [facets for facets in lists if all(len(facet) <= MAX_INDEXED for facet in facets)]
+
+
+def required_ids(node: Node | None) -> list[str] | None:
+    """The encoded document ids that a filter allows, if it names them."""
+    match node:
+        case And(terms):
+            return next((ids for ids in map(required_ids, terms) if ids is not None), None)
+        case Compare("id", "=", str(value)):
+            return _ids([value])[1][0]  # type: ignore[no-any-return]
+        case In("id", values):
+            parameters = _ids([value for value in values if isinstance(value, str)])[1]
+            return parameters[0] if parameters else []
+        case _:
+            return None
 
 
 def filter_sql(node: Node | None) -> Condition:

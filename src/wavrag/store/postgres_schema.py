@@ -88,7 +88,9 @@ def partition_sql(tenant: str, dim: int) -> str:
     return f"""
         CREATE TABLE {table} PARTITION OF wavrag.passages (
             CHECK (vector_dims(vector) = {dim}), PRIMARY KEY (number), UNIQUE (document_id, ordinal)
-        ) FOR VALUES IN ('{tenant}');
+        ) FOR VALUES IN ('{tenant}')
+        -- Vectors stay in the rows, where they are read several times faster than outside.
+        WITH (toast_tuple_target = 8160);
         CREATE SEQUENCE wavrag."numbers_{tenant}" MAXVALUE 4294967295;
         {row_security(table)}
     """
