@@ -14,7 +14,7 @@ from wavrag import KnowledgeBase, WavRAG
 from wavrag.embed.fake import FakeEmbedder
 from wavrag.generate import FakeGenerator, Generator
 from wavrag.kb import find_files
-from wavrag.server import ServerOptions, create_app
+from wavrag.server import CollectionFolder, ServerOptions, create_app
 from wavrag.server.run import bind_socket, create_uvicorn_server
 
 OPTIONS = ServerOptions(voice="fake")
@@ -23,10 +23,10 @@ BEES = "# Bees\n\nA honeybee flies three kilometres. It dances when it is home.\
 
 
 @contextmanager
-def serving(rag: WavRAG, options: ServerOptions = OPTIONS) -> Iterator[str]:
+def serving(rag: WavRAG | CollectionFolder, options: ServerOptions = OPTIONS) -> Iterator[str]:
     """Run a server during the block; yields its URL."""
     app = create_app(rag, options)
-    app.state.server.start()
+    app.state.collections.start()
     with bind_socket("127.0.0.1", 0) as listener:
         server = create_uvicorn_server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -165,8 +165,9 @@ class Server:
     def __init__(self, kb: KnowledgeBase, tokens: Path) -> None:
         options = ServerOptions(token_file=tokens, voice="fake", answer_timeout=60)
         self.app: FastAPI = create_app(WavRAG(kb, FakeGenerator()), options)
-        self.state = self.app.state.server
-        self.state.start()
+        self._collections = self.app.state.collections
+        self._collections.start()
+        (self.state,) = self._collections.states
         self.folder = str(kb.directory.absolute())
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app), base_url="http://server"
@@ -182,7 +183,7 @@ class Server:
     async def close(self) -> None:
         """Stop the server."""
         await self.http.aclose()
-        self.state.stop()
+        self._collections.stop()
 
 
 def document_calls(path: str, hidden_text: str) -> Iterator[Call]:
@@ -255,8 +256,12 @@ def other_calls(job_id: str) -> Iterator[Call]:
         "/healthz",
         "/readyz",
         "/metrics",
+        "/v1/collections",
     ):
         yield Call(f"GET {path}", path)
+    yield Call("GET /v1/documents", "/v1/collections/default/documents")
+    yield Call("POST /v1/collections", "/v1/collections", options={"json": {"name": "new"}})
+    yield Call("DELETE /v1/collections/{name}", "/v1/collections/default")
     # The questions depend on scores.
     yield Call("GET /v1/suggestions", "/v1/suggestions", ASKING)
     tone = np.sin(np.arange(RATE) * 0.07).astype(np.float32)

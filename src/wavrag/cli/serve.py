@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wavrag.cli.ask import ANSWER_OPTIONS, read_answer_options
 from wavrag.cli.command import Command, UsageError
@@ -18,8 +19,11 @@ from wavrag.cli.options import (
     VOICE_HELP,
     Option,
 )  # fmt: skip
-from wavrag.cli.output import note
+from wavrag.cli.output import format_count, note
 from wavrag.errors import InputError
+
+if TYPE_CHECKING:
+    from wavrag.server import ServerOptions
 
 # The token itself is not an option: every user of the machine can read argument lists.
 TOKEN = "WAVRAG_TOKEN"
@@ -50,9 +54,13 @@ def serve(arguments: argparse.Namespace) -> int:
         voice=arguments.voice,
         watch_folders=tuple(arguments.watch),
     )
+    if arguments.collections and (arguments.kb or arguments.watch):
+        raise UsageError("--collections replaces --kb and --watch: give one of them")
     # Before the models load: an address for others without tokens, or a missing folder, is refused.
     check_host(arguments.host, options)
     check_folders(arguments.watch)
+    if arguments.collections:
+        return serve_collections(arguments, options)
     with WavRAG.open(
         arguments.kb,
         embedder=arguments.embedder,
@@ -66,6 +74,32 @@ def serve(arguments: argparse.Namespace) -> int:
             note(f"serving {rag.kb.address} at {url} (press Ctrl-C to stop)")
 
         serve(rag, arguments.host, arguments.port, options, on_start=on_start)
+    return 0
+
+
+def serve_collections(arguments: argparse.Namespace, options: ServerOptions) -> int:
+    """Serve the knowledge bases in the subfolders of a folder."""
+    from wavrag.config import DEFAULT_GENERATOR
+    from wavrag.generate import load_generator
+    from wavrag.server import CollectionFolder, serve
+
+    path = Path(arguments.collections)
+    if arguments.create:
+        path.mkdir(parents=True, exist_ok=True)
+    generator = load_generator(arguments.generator or DEFAULT_GENERATOR)
+    with CollectionFolder(
+        path,
+        generator,
+        read_answer_options(arguments, generator.spec),
+        reranker=arguments.rerank,
+        embedder=arguments.embedder,
+    ) as folder:
+
+        def on_start(url: str) -> None:
+            count = format_count(len(folder.names()), "collection")
+            note(f"serving {count} of {path} at {url} (press Ctrl-C to stop)")
+
+        serve(folder, arguments.host, arguments.port, options, on_start=on_start)
     return 0
 
 
@@ -115,6 +149,8 @@ COMMAND = Command(
         NEW_EMBEDDER,
         RERANK,
         Option("--voice", "ENGINE", VOICE_HELP, unset=BEST_ENGINE),
+        Option("--collections", "FOLDER", "serve the knowledge bases in the subfolders of a folder"
+            " instead of --kb; users can create more"),
         Option("--watch", "FOLDER", "index a folder and its changes while serving", repeat=True),
         Option("--token", "FILE", "file of accepted bearer tokens for everything, one per line",
             unset="$WAVRAG_TOKEN"),
@@ -134,6 +170,7 @@ COMMAND = Command(
         "wavrag serve",
         "wavrag serve --kb my-kb --generator local --voice flite",
         "wavrag serve --create --watch talks/ --watch notes/",
+        "wavrag serve --create --collections bases/",
         "wavrag serve --host 0.0.0.0 --token tokens.txt --allow-host search.example.org",
     ),
     option_groups={

@@ -127,6 +127,7 @@ class KnowledgeBase(Closing):
         create: bool = True,
         fusion: Fusion = "scores",
         reranker: Reranker | str | None = None,
+        load: Callable[[str], Embedder] = load_embedder,
     ) -> Self:
         """Open the knowledge base in a folder, a database or object storage.
 
@@ -140,6 +141,7 @@ class KnowledgeBase(Closing):
                 that a mistyped folder is an error, which names the closest knowledge base.
             fusion: merge the legs of a search by their `scores` or by reciprocal `ranks`.
             reranker: a reranker for the first hits, or a name for `load_reranker`; None for none.
+            load: loads an embedder by name, such as one that several knowledge bases share.
 
         Raises:
             StoreError: there is none and `create` is False, the folder or the server is not usable,
@@ -150,7 +152,7 @@ class KnowledgeBase(Closing):
         """
         backend = open_backend(address)
         try:
-            return cls._open(backend, embedder, create, fusion, reranker)
+            return cls._open(backend, embedder, create, fusion, reranker, load=load)
         except BaseException:
             backend.close()
             raise
@@ -163,6 +165,8 @@ class KnowledgeBase(Closing):
         create: bool,
         fusion: Fusion,
         reranker: Reranker | str | None,
+        *,
+        load: Callable[[str], Embedder],
     ) -> Self:
         contents = manifest.read(backend)
         if contents is None and not create:
@@ -173,7 +177,7 @@ class KnowledgeBase(Closing):
         embedder = embedder or config.DEFAULT_EMBEDDER
         # The embedder comes first: an unknown name must not leave an empty folder behind.
         if isinstance(embedder, str):
-            embedder = load_embedder(embedder)
+            embedder = load(embedder)
         check_type(embedder, Embedder, "the embedder")
         if isinstance(reranker, str):
             reranker = load_reranker(reranker)

@@ -11,12 +11,13 @@ if any(find_spec(name) is None for name in ("fastapi", "prometheus_client", "pyt
     raise MissingExtraError("the server", "server")
 
 from wavrag.server.app import create_app
+from wavrag.server.collections import CollectionFolder
 from wavrag.server.options import ServerOptions
 from wavrag.server.principals import SCOPES, Scope
 from wavrag.server.run import check_host, serve
 from wavrag.server.tokens import TokenFile, default_token_file
 
 __all__ = [
-    "SCOPES", "Scope", "ServerOptions", "TokenFile", "check_host", "create_app",
+    "SCOPES", "CollectionFolder", "Scope", "ServerOptions", "TokenFile", "check_host", "create_app",
     "default_token_file", "serve",
 ]  # fmt: skip

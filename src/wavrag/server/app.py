@@ -18,6 +18,7 @@ from wavrag.rag import WavRAG
 from wavrag.server import (
     ask,
     chat,
+    collection_routes,
     documents,
     embeddings,
     library,
@@ -28,43 +29,45 @@ from wavrag.server import (
     speech,
     transcripts,
 )
+from wavrag.server.collections import CollectionFolder, CollectionMiddleware, Collections
 from wavrag.server.errors import add_error_handlers
 from wavrag.server.metrics import MetricsMiddleware
 from wavrag.server.middleware import SecurityMiddleware
 from wavrag.server.options import ServerOptions
 from wavrag.server.request_log import RequestLogMiddleware
-from wavrag.server.state import Server, ServerState
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 
 
 def create_app(
-    rag: WavRAG, options: ServerOptions | None = None, on_start: Callable[[], object] = lambda: None
+    source: WavRAG | CollectionFolder,
+    options: ServerOptions | None = None,
+    on_start: Callable[[], object] = lambda: None,
 ) -> FastAPI:
-    """Create the server application of a `WavRAG`.
+    """Create the server application of a `WavRAG`, or of a folder of knowledge bases.
 
-    Its lifespan locks the knowledge base and resumes unfinished jobs; at shutdown it finishes the
-    document being stored. The `WavRAG` stays open.
+    Its lifespan locks the knowledge bases and resumes unfinished jobs; at shutdown it finishes the
+    document being stored. The `WavRAG` or the folder stays open.
 
         app = create_app(WavRAG.open("my-kb"))
         uvicorn.run(app, port=8321)
 
     Args:
-        rag: the `WavRAG` to serve.
+        source: the `WavRAG` to serve, or a folder of knowledge bases.
         options: access control and limits.
         on_start: called once everything is loaded.
     """
     options = options or ServerOptions()
-    state = ServerState(rag, options)
+    collections = Collections(source, options)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await to_thread.run_sync(state.start)
+        await to_thread.run_sync(collections.start)
         on_start()
         try:
             yield
         finally:
-            await to_thread.run_sync(state.stop)
+            await to_thread.run_sync(collections.stop)
 
     app = FastAPI(
         title="WavRAG",
@@ -74,14 +77,14 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.server = state
+    app.state.collections = collections
     add_error_handlers(app)
     # Before the documents, whose routes match ids with any further path.
-    for module in (transcripts, outline, speakers, library, documents):
+    for module in (collection_routes, transcripts, outline, speakers, library, documents):
         app.include_router(module.router)
     for module in (ask, models, embeddings, chat, speech, live):
         app.include_router(module.router)
-    _add_health_routes(app)
+    _add_health_routes(app, collections)
     # Mounted last, because it matches every path.
     app.mount("/", StaticFiles(directory=STATIC_FOLDER, html=True), name="page")
     # The last middleware added is the outermost: CORS headers must not skip the security checks.
@@ -92,31 +95,41 @@ def create_app(
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["authorization", "content-type"],
         )
+    shared = collections.shared
     app.add_middleware(
-        SecurityMiddleware, options=options, authenticator=state.authenticator, audit=state.audit
+        SecurityMiddleware, options=options, authenticator=shared.authenticator, audit=shared.audit
     )
-    app.add_middleware(MetricsMiddleware, metrics=state.metrics)
+    app.add_middleware(CollectionMiddleware)
+    app.add_middleware(MetricsMiddleware, metrics=shared.metrics)
     app.add_middleware(RequestLogMiddleware)
     return app
 
 
-def _add_health_routes(app: FastAPI) -> None:
+def _add_health_routes(app: FastAPI, collections: Collections) -> None:
     @app.get("/healthz", tags=["health"])
-    async def health(state: Server) -> dict[str, str]:
-        """Check that the process responds, and what its writer is doing."""
-        return {"status": "ok", "writer": state.worker.condition if state.is_ready else "stopped"}
+    async def health() -> dict[str, str]:
+        """Check that the process responds, and what its writers are doing."""
+        conditions = [state.worker.condition for state in collections.states if state.is_ready]
+        unusual = [condition for condition in conditions if condition != "running"]
+        writer = next(iter(unusual), "running") if collections.is_ready else "stopped"
+        return {"status": "ok", "writer": writer}
 
     @app.get("/readyz", tags=["health"], responses={503: {}})
-    async def ready(state: Server) -> Response:
-        """Check that the models are loaded and the worker is running."""
-        is_ready = state.is_ready and state.worker.is_alive
+    async def ready() -> Response:
+        """Check that the models are loaded and the workers are running."""
+        workers = (state.is_ready and state.worker.is_alive for state in collections.states)
+        is_ready = collections.is_ready and all(workers)
         return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
     @app.get("/metrics", tags=["health"], response_class=Response)
-    async def metrics(state: Server) -> Response:
-        """Get metrics in Prometheus's text format."""
-        state.metrics.pending_jobs.set(state.worker.count_pending())
-        state.metrics.passages.set(await state.run_in_thread("count", state.rag.kb.count))
+    async def metrics() -> Response:
+        """Get metrics in Prometheus's text format; gauges are sums over all collections."""
+        shared, states = collections.shared, collections.states
+        shared.metrics.pending_jobs.set(sum(state.worker.count_pending() for state in states))
+        counts = [
+            await shared.run_in_thread("count", state.rag.kb.count) for state in states
+        ]  # fmt: skip
+        shared.metrics.passages.set(sum(counts))
         return Response(
-            generate_latest(state.metrics.registry), media_type="text/plain; version=0.0.4"
+            generate_latest(shared.metrics.registry), media_type="text/plain; version=0.0.4"
         )

@@ -45,7 +45,7 @@ class AuditLog:
         Args:
             principal: name of the user, or of the process.
             action: name of the operation, such as `remove_document`.
-            collection: its collection; empty if there is only one.
+            collection: its collection; empty if it concerns none.
             documents: ids of documents.
             result: HTTP status of the reply, or the outcome of a job.
 

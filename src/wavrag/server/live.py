@@ -20,13 +20,14 @@ from starlette.websockets import WebSocketDisconnect
 from wavrag.errors import InputError, WavRAGError
 from wavrag.live import AsyncLiveTurn, event_dict
 from wavrag.server import limits
+from wavrag.server.collections import Collections
 from wavrag.server.errors import RequestError, validation_message
 from wavrag.server.limits import START_TIMEOUT
 from wavrag.server.live_protocol import CONTROLS, LiveControl, LiveStart, describe_protocol
 from wavrag.server.middleware import mark_authenticated
-from wavrag.server.principals import Principal
+from wavrag.server.principals import COLLECTION, Principal
 from wavrag.server.session import Session
-from wavrag.server.state import ServerState
+from wavrag.server.state import SharedState
 
 # WebSocket close codes (RFC 6455, section 7.4.1, and its registry at IANA)
 POLICY_VIOLATION, INVALID_DATA, TRY_AGAIN_LATER = 1008, 1007, 1013
@@ -43,11 +44,13 @@ async def get_protocol() -> dict[str, Any]:
 @router.websocket("/v1/live")
 async def live(socket: WebSocket) -> None:
     """Serve one speaker until the connection ends."""
-    server: ServerState = socket.app.state.server
+    collections: Collections = socket.app.state.collections
     await socket.accept()
     try:
         start = await _receive_start(socket)
-        state = Session(server, _identify(server, start.token), socket.scope)
+        principal = _identify(collections.shared, start.token)
+        server = collections.get(socket.scope.get(COLLECTION), principal)
+        state = Session(server, principal, socket.scope)
         with _admit(socket, state):
             await _converse(socket, state, start)
         await socket.close()
@@ -104,7 +107,7 @@ async def _receive_start(socket: WebSocket) -> LiveStart:
     return start
 
 
-def _identify(server: ServerState, token: str | None) -> Principal:
+def _identify(server: SharedState, token: str | None) -> Principal:
     principal = server.authenticator.identify(token or "")
     if principal is None:
         raise RequestError(401, "a token is needed: send it as `token` in the first message")

@@ -20,7 +20,14 @@ from wavrag.server.audit import AuditLog
 from wavrag.server.authentication import Authenticator
 from wavrag.server.errors import RequestError, error_reply, public_message
 from wavrag.server.options import LOOPBACK, ServerOptions
-from wavrag.server.principals import ANONYMOUS, DOCUMENTS, PRINCIPAL, Principal, required_scope
+from wavrag.server.principals import (
+    ANONYMOUS,
+    COLLECTION,
+    DOCUMENTS,
+    PRINCIPAL,
+    Principal,
+    required_scope,
+)
 from wavrag.server.queues import CLIENT
 
 CONNECTION = "wavrag.connection"  # key of the ASGI scope; see `wavrag.server.connections`
@@ -101,7 +108,8 @@ class SecurityMiddleware:
                 documents = scope.get(DOCUMENTS, ()) or ((named,) if named else ())
                 action = str(getattr(scope.get("route"), "name", scope["path"][:200]))
                 record = partial(
-                    self._audit.record, principal.name, action, documents=documents,
+                    self._audit.record, principal.name, action,
+                    collection=scope.get(COLLECTION, ""), documents=documents,
                     result=message["status"],
                 )  # fmt: skip
                 await to_thread.run_sync(record)

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 # Keys of the ASGI scope of a request
 PRINCIPAL = "wavrag.principal"  # its sender, set by `SecurityMiddleware`
+COLLECTION = "wavrag.collection"  # the name in its path, set by `CollectionMiddleware`
 DOCUMENTS = "wavrag.documents"  # ids of the documents that it changes, set by a `Session`
 
 Scope: TypeAlias = Literal["read", "write", "admin"]

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from wavrag.errors import InputError, MissingExtraError
 from wavrag.rag import WavRAG
 from wavrag.server.app import create_app
+from wavrag.server.collections import CollectionFolder
 from wavrag.server.limits import MAX_CONNECTIONS
 from wavrag.server.options import LOOPBACK, ServerOptions
 from wavrag.server.request_log import log_json
@@ -48,7 +49,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def serve(
-    rag: WavRAG,
+    source: WavRAG | CollectionFolder,
     host: str,
     port: int,
     options: ServerOptions,
@@ -57,7 +58,7 @@ def serve(
     """Serve until interrupted.
 
     Args:
-        rag: the `WavRAG` to serve.
+        source: the `WavRAG` to serve, or a folder of knowledge bases.
         host: address of this machine.
         port: TCP port; 0 for any free one.
         options: access control and limits.
@@ -76,15 +77,15 @@ def serve(
     with bind_socket(host, port) as listener:
         name = f"[{host}]" if ":" in host else host
         url = f"http://{name}:{listener.getsockname()[1]}/"
-        app = create_app(rag, options, lambda: on_start(url))
+        app = create_app(source, options, lambda: on_start(url))
         # Started here and not by the lifespan, where uvicorn would turn an error into a traceback.
-        app.state.server.start()
+        app.state.collections.start()
         try:
             # uvicorn shuts down gracefully at Ctrl-C, and raises the interrupt again afterwards.
             with suppress(KeyboardInterrupt):
                 create_uvicorn_server(app, json_logs=options.json_logs).run(sockets=[listener])
         finally:
-            app.state.server.stop()
+            app.state.collections.stop()
 
 
 def create_uvicorn_server(app: FastAPI, *, json_logs: bool = False) -> uvicorn.Server:

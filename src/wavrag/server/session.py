@@ -7,8 +7,9 @@ from typing import Annotated, TypeAlias
 from fastapi import Depends, Request
 from starlette.types import Scope as AsgiScope
 
+from wavrag.server.collections import Collections
 from wavrag.server.jobs import IndexJob, Upload
-from wavrag.server.principals import ANONYMOUS, DOCUMENTS, PRINCIPAL, Principal
+from wavrag.server.principals import ANONYMOUS, COLLECTION, DOCUMENTS, PRINCIPAL, Principal
 from wavrag.server.schemas import WatchRunShape, WatchShape
 from wavrag.server.state import ServerState
 from wavrag.shapes import SkippedShape, UnreadShape
@@ -31,16 +32,16 @@ class Session:
         self.rag, self.suggester = view.rag, view.suggester
         self.principal = principal
         self._server, self._scope = server, scope
-        self.options, self.metrics = server.options, server.metrics
+        shared = server.shared
+        self.options, self.metrics = shared.options, shared.metrics
         self.incoming_folder = server.incoming_folder
         self.uploads_folder = server.uploads_folder
-        self.speech_engine, self.transcriber = server.speech_engine, server.transcriber
-        self.scheduler, self.intake = server.scheduler, server.intake
-        self.live_addresses = server.live_addresses
-        self.speech, self.embeddings, self.answers = (
-            server.speech, server.embeddings, server.answers
-        )  # fmt: skip
-        self.run_in_thread = server.run_in_thread
+        self.speech_engine, self.transcriber = shared.speech_engine, shared.transcriber
+        self.scheduler, self.intake = shared.scheduler, shared.intake
+        self.live_addresses = shared.live_addresses
+        self.speech, self.embeddings = shared.speech, shared.embeddings
+        self.answers = shared.answers
+        self.run_in_thread = shared.run_in_thread
         self.wait_for_job = server.wait_for_job
         self.resolve_source = server.resolve_source
         self.open_original = server.open_original
@@ -104,9 +105,15 @@ class Session:
 
 
 def open_session(request: Request) -> Session:
-    """The session of a request."""
-    server: ServerState = request.app.state.server
-    return Session(server, request.scope.get(PRINCIPAL, ANONYMOUS), request.scope)
+    """The session of a request.
+
+    Raises:
+        RequestError: its collection does not exist, or is hidden from its sender.
+    """
+    collections: Collections = request.app.state.collections
+    principal = request.scope.get(PRINCIPAL, ANONYMOUS)
+    server = collections.get(request.scope.get(COLLECTION), principal)
+    return Session(server, principal, request.scope)
 
 
 State: TypeAlias = Annotated[Session, Depends(open_session)]

@@ -9,10 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Annotated, TypeAlias, TypeVar
+from typing import TypeVar
 
 from anyio import CapacityLimiter
-from fastapi import Depends, Request
 from filelock import FileLock, Timeout
 
 from wavrag import config
@@ -34,6 +33,7 @@ from wavrag.speech import Engine, best_engine
 from wavrag.types import Passage, Query
 
 T = TypeVar("T")
+DEFAULT_COLLECTION = "default"  # the only one of a server of a single knowledge base
 MAX_VIEWS = 64  # for different labels; each keeps an index of its words
 
 
@@ -45,29 +45,15 @@ class ServerView:
     suggester: Suggester
 
 
-class ServerState:
-    """The state of one server; its `WavRAG` stays open when the server stops."""
+class SharedState:
+    """What all collections of a server share: limits, queues, metrics and models of speech."""
 
-    def __init__(self, rag: WavRAG, options: ServerOptions) -> None:
-        self.rag = rag
+    def __init__(self, options: ServerOptions) -> None:
         self.options = options
         self.audit = AuditLog(options.audit_file)
         self.authenticator = Authenticator(options)
-        self.view = lru_cache(MAX_VIEWS)(self._open_view)
         self.metrics = Metrics()
-        self.is_ready = False
-        self.speech_engine: Engine | None = None
-        if rag.kb.directory is None:
-            raise StoreError(f"{rag.kb.address} cannot be served yet: serve a folder (--kb)")
-        self._kb_folder = rag.kb.directory.absolute()
-        self.incoming_folder = self._kb_folder / "incoming"
-        self.uploads_folder = self._kb_folder / "uploads"
-        # Released by another thread than the one that acquires it, hence not thread-local.
-        self._lock = FileLock(self._kb_folder / "server.lock", timeout=0, thread_local=False)
-        self._file_checks = FileChecks()
-        self.jobs: JobBook  # set by start()
-        self.worker: JobWorker  # set by start()
-        self.watcher: FolderWatcher  # set by start()
+        self.speech_engine: Engine | None = None  # set by start()
         self.transcriber = Transcriber()
         # Shared by all live connections; half of the processors are for other requests.
         workers = max(1, config.threads() // 2)
@@ -84,6 +70,59 @@ class ServerState:
             limits.CONCURRENT_EMBEDDINGS, limits.MAX_WAITING_EMBEDDINGS, self._short
         )
         self.answers = WorkQueue(options.max_concurrent_answers, limits.MAX_WAITING_ANSWERS)
+
+    def start(self) -> None:
+        """Load the speech engine."""
+        with suppress(SpeechError):  # without an engine, `/v1/audio/speech` is not offered
+            self.speech_engine = best_engine(self.options.voice)
+
+    def stop(self) -> None:
+        """End the work of live connections."""
+        self.scheduler.close()
+
+    async def run_in_thread(self, stage: str, function: Callable[..., T], *arguments: object) -> T:
+        """Run a blocking function on a thread of its kind of work, and record its time.
+
+        Raises:
+            RequestError: too many requests of that kind wait (429).
+        """
+        start_time = time.perf_counter()
+        queue = {
+            "take": self._files, "cut": self._files,
+            "speak": self.speech, "transcribe": self.speech,
+        }.get(stage, self._short)  # fmt: skip
+        result = await queue.run(partial(function, *arguments))
+        self.metrics.stages.labels(stage).observe(time.perf_counter() - start_time)
+        return result
+
+
+class ServerState:
+    """The state of one collection; its `WavRAG` stays open when the server stops.
+
+    Args:
+        rag: its knowledge base.
+        shared: the state of the server.
+        name: its name.
+    """
+
+    def __init__(self, rag: WavRAG, shared: SharedState, name: str = DEFAULT_COLLECTION) -> None:
+        self.rag = rag
+        self.shared = shared
+        self.name = name
+        self.options = shared.options
+        self.view = lru_cache(MAX_VIEWS)(self._open_view)
+        self.is_ready = False
+        if rag.kb.directory is None:
+            raise StoreError(f"{rag.kb.address} cannot be served yet: serve a folder (--kb)")
+        self._kb_folder = rag.kb.directory.absolute()
+        self.incoming_folder = self._kb_folder / "incoming"
+        self.uploads_folder = self._kb_folder / "uploads"
+        # Released by another thread than the one that acquires it, hence not thread-local.
+        self._lock = FileLock(self._kb_folder / "server.lock", timeout=0, thread_local=False)
+        self._file_checks = FileChecks()
+        self.jobs: JobBook  # set by start()
+        self.worker: JobWorker  # set by start()
+        self.watcher: FolderWatcher  # set by start()
 
     def start(self) -> None:
         """Lock the knowledge base, load the models and resume unfinished jobs; idempotent.
@@ -104,16 +143,15 @@ class ServerState:
             self.incoming_folder.mkdir(exist_ok=True)
             for path in self.incoming_folder.iterdir():  # left by a killed process
                 path.unlink()
-            with suppress(SpeechError):  # without an engine, `/v1/audio/speech` is not offered
-                self.speech_engine = best_engine(self.options.voice)
             jobs = JobBook(self.rag.kb.backend.records)
             worker = JobWorker(
                 self.rag.kb,
                 jobs,
                 self.uploads_folder,
                 self.options,
-                self.metrics.jobs,
-                audit=self.audit,
+                self.shared.metrics.jobs,
+                audit=self.shared.audit,
+                collection=self.name,
             )
             watcher = FolderWatcher(self.rag.kb, self.options.watch_folders)
             # Now, or the first user would wait for seconds; the query warms up the store.
@@ -131,7 +169,6 @@ class ServerState:
         """Stop the worker and unlock the knowledge base."""
         if self.is_ready:
             self.is_ready = False
-            self.scheduler.close()
             self.watcher.stop()
             self.worker.stop()
             self._lock.release()
@@ -139,21 +176,6 @@ class ServerState:
     def _open_view(self, labels: frozenset[str] | None) -> ServerView:
         rag = self.rag if labels is None else self.rag.restrict(labels)
         return ServerView(rag, Suggester(rag))
-
-    async def run_in_thread(self, stage: str, function: Callable[..., T], *arguments: object) -> T:
-        """Run a blocking function on a thread of its kind of work, and record its time.
-
-        Raises:
-            RequestError: too many requests of that kind wait (429).
-        """
-        start_time = time.perf_counter()
-        queue = {
-            "take": self._files, "cut": self._files,
-            "speak": self.speech, "transcribe": self.speech,
-        }.get(stage, self._short)  # fmt: skip
-        result = await queue.run(partial(function, *arguments))
-        self.metrics.stages.labels(stage).observe(time.perf_counter() - start_time)
-        return result
 
     async def wait_for_job(self, job: IndexJob, seconds: float) -> None:
         """Wait for the end of a job, with a time limit."""
@@ -183,12 +205,3 @@ class ServerState:
         if passage.recording is None:
             return None
         return open_beside(passage.recording, passage.source)
-
-
-def get_server(request: Request) -> ServerState:
-    """The state of a request's application; endpoints about documents use a `Session`."""
-    state: ServerState = request.app.state.server
-    return state
-
-
-Server: TypeAlias = Annotated[ServerState, Depends(get_server)]

@@ -73,6 +73,7 @@ class JobWorker:
         ended_jobs: Counter,
         *,
         audit: AuditLog | None = None,
+        collection: str = "",
     ) -> None:
         self._kb = kb
         self._jobs = jobs
@@ -80,6 +81,7 @@ class JobWorker:
         self._options = options
         self._ended_jobs = ended_jobs
         self._audit = audit or AuditLog(None)
+        self._collection = collection
         self._changed = threading.Condition()
         self._queue: list[IndexJob] = [job for job in jobs.all() if not job.has_ended]
         self._shutdown = False
@@ -259,7 +261,11 @@ class JobWorker:
         self._ended_jobs.labels(job.kind, job.state).inc()
         with suppress(StoreError):  # the disk is full; the job has ended nonetheless
             self._audit.record(
-                job.user, f"{job.kind}_job", documents=job.documents, result=job.state
+                job.user,
+                f"{job.kind}_job",
+                collection=self._collection,
+                documents=job.documents,
+                result=job.state,
             )
 
     def _delete_unused(self, job: IndexJob) -> None:

@@ -26,13 +26,29 @@ export function askForToken() {
   return tokenRequest;
 }
 
+const COLLECTION_KEY = "wavrag-collection";
+export const collection = () => sessionStorage.getItem(COLLECTION_KEY);
+
+/** Chooses the collection of all later requests; null for the only one. */
+export function chooseCollection(name) {
+  if (name === null) sessionStorage.removeItem(COLLECTION_KEY);
+  else sessionStorage.setItem(COLLECTION_KEY, name);
+}
+
+/** The path of an operation in the chosen collection. */
+export const inCollection = (path) =>
+  collection() === null || path.startsWith("v1/collections") ? path : path.replace(/^v1\//, `v1/collections/${collection()}/`);
+
+/** The address to which clients add `v1/live`. */
+export const serverUrl = () => new URL(collection() === null ? "" : `v1/collections/${collection()}/`, location.href).href;
+
 const headers = () => (token() ? { authorization: `Bearer ${token()}` } : {});
 
 /** Fetches a reply with a status below 400; asks for a token if the server requires one. */
 export async function call(path, options = {}) {
   let reply;
   try {
-    reply = await fetch(path, { ...options, headers: { ...options.headers, ...headers() } });
+    reply = await fetch(inCollection(path), { ...options, headers: { ...options.headers, ...headers() } });
   } catch (error) {
     throw error.name === "AbortError" ? error : new Error(UNREACHABLE);
   }
@@ -55,7 +71,7 @@ function errorMessage(text) {
   }
 }
 
-export const documentPath = (id) => `v1/documents/${encodeURIComponent(id)}`;
+export const documentPath = (id) => inCollection(`v1/documents/${encodeURIComponent(id)}`);
 
 /** Streams the events of an answer as pairs of name and data. EventSource cannot send a POST. */
 export async function* ask(body, signal) {
@@ -95,7 +111,7 @@ export async function* ask(body, signal) {
 export function upload(file, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not report upload progress
-    request.open("POST", "v1/documents");
+    request.open("POST", inCollection("v1/documents"));
     for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onerror = () => reject(new Error(UNREACHABLE));

@@ -2,6 +2,7 @@
 
 import { hideErrors, showError } from "./alerts.js";
 import { ask, json } from "./api.js";
+import { setUpCollections } from "./collections.js";
 import { $, dateOf, h, icon, plural, prefersReducedMotion } from "./dom.js";
 import { Library } from "./library.js";
 import { isPlaying, stopPlaying } from "./player.js";
@@ -395,5 +396,15 @@ async function load() {
   }
 }
 
-showView();
-load();
+async function start() {
+  let isChosen = false;
+  try {
+    isChosen = await setUpCollections();
+  } catch (error) {
+    showError(error, start);
+  }
+  showView();
+  if (isChosen) load();
+}
+
+start();

@@ -1,6 +1,6 @@
 // The page's connection for voice turns.
 
-import { UNREACHABLE, askForToken, token } from "./api.js";
+import { UNREACHABLE, askForToken, serverUrl, token } from "./api.js";
 import { LiveClient } from "./live-client.js";
 
 export class Voice {
@@ -24,7 +24,7 @@ export class Voice {
   }
 
   async #connect(options, session) {
-    const client = new LiveClient(location.href, { ...options, token: token() ?? undefined }, {
+    const client = new LiveClient(serverUrl(), { ...options, token: token() ?? undefined }, {
       onEvent: (event) => this.onEvent({ ...event, session }),
       onClose: (error) => {
         this.client = null;
