@@ -13,6 +13,7 @@ acknowledged document must be present and every document whole, and `verify` mus
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import random
 import subprocess
@@ -173,6 +174,7 @@ def location(store: str | None) -> Iterator[str]:
         import boto3
         from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
         server = ThreadedMotoServer(port=0, verbose=False)
         server.start()
         host, port = server.get_host_and_port()
