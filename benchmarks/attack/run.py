@@ -16,6 +16,7 @@ from pathlib import Path
 
 ATTACKS = {
     "kills": ["--index", "20", "--serve", "5"],
+    "writers": ["--minutes", "1"],
     "power": ["--commits", "10", "--losses", "60"],
     "full_disk": ["--moments", "10"],
     "damage": ["--count", "60"],

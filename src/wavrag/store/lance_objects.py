@@ -50,6 +50,12 @@ class LanceObjects(LanceHome):
         # Also without a call of `close`.
         self._cleanup = weakref.finalize(self, shutil.rmtree, self._side_files, ignore_errors=True)
 
+    def open(self) -> None:
+        """Open the table; see `LanceHome.open`."""
+        with object_errors(self.address):  # LanceDB would try a wrong address for 3 minutes
+            self._objects.list_with_delimiter(f"{TABLE}.lance/_versions")
+        super().open()
+
     def connect(self, **options: Any) -> Any:
         """Connect; see `LanceHome.connect`."""
         endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""

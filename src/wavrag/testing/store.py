@@ -524,7 +524,7 @@ class StoreConformance:
             for number, value in enumerate(FILTER_VALUES)
         ]
         store.upsert([StoredPassage(passage, unit_vector(1), "", "h") for passage in passages])
-        for value in FILTER_VALUES[:: 1 if self.filters >= 400 else 4]:
+        for value in FILTER_VALUES[:: 1 if self.filters >= 400 else 8]:
             for operator in ("=", "!=", "<", ">="):
                 where = f"key {operator} {filter_literal(value)}"
                 expected = {p.id for p in passages if matches(parse(where), p)}
