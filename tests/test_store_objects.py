@@ -73,7 +73,7 @@ def test_a_server_without_conditional_writes_is_refused(s3_url, monkeypatch):
 
 @pytest.mark.parametrize("url", ["s3://", "s3:///prefix", "s3://no-such-bucket/prefix"])
 def test_a_url_without_bucket(url, s3_url):
-    with pytest.raises(StoreError, match="s3://BUCKET|no-such-bucket.* name of the bucket"):
+    with pytest.raises(StoreError, match=r"s3://BUCKET|no-such-bucket.* name of the bucket"):
         LanceStore(url, DIM)
 
 
