@@ -133,8 +133,7 @@ def test_many_small_commits_are_merged(open_store, monkeypatch):
     # The postings of 32 removed passages are gone, and rows of a term are merged.
     assert [(term, int(total)) for term, _, total in rows] == [("v2x", 16), ("zebra", 16)]
     assert all(count <= 8 for _, count, _ in rows)
-    totals = store.pool.run(store._totals)
-    assert totals[:2] == (16, 32)
+    assert store._totals()[:2] == (16, 32)
     assert store.verify() == []
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from postgres_server import PASSWORD
+from wavrag.cli import doctor
 from wavrag.errors import IndexMismatchError, StoreError
 from wavrag.store import PostgresPool
 
@@ -91,3 +93,11 @@ def test_migrations_run_once_each(postgres_url, pool):
     with pytest.raises(StoreError, match="no_table"):
         pool.migrate("more", ["CREATE TABLE wavrag.more (n integer); SELECT * FROM no_table"])
     assert value(pool, "SELECT to_regclass('wavrag.more') IS NULL")
+
+
+def test_doctor_names_the_versions_of_the_server(postgres_url, monkeypatch):
+    monkeypatch.setenv("WAVRAG_KB", postgres_url)
+    (finding,) = doctor._check_server()
+    assert finding.state == "ok"
+    assert re.search(r"base_\w+: PostgreSQL 18\.\d+, pgvector 0\.8\.\d+", finding.detail)
+    assert PASSWORD not in finding.detail

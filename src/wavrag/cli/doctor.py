@@ -48,6 +48,7 @@ def doctor(arguments: argparse.Namespace) -> int:
         _check_component("voice activity", _try_voice_activity),
         *(_check_component(f"embedder {name}", partial(_try_embedder, name)) for name in EMBEDDERS),
         _check_component("store", _try_store),
+        *_check_server(),
         *_check_speech(),
     ]
     # Loads the weights and generates, so that a damaged download shows.
@@ -157,6 +158,18 @@ def _try_store() -> str:
         if len(kb.search("a line of text")) != 1:
             raise RuntimeError("the passage just stored was not found")
     return "stored and found a passage"
+
+
+def _check_server() -> list[Finding]:
+    """The server of the default knowledge base, if it is not in a folder."""
+    from wavrag import config
+    from wavrag.kb import is_kb_url, open_backend
+
+    def connect() -> str:
+        with open_backend() as backend:
+            return f"{backend.address}: {backend.server_versions()}"
+
+    return [_check_component("server", connect)] if is_kb_url(config.kb_address()) else []
 
 
 def _check_speech() -> list[Finding]:

@@ -77,6 +77,10 @@ class Backend(Closing):
         """True if there are passages without a manifest."""
         return False
 
+    def server_versions(self) -> str:
+        """Names and versions of the server's programs; empty if there is none."""
+        return ""
+
     def close(self) -> None:
         """Close the connections of the records."""
         self.records.close()
@@ -136,6 +140,10 @@ class PostgresBackend(Backend):
     def open_store(self, name: str, dim: int, guard: Callable[[], None] = lambda: None) -> Store:
         """Connect to the tables of the passages."""
         return PostgresStore(self._url, dim, self._tenant)
+
+    def server_versions(self) -> str:
+        """PostgreSQL and its extensions."""
+        return self._pool.versions()
 
     def close(self) -> None:
         """Close the connections of the records."""

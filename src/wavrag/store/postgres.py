@@ -10,12 +10,8 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
 
 from wavrag.errors import IndexMismatchError, StoreError
 from wavrag.store.base import Change, StoredDocument, StoredPassage
@@ -29,21 +25,10 @@ from wavrag.store.checks import (
     read_filter,
 )
 from wavrag.store.lance_documents import DocumentTallies
-from wavrag.store.postgres_binary import array_parameter, register_parameters, vector_parameter
-from wavrag.store.postgres_filter import (
-    decode_text,
-    encode_text,
-    filter_sql,
-    indexed_facets,
-    required_facets,
-    required_ids,
-)
-from wavrag.store.postgres_index import (
-    has_vector_index,
-    merge_postings,
-    remove_postings,
-    update_vector_index,
-)
+from wavrag.store.postgres_binary import register_parameters
+from wavrag.store.postgres_filter import decode_text, encode_text, filter_sql, indexed_facets
+from wavrag.store.postgres_index import merge_postings, remove_postings, update_vector_index
+from wavrag.store.postgres_legs import dense_leg, find_allowed, lexical_leg, read_totals
 from wavrag.store.postgres_pool import PostgresPool
 from wavrag.store.postgres_schema import (
     COLUMNS,
@@ -55,20 +40,12 @@ from wavrag.store.postgres_schema import (
     drop_statements,
     insert_row,
     partition_sql,
+    table_of,
     to_document,
     to_passage,
     to_record,
 )
-from wavrag.store.postgres_words import (
-    POSTING,
-    best_slices,
-    build_postings,
-    read_postings,
-    score_bm25,
-    terms_of,
-    weighted_terms,
-    without_numbers,
-)
+from wavrag.store.postgres_words import build_postings, terms_of
 from wavrag.store.vocabulary import (
     VocabularyCount,
     count_vocabulary,
@@ -90,19 +67,11 @@ EXACT_BELOW = 10_000
 # Candidates that a search of the HNSW index keeps: more is slower and finds more of the nearest.
 EF_SEARCH = 100
 
-# Rows that the index returns beyond those asked for: it compares vectors of 16 bits a number, and
-# its rows are ranked again by their full vectors.
-REFINE_ROWS = 8
-
-# Most passages that a filter is resolved to before a search. With more, both legs check the filter
-# of the best ones.
-MAX_ALLOWED = 100_000
-
-# Best passages of the lexical leg that are looked up at once; a filter may refuse most of them.
-SLICES = (256, 4_096)
-
 # Commits of this store after which it merges postings: a search reads a row for each commit.
 MERGE_COMMITS = 64
+
+# Commits from which `optimize` merges: it looks at every row of the postings.
+MIN_SEGMENTS = 8
 
 # Locks of a tenant's documents. A transaction takes at most so many, and the table of locks of a
 # server has room for 6,400 by default.
@@ -110,15 +79,6 @@ LOCKS = 256
 
 # Passages from which the vocabulary is stored: below, counting takes under 0.1 s.
 VOCABULARY_ROWS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Restriction:
-    """A filter as SQL, and the numbers of the passages that can match if they are few."""
-
-    sql: str
-    values: list[Any]
-    numbers: npt.NDArray[np.int64] | None
 
 
 class PostgresStore:
@@ -147,7 +107,7 @@ class PostgresStore:
         settings = {"hnsw.ef_search": str(EF_SEARCH), "hnsw.iterative_scan": "relaxed_order"}
         self.pool = PostgresPool(url, tenant, settings=settings)
         self.name = self.pool.name
-        self._table = f'wavrag."passages_{tenant}"'
+        self._table = table_of(tenant)
         self._exact_below = exact_below
         self._vocabulary: VocabularyCount | None = None
         self._vocabulary_lock = threading.Lock()
@@ -217,11 +177,11 @@ class PostgresStore:
 
         def legs(connection: Connection[Any]) -> dict[Leg, list[ScoredPassage]]:
             hits: dict[Leg, list[ScoredPassage]] = {}
-            allowed = self._restriction(connection, tree)
+            allowed = find_allowed(connection, self.tenant, tree)
             if vector is not None:
-                hits["dense"] = self._dense_leg(connection, vector, k, allowed)
+                hits["dense"] = dense_leg(connection, self.tenant, vector, k, allowed)
             if text is not None:
-                hits["lexical"] = self._lexical_leg(connection, text, k, allowed)
+                hits["lexical"] = lexical_leg(connection, self.tenant, text, k, allowed)
             return hits
 
         return self.pool.run(legs, snapshot=True)
@@ -257,7 +217,7 @@ class PostgresStore:
         """Return the number of passages; see `Store.count`."""
         self._check_open()
         if where is None:
-            return self.pool.run(self._totals)[0]
+            return self._totals()[0]
         condition, values = filter_sql(where)
         ((passages,),) = self._query(
             f"SELECT count(*) FROM {self._table} WHERE {condition}", values
@@ -281,7 +241,7 @@ class PostgresStore:
         if where is not None:
             return count_vocabulary(self._texts(where))
         with self._vocabulary_lock:
-            passages, _, version = self.pool.run(self._totals)
+            passages, _, version = self._totals()
             count = self._vocabulary
             if count is None or not count.is_valid(version, passages):
                 count = self._load_vocabulary(version, passages)
@@ -291,11 +251,12 @@ class PostgresStore:
     def optimize(self) -> None:
         """Merge the postings, build the vector index of a large store, count the words."""
         self._check_open()
-        self._merge()
+        is_merged = self._merge()
         passages = self.count()
         with self.pool.connection() as connection:
             update_vector_index(connection, self.tenant, self.dim, passages >= self._exact_below)
-            for table in (self._table, "wavrag.documents", "wavrag.segments", "wavrag.postings"):
+            tables = (self._table, "wavrag.documents", "wavrag.segments", "wavrag.postings")
+            for table in tables if is_merged else ():
                 connection.execute(f"ANALYZE {table}")
         if passages >= VOCABULARY_ROWS:
             self.vocabulary()  # so that no reader has to wait for the count
@@ -458,152 +419,32 @@ class PostgresStore:
         )
         return sum(map(len, terms))
 
-    def _restriction(self, connection: Connection[Any], tree: Node | None) -> Restriction:
-        """Look up the few passages that can match a filter, if it requires a rare value."""
-        sql, values = filter_sql(tree)
-        ids, lists = required_ids(tree), required_facets(tree)
-        numbers = None
-        if ids is not None:
-            numbers = connection.execute(
-                f"SELECT array_agg(number) FROM {self._table} WHERE document_id = ANY(%s)", [ids]
-            ).fetchone()
-            return Restriction(sql, values, np.array((numbers and numbers[0]) or [], np.int64))
-        if not lists:
-            return Restriction(sql, values, None)
-        sizes = dict(
-            connection.execute(
-                f"SELECT term, sum(octet_length(postings)) / {POSTING.itemsize} FROM"
-                " wavrag.postings WHERE tenant = %s AND term = ANY(%b) GROUP BY term",
-                [self.tenant, [facet for facets in lists for facet in facets]],
-            ).fetchall()
-        )
-        size, facets = min(
-            (sum(sizes.get(facet, 0) for facet in facets), facets) for facets in lists
-        )
-        if size > MAX_ALLOWED:
-            return Restriction(sql, values, None)
-        postings = self._postings(connection, facets)
-        lists_of_numbers = [read_postings(rows)["number"] for rows in postings.values()]
-        return Restriction(sql, values, np.concatenate([*lists_of_numbers, []]).astype(np.int64))
-
-    def _dense_leg(
-        self, connection: Connection[Any], vector: Float32, k: int, allowed: Restriction
-    ) -> list[ScoredPassage]:
-        if k < 1:
-            return []
-        query = vector_parameter(vector)
-        where, values, numbers = allowed.sql, allowed.values, allowed.numbers
-        cosine = "1 - (p.vector <=> %s::vector)"
-        if self._uses_index(connection, k, numbers):
-            half = f"halfvec({self.dim})"
-            rows = connection.execute(
-                f"SELECT {COLUMNS}, {cosine} AS score FROM (SELECT * FROM {self._table} WHERE"
-                f" {where} ORDER BY vector::{half} <=> %s::vector::{half} LIMIT %s) p"
-                " ORDER BY score DESC LIMIT %s",
-                [query, *values, query, k + REFINE_ROWS, k],
-            ).fetchall()
-            # The index gives up after some thousand rows that a filter refuses.
-            if len(rows) == k:
-                return _scored(rows, k)
-        if numbers is not None:
-            where = f"p.number = ANY(%s::bigint[]) AND {where}"
-            values = [array_parameter(numbers), *values]
-        rows = connection.execute(
-            f"SELECT {COLUMNS}, {cosine} AS score FROM {self._table} p WHERE {where}"
-            " ORDER BY score DESC FETCH FIRST %s ROWS WITH TIES",
-            [query, *values, k],
-        ).fetchall()
-        return _scored(rows, k)
-
-    def _uses_index(
-        self, connection: Connection[Any], k: int, numbers: npt.NDArray[np.int64] | None
-    ) -> bool:
-        """True if there is a vector index, and it is faster than to compare all allowed rows."""
-        if not has_vector_index(connection, self.tenant):
-            return False
-        if numbers is None:
-            return True
-        # The index reads as many rows for each hit as the filter refuses for each that it passes,
-        # in about the time of an exact comparison each.
-        passages, _, _ = self._totals(connection)
-        return len(numbers) ** 2 > (k + REFINE_ROWS) * passages
-
-    def _lexical_leg(
-        self, connection: Connection[Any], text: str | LexicalQuery, k: int, allowed: Restriction
-    ) -> list[ScoredPassage]:
-        weights = weighted_terms(text)
-        if not weights or k < 1:
-            return []
-        lists = self._postings(connection, list(weights))
-        removed = self._removed(connection)
-        postings = {
-            term: without_numbers(read_postings(rows), removed) for term, rows in lists.items()
-        }
-        passages, words, _ = self._totals(connection)
-        numbers, scores = score_bm25(postings, weights, passages, words)
-        if allowed.numbers is not None:
-            is_allowed = np.isin(numbers, allowed.numbers)
-            numbers, scores = numbers[is_allowed], scores[is_allowed]
-        hits: list[ScoredPassage] = []
-        sizes = SLICES if allowed.numbers is None and allowed.sql != "true" else (k, *SLICES)
-        for some_numbers, some_scores in best_slices(numbers, scores, sizes):
-            rows = connection.execute(
-                f"SELECT {COLUMNS}, s.score FROM unnest(%s::bigint[], %s::float8[])"
-                f" AS s(number, score) JOIN {self._table} p USING (number) WHERE {allowed.sql}"
-                " ORDER BY s.score DESC, p.document_id || '#' || p.ordinal LIMIT %s",
-                [
-                    array_parameter(some_numbers),
-                    array_parameter(some_scores),
-                    *allowed.values,
-                    k - len(hits),
-                ],
-            ).fetchall()
-            hits += _scored(rows, k)
-            if len(hits) >= k:
-                break
-        return hits
-
-    def _postings(self, connection: Connection[Any], terms: list[str]) -> dict[str, list[bytes]]:
-        rows = connection.execute(
-            "SELECT term, array_agg(postings) FROM wavrag.postings WHERE tenant = %s"
-            " AND term = ANY(%b) GROUP BY term",
-            [self.tenant, terms],
-        )
-        return dict(rows.fetchall())
-
-    def _removed(self, connection: Connection[Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
-        rows = connection.execute(
-            "SELECT array_agg(number) FROM wavrag.removed WHERE tenant = %s", [self.tenant]
-        ).fetchone()
-        return np.array((rows and rows[0]) or [], np.int64)
-
-    def _totals(self, connection: Connection[Any]) -> tuple[int, int, int]:
-        """Number of passages, number of their terms, and a number that changes with each commit."""
-        passages, words, version = connection.execute(
-            "SELECT coalesce(sum(passages), 0)::bigint, coalesce(sum(words), 0)::bigint,"
-            " coalesce(bit_xor(hashint8extended(segment, 0)), 0)"
-            " FROM wavrag.segments WHERE tenant = %s",
-            [self.tenant],
-        ).fetchone() or (0, 0, 0)
-        return passages, words, version
+    def _totals(self) -> tuple[int, int, int]:
+        return self.pool.run(lambda connection: read_totals(connection, self.tenant))
 
     def _count_commit(self) -> None:
         self._commits += 1
         if self._commits % MERGE_COMMITS == 0:
             self._merge()
 
-    def _merge(self) -> None:
-        """Merge segments and postings, unless another process does."""
+    def _merge(self) -> bool:
+        """Merge segments and postings, unless they are few or another process does."""
         key = self._lock_key("", 0) ^ 1
 
-        def merge(connection: Connection[Any]) -> None:
-            row = connection.execute("SELECT pg_try_advisory_xact_lock(%s)", [key]).fetchone()
-            if row == (True,):
-                merge_postings(connection, self.tenant)
-                passages, _, _ = self._totals(connection)
-                remove_postings(connection, self.tenant, passages)
+        def merge(connection: Connection[Any]) -> bool:
+            row = connection.execute(
+                "SELECT pg_try_advisory_xact_lock(%s) AND (SELECT count(*) >= %s"
+                " FROM wavrag.segments WHERE tenant = %s)",
+                [key, MIN_SEGMENTS, self.tenant],
+            ).fetchone()
+            if row != (True,):
+                return False
+            merge_postings(connection, self.tenant)
+            passages, _, _ = read_totals(connection, self.tenant)
+            remove_postings(connection, self.tenant, passages)
+            return True
 
-        self.pool.run(merge)
+        return self.pool.run(merge)
 
     def _load_vocabulary(self, version: int, passages: int) -> VocabularyCount:
         rows = self._query("SELECT count FROM wavrag.vocabularies WHERE tenant = %s", [self.tenant])
@@ -648,8 +489,3 @@ class PostgresStore:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError(f"{self.name} is closed: open it again")
-
-
-def _scored(rows: Iterable[Sequence[Any]], k: int) -> list[ScoredPassage]:
-    hits = [ScoredPassage(to_passage(row), float(row[-1])) for row in rows]
-    return sorted(hits, key=lambda hit: (-hit.score, hit.passage.id))[:k]

@@ -185,6 +185,17 @@ class PostgresPool(Closing):
                     [component, number],
                 )
 
+    def versions(self) -> str:
+        """Names and versions of the server and its extensions."""
+        sql = (
+            "SELECT string_agg(name, ', ') FROM (SELECT 'PostgreSQL ' ||"
+            " split_part(current_setting('server_version'), ' ', 1) AS name UNION ALL"
+            " (SELECT replace(extname, 'vector', 'pgvector') || ' ' || extversion FROM pg_extension"
+            " WHERE extname <> 'plpgsql' ORDER BY extname)) names"
+        )
+        rows = self.run(lambda connection: connection.execute(sql).fetchall())
+        return str(rows[0][0])
+
     def close(self) -> None:
         """Close all connections."""
         if not self._closed:

@@ -82,9 +82,14 @@ MIGRATIONS = [
 ]
 
 
+def table_of(tenant: str) -> str:
+    """The table with the passages of a tenant."""
+    return f'wavrag."passages_{tenant}"'
+
+
 def partition_sql(tenant: str, dim: int) -> str:
     """SQL that creates the passages of a tenant."""
-    table = f'wavrag."passages_{tenant}"'
+    table = table_of(tenant)
     return f"""
         CREATE TABLE {table} PARTITION OF wavrag.passages (
             CHECK (vector_dims(vector) = {dim}), PRIMARY KEY (number), UNIQUE (document_id, ordinal)
@@ -99,7 +104,7 @@ def partition_sql(tenant: str, dim: int) -> str:
 def drop_statements(tenant: str) -> list[str]:
     """Statements that delete a tenant."""
     return [
-        f'DROP TABLE wavrag."passages_{tenant}"',
+        f"DROP TABLE {table_of(tenant)}",
         f'DROP SEQUENCE wavrag."numbers_{tenant}"',
         *(f"DELETE FROM wavrag.{table} WHERE tenant = '{tenant}'" for table in _TABLES),
     ]
