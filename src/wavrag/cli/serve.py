@@ -44,6 +44,7 @@ def serve(arguments: argparse.Namespace) -> int:
         json_logs=arguments.log_json,
         tokens=frozenset(read_tokens(arguments.token)),
         token_file=find_token_file(arguments.tokens, default_token_file()),
+        oidc_file=Path(arguments.oidc) if arguments.oidc else None,
         audit_file=Path(arguments.audit) if arguments.audit else None,
         allowed_hosts=tuple(arguments.allow_host),
         allowed_origins=tuple(arguments.allow_origin),
@@ -159,6 +160,7 @@ COMMAND = Command(
         Option("--telemetry", help="send traces and metrics to an OpenTelemetry collector,"
             " $OTEL_EXPORTER_OTLP_ENDPOINT"),
         TOKENS,
+        Option("--oidc", "FILE", "TOML file of an OpenID Connect issuer whose tokens are accepted"),
         Option("--audit", "FILE", "append a line of JSON for every change to a file"),
         Option("--allow-host", "NAME", "host name accepted in requests beside localhost",
             repeat=True),

@@ -48,7 +48,7 @@ async def live(socket: WebSocket) -> None:
     await socket.accept()
     try:
         start = await _receive_start(socket)
-        principal = _identify(collections.shared, start.token)
+        principal = await _identify(collections.shared, start.token)
         server = collections.get(socket.scope.get(COLLECTION), principal)
         state = Session(server, principal, socket.scope)
         with _admit(socket, state):
@@ -107,8 +107,8 @@ async def _receive_start(socket: WebSocket) -> LiveStart:
     return start
 
 
-def _identify(server: SharedState, token: str | None) -> Principal:
-    principal = server.authenticator.identify(token or "")
+async def _identify(server: SharedState, token: str | None) -> Principal:
+    principal = await server.authenticator.identify(token or "")
     if principal is None:
         raise RequestError(401, "a token is needed: send it as `token` in the first message")
     return principal

@@ -69,7 +69,7 @@ class SecurityMiddleware:
             return
         headers = Headers(scope=scope)
         CLIENT.set(_client_of(scope, headers))
-        error = self._check_request(scope, headers)
+        error = await self._check_request(scope, headers)
         if scope["type"] == "websocket":
             if error is None:
                 await self._app(scope, receive, send)
@@ -117,7 +117,9 @@ class SecurityMiddleware:
 
         return send_audited
 
-    def _check_request(self, scope: Scope, headers: Headers) -> WavRAGError | RequestError | None:
+    async def _check_request(
+        self, scope: Scope, headers: Headers
+    ) -> WavRAGError | RequestError | None:
         """The reason to reject a request before reading its body; None to accept it."""
         host = headers.get("host", "")
         allowed_hosts = (*LOOPBACK, *self._options.allowed_hosts)
@@ -140,9 +142,11 @@ class SecurityMiddleware:
             # Browsers cannot set headers of a WebSocket, so `/v1/live` reads the token from the
             # first message.
             return None
-        return self._check_token(scope, headers) or self._check_length(scope, headers)
+        return await self._check_token(scope, headers) or self._check_length(scope, headers)
 
-    def _check_token(self, scope: Scope, headers: Headers) -> WavRAGError | RequestError | None:
+    async def _check_token(
+        self, scope: Scope, headers: Headers
+    ) -> WavRAGError | RequestError | None:
         path: str = scope["path"]
         # Browsers send CORS preflights without credentials.
         is_preflight = scope["method"] == "OPTIONS" and "origin" in headers
@@ -150,7 +154,7 @@ class SecurityMiddleware:
             return None
         scheme, _, token = headers.get("authorization", "").partition(" ")
         try:
-            principal = self._authenticator.identify(token.strip())
+            principal = await self._authenticator.identify(token.strip())
         except WavRAGError as error:
             return error
         if scheme.lower() != "bearer" or principal is None:

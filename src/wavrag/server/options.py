@@ -20,6 +20,7 @@ class ServerOptions:
     Attributes:
         tokens: accepted bearer tokens for everything.
         token_file: file of further tokens with scopes (`TokenFile`); None for none.
+        oidc_file: settings of an OpenID Connect issuer, whose tokens are accepted (`OidcSettings`).
         allowed_hosts: values of the `Host` header accepted beside those of the loopback interface.
             Checked only without tokens; this blocks DNS rebinding.
         allowed_origins: web origins with permission to call the server (CORS), such as
@@ -36,6 +37,7 @@ class ServerOptions:
 
     tokens: frozenset[str] = frozenset()
     token_file: Path | None = None
+    oidc_file: Path | None = None
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     max_upload_bytes: int = 2 << 30
@@ -50,7 +52,7 @@ class ServerOptions:
     @property
     def needs_token(self) -> bool:
         """True if requests without a token are rejected."""
-        return bool(self.tokens) or self.token_file is not None
+        return bool(self.tokens) or self.token_file is not None or self.oidc_file is not None
 
     def __post_init__(self) -> None:
         for token in self.tokens:
