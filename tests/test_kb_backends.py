@@ -19,7 +19,7 @@ from wavrag.types import Clip, Document
 tenants = itertools.count()
 
 
-@pytest.fixture(params=["postgresql"])
+@pytest.fixture(params=["postgresql", "s3"])
 def url(request: pytest.FixtureRequest) -> str:
     """The address of a new knowledge base."""
     if request.param == "s3":

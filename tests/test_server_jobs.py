@@ -64,7 +64,7 @@ def kb(tmp_path: Path) -> Iterator[KnowledgeBase]:
 def create_worker(kb: KnowledgeBase) -> JobWorker:
     counter = Counter("jobs", "", ["kind", "state"], registry=CollectorRegistry())
     folder = JobBook(FolderRecords(kb.directory))
-    return JobWorker(kb, folder, kb.directory / "uploads", ServerOptions(), counter)
+    return JobWorker(kb, folder, ServerOptions(), counter)
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class FullDisk:
     def _start_worker(self) -> JobWorker:
         metric = Metric("jobs", "", ["kind", "state"], registry=CollectorRegistry())
         jobs = JobBook(FolderRecords(self.folder / "kb"))
-        writer = JobWorker(self._kb, jobs, self._uploads, ServerOptions(), metric)
+        writer = JobWorker(self._kb, jobs, ServerOptions(), metric)
         writer.start()
         return writer
 

@@ -41,6 +41,7 @@ class Setting:
 SETTINGS = (
     Setting("kb", "WAVRAG_KB", "knowledge base", ".wavrag", is_path=True, is_local=True),
     Setting("threads", "WAVRAG_THREADS", "threads for models", "the processors", is_local=True),
+    Setting("blobs", "WAVRAG_BLOBS", "files of a knowledge base in a database", is_path=True),
     Setting("trust_code", "WAVRAG_TRUST_CODE", "models whose own code may run", separator=","),
     Setting("piper", "WAVRAG_PIPER", "voice files of Piper", separator=os.pathsep, is_path=True),
     Setting("kokoro", "WAVRAG_KOKORO", "folder of the Kokoro model", is_path=True),

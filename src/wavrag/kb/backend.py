@@ -16,8 +16,11 @@ from wavrag.closing import Closing
 from wavrag.errors import StoreError
 from wavrag.store import (
     OBJECT_SCHEMES,
+    Blobs,
+    FolderBlobs,
     FolderRecords,
     LanceStore,
+    ObjectBlobs,
     ObjectRecords,
     PostgresPool,
     PostgresRecords,
@@ -36,6 +39,7 @@ class Backend(Closing):
 
     Attributes:
         address: the folder, or the URL without password, for messages.
+        blobs: uploads and downloads; None if there is no place for them.
         records: manifest, voices, corrections, jobs and cached transcripts.
         folder: the folder; None for a knowledge base on a server.
         scratch: folder for temporary files.
@@ -46,6 +50,7 @@ class Backend(Closing):
     address: str
     records: Records
     folder: Path | None = None
+    blobs: Blobs | None = None
     remedy = "restore a backup"
 
     @property
@@ -73,6 +78,20 @@ class Backend(Closing):
             guard: called before each change; see `LanceStore`.
         """
 
+    @property
+    def files(self) -> Blobs:
+        """The place of uploads and downloads.
+
+        Raises:
+            StoreError: there is none.
+        """
+        if self.blobs is None:
+            raise StoreError(
+                f"{self.address} has no place for uploaded and downloaded files: name a folder that"
+                " all its users share, or s3://BUCKET/PREFIX, in WAVRAG_BLOBS"
+            )
+        return self.blobs
+
     def has_remains(self) -> bool:
         """True if there are passages without a manifest."""
         return False
@@ -82,8 +101,10 @@ class Backend(Closing):
         return ""
 
     def close(self) -> None:
-        """Close the connections of the records."""
+        """Close the connections of the records, and delete local copies of files."""
         self.records.close()
+        if self.blobs is not None:
+            self.blobs.close()
 
 
 class FolderBackend(Backend):
@@ -93,6 +114,7 @@ class FolderBackend(Backend):
         self.address = str(folder)
         self.folder: Path = folder
         self.records = FolderRecords(folder)
+        self.blobs = FolderBlobs(folder)
         self.remedy = f"run `wavrag kb repair --kb {folder}`, or restore a backup"
 
     @property
@@ -114,6 +136,20 @@ class FolderBackend(Backend):
         """Open the LanceDB table of the folder."""
         return LanceStore(self.folder / name, dim, guard=guard)
 
+    @property
+    def files(self) -> Blobs:
+        """The place of uploads and downloads.
+
+        Raises:
+            StoreError: there is none.
+        """
+        if self.blobs is None:
+            raise StoreError(
+                f"{self.address} has no place for uploaded and downloaded files: name a folder that"
+                " all its users share, or s3://BUCKET/PREFIX, in WAVRAG_BLOBS"
+            )
+        return self.blobs
+
     def has_remains(self) -> bool:
         """True if there are passages, or a copy of the manifest."""
         is_copied = (self.folder / "kb.copy.json").exists()
@@ -125,17 +161,21 @@ class PostgresBackend(Backend):
 
     Args:
         url: `postgresql://USER:PASSWORD@HOST:PORT/DATABASE?tenant=NAME`; the tenant is optional.
+        blobs: folder or URL for uploads and downloads, with a folder for each tenant; empty for
+            none.
     """
 
     remedy = "restore a backup (pg_dump)"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, blobs: str = "") -> None:
         self._url, self._tenant = _split_tenant(url)
         self._pool = PostgresPool(self._url, self._tenant, max_connections=RECORD_CONNECTIONS)
         self.records = PostgresRecords(self._pool)
         self.address = self._pool.name
         if self._tenant != DEFAULT_TENANT:
             self.address += f"?tenant={self._tenant}"
+        if blobs:
+            self.blobs = open_blobs(f"{blobs.rstrip('/')}/{self._tenant}")
 
     def open_store(self, name: str, dim: int, guard: Callable[[], None] = lambda: None) -> Store:
         """Connect to the tables of the passages."""
@@ -146,7 +186,8 @@ class PostgresBackend(Backend):
         return self._pool.versions()
 
     def close(self) -> None:
-        """Close the connections of the records."""
+        """Close the connections of the records, and delete local copies of files."""
+        super().close()
         self._pool.close()
 
 
@@ -159,7 +200,9 @@ class ObjectBackend(Backend):
 
     def __init__(self, url: str) -> None:
         self.address = url.rstrip("/")
-        self.records = ObjectRecords(open_objects(self.address), self.address)
+        objects = open_objects(self.address)
+        self.records = ObjectRecords(objects, self.address)
+        self.blobs = ObjectBlobs(objects, self.address)
 
     def open_store(self, name: str, dim: int, guard: Callable[[], None] = lambda: None) -> Store:
         """Open the LanceDB table in the bucket."""
@@ -169,12 +212,16 @@ class ObjectBackend(Backend):
 DEFAULT_TENANT = "default"
 
 
-def open_backend(address: str | os.PathLike[str] | None = None) -> Backend:
+def open_backend(
+    address: str | os.PathLike[str] | None = None, blobs: str | os.PathLike[str] | None = None
+) -> Backend:
     """Open the place of a knowledge base, which need not exist yet.
 
     Args:
         address: a folder, or the URL of a database or of a bucket with a prefix (default:
             `WAVRAG_KB`, or the folder `.wavrag`).
+        blobs: folder or URL for uploads and downloads of a knowledge base in a database (default:
+            `WAVRAG_BLOBS`); the others keep them beside the passages.
 
     Raises:
         StoreError: the URL is not valid, or the server cannot be reached.
@@ -186,13 +233,9 @@ def open_backend(address: str | os.PathLike[str] | None = None) -> Backend:
     text = os.fspath(checked)
     scheme = text.partition("://")[0].lower() if is_kb_url(text) else ""
     if scheme in POSTGRES_SCHEMES:
-        return PostgresBackend(text)
+        return PostgresBackend(text, os.fspath(blobs or config.setting_text("blobs")))
     if scheme in OBJECT_SCHEMES:
-        if "@" in text.partition("://")[2].partition("/")[0]:
-            raise StoreError(
-                f"the URL of a bucket has no user: write {scheme}://BUCKET/PREFIX, and set the"
-                " credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
-            )
+        check_bucket_url(text)
         return ObjectBackend(text)
     if scheme:
         schemes = ", ".join(f"{name}://" for name in ("postgresql", *OBJECT_SCHEMES))
@@ -200,6 +243,35 @@ def open_backend(address: str | os.PathLike[str] | None = None) -> Backend:
             f"a knowledge base cannot be in {scheme}://...: give a folder or a URL of {schemes}"
         )
     return FolderBackend(Path(text))
+
+
+def open_blobs(address: str) -> Blobs:
+    """Open a place for files: a folder, or s3://BUCKET/PREFIX.
+
+    Raises:
+        StoreError: the URL is not valid.
+        MissingExtraError: the client of object storage is not installed.
+    """
+    if not is_kb_url(address):
+        return FolderBlobs(address)
+    if address.partition("://")[0].lower() not in OBJECT_SCHEMES:
+        raise StoreError("WAVRAG_BLOBS is no place for files: give a folder or s3://BUCKET/PREFIX")
+    check_bucket_url(address)
+    return ObjectBlobs(open_objects(address), address)
+
+
+def check_bucket_url(url: str) -> None:
+    """Refuse credentials in the URL of a bucket, which messages show.
+
+    Raises:
+        StoreError: it has a user.
+    """
+    scheme, _, rest = url.partition("://")
+    if "@" in rest.partition("/")[0]:
+        raise StoreError(
+            f"the URL of a bucket has no user: write {scheme}://BUCKET/PREFIX, and set the"
+            " credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
+        )
 
 
 def is_kb_url(address: str | os.PathLike[str]) -> bool:

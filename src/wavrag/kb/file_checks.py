@@ -11,10 +11,12 @@ import stat
 from collections import OrderedDict
 from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from wavrag.closing import Closing
 from wavrag.kb.kinds import is_recording
 from wavrag.kb.passages import digest_content
+from wavrag.store import Blob, Blobs
 
 CACHED_FILES = 1_000  # whose digests are kept; a recording of 1 GB takes a second to read
 # Windows has neither flag, but keeps the paths of open files from being replaced.
@@ -29,13 +31,15 @@ class OriginalFile(Closing):
     """An open original file.
 
     Attributes:
-        path: its path; another file may have taken it meanwhile.
+        path: its path; another file may have taken it meanwhile. In object storage, its name.
         content: the file, open for reading.
+        blob: size and time of a file in object storage; None for one on this machine.
     """
 
-    def __init__(self, path: Path, content: BufferedReader) -> None:
+    def __init__(self, path: Path, content: BinaryIO, blob: Blob | None = None) -> None:
         self.path = path
         self.content = content
+        self.blob = blob
 
     @classmethod
     def open(cls, path: Path) -> OriginalFile | None:
@@ -79,7 +83,7 @@ class FileChecks:
         if original is None:
             return None
         try:
-            if self._digest(original.content) == digest:
+            if self._digest(cast("BufferedReader", original.content)) == digest:
                 return original
         except OSError:
             pass  # a broken disk
@@ -98,6 +102,19 @@ class FileChecks:
             self._digests.popitem(last=False)
         content.seek(0)
         return digest
+
+
+def open_blob(blobs: Blobs, name: str) -> OriginalFile | None:
+    """Open a file in object storage, of which only the parts that are read are fetched.
+
+    It is not compared with the content that was indexed, which would fetch all of it: nobody but
+    WavRAG writes there.
+    """
+    blob = blobs.find(name)
+    try:
+        return None if blob is None else OriginalFile(Path(name), blobs.open(name), blob)
+    except FileNotFoundError:  # deleted meanwhile
+        return None
 
 
 def open_beside(recording: str, transcript: str) -> OriginalFile | None:

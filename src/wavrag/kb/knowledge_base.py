@@ -32,7 +32,7 @@ from wavrag.kb.closest import missing_kb
 from wavrag.kb.copies import apply_paths, drop_paths, is_deleted
 from wavrag.kb.files import FileScan
 from wavrag.kb.indexing import add_documents, index_again
-from wavrag.kb.originals import Originals, is_url
+from wavrag.kb.originals import Originals
 from wavrag.kb.passages import file_digest_of, load_passage_clip
 from wavrag.kb.relink import SourceChange, find_changes, relinked_paths
 from wavrag.kb.report import AddReport, ProgressCallback, Removal
@@ -128,6 +128,7 @@ class KnowledgeBase(Closing):
         fusion: Fusion = "scores",
         reranker: Reranker | str | None = None,
         load: Callable[[str], Embedder] = load_embedder,
+        blobs: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Open the knowledge base in a folder, a database or object storage.
 
@@ -142,6 +143,8 @@ class KnowledgeBase(Closing):
             fusion: merge the legs of a search by their `scores` or by reciprocal `ranks`.
             reranker: a reranker for the first hits, or a name for `load_reranker`; None for none.
             load: loads an embedder by name, such as one that several knowledge bases share.
+            blobs: folder or s3:// URL for uploaded and downloaded files of a knowledge base in a
+                database (default: `WAVRAG_BLOBS`).
 
         Raises:
             StoreError: there is none and `create` is False, the folder or the server is not usable,
@@ -150,7 +153,7 @@ class KnowledgeBase(Closing):
             IndexMismatchError: it has another embedder or format.
             EmbedderError: the embedder or the reranker is unknown.
         """
-        backend = open_backend(address)
+        backend = open_backend(address, blobs)
         try:
             return cls._open(backend, embedder, create, fusion, reranker, load=load)
         except BaseException:
@@ -661,11 +664,10 @@ class KnowledgeBase(Closing):
         return index_again(record, self.load_clip(record.passage), self.embedder, self._corrections)
 
     def resolve_source(self, source: str) -> str:
-        """Return the path of a source: the file of a URL or of a member, or the source itself."""
-        if "!/" in source and not is_url(source):
-            return self.originals.member_path(source) or source
-        original = self.originals.get(source) if is_url(source) else None
-        return source if original is None else str(original.path)
+        """Return the path of a source: the file of a URL, an upload or a member, or itself."""
+        blob, blobs = self.originals.blob_name(source), self.backend.blobs
+        path = blobs.local_path(blob) if blob is not None and blobs is not None else None
+        return source if path is None else str(path)
 
     def _decode(self, passage: Passage, sample_rate: int) -> Clip:
         path = self.resolve_source(passage.source)

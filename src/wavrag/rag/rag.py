@@ -75,6 +75,7 @@ class WavRAG(Closing):
         reranker: Reranker | str | None = None,
         create: bool = True,
         options: AnswerOptions | None = None,
+        blobs: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Open a knowledge base, or create one.
 
@@ -85,6 +86,7 @@ class WavRAG(Closing):
             reranker: see `KnowledgeBase.open`.
             create: see `KnowledgeBase.open`; False for programs that only read.
             options: selection of the context, and minimum cosine of an answer.
+            blobs: see `KnowledgeBase.open`.
 
         Raises:
             WavRAGError: folder, embedder, reranker or generator cannot be used.
@@ -94,7 +96,9 @@ class WavRAG(Closing):
             generator = load_generator(generator or config.DEFAULT_GENERATOR)
         check_type(generator, generate.Generator, "the generator")
         check_type(options, AnswerOptions | None, "options")
-        kb = KnowledgeBase.open(address, embedder=embedder, create=create, reranker=reranker)
+        kb = KnowledgeBase.open(
+            address, embedder=embedder, create=create, reranker=reranker, blobs=blobs
+        )
         return cls(kb, generator, options)
 
     @classmethod
@@ -107,6 +111,7 @@ class WavRAG(Closing):
         reranker: Reranker | str | None = None,
         create: bool = True,
         options: AnswerOptions | None = None,
+        blobs: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Open a knowledge base without blocking the event loop; see `open`.
 
@@ -117,7 +122,7 @@ class WavRAG(Closing):
         return await open_on_thread(
             lambda: cls.open(
                 address, embedder=embedder, generator=generator, reranker=reranker,
-                create=create, options=options,
+                create=create, options=options, blobs=blobs,
             )
         )  # fmt: skip
 

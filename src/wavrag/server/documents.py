@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable
 from functools import partial
@@ -24,13 +23,12 @@ from pydantic import (
 
 from wavrag import audio
 from wavrag.audio import encode, media_type
-from wavrag.disk import sync_folder
 from wavrag.errors import AudioError
 from wavrag.kb import digest_file, file_digest_of
 from wavrag.server import limits
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.file_types import MEDIA_TYPES, check_file
-from wavrag.server.files import OriginalResponse, describe_file
+from wavrag.server.files import describe_file, original_response
 from wavrag.server.jobs import IndexJob, Upload
 from wavrag.server.limits import MAX_CLIP_SECONDS, MAX_LISTED
 from wavrag.server.multipart import Form, ReceivedFile, receive_form
@@ -38,7 +36,7 @@ from wavrag.server.principals import Principal
 from wavrag.server.requests import describe_body, inline_schema
 from wavrag.server.schemas import DocumentTextShape, FileShape, JobShape, JobsShape
 from wavrag.server.session import Session, State
-from wavrag.server.worker import generate_name
+from wavrag.server.worker import blob_name, generate_name
 from wavrag.shapes import DocumentShape, PassageShape
 from wavrag.store import ACCESS, PUBLIC, labels_of, parse_labels, without_labels
 from wavrag.types import Clip, Passage, Scalar
@@ -81,7 +79,7 @@ class UploadForm(BaseModel):
 @router.post(
     "/documents",
     status_code=202,
-    responses=error_responses(408, 415),
+    responses=error_responses(408, 415, 501),
     summary="Upload files to index in the background",
     openapi_extra=describe_body({"multipart/form-data": inline_schema(UploadForm, "validation")}),
 )
@@ -105,12 +103,17 @@ def _accept_upload(state: Session, form: Form) -> IndexJob:
         raise RequestError(400, "a title applies to a single file: upload the files separately")
     file_types = [check_file(file.path, file.name, state.options) for file in form.files]
     uploads: list[Upload] = []
+    if (blobs := state.blobs) is None:
+        raise RequestError(
+            501,
+            "this server has no place for uploaded files: its operator names one (WAVRAG_BLOBS)",
+        )
     try:
         for file, file_type in zip(form.files, file_types, strict=True):
             document_id = _choose_id(state, file)
             stored_name = generate_name(file_type.suffix)
             document_title = title or file_type.title or PurePosixPath(file.name).stem
-            os.rename(file.path, state.uploads_folder / stored_name)
+            blobs.put(blob_name(stored_name), file.path)
             uploads.append(
                 Upload(
                     document_id=document_id,
@@ -122,11 +125,10 @@ def _accept_upload(state: Session, form: Form) -> IndexJob:
                     is_titled=bool(title),
                 )
             )
-        sync_folder(state.uploads_folder)  # the files themselves were synced when received
         return state.submit(uploads, [])
     except BaseException:
         for upload in uploads:
-            (state.uploads_folder / upload.file).unlink(missing_ok=True)
+            blobs.delete(blob_name(upload.file))
         raise
 
 
@@ -219,7 +221,7 @@ async def get_audio(
         raise missing_file(document_id, "recording")
     if not is_span:
         content_type = MEDIA_TYPES.get(original.path.suffix.lower(), "application/octet-stream")
-        return OriginalResponse(original, media_type=content_type)
+        return original_response(original, media_type=content_type)
     load = partial(
         audio.load, original.content, PLAYBACK_RATE, start, end, track=track, channel=channel
     )

@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import StringConstraints, TypeAdapter
 
 from wavrag.disk import dump_json, load_json
+from wavrag.kb import UPLOAD_PATTERN
 from wavrag.server.limits import MAX_ENDED_JOBS
 from wavrag.store import Records
 from wavrag.types import Scalar
 
 ID_PATTERN = r"[0-9]{10,}-[0-9a-f]{16}"
-FILE_PATTERN = r"[0-9a-f]{32}\.[a-z0-9]{2,5}"  # of an uploaded file
 JobKind: TypeAlias = Literal["add", "remove"]
 JobState: TypeAlias = Literal["queued", "running", "done", "failed"]
 
@@ -30,7 +30,7 @@ class Upload:
     document_id: str
     # Generated name in the uploads folder. The job file of a received knowledge base must not make
     # the server read or delete other files.
-    file: Annotated[str, StringConstraints(pattern=f"^{FILE_PATTERN}$")]
+    file: Annotated[str, StringConstraints(pattern=f"^{UPLOAD_PATTERN}$")]
     name: str  # the client's name of the file
     title: str
     size: int  # bytes
@@ -85,22 +85,23 @@ def now() -> str:
 class JobBook:
     """Jobs by id, in memory and in the records of a knowledge base.
 
+    Args:
+        records: the records of the knowledge base.
+        is_shared: True if other servers have jobs in these records, too: those are read whenever
+            they are asked for, and only their own server changes them.
+
     Raises:
         StoreError: the records are not usable.
     """
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, *, is_shared: bool = False) -> None:
         self._records = records
+        self._is_shared = is_shared
         self._lock = threading.Lock()
         records.clean("jobs")
-        jobs = {
-            id: self._read(id, value)
-            for id, value in records.items("jobs")
-            if re.fullmatch(ID_PATTERN, id)
-        }
-        self._jobs = {id: job for id, job in jobs.items() if job is not None}
-        last_id = next(reversed(jobs), "0")
-        self._number = int(last_id.partition("-")[0])
+        jobs = self._read_all()
+        self._jobs = {} if is_shared else jobs  # of this server
+        self._number = int(next(reversed(jobs), "0").partition("-")[0])
 
     def create(
         self,
@@ -152,15 +153,29 @@ class JobBook:
 
     def get(self, id: str) -> IndexJob | None:
         """A job; None if the id is unknown or the job was deleted."""
-        return self._jobs.get(id)
+        job = self._jobs.get(id)
+        if job is None and self._is_shared and re.fullmatch(ID_PATTERN, id):
+            value = self._records.get("jobs", id)
+            return None if value is None else self._read(id, value)
+        return job
 
     def all(self) -> list[IndexJob]:
         """All jobs, oldest first."""
+        stored = self._read_all() if self._is_shared else {}
         with self._lock:
-            return list(self._jobs.values())
+            # Those of this server are newer in memory.
+            return list({**stored, **self._jobs}.values())
+
+    def _read_all(self) -> dict[str, IndexJob]:
+        jobs = {
+            id: self._read(id, value)
+            for id, value in self._records.items("jobs")
+            if re.fullmatch(ID_PATTERN, id)
+        }
+        return {id: job for id, job in jobs.items() if job is not None}
 
     def _delete(self, id: str) -> None:
-        del self._jobs[id]
+        self._jobs.pop(id, None)
         self._records.delete("jobs", id)
 
     def _read(self, id: str, value: bytes) -> IndexJob | None:

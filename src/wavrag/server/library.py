@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from wavrag.server.documents import missing_file, read_document
 from wavrag.server.errors import COMMON_ERRORS, error_responses
 from wavrag.server.file_types import MEDIA_TYPES
-from wavrag.server.files import OriginalResponse, modification_time, name_file
+from wavrag.server.files import modification_time, name_file, original_response
 from wavrag.server.limits import MAX_LISTED, MAX_URL_CHARS
 from wavrag.server.schemas import DocumentsShape, FileShape, SuggestionsShape, WatchShape
 from wavrag.server.session import Session, State
@@ -118,7 +118,7 @@ async def get_original(state: State, document_id: str) -> Response:
         raise missing_file(document_id, "file")
     name = name_file(passage.source, passage.metadata)["name"]
     suffix = (PurePath(name).suffix or original.path.suffix).lower()
-    return OriginalResponse(
+    return original_response(
         original,
         media_type=INLINE_TYPES.get(suffix, "application/octet-stream"),
         filename=name,

@@ -35,7 +35,7 @@ class Session:
         shared = server.shared
         self.options, self.metrics = shared.options, shared.metrics
         self.incoming_folder = server.incoming_folder
-        self.uploads_folder = server.uploads_folder
+        self.blobs = server.blobs
         self.speech_engine, self.transcriber = shared.speech_engine, shared.transcriber
         self.scheduler, self.intake = shared.scheduler, shared.intake
         self.live_addresses = shared.live_addresses
@@ -43,7 +43,7 @@ class Session:
         self.answers = shared.answers
         self.run_in_thread = shared.run_in_thread
         self.wait_for_job = server.wait_for_job
-        self.resolve_source = server.resolve_source
+        self.modified = server.modified
         self.open_original = server.open_original
         self.open_recording = server.open_recording
 

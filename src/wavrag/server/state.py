@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from anyio import CapacityLimiter
@@ -16,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from wavrag import config
 from wavrag.errors import SpeechError, StoreError
-from wavrag.kb import FileChecks, OriginalFile, Transcriber, open_beside
+from wavrag.kb import FileChecks, OriginalFile, Transcriber, open_beside, open_blob
 from wavrag.live import Scheduler
 from wavrag.rag import WavRAG
 from wavrag.server import limits
@@ -28,7 +30,7 @@ from wavrag.server.options import ServerOptions
 from wavrag.server.queues import WorkQueue
 from wavrag.server.suggestions import Suggester
 from wavrag.server.watcher import FolderWatcher
-from wavrag.server.worker import JobWorker, is_generated_name
+from wavrag.server.worker import JobWorker
 from wavrag.speech import Engine, best_engine
 from wavrag.types import Passage, Query
 
@@ -43,6 +45,39 @@ class ServerView:
 
     rag: WavRAG
     suggester: Suggester
+
+
+@contextmanager
+def incoming_files(folder: Path | None) -> Iterator[Path]:
+    """A folder for files that are being received, while a server serves a knowledge base.
+
+    Args:
+        folder: the folder of the knowledge base, which only one server serves, because it runs
+            the jobs; None for a knowledge base that several servers may share.
+
+    Raises:
+        StoreError: another server serves it.
+    """
+    if folder is None:
+        with TemporaryDirectory(prefix="wavrag-incoming-") as name:
+            yield Path(name)
+        return
+    # Released by another thread than the one that acquires it, hence not thread-local.
+    lock = FileLock(folder / "server.lock", timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise StoreError(
+            f"another server serves {folder}: stop it, or serve another folder (--kb)"
+        ) from error
+    try:
+        incoming = folder / "incoming"
+        incoming.mkdir(exist_ok=True)
+        for path in incoming.iterdir():  # left by a killed process
+            path.unlink()
+        yield incoming
+    finally:
+        lock.release()
 
 
 class SharedState:
@@ -112,13 +147,9 @@ class ServerState:
         self.options = shared.options
         self.view = lru_cache(MAX_VIEWS)(self._open_view)
         self.is_ready = False
-        if rag.kb.directory is None:
-            raise StoreError(f"{rag.kb.address} cannot be served yet: serve a folder (--kb)")
-        self._kb_folder = rag.kb.directory.absolute()
-        self.incoming_folder = self._kb_folder / "incoming"
-        self.uploads_folder = self._kb_folder / "uploads"
-        # Released by another thread than the one that acquires it, hence not thread-local.
-        self._lock = FileLock(self._kb_folder / "server.lock", timeout=0, thread_local=False)
+        self.blobs = rag.kb.backend.blobs
+        self.incoming_folder: Path  # set by start()
+        self._resources = ExitStack()
         self._file_checks = FileChecks()
         self.jobs: JobBook  # set by start()
         self.worker: JobWorker  # set by start()
@@ -132,22 +163,16 @@ class ServerState:
         """
         if self.is_ready:
             return
+        folder = self.rag.kb.directory
+        self.incoming_folder = self._resources.enter_context(
+            incoming_files(None if folder is None else folder.absolute())
+        )
         try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise StoreError(
-                f"another server serves {self._kb_folder}: stop it, or serve another folder (--kb)"
-            ) from error
-        try:
-            self.uploads_folder.mkdir(exist_ok=True)
-            self.incoming_folder.mkdir(exist_ok=True)
-            for path in self.incoming_folder.iterdir():  # left by a killed process
-                path.unlink()
-            jobs = JobBook(self.rag.kb.backend.records)
+            backend = self.rag.kb.backend
+            jobs = JobBook(backend.records, is_shared=backend.folder is None)
             worker = JobWorker(
                 self.rag.kb,
                 jobs,
-                self.uploads_folder,
                 self.options,
                 self.shared.metrics.jobs,
                 audit=self.shared.audit,
@@ -160,7 +185,7 @@ class ServerState:
             worker.start()
             watcher.start()
         except BaseException:
-            self._lock.release()
+            self._resources.close()
             raise
         self.jobs, self.worker, self.watcher = jobs, worker, watcher
         self.is_ready = True
@@ -171,7 +196,7 @@ class ServerState:
             self.is_ready = False
             self.watcher.stop()
             self.worker.stop()
-            self._lock.release()
+            self._resources.close()
 
     def _open_view(self, labels: frozenset[str] | None) -> ServerView:
         rag = self.rag if labels is None else self.rag.restrict(labels)
@@ -186,17 +211,31 @@ class ServerState:
 
     def resolve_source(self, source: str) -> Path:
         """The file of a document's source, even if the knowledge base has been moved."""
-        name = Path(source).name
-        if is_generated_name(name) and (self.uploads_folder / name).is_file():
-            return self.uploads_folder / name
         return Path(self.rag.kb.resolve_source(source))
+
+    def modified(self, source: str) -> float | None:
+        """The time of a source's last change, in seconds since 1970; None if it is unknown."""
+        blob = self.rag.kb.originals.blob_name(source)
+        if blob is not None and self.blobs is not None and not self.blobs.is_local:
+            stored = self.blobs.find(blob)
+            return None if stored is None else stored.modified
+        # A member of an archive is as old as the archive, if it was not kept as a file.
+        for path in (self.resolve_source(source), source.partition("!/")[0]):
+            with suppress(OSError, ValueError):  # ValueError: a source with a NUL, from `Document`
+                return os.stat(path).st_mtime
+        return None
 
     def open_original(self, passage: Passage) -> OriginalFile | None:
         """Open the file of a document, or a copy of it, with the content that was indexed."""
         digest = self.rag.kb.file_digest(passage.document_id)
-        paths = map(self.resolve_source, (passage.source, *passage.copies))
-        files = (self._file_checks.open(str(path), digest) for path in paths)
+        files = (self._open(source, digest) for source in (passage.source, *passage.copies))
         return next((file for file in files if file is not None), None)
+
+    def _open(self, source: str, digest: str) -> OriginalFile | None:
+        blob = self.rag.kb.originals.blob_name(source)
+        if blob is not None and self.blobs is not None and not self.blobs.is_local:
+            return open_blob(self.blobs, blob)
+        return self._file_checks.open(str(self.resolve_source(source)), digest)
 
     def open_recording(self, passage: Passage) -> OriginalFile | None:
         """Open the recording of a document, or the one beside a transcript."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
+import math
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -21,14 +22,14 @@ from prometheus_client import Counter
 
 from wavrag.disk import is_disk_full
 from wavrag.errors import InputError, StoreError, WavRAGError
-from wavrag.kb import KnowledgeBase, Progress, digest_file, file_digest_of
+from wavrag.kb import UPLOADS, KnowledgeBase, Progress, digest_file, file_digest_of, is_upload_name
 from wavrag.server.audit import AuditLog
 from wavrag.server.errors import public_message
-from wavrag.server.jobs import FILE_PATTERN, IndexJob, JobBook, Upload, now
+from wavrag.server.jobs import IndexJob, JobBook, Upload, now
 from wavrag.server.limits import MAX_JOB_ATTEMPTS
 from wavrag.server.options import ServerOptions
 from wavrag.shapes import AddReportShape, ProgressShape, RemovalShape
-from wavrag.store import StoredDocument
+from wavrag.store import Blobs, StoredDocument
 from wavrag.types import Document, Scalar
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ WORKERS = 3
 LARGE_BYTES = 4 << 20  # of the files of a job; one such job runs at a time, and leaves the others
 FIRST_RETRY_DELAY = 1.0  # seconds, doubled after each attempt
 MAX_RETRY_DELAY = 300.0  # seconds
+ORPHAN_SECONDS = 24 * 3600.0  # age from which an upload without a job is deleted
 FULL_DISK_DELAY = 5.0  # seconds; an attempt on a full disk fails at once, so it costs little
 FULL_DISK = "the disk is full: free space, and the job continues by itself"
 
@@ -46,11 +48,6 @@ WriterCondition: TypeAlias = Literal["running", "waiting for disk space", "retry
 def generate_name(suffix: str) -> str:
     """A unique, unguessable name for an uploaded file."""
     return f"{secrets.token_hex(16)}{suffix}"
-
-
-def is_generated_name(name: str) -> bool:
-    """True for a name from `generate_name`."""
-    return re.fullmatch(FILE_PATTERN, name) is not None
 
 
 class _ShutdownError(Exception):
@@ -68,7 +65,6 @@ class JobWorker:
         self,
         kb: KnowledgeBase,
         jobs: JobBook,
-        uploads_folder: Path,
         options: ServerOptions,
         ended_jobs: Counter,
         *,
@@ -77,7 +73,6 @@ class JobWorker:
     ) -> None:
         self._kb = kb
         self._jobs = jobs
-        self._uploads_folder = uploads_folder
         self._options = options
         self._ended_jobs = ended_jobs
         self._audit = audit or AuditLog(None)
@@ -274,7 +269,7 @@ class JobWorker:
             with suppress(StoreError, OSError):  # otherwise deleted at the next start
                 source = self._source(upload.document_id)
                 if source is None or Path(source).name != upload.file:
-                    (self._uploads_folder / upload.file).unlink(missing_ok=True)
+                    self._kb.backend.files.delete(blob_name(upload.file))
 
     def _visible_to(self, job: IndexJob) -> KnowledgeBase:
         """The knowledge base as the owner of a job sees it."""
@@ -285,20 +280,29 @@ class JobWorker:
         old_sources = {
             upload.document_id: self._source(upload.document_id) for upload in job.uploads
         }
-        uploads = {str(self._uploads_folder / upload.file): upload for upload in job.uploads}
+        blobs = self._kb.backend.files if job.uploads else None
+        uploads = {blobs.source(blob_name(upload.file)): upload for upload in job.uploads if blobs}
+        paths = {source: kb.resolve_source(source) for source in uploads}
         # An upload with the content of another upload has the same id.
         stored = {
             file_digest_of(document.content_hash): document
             for document in kb.documents()
-            if not is_generated_name(Path(kb.resolve_source(document.source)).name)
+            if not is_upload_name(Path(document.source).name)
         }
-        originals = {path: self._find_original(upload, stored) for path, upload in uploads.items()}
+        originals = {
+            source: self._find_original(paths[source], upload, stored)
+            for source, upload in uploads.items()
+        }
         documents = {
-            path: Document(
-                upload.document_id, path=path, title=upload.title, metadata=upload.metadata
+            source: Document(
+                upload.document_id,
+                path=paths[source],
+                title=upload.title,
+                metadata=upload.metadata,
+                source="" if source == paths[source] else source,
             )
-            for path, upload in uploads.items()
-            if originals[path] is None
+            for source, upload in uploads.items()
+            if originals[source] is None
         }
         skipped: list[tuple[str, str]] = []
         while True:
@@ -317,14 +321,13 @@ class JobWorker:
             if source is not None and source != self._source(document_id):
                 self._delete_upload(source)
         report.unchanged += filter(None, originals.values())
-        names = {path: upload.name for path, upload in uploads.items()}
         report.skipped[:0] = skipped
         for pairs in (report.skipped, report.notes):
             # Clients know their own file names, not the paths of this machine.
-            pairs[:] = [
-                (names.get(path, path), text.replace(path, names.get(path, path)))
-                for path, text in pairs
-            ]
+            for row, (source, text) in enumerate(pairs):
+                if source in uploads:
+                    name = uploads[source].name
+                    pairs[row] = name, text.replace(paths[source], name).replace(source, name)
         return AddReportShape.dump(report)
 
     def _remove(self, job: IndexJob) -> dict[str, Any]:
@@ -336,13 +339,15 @@ class JobWorker:
                 self._delete_upload(head.source)
         return RemovalShape(removed=job.document_ids, passages=passages).to_json()
 
-    def _find_original(self, upload: Upload, originals: Mapping[str, StoredDocument]) -> str | None:
+    def _find_original(
+        self, path: str, upload: Upload, originals: Mapping[str, StoredDocument]
+    ) -> str | None:
         """The id of the document of a file in a folder with the content of an upload."""
         if upload.is_titled or upload.metadata.keys() - {"filename"}:  # they would be lost
             return None
         # InputError: the upload is gone with an earlier attempt, or the original was deleted.
         with suppress(InputError):
-            digest = digest_file(str(self._uploads_folder / upload.file))
+            digest = digest_file(path)
             document = originals.get(digest)
             if document is None:
                 return None
@@ -356,40 +361,55 @@ class JobWorker:
 
     def _delete_upload(self, source: str) -> None:
         """Delete an uploaded file; files indexed in place are the user's and stay."""
-        if is_generated_name(Path(source).name):
-            (self._uploads_folder / Path(source).name).unlink(missing_ok=True)
+        if is_upload_name(Path(source).name):
+            self._kb.backend.files.delete(blob_name(Path(source).name))
 
     def _delete_orphans(self) -> None:
         """Delete uploaded files without a document or a job, or index those of a damaged job."""
+        blobs = self._kb.backend.blobs
+        if blobs is None:
+            return
+        # Another server may just be receiving the files of its next job.
+        latest = math.inf if self._kb.directory is not None else time.time() - ORPHAN_SECONDS
         # Compared by name: the stored paths are outdated if the knowledge base was moved.
         names_in_use = {Path(document.source).name for document in self._kb.documents()}
         active = (job for job in self._jobs.all() if not job.is_disposable)
         names_in_use |= {upload.file for job in active for upload in job.uploads}
+        names = {blob: Path(blob.name).name for blob in blobs.list(UPLOADS)}
         orphans = [
-            path
-            for path in sorted(self._uploads_folder.iterdir())
-            if is_generated_name(path.name) and path.name not in names_in_use
+            blob.name
+            for blob, name in names.items()
+            if is_upload_name(name) and name not in names_in_use and blob.modified < latest
         ]
         damaged_jobs = self._jobs.find_damaged()
         if damaged_jobs and orphans:
             logger.warning(
                 "the job %s is damaged: its uploads are indexed under new names", damaged_jobs[0]
             )
-            self.submit([_unnamed_upload(path) for path in orphans], [])
+            self.submit([_unnamed_upload(blobs, blob) for blob in orphans], [])
         else:
-            for path in orphans:
-                path.unlink()
+            for blob_name in orphans:
+                blobs.delete(blob_name)
         for id in damaged_jobs:
             self._jobs.delete_damaged(id)
 
 
-def _unnamed_upload(path: Path) -> Upload:
+def blob_name(file: str) -> str:
+    """The name of an uploaded file among the files of a knowledge base."""
+    return f"{UPLOADS}/{file}"
+
+
+def _unnamed_upload(blobs: Blobs, blob: str) -> Upload:
     """An upload whose name, title and metadata are lost."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    path = Path(blob)
+    hasher, size = hashlib.sha256(), 0
+    with blobs.open(blob) as file:
+        while block := file.read(1 << 20):
+            hasher.update(block)
+            size += len(block)
     metadata: dict[str, Scalar] = {"filename": path.name}
     return Upload(
-        f"upload-{digest[:32]}", path.name, path.name, path.stem, path.stat().st_size, metadata
+        f"upload-{hasher.hexdigest()[:32]}", path.name, path.name, path.stem, size, metadata
     )
 
 

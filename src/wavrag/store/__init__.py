@@ -21,6 +21,7 @@ from wavrag.store.access import (
     without_labels,
 )  # fmt: skip
 from wavrag.store.base import Store, StoredDocument, StoredPassage
+from wavrag.store.blobs import Blob, Blobs, FolderBlobs
 from wavrag.store.checks import is_unicode
 from wavrag.store.folder_records import RECORDS_LOCK, FolderRecords
 from wavrag.store.folder_tables import CORRECTIONS_FILE, WORDS_FILE
@@ -32,6 +33,7 @@ from wavrag.store.records import Records
 if TYPE_CHECKING:
     from wavrag.store.lance import LanceStore
     from wavrag.store.lance_repair import StoreRepair, repair_store
+    from wavrag.store.object_blobs import ObjectBlobs
     from wavrag.store.object_records import ObjectRecords
     from wavrag.store.objects import open_objects
     from wavrag.store.postgres import PostgresStore
@@ -40,18 +42,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACCESS", "CORRECTIONS_FILE", "MAX_LABELS", "OBJECT_SCHEMES", "PUBLIC", "RECORDS_LOCK",
-    "WORDS_FILE", "FolderRecords", "LanceStore", "MemoryStore", "ObjectRecords", "PostgresPool",
-    "PostgresRecords", "PostgresStore", "Records", "Store", "StoreRepair", "StoredDocument",
-    "StoredPassage", "VisibleStore", "bm25", "check_labels", "is_unicode", "labels_of",
-    "open_objects", "parse_labels", "query_words", "repair_store", "with_labels", "without_labels",
+    "WORDS_FILE", "Blob", "Blobs", "FolderBlobs", "FolderRecords", "LanceStore", "MemoryStore",
+    "ObjectBlobs", "ObjectRecords", "PostgresPool", "PostgresRecords", "PostgresStore", "Records",
+    "Store", "StoreRepair", "StoredDocument", "StoredPassage", "VisibleStore", "bm25",
+    "check_labels", "is_unicode", "labels_of", "open_objects", "parse_labels", "query_words",
+    "repair_store", "with_labels", "without_labels",
 ]  # fmt: skip
 
 
 # Imported on first use: a process with a store in memory never needs LanceDB's modules.
 _LAZY = {
     "LanceStore": "lance", "StoreRepair": "lance_repair", "repair_store": "lance_repair",
-    "ObjectRecords": "object_records", "PostgresPool": "postgres_pool",
-    "PostgresRecords": "postgres_records", "PostgresStore": "postgres", "open_objects": "objects",
+    "ObjectBlobs": "object_blobs", "ObjectRecords": "object_records", "open_objects": "objects",
+    "PostgresPool": "postgres_pool", "PostgresRecords": "postgres_records",
+    "PostgresStore": "postgres",
 }  # fmt: skip
 
 
