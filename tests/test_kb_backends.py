@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from wavrag.cli import main
 from wavrag.errors import IndexMismatchError, InputError, StoreError
 from wavrag.kb import open_backend
 from wavrag.types import Clip, Document
+from wavrag.web import DownloadOptions
+from web_server import Page, web_server
 
 tenants = itertools.count()
 
@@ -115,3 +118,28 @@ def test_a_settings_file_of_somebody_else_names_no_server(
     Path("wavrag.toml").write_text('kb = "postgresql://host/base"\n')
     with pytest.raises(InputError, match="is not read from a file in the working directory"):
         config.kb_address()
+
+
+def test_downloads_and_members_are_kept_with_the_knowledge_base(
+    postgres_url: str, s3_url: str, tmp_path: Path
+) -> None:
+    archive = tmp_path / "notes.zip"
+    with zipfile.ZipFile(archive, "w") as members:
+        members.writestr("bees.txt", "Bees dance.")
+    url = f"{postgres_url}&tenant=files-{next(tenants)}"
+    options = DownloadOptions(allow_private=True)
+    with web_server() as web:
+        web.pages["/ferry.html"] = Page(b"<title>Ferry</title><p>Dogs travel free.", "text/html")
+        page = f"{web.url}/ferry.html"
+        with KnowledgeBase.open(url, embedder="fake", blobs=s3_url) as kb:
+            assert kb.add_urls([page], options=options).added == [page]
+            documents = kb.read_archives([str(archive)]).documents
+            assert kb.add(documents).added == [f"{archive}!/bees.txt"]
+        with KnowledgeBase.open(url, blobs=s3_url) as kb:
+            assert kb.add_urls([page], options=options).unchanged == [page]
+            assert b"Dogs travel" in Path(kb.resolve_source(page)).read_bytes()
+            assert Path(kb.resolve_source(f"{archive}!/bees.txt")).read_text() == "Bees dance."
+            kb.remove([page, f"{archive}!/bees.txt"])
+            assert kb.backend.files.list("originals") == []
+        with KnowledgeBase.open(url) as kb, pytest.raises(StoreError, match="in WAVRAG_BLOBS"):
+            kb.add_urls([page], options=options)

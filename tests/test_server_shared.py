@@ -1,8 +1,10 @@
-"""Two servers of one knowledge base in PostgreSQL, with its files in a folder or on S3."""
+"""Servers of a knowledge base in PostgreSQL, with files in a folder or on S3, or in a bucket."""
 
 from __future__ import annotations
 
 import itertools
+import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,12 +12,17 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from obstore.store import MemoryStore
 
-from serving import client, serving
+from serving import OPTIONS, client, serving
 from wavrag import WavRAG
 from wavrag.audio import encode
 from wavrag.embed import FakeEmbedder
+from wavrag.errors import StoreError
 from wavrag.generate import FakeGenerator
+from wavrag.server.lease import RECORD, hold_lease
+from wavrag.server.state import ServerState, SharedState
+from wavrag.store import ObjectRecords
 from wavrag.types import Clip, Document
 
 tenants = itertools.count()
@@ -84,6 +91,29 @@ def test_two_servers(servers: list[tuple[ExitStack, httpx.Client]]) -> None:
     job = second.delete(f"/v1/documents/{names['talk.wav']}?wait=30").json()
     assert job["state"] == "done"
     assert second.get(audio).status_code == 404
+
+
+def test_one_server_of_a_bucket(s3_url: str) -> None:
+    with open_rag(s3_url, None) as rag, open_rag(s3_url, None) as other:
+        with serving(rag) as url, client(url) as http:
+            upload(http, "bees.txt", b"Bees dance when they are home.")
+            with pytest.raises(StoreError, match="another server serves s3://"):
+                ServerState(other, SharedState(OPTIONS)).start()
+        with serving(other) as url, client(url) as http:
+            jobs = http.get("/v1/jobs").json()["jobs"]
+            assert [job["state"] for job in jobs] == ["done"]
+
+
+def test_a_lease_ends_some_time_after_a_kill(tmp_path: Path) -> None:
+    records = ObjectRecords(MemoryStore(), "memory:///")
+    lease = {"owner": "another", "expires": time.time() + 30}
+    records.put(*RECORD, json.dumps(lease).encode())
+    with pytest.raises(StoreError, match="wait 60 s if it was killed"), hold_lease(records):
+        pass
+    records.put(*RECORD, json.dumps({**lease, "expires": time.time() - 1}).encode())
+    with hold_lease(records):
+        assert json.loads(records.get(*RECORD) or b"")["owner"] != "another"
+    assert records.get(*RECORD) is None
 
 
 def test_files_need_a_place(address: str) -> None:

@@ -21,6 +21,7 @@ from wavrag.cli.output import (
     short_path,
 )
 from wavrag.cli.progress import IndexBar
+from wavrag.config import redact_url
 from wavrag.errors import WavRAGError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def demo(arguments: argparse.Namespace) -> int:
     _print_answer(f"Spoken question: {short_path(str(recording))}", spoken_answer)
     print(f"  (recognised as: {spoken_answer.question})")
     _print_answer(f"Typed question: {typed_question}", typed_answer)
-    _print_next_steps(arguments.kb, recording)
+    _print_next_steps(redact_url(arguments.kb), recording)
     return 0
 
 

@@ -42,6 +42,7 @@ class Backend(Closing):
         blobs: uploads and downloads; None if there is no place for them.
         records: manifest, voices, corrections, jobs and cached transcripts.
         folder: the folder; None for a knowledge base on a server.
+        is_shared: True if several servers may serve it at the same time.
         scratch: folder for temporary files.
         key: names the knowledge base among the user's confirmations.
         remedy: remedy for a missing or damaged manifest.
@@ -51,6 +52,7 @@ class Backend(Closing):
     records: Records
     folder: Path | None = None
     blobs: Blobs | None = None
+    is_shared = False
     remedy = "restore a backup"
 
     @property
@@ -165,6 +167,7 @@ class PostgresBackend(Backend):
             none.
     """
 
+    is_shared = True
     remedy = "restore a backup (pg_dump)"
 
     def __init__(self, url: str, blobs: str = "") -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -18,13 +18,14 @@ from filelock import FileLock, Timeout
 
 from wavrag import config
 from wavrag.errors import SpeechError, StoreError
-from wavrag.kb import FileChecks, OriginalFile, Transcriber, open_beside, open_blob
+from wavrag.kb import Backend, FileChecks, OriginalFile, Transcriber, open_beside, open_blob
 from wavrag.live import Scheduler
 from wavrag.rag import WavRAG
 from wavrag.server import limits
 from wavrag.server.audit import AuditLog
 from wavrag.server.authentication import Authenticator
 from wavrag.server.jobs import IndexJob, JobBook
+from wavrag.server.lease import hold_lease
 from wavrag.server.metrics import Metrics
 from wavrag.server.options import ServerOptions
 from wavrag.server.queues import WorkQueue
@@ -48,20 +49,20 @@ class ServerView:
 
 
 @contextmanager
-def incoming_files(folder: Path | None) -> Iterator[Path]:
+def incoming_files(backend: Backend) -> Iterator[Path]:
     """A folder for files that are being received, while a server serves a knowledge base.
 
-    Args:
-        folder: the folder of the knowledge base, which only one server serves, because it runs
-            the jobs; None for a knowledge base that several servers may share.
+    Unless the knowledge base is shared, only one server may serve it, because it runs the jobs.
 
     Raises:
         StoreError: another server serves it.
     """
-    if folder is None:
-        with TemporaryDirectory(prefix="wavrag-incoming-") as name:
+    if backend.folder is None:
+        lease = nullcontext() if backend.is_shared else hold_lease(backend.records)
+        with lease, TemporaryDirectory(prefix="wavrag-incoming-") as name:
             yield Path(name)
         return
+    folder = backend.folder.absolute()
     # Released by another thread than the one that acquires it, hence not thread-local.
     lock = FileLock(folder / "server.lock", timeout=0, thread_local=False)
     try:
@@ -163,13 +164,10 @@ class ServerState:
         """
         if self.is_ready:
             return
-        folder = self.rag.kb.directory
-        self.incoming_folder = self._resources.enter_context(
-            incoming_files(None if folder is None else folder.absolute())
-        )
+        backend = self.rag.kb.backend
+        self.incoming_folder = self._resources.enter_context(incoming_files(backend))
         try:
-            backend = self.rag.kb.backend
-            jobs = JobBook(backend.records, is_shared=backend.folder is None)
+            jobs = JobBook(backend.records, is_shared=backend.is_shared)
             worker = JobWorker(
                 self.rag.kb,
                 jobs,
