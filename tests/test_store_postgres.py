@@ -14,6 +14,7 @@ import pytest
 
 from wavrag.errors import StoreError
 from wavrag.store import MemoryStore, PostgresPool, PostgresStore, postgres, postgres_index
+from wavrag.store.postgres_legs import read_state
 from wavrag.testing.store import PersistentStoreConformance
 from wavrag.testing.store_data import DIM, ids, text_records, unit_vector
 from wavrag.types import LexicalQuery, WeightedWord
@@ -133,7 +134,8 @@ def test_many_small_commits_are_merged(open_store, monkeypatch):
     # The postings of 32 removed passages are gone, and rows of a term are merged.
     assert [(term, int(total)) for term, _, total in rows] == [("v2x", 16), ("zebra", 16)]
     assert all(count <= 8 for _, count, _ in rows)
-    assert store._totals()[:2] == (16, 32)
+    state = store.pool.run(lambda c: read_state(c, store.tenant))
+    assert (state.passages, state.words, len(state.removed)) == (16, 32, 0)
     assert store.verify() == []
 
 

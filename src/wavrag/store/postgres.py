@@ -28,7 +28,7 @@ from wavrag.store.lance_documents import DocumentTallies
 from wavrag.store.postgres_binary import register_parameters
 from wavrag.store.postgres_filter import decode_text, encode_text, filter_sql, indexed_facets
 from wavrag.store.postgres_index import merge_postings, remove_postings, update_vector_index
-from wavrag.store.postgres_legs import dense_leg, find_allowed, lexical_leg, read_totals
+from wavrag.store.postgres_legs import dense_leg, find_allowed, lexical_leg, read_state
 from wavrag.store.postgres_pool import PostgresPool
 from wavrag.store.postgres_schema import (
     COLUMNS,
@@ -177,11 +177,12 @@ class PostgresStore:
 
         def legs(connection: Connection[Any]) -> dict[Leg, list[ScoredPassage]]:
             hits: dict[Leg, list[ScoredPassage]] = {}
-            allowed = find_allowed(connection, self.tenant, tree)
+            state = read_state(connection, self.tenant)
+            allowed = find_allowed(connection, state, tree)
             if vector is not None:
-                hits["dense"] = dense_leg(connection, self.tenant, vector, k, allowed)
+                hits["dense"] = dense_leg(connection, state, allowed, vector, k)
             if text is not None:
-                hits["lexical"] = lexical_leg(connection, self.tenant, text, k, allowed)
+                hits["lexical"] = lexical_leg(connection, state, allowed, text, k)
             return hits
 
         return self.pool.run(legs, snapshot=True)
@@ -217,7 +218,7 @@ class PostgresStore:
         """Return the number of passages; see `Store.count`."""
         self._check_open()
         if where is None:
-            return self._totals()[0]
+            return self.pool.run(self._version)[0]
         condition, values = filter_sql(where)
         ((passages,),) = self._query(
             f"SELECT count(*) FROM {self._table} WHERE {condition}", values
@@ -241,7 +242,7 @@ class PostgresStore:
         if where is not None:
             return count_vocabulary(self._texts(where))
         with self._vocabulary_lock:
-            passages, _, version = self._totals()
+            passages, version = self.pool.run(self._version)
             count = self._vocabulary
             if count is None or not count.is_valid(version, passages):
                 count = self._load_vocabulary(version, passages)
@@ -419,8 +420,15 @@ class PostgresStore:
         )
         return sum(map(len, terms))
 
-    def _totals(self) -> tuple[int, int, int]:
-        return self.pool.run(lambda connection: read_totals(connection, self.tenant))
+    def _version(self, connection: Connection[Any]) -> tuple[int, int]:
+        """Number of passages, and a number that changes with each commit."""
+        row = connection.execute(
+            "SELECT coalesce(sum(passages), 0)::bigint,"
+            " coalesce(bit_xor(hashint8extended(segment, 0)), 0)"
+            " FROM wavrag.segments WHERE tenant = %s",
+            [self.tenant],
+        ).fetchone()
+        return row or (0, 0)
 
     def _count_commit(self) -> None:
         self._commits += 1
@@ -440,8 +448,7 @@ class PostgresStore:
             if row != (True,):
                 return False
             merge_postings(connection, self.tenant)
-            passages, _, _ = read_totals(connection, self.tenant)
-            remove_postings(connection, self.tenant, passages)
+            remove_postings(connection, self.tenant, self._version(connection)[0])
             return True
 
         return self.pool.run(merge)

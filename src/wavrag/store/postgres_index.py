@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wavrag.store.postgres_schema import table_of, vector_index_of
 from wavrag.store.postgres_words import POSTING, without_numbers
 
 if TYPE_CHECKING:
@@ -85,15 +86,6 @@ def remove_postings(connection: Connection[Any], tenant: str, passages: int) -> 
     )
 
 
-def has_vector_index(connection: Connection[Any], tenant: str) -> bool | None:
-    """True if the HNSW index of a tenant is complete, None if there is none."""
-    row = connection.execute(
-        "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)",
-        [f'wavrag."vectors_{tenant}"'],
-    ).fetchone()
-    return row and row[0]
-
-
 def update_vector_index(connection: Connection[Any], tenant: str, dim: int, is_large: bool) -> None:
     """Build the HNSW index of a large store, if it has none; writers go on meanwhile.
 
@@ -103,19 +95,22 @@ def update_vector_index(connection: Connection[Any], tenant: str, dim: int, is_l
         dim: dimension of the vectors.
         is_large: whether the store needs an index.
     """
-    is_valid = has_vector_index(connection, tenant)
-    if is_valid or not is_large or dim > MAX_HALF_DIM:
+    index = vector_index_of(tenant)
+    row = connection.execute(
+        "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)", [index]
+    ).fetchone()
+    if row == (True,) or not is_large or dim > MAX_HALF_DIM:
         return
     key = [f"wavrag.vectors.{tenant}"]
     lock = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)
     if lock.fetchone() != (True,):
         return  # another process builds it
     try:
-        if is_valid is False:  # left by a build that was cut off
-            connection.execute(f'DROP INDEX CONCURRENTLY IF EXISTS wavrag."vectors_{tenant}"')
+        if row is not None:  # left by a build that was cut off
+            connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
         connection.execute(f"SET maintenance_work_mem = '{BUILD_MEMORY}'")
         connection.execute(
-            f'CREATE INDEX CONCURRENTLY "vectors_{tenant}" ON wavrag."passages_{tenant}" USING hnsw'
+            f'CREATE INDEX CONCURRENTLY "vectors_{tenant}" ON {table_of(tenant)} USING hnsw'
             f" ((vector::halfvec({dim})) halfvec_cosine_ops)"
             f" WITH (m = {HNSW_LINKS}, ef_construction = {HNSW_CANDIDATES})"
         )

@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 SCHEMA = "wavrag"
 CONNECT_SECONDS = 10  # for one attempt, so that a wrong address fails soon
+SILENT_SECONDS = 60  # after which a connection without a sign of life is lost
 WAIT_SECONDS = 30.0  # for a free connection, or for a server that restarts
 MAX_CONNECTIONS = 8  # of a process; a server accepts 100 in all by default
 
@@ -96,7 +97,10 @@ class PostgresPool(Closing):
         self._options = _parse_url(url)
         self.name = _display_name(self._options)
         options: dict[str, Any] = {
-            "connect_timeout": CONNECT_SECONDS, "application_name": "wavrag", **self._options
+            "connect_timeout": CONNECT_SECONDS, "application_name": "wavrag",
+            # Otherwise a server that has disappeared would be waited for for hours.
+            "keepalives_idle": SILENT_SECONDS, "tcp_user_timeout": 1_000 * SILENT_SECONDS,
+            **self._options,
         }  # fmt: skip
         self._connect: Callable[[], Connection[Any]] = lambda: psycopg.Connection.connect(
             **options, autocommit=True
@@ -269,9 +273,12 @@ def translate_errors(
 
 @contextmanager
 def _transaction(connection: Connection[Any], snapshot: bool) -> Iterator[None]:
+    from psycopg import IsolationLevel
+
+    # Settings of the object, which it sends along with BEGIN.
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ if snapshot else None
+    connection.read_only = snapshot or None
     with connection.transaction():
-        if snapshot:
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield
 
 

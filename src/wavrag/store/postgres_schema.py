@@ -87,6 +87,11 @@ def table_of(tenant: str) -> str:
     return f'wavrag."passages_{tenant}"'
 
 
+def vector_index_of(tenant: str) -> str:
+    """The HNSW index of a tenant."""
+    return f'wavrag."vectors_{tenant}"'
+
+
 def partition_sql(tenant: str, dim: int) -> str:
     """SQL that creates the passages of a tenant."""
     table = table_of(tenant)
