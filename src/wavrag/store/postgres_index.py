@@ -23,8 +23,8 @@ MAX_REMOVED = 0.05
 MIN_REMOVED = 1_000
 
 # Links of a vector in each layer of the index, and candidates for them while it is built.
-HNSW_LINKS = 16
-HNSW_CANDIDATES = 64
+HNSW_LINKS = 24
+HNSW_CANDIDATES = 128
 # Building is many times slower once the index exceeds this memory; 1 kB a vector is needed.
 BUILD_MEMORY = "2GB"
 
