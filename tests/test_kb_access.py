@@ -57,6 +57,14 @@ def test_labels_stay_until_others_are_given(kb: KnowledgeBase, pay: Path) -> Non
     assert labels(kb) == {"Löhne.md": ["hr", "legal"]}
     index(kb, moved, "hr")
     assert labels(kb) == {"Löhne.md": ["hr"]}
+    hashes = {document.content_hash for document in kb.documents()}
+    kb.set_access(kb.documents()[0].id, ["sales"])
+    assert labels(kb) == {"Löhne.md": ["sales"]}
+    assert kb.add(find_files([pay.parent]).documents).unchanged == [kb.documents()[0].id]
+    kb.set_access(kb.documents()[0].id, ["hr"])
+    assert {document.content_hash for document in kb.documents()} == hashes
+    with pytest.raises(InputError, match="not in the knowledge base"):
+        kb.set_access("unknown", ["hr"])
     index(kb, moved, "public")
     index(kb, pay.parent)
     assert labels(kb) == {"Löhne.md": []}

@@ -16,6 +16,7 @@ from wavrag.cli import main
 from wavrag.errors import InputError, StoreError
 from wavrag.server import TokenFile
 from wavrag.server.principals import required_scope
+from wavrag.server.tokens import CHECK_SECONDS
 
 MASTER = "correct-horse-battery"
 
@@ -120,6 +121,24 @@ def test_uploads_carry_the_labels_of_their_sender(url: str, tokens: dict[str, st
         assert legal.delete(f"/v1/jobs/{job['id']}").status_code == 404
 
 
+def test_labels_of_a_document_are_changed(url: str, tokens: dict[str, str]) -> None:
+    with user(url, tokens["hr"]) as hr, user(url, tokens["admin"]) as admin:
+        (id,) = upload(hr, "Words about chestnuts.").json()["report"]["added"]
+        path = f"/v1/documents/{id}"
+        assert hr.get("/v1/search", params={"q": "chestnutz"}).json()["suggestion"] == "chestnuts"
+        assert hr.put(f"{path}/access", json={"labels": []}).status_code == 403
+        assert admin.put(f"{path}/access", json={"labels": ["A"]}).status_code == 400
+        assert admin.put("/v1/documents/none/access", json={"labels": []}).status_code == 404
+        reply = admin.put(f"{path}/access", json={"labels": ["legal"]})
+        assert reply.json()["metadata"]["access"] == "legal"
+        assert hr.get(path).status_code == 404
+        assert hr.get("/v1/search", params={"q": "chestnutz"}).json()["suggestion"] is None
+        # As if it were not there any more.
+        again = upload(hr, "Words about chestnuts.").json()["report"]
+        assert len(again["added"]) == 1
+        assert again["added"] != [id]
+
+
 def test_watched_folders_are_shown_to_those_who_see_everything(
     url: str, tokens: dict[str, str]
 ) -> None:
@@ -163,6 +182,24 @@ def test_a_live_connection_has_the_labels_of_its_token(url: str, tokens: dict[st
         with connect(address, proxy=None) as socket:
             socket.send(json.dumps({"token": token}))
             assert json.loads(socket.recv())["event"] == event
+
+
+def test_a_live_connection_ends_with_its_token(
+    url: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from websockets.sync.client import connect
+
+    monkeypatch.setattr("wavrag.server.limits.TOKEN_SECONDS", 0.05)
+    file = TokenFile(folder / "tokens.json")
+    token = file.create("guest", "read")
+    time.sleep(CHECK_SECONDS)
+    with connect(f"{url.replace('http', 'ws')}/v1/live", proxy=None) as socket:
+        socket.send(json.dumps({"token": token}))
+        assert json.loads(socket.recv())["event"] == "ready"
+        file.revoke("guest")
+        event = json.loads(socket.recv(timeout=20))
+    assert event["event"] == "error"
+    assert "revoked" in event["message"]
 
 
 def test_tokens_are_created_listed_and_revoked(

@@ -200,6 +200,8 @@ def document_calls(path: str, hidden_text: str) -> Iterator[Call]:
     yield Call(f"GET {route}/chapters", f"{base}/chapters")
     yield Call(f"GET {route}/summary", f"{base}/summary?quotes=true")
     yield Call(f"GET {route}/speakers", f"{base}/speakers")
+    access = {"json": {"labels": []}}
+    yield Call(f"PUT {route}/access", f"{base}/access", options=access)
     correction = {"start": 0, "end": 1, "text": hidden_text}
     yield Call(f"PATCH {route}/transcript", f"{base}/transcript", options={"json": correction})
     for remember in (False, True):

@@ -33,7 +33,7 @@ from wavrag.kb.copies import apply_paths, drop_paths, is_deleted
 from wavrag.kb.files import FileScan
 from wavrag.kb.indexing import add_documents, index_again
 from wavrag.kb.originals import Originals
-from wavrag.kb.passages import file_digest_of, load_passage_clip
+from wavrag.kb.passages import file_digest_of, load_passage_clip, relabel
 from wavrag.kb.relink import SourceChange, find_changes, relinked_paths
 from wavrag.kb.report import AddReport, ProgressCallback, Removal
 from wavrag.kb.retrieval import Retrieval, Retriever
@@ -50,7 +50,7 @@ from wavrag.kb.voices import VoiceBook
 from wavrag.kb.watch import watch_folders
 from wavrag.kb.word_times import WordTimeCache
 from wavrag.search import Fusion, Reranker
-from wavrag.store import Store, StoredDocument, StoredPassage
+from wavrag.store import Store, StoredDocument, StoredPassage, check_labels, with_labels
 from wavrag.types import (
     Channels,
     Clip,
@@ -748,6 +748,34 @@ class KnowledgeBase(Closing):
         if remember:
             self._voices.remember(name, voice)
         return len(renamed)
+
+    def set_access(self, document_id: str, labels: Collection[str]) -> None:
+        """Give a document other access labels; nothing is embedded again.
+
+        Args:
+            document_id: the document.
+            labels: its labels; none for everybody.
+
+        Raises:
+            InputError: the document is not in the knowledge base, or a label is not valid.
+
+        Example:
+            >>> kb.set_access("/contracts/port.pdf", ["legal", "hr"])  # doctest: +SKIP
+        """
+        checked = check_labels(labels)
+        if self.head(check_id(document_id)) is None:
+            raise InputError(f"{document_id} is not in the knowledge base: see `wavrag kb list`")
+
+        def change(records: Iterator[StoredPassage]) -> Iterator[StoredPassage]:
+            for record in records:
+                metadata = with_labels(record.passage.metadata, checked)
+                yield replace(
+                    record,
+                    passage=replace(record.passage, metadata=metadata),
+                    content_hash=relabel(record.content_hash, checked),
+                )
+
+        self._store.update([document_id], change)
 
     def known_voices(self) -> list[str]:
         """Return the names of the speakers whose voice prints are kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from io import BufferedReader
 from itertools import chain
@@ -15,7 +15,7 @@ from wavrag import audio, text
 from wavrag.audio import SAMPLE_RATE
 from wavrag.errors import InputError
 from wavrag.kb.kinds import find_recording, is_recording, suffix
-from wavrag.store import without_labels
+from wavrag.store import labels_of, without_labels
 from wavrag.types import Clip, Document, EmbedInput, NoteCallback, Passage
 from wavrag.where import compose
 
@@ -25,6 +25,7 @@ SPLIT_VERSION = "4"
 
 
 _FILE = "-"  # precedes the digest of a file in a content hash
+_LABELS = "+"  # precedes that of access labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +61,8 @@ def check_document(document: Document) -> None:
 def content_hash(document: Document, *, speakers: bool = False) -> str:
     """Hex digest of everything that determines a document's passages, except the path of a file.
 
-    For a file, the digest of its bytes follows, so that `relink.py` can recognise it alone.
+    A digest of the access labels follows, so that `relabel` can replace them alone; for a file also
+    the digest of its bytes, so that `relink.py` can recognise it.
 
     Args:
         document: a document.
@@ -70,7 +72,8 @@ def content_hash(document: Document, *, speakers: bool = False) -> str:
         InputError: its file cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
-    settings = [SPLIT_VERSION, document.title, sorted(document.metadata.items())]
+    metadata = without_labels(document.metadata)
+    settings = [SPLIT_VERSION, document.title, sorted(metadata.items())]
     if document.chapters:
         settings.append([list(chapter) for chapter in document.chapters])
     if document.channels != "auto":
@@ -87,9 +90,21 @@ def content_hash(document: Document, *, speakers: bool = False) -> str:
     if document.clip is not None:
         digest.update(str(document.clip.sample_rate).encode())
         digest.update(document.clip.samples.tobytes())
-    if document.path is None:
-        return digest.hexdigest()
-    return f"{digest.hexdigest()}{_FILE}{digest_file(document.path)}"
+    text = digest.hexdigest() + _digest_labels(labels_of(document.metadata))
+    return text if document.path is None else f"{text}{_FILE}{digest_file(document.path)}"
+
+
+def relabel(content_hash: str, labels: Collection[str]) -> str:
+    """The content hash of a document with other access labels."""
+    settings, separator, file = content_hash.partition(_FILE)
+    return settings.partition(_LABELS)[0] + _digest_labels(labels) + separator + file
+
+
+def _digest_labels(labels: Collection[str]) -> str:
+    if not labels:
+        return ""
+    digest = hashlib.blake2b(",".join(sorted(labels)).encode(), digest_size=8)
+    return f"{_LABELS}{digest.hexdigest()}"
 
 
 def file_digest_of(content_hash: str) -> str:

@@ -33,12 +33,12 @@ from wavrag.server.jobs import IndexJob, Upload
 from wavrag.server.limits import MAX_CLIP_SECONDS, MAX_LISTED
 from wavrag.server.multipart import Form, ReceivedFile, receive_form
 from wavrag.server.principals import Principal
-from wavrag.server.requests import describe_body, inline_schema
+from wavrag.server.requests import StrictBody, Text, describe_body, inline_schema
 from wavrag.server.schemas import DocumentTextShape, FileShape, JobShape, JobsShape
 from wavrag.server.session import Session, State
 from wavrag.server.worker import blob_name, generate_name
 from wavrag.shapes import DocumentShape, PassageShape
-from wavrag.store import ACCESS, PUBLIC, labels_of, parse_labels, without_labels
+from wavrag.store import ACCESS, MAX_LABELS, PUBLIC, labels_of, parse_labels, without_labels
 from wavrag.types import Clip, Passage, Scalar
 
 T = TypeVar("T")
@@ -284,6 +284,20 @@ async def get_document(state: State, document_id: str) -> FileShape:
     """Get a document."""
     passages = await read_document(state, state.rag.kb.passages, document_id)
     return FileShape.model_validate(_summarize(state, passages))
+
+
+class AccessBody(StrictBody):
+    """Access labels of a document."""
+
+    labels: list[Text] = Field(max_length=MAX_LABELS, description="labels; empty for everybody")
+
+
+@router.put("/documents/{document_id:path}/access", responses=error_responses(404))
+async def set_access(state: State, document_id: str, body: AccessBody) -> FileShape:
+    """Give a document other access labels; nothing is indexed again."""
+    await read_document(state, state.rag.kb.head, document_id)
+    await state.run_in_thread("get", state.rag.kb.set_access, document_id, body.labels)
+    return await get_document(state, document_id)
 
 
 @router.delete("/documents/{document_id:path}", status_code=202, responses=error_responses(404))

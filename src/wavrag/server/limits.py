@@ -31,6 +31,7 @@ LINGER_SECONDS = 2.0  # in which a client may read the reply to a body that was 
 MAX_STREAM_EVENTS = 20_000  # of an answer, held for a client that reads slowly
 KEEP_ALIVE_SECONDS = 15.0  # between comments in an idle event stream; nginx closes one after 60 s
 START_TIMEOUT = 10.0  # seconds for the first message on `/v1/live`
+TOKEN_SECONDS = 30.0  # between checks of the token of an open voice connection
 LIVE_SILENCE = 10.0  # seconds without a message until a client loses its turn
 LIVE_TIMEOUT = 300.0  # seconds without a message until the connection is closed
 MAX_LIVE = 64  # connections to `/v1/live` that have sent their options

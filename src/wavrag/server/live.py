@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -52,7 +52,8 @@ async def live(socket: WebSocket) -> None:
         server = collections.get(socket.scope.get(COLLECTION), principal)
         state = Session(server, principal, socket.scope)
         with _admit(socket, state):
-            await _converse(socket, state, start)
+            guard = partial(_check_again, collections.shared, start.token, principal)
+            await _converse(socket, state, start, guard)
         await socket.close()
     except WebSocketDisconnect:
         return
@@ -78,7 +79,19 @@ def _admit(socket: WebSocket, state: Session) -> Iterator[None]:
         addresses.remove(address)
 
 
-async def _converse(socket: WebSocket, state: Session, start: LiveStart) -> None:
+async def _check_again(server: SharedState, token: str | None, principal: Principal) -> None:
+    """Wait until a token has expired, was revoked, or stands for other rights."""
+    while await server.authenticator.identify(token or "") == principal:
+        await asyncio.sleep(limits.TOKEN_SECONDS)
+    raise RequestError(401, "the token has expired or was revoked: connect again with another")
+
+
+async def _converse(
+    socket: WebSocket,
+    state: Session,
+    start: LiveStart,
+    guard: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
     """Run the turns of a speaker until the client finishes."""
     turns = AsyncLiveTurn(
         state.rag,
@@ -88,7 +101,7 @@ async def _converse(socket: WebSocket, state: Session, start: LiveStart) -> None
     )
     async with turns:
         await socket.send_json({"event": "ready"})
-        await _run_turns(socket, turns, state.intake)
+        await _run_turns(socket, turns, state.intake, guard)
 
 
 async def _receive_start(socket: WebSocket) -> LiveStart:
@@ -122,13 +135,22 @@ async def _receive(socket: WebSocket) -> str | bytes:
     return data if data is not None else message["text"]
 
 
-async def _run_turns(socket: WebSocket, turns: AsyncLiveTurn, intake: CapacityLimiter) -> None:
-    """Receive audio and send events, until the client finishes or disconnects."""
+async def _run_turns(
+    socket: WebSocket,
+    turns: AsyncLiveTurn,
+    intake: CapacityLimiter,
+    guard: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
+    """Receive audio and send events, until the client finishes or disconnects, or `guard` fails."""
     receiver = asyncio.ensure_future(_receive_audio(socket, turns, intake))
     sender = asyncio.ensure_future(_send_events(socket, turns))
+    guardian = asyncio.ensure_future(guard())
+    tasks = (receiver, sender, guardian)
     try:
         # The receiver ends at `finish` or a disconnect; the sender when the turns are over.
-        await asyncio.wait((receiver, sender), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if guardian.done():
+            guardian.result()  # raises its error
         if receiver.done():
             receiver.result()  # raises its error; returns after `finish`
             await sender
@@ -136,7 +158,8 @@ async def _run_turns(socket: WebSocket, turns: AsyncLiveTurn, intake: CapacityLi
     finally:
         receiver.cancel()
         sender.cancel()
-        await asyncio.gather(receiver, sender, return_exceptions=True)
+        guardian.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _receive_in_time(socket: WebSocket, turns: AsyncLiveTurn) -> str | bytes:

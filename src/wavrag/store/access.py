@@ -105,6 +105,7 @@ class _Words:
     """Words of the visible passages, and those of the whole store when they were counted."""
 
     all: Vocabulary
+    passages: int  # visible ones at that time: large stores rarely count all words
     visible: Vocabulary
 
 
@@ -194,10 +195,12 @@ class VisibleStore:
         """Count the words; see `Store.vocabulary`."""
         if where is not None:
             return self._store.vocabulary(self._restrict(where))
-        words = self._store.vocabulary()
-        if self._words is None or self._words.all is not words:
-            self._words = _Words(words, self._store.vocabulary(self._filter))
-        return self._words.visible
+        state = self._store.vocabulary(), self.count()
+        words = self._words
+        if words is None or (words.all is not state[0]) or words.passages != state[1]:
+            words = _Words(*state, self._store.vocabulary(self._filter))
+            self._words = words
+        return words.visible
 
     def optimize(self) -> None:
         """Update the indexes; see `Store.optimize`."""
