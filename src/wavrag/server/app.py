@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anyio import to_thread
 from fastapi import FastAPI
@@ -36,6 +38,11 @@ from wavrag.server.middleware import SecurityMiddleware
 from wavrag.server.options import ServerOptions
 from wavrag.server.request_log import RequestLogMiddleware
 
+if TYPE_CHECKING:
+    from wavrag.server.mcp import McpEndpoint
+
+# Headers of clients of `/mcp`
+MCP_HEADERS = ("mcp-method", "mcp-name", "mcp-protocol-version", "mcp-session-id")
 STATIC_FOLDER = Path(__file__).parent / "static"
 
 
@@ -59,13 +66,17 @@ def create_app(
     """
     options = options or ServerOptions()
     collections = Collections(source, options)
+    mcp_endpoint = _create_mcp_endpoint()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await to_thread.run_sync(collections.start)
-        on_start()
         try:
-            yield
+            async with AsyncExitStack() as stack:
+                if mcp_endpoint is not None:
+                    await stack.enter_async_context(mcp_endpoint.run())
+                on_start()
+                yield
         finally:
             await to_thread.run_sync(collections.stop)
 
@@ -85,6 +96,8 @@ def create_app(
     for module in (ask, models, embeddings, chat, speech, live):
         app.include_router(module.router)
     _add_health_routes(app, collections)
+    if mcp_endpoint is not None:
+        app.router.routes += mcp_endpoint.routes
     # Mounted last, because it matches every path.
     app.mount("/", StaticFiles(directory=STATIC_FOLDER, html=True), name="page")
     # The last middleware added is the outermost: CORS headers must not skip the security checks.
@@ -93,7 +106,7 @@ def create_app(
             CORSMiddleware,
             allow_origins=list(options.allowed_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["authorization", "content-type"],
+            allow_headers=["authorization", "content-type", *MCP_HEADERS],
         )
     shared = collections.shared
     app.add_middleware(
@@ -103,6 +116,15 @@ def create_app(
     app.add_middleware(MetricsMiddleware, metrics=shared.metrics)
     app.add_middleware(RequestLogMiddleware)
     return app
+
+
+def _create_mcp_endpoint() -> McpEndpoint | None:
+    """The endpoint of the Model Context Protocol, if its extra is installed."""
+    if find_spec("mcp") is None:
+        return None
+    from wavrag.server.mcp import McpEndpoint
+
+    return McpEndpoint()
 
 
 def _add_health_routes(app: FastAPI, collections: Collections) -> None:

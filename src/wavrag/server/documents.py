@@ -88,12 +88,16 @@ async def upload_documents(request: Request, state: State, wait: Wait = 0) -> Jo
     async with receive_form(request, state.incoming_folder, limits.MAX_UPLOAD_FILES) as form:
         if not form.files:
             raise RequestError(400, "there is no file: send it in a part with a file name")
-        job = await state.run_in_thread("take", _accept_upload, state, form)
+        job = await state.run_in_thread("take", accept_upload, state, form)
     return await _describe_job(state, job, wait)
 
 
-def _accept_upload(state: Session, form: Form) -> IndexJob:
-    """Check the files of a form, move them to the uploads and submit a job."""
+def accept_upload(state: Session, form: Form) -> IndexJob:
+    """Check the files of a form, move them to the uploads and submit a job.
+
+    Raises:
+        RequestError: a file or a field is not accepted.
+    """
     metadata = _parse_metadata(form.fields.get("metadata"))
     labels = _choose_labels(state.principal, form.fields.get("access"))
     if labels is not None:

@@ -32,7 +32,7 @@ from wavrag.server.queues import CLIENT
 
 CONNECTION = "wavrag.connection"  # key of the ASGI scope; see `wavrag.server.connections`
 UPLOAD_PATHS = ("/v1/documents", "/v1/audio/transcriptions")
-_PROTECTED_PATHS = ("/v1/", "/metrics", "/openapi.json", "/asyncapi.json")
+_PROTECTED_PATHS = ("/v1/", "/mcp", "/metrics", "/openapi.json", "/asyncapi.json")
 _SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:;"
@@ -84,7 +84,7 @@ class SecurityMiddleware:
                 headers = MutableHeaders(scope=message)
                 for name, value in _SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
-                is_data = scope["path"].startswith("/v1/")
+                is_data = scope["path"].startswith(("/v1/", "/mcp"))
                 # Browsers revalidate the page's files, so that all come from the same version.
                 headers.setdefault("cache-control", "no-store" if is_data else "no-cache")
             await send(message)

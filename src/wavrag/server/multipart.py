@@ -59,14 +59,14 @@ async def receive_form(request: Request, folder: Path, max_files: int) -> AsyncI
     if content_type != b"multipart/form-data" or not boundary:
         raise RequestError(415, "the body is not a form: send it as multipart/form-data")
     length = request.headers.get("content-length", "")
-    _check_disk(folder, int(length) if length.isdecimal() else 0)
+    check_disk(folder, int(length) if length.isdecimal() else 0)
     reader = _FormReader(folder, max_files)
     try:
         try:
             parser = MultipartParser(boundary, reader.callbacks())
             async for chunk in request.stream():
                 # A chunked body has no declared length, so the disk is checked on the way (2 µs).
-                _check_disk(folder, len(chunk))
+                check_disk(folder, len(chunk))
                 await to_thread.run_sync(parser.write, chunk)
             parser.finalize()
         except FormParserError as error:
@@ -78,7 +78,12 @@ async def receive_form(request: Request, folder: Path, max_files: int) -> AsyncI
         reader.clear()
 
 
-def _check_disk(folder: Path, size: int) -> None:
+def check_disk(folder: Path, size: int) -> None:
+    """Refuse so many bytes if the disk is nearly full.
+
+    Raises:
+        RequestError: it is (413).
+    """
     if shutil.disk_usage(folder).free - size < MIN_FREE_BYTES:
         raise RequestError(413, "the disk of the server is full: remove documents first")
 
