@@ -72,6 +72,18 @@ def test_microphone_turns(kb: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "blue flower" in output
 
 
+def test_mcp_client(kb: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    question = DATA / "questions" / "spare-key.opus"
+    load_example("mcp_client").main([str(kb), "--audio", str(question)])
+    output, progress = capfd.readouterr()
+    assert output.startswith("Where can I find the spare key")
+    assert "blue flower" in output
+    assert "] boat-shed-voice-memo  0:" in output
+    assert "audio/wav: " in output
+    assert "passages found" in progress
+    assert "writing the answer" in progress
+
+
 def test_custom_embedder(capsys: pytest.CaptureFixture[str]) -> None:
     load_example("custom_embedder").main(str(DOCUMENTS), "descalling the expresso machine")
     assert "Descaling" in capsys.readouterr().out

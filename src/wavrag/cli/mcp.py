@@ -29,12 +29,11 @@ def serve_mcp(arguments: argparse.Namespace) -> int:
         if not arguments.http:
             server.run("stdio")
             return 0
-        port = PORT if arguments.port is None else arguments.port
-        serve_http(
-            server,
-            port,
-            lambda url: note(f"serving {rag.kb.address} at {url} (press Ctrl-C to stop)"),
-        )
+
+        def on_start(url: str) -> None:
+            note(f"serving {rag.kb.address} at {url} (press Ctrl-C to stop)")
+
+        serve_http(server, PORT if arguments.port is None else arguments.port, on_start)
     return 0
 
 

@@ -12,12 +12,13 @@ from typing import TypeVar
 from anyio import to_thread
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from wavrag import audio
 from wavrag.answer import RetrievalResult
-from wavrag.errors import InputError, WavRAGError
+from wavrag.errors import AudioError, InputError, WavRAGError
 from wavrag.generate import GenerateOptions
 from wavrag.integrations.mcp import Access, AddResult, Report, create_mcp_server
 from wavrag.kb import Retrieval, Transcript
@@ -27,12 +28,11 @@ from wavrag.server.documents import accept_upload
 from wavrag.server.errors import RequestError, public_message
 from wavrag.server.jobs import IndexJob
 from wavrag.server.multipart import Form, ReceivedFile, check_disk
-from wavrag.server.principals import ANONYMOUS, PRINCIPAL
-from wavrag.server.session import Session
-from wavrag.server.state import ServerState
+from wavrag.server.session import Session, open_session
 from wavrag.types import Answer, Clip, Query
 
 T = TypeVar("T")
+ACCESS = "wavrag.mcp_access"  # key of the ASGI scope of a request
 JOB_STEP = 0.5  # seconds between reports on a job
 MAX_JOB_SECONDS = 300.0  # until the reply, whether or not the job has ended
 
@@ -41,7 +41,7 @@ class McpEndpoint:
     """The endpoint; it serves requests while `run` is entered."""
 
     def __init__(self) -> None:
-        self._server = create_mcp_server(_open_access)
+        self._server = create_mcp_server(_read_access)
         self.routes = [
             Route(path, self, name="mcp", include_in_schema=False) for path in ("/mcp", "/v1/mcp")
         ]
@@ -61,12 +61,19 @@ class McpEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
+        if scope["method"] != "POST":
+            # Without sessions there is no stream to open (GET) and nothing to end (DELETE).
+            await Response(status_code=405, headers={"allow": "POST"})(scope, receive, send)
+            return
+        # Here, where a collection that does not exist is an error with a status of its own.
+        scope[ACCESS] = SessionAccess(open_session(Request(scope)))
         await self._server.session_manager.handle_request(scope, receive, send)
 
 
-def _open_access(request: Request | None) -> Access:
+def _read_access(request: Request | None) -> Access:
     assert request is not None
-    return SessionAccess(open_session(request))
+    access: Access = request.scope[ACCESS]
+    return access
 
 
 class SessionAccess(Access):
@@ -86,7 +93,10 @@ class SessionAccess(Access):
 
     async def transcript(self, document_id: str) -> Transcript:
         """Read a transcript in the queue of speech."""
-        return await self._session.run_in_thread("transcribe", self.rag.transcript, document_id)
+        try:
+            return await self._session.run_in_thread("transcribe", self.rag.transcript, document_id)
+        except AudioError as error:
+            raise _missing_recording(document_id) from error
 
     async def ask(self, query: Query, report: Report) -> Answer:
         """Answer in the queue of answers, within the time limit."""
@@ -152,10 +162,20 @@ class SessionAccess(Access):
         passage = self.rag.kb.head(document_id)
         original = None if passage is None else self._session.open_recording(passage)
         if original is None:
-            raise InputError(f"there is no recording {document_id}: see list_documents")
+            raise _missing_recording(document_id)
         with original:
-            return audio.load(original.content, start=start, end=end)
+            try:
+                return audio.load(original.content, start=start, end=end)
+            except AudioError as error:
+                message = str(error).replace(str(original.path), document_id)
+                raise AudioError(message) from error
 
     def describe_error(self, error: BaseException | None) -> str | None:
         """The message of an error, without paths of the server's folders."""
         return public_message(error) if isinstance(error, WavRAGError | RequestError) else None
+
+
+def _missing_recording(document_id: str) -> InputError:
+    return InputError(
+        f"there is no recording of {document_id}: it is unknown, a text, or its file is missing"
+    )

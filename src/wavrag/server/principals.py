@@ -16,7 +16,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)  # each includes those before it
 # Requests that read although they have a body. The tool of `/mcp` that writes checks the scope.
 READING_POSTS = frozenset({
     "/v1/search", "/v1/ask", "/v1/chat/completions", "/v1/embeddings", "/v1/audio/transcriptions",
-    "/v1/audio/speech", "/mcp",
+    "/v1/audio/speech", "/mcp", "/v1/mcp",
 })  # fmt: skip
 # Their changes concern everybody, whatever the labels of a document.
 ADMIN_PATHS = ("/v1/voices", "/v1/collections", "/v1/tokens")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -69,10 +70,14 @@ class AccessServer(MCPServer[Any]):
             finally:
                 _access.reset(token)
 
+        # `MCPServer` configures the logging of the whole process, unless there is a handler.
+        placeholder = logging.NullHandler()
+        logging.getLogger().addHandler(placeholder)
         super().__init__(
             "wavrag", title="WavRAG", instructions=INSTRUCTIONS, version=__version__,
             log_level="WARNING", subscriptions=False, middleware=[enter],
         )  # fmt: skip
+        logging.getLogger().removeHandler(placeholder)
 
     async def list_tools(self) -> list[Tool]:
         """The tools that the client may use."""
