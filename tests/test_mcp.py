@@ -233,7 +233,7 @@ def test_the_server_has_it_with_its_tokens_and_labels(
             uris = [resource.uri for resource in (await mcp.list_resources()).resources]
             assert f"wavrag://documents/{id}" in uris
             assert "wavrag://documents/deal" not in uris
-        async with connect(url, tokens["legal"]) as mcp:
+        async with connect(f"{url}/v1/collections/default", tokens["legal"]) as mcp:
             uris = [resource.uri for resource in (await mcp.list_resources()).resources]
             assert f"wavrag://documents/{id}" not in uris
             (contents,) = (await mcp.read_resource("wavrag://documents/deal")).contents
@@ -253,6 +253,8 @@ def test_the_server_rejects_other_requests(url: str, tokens: dict[str, str]) -> 
     with client(url) as http:
         assert http.post("/mcp", json=body).status_code == 401
         assert http.get("/mcp", headers=token).status_code == 405
+        path = "/v1/collections/none/mcp"
+        assert http.post(path, json=body, headers=token).status_code == 404
         foreign = token | {"origin": "https://example.org"}
         assert http.post("/mcp", json=body, headers=foreign).status_code == 403
 
