@@ -35,11 +35,12 @@ from wavrag.store.checks import (
 )
 from wavrag.store.lance_documents import DocumentTallies, unequal_documents
 from wavrag.store.lance_errors import LANCE_ERRORS
-from wavrag.store.lance_filter import filter_sql, in_sql
+from wavrag.store.lance_filter import filter_sql, in_sql, labels_sql
 from wavrag.store.lance_folder import LanceFolder
 from wavrag.store.lance_home import ATTEMPTS, TABLE, Changes, LanceHome
 from wavrag.store.lance_import import import_lancedb
 from wavrag.store.lance_legs import (
+    create_indexes,
     dense_leg,
     lexical_leg,
     missing_indexes,
@@ -127,6 +128,7 @@ class LanceStore:
         self._exact_below = exact_below
         self._keep_seconds = keep_seconds
         self._closed = False
+        self._has_labels = False
         self._vocabulary: VocabularyCount | None = None
         self._vocabulary_stamp: tuple[int, ...] | None = None
         self._vocabulary_lock = threading.Lock()
@@ -294,7 +296,7 @@ class LanceStore:
         """Search; see `Store.search`."""
         self._check_open()
         tree = read_filter(where)
-        condition = None if tree is None else filter_sql(tree)
+        condition = None if tree is None else self._condition(tree)
         if vector is not None:
             check_vector(vector, self.dim, "the query")
         legs: dict[Leg, list[ScoredPassage]] = {}
@@ -344,7 +346,7 @@ class LanceStore:
         """Return the number of passages; see `Store.count`."""
         self._check_open()
         with self._home.translate_errors():
-            rows: int = self._table.count_rows(None if where is None else filter_sql(where))
+            rows: int = self._table.count_rows(None if where is None else self._condition(where))
         return rows
 
     def scan(self, document_ids: Sequence[str] | None = None) -> Iterator[StoredPassage]:
@@ -388,7 +390,7 @@ class LanceStore:
         self._check_open()
         if where is not None:
             with self._home.translate_errors():
-                query = self._home.snapshot().search().where(filter_sql(where))
+                query = self._home.snapshot().search().where(self._condition(where))
                 return count_vocabulary(_lexical_texts(query))
         with self._home.translate_errors(), self._vocabulary_lock:
             stamp = self._home.stamp()
@@ -511,11 +513,21 @@ class LanceStore:
     def _upgrade_table(self) -> None:
         """Add columns that are missing in a table of an earlier version, and declare the key."""
         present = self._table.schema.names
-        missing = [schema(self.dim).field(n) for n in ADDED_COLUMNS if n not in present]
-        if missing:
-            self._home.commit(lambda: self._table.add_columns(missing))
+        missing = [name for name in ADDED_COLUMNS if name not in present]
+        fields = [schema(self.dim).field(name) for name in missing if name != "labels"]
+        if fields:
+            self._home.commit(lambda: self._table.add_columns(fields))
+        if "labels" in missing:
+            self._home.commit(lambda: self._table.add_columns({"labels": labels_sql()}))
+            self._home.commit(lambda: create_indexes(self._table))
         if not self._home.has_key():
             self._home.commit(lambda: self._table.set_unenforced_primary_key("id"))
+
+    def _condition(self, where: Node) -> str:
+        """SQL of a filter."""
+        # Columns are never removed, and LanceDB takes milliseconds to look at its newest schema.
+        self._has_labels = self._has_labels or "labels" in self._table.schema.names
+        return filter_sql(where, has_labels=self._has_labels)
 
     def _find_mixed_documents(self) -> list[str]:
         """Find documents whose passages are of several writes."""

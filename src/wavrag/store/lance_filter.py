@@ -4,7 +4,7 @@ Metadata may have any key, with values of different types, so keys cannot be col
 functions convert between types ("2020" equals 2020) and fail on rows of another type. Therefore a
 row has a text column of facets, each `RS key US type value RS`: a filter tests for a facet with
 `contains`, or extracts its value with `split_part`. Values are encoded so that text order equals
-value order.
+value order. Whole facets are in a list as well, the labels, whose index answers `=` and `in`.
 
 Keys and values cannot end their facet or their SQL literal: RS, US and the escape character are
 escaped, and quotes doubled.
@@ -35,6 +35,9 @@ from wavrag.where import (
     compose,
     path_forms,
 )
+
+# Keys without labels: their values are of one passage each, and would make the index large.
+UNLABELLED_KEYS = frozenset({"start", "end", "level"})
 
 # Built-in keys with a text column; all other keys are facets.
 TEXT_COLUMNS = {"id": "document_id", "source": "source", "title": "title", "section": "section"}
@@ -80,14 +83,31 @@ def encode_value(value: Scalar) -> str:
     return f"n{_sortable(value)}"
 
 
-def filter_sql(node: Node) -> str:
+def to_labels(facets: str) -> list[str]:
+    """The facets that have a label."""
+    labels = facets.strip(RS).split(RS)
+    return [label for label in labels if label.partition(US)[0] not in UNLABELLED_KEYS]
+
+
+def labels_sql() -> str:
+    """SQL for the labels of a row, by its facets."""
+    keys = "|".join(sorted(UNLABELLED_KEYS))
+    labelled = f"regexp_replace(facets, '{RS}({keys}){US}[^{RS}]*', '', 'g')"
+    return f"string_to_array({labelled}, '{RS}')"
+
+
+def filter_sql(node: Node, *, has_labels: bool = True) -> str:
     """SQL equivalent to `wavrag.where.matches`; it is never null.
+
+    Args:
+        node: the filter.
+        has_labels: the table has a column of labels.
 
     Raises:
         FilterError: `and` and `or` alternate too often, or there are too many conditions, for
             LanceDB's parser.
     """
-    return _sql(node, negated=False, depth=0)
+    return _sql(node, negated=False, depth=0, has_labels=has_labels)
 
 
 def in_sql(column: str, values: Iterable[str]) -> str:
@@ -96,7 +116,7 @@ def in_sql(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({literals})"
 
 
-def _sql(node: Node, *, negated: bool, depth: int) -> str:
+def _sql(node: Node, *, negated: bool, depth: int, has_labels: bool) -> str:
     """SQL of a node or its negation.
 
     `NOT` precedes functions only, because the parser's time is exponential in nested `NOT (`.
@@ -108,9 +128,12 @@ def _sql(node: Node, *, negated: bool, depth: int) -> str:
         )
     match node:
         case Not(term):
-            return _sql(term, negated=not negated, depth=depth)
+            return _sql(term, negated=not negated, depth=depth, has_labels=has_labels)
         case And(terms) | Or(terms):
-            conditions = [_sql(term, negated=negated, depth=depth + 1) for term in terms]
+            conditions = [
+                _sql(term, negated=negated, depth=depth + 1, has_labels=has_labels)
+                for term in terms
+            ]
             return _join_conditions(conditions, all_of=isinstance(node, And) is not negated)
         case In("id", values):
             # A list, because thousands of conditions would exhaust the stack of LanceDB.
@@ -119,6 +142,8 @@ def _sql(node: Node, *, negated: bool, depth: int) -> str:
                 return _TRUE if negated else _FALSE
             column = "document_id NOT" if negated else "document_id"
             return in_sql(column, texts | set(map(compose, texts)))
+        case In(key, values) if has_labels and values and _is_labelled(key):
+            return _call(_has_label(key, values), negated)
         case In(key, values):
             conditions = [_compare(key, "=", value, negated) for value in values]
             return _join_conditions(conditions, all_of=negated)
@@ -128,8 +153,20 @@ def _sql(node: Node, *, negated: bool, depth: int) -> str:
             return _call(_has(key), not negated)
         case Like(key, pattern):
             return _like(key, pattern, negated)
+        case Compare(key, "=", value) if has_labels and _is_labelled(key):
+            return _call(_has_label(key, [value]), negated)
         case Compare(key, operator, value):
             return _compare(key, operator, value, negated)
+
+
+def _is_labelled(key: str) -> bool:
+    return key not in TEXT_COLUMNS and key not in UNLABELLED_KEYS
+
+
+def _has_label(key: str, values: Iterable[Scalar]) -> str:
+    """SQL for the existence of one of some facets."""
+    labels = sorted({_literal(_facet(key, value).removesuffix(RS)) for value in values})
+    return f"array_has_any(labels, [{', '.join(labels)}])"
 
 
 def _compare(key: str, operator: Operator, value: Scalar, negated: bool) -> str:

@@ -15,6 +15,7 @@ from wavrag.types import Float32, ScoredPassage
 
 KEY_INDEXES = {"id": "id_key", "document_id": "document_id_key"}
 WORDS_INDEX = "lexical_words"
+LABELS_INDEX = "labels_list"
 VECTOR_INDEX = "vector_ivf"
 
 # Rows fetched beyond k, to detect a tie of the k-th with the next.
@@ -87,9 +88,11 @@ def create_indexes(table: Any) -> None:
     Words are stemmed and lose their accents, so "recordings" finds "recording". There are no stop
     words. Chinese, Japanese and Thai are split into words by dictionary.
     """
-    from lancedb.index import FTS, BTree
+    from lancedb.index import FTS, BTree, LabelList
 
     present = {index.name for index in table.list_indices()}
+    if LABELS_INDEX not in present and "labels" in table.schema.names:
+        table.create_index("labels", config=LabelList(), name=LABELS_INDEX)
     for column, name in KEY_INDEXES.items():
         if name not in present:
             table.create_index(column, config=BTree(), name=name)
@@ -101,12 +104,17 @@ def create_indexes(table: Any) -> None:
 def missing_indexes(table: Any) -> list[str]:
     """Names of the missing key and word indexes."""
     present = {index.name for index in table.list_indices()}
-    return sorted({*KEY_INDEXES.values(), WORDS_INDEX} - present)
+    expected = {*KEY_INDEXES.values(), WORDS_INDEX}
+    if "labels" in table.schema.names:
+        expected.add(LABELS_INDEX)
+    return sorted(expected - present)
 
 
 def probe_indexes(table: Any, dim: int) -> None:
     """Query every index, so that an unreadable one raises LanceDB's error."""
     first = table.search().select(["id", "document_id", "lexical"]).limit(1).to_arrow().to_pylist()
+    if "labels" in table.schema.names:
+        table.count_rows("array_has_any(labels, ['modality'])")
     for row in first:
         for column in KEY_INDEXES:
             table.count_rows(in_sql(column, [row[column]]))

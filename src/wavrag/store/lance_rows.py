@@ -14,7 +14,7 @@ import numpy as np
 
 from wavrag.closing import Closing
 from wavrag.store.base import StoredPassage
-from wavrag.store.lance_filter import RS, encode_built_in, encode_metadata
+from wavrag.store.lance_filter import RS, encode_built_in, encode_metadata, to_labels
 from wavrag.types import Metadata, Passage
 from wavrag.where import OPTIONAL_KEYS
 
@@ -28,11 +28,11 @@ PASSAGE_COLUMNS = tuple(field.name for field in fields(Passage))
 # Columns missing in tables of earlier versions; the first write adds them, empty.
 ADDED_COLUMNS = (
     *("speech", "level", "speaker", "channel", "track", "recording", "copies"),
-    "write_id",
+    *("write_id", "labels"),
 )
 
 # Not parts of a `StoredPassage`.
-UNREAD_COLUMNS = {"id", "facets", "write_id"}
+UNREAD_COLUMNS = {"id", "facets", "write_id", "labels"}
 
 # In the metadata of a field: it is the key. Then LanceDB notices that two merges insert the same
 # row, if both have a clause that deletes rows.
@@ -71,6 +71,7 @@ def schema(dim: int) -> Any:
             pa.field("recording", pa.string()),
             pa.field("copies", pa.list_(pa.string())),
             pa.field("write_id", pa.int64()),  # the same in all rows of a document
+            pa.field("labels", pa.list_(pa.string())),  # facets with an index: lance_filter.py
         ],
         metadata={"wavrag.format": FORMAT},
     )
@@ -105,7 +106,9 @@ def to_table(records: Sequence[StoredPassage], dim: int, write_id: int) -> Any:
         columns["id"].append(passage.id)
         columns["copies"].append(list(passage.copies) or None)
         columns["metadata"].append(encoded[key][0])
-        columns["facets"].append(f"{RS}{encode_built_in(passage)}{encoded[key][1]}")
+        facets = f"{RS}{encode_built_in(passage)}{encoded[key][1]}"
+        columns["facets"].append(facets)
+        columns["labels"].append(to_labels(facets))
         columns["content_hash"].append(record.content_hash)
         columns["lexical"].append(record.lexical)
         columns["write_id"].append(write_id)
