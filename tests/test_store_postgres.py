@@ -208,3 +208,16 @@ def test_damage_is_found(open_store):
     assert store.verify() == [f"a in {store.name} is damaged: index it again"]
     store.pool.run(lambda c: c.execute(f"DELETE FROM {store._table} WHERE document_id = 'b'"))
     assert [defect.split()[0] for defect in store.verify()] == ["a", "b"]
+
+
+def test_damage_to_postings_is_found(open_store):
+    store = open_store(DIM)
+    store.upsert(text_records("a", ["one two", "two"]) + text_records("b", ["three"]))
+    store.upsert(text_records("b", ["four five"], content_hash="2"))
+    assert store.verify() == []
+    lose = "DELETE FROM wavrag.postings WHERE tenant = %s AND term = %s"
+    store.pool.run(lambda c: c.execute(lose, [store.tenant, "one"]))
+    assert store.verify() == [f"the words of a in {store.name} are damaged: index it again"]
+    store.upsert(text_records("a", ["one two", "two"], content_hash="2"))
+    assert store.verify() == []
+    assert ids(store.search(None, "one", 5)["lexical"]) == ["a#0"]

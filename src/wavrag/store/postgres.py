@@ -27,7 +27,12 @@ from wavrag.store.checks import (
 from wavrag.store.lance_documents import DocumentTallies
 from wavrag.store.postgres_binary import register_parameters
 from wavrag.store.postgres_filter import decode_text, encode_text, filter_sql, indexed_facets
-from wavrag.store.postgres_index import merge_postings, remove_postings, update_vector_index
+from wavrag.store.postgres_index import (
+    find_posting_defects,
+    merge_postings,
+    remove_postings,
+    update_vector_index,
+)
 from wavrag.store.postgres_legs import dense_leg, find_allowed, lexical_leg, read_state
 from wavrag.store.postgres_pool import PostgresPool
 from wavrag.store.postgres_schema import (
@@ -282,6 +287,13 @@ class PostgresStore:
             for id in sorted(expected.keys() | found.keys())
             if expected.get(id) != found.get(id)
         ]
+        if share == 1.0:
+            defects += [
+                f"the words of {id} in {self.name} are damaged: index it again"
+                for id in self.pool.run(
+                    lambda connection: find_posting_defects(connection, self.tenant), snapshot=True
+                )
+            ]
         invalid = self._query(
             "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = %s::regclass"
             " AND NOT indisvalid",

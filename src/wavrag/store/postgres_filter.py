@@ -34,7 +34,7 @@ Condition: TypeAlias = tuple[str, list[Any]]
 # Longest facet with postings, in characters: a key of an index has at most 2,700 bytes.
 MAX_INDEXED = 200
 
-_US = "\x1f"
+SEPARATOR = "\x1f"  # between the key and the value of a facet
 _TRUE: Condition = ("true", [])
 _FALSE: Condition = ("false", [])
 _SYNTAX = re.compile(r"[\\.+*?()|\[\]{}^$]")
@@ -207,4 +207,4 @@ def _facet(key: str, value: Scalar) -> str:
 
 
 def _prefix(key: str, kind: str) -> str:
-    return encode_text(key.replace("\x1e", "\x1e1").replace(_US, "\x1e2")) + _US + kind
+    return encode_text(key.replace("\x1e", "\x1e1").replace(SEPARATOR, "\x1e2")) + SEPARATOR + kind

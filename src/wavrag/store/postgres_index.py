@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wavrag.store.postgres_filter import SEPARATOR, decode_text
 from wavrag.store.postgres_schema import table_of, vector_index_of
-from wavrag.store.postgres_words import POSTING, without_numbers
+from wavrag.store.postgres_words import POSTING, terms_of, without_numbers
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -84,6 +85,33 @@ def remove_postings(connection: Connection[Any], tenant: str, passages: int) -> 
         "DELETE FROM wavrag.removed WHERE tenant = %s AND number = ANY(%s)",
         [tenant, removed.tolist()],
     )
+
+
+def find_posting_defects(connection: Connection[Any], tenant: str) -> list[str]:
+    """Ids of documents with a passage whose words have more or fewer postings than there are."""
+    last = connection.execute(
+        f"SELECT coalesce(max(number), 0) FROM {table_of(tenant)}"
+    ).fetchone() or (0,)
+    counts = np.zeros(last[0] + 1, np.uint16)
+    with connection.cursor(name="postings") as cursor:
+        cursor.execute(
+            # Facets have a separator.
+            "SELECT postings FROM wavrag.postings WHERE tenant = %s AND strpos(term, %s) = 0",
+            [tenant, SEPARATOR],
+        )
+        for (data,) in cursor:
+            numbers = np.frombuffer(data, POSTING)["number"]
+            counts[numbers[numbers <= last[0]]] += 1  # a row has each passage once
+    defects: dict[str, None] = {}
+    with connection.cursor(name="texts") as cursor:
+        cursor.execute(
+            f"SELECT number, document_id, coalesce(lexical, text) FROM {table_of(tenant)}"
+            " ORDER BY document_id"
+        )
+        for number, document_id, text in cursor:
+            if counts[number] != len(set(terms_of(decode_text(text)))):
+                defects[decode_text(document_id)] = None
+    return list(defects)
 
 
 def update_vector_index(connection: Connection[Any], tenant: str, dim: int, is_large: bool) -> None:
