@@ -60,5 +60,5 @@ def create_rag(folder: Path, generator: Generator | None = None) -> WavRAG:
 
 def uploaded_files(folder: Path) -> list[str]:
     """Names of complete and incomplete uploads of a knowledge base."""
-    paths = [path for name in ("incoming", "uploads") for path in (folder / name).iterdir()]
+    paths = [path for name in ("incoming", "uploads") for path in (folder / name).glob("*")]
     return sorted(path.name for path in paths)
