@@ -14,21 +14,9 @@ from wavrag import config
 from wavrag.arguments import check_paths
 from wavrag.closing import Closing
 from wavrag.errors import StoreError
-from wavrag.store import (
-    OBJECT_SCHEMES,
-    Blobs,
-    FolderBlobs,
-    FolderRecords,
-    LanceStore,
-    ObjectBlobs,
-    ObjectRecords,
-    PostgresPool,
-    PostgresRecords,
-    PostgresStore,
-    Records,
-    Store,
-    open_objects,
-)
+
+# The others are imported when they are used: a base in a folder needs no client of a server.
+from wavrag.store import OBJECT_SCHEMES, Blobs, FolderBlobs, FolderRecords, Records, Store
 
 POSTGRES_SCHEMES = ("postgresql", "postgres")
 RECORD_CONNECTIONS = 4  # of a process, beside those of the store
@@ -136,6 +124,8 @@ class FolderBackend(Backend):
 
     def open_store(self, name: str, dim: int, guard: Callable[[], None] = lambda: None) -> Store:
         """Open the LanceDB table of the folder."""
+        from wavrag.store import LanceStore
+
         return LanceStore(self.folder / name, dim, guard=guard)
 
     @property
@@ -171,6 +161,8 @@ class PostgresBackend(Backend):
     remedy = "restore a backup (pg_dump)"
 
     def __init__(self, url: str, blobs: str = "") -> None:
+        from wavrag.store import PostgresPool, PostgresRecords
+
         self._url, self._tenant = _split_tenant(url)
         self._pool = PostgresPool(self._url, self._tenant, max_connections=RECORD_CONNECTIONS)
         self.records = PostgresRecords(self._pool)
@@ -182,6 +174,8 @@ class PostgresBackend(Backend):
 
     def open_store(self, name: str, dim: int, guard: Callable[[], None] = lambda: None) -> Store:
         """Connect to the tables of the passages."""
+        from wavrag.store import PostgresStore
+
         return PostgresStore(self._url, dim, self._tenant)
 
     def server_versions(self) -> str:
@@ -202,6 +196,8 @@ class ObjectBackend(Backend):
     """
 
     def __init__(self, url: str) -> None:
+        from wavrag.store import ObjectBlobs, ObjectRecords, open_objects
+
         self.address = url.rstrip("/")
         objects = open_objects(self.address)
         self.records = ObjectRecords(objects, self.address)
@@ -209,6 +205,8 @@ class ObjectBackend(Backend):
 
     def open_store(self, name: str, dim: int, guard: Callable[[], None] = lambda: None) -> Store:
         """Open the LanceDB table in the bucket."""
+        from wavrag.store import LanceStore
+
         return LanceStore(f"{self.address}/{name}", dim, guard=guard)
 
 
@@ -260,6 +258,8 @@ def open_blobs(address: str) -> Blobs:
     if address.partition("://")[0].lower() not in OBJECT_SCHEMES:
         raise StoreError("WAVRAG_BLOBS is no place for files: give a folder or s3://BUCKET/PREFIX")
     check_bucket_url(address)
+    from wavrag.store import ObjectBlobs, open_objects
+
     return ObjectBlobs(open_objects(address), address)
 
 
