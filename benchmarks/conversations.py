@@ -137,9 +137,9 @@ def make_conversation(
 def line_pieces(data: Path, line: Line, whole: bool) -> list[tuple[Line, Float32, list]]:
     """The samples of a line with its spans of speech, cut at pauses after 3 s unless `whole`."""
     samples = audio.load(data / line.audio, SAMPLE_RATE, line.start, line.end).samples
-    with audio.voice_detector() as detector:
-        frames = (np.pad(f, (0, 512 - len(f))) for f in audio.vad_frames([samples]))
-        voiced = [detector.probability(frame) >= 0.5 for frame in frames]
+    detector = audio.VoiceDetector()
+    frames = (np.pad(f, (0, 512 - len(f))) for f in audio.vad_frames([samples]))
+    voiced = [detector.probability(frame) >= 0.5 for frame in frames]
     edges = np.flatnonzero(np.diff([0, *voiced, 0])).reshape(-1, 2) * 512 / SAMPLE_RATE
     groups: list[list[list[float]]] = []
     for begin, end in edges:

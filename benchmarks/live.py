@@ -36,7 +36,7 @@ import corpus
 import numpy as np
 
 from wavrag import Clip, Document, KnowledgeBase, Query, WavRAG
-from wavrag.audio import SAMPLE_RATE, VAD_FRAME, load, voice_detector
+from wavrag.audio import SAMPLE_RATE, VAD_FRAME, VoiceDetector, load
 from wavrag.generate import FakeGenerator
 from wavrag.kb import find_files
 from wavrag.live import Event, Hits, LiveOptions, LiveTurn, PartialHits, Scheduler
@@ -175,20 +175,20 @@ def speak_plainly(kb: KnowledgeBase, speech: np.ndarray, start: float) -> Turns:
     track, onset_sample = VoiceTrack(), None
     silence, tail = frames_of(OPTIONS.silence_ms), round(TAIL_MS * SAMPLE_RATE / 1e3)
     lead = round(LEAD_MS * SAMPLE_RATE / 1e3)
-    with voice_detector() as detector:
-        for at in range(0, len(speech) - CHUNK, CHUNK):
-            clock.wait(at + CHUNK)
-            while track.end + VAD_FRAME <= at + CHUNK:
-                track.add(detector.probability(speech[track.end : track.end + VAD_FRAME]))
-                if onset_sample is None:
-                    onset_sample = track.onset()
-                elif track.pause >= silence:
-                    assert track.last_voiced is not None
-                    utterance = speech[max(0, onset_sample - lead) : track.last_voiced + tail]
-                    kb.retrieve(Query(clip=Clip(utterance, SAMPLE_RATE)), OPTIONS.k)
-                    late = time.perf_counter() - clock.of(track.last_voiced)
-                    turns.beyond.append(1e3 * late - OPTIONS.silence_ms)
-                    track, onset_sample = VoiceTrack(track.end), None
+    detector = VoiceDetector()
+    for at in range(0, len(speech) - CHUNK, CHUNK):
+        clock.wait(at + CHUNK)
+        while track.end + VAD_FRAME <= at + CHUNK:
+            track.add(detector.probability(speech[track.end : track.end + VAD_FRAME]))
+            if onset_sample is None:
+                onset_sample = track.onset()
+            elif track.pause >= silence:
+                assert track.last_voiced is not None
+                utterance = speech[max(0, onset_sample - lead) : track.last_voiced + tail]
+                kb.retrieve(Query(clip=Clip(utterance, SAMPLE_RATE)), OPTIONS.k)
+                late = time.perf_counter() - clock.of(track.last_voiced)
+                turns.beyond.append(1e3 * late - OPTIONS.silence_ms)
+                track, onset_sample = VoiceTrack(track.end), None
     return turns
 
 

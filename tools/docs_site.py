@@ -23,6 +23,7 @@ PAGES = {
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
     "SECURITY.md": "project/security.md",
+    "src/wavrag/audio/weights/README.md": "project/vad.md",
     "src/wavrag/embed/weights/minilm/README.md": "project/minilm.md",
     "src/wavrag/embed/weights/moonshine/README.md": "project/moonshine.md",
     "src/wavrag/embed/weights/reader/README.md": "project/reader.md",

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from wavrag.audio.vad import VAD_FRAME, voice_detector
+from wavrag.audio.vad import VAD_FRAME, VoiceDetector
 from wavrag.types import Float32
 
 DOMINANCE_DB = 10.0  # difference that crosstalk and panning rarely reach
@@ -149,8 +149,8 @@ def _voiced(blocks: Sequence[Float32], channel: int, gain: float) -> npt.NDArray
     for block in blocks:
         samples = np.clip(block[channel] * np.float32(gain), -1.0, 1.0)
         # A span is a recording of its own for the detector.
-        with voice_detector() as detector:
-            starts = range(0, len(samples) - VAD_FRAME + 1, VAD_FRAME)
-            frames = (samples[at : at + VAD_FRAME] for at in starts)
-            probabilities += map(detector.probability, frames)
+        detector = VoiceDetector()
+        starts = range(0, len(samples) - VAD_FRAME + 1, VAD_FRAME)
+        frames = (samples[at : at + VAD_FRAME] for at in starts)
+        probabilities += map(detector.probability, frames)
     return np.array(probabilities) >= SPEECH_PROBABILITY

@@ -7,14 +7,13 @@ without speech (music, a bell, a dog) is cut into windows of equal length. Silen
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from functools import cache
 from operator import itemgetter
 
 import numpy as np
 
 from wavrag.audio.resampling import SAMPLE_RATE
-from wavrag.audio.vad import VAD_FRAME, VoiceDetector, voice_detector
+from wavrag.audio.vad import VAD_FRAME, VoiceDetector
 from wavrag.types import Clip, Float32
 
 # Changing any constant below changes the passages of every recording: raise `SPLIT_VERSION` in
@@ -89,12 +88,12 @@ def windows(
     """
     if sample_rate != SAMPLE_RATE:
         raise ValueError(f"recordings are cut at {SAMPLE_RATE} Hz, not at {sample_rate} Hz")
-    with voice_detector() as detector:
-        floor_db = FLOOR_DB_BEFORE_SPEECH if keep_silence else FLOOR_DB
-        cutter = _Cutter(detector, source, overlap_seconds, floor_db)
-        for frame in frames(blocks):
-            yield from cutter.push(frame)
-        yield from cutter.finish(keep_silence=keep_silence)
+    detector = VoiceDetector()
+    floor_db = FLOOR_DB_BEFORE_SPEECH if keep_silence else FLOOR_DB
+    cutter = _Cutter(detector, source, overlap_seconds, floor_db)
+    for frame in frames(blocks):
+        yield from cutter.push(frame)
+    yield from cutter.finish(keep_silence=keep_silence)
 
 
 def channel_windows(
@@ -110,24 +109,22 @@ def channel_windows(
     Yields:
         Number of the channel, from 1, and a clip as of `windows`; none for a silent channel.
     """
-    with ExitStack() as stack:
-        cutters = [
-            _Cutter(stack.enter_context(voice_detector()), source, OVERLAP_SECONDS, FLOOR_DB)
-            for _ in range(n_channels)
-        ]
-        # A clip waits until no channel can return an earlier one: half a minute at most.
-        queue: list[tuple[float, int, Clip]] = []
-        for frame in frames(blocks):
-            for number, (cutter, samples) in enumerate(zip(cutters, frame, strict=True), 1):
-                queue += [(clip.start, number, clip) for clip in cutter.push(samples)]
-            if queue:
-                queue.sort(key=itemgetter(0, 1))
-                earliest = min(cutter.earliest for cutter in cutters)
-                while queue and queue[0][0] <= earliest:
-                    yield queue.pop(0)[1:]
-        for number, cutter in enumerate(cutters, 1):
-            queue += [(clip.start, number, clip) for clip in cutter.finish(keep_silence=False)]
-        yield from (item[1:] for item in sorted(queue, key=itemgetter(0, 1)))
+    cutters = [
+        _Cutter(VoiceDetector(), source, OVERLAP_SECONDS, FLOOR_DB) for _ in range(n_channels)
+    ]
+    # A clip waits until no channel can return an earlier one: half a minute at most.
+    queue: list[tuple[float, int, Clip]] = []
+    for frame in frames(blocks):
+        for number, (cutter, samples) in enumerate(zip(cutters, frame, strict=True), 1):
+            queue += [(clip.start, number, clip) for clip in cutter.push(samples)]
+        if queue:
+            queue.sort(key=itemgetter(0, 1))
+            earliest = min(cutter.earliest for cutter in cutters)
+            while queue and queue[0][0] <= earliest:
+                yield queue.pop(0)[1:]
+    for number, cutter in enumerate(cutters, 1):
+        queue += [(clip.start, number, clip) for clip in cutter.finish(keep_silence=False)]
+    yield from (item[1:] for item in sorted(queue, key=itemgetter(0, 1)))
 
 
 def frames(blocks: Iterable[Float32]) -> Iterator[Float32]:

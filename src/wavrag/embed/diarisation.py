@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from wavrag.audio import SAMPLE_RATE, VAD_FRAME, vad_frames, voice_detector
+from wavrag.audio import SAMPLE_RATE, VAD_FRAME, VoiceDetector, vad_frames
 from wavrag.embed.base import unit_rows
 from wavrag.embed.speaker_encoder import (
     SPAN_SAMPLES,
@@ -135,21 +135,21 @@ def speech_segments(blocks: Iterable[Float32]) -> Iterator[tuple[float, Float32]
     gap, shortest = round(GAP_SECONDS / FRAME_SECONDS), MIN_SPEECH_SECONDS / FRAME_SECONDS
     buffer: list[Float32] = []
     first = last = -1  # voiced frames of the segment
-    with voice_detector() as detector:
-        for number, frame in enumerate(vad_frames(blocks)):
-            padded = np.pad(frame, (0, VAD_FRAME - len(frame)))
-            follows = last == number - 1 and first >= 0
-            limit = SPEECH_PROBABILITY - (SPEECH_HYSTERESIS if follows else 0.0)
-            voiced = detector.probability(padded) >= limit
-            if voiced:
-                first, last = (number if first < 0 else first), number
-            if first >= 0:
-                buffer.append(padded)
-            # A segment of a minute ends at once, so that its samples need not be held.
-            if first >= 0 and (number - last > gap or len(buffer) * FRAME_SECONDS > 60.0):
-                if last - first + 1 >= shortest:
-                    yield first * FRAME_SECONDS, np.concatenate(buffer[: last - first + 1])
-                buffer, first = [], -1
+    detector = VoiceDetector()
+    for number, frame in enumerate(vad_frames(blocks)):
+        padded = np.pad(frame, (0, VAD_FRAME - len(frame)))
+        follows = last == number - 1 and first >= 0
+        limit = SPEECH_PROBABILITY - (SPEECH_HYSTERESIS if follows else 0.0)
+        voiced = detector.probability(padded) >= limit
+        if voiced:
+            first, last = (number if first < 0 else first), number
+        if first >= 0:
+            buffer.append(padded)
+        # A segment of a minute ends at once, so that its samples need not be held.
+        if first >= 0 and (number - last > gap or len(buffer) * FRAME_SECONDS > 60.0):
+            if last - first + 1 >= shortest:
+                yield first * FRAME_SECONDS, np.concatenate(buffer[: last - first + 1])
+            buffer, first = [], -1
     if first >= 0 and last - first + 1 >= shortest:
         yield first * FRAME_SECONDS, np.concatenate(buffer[: last - first + 1])
 

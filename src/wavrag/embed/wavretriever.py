@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from wavrag import config
-from wavrag.audio import SAMPLE_RATE, VAD_FRAME, voice_detector
+from wavrag.audio import SAMPLE_RATE, VAD_FRAME, VoiceDetector
 from wavrag.corrections import apply_corrections
 from wavrag.embed import minilm, moonshine
 from wavrag.embed.base import Embedder, EmbedderSpec, EmbedResult, check_inputs, unit_rows
@@ -295,9 +295,9 @@ def has_voice(samples: Float32) -> bool:
     """Return whether voice activity detection hears a voice for `VOICE_FRAMES` or longer."""
     padded = np.pad(samples, (0, -len(samples) % VAD_FRAME)).astype(np.float32)
     recent: deque[float] = deque([0.0] * VOICE_FRAMES, VOICE_FRAMES)
-    with voice_detector() as detector:
-        for frame in padded.reshape(-1, VAD_FRAME):
-            recent.append(detector.probability(frame))
-            if sum(recent) >= VOICE * VOICE_FRAMES:
-                return True
+    detector = VoiceDetector()
+    for frame in padded.reshape(-1, VAD_FRAME):
+        recent.append(detector.probability(frame))
+        if sum(recent) >= VOICE * VOICE_FRAMES:
+            return True
     return False

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from wavrag.arguments import check_type
-from wavrag.audio import SAMPLE_RATE, VAD_FRAME, SharedVoiceDetector
+from wavrag.audio import SAMPLE_RATE, VAD_FRAME, VoiceDetector
 from wavrag.closing import Closing
 from wavrag.errors import InputError
 from wavrag.live.events import CancelReason, EndReason, Event, SpeechStarted
@@ -23,7 +23,7 @@ from wavrag.live.voice import VoiceTrack, frames_of
 from wavrag.rag import WavRAG
 from wavrag.types import Float32, HistoryTurn
 
-VoiceDetector: TypeAlias = Callable[[Float32], float]  # 512 samples at 16 kHz -> P(speech)
+SpeechProbability: TypeAlias = Callable[[Float32], float]  # 512 samples at 16 kHz -> P(speech)
 
 LEAD = round(LEAD_MS * SAMPLE_RATE / 1e3)  # samples kept before the first voiced frame
 LOOKBACK = LEAD + 2 * VAD_FRAME * frames_of(ONSET_MS)  # samples that the next turn may include
@@ -52,7 +52,7 @@ class LiveTurn(Closing):
         scheduler: Scheduler | None = None,
         history: Sequence[HistoryTurn] = (),
         on_ready: Callable[[], None] | None = None,
-        voice: VoiceDetector | None = None,
+        voice: SpeechProbability | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Start listening. `close` leaves the knowledge base and a given scheduler open.
@@ -74,7 +74,7 @@ class LiveTurn(Closing):
         self._on_ready = on_ready
         self._owns_scheduler = scheduler is None
         self._scheduler = scheduler or Scheduler()
-        self._voice = voice or SharedVoiceDetector().probability
+        self._voice = voice or VoiceDetector().probability
         self._changed = threading.Condition(threading.RLock())
         self._outcomes = Outcomes(
             rag, self.options, self._scheduler, clock, self._changed, self._emit, list(history)
