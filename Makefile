@@ -9,7 +9,7 @@ SUPPLY := $(VENV)/supply/bin
 # The exact set of versions that the tests pass with.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check lint types arrows licences lock sbom docs measure format bench attack clean
+.PHONY: help demo test check lint types arrows licences lock oldest sbom docs measure format bench attack clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -56,11 +56,27 @@ $(SUPPLY)/uv: $(BIN)/python
 	@$(SUPPLY)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'pip>=25.1'
 	@$(SUPPLY)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group supply
 
+UV_LOCK := $(SUPPLY)/uv pip compile -c constraints.txt --python-version 3.11.5 --generate-hashes \
+  --no-annotate --no-header --quiet --no-emit-index-url --no-emit-find-links
 # Give the folder or the index of PyTorch's CPU builds: make lock LOCK_ARGS="--find-links FOLDER".
-lock: $(SUPPLY)/uv ## constraints.lock: the versions of constraints.txt with hashes
-	@$(SUPPLY)/uv pip compile pyproject.toml --all-extras --group dev --group docs \
-	  -c constraints.txt --python-version 3.11.5 --generate-hashes --no-annotate --no-header --quiet \
-	  --no-emit-index-url --no-emit-find-links $(LOCK_ARGS) -o constraints.lock
+lock: $(SUPPLY)/uv ## constraints.lock and deploy/*.lock: the versions of constraints.txt with hashes
+	@$(UV_LOCK) pyproject.toml --all-extras --group dev --group docs $(LOCK_ARGS) -o constraints.lock
+	@$(UV_LOCK) pyproject.toml --extra server --extra postgres --extra s3 --extra office --extra openai \
+	  --extra telemetry -o deploy/server.lock
+	@echo 'hatchling' | $(UV_LOCK) - -o deploy/build.lock
+
+OLDEST := $(VENV)/oldest
+OLDEST_TESTS := $(addprefix tests/test_, embed_moonshine.py embed_span_reader.py server.py server_live.py \
+  server_openai.py text_tables.py text_read.py text_encoding.py text_pdf.py audio_windows.py \
+  audio_containers.py generate_openai.py kb_watch.py store_lance.py)
+oldest: $(SUPPLY)/uv ## tests with the oldest versions that pyproject.toml allows, without models of torch
+	@$(PYTHON) -m venv --clear $(OLDEST)
+	@$(SUPPLY)/uv pip compile --quiet pyproject.toml --extra server --extra office --extra openai \
+	  --python $(OLDEST)/bin/python --resolution lowest-direct --only-binary :all: -o $(OLDEST)/versions.txt
+	@$(SUPPLY)/uv pip install --quiet --python $(OLDEST)/bin/python -r $(OLDEST)/versions.txt \
+	  pytest hypothesis httpx requests jsonschema_rs pypdf webvtt-py
+	@$(SUPPLY)/uv pip install --quiet --python $(OLDEST)/bin/python --no-deps -e .
+	@PYTHONPATH= $(OLDEST)/bin/python -m pytest -q $(OLDEST_TESTS)
 
 sbom: $(VENV)/.dev $(SUPPLY)/uv ## sbom.cdx.json: a bill of materials in CycloneDX
 	@$(SUPPLY)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
