@@ -8,12 +8,21 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from psycopg.errors import LockNotAvailable
 
 from wavrag.errors import StoreError
-from wavrag.store import MemoryStore, PostgresPool, PostgresStore, postgres, postgres_index
+from wavrag.store import (
+    MemoryStore,
+    PostgresPool,
+    PostgresStore,
+    postgres,
+    postgres_index,
+    postgres_schema,
+)
 from wavrag.store.postgres_legs import read_state
 from wavrag.testing.store import PersistentStoreConformance
 from wavrag.testing.store_data import DIM, ids, text_records, unit_vector
@@ -166,6 +175,25 @@ def test_a_connection_of_another_tenant_sees_and_changes_nothing(open_store, pos
         store.pool, store._vocabulary = own, None
     assert [d.id for d in store.documents()] == ["a"]
     assert store.count() == 2
+
+
+def test_an_index_whose_build_was_cut_off_is_built_again(open_store):
+    store = open_store(DIM, exact_below=10)
+    store.upsert(clustered_records(50))
+    build = partial(postgres_index.update_vector_index, tenant=store.tenant, dim=DIM, is_large=True)
+    with store.pool.transaction() as writer, store.pool.connection() as connection:
+        writer.execute(f"DELETE FROM {store._table} WHERE false")  # a build waits for its end
+        connection.execute("SET lock_timeout = 100")
+        with pytest.raises(LockNotAvailable):
+            build(connection)
+        connection.execute("RESET lock_timeout")
+    state = "SELECT indisvalid FROM pg_index WHERE indexrelid = %s::regclass"
+    index = [postgres_schema.vector_index_of(store.tenant)]
+    assert store.pool.run(lambda c: c.execute(state, index).fetchone()) == (False,)
+    assert store.verify() == []
+    assert len(store.search(unit_vector(1), None, 50)["dense"]) == 50
+    store.optimize()
+    assert store.pool.run(lambda c: c.execute(state, index).fetchone()) == (True,)
 
 
 WRITER = """

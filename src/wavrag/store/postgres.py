@@ -49,6 +49,7 @@ from wavrag.store.postgres_schema import (
     to_document,
     to_passage,
     to_record,
+    vector_index_of,
 )
 from wavrag.store.postgres_words import build_postings, terms_of
 from wavrag.store.vocabulary import (
@@ -294,10 +295,12 @@ class PostgresStore:
                     lambda connection: find_posting_defects(connection, self.tenant), snapshot=True
                 )
             ]
+        # An invalid vector index is being built, or was left by a killed build: searches do without
+        # it, and `optimize` builds it again.
         invalid = self._query(
             "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = %s::regclass"
-            " AND NOT indisvalid",
-            [self._table],
+            " AND NOT indisvalid AND indexrelid IS DISTINCT FROM to_regclass(%s)",
+            [self._table, vector_index_of(self.tenant)],
         )
         return defects + [f"the index {name} is not valid: REINDEX it" for (name,) in invalid]
 

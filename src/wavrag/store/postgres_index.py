@@ -29,6 +29,8 @@ HNSW_CANDIDATES = 128
 # Building is many times slower once the index exceeds this memory; 1 kB a vector is needed.
 BUILD_MEMORY = "2GB"
 
+BUILD_LOCK = 0x77617673  # any constant: the key of the advisory lock around a build
+
 MAX_HALF_DIM = 4_000  # of vectors in an index
 
 
@@ -129,10 +131,11 @@ def update_vector_index(connection: Connection[Any], tenant: str, dim: int, is_l
     ).fetchone()
     if row == (True,) or not is_large or dim > MAX_HALF_DIM:
         return
-    key = [f"wavrag.vectors.{tenant}"]
-    lock = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)
+    # One build at a time: two of different tenants would wait for each other. Nobody waits for the
+    # lock, because a build waits for all statements that are running.
+    lock = connection.execute("SELECT pg_try_advisory_lock(%s)", [BUILD_LOCK])
     if lock.fetchone() != (True,):
-        return  # another process builds it
+        return
     try:
         if row is not None:  # left by a build that was cut off
             connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
@@ -145,4 +148,4 @@ def update_vector_index(connection: Connection[Any], tenant: str, dim: int, is_l
     finally:
         if not connection.closed:
             connection.execute("RESET maintenance_work_mem")
-            connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", key)
+            connection.execute("SELECT pg_advisory_unlock(%s)", [BUILD_LOCK])
