@@ -30,7 +30,9 @@ DEFAULT_PATH = Path(__file__).resolve().parent.parent / "src" / "wavrag"
 LONG_FUNCTION_LINES = 60
 OPTION_FOLDERS = ("src", "experiments", "benchmarks", "tools")
 # Packages that other rooms may import from although they lie inside a room.
-NESTED_FACES = frozenset({"wavrag.train.contrastive", "wavrag.train.mini"})
+NESTED_FACES = frozenset({
+    "wavrag.integrations.mcp", "wavrag.train.contrastive", "wavrag.train.mini"
+})  # fmt: skip
 
 PARTICIPLES = frozenset(
     """
