@@ -84,6 +84,15 @@ def test_mcp_client(kb: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert "writing the answer" in progress
 
 
+def test_langchain_search(kb: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    question = "Where can I find the spare key?"
+    load_example("langchain_search").main([str(kb), question])
+    sources, _, prompt = capsys.readouterr().out.partition("Human: ")
+    assert "boat-shed-voice-memo  0:" in sources
+    assert "blue flower" in prompt
+    assert f"Question: {question}" in prompt
+
+
 def test_custom_embedder(capsys: pytest.CaptureFixture[str]) -> None:
     load_example("custom_embedder").main(str(DOCUMENTS), "descalling the expresso machine")
     assert "Descaling" in capsys.readouterr().out

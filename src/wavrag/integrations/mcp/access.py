@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import io
 import os
@@ -27,18 +25,12 @@ from wavrag import (
     WavRAGError,
     find_files,
 )
-from wavrag.audio import load
 from wavrag.integrations.mcp.results import AddResult, describe_report
+from wavrag.integrations.passages import decode_base64, load_question
 
 T = TypeVar("T")
 # Called with the progress so far, its total if that is known, and a message.
 Report: TypeAlias = Callable[[float, float | None, str], Coroutine[Any, Any, None]]
-
-MAX_QUESTION_SECONDS = 120.0  # of a spoken question, which is decoded in memory
-
-
-class _Recording(io.BytesIO):
-    name = "the recording"  # shown in error messages instead of a file name
 
 
 class Access:
@@ -163,13 +155,13 @@ class Access:
             raise InputError("give audio or audio_path, and not both")
         file: io.BytesIO | Path | None = None
         if audio is not None:
-            file = _decode_base64(audio)
+            file = decode_base64(audio)
         elif audio_path is not None:
             file = self.check_path(audio_path)
         text = (text or "").strip() or None
         if text is None and file is None:
             raise InputError("there is no question: give text, audio, or both")
-        clip = None if file is None else await self.call(lambda: _load_question(file))
+        clip = None if file is None else await self.call(lambda: load_question(file))
         return Query(text, clip, where)
 
     def load_audio(self, document_id: str, start: float, end: float) -> Clip:
@@ -188,22 +180,3 @@ class Access:
     def describe_error(self, error: BaseException | None) -> str | None:
         """The message of an error for the client; None for a defect of the program."""
         return str(error) if isinstance(error, WavRAGError) else None
-
-
-def _decode_base64(data: str) -> io.BytesIO:
-    try:
-        return _Recording(base64.b64decode(data, validate=True))
-    except (binascii.Error, ValueError) as error:
-        raise InputError(
-            f"the recording is not valid base64 ({error}): encode the file again"
-        ) from error
-
-
-def _load_question(file: io.BytesIO | Path) -> Clip:
-    # One second past the limit is enough to know, and bounds the memory of a long recording.
-    clip = load(file, end=MAX_QUESTION_SECONDS + 1)
-    if clip.duration > MAX_QUESTION_SECONDS:
-        raise InputError(
-            f"the recording is longer than {MAX_QUESTION_SECONDS:g} s: ask a shorter question"
-        )
-    return clip

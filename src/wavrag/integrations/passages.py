@@ -1,0 +1,80 @@
+"""Questions and passages in the forms that several frameworks share."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import os
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from wavrag import Clip, Hit, InputError, Passage, Query
+from wavrag.audio import load
+
+# Text, a clip, the path of a recording, or a query: as in `WavRAG.search`.
+Question: TypeAlias = str | Clip | Path | Query
+MAX_QUESTION_SECONDS = 120.0  # of a spoken question, which is decoded in memory
+
+
+class _Recording(io.BytesIO):
+    name = "the recording"  # shown in error messages instead of a file name
+
+
+def decode_base64(data: str) -> io.BytesIO:
+    """The file in a base64 text.
+
+    Raises:
+        InputError: the text is not valid base64.
+    """
+    try:
+        return _Recording(base64.b64decode(data, validate=True))
+    except (binascii.Error, ValueError) as error:
+        raise InputError(
+            f"the recording is not valid base64 ({error}): encode the file again"
+        ) from error
+
+
+def load_question(file: io.BytesIO | Path) -> Clip:
+    """Decode a spoken question.
+
+    Raises:
+        AudioError: the recording cannot be decoded.
+        InputError: it is longer than `MAX_QUESTION_SECONDS`.
+    """
+    # One second past the limit is enough to know, and bounds the memory of a long recording.
+    clip = load(file, end=MAX_QUESTION_SECONDS + 1)
+    if clip.duration > MAX_QUESTION_SECONDS:
+        raise InputError(
+            f"the recording is longer than {MAX_QUESTION_SECONDS:g} s: ask a shorter question"
+        )
+    return clip
+
+
+def describe_question(question: Question) -> str:
+    """A question as text, for logs and traces: samples would fill them."""
+    match question:
+        case str():
+            return question
+        case Query(text=str(text)):
+            return text
+        case Query(clip=Clip() as clip) | (Clip() as clip):
+            return f"recording of {clip.duration:.1f} s"
+        case os.PathLike():
+            return os.fspath(question)
+    return ""
+
+
+def passage_metadata(passage: Passage) -> dict[str, Any]:
+    """The metadata of a passage, and its origin; times in seconds, absent fields left out."""
+    fields = {
+        "document_id": passage.document_id, "title": passage.title, "source": passage.source,
+        "location": passage.location, "start": passage.start, "end": passage.end,
+        "speaker": passage.speaker, "section": passage.section or None, "page": passage.page,
+    }  # fmt: skip
+    return dict(passage.metadata) | {k: value for k, value in fields.items() if value is not None}
+
+
+def hit_metadata(hit: Hit) -> dict[str, Any]:
+    """The metadata of a hit's passage, with its rank and score."""
+    return passage_metadata(hit.passage) | {"rank": hit.rank, "score": hit.score}
