@@ -33,6 +33,7 @@ from wavrag.server.suggestions import Suggester
 from wavrag.server.watcher import FolderWatcher
 from wavrag.server.worker import JobWorker
 from wavrag.speech import Engine, best_engine
+from wavrag.store import Blobs
 from wavrag.types import Passage, Query
 
 T = TypeVar("T")
@@ -213,10 +214,10 @@ class ServerState:
 
     def modified(self, source: str) -> float | None:
         """The time of a source's last change, in seconds since 1970; None if it is unknown."""
-        blob = self.rag.kb.originals.blob_name(source)
-        if blob is not None and self.blobs is not None and not self.blobs.is_local:
-            stored = self.blobs.find(blob)
-            return None if stored is None else stored.modified
+        blobs, blob = self._remote_blob(source)
+        stored = blobs.find(blob) if blobs else None
+        if stored is not None:
+            return stored.modified
         # A member of an archive is as old as the archive, if it was not kept as a file.
         for path in (self.resolve_source(source), source.partition("!/")[0]):
             with suppress(OSError, ValueError):  # ValueError: a source with a NUL, from `Document`
@@ -230,10 +231,17 @@ class ServerState:
         return next((file for file in files if file is not None), None)
 
     def _open(self, source: str, digest: str) -> OriginalFile | None:
-        blob = self.rag.kb.originals.blob_name(source)
-        if blob is not None and self.blobs is not None and not self.blobs.is_local:
-            return open_blob(self.blobs, blob)
-        return self._file_checks.open(str(self.resolve_source(source)), digest)
+        blobs, blob = self._remote_blob(source)
+        original = open_blob(blobs, blob) if blobs else None
+        # There is none for a file that is indexed in place and has the name of an upload.
+        return original or self._file_checks.open(str(self.resolve_source(source)), digest)
+
+    def _remote_blob(self, source: str) -> tuple[Blobs | None, str]:
+        """Object storage, if the file of a source may be there, and its name."""
+        name = self.rag.kb.originals.blob_name(source)
+        if name is None or self.blobs is None or self.blobs.is_local:
+            return None, ""
+        return self.blobs, name
 
     def open_recording(self, passage: Passage) -> OriginalFile | None:
         """Open the recording of a document, or the one beside a transcript."""
