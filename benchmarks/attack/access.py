@@ -27,7 +27,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,22 +39,28 @@ from starlette.websockets import WebSocketDisconnect
 
 from wavrag import KnowledgeBase, WavRAG
 from wavrag.audio import encode
+from wavrag.disk import dump_json
 from wavrag.embed import FakeEmbedder
 from wavrag.generate import FakeGenerator
 from wavrag.kb import find_files
 from wavrag.server import ServerOptions, TokenFile, create_app
 from wavrag.server.jobs import Upload
+from wavrag.server.uploaded_files import UploadedFile
 from wavrag.store import LanceStore, MemoryStore, Store, VisibleStore
 from wavrag.types import Clip, Document
 
 LABELS = ("hr", "legal", "board", "sales")
 COMMON = "the ferry leaves at nine and carries dogs for free while bees dance at noon".split()
 RATE = 16_000
+STORE = "/v1/vector_stores/{vector_store_id}"
+STORE_FILES = f"{STORE}/files"
+OTHER_FILE = f"upload-{'0' * 32}"  # of another user, on one of the servers only
 MISSING_JOB = "1790000000000000-0123456789abcdef"
 # Values that differ between two servers of the same documents. Scores: BM25 weighs words by their
 # frequency in all documents, see SECURITY.md.
 VOLATILE = frozenset({
-    "timings_ms", "created", "ended", "score", "legs", "rank", "probability", "modified", "date",
+    "timings_ms", "created", "created_at", "last_active_at", "ended", "score", "legs", "rank",
+    "probability", "modified", "date",
 })  # fmt: skip
 EXACT_HEADERS = ("content-type", "cache-control", "www-authenticate", "content-disposition")
 ASKING = "answer"  # checks whose order of hits may differ: their words are compared
@@ -207,6 +213,9 @@ def document_calls(path: str, hidden_text: str) -> Iterator[Call]:
     for remember in (False, True):
         name = {"speaker": "nobody", "name": "Somebody", "remember": remember}
         yield Call(f"PATCH {route}/speakers", f"{base}/speakers", options={"json": name})
+    file, route = f"/v1/vector_stores/default/files/{path}", STORE_FILES
+    yield Call(f"GET {route}/{{file_id}}", file)
+    yield Call(f"GET {route}/{{file_id}}/content", f"{file}/content")
     where = {"where": f"id = '{path}'"}
     yield Call("GET /v1/search", "/v1/search", "set", {"params": {"q": "dances", **where}})
     yield Call("GET /v1/documents", "/v1/documents", options={"params": {"id": path}})
@@ -238,6 +247,11 @@ def word_calls(word: str, body: str, folder: str) -> Iterator[Call]:
     ):
         params = {"q": "ferry", "k": 100, "where": where}
         yield Call("GET /v1/search", "/v1/search", "set", {"params": params})
+    search = {"query": [misspelt, "ferry"], "max_num_results": 50}
+    path = "/v1/vector_stores/default/search"
+    yield Call(f"POST {STORE}/search", path, ASKING, {"json": search})
+    search["filters"] = {"type": "ne", "key": word, "value": 1}
+    yield Call(f"POST {STORE}/search", path, ASKING, {"json": search})
     for params in ({"q": word}, {"folder": folder}, {"kind": "wav"}, {"sort": "folder"}):
         yield Call("GET /v1/documents", "/v1/documents", options={"params": params})
     embedding = {"model": "fake", "input": word}
@@ -254,6 +268,8 @@ def other_calls(job_id: str) -> Iterator[Call]:
         "/v1/documents",
         "/v1/watch",
         "/v1/models",
+        "/v1/files",
+        "/v1/vector_stores",
         "/v1/jobs",
         "/healthz",
         "/readyz",
@@ -264,6 +280,8 @@ def other_calls(job_id: str) -> Iterator[Call]:
     yield Call("GET /v1/documents", "/v1/collections/default/documents")
     yield Call("POST /v1/collections", "/v1/collections", options={"json": {"name": "new"}})
     yield Call("DELETE /v1/collections/{name}", "/v1/collections/default")
+    yield Call("GET /v1/models/{model}", "/v1/models/fake")
+    yield from store_calls(job_id)
     # The questions depend on scores.
     yield Call("GET /v1/suggestions", "/v1/suggestions", ASKING)
     tone = np.sin(np.arange(RATE) * 0.07).astype(np.float32)
@@ -278,6 +296,28 @@ def other_calls(job_id: str) -> Iterator[Call]:
         yield Call("DELETE /v1/jobs/{job_id}", f"/v1/jobs/{job}")
 
 
+def store_calls(job_id: str) -> Iterator[Call]:
+    """Calls of vector stores, and of files, which belong to somebody else."""
+    file = {"file": ("q.wav", b"")}
+    yield Call("POST /v1/files", "/v1/files", options={"files": file})
+    path = f"/v1/files/{OTHER_FILE}"
+    yield Call("GET /v1/files/{file_id}", path)
+    yield Call("GET /v1/files/{file_id}/content", f"{path}/content")
+    yield Call("DELETE /v1/files/{file_id}", path)
+    store = "/v1/vector_stores/default"
+    yield Call("POST /v1/vector_stores", "/v1/vector_stores", options={"json": {"name": "new"}})
+    yield Call(f"GET {STORE}", store)
+    yield Call(f"DELETE {STORE}", store)
+    yield Call(f"GET {STORE_FILES}", f"{store}/files")
+    body = {"file_id": OTHER_FILE}
+    yield Call(f"POST {STORE_FILES}", f"{store}/files", options={"json": body})
+    batches, path = f"{STORE}/file_batches", f"{store}/file_batches"
+    yield Call(f"POST {batches}", path, options={"json": {"files": [body]}})
+    for job in (job_id, MISSING_JOB):
+        yield Call(f"GET {batches}/{{batch_id}}", f"{path}/{job}")
+        yield Call(f"GET {batches}/{{batch_id}}/files", f"{path}/{job}/files")
+
+
 def changes(content: bytes, own: str, removed: list[str]) -> Iterator[Call]:
     """Calls that change something: uploads of a document's content, and removals."""
     suffix = ".wav" if content.startswith(b"RIFF") else ".txt"
@@ -289,6 +329,8 @@ def changes(content: bytes, own: str, removed: list[str]) -> Iterator[Call]:
     for document_id in removed:
         path = f"/v1/documents/{document_id}"
         yield Call("DELETE /v1/documents/{document_id}", path, options={"params": {"wait": 30}})
+        path = f"/v1/vector_stores/default/files/{document_id}"
+        yield Call(f"DELETE {STORE_FILES}/{{file_id}}", path)
 
 
 class Comparison:
@@ -370,6 +412,9 @@ def hide_job(whole: Server, hidden: Made) -> str:
     job = whole.state.jobs.create([upload], [], owner="token:other", labels=["nobody"])
     job.state, job.error = "failed", name
     whole.state.jobs.save(job)
+    file = UploadedFile(OTHER_FILE, f"{name}.txt", 1, 0, "assistants", "token:other", ".txt", name)
+    records = whole.state.rag.kb.backend.records
+    records.put("files", file.id, dump_json(asdict(file)))
     return str(job.id)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import generate_latest
@@ -26,13 +26,16 @@ from wavrag.server import (
     library,
     live,
     models,
+    openai_files,
     outline,
     speakers,
     speech,
     transcripts,
+    vector_store_files,
+    vector_stores,
 )
 from wavrag.server.collections import CollectionFolder, CollectionMiddleware, Collections
-from wavrag.server.errors import add_error_handlers
+from wavrag.server.errors import RequestError, add_error_handlers
 from wavrag.server.metrics import MetricsMiddleware
 from wavrag.server.middleware import SecurityMiddleware
 from wavrag.server.options import ServerOptions
@@ -93,11 +96,14 @@ def create_app(
     # Before the documents, whose routes match ids with any further path.
     for module in (collection_routes, transcripts, outline, speakers, library, documents):
         app.include_router(module.router)
-    for module in (ask, models, embeddings, chat, speech, live):
+    for module in (ask, models, embeddings, chat, speech, live, openai_files):
+        app.include_router(module.router)
+    for module in (vector_store_files, vector_stores):
         app.include_router(module.router)
     _add_health_routes(app, collections)
     if mcp_endpoint is not None:
         app.router.routes += mcp_endpoint.routes
+    _add_api_fallback(app)
     # Mounted last, because it matches every path.
     app.mount("/", StaticFiles(directory=STATIC_FOLDER, html=True), name="page")
     # The last middleware added is the outermost: CORS headers must not skip the security checks.
@@ -125,6 +131,22 @@ def _create_mcp_endpoint() -> McpEndpoint | None:
     from wavrag.server.mcp import McpEndpoint
 
     return McpEndpoint()
+
+
+def _add_api_fallback(app: FastAPI) -> None:
+    """Reject unknown operations of the API: the page would reply to them with 405."""
+
+    # Functions of OpenAI's API that are missing here should look like that to its clients.
+    @app.api_route(
+        "/v1/{path:path}",
+        methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        include_in_schema=False,
+    )
+    async def reject_unknown(request: Request) -> None:
+        method, path = request.method, request.url.path
+        raise RequestError(
+            404, f"there is no operation {method} {path[:200]} here: see /openapi.json"
+        )
 
 
 def _add_health_routes(app: FastAPI, collections: Collections) -> None:

@@ -27,6 +27,8 @@ from wavrag.server.errors import RequestError
 from wavrag.server.options import ServerOptions
 from wavrag.server.principals import COLLECTION, Principal
 from wavrag.server.state import DEFAULT_COLLECTION, ServerState, SharedState
+from wavrag.server.uploaded_files import UploadedFiles
+from wavrag.store import FolderBlobs, FolderRecords
 
 MAX_COLLECTIONS = 200  # each has worker threads and an open store
 # In lower case, since some disks do not distinguish letters by case; no dots, hence no traversal.
@@ -145,6 +147,11 @@ class Collections:
         self.shared = SharedState(options)
         self.is_ready = False
         self._folder = source if isinstance(source, CollectionFolder) else None
+        if isinstance(source, CollectionFolder):  # files belong to none until they are added
+            folder = source.folder / ".files"
+            self.files = UploadedFiles(FolderRecords(folder), FolderBlobs(folder))
+        else:
+            self.files = UploadedFiles(source.kb.backend.records, source.kb.backend.blobs)
         self._states: dict[str, ServerState] = {}
         self._changing = threading.Lock()
         if isinstance(source, WavRAG):
@@ -175,6 +182,7 @@ class Collections:
                     self._add(self._folder.open, name)
             for state in self.states:
                 state.start()
+            self.files.start(self._prepare_incoming())
         except BaseException:
             self.stop()
             raise
@@ -245,6 +253,15 @@ class Collections:
         state = ServerState(open_rag(name), self.shared, name)
         self._states = {**self._states, name: state}  # requests may be reading it
         return state
+
+    def _prepare_incoming(self) -> Path:
+        """The folder for uploaded files that are being received."""
+        if self._folder is None:
+            return self.states[0].incoming_folder
+        folder = self._folder.folder / ".files" / "incoming"
+        shutil.rmtree(folder, ignore_errors=True)  # left by a killed process
+        folder.mkdir(parents=True)
+        return folder
 
     def _check_folder(self) -> CollectionFolder:
         if self._folder is None:

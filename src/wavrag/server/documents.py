@@ -10,16 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import (
-    BaseModel,
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from wavrag import audio
 from wavrag.audio import encode, media_type
@@ -33,9 +24,10 @@ from wavrag.server.jobs import IndexJob, Upload
 from wavrag.server.limits import MAX_CLIP_SECONDS, MAX_LISTED
 from wavrag.server.multipart import Form, ReceivedFile, receive_form
 from wavrag.server.principals import Principal
-from wavrag.server.requests import StrictBody, Text, describe_body, inline_schema
+from wavrag.server.requests import MetadataValue, StrictBody, Text, describe_body, inline_schema
 from wavrag.server.schemas import DocumentTextShape, FileShape, JobShape, JobsShape
 from wavrag.server.session import Session, State
+from wavrag.server.uploaded_files import check_blobs
 from wavrag.server.worker import blob_name, generate_name
 from wavrag.shapes import DocumentShape, PassageShape
 from wavrag.store import ACCESS, MAX_LABELS, PUBLIC, labels_of, parse_labels, without_labels
@@ -47,17 +39,7 @@ PLAYBACK_RATE = 24_000  # Hz; keeps speech clear at half the size of 48 kHz
 ClipFormat: TypeAlias = Literal["wav", "ogg", "mp3", "flac"]
 Wait = Annotated[float, Query(ge=0, le=30, description="seconds to wait for the end of the job")]
 
-# Strict types, because pydantic would otherwise turn true into 1 and "7" into 7. The store keeps
-# 64-bit integers.
-_METADATA: TypeAdapter[dict[str, Scalar]] = TypeAdapter(
-    dict[
-        str,
-        StrictBool
-        | StrictStr
-        | Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
-        | Annotated[StrictFloat, Field(allow_inf_nan=False)],
-    ]
-)
+_METADATA: TypeAdapter[dict[str, Scalar]] = TypeAdapter(dict[str, MetadataValue])
 
 router = APIRouter(prefix="/v1", tags=["documents"], responses=COMMON_ERRORS)
 
@@ -99,7 +81,7 @@ def accept_upload(state: Session, form: Form) -> IndexJob:
         RequestError: a file or a field is not accepted.
     """
     metadata = _parse_metadata(form.fields.get("metadata"))
-    labels = _choose_labels(state.principal, form.fields.get("access"))
+    labels = choose_labels(state.principal, form.fields.get("access"))
     if labels is not None:
         metadata[ACCESS] = labels
     title = " ".join(form.fields.get("title", "").split())
@@ -107,11 +89,7 @@ def accept_upload(state: Session, form: Form) -> IndexJob:
         raise RequestError(400, "a title applies to a single file: upload the files separately")
     file_types = [check_file(file.path, file.name, state.options) for file in form.files]
     uploads: list[Upload] = []
-    if (blobs := state.blobs) is None:
-        raise RequestError(
-            501,
-            "this server has no place for uploaded files: its operator names one (WAVRAG_BLOBS)",
-        )
+    blobs = check_blobs(state.blobs)
     try:
         for file, file_type in zip(form.files, file_types, strict=True):
             document_id = _choose_id(state, file)
@@ -136,8 +114,17 @@ def accept_upload(state: Session, form: Form) -> IndexJob:
         raise
 
 
-def _choose_labels(principal: Principal, field: str | None) -> str | None:
-    """The access labels of an upload; None to keep those of an earlier one."""
+def choose_labels(principal: Principal, field: str | None) -> str | None:
+    """The access labels of an upload; None to keep those of an earlier one.
+
+    Args:
+        principal: the sender.
+        field: the labels that were sent; None if none were.
+
+    Raises:
+        RequestError: one of them is not a label of the sender.
+        InputError: one of them is no label.
+    """
     if principal.sees_all:
         if field is not None:
             parse_labels(field)  # before the reply, not in the job
@@ -263,13 +250,13 @@ async def get_text(state: State, document_id: str) -> DocumentTextShape:
     return DocumentTextShape.model_validate(
         {
             **_summarize(state, passages),
-            "text": _join_text(passages),
+            "text": join_text(passages),
             "contents": [PassageShape.read(passage) for passage in passages],
         }
     )
 
 
-def _join_text(passages: list[Passage]) -> str:
+def join_text(passages: list[Passage]) -> str:
     """The text for the passages' offsets, with gaps filled by line feeds."""
     if passages[0].modality == "audio":
         return "\n".join(passage.text or "" for passage in passages)

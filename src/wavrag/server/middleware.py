@@ -31,7 +31,7 @@ from wavrag.server.principals import (
 from wavrag.server.queues import CLIENT
 
 CONNECTION = "wavrag.connection"  # key of the ASGI scope; see `wavrag.server.connections`
-UPLOAD_PATHS = ("/v1/documents", "/v1/audio/transcriptions")
+UPLOAD_PATHS = ("/v1/documents", "/v1/files", "/v1/audio/transcriptions")
 _PROTECTED_PATHS = ("/v1/", "/mcp", "/metrics", "/openapi.json", "/asyncapi.json")
 _SECURITY_HEADERS = {
     "content-security-policy": (

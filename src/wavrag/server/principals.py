@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -15,9 +16,10 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)  # each includes those before it
 
 # Requests that read although they have a body. The tool of `/mcp` that writes checks the scope.
 READING_POSTS = frozenset({
-    "/v1/search", "/v1/ask", "/v1/chat/completions", "/v1/embeddings", "/v1/audio/transcriptions",
-    "/v1/audio/speech", "/mcp", "/v1/mcp",
+    "/v1/search", "/v1/ask", "/v1/chat/completions", "/v1/responses", "/v1/embeddings",
+    "/v1/audio/transcriptions", "/v1/audio/speech", "/mcp", "/v1/mcp",
 })  # fmt: skip
+_VECTOR_STORE = re.compile(r"/v1/vector_stores/[^/]+(/search)?/?")
 # Their changes concern everybody, whatever the labels of a document.
 ADMIN_PATHS = ("/v1/voices", "/v1/collections", "/v1/tokens")
 
@@ -70,4 +72,8 @@ def required_scope(method: str, path: str) -> Scope:
         return "admin"
     if method in ("GET", "HEAD", "OPTIONS") or path.rstrip("/") in READING_POSTS:
         return "read"
+    if path.rstrip("/") == "/v1/vector_stores":  # creates a collection
+        return "admin"
+    if match := _VECTOR_STORE.fullmatch(path):
+        return "read" if match[1] else "admin"
     return "admin" if path.startswith(ADMIN_PATHS) else "write"

@@ -6,11 +6,20 @@ import base64
 import binascii
 import io
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+)
 
 from wavrag import audio
 from wavrag.answer import ReasoningOptions
@@ -22,6 +31,14 @@ from wavrag.server.session import open_session
 from wavrag.types import Clip, HistoryTurn, Query
 
 Text = Annotated[str, Field(max_length=limits.MAX_QUESTION_CHARS)]
+# Strict types, because pydantic would otherwise turn true into 1 and "7" into 7. The store keeps
+# 64-bit integers.
+MetadataValue: TypeAlias = (
+    StrictBool
+    | StrictStr
+    | Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)]
+    | Annotated[StrictFloat, Field(allow_inf_nan=False)]
+)
 Filter = Annotated[str, Field(max_length=limits.MAX_FILTER_CHARS)]
 M = TypeVar("M", bound="QuestionBody")
 

@@ -36,6 +36,7 @@ FILES = {
     "jobs": _Files("jobs/*.json", has_reserve=True),
     "damaged_jobs": _Files("jobs/*.damaged"),
     "originals": _Files("originals/*/original.json"),
+    "files": _Files("files/*.json"),
 }
 
 

@@ -1,0 +1,86 @@
+"""Filters of OpenAI's vector stores as expressions of `wavrag.where`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from wavrag.server.errors import RequestError
+from wavrag.server.limits import MAX_FILTER_CHARS
+from wavrag.server.requests import MetadataValue, StrictBody
+from wavrag.types import Scalar
+
+_OPERATORS = {
+    "eq": "=", "ne": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "in": "in",
+    "nin": "not in",
+}  # fmt: skip
+
+
+class ComparisonFilter(StrictBody):
+    """Compares an attribute with a value, or with a list of them (`in`, `nin`)."""
+
+    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
+    key: str = Field(max_length=256, description="as in `where`, such as `speaker` or `start`")
+    value: MetadataValue | Annotated[list[MetadataValue], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check_value(self) -> ComparisonFilter:
+        if isinstance(self.value, list) != (self.type in ("in", "nin")):
+            raise ValueError("`in` and `nin` need a list of values, the others a single one")
+        return self
+
+
+class CompoundFilter(StrictBody):
+    """Several filters, of which all or at least one must match."""
+
+    type: Literal["and", "or"]
+    filters: list[AttributeFilter] = Field(min_length=1)
+
+
+AttributeFilter: TypeAlias = Annotated[
+    ComparisonFilter | CompoundFilter, Field(discriminator="type")
+]
+CompoundFilter.model_rebuild()
+
+
+def to_where(filter: ComparisonFilter | CompoundFilter | None) -> str | None:
+    """The expression of `wavrag.where` for a filter; None without one.
+
+    Raises:
+        RequestError: the filter is too long.
+
+    Example:
+        >>> to_where(ComparisonFilter(type="gte", key="year", value=2020))
+        '"year" >= 2020'
+    """
+    if filter is None:
+        return None
+    where = _render(filter)
+    if len(where) > MAX_FILTER_CHARS:
+        raise RequestError(
+            413, f"the filter is longer than {MAX_FILTER_CHARS} characters: shorten it"
+        )
+    return where
+
+
+def _render(filter: ComparisonFilter | CompoundFilter) -> str:
+    if isinstance(filter, CompoundFilter):
+        return f" {filter.type} ".join(f"({_render(term)})" for term in filter.filters)
+    key = filter.key.replace('"', '""')
+    value = filter.value
+    if isinstance(value, list):
+        rendered = f"({', '.join(map(_render_value, value))})"
+    else:
+        rendered = _render_value(value)
+    return f'"{key}" {_OPERATORS[filter.type]} {rendered}'
+
+
+def _render_value(value: Scalar) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            text = value.replace("'", "''")
+            return f"'{text}'"
+    return repr(value)

@@ -1,0 +1,227 @@
+"""`/v1/vector_stores/ID/files` in OpenAI's format: the documents of a collection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from wavrag.server.documents import join_text, read_document
+from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
+from wavrag.server.jobs import IndexJob
+from wavrag.server.pages import Order, Page, cut_page
+from wavrag.server.requests import MetadataValue, StrictBody
+from wavrag.server.session import Session
+from wavrag.server.vector_store_state import (
+    FileCountsShape,
+    FileStatus,
+    VectorStore,
+    VectorStoreFileShape,
+    add_files,
+    count_files,
+    find_sender,
+    get_file_state,
+    list_file_states,
+    upload_status,
+)
+
+DELETE_SECONDS = 30.0  # to wait for the end of a removal
+# Milliseconds between the requests of OpenAI's clients that wait for a file.
+POLL_HEADER = {"openai-poll-after-ms": "200"}
+
+Attributes: TypeAlias = Annotated[dict[str, MetadataValue], Field(max_length=64)]
+
+router = APIRouter(prefix="/v1/vector_stores", tags=["openai"], responses=COMMON_ERRORS)
+
+
+class AddFileBody(StrictBody):
+    """An uploaded file to add to a vector store."""
+
+    file_id: str = Field(description="id of a file of /v1/files")
+    attributes: Attributes | None = Field(
+        None, description="metadata; `access` has access labels, separated by commas"
+    )
+    chunking_strategy: dict[str, Any] | None = Field(None, description="ignored")
+
+
+class AddBatchBody(StrictBody):
+    """Files to add together: ids with the same attributes, or files with their own."""
+
+    file_ids: list[str] = Field([], max_length=100)
+    files: list[AddFileBody] = Field([], max_length=100)
+    attributes: Attributes | None = Field(None, description="of the files of `file_ids`")
+    chunking_strategy: dict[str, Any] | None = Field(None, description="ignored")
+
+    def all(self) -> list[AddFileBody]:
+        """All files."""
+        listed = [
+            AddFileBody.model_validate({"file_id": id, "attributes": self.attributes})
+            for id in self.file_ids
+        ]
+        return [*listed, *self.files]
+
+
+class FileBatchShape(BaseModel):
+    """Files that are added together."""
+
+    id: str
+    object: Literal["vector_store.files_batch"] = "vector_store.files_batch"
+    created_at: int
+    vector_store_id: str
+    status: FileStatus
+    file_counts: FileCountsShape
+
+
+class RemovedFileShape(BaseModel):
+    """The reply to a removal."""
+
+    id: str
+    object: Literal["vector_store.file.deleted"] = "vector_store.file.deleted"
+    deleted: Literal[True] = True
+
+
+class TextShape(BaseModel):
+    """Text of a document or a passage."""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class FileContentShape(BaseModel):
+    """The text of a document."""
+
+    object: Literal["vector_store.file_content.page"] = "vector_store.file_content.page"
+    data: list[TextShape]
+    has_more: Literal[False] = False
+    next_page: None = None
+
+
+class ListOptions(BaseModel):
+    """A page of a list of files."""
+
+    limit: int = Field(20, ge=1, le=100)
+    order: Order = Field("desc", description="by id")
+    after: str | None = None
+    before: str | None = None
+    filter: Literal["in_progress", "completed", "failed", "cancelled"] | None = None
+
+    def cut(self, shapes: Sequence[VectorStoreFileShape]) -> Page[VectorStoreFileShape]:
+        """The page of the files with the status."""
+        matches = [shape for shape in shapes if self.filter in (None, shape.status)]
+        return cut_page(matches, self.limit, self.order, self.after, self.before)
+
+
+@router.get("/{vector_store_id}/files", responses=error_responses(404))
+async def list_vector_store_files(
+    vector_store_id: str, state: VectorStore, options: Annotated[ListOptions, Query()]
+) -> Page[VectorStoreFileShape]:
+    """List the documents of a collection, and the files that are being added."""
+    shapes = await state.run_in_thread("list", list_file_states, state, vector_store_id)
+    return options.cut(shapes)
+
+
+@router.post("/{vector_store_id}/files", responses=error_responses(404))
+async def add_vector_store_file(
+    request: Request, vector_store_id: str, state: VectorStore, body: AddFileBody
+) -> VectorStoreFileShape:
+    """Add an uploaded file to a collection in the background."""
+    await _submit(request, state, [body])
+    return await state.run_in_thread("get", get_file_state, state, vector_store_id, body.file_id)
+
+
+async def _submit(request: Request, state: Session, bodies: Sequence[AddFileBody]) -> IndexJob:
+    collections, principal = find_sender(request)
+    uploaded = collections.files
+    if len({body.file_id for body in bodies}) < len(bodies):
+        raise RequestError(400, "a file is listed twice: list it once")
+
+    def submit() -> IndexJob:
+        files = [(uploaded.get(body.file_id, principal), body.attributes or {}) for body in bodies]
+        return add_files(uploaded, state, files)
+
+    return await state.run_in_thread("take", submit)
+
+
+@router.get("/{vector_store_id}/files/{file_id:path}/content", responses=error_responses(404))
+async def get_vector_store_file_content(file_id: str, state: VectorStore) -> FileContentShape:
+    """Get the text of a document, or the transcript of a recording."""
+    passages = await read_document(state, state.rag.kb.passages, file_id)
+    return FileContentShape(data=[TextShape(text=join_text(passages))])
+
+
+@router.get("/{vector_store_id}/files/{file_id:path}", responses=error_responses(404))
+async def get_vector_store_file(
+    vector_store_id: str, file_id: str, state: VectorStore, response: Response
+) -> VectorStoreFileShape:
+    """Get a document, or the state of a file that is being added."""
+    response.headers.update(POLL_HEADER)
+    return await state.run_in_thread("get", get_file_state, state, vector_store_id, file_id)
+
+
+@router.delete("/{vector_store_id}/files/{file_id:path}", responses=error_responses(404))
+async def remove_vector_store_file(
+    vector_store_id: str, file_id: str, state: VectorStore
+) -> RemovedFileShape:
+    """Remove a document from a collection; the uploaded file of /v1/files stays."""
+    await state.run_in_thread("get", get_file_state, state, vector_store_id, file_id)
+    job = await state.run_in_thread("take", state.submit, [], [file_id])
+    await state.wait_for_job(job, DELETE_SECONDS)
+    return RemovedFileShape(id=file_id)
+
+
+@router.post("/{vector_store_id}/file_batches", responses=error_responses(404))
+async def add_file_batch(
+    request: Request, vector_store_id: str, state: VectorStore, body: AddBatchBody
+) -> FileBatchShape:
+    """Add several uploaded files to a collection in the background: all or none."""
+    files = body.all()
+    if not 0 < len(files) <= 100:
+        raise RequestError(400, f"there are {len(files)} files: send 1 to 100 in a batch")
+    return _describe_batch(vector_store_id, await _submit(request, state, files))
+
+
+@router.get("/{vector_store_id}/file_batches/{batch_id}", responses=error_responses(404))
+async def get_file_batch(
+    vector_store_id: str, batch_id: str, state: VectorStore, response: Response
+) -> FileBatchShape:
+    """Get the state of a batch."""
+    response.headers.update(POLL_HEADER)
+    return _describe_batch(vector_store_id, _find_batch(state, batch_id))
+
+
+@router.get("/{vector_store_id}/file_batches/{batch_id}/files", responses=error_responses(404))
+async def list_file_batch(
+    vector_store_id: str,
+    batch_id: str,
+    state: VectorStore,
+    options: Annotated[ListOptions, Query()],
+) -> Page[VectorStoreFileShape]:
+    """List the files of a batch."""
+    ids = set(_find_batch(state, batch_id).documents)
+    shapes = await state.run_in_thread("list", list_file_states, state, vector_store_id)
+    return options.cut([shape for shape in shapes if shape.id in ids])
+
+
+def _find_batch(state: Session, batch_id: str) -> IndexJob:
+    job = state.job(batch_id)
+    if job is None or not job.uploads:
+        raise RequestError(404, f"there is no batch {batch_id[:100]}: old ones are forgotten")
+    return job
+
+
+def _describe_batch(name: str, job: IndexJob) -> FileBatchShape:
+    statuses = [upload_status(job, upload)[0] for upload in job.uploads]
+    status: FileStatus = "completed"
+    if not job.has_ended or job.state == "failed":
+        status = statuses[0]
+    return FileBatchShape(
+        id=job.id,
+        created_at=int(datetime.fromisoformat(job.created).timestamp()),
+        vector_store_id=name,
+        status=status,
+        file_counts=count_files(statuses),
+    )
