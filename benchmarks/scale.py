@@ -3,9 +3,9 @@
     python benchmarks/store.py --rows 10000 --texts FILE --json > 10k.json    # and for other sizes
     python benchmarks/scale.py 10k.json 100k.json [--rows N] [--shard N]
 
-Prints the figures of each size, and an extrapolation from the last two by a power law: a straight
-line on two logarithmic axes. A store of `--rows` passages is one of shards, each with `--shard`
-passages, which are searched at the same time, each on a processor of its own.
+Prints the figures of each size. Time to build and disk are extrapolated from the last two sizes by
+a power law, a straight line on two logarithmic axes, to a shard of `--shard` passages, and to as
+many shards as hold `--rows` passages.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ import json
 import math
 from pathlib import Path
 
-# Figure of `store.py`, title, factor to the unit of the title, and whether all shards add up.
+# Figure of `store.py`, title, and factor to the unit of the title.
+SIZES = (("build_s", "writing and indexes, min", 1 / 60), ("disk_with_index_mb", "disk, GB", 1e-3))
+# Not extrapolated: they grow little between the measured sizes, less than they vary.
 FIGURES = (
-    ("build_s", "writing and indexes, min", 1 / 60, True),
-    ("disk_with_index_mb", "disk, GB", 1e-3, True),
-    ("peak_memory_mb", "peak memory of the benchmark, GB", 1e-3, False),
-    ("upsert_1000_new_last_ms", "1,000 new passages, ms", 1.0, False),
-    ("lexical_p50_ms", "lexical, median, ms", 1.0, False),
-    ("dense_exact_p50_ms", "dense, exhaustive, median, ms", 1.0, False),
-    ("dense_index_p50_ms", "dense, index, median, ms", 1.0, False),
-    ("hybrid_p50_ms", "hybrid, median, ms", 1.0, False),
-    ("hybrid_p95_ms", "hybrid, 95th percentile, ms", 1.0, False),
-    ("hybrid_filter_p50_ms", "hybrid with filter, median, ms", 1.0, False),
-    ("hybrid_filter_p95_ms", "hybrid with filter, 95th percentile, ms", 1.0, False),
-    ("hybrid_filter_16_callers_p50_ms", "the same, 16 callers, median, ms", 1.0, False),
-    ("hybrid_filter_16_callers_p95_ms", "the same, 16 callers, 95th percentile, ms", 1.0, False),
-    ("recall_at_10", "recall@10", 1.0, False),
-    ("recall_at_10_filter", "recall@10 with filter", 1.0, False),
+    ("peak_memory_mb", "peak memory of the benchmark, GB", 1e-3),
+    ("upsert_1000_new_last_ms", "1,000 new passages, ms", 1.0),
+    ("lexical_p50_ms", "lexical, median, ms", 1.0),
+    ("dense_exact_p50_ms", "dense, exhaustive, median, ms", 1.0),
+    ("dense_index_p50_ms", "dense, index, median, ms", 1.0),
+    ("hybrid_p50_ms", "hybrid, median, ms", 1.0),
+    ("hybrid_p95_ms", "hybrid, 95th percentile, ms", 1.0),
+    ("hybrid_filter_p50_ms", "hybrid with filter, median, ms", 1.0),
+    ("hybrid_filter_p95_ms", "hybrid with filter, 95th percentile, ms", 1.0),
+    ("hybrid_filter_16_callers_p50_ms", "the same, 16 callers, median, ms", 1.0),
+    ("hybrid_filter_16_callers_p95_ms", "the same, 16 callers, 95th percentile, ms", 1.0),
+    ("recall_at_10", "recall@10", 1.0),
+    ("recall_at_10_filter", "recall@10 with filter", 1.0),
 )
 
 
@@ -53,13 +53,14 @@ def main() -> int:
     titles += [f"shard of {options.shard:,}, extrapolated", f"{shards} shards"]
     print(f"| {runs[0]['store']} | {' | '.join(titles)} |")
     print("|---|" + "---|" * len(titles))
-    for name, title, factor, adds_up in FIGURES:
+    for name, title, factor in (*SIZES, *FIGURES):
         values = [float(run[name]) * factor for run in runs]
-        is_share = name.startswith("recall")
-        if not is_share:  # a share does not follow a power law
+        cells = [f"{value:.3g}" for value in values]
+        if (name, title, factor) in SIZES:
             shard = extrapolate(runs[-2:], values[-2:], options.shard)
-            values += [shard, shard * shards if adds_up else shard]
-        cells = [f"{value:.3g}" for value in values] + ["", ""] * is_share
+            cells += [f"{shard:.3g}", f"{shard * shards:,.0f}"]
+        else:
+            cells += ["", ""]
         print(f"| {title} | {' | '.join(cells)} |")
     return 0
 

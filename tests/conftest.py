@@ -30,7 +30,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 LONGEST = {
     *("test_cli", "test_docs", "test_experiments_runs", "test_generate_qwen2_audio"),
     *("test_server_api", "test_server_killed", "test_server_page", "test_server_views"),
-    *("test_store_processes", "test_train_contrastive", "test_train_mini", "test_wheel"),
+    *("test_store_objects", "test_store_processes", "test_train_contrastive", "test_train_mini"),
+    "test_wheel",
 }
 
 
