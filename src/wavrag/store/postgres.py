@@ -71,7 +71,7 @@ BATCH_ROWS = 1_000
 EXACT_BELOW = 10_000
 
 # Candidates that a search of the HNSW index keeps: more is slower and finds more of the nearest.
-EF_SEARCH = 200
+EF_SEARCH = 400
 
 # Commits of this store after which it merges postings: a search reads a row for each commit.
 MERGE_COMMITS = 64
