@@ -238,6 +238,9 @@ def word_calls(word: str, body: str, folder: str) -> Iterator[Call]:
     for stream in (False, True):
         chat = {"model": "wavrag", "messages": messages, "stream": stream}
         yield Call("POST /v1/chat/completions", "/v1/chat/completions", ASKING, {"json": chat})
+        response = {"model": "wavrag", "input": body["text"], "stream": stream}
+        response["include"] = ["file_search_call.results"]
+        yield Call("POST /v1/responses", "/v1/responses", ASKING, {"json": response})
     for where in (
         f"title like '%{word}%'",
         f'"{word}" is not null',

@@ -252,8 +252,9 @@ class AnswerPipeline:
 
         def build_input(hits: Sequence[Hit]) -> GeneratorInput:
             messages = answer_messages(
-                question_part, hits, clips, facts=audio.descriptions, history=history
-            )
+                question_part, hits, clips, facts=audio.descriptions, history=history,
+                instructions=request.options.instructions,
+            )  # fmt: skip
             return fit_audio(messages, spec.audio_budget, request.query)
 
         generator_input = build_input(hits)

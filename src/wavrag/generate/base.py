@@ -75,6 +75,7 @@ class GenerateOptions:
         stop: strings that end the answer.
         prices: price of a million input tokens and of a million output tokens; None leaves the
             cost out.
+        instructions: further instructions of the user, for a generator that follows them.
     """
 
     max_tokens: int = 256
@@ -82,6 +83,7 @@ class GenerateOptions:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     prices: tuple[float, float] | None = None
+    instructions: str = ""
 
     def cost(self, usages: Iterable[Usage]) -> float | None:
         """Total cost of the tokens, in the currency of the prices; None without prices."""

@@ -39,6 +39,7 @@ def answer_messages(
     *,
     facts: Sequence[str] | None = None,
     history: Sequence[HistoryTurn] = (),
+    instructions: str = "",
 ) -> list[Message]:
     """Build the prompt of a cited answer: history, sources, instruction, question.
 
@@ -50,6 +51,7 @@ def answer_messages(
         clips: audio of each hit, for audio-capable generators; None for text.
         facts: measurements of each hit's audio in words; empty for text.
         history: earlier turns, oldest first.
+        instructions: further instructions of the user.
 
     Example:
         >>> hit = Hit(Passage("timetable.md", 0, "The ferry leaves at nine."), 1, 1.0, {})
@@ -63,7 +65,8 @@ def answer_messages(
         SourcePart(number, hit, clip, fact)
         for number, (hit, clip, fact) in enumerate(zip(hits, clips, facts, strict=True), start=1)
     ]
-    messages = [Message("system", (TextPart(SYSTEM),))]
+    system = [TextPart(text) for text in (SYSTEM, instructions) if text]
+    messages = [Message("system", tuple(system))]
     for turn in history:
         messages.append(Message("user", (QuestionPart(turn.question),)))
         messages.append(Message("assistant", (TextPart(turn.answer or NO_ANSWER),)))

@@ -28,6 +28,7 @@ from wavrag.server import (
     models,
     openai_files,
     outline,
+    responses,
     speakers,
     speech,
     transcripts,
@@ -98,7 +99,7 @@ def create_app(
         app.include_router(module.router)
     for module in (ask, models, embeddings, chat, speech, live, openai_files):
         app.include_router(module.router)
-    for module in (vector_store_files, vector_stores):
+    for module in (vector_store_files, vector_stores, responses):
         app.include_router(module.router)
     _add_health_routes(app, collections)
     if mcp_endpoint is not None:

@@ -93,8 +93,8 @@ class ChatRequest(BaseModel):
 async def chat(body: ChatRequest, request: Request, state: State) -> Response:
     """Answer the last message; closing the connection cancels generation."""
     check_model(body.model, CHAT_MODEL)
-    query = await _read_query(body, state)
-    history = _read_history(body.messages[:-1])
+    query = await read_last_message(body.messages, body.where, state)
+    history = read_history(body.messages[:-1])
     events = stream_answer(state, query, body.generate_options(), history)
     completion = _Completion(body)
     if body.stream:
@@ -102,9 +102,18 @@ async def chat(body: ChatRequest, request: Request, state: State) -> Response:
     return JSONResponse(completion.to_json(await collect_answer(request, events)))
 
 
-async def _read_query(body: ChatRequest, state: Session) -> Query:
-    """The question in the last message."""
-    last = body.messages[-1]
+async def read_last_message(
+    messages: Sequence[ChatMessage], where: str | None, state: Session
+) -> Query:
+    """The question in the last message.
+
+    Raises:
+        RequestError: there is none.
+        AudioError: its recording cannot be decoded.
+    """
+    if not messages:
+        raise RequestError(400, "there is no message: send a question")
+    last = messages[-1]
     if last.role != "user":
         raise RequestError(400, f"the last message is the {last.role}'s: end with the user's")
     recordings = recordings_of(last.content)
@@ -117,10 +126,10 @@ async def _read_query(body: ChatRequest, state: Session) -> Query:
     text = join_text(last.content).strip() or None
     if text is None and clip is None:
         raise RequestError(400, "the question is empty: give text or a recording")
-    return Query(text, clip, body.where)
+    return Query(text, clip, where)
 
 
-def _read_history(messages: Sequence[ChatMessage]) -> list[HistoryTurn]:
+def read_history(messages: Sequence[ChatMessage]) -> list[HistoryTurn]:
     """Pairs of question and answer.
 
     Instructions, answers without a question and questions without text (audio only) are left out.
