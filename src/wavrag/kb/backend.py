@@ -230,8 +230,8 @@ def open_backend(
     """
     if address is None:
         address = config.kb_address()
-    (checked,) = check_paths([address])
-    text = os.fspath(checked)
+    (path,) = check_paths([address])
+    text = os.fspath(path)
     scheme = text.partition("://")[0].lower() if is_kb_url(text) else ""
     if scheme in POSTGRES_SCHEMES:
         return PostgresBackend(text, os.fspath(blobs or config.setting_text("blobs")))
@@ -269,8 +269,8 @@ def check_bucket_url(url: str) -> None:
     Raises:
         StoreError: it has a user.
     """
-    scheme, _, rest = url.partition("://")
-    if "@" in rest.partition("/")[0]:
+    scheme, _, location = url.partition("://")
+    if "@" in location.partition("/")[0]:
         raise StoreError(
             f"the URL of a bucket has no user: write {scheme}://BUCKET/PREFIX, and set the"
             " credentials in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY)"
@@ -288,7 +288,7 @@ def local_folder(address: str | os.PathLike[str], action: str, remedy: str) -> P
     Args:
         address: the address of the knowledge base.
         action: the action, such as `backup`.
-        remedy: what to do instead with a database and with object storage.
+        remedy: advice for databases and object storage.
 
     Raises:
         StoreError: the address is a URL.
@@ -304,6 +304,6 @@ def _split_tenant(url: str) -> tuple[str, str]:
     base, mark, query = url.partition("?")
     pairs = query.split("&") if mark else []
     tenants = [pair for pair in pairs if pair.startswith("tenant=")]
-    others = "&".join(pair for pair in pairs if pair not in tenants)
+    parameters = "&".join(pair for pair in pairs if pair not in tenants)
     tenant = dict(parse_qsl(tenants[-1])).get("tenant", "") if tenants else DEFAULT_TENANT
-    return (f"{base}?{others}" if others else base), tenant
+    return (f"{base}?{parameters}" if parameters else base), tenant

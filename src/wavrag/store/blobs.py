@@ -95,7 +95,7 @@ class FolderBlobs:
     def put(self, name: str, path: Path) -> None:
         """Store a file; see `Blobs.put`."""
         target = self._path(name)
-        with _changing(target):
+        with _write_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             sync_file(path)
             try:
@@ -133,7 +133,7 @@ class FolderBlobs:
     def delete(self, name: str) -> None:
         """Delete a file; see `Blobs.delete`."""
         path = self._path(name)
-        with _changing(path):
+        with _write_errors(path):
             path.unlink(missing_ok=True)
         if name.count("/") > 1:
             with suppress(OSError):  # it holds more files
@@ -159,14 +159,14 @@ def checked_name(name: str) -> str:
     Raises:
         StoreError: it has an empty part, `..` or a backslash.
     """
-    parts = name.split("/")
-    if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
+    names = name.split("/")
+    if any(name in ("", ".", "..") or "\\" in name or "\0" in name for name in names):
         raise StoreError(f"{name!r} is no name of a stored file")
     return name
 
 
 @contextmanager
-def _changing(path: Path) -> Iterator[None]:
+def _write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

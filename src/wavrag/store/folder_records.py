@@ -90,7 +90,7 @@ class FolderRecords:
             return is_new
         files, path = FILES[kind], self.path(kind, key)
         scratch = path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
-        with self._changing(path):
+        with self._write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 write_file(scratch, value, files.mode)
@@ -119,7 +119,7 @@ class FolderRecords:
         if kind in TABLES:
             return self._table(kind).delete(key)
         path = self.path(kind, key)
-        with self._changing(path):
+        with self._write_errors(path):
             try:
                 path.unlink()
             except (FileNotFoundError, NotADirectoryError):
@@ -154,7 +154,7 @@ class FolderRecords:
     def clean(self, kind: str) -> None:
         """Delete files left by a killed process, and reserve space, if nobody else writes."""
         folder = (self._folder / FILES[kind].path).parent
-        with self._changing(folder):
+        with self._write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for scratch in folder.glob(".*.new"):
                 scratch.unlink()
@@ -165,7 +165,7 @@ class FolderRecords:
 
     def _write(self, kind: str, key: str, value: bytes) -> None:
         files, path = FILES[kind], self.path(kind, key)
-        with self._changing(path):
+        with self._write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, value, files.mode)
             if files.copy:
@@ -200,7 +200,7 @@ class FolderRecords:
                 return True
 
     @contextmanager
-    def _changing(self, path: Path) -> Iterator[None]:
+    def _write_errors(self, path: Path) -> Iterator[None]:
         try:
             yield
         except OSError as error:

@@ -86,7 +86,7 @@ class CacheTable(RecordTable):
     def get(self, key: str) -> bytes | None:
         """Return a value."""
         query = f"SELECT {self._value} FROM {self._name} WHERE {self._condition}"
-        rows = self.select(query, *self._parts(key))
+        rows = self.select(query, *self._key_values(key))
         if not rows:
             return None
         value = rows[0][0]
@@ -95,7 +95,10 @@ class CacheTable(RecordTable):
     def put(self, key: str, value: bytes) -> None:
         """Write a value."""
         is_text = self._types[self._value] == "TEXT"
-        values = (*self._parts(key), value.decode("utf-8", "surrogatepass") if is_text else value)
+        values = (
+            *self._key_values(key),
+            value.decode("utf-8", "surrogatepass") if is_text else value,
+        )
         marks = ", ".join("?" * len(values))
         with self.connect("written") as database:
             database.execute(f"INSERT OR REPLACE INTO {self._name} VALUES ({marks})", values)
@@ -104,20 +107,21 @@ class CacheTable(RecordTable):
         """Delete a value."""
         statement = f"DELETE FROM {self._name} WHERE {self._condition}"
         with self.connect("written") as database:
-            return database.execute(statement, self._parts(key)).rowcount > 0
+            return database.execute(statement, self._key_values(key)).rowcount > 0
 
     def keys(self) -> list[str]:
         """Return all keys."""
         rows = self.select(f"SELECT {', '.join(self._keys)} FROM {self._name}")
         return [
-            "/".join(part if isinstance(part, str) else part.hex() for part in row) for row in rows
+            "/".join(value if isinstance(value, str) else value.hex() for value in row)
+            for row in rows
         ]
 
-    def _parts(self, key: str) -> tuple[str | bytes, ...]:
-        parts = key.split("/", len(self._keys) - 1)
+    def _key_values(self, key: str) -> tuple[str | bytes, ...]:
+        texts = key.split("/", len(self._keys) - 1)
         return tuple(
-            bytes.fromhex(part) if self._types[column] == "BLOB" else part
-            for column, part in zip(self._keys, parts, strict=True)
+            bytes.fromhex(text) if self._types[column] == "BLOB" else text
+            for column, text in zip(self._keys, texts, strict=True)
         )
 
 

@@ -65,7 +65,7 @@ class Records(Protocol):
         ...
 
     def clean(self, kind: str) -> None:
-        """Prepare for the only writer of a kind: delete what a killed one left behind."""
+        """Delete the leftovers of a killed process; for the only writer of a kind."""
         ...
 
     def name(self, kind: str, key: str) -> str:
