@@ -20,6 +20,8 @@ from wavrag.embed import Embedder, load_embedder
 for kit in ("embedder", "store", "generator"):
     pytest.register_assert_rewrite(f"wavrag.testing.{kit}")
 
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"  # no requests to its maintainers
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Each process has a core. The threads of torch wait for each other by spinning, and two
     # processes with two threads each would only take the time from each other.

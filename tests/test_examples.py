@@ -93,6 +93,17 @@ def test_langchain_search(kb: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"Question: {question}" in prompt
 
 
+def test_haystack_pipeline(kb: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    question = "Where can I find the spare key?"
+    main = load_example("haystack_pipeline").main
+    main([str(kb), question])
+    prompt = capsys.readouterr().out
+    assert "boat-shed-voice-memo, 0:" in prompt
+    assert "blue flower" in prompt
+    main([str(kb), question, "--after", "1000"])
+    assert "boat-shed" not in capsys.readouterr().out
+
+
 def test_custom_embedder(capsys: pytest.CaptureFixture[str]) -> None:
     load_example("custom_embedder").main(str(DOCUMENTS), "descalling the expresso machine")
     assert "Descaling" in capsys.readouterr().out
