@@ -100,11 +100,12 @@ def test_tenants_have_their_own_knowledge_base(postgres_url: str) -> None:
     ("address", "message"),
     [
         ("mysql://ada:hunter2@host/base", "cannot be in mysql://...: give a folder or a URL of"),
+        (Path("s3://bucket/prefix"), "give it as a string, because a Path drops one"),
         ("s3://key:hunter2@bucket/prefix", "has no user: write s3://BUCKET/PREFIX"),
         ("postgresql://ada:hunter2@127.0.0.1:1/base", r"postgresql://ada@127.0.0.1:1/base: "),
     ],
 )
-def test_unusable_urls(address: str, message: str) -> None:
+def test_unusable_urls(address: str | Path, message: str) -> None:
     with pytest.raises(StoreError, match=message) as error:
         open_backend(address)
     assert "hunter2" not in str(error.value)

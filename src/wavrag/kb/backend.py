@@ -243,6 +243,12 @@ def open_backend(
         raise StoreError(
             f"a knowledge base cannot be in {scheme}://...: give a folder or a URL of {schemes}"
         )
+    if text.partition(":/")[0] in (*POSTGRES_SCHEMES, *OBJECT_SCHEMES):
+        # Otherwise a folder of this name would be created.
+        raise StoreError(
+            "the URL of the knowledge base has one slash instead of two: give it as a string,"
+            " because a Path drops one"
+        )
     return FolderBackend(Path(text))
 
 
