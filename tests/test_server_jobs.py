@@ -18,7 +18,8 @@ from waiting import wait_for
 from wavrag import KnowledgeBase
 from wavrag.errors import StoreError
 from wavrag.kb import AddReport
-from wavrag.server import ServerOptions, worker
+from wavrag.server import ServerOptions, job_runner, worker
+from wavrag.server.job_runner import JobRunner
 from wavrag.server.jobs import IndexJob, JobBook, Upload
 from wavrag.server.worker import JobWorker, generate_name
 from wavrag.store import FolderRecords, folder_records
@@ -50,7 +51,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
     monkeypatch.setattr(folder_records, "write_file", write)
     for name in ("FIRST_RETRY_DELAY", "FULL_DISK_DELAY"):
-        monkeypatch.setattr(worker, name, 0.01)
+        monkeypatch.setattr(job_runner, name, 0.01)
     return disk
 
 
@@ -64,7 +65,7 @@ def kb(tmp_path: Path) -> Iterator[KnowledgeBase]:
 def create_worker(kb: KnowledgeBase) -> JobWorker:
     counter = Counter("jobs", "", ["kind", "state"], registry=CollectorRegistry())
     folder = JobBook(FolderRecords(kb.directory))
-    return JobWorker(kb, folder, ServerOptions(), counter)
+    return JobWorker(folder, JobRunner(kb, folder, ServerOptions(), counter))
 
 
 @contextmanager

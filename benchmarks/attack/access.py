@@ -296,6 +296,7 @@ def other_calls(job_id: str) -> Iterator[Call]:
     for job in (job_id, MISSING_JOB):
         yield Call("GET /v1/jobs/{job_id}", f"/v1/jobs/{job}")
         yield Call("POST /v1/jobs/{job_id}/retry", f"/v1/jobs/{job}/retry")
+        yield Call("POST /v1/jobs/{job_id}/cancel", f"/v1/jobs/{job}/cancel")
         yield Call("DELETE /v1/jobs/{job_id}", f"/v1/jobs/{job}")
 
 

@@ -27,6 +27,7 @@ from wavrag import KnowledgeBase
 from wavrag.disk import sync_file, sync_folder
 from wavrag.errors import StoreError
 from wavrag.server import ServerOptions, worker
+from wavrag.server.job_runner import JobRunner
 from wavrag.server.jobs import JobBook, Upload
 from wavrag.server.worker import JobWorker, generate_name
 from wavrag.store import FolderRecords
@@ -52,7 +53,7 @@ class FullDisk:
     def _start_worker(self) -> JobWorker:
         metric = Metric("jobs", "", ["kind", "state"], registry=CollectorRegistry())
         jobs = JobBook(FolderRecords(self.folder / "kb"))
-        writer = JobWorker(self._kb, jobs, ServerOptions(), metric)
+        writer = JobWorker(jobs, JobRunner(self._kb, jobs, ServerOptions(), metric))
         writer.start()
         return writer
 

@@ -31,6 +31,7 @@ from wavrag.cli import (
     train,
     transcript,
     watch,
+    worker,
 )
 from wavrag.cli.command import Command, CommandParser, UsageError, run_command
 from wavrag.cli.options import JSON_FILE, SEED, Option
@@ -77,7 +78,7 @@ WAVRAG = Command(
             kb.COMMAND,
         ),
         "first steps": (demo.COMMAND, doctor.COMMAND, config.COMMAND),
-        "server": (serve.COMMAND, mcp.COMMAND, token.COMMAND),
+        "server": (serve.COMMAND, worker.COMMAND, mcp.COMMAND, token.COMMAND),
         "evaluation": (evaluate.COMMAND, answers.COMMAND, tasks.COMMAND),
         "training": (train.COMMAND, synth.COMMAND, mine.COMMAND),
     },

@@ -50,6 +50,7 @@ def serve(arguments: argparse.Namespace) -> int:
         allowed_origins=tuple(arguments.allow_origin),
         max_upload_bytes=arguments.max_upload << 20,
         max_recording_seconds=arguments.max_recording * 3600,
+        workers=arguments.workers,
         max_concurrent_answers=arguments.max_answers,
         answer_timeout=arguments.answer_timeout,
         voice=arguments.voice,
@@ -181,6 +182,8 @@ COMMAND = Command(
             Option("--max-upload", "MB", "maximum size of an upload", default=2048, minimum=1),
             Option("--max-recording", "HOURS", "maximum length of an uploaded recording",
                 default=12, minimum=0.0),
+            Option("--workers", "N", "jobs executed at the same time; 0 leaves them to `wavrag"
+                " worker`, with a knowledge base in PostgreSQL", default=3, minimum=0),
             Option("--max-answers", "N", "answers generated at the same time; others wait",
                 default=4, minimum=1),
             Option("--answer-timeout", "SECONDS", "time limit for an answer", default=300,

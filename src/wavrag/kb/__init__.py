@@ -4,7 +4,14 @@
 (`wavrag/store/lance.py`). `knowledge_base.py` is the public class over embedder, store and search.
 """
 
-from wavrag.kb.backend import Backend, FolderBackend, is_kb_url, open_backend
+from wavrag.kb.backend import (
+    Backend,
+    FolderBackend,
+    is_kb_url,
+    open_backend,
+    tenant_address,
+    tenant_of,
+)
 from wavrag.kb.backup import backup_kb, restore_kb
 from wavrag.kb.file_checks import FileChecks, OriginalFile, open_beside, open_blob
 from wavrag.kb.files import FileScan, find_files
@@ -44,12 +51,52 @@ from wavrag.kb.urls import FEED_ENTRIES, FetchCallback
 from wavrag.kb.watch import check_folders
 
 __all__ = [
-    "CANDIDATES", "FEED_ENTRIES", "TRANSCRIPT_FORMATS", "UPLOADS", "UPLOAD_PATTERN", "AddReport",
-    "Backend", "DocumentSpeaker", "FetchCallback", "FileChecks", "FileScan", "FolderBackend",
-    "KnowledgeBase", "OriginalFile", "PendingPassage", "Progress", "ProgressCallback", "Removal",
-    "RepairReport", "Retrieval", "Segment", "SourceChange", "Stage", "Transcriber", "Transcript",
-    "TranscriptFormat", "UnreadFiles", "UpgradeReport", "backup_kb", "check_folders",
-    "confirm_embedder", "detect_kind", "digest_file", "file_digest_of", "find_files",
-    "format_clock", "is_kb_url", "is_upload_name", "load_passage_clip", "open_backend",
-    "open_beside", "open_blob", "repair_kb", "restore_kb", "split_document", "upgrade_kb",
+    "CANDIDATES",
+    "FEED_ENTRIES",
+    "TRANSCRIPT_FORMATS",
+    "UPLOADS",
+    "UPLOAD_PATTERN",
+    "AddReport",
+    "Backend",
+    "DocumentSpeaker",
+    "FetchCallback",
+    "FileChecks",
+    "FileScan",
+    "FolderBackend",
+    "KnowledgeBase",
+    "OriginalFile",
+    "PendingPassage",
+    "Progress",
+    "ProgressCallback",
+    "Removal",
+    "RepairReport",
+    "Retrieval",
+    "Segment",
+    "SourceChange",
+    "Stage",
+    "Transcriber",
+    "Transcript",
+    "TranscriptFormat",
+    "UnreadFiles",
+    "UpgradeReport",
+    "backup_kb",
+    "check_folders",
+    "confirm_embedder",
+    "detect_kind",
+    "digest_file",
+    "file_digest_of",
+    "find_files",
+    "format_clock",
+    "is_kb_url",
+    "is_upload_name",
+    "load_passage_clip",
+    "open_backend",
+    "open_beside",
+    "open_blob",
+    "repair_kb",
+    "restore_kb",
+    "split_document",
+    "tenant_address",
+    "tenant_of",
+    "upgrade_kb",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ import tempfile
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from wavrag import config
@@ -17,6 +18,9 @@ from wavrag.errors import StoreError
 
 # The others are imported when they are used: a base in a folder needs no client of a server.
 from wavrag.store import OBJECT_SCHEMES, Blobs, FolderBlobs, FolderRecords, Records, Store
+
+if TYPE_CHECKING:
+    from wavrag.store import PostgresPool
 
 POSTGRES_SCHEMES = ("postgresql", "postgres")
 RECORD_CONNECTIONS = 4  # of a process, beside those of the store
@@ -34,6 +38,8 @@ class Backend(Closing):
         scratch: folder for temporary files.
         key: names the knowledge base among the user's confirmations.
         remedy: remedy for a missing or damaged manifest.
+        pool: connections to the database; None without one.
+        url: the URL of the database, with the password.
     """
 
     address: str
@@ -42,6 +48,8 @@ class Backend(Closing):
     blobs: Blobs | None = None
     is_shared = False
     remedy = "restore a backup"
+    pool: PostgresPool | None = None
+    url: str = ""
 
     @property
     def scratch(self) -> Path:
@@ -128,20 +136,6 @@ class FolderBackend(Backend):
 
         return LanceStore(self.folder / name, dim, guard=guard)
 
-    @property
-    def files(self) -> Blobs:
-        """The place of uploads and downloads.
-
-        Raises:
-            StoreError: there is none.
-        """
-        if self.blobs is None:
-            raise StoreError(
-                f"{self.address} has no place for uploaded and downloaded files: name a folder that"
-                " all its users share, or s3://BUCKET/PREFIX, in WAVRAG_BLOBS"
-            )
-        return self.blobs
-
     def has_remains(self) -> bool:
         """True if there are passages, or a copy of the manifest."""
         is_copied = (self.folder / "kb.copy.json").exists()
@@ -163,10 +157,13 @@ class PostgresBackend(Backend):
     def __init__(self, url: str, blobs: str = "") -> None:
         from wavrag.store import PostgresPool, PostgresRecords
 
+        self.url = url
         self._url, self._tenant = _split_tenant(url)
-        self._pool = PostgresPool(self._url, self._tenant, max_connections=RECORD_CONNECTIONS)
-        self.records = PostgresRecords(self._pool)
-        self.address = self._pool.name
+        self.pool: PostgresPool = PostgresPool(
+            self._url, self._tenant, max_connections=RECORD_CONNECTIONS
+        )
+        self.records = PostgresRecords(self.pool)
+        self.address = self.pool.name
         if self._tenant != DEFAULT_TENANT:
             self.address += f"?tenant={self._tenant}"
         if blobs:
@@ -180,12 +177,12 @@ class PostgresBackend(Backend):
 
     def server_versions(self) -> str:
         """PostgreSQL and its extensions."""
-        return self._pool.versions()
+        return self.pool.versions()
 
     def close(self) -> None:
         """Close the connections of the records, and delete local copies of files."""
         super().close()
-        self._pool.close()
+        self.pool.close()
 
 
 class ObjectBackend(Backend):
@@ -303,6 +300,18 @@ def local_folder(address: str | os.PathLike[str], action: str, remedy: str) -> P
         return Path(address)
     scheme = os.fspath(address).partition("://")[0]
     raise StoreError(f"{action} is for knowledge bases in folders, not in {scheme}://: {remedy}")
+
+
+def tenant_of(url: str) -> str | None:
+    """The tenant that a URL names; None without one."""
+    names = [value for key, value in parse_qsl(url.partition("?")[2]) if key == "tenant"]
+    return names[-1] if names else None
+
+
+def tenant_address(address: str, tenant: str) -> str:
+    """The URL of the knowledge base of a tenant in the same database."""
+    url, _ = _split_tenant(address)
+    return f"{url}{'&' if '?' in url else '?'}tenant={tenant}"
 
 
 def _split_tenant(url: str) -> tuple[str, str]:

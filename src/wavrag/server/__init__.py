@@ -12,12 +12,14 @@ if any(find_spec(name) is None for name in ("fastapi", "prometheus_client", "pyt
 
 from wavrag.server.app import create_app
 from wavrag.server.collections import CollectionFolder
+from wavrag.server.job_service import WorkerTimes
 from wavrag.server.options import ServerOptions
 from wavrag.server.principals import SCOPES, Scope
 from wavrag.server.run import check_host, serve
+from wavrag.server.run_worker import run_worker
 from wavrag.server.tokens import TokenFile, default_token_file
 
 __all__ = [
-    "SCOPES", "CollectionFolder", "Scope", "ServerOptions", "TokenFile", "check_host", "create_app",
-    "default_token_file", "serve",
+    "SCOPES", "CollectionFolder", "Scope", "ServerOptions", "TokenFile", "WorkerTimes",
+    "check_host", "create_app", "default_token_file", "run_worker", "serve",
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from wavrag.server import limits
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.file_types import MEDIA_TYPES, check_file
 from wavrag.server.files import describe_file, original_response
+from wavrag.server.job_runner import blob_name
 from wavrag.server.jobs import IndexJob, Upload
 from wavrag.server.limits import MAX_CLIP_SECONDS, MAX_LISTED
 from wavrag.server.multipart import Form, ReceivedFile, receive_form
@@ -28,7 +29,7 @@ from wavrag.server.requests import MetadataValue, StrictBody, Text, describe_bod
 from wavrag.server.schemas import DocumentTextShape, FileShape, JobShape, JobsShape
 from wavrag.server.session import Session, State
 from wavrag.server.uploaded_files import check_blobs
-from wavrag.server.worker import blob_name, generate_name
+from wavrag.server.worker import generate_name
 from wavrag.shapes import DocumentShape, PassageShape
 from wavrag.store import ACCESS, MAX_LABELS, PUBLIC, labels_of, parse_labels, without_labels
 from wavrag.types import Clip, Passage, Scalar
@@ -38,6 +39,9 @@ PLAYBACK_RATE = 24_000  # Hz; keeps speech clear at half the size of 48 kHz
 
 ClipFormat: TypeAlias = Literal["wav", "ogg", "mp3", "flac"]
 Wait = Annotated[float, Query(ge=0, le=30, description="seconds to wait for the end of the job")]
+Priority = Annotated[
+    int, Query(ge=-10, le=10, description="jobs with a higher priority are executed first")
+]
 
 _METADATA: TypeAdapter[dict[str, Scalar]] = TypeAdapter(dict[str, MetadataValue])
 
@@ -65,16 +69,18 @@ class UploadForm(BaseModel):
     summary="Upload files to index in the background",
     openapi_extra=describe_body({"multipart/form-data": inline_schema(UploadForm, "validation")}),
 )
-async def upload_documents(request: Request, state: State, wait: Wait = 0) -> JobShape:
+async def upload_documents(
+    request: Request, state: State, wait: Wait = 0, priority: Priority = 0
+) -> JobShape:
     """Check files by their content and queue a job to index them: all files or none."""
     async with receive_form(request, state.incoming_folder, limits.MAX_UPLOAD_FILES) as form:
         if not form.files:
             raise RequestError(400, "there is no file: send it in a part with a file name")
-        job = await state.run_in_thread("take", accept_upload, state, form)
+        job = await state.run_in_thread("take", accept_upload, state, form, priority)
     return await _describe_job(state, job, wait)
 
 
-def accept_upload(state: Session, form: Form) -> IndexJob:
+def accept_upload(state: Session, form: Form, priority: int = 0) -> IndexJob:
     """Check the files of a form, move them to the uploads and submit a job.
 
     Raises:
@@ -107,7 +113,7 @@ def accept_upload(state: Session, form: Form) -> IndexJob:
                     is_titled=bool(title),
                 )
             )
-        return state.submit(uploads, [])
+        return state.submit(uploads, [], priority)
     except BaseException:
         for upload in uploads:
             blobs.delete(blob_name(upload.file))
@@ -174,7 +180,7 @@ def _parse_metadata(field: str | None) -> dict[str, Scalar]:
 async def _describe_job(state: Session, job: IndexJob, wait: float) -> JobShape:
     """A job after waiting for its end."""
     if wait and not job.has_ended:
-        await state.wait_for_job(job, wait)
+        job = await state.wait_for_job(job, wait)
     return JobShape.model_validate(job)
 
 
@@ -292,10 +298,12 @@ async def set_access(state: State, document_id: str, body: AccessBody) -> FileSh
 
 
 @router.delete("/documents/{document_id:path}", status_code=202, responses=error_responses(404))
-async def remove_document(state: State, document_id: str, wait: Wait = 0) -> JobShape:
+async def remove_document(
+    state: State, document_id: str, wait: Wait = 0, priority: Priority = 0
+) -> JobShape:
     """Queue a job to remove a document, and its file if the file was uploaded."""
     await read_document(state, state.rag.kb.head, document_id)
-    job = await state.run_in_thread("take", state.submit, [], [document_id])
+    job = await state.run_in_thread("take", state.submit, [], [document_id], priority)
     return await _describe_job(state, job, wait)
 
 
@@ -304,23 +312,22 @@ async def list_jobs(
     state: State, limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 100
 ) -> JobsShape:
     """List jobs, newest first."""
-    newest = state.jobs()[::-1][:limit]
+    jobs = await state.run_in_thread("get", state.jobs)
+    newest = jobs[::-1][:limit]
     return JobsShape(jobs=[JobShape.model_validate(job) for job in newest])
 
 
 @router.get("/jobs/{job_id}", responses=error_responses(404), tags=["jobs"])
 async def get_job(state: State, job_id: str, wait: Wait = 0) -> JobShape:
     """Get a job."""
-    job = state.job(job_id)
-    if job is None:
-        raise RequestError(404, f"there is no job {job_id}: old jobs are deleted")
+    job = await state.run_in_thread("get", _find_job, state, job_id)
     return await _describe_job(state, job, wait)
 
 
 @router.post("/jobs/{job_id}/retry", responses=error_responses(404, 409), tags=["jobs"])
 async def retry_job(state: State, job_id: str) -> JobShape:
     """Queue a failed job again; its uploaded files were kept."""
-    job = _failed_job(state, job_id)
+    job = await state.run_in_thread("get", _find_failed_job, state, job_id)
     await state.run_in_thread("take", state.retry, job)
     return JobShape.model_validate(job)
 
@@ -330,15 +337,31 @@ async def retry_job(state: State, job_id: str) -> JobShape:
 )
 async def discard_job(state: State, job_id: str) -> Response:
     """Delete a failed job, and its uploaded files unless a document was made of them."""
-    job = _failed_job(state, job_id)
+    job = await state.run_in_thread("get", _find_failed_job, state, job_id)
     await state.run_in_thread("take", state.discard, job)
     return Response(status_code=204)
 
 
-def _failed_job(state: Session, job_id: str) -> IndexJob:
+@router.post("/jobs/{job_id}/cancel", responses=error_responses(404, 409), tags=["jobs"])
+async def cancel_job(state: State, job_id: str, wait: Wait = 0) -> JobShape:
+    """End a job; documents that are stored already stay, and the other files are deleted."""
+    job = await state.run_in_thread("get", _find_job, state, job_id)
+    if job.has_ended:
+        raise RequestError(409, f"job {job_id} is {job.state}: it has ended")
+    await state.run_in_thread("take", state.cancel, job)
+    job = await state.run_in_thread("get", _find_job, state, job_id)
+    return await _describe_job(state, job, wait)
+
+
+def _find_job(state: Session, job_id: str) -> IndexJob:
     job = state.job(job_id)
     if job is None:
         raise RequestError(404, f"there is no job {job_id}: old jobs are deleted")
+    return job
+
+
+def _find_failed_job(state: Session, job_id: str) -> IndexJob:
+    job = _find_job(state, job_id)
     if job.state != "failed":
         raise RequestError(409, f"job {job_id} is {job.state}: only failed jobs can be changed")
     return job

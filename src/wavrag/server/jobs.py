@@ -20,7 +20,7 @@ from wavrag.types import Scalar
 
 ID_PATTERN = r"[0-9]{10,}-[0-9a-f]{16}"
 JobKind: TypeAlias = Literal["add", "remove"]
-JobState: TypeAlias = Literal["queued", "running", "done", "failed"]
+JobState: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 @dataclass(slots=True)
@@ -50,6 +50,9 @@ class IndexJob:
     document_ids: list[str] = field(default_factory=list)  # documents to remove
     state: JobState = "queued"
     attempts: int = 0  # without those interrupted by a shutdown
+    runs: int = 0  # starts by any worker; tells the latest one
+    priority: int = 0
+    is_cancelled: bool = False  # to be ended soon
     progress: dict[str, Any] = field(default_factory=dict)  # counts, as in `ProgressShape`
     report: dict[str, Any] | None = None  # outcome for each document, once the job is done
     error: str | None = None  # reason of the failure, or of the next attempt
@@ -65,16 +68,21 @@ class IndexJob:
 
     @property
     def has_ended(self) -> bool:
-        """True once the job is done or has failed for good."""
-        return self.state in ("done", "failed")
+        """True once the job is done, was cancelled, or has failed for good."""
+        return self.state in ("done", "failed", "cancelled")
 
     @property
     def is_disposable(self) -> bool:
-        """True once the job is done, or has failed without files to index."""
-        return self.state == "done" or (self.state == "failed" and not self.uploads)
+        """True once the job has ended, unless it has failed and its files are kept."""
+        return self.has_ended and not (self.state == "failed" and self.uploads)
 
 
 _JOB: TypeAdapter[IndexJob] = TypeAdapter(IndexJob)
+SHARE_SECONDS = 1.0  # between updates of a running job's progress
+
+
+class LostJobError(Exception):
+    """Another process has ended or started the job in the meantime."""
 
 
 def now() -> str:
@@ -85,23 +93,26 @@ def now() -> str:
 class JobBook:
     """Jobs by id, in memory and in the records of a knowledge base.
 
+    Attributes:
+        is_shared: True if other processes change the jobs, too.
+
     Args:
         records: the records of the knowledge base.
-        is_shared: True if other servers have jobs in these records, too: those are read whenever
-            they are asked for, and only their own server changes them.
 
     Raises:
         StoreError: the records are not usable.
     """
 
-    def __init__(self, records: Records, *, is_shared: bool = False) -> None:
+    is_shared = False
+
+    def __init__(self, records: Records) -> None:
         self._records = records
-        self._is_shared = is_shared
         self._lock = threading.Lock()
         records.clean("jobs")
-        jobs = self._read_all()
-        self._jobs = {} if is_shared else jobs  # of this server
-        self._number = int(next(reversed(jobs), "0").partition("-")[0])
+        self._jobs: dict[str, IndexJob] = {}
+        for job in self._read_all():
+            self._remember(job)
+        self._number = int(next(reversed(self._jobs), "0").partition("-")[0])
 
     def create(
         self,
@@ -111,19 +122,21 @@ class JobBook:
         owner: str = "",
         user: str = "",
         labels: list[str] | None = None,
+        priority: int = 0,
     ) -> IndexJob:
         """Create a job; it survives a killed process when the call returns."""
+        kind: JobKind = "add" if uploads else "remove"
         with self._lock:
             # Consecutive numbers would tell how many documents others add.
             self._number = max(self._number + 1, time.time_ns() // 1000)
             # The random suffix keeps other clients from guessing the id.
             id = f"{self._number:010d}-{secrets.token_hex(8)}"
-            kind: JobKind = "add" if uploads else "remove"
             job = IndexJob(
-                id, kind, now(), uploads, document_ids, owner=owner, user=user, labels=labels
-            )
-            self._records.create("jobs", id, _dump(job))
-            self._jobs[id] = job
+                id, kind, now(), uploads, document_ids, owner=owner, user=user, labels=labels,
+                priority=priority,
+            )  # fmt: skip
+            self._records.create("jobs", id, dump_job(job))
+            self._remember(job)
         return job
 
     def save(self, job: IndexJob) -> None:
@@ -133,10 +146,17 @@ class JobBook:
         the job can be repeated.
         """
         with self._lock:
-            self._records.put("jobs", job.id, _dump(job))
+            self._records.put("jobs", job.id, dump_job(job))
             old_ids = [id for id, stored in self._jobs.items() if stored.is_disposable]
             for id in old_ids[: max(0, len(old_ids) - MAX_ENDED_JOBS)]:
                 self._delete(id)
+
+    def share(self, job: IndexJob) -> None:
+        """Show the progress of a running job to other processes, and learn if it was cancelled.
+
+        Raises:
+            LostJobError: another process has started the job in the meantime.
+        """
 
     def find_damaged(self) -> list[str]:
         """Ids of jobs that were not readable; their uploads have no job."""
@@ -153,26 +173,23 @@ class JobBook:
 
     def get(self, id: str) -> IndexJob | None:
         """A job; None if the id is unknown or the job was deleted."""
-        job = self._jobs.get(id)
-        if job is None and self._is_shared and re.fullmatch(ID_PATTERN, id):
-            value = self._records.get("jobs", id)
-            return None if value is None else self._read(id, value)
-        return job
+        return self._jobs.get(id)
 
     def all(self) -> list[IndexJob]:
         """All jobs, oldest first."""
-        stored = self._read_all() if self._is_shared else {}
         with self._lock:
-            # Those of this server are newer in memory.
-            return list({**stored, **self._jobs}.values())
+            return list(self._jobs.values())
 
-    def _read_all(self) -> dict[str, IndexJob]:
-        jobs = {
-            id: self._read(id, value)
+    def _remember(self, job: IndexJob) -> None:
+        self._jobs[job.id] = job
+
+    def _read_all(self) -> list[IndexJob]:
+        jobs = [
+            self._read(id, value)
             for id, value in self._records.items("jobs")
             if re.fullmatch(ID_PATTERN, id)
-        }
-        return {id: job for id, job in jobs.items() if job is not None}
+        ]
+        return [job for job in jobs if job is not None]
 
     def _delete(self, id: str) -> None:
         self._jobs.pop(id, None)
@@ -181,12 +198,22 @@ class JobBook:
     def _read(self, id: str, value: bytes) -> IndexJob | None:
         """The job of a record; None if it is damaged, which is then set aside."""
         try:
-            return _JOB.validate_python(load_json(value, checked=False))
+            return load_job(value)
         except ValueError:
             self._records.put("damaged_jobs", id, value)
             self._records.delete("jobs", id)
             return None
 
 
-def _dump(job: IndexJob) -> bytes:
+def dump_job(job: IndexJob) -> bytes:
+    """The record of a job."""
     return dump_json(_JOB.dump_python(job, mode="json"))
+
+
+def load_job(value: bytes) -> IndexJob:
+    """The job of a record.
+
+    Raises:
+        ValueError: the record is damaged.
+    """
+    return _JOB.validate_python(load_json(value, checked=False))

@@ -32,6 +32,8 @@ class ServerOptions:
         voice: name of the speech engine; None for the best installed one.
         watch_folders: folders whose files, and changes of them, are indexed while the server runs.
         json_logs: `serve` logs JSON lines, with one for each request.
+        workers: jobs that are executed at a time; 0 leaves all to `wavrag worker`, for a knowledge
+            base in PostgreSQL.
         audit_file: receives a line for every change; None for the logger `wavrag.audit`.
     """
 
@@ -47,6 +49,7 @@ class ServerOptions:
     voice: str | None = None
     watch_folders: tuple[str, ...] = ()
     json_logs: bool = False
+    workers: int = 3
     audit_file: Path | None = None
 
     @property

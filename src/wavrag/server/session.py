@@ -57,19 +57,25 @@ class Session:
         job = self._server.jobs.get(id)
         return job if job is not None and self._sees(job) else None
 
-    def submit(self, uploads: list[Upload], document_ids: list[str]) -> IndexJob:
+    def submit(self, uploads: list[Upload], document_ids: list[str], priority: int = 0) -> IndexJob:
         """Submit a job; see `JobWorker.submit`."""
         principal = self.principal
         labels = None if principal.sees_all else sorted(principal.labels)
         self.note_change(*(upload.document_id for upload in uploads), *document_ids)
         return self._server.worker.submit(
-            uploads, document_ids, owner=principal.id, user=principal.name, labels=labels
-        )
+            uploads, document_ids, owner=principal.id, user=principal.name, labels=labels,
+            priority=priority,
+        )  # fmt: skip
 
     def retry(self, job: IndexJob) -> None:
         """Queue a failed job again."""
         self.note_change(*job.documents)
         self._server.worker.retry(job)
+
+    def cancel(self, job: IndexJob) -> None:
+        """End a job that has not ended."""
+        self.note_change(*job.documents)
+        self._server.worker.cancel(job)
 
     def discard(self, job: IndexJob) -> None:
         """Delete a failed job and its files."""

@@ -13,17 +13,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from filelock import FileLock, Timeout
 
 from wavrag import config
-from wavrag.errors import SpeechError, StoreError
+from wavrag.errors import InputError, SpeechError, StoreError
 from wavrag.kb import Backend, FileChecks, OriginalFile, Transcriber, open_beside, open_blob
 from wavrag.live import Scheduler
 from wavrag.rag import WavRAG
 from wavrag.server import limits
 from wavrag.server.audit import AuditLog
 from wavrag.server.authentication import Authenticator
+from wavrag.server.job_runner import JobRunner
+from wavrag.server.job_service import JobService
 from wavrag.server.jobs import IndexJob, JobBook
 from wavrag.server.lease import hold_lease
 from wavrag.server.metrics import Metrics
@@ -154,7 +156,7 @@ class ServerState:
         self._resources = ExitStack()
         self._file_checks = FileChecks()
         self.jobs: JobBook  # set by start()
-        self.worker: JobWorker  # set by start()
+        self.worker: JobService  # set by start()
         self.watcher: FolderWatcher  # set by start()
 
     def start(self) -> None:
@@ -168,15 +170,23 @@ class ServerState:
         backend = self.rag.kb.backend
         self.incoming_folder = self._resources.enter_context(incoming_files(backend))
         try:
-            jobs = JobBook(backend.records, is_shared=backend.is_shared)
-            worker = JobWorker(
-                self.rag.kb,
-                jobs,
-                self.options,
-                self.shared.metrics.jobs,
-                audit=self.shared.audit,
-                collection=self.name,
-            )
+            jobs: JobBook
+            worker: JobService
+            if backend.pool is None and not self.options.workers:
+                raise InputError(
+                    f"{self.rag.kb.address} needs the server's own workers: leave out --workers 0,"
+                    " which is for knowledge bases in PostgreSQL"
+                )
+            if backend.pool is None:
+                jobs = JobBook(backend.records)
+                worker = JobWorker(jobs, self._create_runner(jobs), self.options.workers)
+            else:
+                # Imported here, because Procrastinate is installed with `wavrag[postgres]` only.
+                from wavrag.server.queued_jobs import QueuedJobBook, open_queued_jobs
+
+                jobs = QueuedJobBook(backend.records)
+                runner = self._create_runner(jobs)
+                worker = open_queued_jobs(backend.pool, jobs, runner, self.options.workers)
             watcher = FolderWatcher(self.rag.kb, self.options.watch_folders)
             # Now, or the first user would wait for seconds; the query warms up the store.
             self.rag.kb.retrieve(Query(text="warm"), 1)
@@ -197,16 +207,26 @@ class ServerState:
             self.worker.stop()
             self._resources.close()
 
+    def _create_runner(self, jobs: JobBook) -> JobRunner:
+        return JobRunner(
+            self.rag.kb, jobs, self.options, self.shared.metrics.jobs, audit=self.shared.audit,
+            collection=self.name,
+        )  # fmt: skip
+
     def _open_view(self, labels: frozenset[str] | None) -> ServerView:
         rag = self.rag if labels is None else self.rag.restrict(labels)
         return ServerView(rag, Suggester(rag))
 
-    async def wait_for_job(self, job: IndexJob, seconds: float) -> None:
-        """Wait for the end of a job, with a time limit."""
+    async def wait_for_job(self, job: IndexJob, seconds: float) -> IndexJob:
+        """Wait for the end of a job, with a time limit; return the job as it is then."""
         deadline = time.monotonic() + seconds
         # Polls instead of waiting on a thread: many waiting clients would use up the thread pool.
         while not job.has_ended and self.worker.is_alive and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(self.worker.poll_seconds)
+            if self.jobs.is_shared:
+                current = await to_thread.run_sync(self.jobs.get, job.id)
+                job = current or job
+        return job
 
     def resolve_source(self, source: str) -> Path:
         """The file of a document's source, even if the knowledge base has been moved."""

@@ -117,6 +117,13 @@ class PostgresPool(Closing):
     def __repr__(self) -> str:
         return f"PostgresPool({self.name!r}, tenant={self.tenant!r})"
 
+    @property
+    def connection_options(self) -> dict[str, Any]:
+        """Arguments of psycopg's `connect` for other clients of these tables; with the password."""
+        options = str(self._options.get("options") or "")
+        path = f"{options} -c search_path={SCHEMA}".strip()
+        return {"connect_timeout": CONNECT_SECONDS, **self._options, "options": path}
+
     def run(self, operation: Callable[[Connection[Any]], T], *, snapshot: bool = False) -> T:
         """Run an operation in a transaction; once again if the connection is lost.
 
