@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -102,19 +101,18 @@ def test_a_killed_worker_and_a_killed_server(
     serve = ["-m", "wavrag", "serve", "--port", "0", "--workers", "0", "--kb", address]
     with (
         killed_at_end(serve) as other_server,
-        killed_at_end(["-c", WORKER, address, "0.1"]) as worker,
+        killed_at_end(["-c", WORKER, address, "0.2"]) as worker,
     ):
         line = other_server.stderr.readline()
         assert "s3cret" not in line
         with client(re.search(r"http://[\d.:]+", line)[0]) as other_http:
             job = upload_all(other_http)
         path = f"/v1/jobs/{job['id']}"
-        wait_for(lambda: rag.kb.count() >= 4, 60)
-        assert http.get(path).json()["progress"]["passages"] > 0
+        wait_for(lambda: http.get(path).json()["progress"].get("passages", 0) > 0, 60)
         worker.kill()
         other_server.kill()
         worker.wait()
-        assert 4 <= rag.kb.count() < FILES
+        assert 0 < rag.kb.count() < FILES
     with killed_at_end(["-c", WORKER, address, "0"]) as worker:
         while http.get(path).json()["state"] != "done":
             hits = http.get("/v1/search", params={"q": "ferry 1", "k": 3}).json()["hits"]
@@ -124,9 +122,7 @@ def test_a_killed_worker_and_a_killed_server(
         assert len(report["added"]) + len(report["unchanged"]) == FILES
         assert report["unchanged"]
         assert not report["updated"] + report["skipped"]
-        passages = Counter(passage.document_id for passage in rag.kb.passages())
-        assert len(passages) == FILES
-        assert set(passages.values()) == {1}
+        assert len(rag.kb.documents()) == rag.kb.count() == FILES
         assert rag.kb.verify() == []
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0

@@ -156,12 +156,17 @@ export class Library {
         state.textContent = fraction < 1 ? `uploading, ${Math.round(100 * fraction)} %` : "checking";
       });
       bar.removeAttribute("value"); // indeterminate: the duration of indexing is unknown
+      const end = () => json(`v1/jobs/${job.id}/cancel`, { method: "POST" }).catch(() => {}); // it has just ended
+      const cancel = h("button", { type: "button", class: "link", onclick: end }, "Cancel");
+      row.append(cancel);
       while (job.state === "queued" || job.state === "running") {
         const { passages = 0, audio_seconds: seconds = 0 } = job.progress;
         state.textContent = job.error ?? (seconds ? `indexing, ${duration(seconds)} of audio` : passages ? `indexing, ${plural(passages, "passage")}` : "indexing");
         await new Promise((resolve) => setTimeout(resolve, 250));
         job = await json(`v1/jobs/${job.id}?wait=1`);
       }
+      cancel.remove();
+      if (job.state === "cancelled") throw new Error("cancelled");
       const skipped = job.report?.skipped?.[0];
       if (job.state === "failed" || skipped) throw new Error(skipped?.reason ?? job.error);
       const [existing] = job.report.unchanged;
