@@ -16,8 +16,8 @@ from wavrag.server.job_service import WorkerTimes
 from wavrag.server.options import ServerOptions
 from wavrag.server.principals import SCOPES, Scope
 from wavrag.server.run import check_host, serve
-from wavrag.server.run_worker import run_worker
 from wavrag.server.tokens import TokenFile, default_token_file
+from wavrag.server.worker_process import run_worker
 
 __all__ = [
     "SCOPES", "CollectionFolder", "Scope", "ServerOptions", "TokenFile", "WorkerTimes",

@@ -216,7 +216,7 @@ def _find_batch(state: Session, batch_id: str) -> IndexJob:
 def _describe_batch(name: str, job: IndexJob) -> FileBatchShape:
     statuses = [upload_status(job, upload)[0] for upload in job.uploads]
     status: FileStatus = "completed"
-    if not job.has_ended or job.state == "failed":
+    if job.state != "done":
         status = statuses[0]
     return FileBatchShape(
         id=job.id,

@@ -174,8 +174,8 @@ def upload_status(job: IndexJob, upload: Upload) -> tuple[FileStatus, FileErrorS
     """The state of a file of a job."""
     if not job.has_ended:
         return "in_progress", None
-    if job.state == "failed":
-        message = job.error or "the job failed"
+    if job.state != "done":
+        message = job.error or f"the job is {job.state}"
         return "failed", FileErrorShape(code="server_error", message=message)
     for skipped in (job.report or {}).get("skipped", ()):
         if skipped["source"] == upload.name:
