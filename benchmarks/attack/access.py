@@ -4,11 +4,11 @@
 
 Each round makes up documents with access labels (texts, subtitles and recordings, each with words
 of its own in title, text, path, metadata and speakers) and users with labels. Every operation of
-the OpenAPI description, and the WebSocket, is called for visible, hidden and missing documents, on
-the server of all documents and on an oracle: a server of the visible ones. A check is one pair of
-replies: same status and headers, same body apart from times, scores and generated ids, and no word
-of a hidden document. An operation without a check is a fault, and so is a hidden document that has
-changed.
+the OpenAPI description, `/mcp` and the WebSocket are called for visible, hidden and missing
+documents, on the server of all documents and on an oracle: a server of the visible ones. A check is
+one pair of replies: same status and headers, same body apart from times, scores and generated ids,
+and no word of a hidden document. An operation without a check is a fault, and so is a hidden
+document that has changed.
 
 Prints the number of checks and of leaks by operation; the exit status is 1 if there is a leak.
 """
@@ -27,6 +27,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,11 @@ from wavrag.audio import encode
 from wavrag.disk import dump_json
 from wavrag.embed import FakeEmbedder
 from wavrag.generate import FakeGenerator
+from wavrag.integrations.mcp.results import document_uri
 from wavrag.kb import find_files
 from wavrag.server import ServerOptions, TokenFile, create_app
 from wavrag.server.jobs import Upload
+from wavrag.server.state import ServerState
 from wavrag.server.uploaded_files import UploadedFile
 from wavrag.store import LanceStore, MemoryStore, Store, VisibleStore
 from wavrag.types import Clip, Document
@@ -103,6 +106,8 @@ class Round:
         self._words = self._make_words()
         self.made = [self._make_document(n) for n in range(self.random.randint(6, 9))]
         self.embedder = FakeEmbedder()
+        # The oracle has a store of the same kind: they differ in stemming.
+        self.open_store = store
         self.store = store(folder / "store", self.embedder.spec.dim)
         self.kb = KnowledgeBase(folder / "whole", self.embedder, self.store)
         self.kb.directory.mkdir()
@@ -171,13 +176,17 @@ class Server:
     def __init__(self, kb: KnowledgeBase, tokens: Path) -> None:
         options = ServerOptions(token_file=tokens, voice="fake", answer_timeout=60)
         self.app: FastAPI = create_app(WavRAG(kb, FakeGenerator()), options)
-        self._collections = self.app.state.collections
-        self._collections.start()
-        (self.state,) = self._collections.states
-        self.folder = str(kb.directory.absolute())
+        self.folder = str(kb.address)
+        self.state: ServerState  # set by start()
+        self._stack = AsyncExitStack()
         self.http = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app), base_url="http://server"
         )
+
+    async def start(self) -> None:
+        """Start the application, with its endpoint of MCP."""
+        await self._stack.enter_async_context(self.app.router.lifespan_context(self.app))
+        (self.state,) = self.app.state.collections.states
 
     async def send(self, call: Call, token: str) -> httpx.Response:
         """Send a request."""
@@ -189,7 +198,7 @@ class Server:
     async def close(self) -> None:
         """Stop the server."""
         await self.http.aclose()
-        self._collections.stop()
+        await self._stack.aclose()
 
 
 def document_calls(path: str, hidden_text: str) -> Iterator[Call]:
@@ -262,6 +271,26 @@ def word_calls(word: str, body: str, folder: str) -> Iterator[Call]:
     speech = {"model": "voice-fake", "input": word, "response_format": "wav"}
     yield Call("POST /v1/audio/speech", "/v1/audio/speech", options={"json": speech})
     yield Call("DELETE /v1/voices/{name}", f"/v1/voices/{word}")
+
+
+def mcp_calls(document_id: str, word: str) -> Iterator[Call]:
+    """Calls of the Model Context Protocol."""
+    uri = document_uri(document_id)
+    for method, parameters in (
+        ("tools/call", {"name": "search", "arguments": {"query": word, "k": 50}}),
+        ("tools/call", {"name": "ask", "arguments": {"question": f"What about {word}?"}}),
+        ("tools/call", {"name": "list_documents", "arguments": {}}),
+        ("tools/call", {"name": "read_document", "arguments": {"document_id": document_id}}),
+        ("tools/call", {"name": "transcript", "arguments": {"document_id": document_id}}),
+        ("resources/list", {}),
+        ("resources/read", {"uri": uri}),
+    ):
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
+        headers = {"accept": "application/json, text/event-stream"}
+        exact = "ask" not in str(parameters) and "search" not in str(parameters)
+        yield Call(
+            "POST /mcp", "/mcp", "same" if exact else ASKING, {"json": body, "headers": headers}
+        )
 
 
 def other_calls(job_id: str) -> Iterator[Call]:
@@ -453,18 +482,20 @@ async def check_user(
     hidden = [made for made in setup.made if made not in visible]
     words = frozenset(word for made in hidden for word in made.words)
     folder = Path(tempfile.mkdtemp(dir=setup.folder)) / "oracle"
-    store = MemoryStore(setup.embedder.spec.dim)
-    store.upsert(list(VisibleStore(setup.store, labels).scan()))
     folder.mkdir()
+    store = setup.open_store(folder / "store", setup.embedder.spec.dim)
+    store.upsert(list(VisibleStore(setup.store, labels).scan()))
     oracle = Server(KnowledgeBase(folder, setup.embedder, store), setup.tokens.path)
+    await oracle.start()
     before = hidden_records(setup, hidden)
     calls = list(other_calls(hide_job(whole, rng.choice(hidden))))
     missing = f"{setup.folder}/files/missing.md"
-    for made in rng.sample(hidden, min(2, len(hidden))) + rng.sample(visible, 1):
+    for made in rng.sample(hidden, min(2, len(hidden))) + rng.sample(visible, len(visible) > 0):
         word = rng.choice(sorted(made.words))
         calls += [
             *document_calls(made.document.id, word),
             *word_calls(word, made.body, str(made.path.parent)),
+            *mcp_calls(made.document.id, word),
         ]
     calls += document_calls(missing, "x")
     rng.shuffle(calls)
@@ -475,7 +506,7 @@ async def check_user(
         await comparison.check(call, whole, oracle, token, words)
     # In this order, as each depends on those before it. Afterwards, the user knows the content.
     words = frozenset(word for word in words if word.encode() not in content.lower())
-    removed = [rng.choice(made).document.id for made in (hidden, visible)]
+    removed = [rng.choice(made).document.id for made in (hidden, visible) if made]
     for call in (*changes(content, own, removed), *other_calls(MISSING_JOB)):
         await comparison.check(call, whole, oracle, token, words)
     if rng.random() < 0.2:
@@ -489,8 +520,9 @@ async def check_user(
     changed = before != hidden_records(setup, hidden)
     comparison.record("hidden documents", "one was changed" if changed else "")
     await oracle.close()
+    store.close()
     # The uploads of this user are no documents of the others.
-    setup.made = [made for made in setup.made if made.document.id != removed[1]]
+    setup.made = [made for made in setup.made if made.document.id not in removed[1:]]
     made_up = {made.document.id for made in setup.made}
     setup.store.delete([d.id for d in setup.store.documents() if d.id not in made_up])
 
@@ -526,6 +558,7 @@ async def attack(checks: int, seed: int, lance_rounds: int, users: int = 2) -> C
                 users,
             )  # fmt: skip
             whole = Server(setup.kb, setup.tokens.path)
+            await whole.start()
             for labels, token in setup.users:
                 await check_user(setup, whole, comparison, labels, token)
             missing = unchecked(whole.app, comparison)

@@ -126,6 +126,7 @@ class SessionAccess(Access):
         await to_thread.run_sync(
             partial(
                 session.audit.record, session.principal.name, "add_by_mcp",
+                collection=session.collection,
                 documents=job.documents, result=202,
             )
         )  # fmt: skip

@@ -41,7 +41,7 @@ class Session:
         self.live_addresses = shared.live_addresses
         self.speech, self.embeddings = shared.speech, shared.embeddings
         self.answers = shared.answers
-        self.audit = shared.audit
+        self.audit, self.collection = shared.audit, server.name
         self.run_in_thread = shared.run_in_thread
         self.wait_for_job = server.wait_for_job
         self.modified = server.modified
