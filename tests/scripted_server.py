@@ -28,6 +28,7 @@ class Says:
 
     text: str
     then: str = "stop"
+    calls: Sequence[dict[str, Any]] = ()  # pieces of calls of tools, after the words
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,16 @@ def serving(paths: Sequence[Says | Refuses], choice: Says | Refuses) -> Iterator
             words = says.text.split(" ") if says.text else []
             for at, word in enumerate(words):
                 self.event(choice={"delta": {"content": f"{' ' if at else ''}{word}"}})
+            for piece in says.calls:
+                self.event(choice={"delta": {"tool_calls": [piece]}})
             if says.then == "hang":
                 self.hang(body.get("seed"))
             elif says.then == "garbage":
                 self.chunk(b"data: {no json\n\n")
                 self.chunk(b"")
             elif says.then == "stop":
-                self.event(choice={"delta": {}, "finish_reason": "stop"})
+                reason = "tool_calls" if says.calls else "stop"
+                self.event(choice={"delta": {}, "finish_reason": reason})
                 if body.get("stream_options", {}).get("include_usage"):
                     self.event(usage={"prompt_tokens": 100, "completion_tokens": len(words)})
                 self.chunk(b"data: [DONE]\n\n")

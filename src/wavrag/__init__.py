@@ -33,7 +33,14 @@ if TYPE_CHECKING:
         StoreError,
         WavRAGError,
     )
-    from wavrag.generate import GenerateOptions, Generator, StopSignal, load_generator
+    from wavrag.generate import (
+        GenerateOptions,
+        Generator,
+        StopSignal,
+        Tool,
+        ToolResult,
+        load_generator,
+    )
     from wavrag.kb import (
         AddReport,
         DocumentSpeaker,
@@ -68,6 +75,7 @@ if TYPE_CHECKING:
         ReasoningPath,
         Support,
         TimedWord,
+        ToolCall,
         Usage,
     )
     from wavrag.web import DownloadOptions
@@ -83,7 +91,7 @@ _ROOMS = {
         "AudioError DocumentError DownloadError EmbedderError FilterError GenerationError "
         "IndexMismatchError InputError MissingExtraError SpeechError StoreError WavRAGError "
     ),
-    "generate": "GenerateOptions Generator StopSignal load_generator",
+    "generate": "GenerateOptions Generator StopSignal Tool ToolResult load_generator",
     "kb": (
         "AddReport DocumentSpeaker FileScan KnowledgeBase Progress Removal RepairReport "
         "Retrieval Segment SourceChange Transcript UnreadFiles UpgradeReport find_files "
@@ -94,7 +102,7 @@ _ROOMS = {
     "store": "StoredDocument",
     "types": (
         "Abstention Answer Citation Clip Correction Document HistoryTurn Hit Passage Query "
-        "ReasoningPath Support TimedWord Usage "
+        "ReasoningPath Support TimedWord ToolCall Usage "
     ),
     "web": "DownloadOptions",
 }
@@ -110,8 +118,9 @@ __all__ = [
     "Progress", "Query", "ReasoningOptions", "ReasoningPath", "Removal", "RepairReport",
     "Retrieval", "RetrievalResult", "Scheduler", "Segment", "SourceChange", "SpeechError",
     "StopSignal", "StoreError", "StoredDocument", "Summary", "SummarySentence", "Support",
-    "TimedWord", "Transcript", "UnreadFiles", "UpgradeReport", "Usage", "WavRAG", "WavRAGError",
-    "find_files", "load_embedder", "load_generator", "load_reranker",
+    "TimedWord", "Tool", "ToolCall", "ToolResult", "Transcript", "UnreadFiles", "UpgradeReport",
+    "Usage", "WavRAG", "WavRAGError", "find_files", "load_embedder", "load_generator",
+    "load_reranker",
 ]  # fmt: skip
 
 

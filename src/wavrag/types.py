@@ -337,6 +337,21 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool of the user by a generator.
+
+    Attributes:
+        id: its id, for the result.
+        name: name of the tool.
+        arguments: its arguments as JSON, as the model wrote them.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReasoningPath:
     """One of the answers sampled for a question.
 
@@ -447,6 +462,8 @@ class Answer:
         timings: milliseconds of each stage.
         usage: tokens of each stage, `in` and `out`, if the generator reports them.
         cost: cost of these tokens, if prices were set.
+        tool_calls: calls of tools in `GenerateOptions.tools`; the text is empty if there are only
+            these.
     """
 
     text: str
@@ -473,6 +490,7 @@ class Answer:
     cost: float | None = None
     spoken: str = ""
     spoken_sources: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
 
     @property
     def short(self) -> str:

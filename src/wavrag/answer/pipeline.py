@@ -51,6 +51,7 @@ from wavrag.types import (
     Hit,
     Query,
     SourceForm,
+    ToolCall,
     Usage,
 )
 
@@ -118,6 +119,7 @@ class _Draft:
     abstention: Abstention | None = None
     input: GeneratorInput | None = None
     text: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
     reasoning: ReasoningResult | None = None
 
 
@@ -157,7 +159,8 @@ class AnswerPipeline:
         timings = dict(draft.timings)
         yield RetrievalResult(retrieval.question, hits, timings, retrieval.suggestion)
         try:
-            if hits and draft.abstention is None:
+            # A question for a tool needs no sources.
+            if (hits and draft.abstention is None) or request.options.uses_tools:
                 with span.activate(), telemetry.stage("read"):
                     draft.input = self._prepare_input(request, retrieval.question, hits, draft)
                 run_model = self._reason if request.reasoning else self._generate
@@ -169,7 +172,7 @@ class AnswerPipeline:
             raise
         if request.stop.is_set:
             return
-        if not draft.text.strip():
+        if not draft.text.strip() and not draft.tool_calls:
             yield NOTHING_FOUND
         with span.activate(), telemetry.stage("check"):
             answer = self._check_answer(request, retrieval, hits, draft)
@@ -253,7 +256,7 @@ class AnswerPipeline:
         def build_input(hits: Sequence[Hit]) -> GeneratorInput:
             messages = answer_messages(
                 question_part, hits, clips, facts=audio.descriptions, history=history,
-                instructions=request.options.instructions,
+                instructions=request.options.instructions, tools=request.options.uses_tools,
             )  # fmt: skip
             return fit_audio(messages, spec.audio_budget, request.query)
 
@@ -279,6 +282,7 @@ class AnswerPipeline:
                     draft.timings["first_piece"] = 1e3 * (time.perf_counter() - started)
                 draft.text += text
                 yield text
+        draft.tool_calls = stream.tool_calls
         draft.timings["generate"] = 1e3 * (time.perf_counter() - started)
         if stream.usage is not None:
             draft.usage["generate"] = stream.usage
@@ -328,12 +332,16 @@ class AnswerPipeline:
         is_answer = bool(cited_text.text) and not is_refusal(cited_text.text)
         support = check_citations(cited_text.text, sources) if is_answer else ()
         abstention = draft.abstention
-        if is_answer:
+        if is_answer and abstention is None:
             abstention = should_abstain(retrieval.hits, support)
+        if request.options.tool_results or draft.tool_calls:  # sources cannot support their text
+            abstention = None
         withhold = is_answer and abstention is not None
         citations = () if withhold else self._add_times(cited_text.citations, retrieval, draft)
         reasoning = draft.reasoning
         text = NOTHING_FOUND if withhold or not cited_text.text else cited_text.text
+        if draft.tool_calls and not cited_text.text:
+            text = ""
         support = () if withhold else support
         short_span = None
         if is_answer and not withhold and self._generator.spec.quotes:
@@ -367,6 +375,7 @@ class AnswerPipeline:
                 for stage, tokens in draft.usage.items()
             },
             cost=request.options.cost(draft.usage.values()),
+            tool_calls=draft.tool_calls,
         )
 
     def _add_times(

@@ -17,6 +17,8 @@ from wavrag.generate.base import (
     StopSignal,
     Stream,
     TextPart,
+    Tool,
+    ToolResult,
 )
 from wavrag.generate.citation_marks import attribute, parse_citations
 from wavrag.generate.extractive import ExtractiveGenerator, find_short_answer, rank_quotes
@@ -57,6 +59,8 @@ __all__ = [
     "StopSignal",
     "Stream",
     "TextPart",
+    "Tool",
+    "ToolResult",
     "answer_messages",
     "attribute",
     "chat",

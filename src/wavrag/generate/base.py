@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from wavrag.errors import GenerationError, InputError
-from wavrag.types import Clip, Hit, Modality, Usage
+from wavrag.types import Clip, Hit, Modality, ToolCall, Usage
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -65,6 +65,30 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A function of the user that a generator may call.
+
+    Attributes:
+        name: its name.
+        description: its purpose, for the model.
+        parameters: JSON schema of its arguments.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The result of a call; results with the same `round` were called together."""
+
+    call: ToolCall
+    output: str
+    round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class GenerateOptions:
     """Decoding options.
 
@@ -76,6 +100,9 @@ class GenerateOptions:
         prices: price of a million input tokens and of a million output tokens; None leaves the
             cost out.
         instructions: further instructions of the user, for a generator that follows them.
+        tools: tools that the generator may call, if its spec has `calls_tools`.
+        tool_choice: `auto`, `none`, `required`, or the name of the tool to call.
+        tool_results: results of earlier calls for the same question, in order.
     """
 
     max_tokens: int = 256
@@ -84,6 +111,14 @@ class GenerateOptions:
     stop: tuple[str, ...] = ()
     prices: tuple[float, float] | None = None
     instructions: str = ""
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    tool_results: tuple[ToolResult, ...] = ()
+
+    @property
+    def uses_tools(self) -> bool:
+        """True if tools can be called, or have been."""
+        return bool(self.tools or self.tool_results)
 
     def cost(self, usages: Iterable[Usage]) -> float | None:
         """Total cost of the tokens, in the currency of the prices; None without prices."""
@@ -140,6 +175,7 @@ class GeneratorSpec:
         parallel: number of answers to one prompt in a batch of `stream_many`.
         audio_budget: limits on the audio in a request; None for text only.
         endpoint: address of the server in error messages; empty for a model in this process.
+        calls_tools: True if it may call the tools of `GenerateOptions`.
     """
 
     name: str
@@ -148,6 +184,7 @@ class GeneratorSpec:
     parallel: int = 1
     audio_budget: AudioBudget | None = None
     endpoint: str = ""
+    calls_tools: bool = False
 
     @property
     def modalities(self) -> frozenset[Modality]:
@@ -160,16 +197,18 @@ class Stream(Generic[T_co]):
 
     Attributes:
         usage: token counts, known after the last piece; None if the generator does not report them.
+        tool_calls: calls of tools, known after the last piece.
     """
 
     def __init__(self, output: Iterator[T_co], abort: Callable[[], object] | None = None) -> None:
         """Wrap an iterator.
 
         Args:
-            output: text; a `Usage` returned by a Python generator becomes `usage`.
+            output: text; a Python generator returns its `Usage`, or an `AnswerEnd`.
             abort: unblocks a thread that waits for the next piece; any thread may call it.
         """
         self.usage: Usage | None = None
+        self.tool_calls: tuple[ToolCall, ...] = ()
         self._output = output
         self._abort = abort
         self._closed = False
@@ -188,8 +227,11 @@ class Stream(Generic[T_co]):
         try:
             return next(self._output)
         except StopIteration as end:
-            if isinstance(end.value, Usage):
-                self.usage = end.value
+            match end.value:
+                case Usage():
+                    self.usage = end.value
+                case AnswerEnd():
+                    self.usage, self.tool_calls = end.value.usage, end.value.tool_calls
             raise
         except GenerationError:
             # A connection that `close` has cut fails in the reading thread: that is the end.
@@ -210,9 +252,10 @@ class Stream(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class AnswerEnd:
-    """Marks the end of one of several answers in the output of `stream_many`."""
+    """The end of an answer, in the output of `stream_many` or returned by a Python generator."""
 
     usage: Usage | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 class StopSignal:
@@ -268,8 +311,8 @@ class Generator(Protocol):
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
         """Generate one answer as a stream of text pieces.
 
-        An empty stream means that the sources do not support an answer. Return a `Stream` to
-        report token counts and to let any thread stop the generation.
+        An empty stream without tool calls means that the sources do not support an answer. Return a
+        `Stream` to report token counts and to let any thread stop the generation.
 
         Raises:
             GenerationError: the model failed or could not be reached.

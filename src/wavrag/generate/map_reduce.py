@@ -41,7 +41,10 @@ class MapReduceGenerator(Generator):
     def spec(self) -> GeneratorSpec:
         """Capabilities of the generator, without batches and reasoning."""
         spec = self._generator.spec
-        return replace(spec, name=f"{PREFIX}{spec.name}", follows_instructions=False, parallel=1)
+        return replace(
+            spec, name=f"{PREFIX}{spec.name}", follows_instructions=False, parallel=1,
+            calls_tools=False,
+        )  # fmt: skip
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
         """Generate the answer as one string; its token counts include all partial answers.

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Coroutine, Generator, Iterator, Sequence
 from contextlib import suppress
+from itertools import groupby
 from queue import SimpleQueue
 from typing import Any
 
@@ -21,6 +22,7 @@ from wavrag.errors import GenerationError, MissingExtraError
 from wavrag.generate import base
 from wavrag.generate.audio_input import find_audio_budget, fit_audio, render_with_audio
 from wavrag.generate.base import (
+    AnswerEnd,
     AudioBudget,
     GenerateOptions,
     GeneratorSpec,
@@ -29,7 +31,7 @@ from wavrag.generate.base import (
     Stream,
 )
 from wavrag.generate.prompts import chat
-from wavrag.types import Clip, Usage
+from wavrag.types import Clip, ToolCall, Usage
 
 AUDIO_SUFFIX, TEXT_SUFFIX = "+audio", "+text"  # after a model's name
 DEFAULT_ENDPOINT = "https://api.openai.com/v1"
@@ -73,7 +75,9 @@ class OpenAIGenerator(base.Generator):
     def spec(self) -> GeneratorSpec:
         """Identity and capabilities; the endpoint is read from the environment on every call."""
         endpoint = os.environ.get("OPENAI_BASE_URL") or DEFAULT_ENDPOINT
-        return GeneratorSpec(self._name, audio_budget=self._audio_budget, endpoint=endpoint)
+        return GeneratorSpec(
+            self._name, audio_budget=self._audio_budget, endpoint=endpoint, calls_tools=True
+        )
 
     def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Stream[str]:
         """Generate an answer; closing the stream closes the connection.
@@ -87,22 +91,23 @@ class OpenAIGenerator(base.Generator):
 
     def _generate(
         self, messages: Sequence[Message], options: GenerateOptions, call: _ApiCall
-    ) -> Generator[str, None, Usage | None]:
+    ) -> Generator[str, None, AnswerEnd]:
         request = self._build_request(messages, options)
         has_text = False
         for text in call.run(self._receive(request, call)):
             has_text = True
             yield text
-        if not has_text and call.finish_reason not in (None, "stop"):
+        has_output = has_text or bool(call.tool_calls)
+        if not has_output and call.finish_reason not in (None, "stop"):
             raise GenerationError(
                 f"{self.spec.endpoint}/: {self._model} wrote nothing ({call.finish_reason}): allow"
                 " more tokens, or ask another model"
             )
-        if has_text and call.finish_reason is None:
+        if has_output and call.finish_reason is None:
             raise GenerationError(
                 f"{self.spec.endpoint}/: it broke off in the middle of the answer: ask again"
             )
-        return call.usage
+        return AnswerEnd(call.usage, tuple(call.tool_calls.values()))
 
     async def _receive(self, request: dict[str, Any], call: _ApiCall) -> None:
         """Send the request and pass the events on."""
@@ -121,6 +126,8 @@ class OpenAIGenerator(base.Generator):
                         call.finish_reason = choice.finish_reason or call.finish_reason
                         if choice.delta is not None and choice.delta.content:
                             call.output.put(choice.delta.content)
+                        if choice.delta is not None and choice.delta.tool_calls:
+                            call.add_tool_calls(choice.delta.tool_calls)
         except openai.OpenAIError as error:
             raise GenerationError(self._explain(error)) from error
         except (ValueError, TypeError, AttributeError) as error:  # events of another shape
@@ -136,7 +143,7 @@ class OpenAIGenerator(base.Generator):
         limit = "max_tokens" if os.environ.get("OPENAI_BASE_URL") else "max_completion_tokens"
         request: dict[str, Any] = {
             "model": self._model,
-            "messages": self._render(messages),
+            "messages": [*self._render(messages), *_render_tool_results(options)],
             "temperature": options.temperature,
             limit: options.max_tokens,
             "stream": True,
@@ -146,6 +153,19 @@ class OpenAIGenerator(base.Generator):
             request["modalities"] = ["text"]  # of the answer: some models would speak it as well
         if options.seed is not None:
             request["seed"] = options.seed
+        if options.tools:
+            request["tools"] = [
+                {"type": "function", "function": {
+                    "name": tool.name, "description": tool.description,
+                    "parameters": dict(tool.parameters),
+                }}
+                for tool in options.tools
+            ]  # fmt: skip
+            choice = options.tool_choice
+            if choice in ("none", "required"):
+                request["tool_choice"] = choice
+            elif choice != "auto":
+                request["tool_choice"] = {"type": "function", "function": {"name": choice}}
         if options.stop:
             request["stop"] = list(options.stop)
         return request
@@ -202,6 +222,24 @@ def _content_part(content: str | Clip, prefix: str) -> dict[str, Any]:
     return {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
 
 
+def _render_tool_results(options: GenerateOptions) -> list[dict[str, Any]]:
+    """The calls of each round as a message, followed by their results."""
+    output: list[dict[str, Any]] = []
+    for _, group in groupby(options.tool_results, key=lambda result: result.round):
+        results = list(group)
+        calls = [
+            {"id": result.call.id, "type": "function",
+             "function": {"name": result.call.name, "arguments": result.call.arguments}}
+            for result in results
+        ]  # fmt: skip
+        output.append({"role": "assistant", "content": None, "tool_calls": calls})
+        output += [
+            {"role": "tool", "tool_call_id": result.call.id, "content": result.output}
+            for result in results
+        ]
+    return output
+
+
 class _ApiCall:
     """One request on an event loop in its own thread, so that any thread can cancel it.
 
@@ -213,6 +251,7 @@ class _ApiCall:
         self.output: SimpleQueue[str | BaseException | None] = SimpleQueue()
         self.finish_reason: str | None = None  # None until the model reports it
         self.usage: Usage | None = None
+        self.tool_calls: dict[int, ToolCall] = {}  # by their index, as far as they have arrived
         self.stop = StopSignal()  # cancels the request and closes its connection
 
     def run(self, job: Coroutine[Any, Any, None]) -> Iterator[str]:
@@ -237,6 +276,17 @@ class _ApiCall:
         finally:
             cancel()
             thread.join()
+
+    def add_tool_calls(self, deltas: Sequence[Any]) -> None:
+        """Append the next pieces of tool calls."""
+        for delta in deltas:
+            call = self.tool_calls.get(delta.index, ToolCall("", "", ""))
+            function = delta.function
+            self.tool_calls[delta.index] = ToolCall(
+                call.id or delta.id or "",
+                call.name or (function and function.name) or "",
+                call.arguments + ((function and function.arguments) or ""),
+            )
 
     def _run_task(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
         end: BaseException | None = None

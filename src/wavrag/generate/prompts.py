@@ -26,6 +26,11 @@ INSTRUCTION = (
     "Answer in one short sentence, only from the sources above, and end it with the number of the"
     f" source in brackets. If they do not answer it, say: {NO_ANSWER}"
 )
+# Without it, a model says that the sources do not answer, instead of calling a tool.
+TOOL_INSTRUCTION = (
+    "You can call tools as well, if they help with the question. An answer from their results needs"
+    " no number."
+)
 
 _NUMBER_IN_BRACKETS = re.compile(r"\[(\s*\d[\d\s,;\u2013-]*)\]")
 _ROW = re.compile(rf"^(.*{re.escape(CELL_SEPARATOR)}.*)$", re.MULTILINE)
@@ -40,6 +45,7 @@ def answer_messages(
     facts: Sequence[str] | None = None,
     history: Sequence[HistoryTurn] = (),
     instructions: str = "",
+    tools: bool = False,
 ) -> list[Message]:
     """Build the prompt of a cited answer: history, sources, instruction, question.
 
@@ -52,6 +58,7 @@ def answer_messages(
         facts: measurements of each hit's audio in words; empty for text.
         history: earlier turns, oldest first.
         instructions: further instructions of the user.
+        tools: True if the generator can call tools.
 
     Example:
         >>> hit = Hit(Passage("timetable.md", 0, "The ferry leaves at nine."), 1, 1.0, {})
@@ -70,7 +77,8 @@ def answer_messages(
     for turn in history:
         messages.append(Message("user", (QuestionPart(turn.question),)))
         messages.append(Message("assistant", (TextPart(turn.answer or NO_ANSWER),)))
-    prompt = Message("user", (*second_best_last(sources), TextPart(INSTRUCTION), question))
+    instruction = f"{INSTRUCTION} {TOOL_INSTRUCTION}" if tools else INSTRUCTION
+    prompt = Message("user", (*second_best_last(sources), TextPart(instruction), question))
     return [*messages, prompt]
 
 

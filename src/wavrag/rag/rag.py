@@ -248,6 +248,8 @@ class WavRAG(Closing):
         check_type(options, GenerateOptions | None, "options")
         check_type(reasoning, ReasoningOptions | None, "reasoning")
         check_type(retrieval, Retrieval | None, "retrieval")
+        if options is not None and options.uses_tools:
+            _check_tools(self.generator, reasoning)
         request = AnswerRequest(
             as_query(question, where),
             options or GenerateOptions(),
@@ -408,6 +410,16 @@ def as_query(question: Question, where: str | None = None) -> Query:
         f"the question is {describe_type(value)}: give a string, a Clip, the Path of a recording,"
         " or a Query"
     )
+
+
+def _check_tools(generator: generate.Generator, reasoning: ReasoningOptions | None) -> None:
+    if not generator.spec.calls_tools:
+        raise InputError(
+            f"the generator {generator.spec.name} calls no tools: leave out tools, or use a model"
+            " that calls them, such as openai:MODEL"
+        )
+    if reasoning is not None:
+        raise InputError("an answer with tools has no reasoning: leave out one of them")
 
 
 def _check_history(history: Any) -> tuple[HistoryTurn, ...]:

@@ -19,33 +19,41 @@ from pydantic import BaseModel, Field
 
 from wavrag.answer import RetrievalResult
 from wavrag.errors import WavRAGError
-from wavrag.generate import GenerateOptions
+from wavrag.generate import GenerateOptions, ToolResult
 from wavrag.server.answer_events import (
     AnswerEvent,
     collect_answer,
     reply_with_events,
     stream_answer,
 )
-from wavrag.server.embeddings import Content, join_text, recordings_of
+from wavrag.server.embeddings import join_text, recordings_of
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_body, error_responses
 from wavrag.server.limits import MAX_ANSWER_TOKENS
 from wavrag.server.models import CHAT_MODEL, check_model
 from wavrag.server.requests import Filter, Text, decode_base64, decode_question
-from wavrag.server.schemas import ChatReplyShape, ChoiceShape, CompletionShape, UsageShape
+from wavrag.server.schemas import (
+    ChatReplyShape,
+    ChatToolCall,
+    ChoiceShape,
+    CompletionShape,
+    UsageShape,
+)
 from wavrag.server.session import Session, State
+from wavrag.server.tools import (
+    MAX_TOOLS,
+    ChatMessage,
+    ChatTool,
+    ToolChoice,
+    check_tool_choice,
+    choose_tool,
+    split_conversation,
+)
 from wavrag.shapes import AnswerShape
 from wavrag.types import Answer, HistoryTurn, Query
 
 MAX_MESSAGES = 200
 
 router = APIRouter(prefix="/v1", tags=["openai"], responses=COMMON_ERRORS)
-
-
-class ChatMessage(BaseModel):
-    """A message of the conversation."""
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Content
 
 
 class StreamOptions(BaseModel):
@@ -69,9 +77,11 @@ class ChatRequest(BaseModel):
     seed: int | None = Field(None, ge=0, lt=2**31)
     stop: Text | list[Text] | None = None
     n: Literal[1] | None = None  # several answers are not supported
+    tools: list[ChatTool] | None = Field(None, max_length=MAX_TOOLS)
+    tool_choice: ToolChoice | None = None
     where: Filter | None = Field(None, description="metadata filter; an extension")
 
-    def generate_options(self) -> GenerateOptions:
+    def generate_options(self, tool_results: tuple[ToolResult, ...]) -> GenerateOptions:
         """Options of the generator."""
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
         return GenerateOptions(
@@ -79,6 +89,9 @@ class ChatRequest(BaseModel):
             temperature=self.temperature or 0.0,
             seed=self.seed,
             stop=tuple(filter(None, stop)),
+            tools=tuple(tool.function.to_tool() for tool in self.tools or ()),
+            tool_choice=choose_tool(self.tool_choice),
+            tool_results=tool_results,
         )
 
 
@@ -93,37 +106,33 @@ class ChatRequest(BaseModel):
 async def chat(body: ChatRequest, request: Request, state: State) -> Response:
     """Answer the last message; closing the connection cancels generation."""
     check_model(body.model, CHAT_MODEL)
-    query = await read_last_message(body.messages, body.where, state)
-    history = read_history(body.messages[:-1])
-    events = stream_answer(state, query, body.generate_options(), history)
+    conversation = split_conversation(body.messages)
+    options = body.generate_options(conversation.tool_results)
+    check_tool_choice(options)
+    query = await read_question(conversation.question, body.where, state)
+    events = stream_answer(state, query, options, read_history(conversation.history))
     completion = _Completion(body)
     if body.stream:
         return await reply_with_events(request, events, completion.encode_event)
     return JSONResponse(completion.to_json(await collect_answer(request, events)))
 
 
-async def read_last_message(
-    messages: Sequence[ChatMessage], where: str | None, state: Session
-) -> Query:
-    """The question in the last message.
+async def read_question(message: ChatMessage, where: str | None, state: Session) -> Query:
+    """The question in a message.
 
     Raises:
         RequestError: there is none.
         AudioError: its recording cannot be decoded.
     """
-    if not messages:
-        raise RequestError(400, "there is no message: send a question")
-    last = messages[-1]
-    if last.role != "user":
-        raise RequestError(400, f"the last message is the {last.role}'s: end with the user's")
-    recordings = recordings_of(last.content)
+    content = message.content or ""
+    recordings = recordings_of(content)
     if len(recordings) > 1:
         raise RequestError(400, "the question has more than one recording: send one")
     clip = None
     if recordings:
         data = decode_base64(recordings[0])
         clip = await state.run_in_thread("decode", decode_question, data)
-    text = join_text(last.content).strip() or None
+    text = join_text(content).strip() or None
     if text is None and clip is None:
         raise RequestError(400, "the question is empty: give text or a recording")
     return Query(text, clip, where)
@@ -138,9 +147,9 @@ def read_history(messages: Sequence[ChatMessage]) -> list[HistoryTurn]:
     question: str | None = None
     for message in messages:
         if message.role == "user":
-            question = join_text(message.content).strip() or None
-        elif message.role == "assistant" and question is not None:
-            turns.append(HistoryTurn(question, join_text(message.content)))
+            question = message.text.strip() or None
+        elif message.role == "assistant" and question is not None and not message.tool_calls:
+            turns.append(HistoryTurn(question, message.text))
             question = None
     return turns
 
@@ -160,12 +169,15 @@ class _Completion:
             id=self._id,
             created=self._created,
             model=CHAT_MODEL,
-            choices=[ChoiceShape(message=ChatReplyShape(content=answer.text))],
+            choices=[_describe_choice(answer)],
             usage=_count_usage(answer),
             wavrag=AnswerShape.model_validate(answer),
         )
         # Defaults are part of OpenAI's format, but fields of `wavrag` that do not apply are not.
-        return {**completion.model_dump(), "wavrag": AnswerShape.dump(answer)}
+        reply = {**completion.model_dump(), "wavrag": AnswerShape.dump(answer)}
+        if not answer.tool_calls:
+            del reply["choices"][0]["message"]["tool_calls"]
+        return reply
 
     def encode_event(self, event: AnswerEvent | WavRAGError) -> bytes:
         """The server-sent events for an event; the last chunk has the extension field."""
@@ -177,7 +189,14 @@ class _Completion:
                 return self._encode_choice({"content": event})
             case WavRAGError():
                 return _encode(error_body(event)) + end_event
-        last = self._encode_choice({}, "stop", wavrag=AnswerShape.dump(event))
+        reason, calls = _finish_reason(event), b""
+        if event.tool_calls:
+            deltas = [
+                {"index": index, **ChatToolCall.of(call).model_dump()}
+                for index, call in enumerate(event.tool_calls)
+            ]
+            calls = self._encode_choice({"tool_calls": deltas})
+        last = calls + self._encode_choice({}, reason, wavrag=AnswerShape.dump(event))
         if self._include_usage:
             last += self._encode_chunk(choices=[], usage=_count_usage(event).model_dump())
         return last + end_event
@@ -196,6 +215,16 @@ class _Completion:
             "model": CHAT_MODEL,
         }
         return _encode({**head, **fields})
+
+
+def _describe_choice(answer: Answer) -> ChoiceShape:
+    calls = [ChatToolCall.of(call) for call in answer.tool_calls] or None
+    message = ChatReplyShape(content=answer.text or None, tool_calls=calls)
+    return ChoiceShape(message=message, finish_reason=_finish_reason(answer))
+
+
+def _finish_reason(answer: Answer) -> Literal["stop", "tool_calls"]:
+    return "tool_calls" if answer.tool_calls else "stop"
 
 
 def _encode(data: dict[str, Any]) -> bytes:

@@ -20,7 +20,7 @@ from wavrag.server.files import name_file
 from wavrag.server.models import CHAT_MODEL
 from wavrag.server.vector_stores import describe_attributes, describe_hit
 from wavrag.shapes import AnswerShape
-from wavrag.types import Answer, Hit
+from wavrag.types import Answer, Hit, ToolCall
 
 _MARK = re.compile(r"\[(\d+)\]")
 
@@ -58,13 +58,16 @@ class ResponseBuilder:
         self._parameters = parameters
         self._includes_results = includes_results
         self._search: Json | None = None  # its item, once it has ended
+        self._has_message = False  # True once it has begun
         self._sequence = 0
 
     def complete(self, answer: Answer) -> Json:
         """The complete response."""
-        search = self._search or self._describe_search(answer.question, answer.hits)
-        message = self._describe_message(answer.text, list_annotations(answer))
-        return self._describe("completed", [search, message], answer)
+        output = [self._search or self._describe_search(answer.question, answer.hits)]
+        if answer.text or self._has_message:
+            output.append(self._describe_message(answer.text, list_annotations(answer)))
+        output += [_describe_call(call, call.arguments, "completed") for call in answer.tool_calls]
+        return self._describe("completed", output, answer)
 
     def encode_event(self, event: AnswerEvent | WavRAGError) -> bytes:
         """The server-sent events for an event, in the order of OpenAI's API."""
@@ -72,7 +75,7 @@ class ResponseBuilder:
             case RetrievalResult():
                 return self._encode(self._begin(event))
             case str():
-                return self._encode([self._text_event("delta", delta=event)])
+                return self._encode([*self._begin_text(), self._text_event("delta", delta=event)])
             case WavRAGError():
                 response = self._describe("failed", [], None)
                 # There is no other code for an error of the server's model.
@@ -96,23 +99,33 @@ class ResponseBuilder:
                 "item_id": self._search_id,
             }
         yield {"type": "response.output_item.done", "output_index": 0, "item": search}
-        message = {**self._describe_message("", []), "status": "in_progress", "content": []}
-        yield {"type": "response.output_item.added", "output_index": 1, "item": message}
-        yield self._part_event("content_part.added", part=_describe_text("", []))
+
+    def _begin_text(self) -> Iterable[Json]:
+        """Begin the message, unless it has begun; there is none with calls of tools only."""
+        if not self._has_message:
+            self._has_message = True
+            message = {**self._describe_message("", []), "status": "in_progress", "content": []}
+            yield {"type": "response.output_item.added", "output_index": 1, "item": message}
+            yield self._part_event("content_part.added", part=_describe_text("", []))
 
     def _end(self, answer: Answer) -> Iterable[Json]:
-        annotations = list_annotations(answer)
-        for index, annotation in enumerate(annotations):
-            yield self._text_event(
-                "annotation.added", annotation_index=index, annotation=annotation
-            )
-        # The checked text, which can differ from the streamed one.
-        yield self._text_event("done", text=answer.text)
-        text = _describe_text(answer.text, annotations)
-        yield self._part_event("content_part.done", part=text)
         response = self.complete(answer)
-        message = response["output"][-1]
-        yield {"type": "response.output_item.done", "output_index": 1, "item": message}
+        if self._has_message or answer.text:
+            yield from self._begin_text()
+            annotations = list_annotations(answer)
+            for index, annotation in enumerate(annotations):
+                yield self._text_event(
+                    "annotation.added", annotation_index=index, annotation=annotation
+                )
+            # The checked text, which can differ from the streamed one.
+            yield self._text_event("done", text=answer.text)
+            text = _describe_text(answer.text, annotations)
+            yield self._part_event("content_part.done", part=text)
+            message = self._describe_message(answer.text, annotations)
+            yield {"type": "response.output_item.done", "output_index": 1, "item": message}
+        first = 2 if self._has_message else 1
+        for index, call in enumerate(answer.tool_calls, first):
+            yield from _call_events(index, call)
         yield {"type": "response.completed", "response": response}
 
     def _text_event(self, name: str, **fields: Any) -> Json:
@@ -148,7 +161,6 @@ class ResponseBuilder:
             "previous_response_id": None,
             "store": False,
             "text": {"format": {"type": "text"}},
-            "tool_choice": "auto",
             "truncation": "disabled",
             "usage": None if answer is None else _count_usage(answer),
             **self._parameters,
@@ -185,6 +197,25 @@ def _describe_text(text: str, annotations: Sequence[Json]) -> Json:
     return {
         "type": "output_text", "text": text, "annotations": list(annotations), "logprobs": [],
     }  # fmt: skip
+
+
+def _describe_call(call: ToolCall, arguments: str, status: str) -> Json:
+    return {
+        "id": f"fc_{call.id}", "type": "function_call", "status": status, "call_id": call.id,
+        "name": call.name, "arguments": arguments,
+    }  # fmt: skip
+
+
+def _call_events(index: int, call: ToolCall) -> Iterable[Json]:
+    """The events of a call of a tool, whose arguments have arrived."""
+    position = {"output_index": index, "item_id": f"fc_{call.id}"}
+    begun = _describe_call(call, "", "in_progress")
+    yield {"type": "response.output_item.added", "output_index": index, "item": begun}
+    name = "response.function_call_arguments"
+    yield {"type": f"{name}.delta", **position, "delta": call.arguments}
+    yield {"type": f"{name}.done", **position, "name": call.name, "arguments": call.arguments}
+    item = _describe_call(call, call.arguments, "completed")
+    yield {"type": "response.output_item.done", "output_index": index, "item": item}
 
 
 def list_annotations(answer: Answer) -> list[Json]:

@@ -18,6 +18,7 @@ from wavrag.shapes import (
     SkippedShape,
     UnreadShape,
 )
+from wavrag.types import ToolCall
 
 
 class DeltaShape(BaseModel):
@@ -133,12 +134,38 @@ class EmbeddingsShape(BaseModel):
     usage: UsageShape
 
 
+class CalledFunction(BaseModel):
+    """A function with its arguments as JSON."""
+
+    name: str
+    arguments: str
+
+
+class ChatToolCall(BaseModel):
+    """A call of a tool in the format of chat completions."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+    @classmethod
+    def of(cls, call: ToolCall) -> ChatToolCall:
+        """The call of a generator."""
+        function = CalledFunction(name=call.name, arguments=call.arguments)
+        return cls(id=call.id, function=function)
+
+    def to_call(self) -> ToolCall:
+        """The call for the generator."""
+        return ToolCall(self.id, self.function.name, self.function.arguments)
+
+
 class ChatReplyShape(BaseModel):
     """The assistant's message."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None
     refusal: str | None = None
+    tool_calls: list[ChatToolCall] | None = None
 
 
 class ChoiceShape(BaseModel):
@@ -146,7 +173,7 @@ class ChoiceShape(BaseModel):
 
     index: int = 0
     message: ChatReplyShape
-    finish_reason: Literal["stop"] = "stop"
+    finish_reason: Literal["stop", "tool_calls"] = "stop"
     logprobs: None = None
 
 
