@@ -10,7 +10,7 @@ from wavrag.cli import main
 from wavrag.embed import FakeEmbedder
 from wavrag.errors import InputError
 from wavrag.generate import FakeGenerator
-from wavrag.kb import find_files
+from wavrag.kb import KnowledgeBaseView, find_files
 from wavrag.store import labels_of
 
 
@@ -83,7 +83,7 @@ def test_a_copy_with_other_labels_is_another_document(kb: KnowledgeBase, pay: Pa
     (pay.parent / "new.md").write_bytes(pay.read_bytes())
     index(kb, pay.parent)
     assert labels(kb) == expected
-    assert [hit.passage.copies for hit in kb.restrict([]).search("pay")] == [()]
+    assert [hit.passage.copies for hit in KnowledgeBaseView(kb, []).search("pay")] == [()]
 
 
 @pytest.mark.parametrize("access", ["", "HR", True, "hr,,legal"])
@@ -105,7 +105,7 @@ def test_a_view_reads_like_a_base_without_the_hidden_documents(tmp_path: Path) -
     ):
         whole.add([*shown, hidden])
         alone.add(shown)
-        view = whole.restrict(["hr", "sales"])
+        view = KnowledgeBaseView(whole, ["hr", "sales"])
         assert view.documents() == alone.documents()
         assert view.count() == alone.count() == 2
         assert view.passages("deal") == []

@@ -931,7 +931,7 @@ class Figure:
 AT_MOST_ZERO = Bar("<=", 0)
 FIGURES = (
     Figure("modules", "modules", measure_modules, None, "14 - 87"),
-    Figure("lines", "lines", measure_lines, Bar("<=", 60_000), "3,966 - 16,490"),
+    Figure("lines", "lines", measure_lines, Bar("<=", 80_000), "3,966 - 16,490"),
     Figure("rooms", "largest room, % of lines", measure_largest_room, Bar("<=", 15), "10 - 54", 1),
     Figure("functions", "functions", measure_functions, None, "154 - 552"),
     Figure("long-functions", "functions over 60 lines", measure_long_functions, None, "8 - 49"),

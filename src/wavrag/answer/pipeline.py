@@ -112,7 +112,7 @@ class _QuestionHits:
 class _Draft:
     """An answer in progress, filled in by the stages."""
 
-    span: telemetry.AnswerSpan
+    span: telemetry.AnswerTrace
     timings: dict[str, float] = field(default_factory=dict)
     probability: float = 0.0  # that the hits answer the question
     usage: dict[str, Usage] = field(default_factory=dict)
@@ -139,11 +139,11 @@ class AnswerPipeline:
         Raises:
             GenerationError: the generator failed; the error carries the `hits` of its input.
         """
-        with telemetry.AnswerSpan() as span:
+        with telemetry.AnswerTrace() as span:
             yield from self._run(request, span)
 
     def _run(
-        self, request: AnswerRequest, span: telemetry.AnswerSpan
+        self, request: AnswerRequest, span: telemetry.AnswerTrace
     ) -> Generator[str | RetrievalResult | Answer, None, None]:
         draft = _Draft(span)
         with span.activate():

@@ -55,6 +55,11 @@ class _PrintVersion(argparse.Action):
         parser.exit()
 
 
+def build_parser() -> CommandParser:
+    """The parser of the program; `run` of the parsed arguments is the function of the command."""
+    return CommandParser(WAVRAG, WAVRAG.name)
+
+
 WAVRAG = Command(
     "wavrag",
     "ask with your voice, over recordings and documents",
@@ -77,17 +82,12 @@ WAVRAG = Command(
             summary.COMMAND,
             kb.COMMAND,
         ),
-        "first steps": (demo.COMMAND, doctor.COMMAND, config.COMMAND),
+        "first steps": (demo.COMMAND, doctor.COMMAND, config.create_command(build_parser)),
         "server": (serve.COMMAND, worker.COMMAND, mcp.COMMAND, token.COMMAND),
         "evaluation": (evaluate.COMMAND, answers.COMMAND, tasks.COMMAND),
         "training": (train.COMMAND, synth.COMMAND, mine.COMMAND),
     },
 )
-
-
-def build_parser() -> CommandParser:
-    """The parser of the program; `run` of the parsed arguments is the function of the command."""
-    return CommandParser(WAVRAG, WAVRAG.name)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from wavrag import config
-from wavrag.cli.command import Command
+from wavrag.cli.command import Command, CommandParser
 from wavrag.cli.option_settings import find_option_settings
 from wavrag.cli.options import JSON
 from wavrag.cli.output import print_json
 
 
-def show_settings(arguments: argparse.Namespace) -> int:
+def show_settings(arguments: argparse.Namespace, build_parser: Callable[[], CommandParser]) -> int:
     """Print the settings that apply here, and the options of commands that are set."""
     settings: list[dict[str, Any]] = []
     for setting in config.SETTINGS:
@@ -27,7 +29,7 @@ def show_settings(arguments: argparse.Namespace) -> int:
                 "help": setting.help,
             }
         )
-    options = _list_options()
+    options = _list_options(build_parser())
     files = [str(path) for path in config.read_settings()]
     if arguments.json:
         print_json({"files": files, "settings": settings, "options": options})
@@ -49,12 +51,10 @@ def show_settings(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _list_options() -> list[dict[str, Any]]:
+def _list_options(root: CommandParser) -> list[dict[str, Any]]:
     """The options of all commands that are set."""
-    from wavrag.cli import build_parser
-
     rows = []
-    parsers = build_parser().subparsers()
+    parsers = root.subparsers()
     while parsers:
         parser = parsers.pop(0)
         parsers[:0] = parser.subparsers()
@@ -68,14 +68,16 @@ def _list_options() -> list[dict[str, Any]]:
     return rows
 
 
-COMMAND = Command(
-    "config",
-    "print the settings and where each comes from",
-    show_settings,
-    (JSON,),
-    ("wavrag config", "wavrag config --json"),
-    details="Options of the command line precede the environment, the environment precedes"
-    " wavrag.toml in the working directory (kb and threads only), and that precedes wavrag.toml in"
-    " ~/.config/wavrag (or the file $WAVRAG_SETTINGS). There a table such as [serve] sets options"
-    " of a command; in the environment WAVRAG_SERVE_PORT does.",
-)
+def create_command(build_parser: Callable[[], CommandParser]) -> Command:
+    """The command, with the builder of the program's parser, which has all options."""
+    return Command(
+        "config",
+        "print the settings and where each comes from",
+        partial(show_settings, build_parser=build_parser),
+        (JSON,),
+        ("wavrag config", "wavrag config --json"),
+        details="Options of the command line precede the environment, the environment precedes"
+        " wavrag.toml in the working directory (kb and threads only), and that precedes wavrag.toml"
+        " in ~/.config/wavrag (or the file $WAVRAG_SETTINGS). There a table such as [serve] sets"
+        " options of a command; in the environment WAVRAG_SERVE_PORT does.",
+    )

@@ -35,7 +35,7 @@ IMAGE_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class RenderedPage:
     """The source of a page, and messages about missing contents for the author of the page."""
 
     html: str
@@ -44,7 +44,7 @@ class Page:
 
 def render_report(
     results: Mapping[str, Figures], *, worst: int = 20, audio_bytes: int = 20_000_000
-) -> Page:
+) -> RenderedPage:
     """Render the HTML report of result files.
 
     Shows at most `worst` failed queries of each system and task; `audio_bytes` limits all audio.
@@ -70,7 +70,7 @@ def render_report(
     html = _render(sections, recordings)
     count = len(recordings.skipped)
     note = f"{count} recordings are not in the page; a note stands in place of each"
-    return Page(html, (note,) if count else ())
+    return RenderedPage(html, (note,) if count else ())
 
 
 def _render(sections: list[dict[str, Any]], recordings: PageAudio) -> str:

@@ -23,7 +23,7 @@ from haystack.document_stores.types import DuplicatePolicy
 from haystack.errors import FilterError
 from haystack.utils.filters import document_matches_filter
 
-from wavrag.integrations.passages import Recording, hit_metadata, load_question
+from wavrag.integrations.passages import RecordingFile, hit_metadata, load_question
 
 # Haystack orders numbers and dates only, and `where` needs values of one type on both sides.
 _OPERATORS = {"==": "=", "!=": "!=", ">": ">", ">=": ">=", "<": "<", "<=": "<="}
@@ -181,7 +181,7 @@ class WavRAGHybridRetriever:
         """
         clip = None
         if audio is not None:
-            file = Recording(audio.data) if isinstance(audio, ByteStream) else Path(audio)
+            file = RecordingFile(audio.data) if isinstance(audio, ByteStream) else Path(audio)
             clip = load_question(file)
         if clip is None and not query:
             raise InputError("there is no question: give query, audio, or both")
@@ -254,6 +254,6 @@ def _to_source(document: Document) -> SourceDocument:
     for key, value in metadata.items():
         if not isinstance(value, str | int | float | bool):
             raise ValueError(f"{document.id}: {key} is no string, number or boolean: leave it out")
-    clip = load(Recording(document.blob.data)) if document.blob else None
+    clip = load(RecordingFile(document.blob.data)) if document.blob else None
     title = str(metadata.get("title", ""))
     return SourceDocument(document.id, document.content, clip, title=title, metadata=metadata)

@@ -17,7 +17,7 @@ Question: TypeAlias = str | Clip | Path | Query
 MAX_QUESTION_SECONDS = 120.0  # of a spoken question, which is decoded in memory
 
 
-class Recording(io.BytesIO):
+class RecordingFile(io.BytesIO):
     """A recording in memory."""
 
     name = "the recording"  # shown in error messages instead of a file name
@@ -30,7 +30,7 @@ def decode_base64(data: str) -> io.BytesIO:
         InputError: the text is not valid base64.
     """
     try:
-        return Recording(base64.b64decode(data, validate=True))
+        return RecordingFile(base64.b64decode(data, validate=True))
     except (binascii.Error, ValueError) as error:
         raise InputError(
             f"the recording is not valid base64 ({error}): encode the file again"

@@ -196,25 +196,6 @@ class KnowledgeBase(Closing):
         store = backend.open_store(contents.store, embedder.spec.dim, guard)
         return cls(backend, embedder, store, fusion=fusion, reranker=reranker)
 
-    def restrict(self, labels: Collection[str]) -> KnowledgeBase:
-        """Return the part of the knowledge base that a reader with some access labels may see.
-
-        It has the documents without labels, and those that share one. See `KnowledgeBaseView`.
-
-        Raises:
-            InputError: one of the labels is not valid.
-
-        Example:
-            >>> report = kb.add([Document("pay", text="Pay rises.", metadata={"access": "hr"})])
-            >>> kb.restrict([]).search("when does pay rise")
-            []
-            >>> kb.restrict(["hr"]).search("when does pay rise")[0].passage.document_id
-            'pay'
-        """
-        from wavrag.kb.view import KnowledgeBaseView  # which is a subclass
-
-        return KnowledgeBaseView(self, labels)
-
     # Adding and removing
 
     def add(

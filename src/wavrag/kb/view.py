@@ -20,12 +20,24 @@ class KnowledgeBaseView(KnowledgeBase):
     through a `VisibleStore`, so that a method that forgets about labels sees no hidden document.
     Voice prints belong to the whole knowledge base: here they cannot be listed, kept or deleted.
 
-    Args:
-        kb: the whole knowledge base; it stays open.
-        labels: labels of the reader.
+    Example:
+        >>> report = kb.add([Document("pay", text="Pay rises.", metadata={"access": "hr"})])
+        >>> KnowledgeBaseView(kb, []).search("when does pay rise")
+        []
+        >>> KnowledgeBaseView(kb, ["hr"]).search("when does pay rise")[0].passage.document_id
+        'pay'
     """
 
     def __init__(self, kb: KnowledgeBase, labels: Collection[str]) -> None:
+        """Restrict a knowledge base, which stays open.
+
+        Args:
+            kb: the whole knowledge base.
+            labels: labels of the reader.
+
+        Raises:
+            InputError: one of the labels is not valid.
+        """
         vars(self).update(vars(kb))
         self.labels = check_labels(labels)
         self._store = VisibleStore(kb._store, self.labels)

@@ -26,6 +26,7 @@ from wavrag.generate import GenerateOptions, StopSignal, load_generator
 from wavrag.kb import (
     AddReport,
     KnowledgeBase,
+    KnowledgeBaseView,
     ProgressCallback,
     Removal,
     Retrieval,
@@ -161,13 +162,13 @@ class WavRAG(Closing):
         """Return a `WavRAG` over the documents that some access labels may see.
 
         It shares knowledge base and generator with this one, and need not be closed. See
-        `KnowledgeBase.restrict`.
+        `wavrag.kb.KnowledgeBaseView`.
 
         Example:
             >>> rag.add("contracts/", metadata={"access": "legal"})
             >>> rag.restrict(["legal"]).ask("When does the contract with the port end?")
         """
-        return WavRAG(self.kb.restrict(labels), self.generator, self.options)
+        return WavRAG(KnowledgeBaseView(self.kb, labels), self.generator, self.options)
 
     def remove(self, *sources: str | os.PathLike[str]) -> Removal:
         """Remove documents by id, or by the path of a file or folder.

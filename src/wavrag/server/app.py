@@ -41,6 +41,7 @@ from wavrag.server.metrics import MetricsMiddleware
 from wavrag.server.middleware import SecurityMiddleware
 from wavrag.server.options import ServerOptions
 from wavrag.server.request_log import RequestLogMiddleware
+from wavrag.server.state import SharedState
 
 if TYPE_CHECKING:
     from wavrag.server.mcp import McpEndpoint
@@ -94,6 +95,12 @@ def create_app(
     )
     app.state.collections = collections
     add_error_handlers(app)
+    _add_routes(app, collections, mcp_endpoint)
+    _add_middleware(app, collections.shared, options)
+    return app
+
+
+def _add_routes(app: FastAPI, collections: Collections, mcp_endpoint: McpEndpoint | None) -> None:
     # Before the documents, whose routes match ids with any further path.
     for module in (collection_routes, transcripts, outline, speakers, library, documents):
         app.include_router(module.router)
@@ -107,6 +114,9 @@ def create_app(
     _add_api_fallback(app)
     # Mounted last, because it matches every path.
     app.mount("/", StaticFiles(directory=STATIC_FOLDER, html=True), name="page")
+
+
+def _add_middleware(app: FastAPI, shared: SharedState, options: ServerOptions) -> None:
     # The last middleware added is the outermost: CORS headers must not skip the security checks.
     if options.allowed_origins:
         app.add_middleware(
@@ -115,14 +125,12 @@ def create_app(
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["authorization", "content-type", *MCP_HEADERS],
         )
-    shared = collections.shared
     app.add_middleware(
         SecurityMiddleware, options=options, authenticator=shared.authenticator, audit=shared.audit
     )
     app.add_middleware(CollectionMiddleware)
     app.add_middleware(MetricsMiddleware, metrics=shared.metrics)
     app.add_middleware(RequestLogMiddleware)
-    return app
 
 
 def _create_mcp_endpoint() -> McpEndpoint | None:

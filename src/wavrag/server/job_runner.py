@@ -16,7 +16,15 @@ from prometheus_client import Counter
 
 from wavrag.disk import is_disk_full
 from wavrag.errors import InputError, StoreError, WavRAGError
-from wavrag.kb import UPLOADS, KnowledgeBase, Progress, digest_file, file_digest_of, is_upload_name
+from wavrag.kb import (
+    UPLOADS,
+    KnowledgeBase,
+    KnowledgeBaseView,
+    Progress,
+    digest_file,
+    file_digest_of,
+    is_upload_name,
+)
 from wavrag.server.audit import AuditLog
 from wavrag.server.errors import public_message
 from wavrag.server.jobs import IndexJob, JobBook, LostJobError, Upload, now
@@ -201,7 +209,7 @@ class JobRunner:
 
     def _visible_to(self, job: IndexJob) -> KnowledgeBase:
         """The knowledge base as the owner of a job sees it."""
-        return self._kb if job.labels is None else self._kb.restrict(job.labels)
+        return self._kb if job.labels is None else KnowledgeBaseView(self._kb, job.labels)
 
     def _add(self, job: IndexJob, is_stopping: Callable[[], bool]) -> dict[str, Any]:
         kb = self._visible_to(job)
