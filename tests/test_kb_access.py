@@ -140,6 +140,9 @@ def test_the_command_line_labels_files(
     assert main(["index", str(pay), "--access", "legal, hr", "--embedder", "fake", *folder]) == 0
     with KnowledgeBase.open(tmp_path / "kb") as kb:
         assert labels(kb) == {"pay.md": ["hr", "legal"]}
+    assert main(["kb", "access", str(pay), "sales", *folder]) == 0
+    with KnowledgeBase.open(tmp_path / "kb") as kb:
+        assert labels(kb) == {"pay.md": ["sales"]}
     assert main(["index", str(pay), "--access", "Hr", *folder]) != 0
     assert "'Hr' is no access label" in capsys.readouterr().err
     assert main(["index", str(pay), "--meta", "access=hr", *folder]) != 0

@@ -110,6 +110,16 @@ def remove(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def access(arguments: argparse.Namespace) -> int:
+    """Replace the access labels of a document."""
+    from wavrag.store import parse_labels
+
+    labels = parse_labels(arguments.labels)
+    with _open_kb(arguments) as kb:
+        kb.set_access(_find_document(kb, arguments.document), labels)
+    return 0
+
+
 def speakers(arguments: argparse.Namespace) -> int:
     """Print the speakers of a recording with the length of their speech."""
     with _open_kb(arguments) as kb:
@@ -318,6 +328,12 @@ COMMAND = Command(
             (Option("sources", "SOURCE", "path or id of a document, or a folder", nargs="+"), KB,
                 JSON),
             ("wavrag kb remove talks/old.mp3", "wavrag kb remove --kb my-kb talks/ notes.md")),
+        Command("access", "replace the access labels of a document", access,
+            (Option("document", "DOCUMENT", "path or id of a document"),
+                Option("labels", "LABELS", "labels, separated by commas; `public` for everybody"),
+                KB),
+            ("wavrag kb access contract.pdf legal,hr", "wavrag kb access contract.pdf public"),
+            details="Nothing is embedded again."),
         Command("speakers", "list the speakers of a recording", speakers,
             (DOCUMENT, KB, JSON),
             ("wavrag kb speakers meeting.mp3", "wavrag kb speakers meeting.mp3 --json")),
