@@ -196,6 +196,20 @@ def test_an_index_whose_build_was_cut_off_is_built_again(open_store):
     assert store.pool.run(lambda c: c.execute(state, index).fetchone()) == (True,)
 
 
+def test_optimize_does_not_wait_for_a_build_of_another_process(
+    open_store, postgres_url, monkeypatch
+):
+    monkeypatch.setattr(postgres, "MIN_SEGMENTS", 1)
+    store = open_store(DIM)
+    store.upsert(text_records("a", ["zebra"]))
+    impatient = f"{postgres_url}&options=-c%20lock_timeout%3D2s"
+    with store.pool.transaction() as build, PostgresPool(impatient, store.tenant) as pool:
+        build.execute(f"LOCK TABLE {store._table} IN SHARE UPDATE EXCLUSIVE MODE")
+        own, store.pool = store.pool, pool
+        store.optimize()
+        store.pool = own
+
+
 WRITER = """
 import sys
 from wavrag.store import PostgresStore

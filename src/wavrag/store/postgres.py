@@ -264,7 +264,9 @@ class PostgresStore:
             update_vector_index(connection, self.tenant, self.dim, passages >= self._exact_below)
             tables = (self._table, "wavrag.documents", "wavrag.segments", "wavrag.postings")
             for table in tables if is_merged else ():
-                connection.execute(f"ANALYZE {table}")
+                # Waiting for a table while another process builds its index would be a deadlock:
+                # the build waits for all statements that are running.
+                connection.execute(f"ANALYZE (SKIP_LOCKED) {table}")
         if passages >= VOCABULARY_ROWS:
             self.vocabulary()  # so that no reader has to wait for the count
 
