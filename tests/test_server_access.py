@@ -202,6 +202,22 @@ def test_a_live_connection_ends_with_its_token(
     assert "revoked" in event["message"]
 
 
+def test_errors_of_a_live_connection_do_not_show_files_of_the_server(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from websockets.sync.client import connect
+
+    def fail(self: TokenFile, token: str) -> None:
+        raise StoreError("/srv/tokens.json cannot be read")
+
+    monkeypatch.setattr(TokenFile, "find", fail)
+    with connect(f"{url.replace('http', 'ws')}/v1/live", proxy=None) as socket:
+        socket.send("{}")
+        message = json.loads(socket.recv())["message"]
+    assert "see the log of the server" in message
+    assert "/srv" not in message
+
+
 def test_tokens_are_created_listed_and_revoked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -234,5 +250,10 @@ def test_a_damaged_file_of_tokens_accepts_nobody(tmp_path: Path) -> None:
     tokens.path.write_text("[")
     with pytest.raises(StoreError, match="restore or delete"):
         TokenFile(tokens.path).find(token)
+    # The file of `--token`, named by mistake: its tokens must not get into an error.
+    tokens.path.write_text("correct-horse-battery\n")
+    with pytest.raises(StoreError, match="no file of `wavrag token`") as caught:
+        TokenFile(tokens.path).find(token)
+    assert "horse" not in str(caught.value)
     tokens.path.unlink()
     assert TokenFile(tokens.path).find(token) is None

@@ -192,8 +192,8 @@ def test_the_python_client_raises_the_errors_of_the_server(url: str) -> None:
         LiveClient("localhost")
     with pytest.raises(InputError, match="have the type int64"):
         asyncio.run(_push_integers(url))
-    with pytest.raises(WavRAGError, match=r"cannot connect to ws://127\.0\.0\.1:9/v1/live"):
-        asyncio.run(_push_integers("http://127.0.0.1:9"))
+    with pytest.raises(WavRAGError, match=r"cannot connect to ws://ada:\*{3}@127\.0\.0\.1:9/v1"):
+        asyncio.run(_push_integers("http://ada:secret@127.0.0.1:9"))
 
 
 async def _push_integers(url: str) -> None:

@@ -167,6 +167,29 @@ def test_keys_are_exchanged_but_rarely_fetched(
     assert verifier.identify(issuer.token(OTHER_RSA, "new")) is not None
 
 
+def test_known_keys_do_not_wait_for_a_fetch(
+    issuer: Issuer, verifier: OidcVerifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Such tokens are verified in the event loop, which an unknown key must not block.
+    assert verifier.identify(issuer.token()) is not None
+    monkeypatch.setattr(oidc, "REFETCH_SECONDS", 0.0)
+    is_fetching, verified = threading.Event(), threading.Event()
+
+    def fetch(url: str) -> dict[str, Any]:
+        is_fetching.set()
+        assert verified.wait(20)
+        return {"keys": issuer.keys}
+
+    monkeypatch.setattr(oidc, "_fetch", fetch)
+    unknown = issuer.token(OTHER_RSA, "unknown")
+    thread = threading.Thread(target=verifier.identify, args=(unknown,))
+    thread.start()
+    assert is_fetching.wait(20)
+    assert verifier.identify(issuer.token()) is not None
+    verified.set()
+    thread.join()
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

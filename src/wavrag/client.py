@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from wavrag import config
 from wavrag.errors import InputError, MissingExtraError, WavRAGError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class LiveClient:
             raise MissingExtraError("the live client", "server") from error
         path = f"{parts.path.rstrip('/')}/v1/live"
         self._url = urlunsplit((schemes[parts.scheme], parts.netloc, path, "", ""))
+        self._name = config.redact_url(self._url)  # for errors
         self._start = {**options, "token": token}
         self._socket: ClientConnection | None = None
 
@@ -65,7 +67,7 @@ class LiveClient:
             await self._receive()  # `ready`, or the error of the server
         except (OSError, WebSocketException) as error:
             await self.close()
-            raise WavRAGError(f"cannot connect to {self._url}: {error}") from error
+            raise WavRAGError(f"cannot connect to {self._name}: {error}") from error
         except BaseException:
             await self.close()
             raise
@@ -135,7 +137,7 @@ class LiveClient:
         except ConnectionClosedOK:
             return None
         except ConnectionClosedError as error:
-            raise WavRAGError(f"the connection to {self._url} broke: {error}") from error
+            raise WavRAGError(f"the connection to {self._name} broke: {error}") from error
         if event["event"] == "error":
             raise WavRAGError(event["message"])
         return event

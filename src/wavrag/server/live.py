@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from wavrag.errors import InputError, WavRAGError
 from wavrag.live import AsyncLiveTurn, event_dict
 from wavrag.server import limits
 from wavrag.server.collections import Collections
-from wavrag.server.errors import RequestError, validation_message
+from wavrag.server.errors import RequestError, public_message, validation_message
 from wavrag.server.limits import START_TIMEOUT
 from wavrag.server.live_protocol import CONTROLS, LiveControl, LiveStart, describe_protocol
 from wavrag.server.middleware import mark_authenticated
@@ -32,6 +33,7 @@ from wavrag.server.state import SharedState
 # WebSocket close codes (RFC 6455, section 7.4.1, and its registry at IANA)
 POLICY_VIOLATION, INVALID_DATA, TRY_AGAIN_LATER = 1008, 1007, 1013
 
+logger = logging.getLogger(__name__)
 router = APIRouter()
 
 
@@ -61,7 +63,10 @@ async def live(socket: WebSocket) -> None:
         code = TRY_AGAIN_LATER if error.status_code == 429 else POLICY_VIOLATION
         await _close_with_error(socket, code, str(error.detail))
     except WavRAGError as error:
-        await _close_with_error(socket, INVALID_DATA, str(error))
+        message = public_message(error)
+        if message != str(error):
+            logger.warning("a voice connection was closed: %s", error)
+        await _close_with_error(socket, INVALID_DATA, message)
 
 
 @contextmanager

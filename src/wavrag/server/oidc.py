@@ -114,9 +114,11 @@ class OidcVerifier:
 
     def knows_key(self, token: str) -> bool:
         """True if a token can be verified without fetching keys."""
-        now = time.monotonic()
-        fresh = self._fetched is not None and now - self._fetched < KEYS_SECONDS
-        return fresh and _key_id(token) in self._keys
+        return self._is_fresh and _key_id(token) in self._keys
+
+    @property
+    def _is_fresh(self) -> bool:
+        return self._fetched is not None and time.monotonic() - self._fetched < KEYS_SECONDS
 
     def identify(self, token: str) -> Principal | None:
         """The user of a token; None if it is not valid. May fetch keys."""
@@ -151,6 +153,9 @@ class OidcVerifier:
 
     def _find_key(self, id: str) -> Mapping[str, Any]:
         """A key, fetched if it is unknown or old, but not more often than the limits allow."""
+        keys = self._keys
+        if self._is_fresh and id in keys:
+            return keys[id]  # without the lock, which another thread holds while it fetches
         with self._lock:
             age = None if self._fetched is None else time.monotonic() - self._fetched
             is_due = age is None or age >= KEYS_SECONDS

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, Vali
 from wavrag import config
 from wavrag.disk import write_file
 from wavrag.errors import InputError, StoreError
+from wavrag.server.errors import validation_message
 from wavrag.server.principals import Principal, Scope
 from wavrag.store import check_labels
 
@@ -133,10 +134,17 @@ class TokenFile:
             return _TOKENS.validate_json(self.path.read_bytes())
         except FileNotFoundError:
             return []
-        except (OSError, ValidationError) as error:
+        except OSError as error:
+            reason = error.strerror or error
             raise StoreError(
-                f"{self.path} cannot be read ({error}): restore or delete it"
+                f"{self.path} cannot be read ({reason}): restore or delete it"
             ) from error
+        except ValidationError as error:
+            # Its own text quotes the file, which holds plain tokens if it is the one of `--token`.
+            reason = validation_message(error.errors(include_input=False), "the file")
+            raise StoreError(
+                f"{self.path} is no file of `wavrag token` ({reason}): restore or delete it"
+            ) from None
 
     def revoke(self, name: str) -> None:
         """Delete a token; the next request with it is rejected.
