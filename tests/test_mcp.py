@@ -3,8 +3,9 @@
 import asyncio
 import base64
 import json
+import re
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,12 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult
 
 from serving import BEES, FERRY, OPTIONS, client, create_rag, serving
+from waiting import wait_for
 from wavrag import Clip, Document, WavRAG
 from wavrag.audio import load, wav_bytes, write_wav
 from wavrag.cli import main
 from wavrag.errors import InputError
+from wavrag.generate import FakeGenerator, GenerateOptions, Message
 from wavrag.integrations.mcp import Access, create_mcp_server, serve_http
 from wavrag.server import TokenFile
 
@@ -257,6 +260,41 @@ def test_the_server_rejects_other_requests(url: str, tokens: dict[str, str]) -> 
         assert http.post(path, json=body, headers=token).status_code == 404
         foreign = token | {"origin": "https://example.org"}
         assert http.post("/mcp", json=body, headers=foreign).status_code == 403
+
+
+class EndlessGenerator(FakeGenerator):
+    def stream(self, messages: Sequence[Message], options: GenerateOptions) -> Iterator[str]:
+        while True:
+            yield "more "
+
+
+def test_cancelling_a_call_stops_its_answer(tmp_path: Path) -> None:
+    async def run(url: str) -> None:
+        started = asyncio.Event()
+
+        async def note(progress: float, total: float | None, message: str | None) -> None:
+            if progress:
+                started.set()
+
+        async with connect(url) as mcp:
+            arguments = {"question": "When does the ferry leave?"}
+            call = asyncio.create_task(mcp.call_tool("ask", arguments, progress_callback=note))
+            await started.wait()
+            assert count_answers() == 1
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            await asyncio.to_thread(wait_for, lambda: count_answers() == 0)
+
+    with create_rag(tmp_path, EndlessGenerator()) as rag, serving(rag) as url, client(url) as http:
+
+        def count_answers() -> int:
+            (line,) = re.findall(
+                r"^wavrag_answers_in_progress (.*)", http.get("/metrics").text, re.M
+            )
+            return int(float(line))
+
+        asyncio.run(run(url))
 
 
 def test_http_for_this_machine(rag: WavRAG, monkeypatch: pytest.MonkeyPatch) -> None:
