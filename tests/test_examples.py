@@ -104,6 +104,13 @@ def test_haystack_pipeline(kb: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "boat-shed" not in capsys.readouterr().out
 
 
+def test_llamaindex_search(kb: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load_example("llamaindex_search").main([str(kb), "Where can I find the spare key?"])
+    output = capsys.readouterr().out
+    assert "title: boat-shed-voice-memo\nlocation: 0:" in output
+    assert "blue flower" in output
+
+
 def test_custom_embedder(capsys: pytest.CaptureFixture[str]) -> None:
     load_example("custom_embedder").main(str(DOCUMENTS), "descalling the expresso machine")
     assert "Descaling" in capsys.readouterr().out

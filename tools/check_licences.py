@@ -36,6 +36,7 @@ _NAMES: tuple[tuple[str, str], ...] = (
 )
 # Packages whose metadata name no licence; read from the licence file that they contain.
 _READ = {
+    "dirtyjson": "MIT OR AFL-2.1",
     "axe-playwright-python": "MIT AND MPL-2.0",  # axe-core, which it contains, is under MPL-2.0
     "pypdfium2": "Apache-2.0 AND BSD-3-Clause",  # PDFium with its libraries
 }
