@@ -36,7 +36,7 @@ class WavRAGDocumentStore:
     strings, numbers and booleans.
 
     Args:
-        kb: folder or URL of the knowledge base, which is created if there is none; or a `WavRAG`.
+        kb: folder or URL of a knowledge base, created if there is none, or a `WavRAG`.
 
     Example:
         >>> store = WavRAGDocumentStore("my-kb")
@@ -62,9 +62,9 @@ class WavRAGDocumentStore:
         return len(self.rag.documents())
 
     def filter_documents(self, filters: dict[str, Any] | None = None) -> list[Document]:
-        """Return whole documents whose id and metadata match, ordered by id.
+        """Return the matching documents as a whole, ordered by id.
 
-        The content is that of the passages, with an empty line between them.
+        Filters apply to the id and the metadata. The content is that of the passages, with an empty line between them.
 
         Raises:
             FilterError: the filter is not valid.
@@ -82,7 +82,7 @@ class WavRAGDocumentStore:
 
         Args:
             documents: the documents.
-            policy: for documents whose id is known; `NONE` fails.
+            policy: for known ids; `NONE` fails.
 
         Raises:
             ValueError: these are no documents, or their metadata have other values.
@@ -93,10 +93,12 @@ class WavRAGDocumentStore:
             raise ValueError("write_documents takes a list of Document of Haystack")
         new = {document.id: document for document in documents}
         if policy is not DuplicatePolicy.OVERWRITE:
-            known = {stored.id for stored in self.rag.documents()} & new.keys()
-            if policy is not DuplicatePolicy.SKIP and (known or len(new) < len(documents)):
-                raise DuplicateDocumentError(f"there are documents with the ids {sorted(known)}")
-            new = {id: document for id, document in new.items() if id not in known}
+            duplicates = {stored.id for stored in self.rag.documents()} & new.keys()
+            if policy is not DuplicatePolicy.SKIP and (duplicates or len(new) < len(documents)):
+                raise DuplicateDocumentError(
+                    f"there are documents with the ids {sorted(duplicates)}"
+                )
+            new = {id: document for id, document in new.items() if id not in duplicates}
         report = self.rag.add(*map(_to_source, new.values()))
         if report.skipped:
             raise DocumentStoreError("; ".join(f"{id}: {why}" for id, why in report.skipped))
@@ -185,8 +187,8 @@ class WavRAGHybridRetriever:
             clip = load_question(file)
         if clip is None and not query:
             raise InputError("there is no question: give query, audio, or both")
-        chosen = filters or self.filters
-        where = to_where(chosen) if chosen else None
+        filters = filters or self.filters
+        where = to_where(filters) if filters else None
         hits = self.document_store.rag.search(
             Query(query or None, clip, where), top_k or self.top_k
         )
@@ -214,12 +216,12 @@ def to_where(filters: dict[str, Any]) -> str:
     try:
         operator = filters["operator"]
         if "field" not in filters:
-            parts = [f"({to_where(condition)})" for condition in filters["conditions"]]
-            if operator in ("AND", "OR") and parts:
-                return f" {operator.lower()} ".join(parts)
-            if operator == "NOT" and parts:
-                return f"not ({' and '.join(parts)})"
-            raise FilterError(f"{operator!r} with {len(parts)} conditions is no filter")
+            conditions = [f"({to_where(condition)})" for condition in filters["conditions"]]
+            if operator in ("AND", "OR") and conditions:
+                return f" {operator.lower()} ".join(conditions)
+            if operator == "NOT" and conditions:
+                return f"not ({' and '.join(conditions)})"
+            raise FilterError(f"{operator!r} with {len(conditions)} conditions is no filter")
         key, value = filters["field"].removeprefix("meta."), filters["value"]
     except (KeyError, TypeError, AttributeError) as error:
         raise FilterError(f"the filter {filters!r} lacks {error}") from error
@@ -228,8 +230,8 @@ def to_where(filters: dict[str, Any]) -> str:
         return f"{key} is {'not ' if operator == '!=' else ''}null"
     if operator in ("in", "not in") and isinstance(value, list):
         # `where` has no empty list; every passage has an id.
-        nothing = '"id" is null' if operator == "in" else '"id" is not null'
-        return f"{key} {operator} ({', '.join(map(_constant, value))})" if value else nothing
+        constant = '"id" is null' if operator == "in" else '"id" is not null'
+        return f"{key} {operator} ({', '.join(map(_constant, value))})" if value else constant
     if operator in _OPERATORS and not isinstance(value, list):
         return f"{key} {_OPERATORS[operator]} {_constant(value)}"
     raise FilterError(f"{operator!r} does not apply to {value!r}")

@@ -27,11 +27,11 @@ from wavrag.integrations.passages import (
 )
 
 # Of the metadata, models and embedders see these alone.
-_SHOWN = ("title", "location", "speaker")
+_VISIBLE = ("title", "location", "speaker")
 
 
 class AudioQueryBundle(QueryBundle):
-    """A question that is a `Clip`, the `Path` of a recording, or a `Query`.
+    """A spoken question: a `Clip`, the `Path` of a recording, or a `Query`.
 
     Attributes:
         question: the question.
@@ -111,7 +111,7 @@ class WavRAGReader(BaseReader):
 def create_search_tool(
     rag: WavRAG, k: int = 8, name: str = "search_recordings_and_documents"
 ) -> FunctionTool:
-    """Create a tool that lets a model search recordings and documents.
+    """Create a tool for models to search recordings and documents.
 
     Args:
         rag: the `WavRAG` to search.
@@ -150,7 +150,7 @@ def to_node(hit: Hit) -> NodeWithScore:
 
 
 def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    hidden = [key for key in metadata if key not in _SHOWN]
+    hidden = [key for key in metadata if key not in _VISIBLE]
     return {
         "metadata": metadata,
         "excluded_embed_metadata_keys": hidden,

@@ -77,7 +77,7 @@ def _read_access(request: Request | None) -> Access:
 
 
 class SessionAccess(Access):
-    """What the sender of a request may do: no files of the server, changes with `write` only."""
+    """Permissions of a sender: no files of the server, changes with `write` only."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(session.rag, read_only=not session.principal.may("write"))
@@ -130,11 +130,11 @@ class SessionAccess(Access):
                 documents=job.documents, result=202,
             )
         )  # fmt: skip
-        waited = 0.0
-        while not job.has_ended and waited < MAX_JOB_SECONDS:
+        seconds = 0.0
+        while not job.has_ended and seconds < MAX_JOB_SECONDS:
             await session.wait_for_job(job, JOB_STEP)
-            waited += JOB_STEP
-            await report(waited, None, f"indexing: {job.state}")
+            seconds += JOB_STEP
+            await report(seconds, None, f"indexing: {job.state}")
         if job.report is None:
             reason = job.error or "it goes on: see list_documents later"
             raise InputError(f"the text is not indexed yet: {reason}")

@@ -1,4 +1,4 @@
-"""What a client of the MCP server may see and do."""
+"""Permissions of a client of the MCP server."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ Report: TypeAlias = Callable[[float, float | None, str], Coroutine[Any, Any, Non
 
 
 class Access:
-    """The documents and the files that a client may use.
+    """The documents and files of a client.
 
     Args:
         rag: the `WavRAG` of the visible documents.
         read_only: do not let the client add documents.
-        roots: folders whose files the client may name; without them it may name none, because a
-            language model that reads hostile text could otherwise be made to index any file.
+        roots: folders of files for the client to name; none by default, because hostile text
+            could make a language model index any file.
 
     Raises:
         InputError: a root is not a folder.

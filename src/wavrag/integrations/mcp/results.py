@@ -63,7 +63,7 @@ class SearchResult(BaseModel):
 
 
 class CitationResult(PassageResult):
-    """A passage that an answer cites; its location and times are those of the quote if known."""
+    """A passage cited by an answer; its location and times are those of the quote if known."""
 
     number: int  # of the mark in the answer, such as [1]
     quote: str
@@ -77,7 +77,7 @@ class AnswerResult(BaseModel):
     found: bool  # false if the documents do not answer the question
     probability: float  # from 0 to 1, that the passages found answer the question
     abstention: str | None  # the reason for no answer
-    unsupported: list[str]  # sentences of the answer that their citations do not confirm
+    unsupported_sentences: list[str]  # sentences of the answer that their citations do not confirm
     citations: list[CitationResult]
 
 
@@ -132,7 +132,7 @@ class TranscriptResult(BaseModel):
 
 
 class AddResult(BaseModel):
-    """What became of added documents."""
+    """The outcome of adding documents."""
 
     added: list[str]  # ids
     updated: list[str]
@@ -182,7 +182,7 @@ def describe_answer(answer: Answer) -> AnswerResult:
         found=answer.found,
         probability=round(answer.probability, 3),
         abstention=answer.abstention.detail if answer.abstention else None,
-        unsupported=[s.text for s in answer.support if s.checkable and not s.supported],
+        unsupported_sentences=[s.text for s in answer.support if s.checkable and not s.supported],
         citations=[describe_citation(citation) for citation in answer.citations],
     )
 

@@ -53,7 +53,7 @@ def current_access() -> Access:
 
 
 class AccessServer(MCPServer[Any]):
-    """A server that finds out what the sender of each request may do.
+    """A server with permissions for the sender of each request.
 
     Args:
         open_access: returns the access of the sender of a request; its argument is None for a

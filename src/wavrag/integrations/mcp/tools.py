@@ -120,7 +120,7 @@ async def read_document(
 async def transcript(
     document_id: DocumentId, start: Seconds = 0.0, end: Seconds = 600.0
 ) -> TranscriptResult:
-    """Read what is said in a recording from `start` to `end`, in seconds, and by whom."""
+    """Read the words of a recording from `start` to `end`, in seconds, with their speakers."""
     access = current_access()
     transcript = await access.transcript(document_id)
     return describe_transcript(transcript, document_id, start, end)
@@ -168,7 +168,7 @@ def create_mcp_server(access: Access | Callable[[Request | None], Access]) -> Ac
         server.run("stdio")
 
     Args:
-        access: what every client may do, or a function that returns it for a request (None for
+        access: the access of every client, or a function from a request to it (None for
             standard input).
     """
     server = AccessServer((lambda request: access) if isinstance(access, Access) else access)
