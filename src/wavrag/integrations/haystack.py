@@ -64,7 +64,8 @@ class WavRAGDocumentStore:
     def filter_documents(self, filters: dict[str, Any] | None = None) -> list[Document]:
         """Return the matching documents as a whole, ordered by id.
 
-        Filters apply to the id and the metadata. The content is that of the passages, with an empty line between them.
+        Filters apply to the id and the metadata. The content is that of the passages, with an empty
+        line between them.
 
         Raises:
             FilterError: the filter is not valid.
