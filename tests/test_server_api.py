@@ -12,7 +12,7 @@ from schemathesis.generation import GenerationMode
 from wavrag import WavRAG
 
 # For each operation, of either kind; `make attack` sends thousands.
-EXAMPLES = 6
+EXAMPLES = 5
 
 
 def test_no_request_causes_a_server_error(url: str) -> None:

@@ -25,6 +25,7 @@ import shutil
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
@@ -476,6 +477,27 @@ def check_live(server: Server, token: str) -> tuple[list[str], str]:
             return sorted(set(names)), text.lower()
 
 
+def check_realtime(server: Server, token: str) -> tuple[list[str], str]:
+    """The events of a voice turn in OpenAI's format, and all their words."""
+    sound = (3000 * np.sin(np.arange(24_000) * 0.07)).astype("<i2").tobytes()
+    session = {"audio": {"input": {"turn_detection": None}}}
+    names, text = [], ""
+    headers = {"authorization": f"Bearer {token}"}
+    with TestClient(server.app).websocket_connect("/v1/realtime", headers=headers) as socket:
+        for event in (
+            {"type": "session.update", "session": session},
+            {"type": "input_audio_buffer.append", "audio": b64encode(sound).decode()},
+            {"type": "input_audio_buffer.commit"},
+            {"type": "response.create"},
+        ):
+            socket.send_json(event)
+        while "response.done" not in names and "error" not in names:
+            event = socket.receive_json()
+            names.append(event["type"])
+            text += json.dumps(event)
+    return sorted(set(names)), text.lower()
+
+
 async def check_user(
     setup: Round, whole: Server, comparison: Comparison, labels: frozenset[str], token: str
 ) -> None:
@@ -514,14 +536,14 @@ async def check_user(
     removed = [rng.choice(made).document.id for made in (hidden, visible) if made]
     for call in (*changes(content, own, removed), *other_calls(MISSING_JOB)):
         await comparison.check(call, whole, oracle, token, words)
-    if rng.random() < 0.2:
+    for check in (check_live, check_realtime) if rng.random() < 0.2 else ():
         (names, text), (expected, _) = await asyncio.gather(
-            asyncio.to_thread(check_live, whole, token),
-            asyncio.to_thread(check_live, oracle, token),
+            asyncio.to_thread(check, whole, token), asyncio.to_thread(check, oracle, token)
         )
         told = [word for word in words if word in text]
         problem = f"{told} in an event" if told else f"{names}, not {expected}"
-        comparison.record("WS /v1/live", problem if told or names != expected else "")
+        path = check.__name__.removeprefix("check_")
+        comparison.record(f"WS /v1/{path}", problem if told or names != expected else "")
     changed = before != hidden_records(setup, hidden)
     comparison.record("hidden documents", "one was changed" if changed else "")
     await oracle.close()

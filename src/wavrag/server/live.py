@@ -53,8 +53,8 @@ async def live(socket: WebSocket) -> None:
         principal = await _identify(collections.shared, start.token)
         server = collections.get(socket.scope.get(COLLECTION), principal)
         state = Session(server, principal, socket.scope)
-        with _admit(socket, state):
-            guard = partial(_check_again, collections.shared, start.token, principal)
+        with admit(socket, state):
+            guard = partial(check_again, collections.shared, start.token, principal)
             await _converse(socket, state, start, guard)
         await socket.close()
     except WebSocketDisconnect:
@@ -70,7 +70,7 @@ async def live(socket: WebSocket) -> None:
 
 
 @contextmanager
-def _admit(socket: WebSocket, state: Session) -> Iterator[None]:
+def admit(socket: WebSocket, state: Session) -> Iterator[None]:
     """Count a connection during the block; one too many is an error."""
     addresses = state.live_addresses
     address = socket.client.host if socket.client else ""
@@ -84,7 +84,7 @@ def _admit(socket: WebSocket, state: Session) -> Iterator[None]:
         addresses.remove(address)
 
 
-async def _check_again(server: SharedState, token: str | None, principal: Principal) -> None:
+async def check_again(server: SharedState, token: str | None, principal: Principal) -> None:
     """Wait until a token has expired, was revoked, or stands for other rights."""
     while await server.authenticator.identify(token or "") == principal:
         await asyncio.sleep(limits.TOKEN_SECONDS)
@@ -167,7 +167,7 @@ async def _run_turns(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _receive_in_time(socket: WebSocket, turns: AsyncLiveTurn) -> str | bytes:
+async def receive_in_time(socket: WebSocket, turns: AsyncLiveTurn) -> str | bytes:
     """The next message; a client that falls silent loses its turn, and later its connection."""
     for seconds in (limits.LIVE_SILENCE, limits.LIVE_TIMEOUT - limits.LIVE_SILENCE):
         try:
@@ -180,22 +180,40 @@ async def _receive_in_time(socket: WebSocket, turns: AsyncLiveTurn) -> str | byt
     )
 
 
+class AudioIntake:
+    """Passes the audio of a connection on to its turns, no faster than it is spoken for long.
+
+    Args:
+        turns: the turns.
+        limiter: limits the threads for voice activity detection.
+    """
+
+    def __init__(self, turns: AsyncLiveTurn, limiter: CapacityLimiter) -> None:
+        options = turns.turn.options
+        self._turns, self._limiter = turns, limiter
+        self._bytes_per_second = 2 * options.channels * options.sample_rate
+        self._start_time = time.monotonic()
+        self._seconds = 0.0  # of audio
+
+    async def push(self, data: bytes) -> None:
+        """Process the next audio."""
+        # On a thread and in steps of a quarter of a second, since voice activity detection of a
+        # long message would delay other clients.
+        step = self._bytes_per_second // 16 * 4  # whole samples of all channels
+        for at in range(0, max(len(data), 1), step):
+            push = partial(self._turns.push, data[at : at + step])
+            await to_thread.run_sync(push, limiter=self._limiter)
+        self._seconds += len(data) / self._bytes_per_second
+        lead = self._seconds - (time.monotonic() - self._start_time) - limits.MAX_LIVE_LEAD
+        await asyncio.sleep(max(0.0, lead))
+
+
 async def _receive_audio(socket: WebSocket, turns: AsyncLiveTurn, intake: CapacityLimiter) -> None:
-    start_time, options = time.monotonic(), turns.turn.options
-    bytes_per_second = 2 * options.channels * options.sample_rate
-    step = bytes_per_second // 16 * 4  # whole samples of all channels
-    seconds = 0.0  # of audio
+    audio = AudioIntake(turns, intake)
     while True:
-        message = await _receive_in_time(socket, turns)
+        message = await receive_in_time(socket, turns)
         if isinstance(message, bytes):
-            # On a thread and in steps of a quarter of a second, since voice activity detection of a
-            # long message would delay other clients.
-            for at in range(0, max(len(message), 1), step):
-                push = partial(turns.push, message[at : at + step])
-                await to_thread.run_sync(push, limiter=intake)
-            seconds += len(message) / bytes_per_second
-            lead = seconds - (time.monotonic() - start_time) - limits.MAX_LIVE_LEAD
-            await asyncio.sleep(max(0.0, lead))
+            await audio.push(message)
             continue
         try:
             control = LiveControl.model_validate_json(message)
