@@ -13,6 +13,7 @@ from wavrag.kb.backend import (
     tenant_of,
 )
 from wavrag.kb.backup import backup_kb, restore_kb
+from wavrag.kb.bulk import BulkOptions, embed_bulk
 from wavrag.kb.file_checks import FileChecks, OriginalFile, open_beside, open_blob
 from wavrag.kb.files import FileScan, find_files
 from wavrag.kb.kinds import detect_kind
@@ -53,12 +54,14 @@ from wavrag.kb.watch import check_folders
 
 __all__ = [
     "CANDIDATES", "FEED_ENTRIES", "TRANSCRIPT_FORMATS", "UPLOADS", "UPLOAD_PATTERN", "AddReport",
-    "Backend", "DocumentSpeaker", "FetchCallback", "FileChecks", "FileScan", "FolderBackend",
+    "Backend", "BulkOptions", "DocumentSpeaker", "FetchCallback", "FileChecks", "FileScan",
+    "FolderBackend",
     "KnowledgeBase", "KnowledgeBaseView", "OriginalFile", "PendingPassage", "Progress",
     "ProgressCallback", "Removal", "RepairReport", "Retrieval", "Segment", "SourceChange", "Stage",
     "Transcriber", "Transcript", "TranscriptFormat", "UnreadFiles", "UpgradeReport", "backup_kb",
-    "check_folders", "confirm_embedder", "detect_kind", "digest_file", "file_digest_of",
-    "find_files", "format_clock", "is_kb_url", "is_upload_name", "load_passage_clip",
+    "check_folders", "confirm_embedder", "detect_kind", "digest_file", "embed_bulk",
+    "file_digest_of", "find_files", "format_clock", "is_kb_url", "is_upload_name",
+    "load_passage_clip",
     "open_backend", "open_beside", "open_blob", "repair_kb", "restore_kb", "split_document",
     "tenant_address", "tenant_of", "upgrade_kb",
 ]  # fmt: skip

@@ -33,6 +33,7 @@ from wavrag.kb.copies import apply_paths, drop_paths, is_deleted
 from wavrag.kb.files import FileScan
 from wavrag.kb.indexing import add_documents, index_again
 from wavrag.kb.originals import Originals
+from wavrag.kb.parquet import import_parquet
 from wavrag.kb.passages import file_digest_of, load_passage_clip, relabel
 from wavrag.kb.relink import SourceChange, find_changes, relinked_paths
 from wavrag.kb.report import AddReport, ProgressCallback, Removal
@@ -796,6 +797,27 @@ class KnowledgeBase(Closing):
     def scan(self) -> Iterator[StoredPassage]:
         """Yield all passages with their vectors, ordered by document and ordinal."""
         return self._store.scan()
+
+    def import_parquet(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        on_document: Callable[[int], object] = lambda count: None,
+    ) -> AddReport:
+        """Store documents that were embedded elsewhere, such as by `wavrag embed-bulk`.
+
+        Documents with the same content as the stored ones are left as they are. The times of words
+        in recordings are not in the files: they are recognised when somebody asks for them.
+
+        Args:
+            paths: Parquet files, and folders of them.
+            on_document: called with the number of documents read so far.
+
+        Raises:
+            InputError: a file is missing or damaged; the documents before it are stored.
+            IndexMismatchError: the vectors are of another embedder.
+            StoreError: the store is not writable.
+        """
+        return import_parquet(self._store, self.embedder.spec, paths, on_document)
 
     def verify(self, share: float = 1.0) -> list[str]:
         """Read everything back and return a sentence for each defect.
