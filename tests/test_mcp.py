@@ -230,6 +230,10 @@ def test_the_server_has_it_with_its_tokens_and_labels(
             (id,) = data_of(await mcp.call_tool("add", text))["added"]
             document = data_of(await mcp.call_tool("read_document", {"document_id": id}))
             assert document["title"] == "Pay"
+            odd = {"text": "Bonuses.", "title": "../a\x1b[31m/b"}
+            (other,) = data_of(await mcp.call_tool("add", odd))["added"]
+            passages = data_of(await mcp.call_tool("read_document", {"document_id": other}))
+            assert passages["passages"][0]["metadata"]["filename"] == "-a--31m-b.txt"
             assert "this server reads no files" in error_of(
                 await mcp.call_tool("add", {"path": str(folder / "secret.txt")})
             )

@@ -92,6 +92,7 @@ def test_a_token_enters_its_collections_only(
             assert hidden.text.replace("notes", "lost") == missing.text
             assert user.delete("/v1/collections/notes").status_code in (403, 404)
             assert user.post("/v1/collections", json={"name": "mine"}).status_code == 403
+            assert user.get("/metrics").status_code == 403  # numbers of all collections
     from websockets.sync.client import connect
 
     for collection, event in {"talks": "ready", "notes": "error"}.items():

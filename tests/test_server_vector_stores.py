@@ -133,6 +133,17 @@ def test_a_batch_reports_files_that_cannot_be_read(client: openai.OpenAI) -> Non
         client.vector_stores.search(
             "default", query="x", filters={"type": "in", "key": "year", "value": 1}
         )
+    term = {"type": "eq", "key": "year", "value": 1}
+    with pytest.raises(openai.UnprocessableEntityError, match="more than 1000 parts"):
+        client.vector_stores.search(
+            "default",
+            query="x",
+            filters={"type": "or", "filters": [{"type": "and", "filters": [term] * 40}] * 40},  # type: ignore[dict-item]
+        )
+    with pytest.raises(openai.UnprocessableEntityError, match="have more than 65536 characters"):
+        client.vector_stores.files.create(
+            "default", file_id="upload-1", attributes={"note": "x" * 65_536}
+        )
 
 
 def test_collections_tokens_and_labels(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ from wavrag.server.errors import RequestError, add_error_handlers
 from wavrag.server.metrics import MetricsMiddleware
 from wavrag.server.middleware import SecurityMiddleware
 from wavrag.server.options import ServerOptions
+from wavrag.server.principals import ANONYMOUS, PRINCIPAL, Principal
 from wavrag.server.request_log import RequestLogMiddleware
 from wavrag.server.state import SharedState
 
@@ -176,8 +177,11 @@ def _add_health_routes(app: FastAPI, collections: Collections) -> None:
         return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
     @app.get("/metrics", tags=["health"], response_class=Response)
-    async def metrics() -> Response:
+    async def metrics(request: Request) -> Response:
         """Get metrics in Prometheus's text format; gauges are sums over all collections."""
+        principal: Principal = request.scope.get(PRINCIPAL, ANONYMOUS)
+        if principal.collections is not None:
+            raise RequestError(403, "this token is limited to some collections: use another")
         shared, states = collections.shared, collections.states
         shared.metrics.pending_jobs.set(sum(state.worker.count_pending() for state in states))
         counts = [

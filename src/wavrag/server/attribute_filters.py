@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from wavrag.server.errors import RequestError
 from wavrag.server.limits import MAX_FILTER_CHARS
@@ -15,6 +15,7 @@ _OPERATORS = {
     "eq": "=", "ne": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "in": "in",
     "nin": "not in",
 }  # fmt: skip
+MAX_NODES = 1_000  # comparisons, values and groups; each takes two characters of an expression
 
 
 class ComparisonFilter(StrictBody):
@@ -42,6 +43,23 @@ AttributeFilter: TypeAlias = Annotated[
     ComparisonFilter | CompoundFilter, Field(discriminator="type")
 ]
 CompoundFilter.model_rebuild()
+
+
+def _check_size(data: Any) -> Any:
+    """Refuse a large filter before its models are built, which takes the event loop seconds."""
+    nodes = [data]
+    for node in nodes:  # grows
+        children = node
+        if isinstance(node, dict):
+            children = node.get("filters") or node.get("value")
+        if isinstance(children, list):
+            nodes += children[:MAX_NODES]
+        if len(nodes) > MAX_NODES:
+            raise ValueError(f"the filter has more than {MAX_NODES} parts: simplify it")
+    return data
+
+
+SizedFilter: TypeAlias = Annotated[AttributeFilter, BeforeValidator(_check_size)]
 
 
 def to_where(filter: ComparisonFilter | CompoundFilter | None) -> str | None:

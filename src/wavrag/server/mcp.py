@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -153,7 +154,9 @@ class SessionAccess(Access):
         try:
             path.write_bytes(data)
             digest = hashlib.sha256(data).hexdigest()
-            file = ReceivedFile(path, f"{title[:80] or 'text'}.txt", len(data), digest)
+            # A name that an upload may have, of a title that may hold anything.
+            stem = re.sub(r"[^\w ,.()'-]", "-", title[:60]).strip(" .") or "text"
+            file = ReceivedFile(path, f"{stem}.txt", len(data), digest)
             return accept_upload(self._session, Form([file], {"title": title}))
         finally:
             path.unlink(missing_ok=True)

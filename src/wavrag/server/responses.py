@@ -14,7 +14,7 @@ from pydantic import BaseModel, Discriminator, Field, Tag
 
 from wavrag.generate import GenerateOptions
 from wavrag.server.answer_events import collect_answer, reply_with_events, stream_answer
-from wavrag.server.attribute_filters import AttributeFilter, to_where
+from wavrag.server.attribute_filters import SizedFilter, to_where
 from wavrag.server.chat import MAX_MESSAGES, read_history, read_question
 from wavrag.server.embeddings import AudioContent, ContentPart, TextContent
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
@@ -130,7 +130,7 @@ class FileSearchTool(BaseModel):
 
     type: Literal["file_search"]
     vector_store_ids: list[str] = Field(min_length=1, max_length=1)
-    filters: AttributeFilter | None = None
+    filters: SizedFilter | None = None
 
 
 class FunctionTool(FunctionBody):

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from wavrag.server.documents import join_text, read_document
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.jobs import IndexJob
+from wavrag.server.multipart import MAX_FIELD_BYTES
 from wavrag.server.pages import Order, Page, cut_page
 from wavrag.server.requests import MetadataValue, StrictBody
 from wavrag.server.session import Session
@@ -28,12 +29,25 @@ from wavrag.server.vector_store_state import (
     list_file_states,
     upload_status,
 )
+from wavrag.types import Scalar
 
 DELETE_SECONDS = 30.0  # to wait for the end of a removal
 # Milliseconds between the requests of OpenAI's clients that wait for a file.
 POLL_HEADER = {"openai-poll-after-ms": "200"}
 
-Attributes: TypeAlias = Annotated[dict[str, MetadataValue], Field(max_length=64)]
+
+def _check_attributes(attributes: dict[str, Scalar]) -> dict[str, Scalar]:
+    # Every passage keeps them.
+    if sum(len(key) + len(str(value)) for key, value in attributes.items()) > MAX_FIELD_BYTES:
+        raise ValueError(
+            f"the attributes have more than {MAX_FIELD_BYTES} characters: shorten them"
+        )
+    return attributes
+
+
+Attributes: TypeAlias = Annotated[
+    dict[str, MetadataValue], Field(max_length=64), AfterValidator(_check_attributes)
+]
 
 router = APIRouter(prefix="/v1/vector_stores", tags=["openai"], responses=COMMON_ERRORS)
 

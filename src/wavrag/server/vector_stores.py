@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from wavrag import types
-from wavrag.server.attribute_filters import AttributeFilter, to_where
+from wavrag.server.attribute_filters import SizedFilter, to_where
 from wavrag.server.collections import NAME_PATTERN
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.files import name_file
@@ -84,7 +84,7 @@ class VectorStoreSearchBody(BaseModel):
     """Body of a search; parameters without an effect are ignored."""
 
     query: Text | Annotated[list[Text], Field(min_length=1, max_length=16)]
-    filters: AttributeFilter | None = None
+    filters: SizedFilter | None = None
     max_num_results: int = Field(10, ge=1, le=MAX_RESULTS)
     ranking_options: RankingOptions | None = None
 
