@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from anyio import to_thread
@@ -84,6 +85,12 @@ class SessionAccess(Access):
         super().__init__(session.rag, read_only=not session.principal.may("write"))
         self._session = session
 
+    def check_path(self, path: str) -> Path:
+        """Refuse any path: files of the server are none of its clients'."""
+        raise InputError(
+            f"{path}: this server reads no files: send the content, or upload it to /v1/documents"
+        )
+
     async def call(self, function: Callable[[], T]) -> T:
         """Call a blocking function in the queue of short work."""
         return await self._session.run_in_thread("get", function)
@@ -119,7 +126,7 @@ class SessionAccess(Access):
     ) -> AddResult:
         """Add a text like an upload, and wait for its job."""
         if path is not None:
-            self.check_path(path)  # raises: there are no roots
+            self.check_path(path)
         if not text:
             raise InputError("give the text of a document; upload files to /v1/documents")
         session = self._session
