@@ -141,3 +141,15 @@ def test_the_page_has_every_setting() -> None:
     page = (Path(__file__).parent.parent / "docs" / "settings.md").read_text(encoding="utf-8")
     for setting in config.SETTINGS:
         assert f"| `{setting.name}` | `{setting.variable}` |" in page
+
+
+@pytest.mark.parametrize(
+    ("url", "redacted"),
+    [
+        ("postgresql://ada:se/c@ret@host/db", "postgresql://ada:***@host/db"),
+        ("postgresql:///db?user=ada&password=secret", "postgresql:///db?user=ada&password=***"),
+        ("https://host:8080/@ada", "https://host:8080/@ada"),
+    ],
+)
+def test_passwords_in_urls_are_redacted(url: str, redacted: str) -> None:
+    assert config.redact_url(f"at {url}") == f"at {redacted}"

@@ -126,6 +126,12 @@ def test_pods_of_kubernetes_run_the_image(paths: set[str]) -> None:
         assert request["port"] in [port["name"] for port in container["ports"]]
 
 
+def test_the_superuser_of_the_database_does_not_share_the_password() -> None:
+    script = (KUBERNETES / "create-user.sh").read_text(encoding="utf-8")
+    assert re.search(r"CREATE ROLE wavrag LOGIN PASSWORD :'password';", script)
+    assert script.rstrip().endswith("ALTER ROLE postgres PASSWORD NULL;\nSQL")
+
+
 def test_containers_of_kubernetes_have_limits_probes_and_volumes() -> None:
     workloads = find_workloads()
     claims = [

@@ -50,6 +50,8 @@ def test_a_connection_lost_twice_is_an_error(pool):
         ("postgresql://u:hunter2@127.0.0.1:1/db", r"^postgresql://u@127.0.0.1:1/db: .*server runs"),
         ("postgresql://u:hunter2@127.0.0.1:port/db", "port.*is not valid|check that"),
         ("postgresql://u:hunter2@[", "is not valid: write postgresql://USER"),
+        ("postgresql://u:x/hunter2@host/db", "is not valid: write postgresql://USER"),
+        ("postgresql://u:x@hunter2@host/db", "is not valid: write postgresql://USER"),
         ("postgresql://u:hunter2@h/db?colour=red", "is not valid"),
     ],
 )

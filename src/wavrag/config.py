@@ -161,7 +161,8 @@ def redact_url(text: str) -> str:
         >>> redact_url("postgresql://ada:secret@host/team?password=secret")
         'postgresql://ada:***@host/team?password=***'
     """
-    text = re.sub(r"(://[^/?#\s:@]*):[^/?#\s]*@", r"\1:***@", text)
+    # Up to the last @, since a password may have / and @ that are not encoded; digits are a port.
+    text = re.sub(r"(://[^/?#\s:@]*):(?!\d+[/?#])\S*@", r"\1:***@", text)
     return re.sub(r"([?&](?:ssl)?password=)[^&\s]*", r"\1***", text)
 
 

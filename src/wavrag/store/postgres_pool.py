@@ -293,14 +293,19 @@ def _parse_url(url: str) -> dict[str, Any]:
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 
+    invalid = StoreError(
+        "the URL of the PostgreSQL server is not valid: write"
+        " postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for special characters"
+    )
     try:
-        return dict(conninfo_to_dict(url))
+        options = dict(conninfo_to_dict(url))
     except ProgrammingError:
         # Its message and the context would show the URL with the password.
-        raise StoreError(
-            "the URL of the PostgreSQL server is not valid: write"
-            " postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for special characters"
-        ) from None
+        raise invalid from None
+    # With a / or @ in the password, some of it is taken for the host or the database, and shown.
+    if "@" in f"{options.get('host')}{options.get('dbname')}":
+        raise invalid from None
+    return options
 
 
 def _display_name(options: dict[str, Any]) -> str:
