@@ -17,7 +17,8 @@ from wavrag.audio import wav_bytes, write_wav
 from wavrag.embed import FakeEmbedder
 from wavrag.errors import InputError
 from wavrag.generate import FakeGenerator
-from wavrag.integrations.haystack import WavRAGDocumentStore, WavRAGHybridRetriever, to_where
+from wavrag.integrations.haystack import WavRAGDocumentStore, WavRAGHybridRetriever
+from wavrag.integrations.haystack_filters import to_where
 from wavrag.store import MemoryStore
 
 CAPTIONS = """WEBVTT
