@@ -127,6 +127,8 @@ def test_a_batch_reports_files_that_cannot_be_read(client: openai.OpenAI) -> Non
     failed = next(file for file in files if file.status == "failed")
     assert failed.last_error is not None
     assert failed.last_error.code == "unsupported_file"
+    with pytest.raises(openai.ConflictError, match="is done: it has ended"):
+        client.vector_stores.file_batches.cancel(batch.id, vector_store_id="default")
     for file in files:
         client.vector_stores.files.delete(file.id, vector_store_id="default")
     with pytest.raises(openai.UnprocessableEntityError, match="need a list of values"):

@@ -350,6 +350,7 @@ def store_calls(job_id: str) -> Iterator[Call]:
     for job in (job_id, MISSING_JOB):
         yield Call(f"GET {batches}/{{batch_id}}", f"{path}/{job}")
         yield Call(f"GET {batches}/{{batch_id}}/files", f"{path}/{job}/files")
+        yield Call(f"POST {batches}/{{batch_id}}/cancel", f"{path}/{job}/cancel")
 
 
 def changes(content: bytes, own: str, removed: list[str]) -> Iterator[Call]:

@@ -23,6 +23,7 @@ from wavrag.server import (
     collection_routes,
     documents,
     embeddings,
+    file_batches,
     library,
     live,
     models,
@@ -108,7 +109,7 @@ def _add_routes(app: FastAPI, collections: Collections, mcp_endpoint: McpEndpoin
         app.include_router(module.router)
     for module in (ask, models, embeddings, chat, speech, live, openai_files):
         app.include_router(module.router)
-    for module in (vector_store_files, vector_stores, responses, realtime):
+    for module in (file_batches, vector_store_files, vector_stores, responses, realtime):
         app.include_router(module.router)
     _add_health_routes(app, collections)
     if mcp_endpoint is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Query, Request
@@ -18,16 +17,13 @@ from wavrag.server.pages import Order, Page, cut_page
 from wavrag.server.requests import MetadataValue, StrictBody
 from wavrag.server.session import Session
 from wavrag.server.vector_store_state import (
-    FileCountsShape,
     FileStatus,
     VectorStore,
     VectorStoreFileShape,
     add_files,
-    count_files,
     find_sender,
     get_file_state,
     list_file_states,
-    upload_status,
 )
 from wavrag.types import Scalar
 
@@ -62,34 +58,6 @@ class AddFileBody(StrictBody):
     chunking_strategy: dict[str, Any] | None = Field(None, description="ignored")
 
 
-class AddBatchBody(StrictBody):
-    """Files to add together: ids with the same attributes, or files with their own."""
-
-    file_ids: list[str] = Field([], max_length=100)
-    files: list[AddFileBody] = Field([], max_length=100)
-    attributes: Attributes | None = Field(None, description="of the files of `file_ids`")
-    chunking_strategy: dict[str, Any] | None = Field(None, description="ignored")
-
-    def all(self) -> list[AddFileBody]:
-        """All files."""
-        listed = [
-            AddFileBody.model_validate({"file_id": id, "attributes": self.attributes})
-            for id in self.file_ids
-        ]
-        return [*listed, *self.files]
-
-
-class FileBatchShape(BaseModel):
-    """Files that are added together."""
-
-    id: str
-    object: Literal["vector_store.files_batch"] = "vector_store.files_batch"
-    created_at: int
-    vector_store_id: str
-    status: FileStatus
-    file_counts: FileCountsShape
-
-
 class RemovedFileShape(BaseModel):
     """The reply to a removal."""
 
@@ -121,7 +89,7 @@ class ListOptions(BaseModel):
     order: Order = Field("desc", description="by id")
     after: str | None = None
     before: str | None = None
-    filter: Literal["in_progress", "completed", "failed", "cancelled"] | None = None
+    filter: FileStatus | None = None
 
     def cut(self, shapes: Sequence[VectorStoreFileShape]) -> Page[VectorStoreFileShape]:
         """The page of the files with the status."""
@@ -143,11 +111,16 @@ async def add_vector_store_file(
     request: Request, vector_store_id: str, state: VectorStore, body: AddFileBody
 ) -> VectorStoreFileShape:
     """Add an uploaded file to a collection in the background."""
-    await _submit(request, state, [body])
+    await submit_files(request, state, [body])
     return await state.run_in_thread("get", get_file_state, state, vector_store_id, body.file_id)
 
 
-async def _submit(request: Request, state: Session, bodies: Sequence[AddFileBody]) -> IndexJob:
+async def submit_files(request: Request, state: Session, bodies: Sequence[AddFileBody]) -> IndexJob:
+    """Submit a job to add uploaded files of the sender.
+
+    Raises:
+        RequestError: one of them does not exist, or is listed twice.
+    """
     collections, principal = find_sender(request)
     uploaded = collections.files
     if len({body.file_id for body in bodies}) < len(bodies):
@@ -185,58 +158,3 @@ async def remove_vector_store_file(
     job = await state.run_in_thread("take", state.submit, [], [file_id])
     await state.wait_for_job(job, DELETE_SECONDS)
     return RemovedFileShape(id=file_id)
-
-
-@router.post("/{vector_store_id}/file_batches", responses=error_responses(404))
-async def add_file_batch(
-    request: Request, vector_store_id: str, state: VectorStore, body: AddBatchBody
-) -> FileBatchShape:
-    """Add several uploaded files to a collection in the background: all or none."""
-    files = body.all()
-    if not 0 < len(files) <= 100:
-        raise RequestError(400, f"there are {len(files)} files: send 1 to 100 in a batch")
-    return _describe_batch(vector_store_id, await _submit(request, state, files))
-
-
-@router.get("/{vector_store_id}/file_batches/{batch_id}", responses=error_responses(404))
-async def get_file_batch(
-    vector_store_id: str, batch_id: str, state: VectorStore, response: Response
-) -> FileBatchShape:
-    """Get the state of a batch."""
-    response.headers.update(POLL_HEADER)
-    job = await state.run_in_thread("get", _find_batch, state, batch_id)
-    return _describe_batch(vector_store_id, job)
-
-
-@router.get("/{vector_store_id}/file_batches/{batch_id}/files", responses=error_responses(404))
-async def list_file_batch(
-    vector_store_id: str,
-    batch_id: str,
-    state: VectorStore,
-    options: Annotated[ListOptions, Query()],
-) -> Page[VectorStoreFileShape]:
-    """List the files of a batch."""
-    ids = set((await state.run_in_thread("get", _find_batch, state, batch_id)).documents)
-    shapes = await state.run_in_thread("list", list_file_states, state, vector_store_id)
-    return options.cut([shape for shape in shapes if shape.id in ids])
-
-
-def _find_batch(state: Session, batch_id: str) -> IndexJob:
-    job = state.job(batch_id)
-    if job is None or not job.uploads:
-        raise RequestError(404, f"there is no batch {batch_id[:100]}: old ones are forgotten")
-    return job
-
-
-def _describe_batch(name: str, job: IndexJob) -> FileBatchShape:
-    statuses = [upload_status(job, upload)[0] for upload in job.uploads]
-    status: FileStatus = "completed"
-    if job.state != "done":
-        status = statuses[0]
-    return FileBatchShape(
-        id=job.id,
-        created_at=int(datetime.fromisoformat(job.created).timestamp()),
-        vector_store_id=name,
-        status=status,
-        file_counts=count_files(statuses),
-    )

@@ -28,7 +28,7 @@ from wavrag.server.worker import generate_name
 from wavrag.store import ACCESS, StoredDocument, without_labels
 from wavrag.types import Metadata, Passage, Scalar
 
-FileStatus: TypeAlias = Literal["in_progress", "completed", "failed"]
+FileStatus: TypeAlias = Literal["in_progress", "completed", "failed", "cancelled"]
 AddedFile: TypeAlias = tuple[UploadedFile, Mapping[str, Scalar]]  # with its attributes
 
 
@@ -57,7 +57,7 @@ class FileCountsShape(BaseModel):
     in_progress: int
     completed: int
     failed: int
-    cancelled: Literal[0] = 0
+    cancelled: int
     total: int
 
 
@@ -166,6 +166,7 @@ def count_files(statuses: Iterable[FileStatus]) -> FileCountsShape:
         in_progress=counts["in_progress"],
         completed=counts["completed"],
         failed=counts["failed"],
+        cancelled=counts["cancelled"],
         total=counts.total(),
     )
 
@@ -174,6 +175,8 @@ def upload_status(job: IndexJob, upload: Upload) -> tuple[FileStatus, FileErrorS
     """The state of a file of a job."""
     if not job.has_ended:
         return "in_progress", None
+    if job.state == "cancelled":
+        return "cancelled", None
     if job.state != "done":
         message = job.error or f"the job is {job.state}"
         return "failed", FileErrorShape(code="server_error", message=message)
@@ -213,7 +216,7 @@ def _describe(
         return None  # it was removed by other means, such as `wavrag kb remove`
     if stored is not None:
         metadata = stored.metadata
-        if status == "failed":  # the earlier version is still there
+        if status in ("failed", "cancelled"):  # it, or the earlier version, is there
             status, error = "completed", None
     return VectorStoreFileShape(
         id=id,
