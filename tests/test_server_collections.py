@@ -11,9 +11,10 @@ import pytest
 from serving import FERRY, OPTIONS, client, create_rag, serving
 from wavrag import Document, KnowledgeBase
 from wavrag.embed import FakeEmbedder
-from wavrag.errors import InputError
+from wavrag.errors import InputError, StoreError
 from wavrag.generate import FakeGenerator
 from wavrag.server import CollectionFolder, TokenFile
+from wavrag.server.state import ServerState
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,23 @@ def test_collections_are_created_and_deleted(http: httpx.Client, root: Path) -> 
     lines = [json.loads(line) for line in (root / "audit.jsonl").read_text().splitlines()]
     done = [(line["action"], line["collection"]) for line in lines if line["result"] == 204]
     assert done == [("delete_collection", "new")]
+
+
+def test_a_collection_is_there_once_it_has_started(
+    http: httpx.Client, url: str, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statuses = []
+
+    def start(state: ServerState) -> None:
+        with client(url, headers=dict(http.headers)) as other:
+            statuses.append(other.get("/v1/collections/late/documents").status_code)
+        raise StoreError("the lock cannot be created")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ServerState, "start", start)
+        assert http.post("/v1/collections", json={"name": "late"}).status_code == 500
+    assert statuses == [404]
+    assert not (root / "late").exists()
 
 
 def test_models_are_shared(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ import re
 import secrets
 import shutil
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from starlette.types import ASGIApp, Receive, Send
@@ -179,7 +178,7 @@ class Collections:
         try:
             if self._folder is not None:
                 for name in self._folder.names():
-                    self._add(self._folder.open, name)
+                    self._add(ServerState(self._folder.open(name), self.shared, name))
             for state in self.states:
                 state.start()
             self.files.start(self._prepare_incoming())
@@ -232,7 +231,14 @@ class Collections:
         with self._changing:
             if len(self._states) >= MAX_COLLECTIONS:
                 raise RequestError(409, f"there are {MAX_COLLECTIONS} collections: delete one")
-            self._add(folder.create, name).start()
+            state = ServerState(folder.create(name), self.shared, name)
+            try:
+                state.start()
+            except BaseException:
+                state.rag.kb.close()
+                folder.delete(name)
+                raise
+            self._add(state)  # once it is ready, since requests may already be waiting for it
 
     def delete(self, name: str, principal: Principal) -> None:
         """Stop and delete a collection with all its documents.
@@ -249,10 +255,8 @@ class Collections:
             state.rag.kb.close()
             folder.delete(name)
 
-    def _add(self, open_rag: Callable[[str], WavRAG], name: str) -> ServerState:
-        state = ServerState(open_rag(name), self.shared, name)
-        self._states = {**self._states, name: state}  # requests may be reading it
-        return state
+    def _add(self, state: ServerState) -> None:
+        self._states = {**self._states, state.name: state}  # requests may be reading it
 
     def _prepare_incoming(self) -> Path:
         """The folder for uploaded files that are being received."""

@@ -118,7 +118,7 @@ class BlobResponse(Response):
 
     def _choose_range(self, header: str) -> tuple[int, int]:
         """First byte and end of the part to send; sets the status."""
-        match = re.fullmatch(r"bytes=(\d*)-(\d*)", header.replace(" ", ""))
+        match = re.fullmatch(r"bytes=(\d{,18})-(\d{,18})", header.replace(" ", ""))
         if match is None or match[0] == "bytes=-":  # several ranges may be answered as a whole
             return 0, self._size
         first, last = match[1], match[2]

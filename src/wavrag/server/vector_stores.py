@@ -122,12 +122,13 @@ async def list_vector_stores(
     collections, principal = find_sender(request)
     named = request.scope.get(COLLECTION)
     names = [name for name in collections.names(principal) if named in (None, name)]
-    sessions = [open_vector_store(request, name) for name in names]
-    shapes = [
-        await session.run_in_thread("list", _describe, name, session)
-        for name, session in zip(names, sessions, strict=True)
-    ]
-    return cut_page(shapes, limit, order, after, before)
+    # Cut before the files are counted, which reads all documents of a collection.
+    page = cut_page([Listed(id=name) for name in names], limit, order, after, before)
+    shapes = []
+    for listed in page.data:
+        session = open_vector_store(request, listed.id)
+        shapes.append(await session.run_in_thread("list", _describe, listed.id, session))
+    return Page(data=shapes, first_id=page.first_id, last_id=page.last_id, has_more=page.has_more)
 
 
 @router.post("", responses=error_responses(404, 409))
