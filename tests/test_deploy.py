@@ -126,6 +126,20 @@ def test_pods_of_kubernetes_run_the_image(paths: set[str]) -> None:
         assert request["port"] in [port["name"] for port in container["ports"]]
 
 
+def test_workers_have_the_base_and_the_rights_of_the_server() -> None:
+    workloads, services = find_workloads(), read_compose()["services"]
+    pods = [workloads[name] for name in ("wavrag", "worker")]
+    (server, worker), rights = [pod["containers"][0] for pod in pods], "securityContext"
+    assert pods[0][rights] == pods[1][rights]
+    assert server[rights] == worker[rights]
+    assert all(setting in server["env"] for setting in worker["env"])
+    assert build_parser().parse_args(worker["args"]).kb is None  # of WAVRAG_KB
+    assert build_parser().parse_args(services["worker"]["command"]).kb is None
+    assert services["worker"]["environment"].keys() < services["server"]["environment"].keys()
+    for name in ("read_only", "cap_drop", "security_opt", "tmpfs", "volumes"):
+        assert services["worker"][name] == services["server"][name]
+
+
 def test_the_superuser_of_the_database_does_not_share_the_password() -> None:
     script = (KUBERNETES / "create-user.sh").read_text(encoding="utf-8")
     assert re.search(r"CREATE ROLE wavrag LOGIN PASSWORD :'password';", script)
@@ -143,13 +157,14 @@ def test_containers_of_kubernetes_have_limits_probes_and_volumes() -> None:
         volumes = [volume["name"] for volume in pod["volumes"]] + claims
         for container in pod["containers"]:
             assert "memory" in container["resources"]["limits"]
-            assert {"readinessProbe", "livenessProbe"} <= set(container)
+            if "ports" in container:  # workers have none; the queue notices if they stop
+                assert {"readinessProbe", "livenessProbe"} <= set(container)
             assert all(mount["name"] in volumes for mount in container["volumeMounts"])
 
 
 def test_services_of_kubernetes_select_pods_and_updates_keep_a_server() -> None:
     manifests = read_manifests()
-    [update] = [m["spec"]["strategy"] for m in manifests if m["kind"] == "Deployment"]
+    [update] = [m["spec"]["strategy"] for m in manifests if "strategy" in m.get("spec", {})]
     assert update["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
     labels = [
         m["spec"]["template"]["metadata"]["labels"]
