@@ -42,7 +42,8 @@ def test_the_commands_parse() -> None:
     commands = [line.partition("#")[0] for line in "".join(blocks("bash")).splitlines()]
     assert commands
     for command in commands:
-        build_parser().parse_args(shlex.split(command)[1:])
+        if not command.startswith("export "):
+            build_parser().parse_args(shlex.split(command)[1:])
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
