@@ -194,3 +194,40 @@ def test_small_jobs_pass_a_large_one_but_those_of_a_document_keep_their_order(
         wait_for(lambda: removal.has_ended)
         assert all(job.state == "done" for job in blocked)
         assert kb.count() == 3
+
+
+def test_jobs_are_cancelled_and_ordered_by_priority(
+    kb: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, started, release = kb.add, threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def add_when_released(documents: Iterable[Document], **options: Any) -> AddReport:
+        listed = list(documents)
+        order.append(listed[0].title)
+        started.set()
+        release.wait(30)
+        return add(listed, **options)
+
+    monkeypatch.setattr(kb, "add", add_when_released)
+    monkeypatch.setattr(worker, "LARGE_BYTES", 0)  # one job at a time
+    jobs = create_worker(kb)
+    first = jobs.submit([upload(kb, "The ferry leaves at nine.")], [])
+    with running(jobs):
+        started.wait(30)
+        names = ("late", "urgent", "cancelled")
+        late, urgent, waiting = (
+            jobs.submit(
+                [replace(upload(kb, name), title=name)], [], priority=2 * (name == "urgent")
+            )
+            for name in names
+        )
+        jobs.cancel(waiting)
+        assert waiting.state == "cancelled"
+        jobs.cancel(first)
+        assert first.state == "running"
+        release.set()
+        wait_for(lambda: late.has_ended and urgent.has_ended)
+    assert [job.state for job in (first, late, urgent)] == ["cancelled", "done", "done"]
+    assert order == ["A", "urgent", "late"]
+    assert (kb.count(), len(files(kb)), jobs.count_pending()) == (2, 2, 0)
