@@ -12,11 +12,10 @@ import pytest
 
 from serving import OPTIONS, client, create_rag, serving
 from wavrag import Document
+from wavrag.access import CHECK_SECONDS, required_scope
 from wavrag.cli import main
 from wavrag.errors import InputError, StoreError
 from wavrag.server import TokenFile
-from wavrag.server.principals import required_scope
-from wavrag.server.tokens import CHECK_SECONDS
 
 MASTER = "correct-horse-battery"
 

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from serving import OPTIONS, client, create_rag, serving
 from wavrag import Document
+from wavrag.access import OidcSettings, OidcVerifier
 from wavrag.errors import InputError
 from wavrag.server import oidc
-from wavrag.server.oidc import OidcSettings, OidcVerifier
 
 RSA = rsa.generate_private_key(65537, 2048)
 OTHER_RSA = rsa.generate_private_key(65537, 2048)

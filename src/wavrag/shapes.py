@@ -9,7 +9,7 @@ Import this module inside functions only: pydantic takes 0.1 s to load.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -32,6 +32,13 @@ _AUDIO_FIELDS = frozenset({"start", "end"})
 # Left out if the passage has none.
 _OPTIONAL_FIELDS = frozenset({"speaker", "channel", "track", "recording", "copies"})
 _TEXT_FIELDS = frozenset({"char_start", "char_end", "section", "page"})
+
+
+def validation_message(errors: Sequence[Mapping[str, Any]], root: str = "the body") -> str:
+    """The first of pydantic's errors as `path.to.field: reason`."""
+    first = errors[0]
+    location = ".".join(str(key) for key in first["loc"])
+    return f"{location or root}: {first['msg']}"
 
 
 class Shape(BaseModel):

@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import generate_latest
 from starlette.middleware.cors import CORSMiddleware
 
+from wavrag.access import ANONYMOUS, PRINCIPAL, Principal
 from wavrag.rag import WavRAG
 from wavrag.server import (
     ask,
@@ -42,7 +43,6 @@ from wavrag.server.errors import RequestError, add_error_handlers
 from wavrag.server.metrics import MetricsMiddleware
 from wavrag.server.middleware import SecurityMiddleware
 from wavrag.server.options import ServerOptions
-from wavrag.server.principals import ANONYMOUS, PRINCIPAL, Principal
 from wavrag.server.request_log import RequestLogMiddleware
 from wavrag.server.state import SharedState
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from anyio import CapacityLimiter, to_thread
 
-from wavrag.server.oidc import OidcSettings, OidcVerifier
+from wavrag.access import ANONYMOUS, OPERATOR, OidcSettings, OidcVerifier, Principal, TokenFile
 from wavrag.server.options import ServerOptions
-from wavrag.server.principals import ANONYMOUS, OPERATOR, Principal
-from wavrag.server.tokens import TokenFile
 
 FETCHES = 4  # threads for tokens whose keys have to be fetched
 

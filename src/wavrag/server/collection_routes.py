@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
+from wavrag.access import ANONYMOUS, COLLECTION, PRINCIPAL, Principal
 from wavrag.server.collections import NAME_PATTERN, Collections
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
-from wavrag.server.principals import ANONYMOUS, COLLECTION, PRINCIPAL, Principal
 from wavrag.server.requests import StrictBody
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"], responses=COMMON_ERRORS)

@@ -14,6 +14,7 @@ from pathlib import Path
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
+from wavrag.access import COLLECTION, Principal
 from wavrag.answer import AnswerOptions
 from wavrag.closing import Closing
 from wavrag.embed import Embedder, load_embedder, load_reranker
@@ -24,7 +25,6 @@ from wavrag.rag import WavRAG
 from wavrag.search import Reranker
 from wavrag.server.errors import RequestError
 from wavrag.server.options import ServerOptions
-from wavrag.server.principals import COLLECTION, Principal
 from wavrag.server.state import DEFAULT_COLLECTION, ServerState, SharedState
 from wavrag.server.uploaded_files import UploadedFiles
 from wavrag.store import FolderBlobs, FolderRecords

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from wavrag import audio
+from wavrag.access import Principal
 from wavrag.audio import encode, media_type
 from wavrag.errors import AudioError
 from wavrag.kb import digest_file, file_digest_of
@@ -24,7 +25,6 @@ from wavrag.server.job_runner import blob_name
 from wavrag.server.jobs import IndexJob, Upload
 from wavrag.server.limits import MAX_CLIP_SECONDS, MAX_LISTED
 from wavrag.server.multipart import Form, ReceivedFile, receive_form
-from wavrag.server.principals import Principal
 from wavrag.server.requests import MetadataValue, StrictBody, Text, describe_body, inline_schema
 from wavrag.server.schemas import DocumentTextShape, FileShape, JobShape, JobsShape
 from wavrag.server.session import Session, State

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -23,6 +22,7 @@ from wavrag.errors import (
     StoreError,
     WavRAGError,
 )
+from wavrag.shapes import validation_message
 
 logger = logging.getLogger(__name__)
 
@@ -118,13 +118,6 @@ def error_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 COMMON_ERRORS = error_responses(400, 401, 403, 413, 421, 422, 429)
 """OpenAPI descriptions of the error replies to any request."""
-
-
-def validation_message(errors: Sequence[Mapping[str, Any]], root: str = "the body") -> str:
-    """The first of pydantic's errors as `path.to.field: reason`."""
-    first = errors[0]
-    location = ".".join(str(key) for key in first["loc"])
-    return f"{location or root}: {first['msg']}"
 
 
 def add_error_handlers(app: FastAPI) -> None:

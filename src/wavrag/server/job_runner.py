@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 from prometheus_client import Counter
 
+from wavrag.access import AuditLog
 from wavrag.disk import is_disk_full
 from wavrag.errors import InputError, StoreError, WavRAGError
 from wavrag.kb import (
@@ -25,7 +26,6 @@ from wavrag.kb import (
     file_digest_of,
     is_upload_name,
 )
-from wavrag.server.audit import AuditLog
 from wavrag.server.errors import public_message
 from wavrag.server.jobs import IndexJob, JobBook, LostJobError, Upload, now
 from wavrag.server.limits import MAX_JOB_ATTEMPTS

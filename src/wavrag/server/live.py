@@ -18,17 +18,18 @@ from fastapi import APIRouter, WebSocket
 from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
+from wavrag.access import COLLECTION, Principal
 from wavrag.errors import InputError, WavRAGError
 from wavrag.live import AsyncLiveTurn, event_dict
 from wavrag.server import limits
 from wavrag.server.collections import Collections
-from wavrag.server.errors import RequestError, public_message, validation_message
+from wavrag.server.errors import RequestError, public_message
 from wavrag.server.limits import START_TIMEOUT
 from wavrag.server.live_protocol import CONTROLS, LiveControl, LiveStart, describe_protocol
 from wavrag.server.middleware import mark_authenticated
-from wavrag.server.principals import COLLECTION, Principal
 from wavrag.server.session import Session
 from wavrag.server.state import SharedState
+from wavrag.shapes import validation_message
 
 # WebSocket close codes (RFC 6455, section 7.4.1, and its registry at IANA)
 POLICY_VIOLATION, INVALID_DATA, TRY_AGAIN_LATER = 1008, 1007, 1013

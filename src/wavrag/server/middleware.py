@@ -14,20 +14,21 @@ from anyio import to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from wavrag.errors import WavRAGError
-from wavrag.server import limits
-from wavrag.server.audit import AuditLog
-from wavrag.server.authentication import Authenticator
-from wavrag.server.errors import RequestError, error_reply, public_message
-from wavrag.server.options import LOOPBACK, ServerOptions
-from wavrag.server.principals import (
+from wavrag.access import (
     ANONYMOUS,
     COLLECTION,
     DOCUMENTS,
+    LOOPBACK,
     PRINCIPAL,
+    AuditLog,
     Principal,
     required_scope,
 )
+from wavrag.errors import WavRAGError
+from wavrag.server import limits
+from wavrag.server.authentication import Authenticator
+from wavrag.server.errors import RequestError, error_reply, public_message
+from wavrag.server.options import ServerOptions
 from wavrag.server.queues import CLIENT
 
 CONNECTION = "wavrag.connection"  # key of the ASGI scope; see `wavrag.server.connections`

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from wavrag.errors import InputError
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MIN_TOKEN_CHARS = 16
 
 

@@ -13,10 +13,11 @@ from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.websockets import WebSocketDisconnect
 
+from wavrag.access import COLLECTION
 from wavrag.errors import AudioError, InputError, WavRAGError
 from wavrag.live import AsyncLiveTurn, Cancelled, TurnEnded
 from wavrag.server.collections import Collections
-from wavrag.server.errors import RequestError, public_message, validation_message
+from wavrag.server.errors import RequestError, public_message
 from wavrag.server.live import (
     INVALID_DATA,
     POLICY_VIOLATION,
@@ -27,11 +28,11 @@ from wavrag.server.live import (
     receive_in_time,
 )
 from wavrag.server.models import CHAT_MODEL, check_model
-from wavrag.server.principals import COLLECTION
 from wavrag.server.realtime_events import EventTranslator, Json, create_id, describe_error
 from wavrag.server.realtime_session import RealtimeSession
 from wavrag.server.requests import decode_base64
 from wavrag.server.session import Session
+from wavrag.shapes import validation_message
 
 router = APIRouter()
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 
+from wavrag.access import LOOPBACK
 from wavrag.errors import InputError, MissingExtraError
 from wavrag.rag import WavRAG
 from wavrag.server.app import create_app
 from wavrag.server.collections import CollectionFolder
 from wavrag.server.limits import MAX_CONNECTIONS
-from wavrag.server.options import LOOPBACK, ServerOptions
+from wavrag.server.options import ServerOptions
 from wavrag.server.request_log import log_json
 
 if TYPE_CHECKING:

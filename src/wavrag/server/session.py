@@ -7,9 +7,9 @@ from typing import Annotated, TypeAlias
 from fastapi import Depends, Request
 from starlette.types import Scope as AsgiScope
 
+from wavrag.access import ANONYMOUS, COLLECTION, DOCUMENTS, PRINCIPAL, Principal
 from wavrag.server.collections import Collections
 from wavrag.server.jobs import IndexJob, Upload
-from wavrag.server.principals import ANONYMOUS, COLLECTION, DOCUMENTS, PRINCIPAL, Principal
 from wavrag.server.schemas import WatchRunShape, WatchShape
 from wavrag.server.state import ServerState
 from wavrag.shapes import SkippedShape, UnreadShape

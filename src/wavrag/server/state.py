@@ -17,12 +17,12 @@ from anyio import CapacityLimiter, to_thread
 from filelock import FileLock, Timeout
 
 from wavrag import config
+from wavrag.access import AuditLog
 from wavrag.errors import InputError, SpeechError, StoreError
 from wavrag.kb import Backend, FileChecks, OriginalFile, Transcriber, open_beside, open_blob
 from wavrag.live import Scheduler
 from wavrag.rag import WavRAG
 from wavrag.server import limits
-from wavrag.server.audit import AuditLog
 from wavrag.server.authentication import Authenticator
 from wavrag.server.job_runner import JobRunner
 from wavrag.server.job_service import JobService

@@ -11,11 +11,11 @@ from typing import Annotated, BinaryIO, Literal, TypeAlias
 
 from pydantic import StringConstraints, TypeAdapter
 
+from wavrag.access import Principal
 from wavrag.disk import dump_json, load_json
 from wavrag.server.errors import RequestError
 from wavrag.server.file_types import FileType
 from wavrag.server.multipart import ReceivedFile
-from wavrag.server.principals import Principal
 from wavrag.store import Blobs, Records
 
 # Also the id of the document that is made of the file.

@@ -15,13 +15,13 @@ from typing import Annotated, Literal, TypeAlias
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
+from wavrag.access import ANONYMOUS, COLLECTION, PRINCIPAL, Principal
 from wavrag.server.collections import Collections
 from wavrag.server.documents import choose_labels
 from wavrag.server.errors import RequestError
 from wavrag.server.job_runner import blob_name
 from wavrag.server.jobs import IndexJob, Upload
 from wavrag.server.pages import Listed
-from wavrag.server.principals import ANONYMOUS, COLLECTION, PRINCIPAL, Principal
 from wavrag.server.session import Session
 from wavrag.server.uploaded_files import UploadedFile, UploadedFiles, check_blobs
 from wavrag.server.worker import generate_name

@@ -9,12 +9,12 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from wavrag import types
+from wavrag.access import COLLECTION
 from wavrag.server.attribute_filters import SizedFilter, to_where
 from wavrag.server.collections import NAME_PATTERN
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.files import name_file
 from wavrag.server.pages import Listed, Order, Page, cut_page
-from wavrag.server.principals import COLLECTION
 from wavrag.server.requests import StrictBody, Text
 from wavrag.server.session import Session
 from wavrag.server.vector_store_files import TextShape

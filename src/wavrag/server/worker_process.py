@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from functools import cache
 from importlib.util import find_spec
 
+from wavrag.access import AuditLog
 from wavrag.embed import load_embedder
 from wavrag.errors import InputError, MissingExtraError
 from wavrag.kb import KnowledgeBase, open_backend, tenant_address, tenant_of
-from wavrag.server.audit import AuditLog
 from wavrag.server.job_runner import JobRunner
 from wavrag.server.job_service import WorkerTimes
 from wavrag.server.metrics import Metrics

@@ -20,10 +20,10 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, StringConstraints, TypeAdapter, ValidationError
 
 from wavrag import config
+from wavrag.access.principals import Principal, Scope
 from wavrag.disk import write_file
 from wavrag.errors import InputError, StoreError
-from wavrag.server.errors import validation_message
-from wavrag.server.principals import Principal, Scope
+from wavrag.shapes import validation_message
 from wavrag.store import check_labels
 
 FILE = "tokens.json"

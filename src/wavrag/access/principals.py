@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # names of this machine
 # Keys of the ASGI scope of a request
 PRINCIPAL = "wavrag.principal"  # its sender, set by `SecurityMiddleware`
 COLLECTION = "wavrag.collection"  # the name in its path, set by `CollectionMiddleware`

@@ -20,10 +20,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from wavrag.access.principals import LOOPBACK, SCOPES, Principal, Scope
 from wavrag.errors import InputError, MissingExtraError
-from wavrag.server.errors import validation_message
-from wavrag.server.options import LOOPBACK
-from wavrag.server.principals import SCOPES, Principal, Scope
+from wavrag.shapes import validation_message
 from wavrag.store import check_labels
 
 logger = logging.getLogger(__name__)
