@@ -175,7 +175,8 @@ def test_a_spoken_question_is_answered(http: httpx.Client, recording: Path) -> N
 def test_upload_listing_text_and_removal(http: httpx.Client, rag: WavRAG, tmp_path: Path) -> None:
     page = tmp_path / "Tide tables.md"
     page.write_text("# Tides\n\nThe late tide is at ten.\n\n## Boats\n\nBoats wait for it.\n")
-    job = uploaded(http, page, metadata='{"year": 2026, "tidal": true}')
+    # The name of the file is not taken from the metadata, where it may be a path.
+    job = uploaded(http, page, metadata='{"filename": "../a", "year": 2026, "tidal": true}')
     (id,) = job["report"]["added"]
     assert job["documents"] == [{"id": id, "name": "Tide tables.md", "title": "Tides"}]
     assert http.get(f"/v1/jobs/{job['id']}").json() == job

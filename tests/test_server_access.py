@@ -256,3 +256,17 @@ def test_a_damaged_file_of_tokens_accepts_nobody(tmp_path: Path) -> None:
     assert "horse" not in str(caught.value)
     tokens.path.unlink()
     assert TokenFile(tokens.path).find(token) is None
+
+
+def test_every_operation_needs_a_token(url: str, tokens: dict[str, str]) -> None:
+    with user(url, tokens["reader"]) as http, client(url) as anybody:
+        paths: dict[str, dict[str, object]] = http.get("/openapi.json").json()["paths"]
+        operations = {(method, path) for path, methods in paths.items() for method in methods}
+        operations |= {("post", "/mcp"), ("post", "/v1/mcp"), ("get", "/asyncapi.json")}
+        operations |= {("get", "/openapi.json"), ("post", "/v1/unknown")}
+        statuses = {
+            (method, path): anybody.request(method.upper(), path).status_code
+            for method, path in operations
+        }
+    public = [operation for operation, status in statuses.items() if status != 401]
+    assert sorted(public) == [("get", "/healthz"), ("get", "/readyz")]

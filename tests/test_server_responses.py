@@ -152,3 +152,6 @@ def test_rejections(client: openai.OpenAI) -> None:
         create(model="gpt-9", input="hello")
     with pytest.raises(openai.BadRequestError, match="end with the user's"):
         create(model="wavrag", input=[{"role": "assistant", "content": "hello"}])
+    for item in (3, {"type": "image"}):
+        with pytest.raises(openai.UnprocessableEntityError, match=r"body\.input"):
+            create(model="wavrag", input=[item])  # type: ignore[list-item]

@@ -54,7 +54,10 @@ class UploadForm(BaseModel):
 
     file: list[bytes] = Field(description="files, each in a part of its own")
     title: str = Field("", description="title of a single file")
-    metadata: str = Field("", description="JSON object of strings, numbers and booleans")
+    metadata: str = Field(
+        "",
+        description="JSON object of strings, numbers and booleans; `filename` is that of the file",
+    )
     access: str = Field(
         "",
         description="access labels, separated by commas, or `public`; without this field those of"
@@ -109,7 +112,7 @@ def accept_upload(state: Session, form: Form, priority: int = 0) -> IndexJob:
                     name=file.name,
                     title=document_title,
                     size=file.size,
-                    metadata={"filename": file.name, **metadata},
+                    metadata={**metadata, "filename": file.name},  # the checked name
                     is_titled=bool(title),
                 )
             )

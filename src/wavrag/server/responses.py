@@ -112,7 +112,7 @@ class SkippedItem(BaseModel):
 
 
 def _item_type(item: Any) -> str:
-    kind = item.get("type", "message") if isinstance(item, dict) else item.type
+    kind = item.get("type", "message") if isinstance(item, dict) else getattr(item, "type", None)
     return "skipped" if kind in _SKIPPED_ITEMS else str(kind)
 
 

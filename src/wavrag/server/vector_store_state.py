@@ -107,7 +107,7 @@ def add_files(uploaded: UploadedFiles, state: Session, files: Sequence[AddedFile
         for file, attributes in files:
             access = attributes.get(ACCESS)
             labels = choose_labels(state.principal, None if access is None else str(access))
-            metadata = {"filename": file.name, **without_labels(attributes)}
+            metadata = {**without_labels(attributes), "filename": file.name}
             if labels is not None:
                 metadata[ACCESS] = labels
             upload = Upload(
