@@ -17,9 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from serving import OPTIONS, client, create_rag, serving
 from wavrag import Document
-from wavrag.access import OidcSettings, OidcVerifier
+from wavrag.access import OidcSettings, OidcVerifier, oidc
 from wavrag.errors import InputError
-from wavrag.server import oidc
 
 RSA = rsa.generate_private_key(65537, 2048)
 OTHER_RSA = rsa.generate_private_key(65537, 2048)
