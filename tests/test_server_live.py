@@ -13,10 +13,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from serving import OPTIONS, client, create_rag, serving
+from wavrag import KnowledgeBase
 from wavrag.audio import load
 from wavrag.client import LiveClient
 from wavrag.demo import DATA
-from wavrag.errors import InputError, WavRAGError
+from wavrag.errors import InputError, StoreError, WavRAGError
 from wavrag.server.live_protocol import (
     CONTROLS,
     LiveControl,
@@ -199,3 +200,23 @@ def test_the_python_client_raises_the_errors_of_the_server(url: str) -> None:
 async def _push_integers(url: str) -> None:
     async with LiveClient(url) as speaker:
         await speaker.push(np.zeros(160, np.int64))  # type: ignore[arg-type]
+
+
+def test_a_failed_search_does_not_show_files_of_the_server(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("/srv/kb/store is damaged")
+
+    with live(url) as socket:
+        socket.send(json.dumps({"mode": "push-to-talk", "answer": False}))
+        assert json.loads(socket.recv(timeout=30)) == {"event": "ready"}
+        monkeypatch.setattr(KnowledgeBase, "retrieve", fail)
+        socket.send(json.dumps({"type": "begin"}))
+        for chunk in pcm():
+            socket.send(chunk)
+        socket.send(json.dumps({"type": "finish"}))
+        last = events(socket)[-1]
+    assert last["event"] == "failed"
+    assert "see the log of the server" in last["message"]
+    assert "/srv" not in last["message"]

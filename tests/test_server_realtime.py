@@ -14,6 +14,8 @@ from openai.resources.realtime.realtime import RealtimeConnection
 from serving import OPTIONS, create_rag, serving
 from wavrag.audio import load
 from wavrag.demo import DATA
+from wavrag.live import AnswerDelta, Hits, Span
+from wavrag.server.realtime_events import EventTranslator
 
 # OpenAI's client connects as websockets 17 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:connect.. must be used:DeprecationWarning")
@@ -151,3 +153,14 @@ def test_a_token_and_a_model_are_checked(tmp_path: Path) -> None:
                 assert event.type == ("error" if reason else "session.created")
                 if event.type == "error":
                     assert reason in event.error.message
+
+
+def test_answers_that_nobody_requests_are_not_kept() -> None:
+    translator = EventTranslator(detects=True, answers=False)
+    for turn in (1, 2, 3):
+        hits = Hits(turn, 0.0, (), None, Span(0, 100), 0.0, 0.0, False, {})
+        for event in (hits, AnswerDelta(turn, 0.0, f"text {turn}")):
+            list(translator.translate(event))
+    events = translator.request_answer()
+    assert [event["type"] for event in events].count("response.created") == 1
+    assert [event["delta"] for event in events if "delta" in event] == ["text 3"]

@@ -28,7 +28,7 @@ from wavrag.live.events import (
 )
 from wavrag.live.options import EARLY_STABILITY, LiveOptions
 from wavrag.live.scheduler import Scheduler
-from wavrag.live.searches import Search, Searches, error_message
+from wavrag.live.searches import Search, Searches
 from wavrag.live.stability import StabilityTrack
 from wavrag.live.voice import VoiceTrack
 from wavrag.rag import WavRAG
@@ -82,6 +82,7 @@ class Outcomes:
         lock: the lock of the `LiveTurn`.
         emit: called with each event, and with None if a turn is over without a last event.
         history: the conversation so far.
+        describe_error: returns the message of an error for the speaker.
         open_turns: turns after their end, with events still to come.
     """
 
@@ -92,6 +93,7 @@ class Outcomes:
     lock: threading.Condition
     emit: Callable[[Event | None], None]
     history: list[HistoryTurn]
+    describe_error: Callable[[Exception], str]
     open_turns: list[TurnState] = field(default_factory=list)
 
     def at_ms(self, turn: TurnState) -> float:
@@ -110,7 +112,7 @@ class Outcomes:
         try:
             retrieval = self.rag.kb.retrieve(query, max(CANDIDATES, self.options.k))
         except Exception as error:  # noqa: BLE001 - reported as an event
-            search.error = error_message(error)
+            search.error = self.describe_error(error)
         else:
             search.retrieval = retrieval
         with self.lock:
@@ -268,7 +270,7 @@ class Outcomes:
             self.history = [*self.history, output.history_turn][-HISTORY_TURNS:]
             self.emit(CompleteAnswer(turn.number, at_ms, output, job.early))
         else:
-            self.emit(Failed(turn.number, at_ms, "answer", error_message(output)))
+            self.emit(Failed(turn.number, at_ms, "answer", self.describe_error(output)))
 
     def _close_turn(self, turn: TurnState) -> None:
         if turn in self.open_turns:

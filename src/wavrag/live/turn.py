@@ -18,7 +18,7 @@ from wavrag.live.intake import Chunk, Intake, SampleBuffer
 from wavrag.live.options import LEAD_MS, MIN_SPEECH_MS, ONSET_MS, LiveOptions
 from wavrag.live.outcome import Outcomes, TurnState
 from wavrag.live.scheduler import Scheduler
-from wavrag.live.searches import Search, Searches
+from wavrag.live.searches import Search, Searches, error_message
 from wavrag.live.voice import VoiceTrack, frames_of
 from wavrag.rag import WavRAG
 from wavrag.types import Float32, HistoryTurn
@@ -54,6 +54,7 @@ class LiveTurn(Closing):
         on_ready: Callable[[], None] | None = None,
         voice: SpeechProbability | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        describe_error: Callable[[Exception], str] = error_message,
     ) -> None:
         """Start listening. `close` leaves the knowledge base and a given scheduler open.
 
@@ -66,6 +67,7 @@ class LiveTurn(Closing):
                 object: it must return at once.
             voice: speech probability of a frame (default: the packaged detector).
             clock: current time in seconds.
+            describe_error: returns the message of a `Failed` event (default: that of the error).
         """
         check_type(rag, WavRAG, "rag")
         check_type(options, LiveOptions | None, "options")
@@ -77,8 +79,9 @@ class LiveTurn(Closing):
         self._voice = voice or VoiceDetector().probability
         self._changed = threading.Condition(threading.RLock())
         self._outcomes = Outcomes(
-            rag, self.options, self._scheduler, clock, self._changed, self._emit, list(history)
-        )
+            rag, self.options, self._scheduler, clock, self._changed, self._emit, list(history),
+            describe_error,
+        )  # fmt: skip
         self._intake = Intake(self.options.sample_rate, self.options.channels)
         self._buffer = SampleBuffer()
         self._track = VoiceTrack(self._buffer.end)

@@ -38,6 +38,14 @@ logger = logging.getLogger(__name__)
 router = APIRouter()
 
 
+def describe_failure(error: Exception) -> str:
+    """The message of an error for clients; the log has it if that hides paths of the server."""
+    message = public_message(error)
+    if message != str(error) and not isinstance(error, RequestError):
+        logger.warning("a voice turn failed: %s: %s", type(error).__name__, error)
+    return message
+
+
 @router.get("/asyncapi.json", include_in_schema=False)
 async def get_protocol() -> dict[str, Any]:
     """Describe `/v1/live` in AsyncAPI 3.0."""
@@ -64,10 +72,7 @@ async def live(socket: WebSocket) -> None:
         code = TRY_AGAIN_LATER if error.status_code == 429 else POLICY_VIOLATION
         await _close_with_error(socket, code, str(error.detail))
     except WavRAGError as error:
-        message = public_message(error)
-        if message != str(error):
-            logger.warning("a voice connection was closed: %s", error)
-        await _close_with_error(socket, INVALID_DATA, message)
+        await _close_with_error(socket, INVALID_DATA, describe_failure(error))
 
 
 @contextmanager
@@ -103,6 +108,7 @@ async def _converse(
         state.rag,
         start.live_options(),
         scheduler=state.scheduler,
+        describe_error=describe_failure,
         history=[turn.to_turn() for turn in start.history],
     )
     async with turns:

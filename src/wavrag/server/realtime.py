@@ -25,6 +25,7 @@ from wavrag.server.live import (
     AudioIntake,
     admit,
     check_again,
+    describe_failure,
     receive_in_time,
 )
 from wavrag.server.models import CHAT_MODEL, check_model
@@ -84,7 +85,7 @@ async def realtime(socket: WebSocket, model: str = CHAT_MODEL) -> None:
 
 async def _close_with_error(socket: WebSocket, code: int, error: Exception) -> None:
     try:
-        await _send(socket, describe_error(public_message(error)))
+        await _send(socket, describe_error(describe_failure(error)))
         await socket.close(code)
     except (RuntimeError, WebSocketDisconnect):
         return  # the client has disconnected
@@ -143,7 +144,10 @@ class _Connection:
     def _open_turns(self) -> None:
         detection = self._session.turn_detection
         self._turns = AsyncLiveTurn(
-            self._state.rag, self._session.live_options(), scheduler=self._state.scheduler
+            self._state.rag,
+            self._session.live_options(),
+            scheduler=self._state.scheduler,
+            describe_error=describe_failure,
         )
         self._events = EventTranslator(
             detects=detection is not None,

@@ -83,6 +83,7 @@ class EventTranslator:
                     "usage": {"type": "duration", "seconds": round(seconds, 3)},
                 }
                 self._answer_turn = event.turn
+                self._held = []  # of a turn before, whose answer was not requested
                 self._is_released = self._answers or self._is_requested
                 self._is_requested = False
                 yield from self._hold(self._begin_answer())
