@@ -223,9 +223,12 @@ def test_the_server_has_it_with_its_tokens_and_labels(
             assert answer["citations"][0]["title"] == "ferry"
             assert steps[0] == 0
             assert steps[-1] == len(answer["answer"])
-            assert "no document deal" in error_of(
-                await mcp.call_tool("read_document", {"document_id": "deal"})
-            )
+            for tool in ("read_document", "transcript"):
+                hidden, missing = [
+                    error_of(await mcp.call_tool(tool, {"document_id": id}))
+                    for id in ("deal", "lost")
+                ]
+                assert hidden.replace("deal", "lost") == missing
         async with connect(url, tokens["hr"]) as mcp:
             (id,) = data_of(await mcp.call_tool("add", text))["added"]
             document = data_of(await mcp.call_tool("read_document", {"document_id": id}))

@@ -97,7 +97,7 @@ class OidcVerifier:
     """Verifies the tokens of an issuer.
 
     Args:
-        settings: the issuer, and what its claims mean.
+        settings: the issuer and the mapping of its claims.
 
     Raises:
         MissingExtraError: the extra is not installed.

@@ -88,10 +88,10 @@ def _render(filter: ComparisonFilter | CompoundFilter) -> str:
     key = filter.key.replace('"', '""')
     value = filter.value
     if isinstance(value, list):
-        rendered = f"({', '.join(map(_render_value, value))})"
+        literal = f"({', '.join(map(_render_value, value))})"
     else:
-        rendered = _render_value(value)
-    return f'"{key}" {_OPERATORS[filter.type]} {rendered}'
+        literal = _render_value(value)
+    return f'"{key}" {_OPERATORS[filter.type]} {literal}'
 
 
 def _render_value(value: Scalar) -> str:

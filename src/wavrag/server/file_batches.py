@@ -49,11 +49,11 @@ class AddBatchBody(StrictBody):
 
     def all(self) -> list[AddFileBody]:
         """All files."""
-        listed = [
+        same_attributes = [
             AddFileBody.model_validate({"file_id": id, "attributes": self.attributes})
             for id in self.file_ids
         ]
-        return [*listed, *self.files]
+        return [*same_attributes, *self.files]
 
 
 class FileBatchShape(BaseModel):

@@ -161,10 +161,10 @@ def describe_protocol() -> dict[str, Any]:
 
 
 def _event_model(event: type[Any], name: str) -> type[BaseModel]:
-    described = {**_attributes(event.__mro__[1]), **_attributes(event)}
+    descriptions = {**_attributes(event.__mro__[1]), **_attributes(event)}
     hints = get_type_hints(event)
     columns: dict[str, Any] = {
-        field.name: (_json_type(hints[field.name]), Field(description=described.get(field.name)))
+        field.name: (_json_type(hints[field.name]), Field(description=descriptions.get(field.name)))
         for field in fields(event)
     }
     columns = {"event": (Literal[name], Field()), **columns}
@@ -181,12 +181,12 @@ def _json_type(hint: Any) -> Any:
     return shapes.get(hint, hint)
 
 
-def _summary(described: type[Any]) -> str:
-    return inspect.cleandoc(described.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+def _summary(model: type[Any]) -> str:
+    return inspect.cleandoc(model.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
 
 
-def _attributes(described: type[Any]) -> dict[str, str]:
+def _attributes(model: type[Any]) -> dict[str, str]:
     """Descriptions of attributes by name, from a docstring in Google's style."""
-    _, _, section = inspect.cleandoc(described.__doc__ or "").partition("Attributes:\n")
+    _, _, section = inspect.cleandoc(model.__doc__ or "").partition("Attributes:\n")
     entries = re.findall(r"^ {4}(\w+): (.+?)(?=^ {4}\w|\Z)", section, re.MULTILINE | re.DOTALL)
     return {name: " ".join(text.split()).rstrip(".") for name, text in entries}

@@ -15,7 +15,7 @@ from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.file_types import check_file
 from wavrag.server.files import BLOCK_BYTES
 from wavrag.server.multipart import ReceivedFile, receive_form
-from wavrag.server.pages import Listed, Order, Page, cut_page
+from wavrag.server.pages import Order, Page, PageItem, cut_page
 from wavrag.server.requests import describe_body, inline_schema
 from wavrag.server.uploaded_files import Purpose, UploadedFile
 from wavrag.server.vector_store_state import find_sender
@@ -32,7 +32,7 @@ class FileForm(BaseModel):
     purpose: Purpose = Field("assistants", description="no other purposes are known here")
 
 
-class OpenAIFileShape(Listed):
+class OpenAIFileShape(PageItem):
     """An uploaded file; `created_at` in seconds since the epoch."""
 
     object: Literal["file"] = "file"
@@ -136,7 +136,7 @@ async def _get(request: Request, file_id: str) -> UploadedFile:
 
 @router.delete("/{file_id}", responses=error_responses(404))
 async def delete_file(request: Request, file_id: str) -> DeletedFileShape:
-    """Delete an uploaded file; the vector stores keep what was added to them."""
+    """Delete an uploaded file; documents made of it stay."""
     collections, principal = find_sender(request)
     await collections.shared.run_in_thread("take", collections.files.delete, file_id, principal)
     return DeletedFileShape(id=file_id)

@@ -10,13 +10,13 @@ from pydantic import BaseModel
 Order: TypeAlias = Literal["asc", "desc"]
 
 
-class Listed(BaseModel):
+class PageItem(BaseModel):
     """An element of a list."""
 
     id: str
 
 
-S = TypeVar("S", bound=Listed)
+S = TypeVar("S", bound=PageItem)
 
 
 class Page(BaseModel, Generic[S]):

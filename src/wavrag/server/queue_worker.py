@@ -31,7 +31,7 @@ RECONNECT_DELAY = 5.0  # seconds, after the connection to the database was lost
 
 
 class Workplace(NamedTuple):
-    """What a worker needs for the jobs of a tenant."""
+    """Records, queue and runner of the jobs of a tenant."""
 
     jobs: JobBook
     queue: JobQueue

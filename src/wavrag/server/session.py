@@ -16,7 +16,7 @@ from wavrag.shapes import SkippedShape, UnreadShape
 
 
 class Session:
-    """What the server offers to the sender of a request.
+    """The operations of the server for the sender of a request.
 
     Documents, words, jobs and watched folders are those that its access labels may see; models,
     queues and limits are shared by all.

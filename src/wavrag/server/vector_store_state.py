@@ -21,7 +21,7 @@ from wavrag.server.documents import choose_labels
 from wavrag.server.errors import RequestError
 from wavrag.server.job_runner import blob_name
 from wavrag.server.jobs import IndexJob, Upload
-from wavrag.server.pages import Listed
+from wavrag.server.pages import PageItem
 from wavrag.server.session import Session
 from wavrag.server.uploaded_files import UploadedFile, UploadedFiles, check_blobs
 from wavrag.server.worker import generate_name
@@ -39,7 +39,7 @@ class FileErrorShape(BaseModel):
     message: str
 
 
-class VectorStoreFileShape(Listed):
+class VectorStoreFileShape(PageItem):
     """A document, or a file that is being added; bytes and old times are not known: 0."""
 
     object: Literal["vector_store.file"] = "vector_store.file"
@@ -85,13 +85,13 @@ def open_vector_store(request: Request, vector_store_id: str) -> Session:
     return Session(collections.get(name, principal), principal, request.scope)
 
 
-def _open_named(request: Request, vector_store_id: str) -> Session:
+def _open_path_store(request: Request, vector_store_id: str) -> Session:
     session = open_vector_store(request, vector_store_id)
     request.scope[COLLECTION] = vector_store_id  # for the audit log
     return session
 
 
-VectorStore: TypeAlias = Annotated[Session, Depends(_open_named)]
+VectorStore: TypeAlias = Annotated[Session, Depends(_open_path_store)]
 
 
 def add_files(uploaded: UploadedFiles, state: Session, files: Sequence[AddedFile]) -> IndexJob:

@@ -14,7 +14,7 @@ from wavrag.server.attribute_filters import SizedFilter, to_where
 from wavrag.server.collections import NAME_PATTERN
 from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
 from wavrag.server.files import name_file
-from wavrag.server.pages import Listed, Order, Page, cut_page
+from wavrag.server.pages import Order, Page, PageItem, cut_page
 from wavrag.server.requests import StrictBody, Text
 from wavrag.server.session import Session
 from wavrag.server.vector_store_files import TextShape
@@ -38,7 +38,7 @@ ATTRIBUTES = ("start", "end", "page", "section", "speaker", "channel", "track")
 router = APIRouter(prefix="/v1/vector_stores", tags=["openai"], responses=COMMON_ERRORS)
 
 
-class VectorStoreShape(Listed):
+class VectorStoreShape(PageItem):
     """A collection; its size in bytes and its times are not known: 0."""
 
     object: Literal["vector_store"] = "vector_store"
@@ -120,14 +120,14 @@ async def list_vector_stores(
 ) -> Page[VectorStoreShape]:
     """List the collections by name; a server of a single knowledge base has one."""
     collections, principal = find_sender(request)
-    named = request.scope.get(COLLECTION)
-    names = [name for name in collections.names(principal) if named in (None, name)]
+    path_name = request.scope.get(COLLECTION)
+    names = [name for name in collections.names(principal) if path_name in (None, name)]
     # Cut before the files are counted, which reads all documents of a collection.
-    page = cut_page([Listed(id=name) for name in names], limit, order, after, before)
+    page = cut_page([PageItem(id=name) for name in names], limit, order, after, before)
     shapes = []
-    for listed in page.data:
-        session = open_vector_store(request, listed.id)
-        shapes.append(await session.run_in_thread("list", _describe, listed.id, session))
+    for item in page.data:
+        session = open_vector_store(request, item.id)
+        shapes.append(await session.run_in_thread("list", _describe, item.id, session))
     return Page(data=shapes, first_id=page.first_id, last_id=page.last_id, has_more=page.has_more)
 
 
@@ -206,8 +206,8 @@ def describe_hit(hit: Hit) -> SearchResultShape:
 def describe_attributes(passage: Passage) -> dict[str, Scalar]:
     """Metadata, location and speaker of a passage, by their keys in filters."""
     values = {name: getattr(passage, name) for name in ATTRIBUTES}
-    known = {name: value for name, value in values.items() if value not in (None, "")}
-    return public_metadata(passage.metadata) | known
+    fields = {name: value for name, value in values.items() if value not in (None, "")}
+    return public_metadata(passage.metadata) | fields
 
 
 def _describe(name: str, state: Session) -> VectorStoreShape:
