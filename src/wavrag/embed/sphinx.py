@@ -19,14 +19,14 @@ from wavrag.errors import EmbedderError, MissingExtraError
 from wavrag.types import Clip
 
 MAX_SECONDS = 30.0  # the search lattice grows with the clip, and memory with it
-DECODING = "batch-cmn-1"  # part of the revision; change it whenever `transcribe` changes
+DECODING = "batch-cmn-2"  # part of the revision; change it whenever `transcribe` changes
 
 
 class PocketSphinx:
     """Transcribes US English. Each thread has its own decoder, since decoders are stateful.
 
-    Cepstral mean normalisation covers the clip alone, not earlier clips, so that equal clips yield
-    equal transcripts.
+    Cepstral means and noise are those of the clip alone, not of earlier ones, so that equal clips
+    yield equal transcripts.
     """
 
     def __init__(self) -> None:
@@ -65,6 +65,8 @@ class PocketSphinx:
         decoder = self._decoder()
         samples = (np.clip(clip.samples, -1, 1) * 32_767).astype("<i2").tobytes()
         # `full_utt`: normalisation needs the complete clip.
+        # The statistics of noise would otherwise be those of earlier clips.
+        decoder.reinit_feat()
         decoder.start_utt()
         decoder.process_raw(samples, full_utt=True)
         decoder.end_utt()
