@@ -20,7 +20,7 @@ from wavrag.errors import StoreError
 from wavrag.kb import AddReport
 from wavrag.server import ServerOptions, job_runner, worker
 from wavrag.server.job_runner import JobRunner
-from wavrag.server.jobs import IndexJob, JobBook, Upload
+from wavrag.server.jobs import IndexJob, JobBook, JobOptions, Upload
 from wavrag.server.worker import JobWorker, generate_name
 from wavrag.store import FolderRecords, folder_records
 from wavrag.types import Document
@@ -218,7 +218,9 @@ def test_jobs_are_cancelled_and_ordered_by_priority(
         names = ("late", "urgent", "cancelled")
         late, urgent, waiting = (
             jobs.submit(
-                [replace(upload(kb, name), title=name)], [], priority=2 * (name == "urgent")
+                [replace(upload(kb, name), title=name)],
+                [],
+                JobOptions(priority=2 * (name == "urgent")),
             )
             for name in names
         )

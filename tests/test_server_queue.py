@@ -26,7 +26,7 @@ from wavrag.kb import Progress, tenant_address
 from wavrag.server import ServerOptions, WorkerTimes, run_worker
 from wavrag.server.job_queue import JobQueue
 from wavrag.server.job_runner import JobRunner, blob_name
-from wavrag.server.jobs import IndexJob, LostJobError, Upload
+from wavrag.server.jobs import IndexJob, JobOptions, LostJobError, Upload
 from wavrag.server.queue_worker import QueueWorker, Workplace
 from wavrag.server.queued_jobs import QueuedJobBook, QueuedJobs
 from wavrag.server.worker import generate_name
@@ -172,7 +172,7 @@ class Station:
         scratch.write_text(f"Text {name}.")
         self.kb.backend.files.put(blob_name(file), scratch)
         return self.service.submit(
-            [Upload(f"upload-{name}", file, name, name, 9, {})], [], priority=priority
+            [Upload(f"upload-{name}", file, name, name, 9, {})], [], JobOptions(priority=priority)
         )
 
 

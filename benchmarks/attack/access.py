@@ -47,7 +47,7 @@ from wavrag.generate import FakeGenerator
 from wavrag.integrations.mcp.results import document_uri
 from wavrag.kb import find_files
 from wavrag.server import ServerOptions, TokenFile, create_app
-from wavrag.server.jobs import Upload
+from wavrag.server.jobs import JobOptions, Upload
 from wavrag.server.state import ServerState
 from wavrag.server.uploaded_files import UploadedFile
 from wavrag.store import LanceStore, MemoryStore, Store, VisibleStore
@@ -447,7 +447,7 @@ def hide_job(whole: Server, hidden: Made) -> str:
     """Add a failed job of another user with the names of a hidden document."""
     name = next(iter(hidden.words))
     upload = Upload("upload-0", f"{'0' * 32}.txt", name, name, 1, {})
-    job = whole.state.jobs.create([upload], [], owner="token:other", labels=["nobody"])
+    job = whole.state.jobs.create([upload], [], JobOptions("token:other", labels=["nobody"]))
     job.state, job.error = "failed", name
     whole.state.jobs.save(job)
     file = UploadedFile(OTHER_FILE, f"{name}.txt", 1, 0, "assistants", "token:other", ".txt", name)

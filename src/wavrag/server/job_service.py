@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from wavrag.server.jobs import IndexJob, Upload
+from wavrag.server.jobs import IndexJob, JobOptions, Upload
 
 WriterCondition: TypeAlias = Literal["running", "waiting for disk space", "retrying", "stopped"]
 
@@ -55,14 +55,7 @@ class JobService(ABC):
 
     @abstractmethod
     def submit(
-        self,
-        uploads: list[Upload],
-        document_ids: list[str],
-        *,
-        owner: str = "",
-        user: str = "",
-        labels: list[str] | None = None,
-        priority: int = 0,
+        self, uploads: list[Upload], document_ids: list[str], options: JobOptions | None = None
     ) -> IndexJob:
         """Submit a job, either to add uploads or to remove documents.
 
@@ -71,10 +64,7 @@ class JobService(ABC):
         Args:
             uploads: files to index.
             document_ids: documents to remove.
-            owner: id of the user.
-            user: name of the user.
-            labels: access labels of the user; None for all documents.
-            priority: of the jobs that may run, those with the highest one run first.
+            options: its user and priority; by default anybody's.
         """
 
     @abstractmethod

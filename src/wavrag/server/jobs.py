@@ -6,7 +6,7 @@ import re
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -38,6 +38,16 @@ class Upload:
     is_titled: bool = False  # the client gave the title
 
 
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """Who submits a job, and its priority; fields as in `IndexJob`."""
+
+    owner: str = ""
+    user: str = ""
+    labels: list[str] | None = None
+    priority: int = 0
+
+
 @dataclass(slots=True)
 class IndexJob:
     """Files to index, or documents to remove."""
@@ -51,7 +61,7 @@ class IndexJob:
     state: JobState = "queued"
     attempts: int = 0  # without those interrupted by a shutdown
     runs: int = 0  # starts by any worker; tells the latest one
-    priority: int = 0
+    priority: int = 0  # of the jobs that may run, those with the highest one run first
     is_cancelled: bool = False  # to be ended soon
     progress: dict[str, Any] = field(default_factory=dict)  # counts, as in `ProgressShape`
     report: dict[str, Any] | None = None  # outcome for each document, once the job is done
@@ -115,14 +125,7 @@ class JobBook:
         self._number = int(next(reversed(self._jobs), "0").partition("-")[0])
 
     def create(
-        self,
-        uploads: list[Upload],
-        document_ids: list[str],
-        *,
-        owner: str = "",
-        user: str = "",
-        labels: list[str] | None = None,
-        priority: int = 0,
+        self, uploads: list[Upload], document_ids: list[str], options: JobOptions | None = None
     ) -> IndexJob:
         """Create a job; it survives a killed process when the call returns."""
         kind: JobKind = "add" if uploads else "remove"
@@ -132,9 +135,8 @@ class JobBook:
             # The random suffix keeps other clients from guessing the id.
             id = f"{self._number:010d}-{secrets.token_hex(8)}"
             job = IndexJob(
-                id, kind, now(), uploads, document_ids, owner=owner, user=user, labels=labels,
-                priority=priority,
-            )  # fmt: skip
+                id, kind, now(), uploads, document_ids, **asdict(options or JobOptions())
+            )
             self._records.create("jobs", id, dump_job(job))
             self._remember(job)
         return job

@@ -14,6 +14,7 @@ from wavrag.server.jobs import (
     SHARE_SECONDS,
     IndexJob,
     JobBook,
+    JobOptions,
     LostJobError,
     Upload,
     dump_job,
@@ -157,19 +158,10 @@ class QueuedJobs(JobService):
         return self._runner.condition if self.is_alive else "stopped"
 
     def submit(
-        self,
-        uploads: list[Upload],
-        document_ids: list[str],
-        *,
-        owner: str = "",
-        user: str = "",
-        labels: list[str] | None = None,
-        priority: int = 0,
+        self, uploads: list[Upload], document_ids: list[str], options: JobOptions | None = None
     ) -> IndexJob:
-        """Submit a job; see `JobWorker.submit`."""
-        job = self._jobs.create(
-            uploads, document_ids, owner=owner, user=user, labels=labels, priority=priority
-        )
+        """Submit a job; see `JobService.submit`."""
+        job = self._jobs.create(uploads, document_ids, options)
         try:
             self._queue.put(job)
         except StoreError:

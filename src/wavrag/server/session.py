@@ -9,7 +9,7 @@ from starlette.types import Scope as AsgiScope
 
 from wavrag.access import ANONYMOUS, COLLECTION, DOCUMENTS, PRINCIPAL, Principal
 from wavrag.server.collections import Collections
-from wavrag.server.jobs import IndexJob, Upload
+from wavrag.server.jobs import IndexJob, JobOptions, Upload
 from wavrag.server.schemas import WatchRunShape, WatchShape
 from wavrag.server.state import ServerState
 from wavrag.shapes import SkippedShape, UnreadShape
@@ -58,14 +58,12 @@ class Session:
         return job if job is not None and self._sees(job) else None
 
     def submit(self, uploads: list[Upload], document_ids: list[str], priority: int = 0) -> IndexJob:
-        """Submit a job; see `JobWorker.submit`."""
+        """Submit a job; see `JobService.submit`."""
         principal = self.principal
         labels = None if principal.sees_all else sorted(principal.labels)
         self.note_change(*(upload.document_id for upload in uploads), *document_ids)
-        return self._server.worker.submit(
-            uploads, document_ids, owner=principal.id, user=principal.name, labels=labels,
-            priority=priority,
-        )  # fmt: skip
+        options = JobOptions(principal.id, principal.name, labels, priority)
+        return self._server.worker.submit(uploads, document_ids, options)
 
     def retry(self, job: IndexJob) -> None:
         """Queue a failed job again."""

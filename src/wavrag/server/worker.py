@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from wavrag.server.job_runner import JobRunner
 from wavrag.server.job_service import JobService, WriterCondition
-from wavrag.server.jobs import IndexJob, JobBook, Upload
+from wavrag.server.jobs import IndexJob, JobBook, JobOptions, Upload
 
 WORKERS = 3
 LARGE_BYTES = 4 << 20  # of the files of a job; one such job runs at a time, and leaves the others
@@ -65,20 +65,11 @@ class JobWorker(JobService):
         return self._runner.condition if self.is_alive else "stopped"
 
     def submit(
-        self,
-        uploads: list[Upload],
-        document_ids: list[str],
-        *,
-        owner: str = "",
-        user: str = "",
-        labels: list[str] | None = None,
-        priority: int = 0,
+        self, uploads: list[Upload], document_ids: list[str], options: JobOptions | None = None
     ) -> IndexJob:
         """Submit a job; see `JobService.submit`."""
         with self._changed:
-            job = self._jobs.create(
-                uploads, document_ids, owner=owner, user=user, labels=labels, priority=priority
-            )
+            job = self._jobs.create(uploads, document_ids, options)
             self._queue.append(job)
             self._changed.notify_all()
         return job
