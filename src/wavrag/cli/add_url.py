@@ -11,11 +11,11 @@ from wavrag.cli.index import (
     BASE_OPTIONS,
     META_OPTIONS,
     choose_embedder,
-    print_summary,
+    print_report,
     read_metadata,
 )
 from wavrag.cli.options import JSON, Option
-from wavrag.cli.output import kb_name, note, print_json
+from wavrag.cli.output import kb_name, note
 from wavrag.cli.progress import FetchBar, IndexBar
 from wavrag.errors import WavRAGError
 
@@ -60,13 +60,7 @@ def add_url(arguments: argparse.Namespace) -> int:
                 bar.close()
                 note("downloads are kept: the same command continues")
                 raise
-    if arguments.json:
-        from wavrag.shapes import AddReportShape
-
-        print_json({"kb": folder, **AddReportShape.dump(report)})
-    else:
-        print_summary(report, folder, "document")
-    return 1 if report.skipped else 0
+    return print_report(report, folder, arguments.json, "document")
 
 
 COMMAND = Command(

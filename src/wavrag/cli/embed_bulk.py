@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from wavrag.cli.command import Command
-from wavrag.cli.index import FILE_OPTIONS, print_summary, read_metadata
+from wavrag.cli.index import FILE_OPTIONS, print_report, read_metadata
 from wavrag.cli.options import JSON, KB, NEW_EMBEDDER, Option
-from wavrag.cli.output import format_count, kb_name, note, note_files, print_json
+from wavrag.cli.output import format_count, kb_name, note, note_files
 from wavrag.errors import WavRAGError
 
 
@@ -37,13 +37,7 @@ def import_files(arguments: argparse.Namespace) -> int:
     with KnowledgeBase.open(arguments.kb, embedder=arguments.embedder) as kb:
         report = kb.import_parquet(arguments.files)
         name = kb_name(kb)
-    if arguments.json:
-        from wavrag.shapes import AddReportShape
-
-        print_json({"kb": name, **AddReportShape.dump(report)})
-    else:
-        print_summary(report, name)
-    return 1 if report.skipped else 0
+    return print_report(report, name, arguments.json)
 
 
 EMBED = Command(

@@ -52,13 +52,7 @@ def index(arguments: argparse.Namespace) -> int:
         if arguments.prune:
             report.removed = kb.prune(arguments.paths)
         folder = kb_name(kb)
-    if arguments.json:
-        from wavrag.shapes import AddReportShape
-
-        print_json({"kb": folder, **AddReportShape.dump(report)})
-    else:
-        print_summary(report, folder)
-    return 1 if report.skipped else 0
+    return print_report(report, folder, arguments.json)
 
 
 def find_speakers(arguments: argparse.Namespace) -> bool | None:
@@ -96,12 +90,29 @@ def choose_embedder(arguments: argparse.Namespace) -> Embedder | str | None:
     return embedder
 
 
-def print_summary(report: AddReport, folder: str, noun: str = "file") -> None:
-    """Print the remarks and the counts of a report."""
+def print_report(report: AddReport, kb: str, as_json: bool, noun: str = "file") -> int:
+    """Print the remarks and the counts of a report; return the exit code.
+
+    Args:
+        report: the report.
+        kb: name of the knowledge base.
+        as_json: print a JSON document instead.
+        noun: word for a document.
+    """
+    if as_json:
+        from wavrag.shapes import AddReportShape
+
+        print_json({"kb": kb, **AddReportShape.dump(report)})
+    else:
+        _print_summary(report, kb, noun)
+    return 1 if report.skipped else 0
+
+
+def _print_summary(report: AddReport, kb: str, noun: str) -> None:
     note_files("note", report.notes)
     note_files("skipped", report.skipped)
     print(
-        f"{folder}: {format_count(len(report.added), noun)} added, {len(report.updated)} updated,"
+        f"{kb}: {format_count(len(report.added), noun)} added, {len(report.updated)} updated,"
         f" {len(report.unchanged)} unchanged, {len(report.removed)} removed,"
         f" {len(report.skipped)} skipped"
         + (f", {len(report.moved)} moved" if report.moved else "")
