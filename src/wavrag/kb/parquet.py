@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from wavrag.types import Document, Float32, Passage
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pydantic import TypeAdapter
 
 ROWS = 64  # documents in memory at once
 COMMIT_PASSAGES = 1_000  # of short documents in one commit
@@ -129,12 +131,12 @@ def _read_rows(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    expected = manifest.identity(spec)
+    expected, schema = manifest.identity(spec), table_schema()
     for path in _find_files(paths):
         try:
             with pq.ParquetFile(path) as file:
                 for batch in file.iter_batches(ROWS):
-                    for row in batch.select(table_schema().names).cast(table_schema()).to_pylist():
+                    for row in batch.select(schema.names).cast(schema).to_pylist():
                         embedder = json.loads(row["embedder"])
                         if embedder != expected:
                             raise IndexMismatchError(
@@ -164,13 +166,11 @@ def _records(row: dict[str, Any], dim: int) -> list[StoredPassage]:
     Raises:
         InputError: their numbers or types are not as in `table_schema`.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     id = row["document_id"]
     try:
-        passages = TypeAdapter(list[Passage]).validate_python(
-            [json.loads(text) for text in row["passages"]]
-        )
+        passages = _passages_type().validate_python([json.loads(text) for text in row["passages"]])
         vectors: Float32 = np.array(row["vectors"], np.float32).reshape(len(passages), dim)
         names = [(passage.document_id, passage.ordinal) for passage in passages]
         if not passages or names != [(id, ordinal) for ordinal in range(len(passages))]:
@@ -181,6 +181,13 @@ def _records(row: dict[str, Any], dim: int) -> list[StoredPassage]:
         raise InputError(
             f"the document {id} is damaged ({str(error).splitlines()[0]}): embed it again"
         ) from error
+
+
+@cache  # building it for each document took most of the time of an import
+def _passages_type() -> TypeAdapter[list[Passage]]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(list[Passage])
 
 
 def _dump(passage: Passage) -> str:
