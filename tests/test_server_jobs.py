@@ -18,9 +18,9 @@ from waiting import wait_for
 from wavrag import KnowledgeBase
 from wavrag.errors import StoreError
 from wavrag.kb import AddReport
-from wavrag.server import ServerOptions, job_runner, worker
+from wavrag.server import ServerOptions, job_runner
 from wavrag.server.job_runner import JobRunner
-from wavrag.server.jobs import IndexJob, JobBook, JobOptions, Upload
+from wavrag.server.jobs import LARGE_BYTES, IndexJob, JobBook, JobOptions, Upload
 from wavrag.server.worker import JobWorker, generate_name
 from wavrag.store import FolderRecords, folder_records
 from wavrag.types import Document
@@ -180,9 +180,7 @@ def test_small_jobs_pass_a_large_one_but_those_of_a_document_keep_their_order(
         return add(listed, **options)
 
     monkeypatch.setattr(kb, "add", add_when_released)
-    large = replace(
-        upload(kb, "A long text."), size=worker.LARGE_BYTES + 1, metadata={"large": True}
-    )
+    large = replace(upload(kb, "A long text."), size=LARGE_BYTES + 1, metadata={"large": True})
     with running(create_worker(kb)) as jobs:
         blocked = [jobs.submit([replace(large)], []) for _ in range(2)]
         removal = jobs.submit([], [large.document_id])
@@ -210,7 +208,7 @@ def test_jobs_are_cancelled_and_ordered_by_priority(
         return add(listed, **options)
 
     monkeypatch.setattr(kb, "add", add_when_released)
-    monkeypatch.setattr(worker, "LARGE_BYTES", 0)  # one job at a time
+    monkeypatch.setattr("wavrag.server.jobs.LARGE_BYTES", 0)  # one job at a time
     jobs = create_worker(kb)
     first = jobs.submit([upload(kb, "The ferry leaves at nine.")], [])
     with running(jobs):

@@ -5,7 +5,6 @@ The id of a batch is that of its job.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -131,7 +130,7 @@ def _describe_batch(name: str, job: IndexJob) -> FileBatchShape:
         status = statuses[0]
     return FileBatchShape(
         id=job.id,
-        created_at=int(datetime.fromisoformat(job.created).timestamp()),
+        created_at=job.created_seconds,
         vector_store_id=name,
         status=status,
         file_counts=count_files(statuses),

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 TASK = "index"
 RESCUE = "rescue"
-LARGE_BYTES = 4 << 20  # of the files of a job; at least one slot of a worker is for smaller ones
 CONNECTIONS = 4  # of a worker to the queue
 
 _WAITING = """
@@ -85,7 +84,7 @@ class JobQueue:
 
     def put(self, job: IndexJob) -> None:
         """Add a job, unless it is there already."""
-        size = "large" if sum(upload.size for upload in job.uploads) > LARGE_BYTES else "small"
+        size = "large" if job.is_large else "small"
         lock = self._lock(job)
 
         def defer(connection: Connection[Any]) -> None:
@@ -152,7 +151,7 @@ class FairJobManager(JobManager):
     def __init__(self, connector: PsycopgConnector, tenant: str | None, slots: int) -> None:
         super().__init__(connector)
         self._tenant = tenant
-        self._large_slots = max(1, slots - 1)
+        self._large_slots = max(1, slots - 1)  # the others are for small jobs
         self._large_jobs = 0  # that this worker is executing
         self._served: dict[str, int] = {}  # tenants, with the number of the latest fetch
         self._fetches = 0

@@ -6,7 +6,8 @@ import re
 import secrets
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -21,6 +22,7 @@ from wavrag.types import Scalar
 ID_PATTERN = r"[0-9]{10,}-[0-9a-f]{16}"
 JobKind: TypeAlias = Literal["add", "remove"]
 JobState: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
+LARGE_BYTES = 4 << 20  # of the files of a job that must not hold up small ones
 
 
 @dataclass(slots=True)
@@ -77,6 +79,16 @@ class IndexJob:
         return [*(upload.document_id for upload in self.uploads), *self.document_ids]
 
     @property
+    def created_seconds(self) -> int:
+        """Time of submission in seconds since the epoch."""
+        return int(datetime.fromisoformat(self.created).timestamp())
+
+    @property
+    def is_large(self) -> bool:
+        """True if its files must not hold up smaller ones."""
+        return sum(upload.size for upload in self.uploads) > LARGE_BYTES
+
+    @property
     def has_ended(self) -> bool:
         """True once the job is done, was cancelled, or has failed for good."""
         return self.state in ("done", "failed", "cancelled")
@@ -85,6 +97,10 @@ class IndexJob:
     def is_disposable(self) -> bool:
         """True once the job has ended, unless it has failed and its files are kept."""
         return self.has_ended and not (self.state == "failed" and self.uploads)
+
+    def requeue(self) -> None:
+        """Set a failed job back to its first attempt."""
+        self.state, self.attempts, self.error, self.ended = "queued", 0, None, None
 
 
 _JOB: TypeAdapter[IndexJob] = TypeAdapter(IndexJob)
@@ -149,9 +165,17 @@ class JobBook:
         """
         with self._lock:
             self._records.put("jobs", job.id, dump_job(job))
-            old_ids = [id for id, stored in self._jobs.items() if stored.is_disposable]
-            for id in old_ids[: max(0, len(old_ids) - MAX_ENDED_JOBS)]:
-                self._delete(id)
+            self._delete_oldest(self._jobs.values())
+
+    def restart(self, job: IndexJob) -> bool:
+        """Set a failed job back to its first attempt; False if another client was faster."""
+        if job.state != "failed":
+            return False
+        queued = replace(job)
+        queued.requeue()
+        self.save(queued)
+        job.requeue()
+        return True
 
     def share(self, job: IndexJob) -> None:
         """Show the progress of a running job to other processes, and learn if it was cancelled.
@@ -192,6 +216,11 @@ class JobBook:
             if re.fullmatch(ID_PATTERN, id)
         ]
         return [job for job in jobs if job is not None]
+
+    def _delete_oldest(self, jobs: Iterable[IndexJob]) -> None:
+        old_ids = [job.id for job in jobs if job.is_disposable]
+        for id in old_ids[: max(0, len(old_ids) - MAX_ENDED_JOBS)]:
+            self._delete(id)
 
     def _delete(self, id: str) -> None:
         self._jobs.pop(id, None)

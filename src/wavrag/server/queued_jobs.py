@@ -20,7 +20,6 @@ from wavrag.server.jobs import (
     dump_job,
     load_job,
 )
-from wavrag.server.limits import MAX_ENDED_JOBS
 from wavrag.server.queue_worker import QueueWorker, Workplace
 from wavrag.store import PostgresPool, Records
 
@@ -43,25 +42,23 @@ class QueuedJobBook(JobBook):
         self._save(job)
         if job.has_ended:
             self._shared.pop(job.id, None)
-            old_ids = [stored.id for stored in self.all() if stored.is_disposable]
-            for id in old_ids[: max(0, len(old_ids) - MAX_ENDED_JOBS)]:
-                self.delete(id)
+            self._delete_oldest(self.all())
 
     def restart(self, job: IndexJob) -> bool:
-        """Set a failed job back to its first attempt; False if another process was faster."""
+        """Set a failed job back to its first attempt; see `JobBook.restart`."""
 
         def change(value: bytes | None) -> bytes | None:
             stored = None if value is None else load_job(value)
             if stored is None or stored.state != "failed":
                 raise LostJobError
-            stored.state, stored.attempts, stored.error, stored.ended = "queued", 0, None, None
+            stored.requeue()
             return dump_job(stored)
 
         try:
             self._records.update("jobs", job.id, change)
         except LostJobError:
             return False
-        job.state, job.attempts, job.error, job.ended = "queued", 0, None, None
+        job.requeue()
         return True
 
     def request_cancel(self, job: IndexJob) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, TypeAlias
 
@@ -210,7 +209,7 @@ def _describe(
     if job_upload is not None:
         job, upload = job_upload
         status, error = upload_status(job, upload)
-        created = int(datetime.fromisoformat(job.created).timestamp())
+        created = job.created_seconds
         metadata = upload.metadata
     if stored is None and status == "completed":
         return None  # it was removed by other means, such as `wavrag kb remove`

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import secrets
 import threading
-from dataclasses import replace
 
 from wavrag.server.job_runner import JobRunner
 from wavrag.server.job_service import JobService, WriterCondition
 from wavrag.server.jobs import IndexJob, JobBook, JobOptions, Upload
 
 WORKERS = 3
-LARGE_BYTES = 4 << 20  # of the files of a job; one such job runs at a time, and leaves the others
 
 
 def generate_name(suffix: str) -> str:
@@ -77,9 +75,7 @@ class JobWorker(JobService):
     def retry(self, job: IndexJob) -> None:
         """Queue a failed job again."""
         with self._changed:
-            if job.state == "failed":  # not if another client was faster
-                self._jobs.save(replace(job, state="queued", attempts=0, error=None, ended=None))
-                job.state, job.attempts, job.error, job.ended = "queued", 0, None, None
+            if self._jobs.restart(job):
                 self._queue.append(job)
                 self._changed.notify_all()
 
@@ -127,17 +123,14 @@ class JobWorker(JobService):
 
     def _next_job(self) -> IndexJob | None:
         """The job to run now; None if there is none that may."""
-        has_large = any(map(_is_large, self._active_jobs))
+        # One large job runs at a time, and leaves the other threads to small ones.
+        has_large = any(job.is_large for job in self._active_jobs)
         earlier: set[str] = set()
         candidates: list[IndexJob] = []
         for job in self._queue:
             ids = set(job.documents)
-            is_free = job not in self._active_jobs and not (has_large and _is_large(job))
+            is_free = job not in self._active_jobs and not (has_large and job.is_large)
             if is_free and not ids & earlier:
                 candidates.append(job)
             earlier |= ids
         return max(candidates, key=lambda job: job.priority, default=None)
-
-
-def _is_large(job: IndexJob) -> bool:
-    return sum(upload.size for upload in job.uploads) > LARGE_BYTES
