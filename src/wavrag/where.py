@@ -153,6 +153,26 @@ def matches(node: Node, passage: Passage) -> bool:
             return _compare(_look_up(key, passage), sign, value)
 
 
+def format_key(key: str) -> str:
+    """A key as an expression has it, whatever its characters."""
+    return '"{}"'.format(key.replace('"', '""'))
+
+
+def format_value(value: Scalar) -> str:
+    """A value as an expression has it.
+
+    Example:
+        >>> format_value("the captain's log"), format_value(True), format_value(7.5)
+        ("'the captain''s log'", 'true', '7.5')
+    """
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return "'{}'".format(value.replace("'", "''"))
+    return repr(value)
+
+
 def compose(text: str) -> str:
     """A text in Unicode's composed form (NFC); macOS and some programs decompose file names."""
     return unicodedata.normalize("NFC", text)

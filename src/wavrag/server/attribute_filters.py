@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from wavrag.server.errors import RequestError
 from wavrag.server.limits import MAX_FILTER_CHARS
 from wavrag.server.requests import MetadataValue, StrictBody
-from wavrag.types import Scalar
+from wavrag.where import format_key, format_value
 
 _OPERATORS = {
     "eq": "=", "ne": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "in": "in",
@@ -85,20 +85,9 @@ def to_where(filter: ComparisonFilter | CompoundFilter | None) -> str | None:
 def _render(filter: ComparisonFilter | CompoundFilter) -> str:
     if isinstance(filter, CompoundFilter):
         return f" {filter.type} ".join(f"({_render(term)})" for term in filter.filters)
-    key = filter.key.replace('"', '""')
     value = filter.value
     if isinstance(value, list):
-        literal = f"({', '.join(map(_render_value, value))})"
+        literal = f"({', '.join(map(format_value, value))})"
     else:
-        literal = _render_value(value)
-    return f'"{key}" {_OPERATORS[filter.type]} {literal}'
-
-
-def _render_value(value: Scalar) -> str:
-    match value:
-        case bool():
-            return str(value).lower()
-        case str():
-            text = value.replace("'", "''")
-            return f"'{text}'"
-    return repr(value)
+        literal = format_value(value)
+    return f"{format_key(filter.key)} {_OPERATORS[filter.type]} {literal}"

@@ -30,7 +30,6 @@ from wavrag.testing.store_data import (
     broken_records,
     check_writers,
     contents,
-    filter_literal,
     ids,
     plain,
     random_filter,
@@ -43,7 +42,7 @@ from wavrag.testing.store_data import (
     writer,
 )
 from wavrag.types import LexicalQuery, Metadata, Passage, WeightedWord
-from wavrag.where import matches, parse
+from wavrag.where import format_value, matches, parse
 
 
 class StoreConformance:
@@ -529,7 +528,7 @@ class StoreConformance:
         store.upsert([StoredPassage(passage, unit_vector(1), "", "h") for passage in passages])
         for value in FILTER_VALUES[:: 1 if self.filters >= 400 else 8]:
             for operator in ("=", "!=", "<", ">="):
-                where = f"key {operator} {filter_literal(value)}"
+                where = f"key {operator} {format_value(value)}"
                 expected = {p.id for p in passages if matches(parse(where), p)}
                 hits = store.search(unit_vector(0), None, 1_000, where)["dense"]
                 assert set(ids(hits)) == expected, where

@@ -12,6 +12,7 @@ import numpy as np
 
 from wavrag.store import Store, StoredPassage
 from wavrag.types import Float32, Metadata, Passage, Scalar, ScoredPassage
+from wavrag.where import format_value
 
 DIM = 8
 
@@ -183,23 +184,16 @@ def random_filter(chance: random.Random, depth: int = 3) -> str:
     match chance.randrange(6):
         case 0:
             values = [
-                filter_literal(chance.choice(FILTER_VALUES)) for _ in range(chance.randrange(1, 4))
+                format_value(chance.choice(FILTER_VALUES)) for _ in range(chance.randrange(1, 4))
             ]
             return f"{key} {chance.choice(['', 'not '])}in ({', '.join(values)})"
         case 1:
             pattern = "".join(chance.choices(FILTER_PIECES, k=chance.randrange(4)))
-            return f"{key} {chance.choice(['', 'not '])}like {filter_literal(pattern)}"
+            return f"{key} {chance.choice(['', 'not '])}like {format_value(pattern)}"
         case 2:
             return f"{key} is {chance.choice(['', 'not '])}null"
     operator = chance.choice(["=", "!=", "<>", "<", "<=", ">", ">="])
-    return f"{key} {operator} {filter_literal(chance.choice(FILTER_VALUES))}"
-
-
-def filter_literal(value: Scalar) -> str:
-    """A value in the syntax of the filter language."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "'" + value.replace("'", "''") + "'" if isinstance(value, str) else repr(value)
+    return f"{key} {operator} {format_value(chance.choice(FILTER_VALUES))}"
 
 
 def writer(store: Store, name: str) -> Callable[[], None]:
