@@ -17,6 +17,7 @@ from wavrag import (
     Clip,
     Document,
     InputError,
+    Passage,
     Progress,
     Query,
     Retrieval,
@@ -67,6 +68,17 @@ class Access:
     async def transcript(self, document_id: str) -> Transcript:
         """The transcript of a recording; see `KnowledgeBase.transcript`."""
         return await self.call(lambda: self.rag.transcript(document_id))
+
+    async def passages(self, document_id: str) -> list[Passage]:
+        """The passages of a document in their order.
+
+        Raises:
+            InputError: the document is not in the knowledge base.
+        """
+        passages = await self.call(lambda: self.rag.kb.passages(document_id))
+        if not passages:
+            raise InputError(f"there is no document {document_id}: see list_documents")
+        return passages
 
     async def ask(self, query: Query, report: Report) -> Answer:
         """Answer a question, and report the length of the text in characters as it grows."""

@@ -103,9 +103,7 @@ async def read_document(
 ) -> DocumentTextResult:
     """Read the passages of a document in their order."""
     access = current_access()
-    passages = await access.call(lambda: access.rag.kb.passages(document_id))
-    if not passages:
-        raise InputError(f"there is no document {document_id}: see list_documents")
+    passages = await access.passages(document_id)
     end = first_passage + limit
     return DocumentTextResult(
         document_id=document_id,
@@ -144,9 +142,7 @@ async def add(
 async def document_resource(document_id: str) -> str:
     """Text of a document."""
     access = current_access()
-    passages = await access.call(lambda: access.rag.kb.passages(document_id))
-    if not passages:
-        raise InputError(f"there is no document {document_id}: see list_documents")
+    passages = await access.passages(document_id)
     if passages[0].modality == "audio":
         transcript = await access.transcript(document_id)
         return transcript.format("md")
