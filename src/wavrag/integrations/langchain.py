@@ -6,7 +6,7 @@ import asyncio
 from importlib.util import find_spec
 from typing import Annotated, Any
 
-from wavrag import Hit, InputError, MissingExtraError, Query, WavRAG, WavRAGError
+from wavrag import Hit, MissingExtraError, WavRAG, WavRAGError
 
 if find_spec("langchain_core") is None:
     raise MissingExtraError("the retriever for LangChain", "langchain")
@@ -23,10 +23,10 @@ from pydantic import BaseModel, Field
 
 from wavrag.integrations.passages import (
     Question,
-    decode_base64,
     describe_question,
+    format_hits,
     hit_metadata,
-    load_question,
+    read_tool_query,
 )
 
 
@@ -133,7 +133,7 @@ class WavRAGTool(BaseTool):
         self, query: str = "", audio: str | None = None, where: str | None = None
     ) -> tuple[str, list[Document]]:
         try:
-            return _format_hits(self.rag.search(_read_question(query, audio), self.k, where))
+            return _to_result(self.rag.search(read_tool_query(query, audio), self.k, where))
         except WavRAGError as error:
             raise ToolException(str(error)) from error  # becomes the result, for the model
 
@@ -141,8 +141,8 @@ class WavRAGTool(BaseTool):
         self, query: str = "", audio: str | None = None, where: str | None = None
     ) -> tuple[str, list[Document]]:
         try:
-            question = await asyncio.to_thread(_read_question, query, audio)
-            return _format_hits(await self.rag.asearch(question, self.k, where))
+            question = await asyncio.to_thread(read_tool_query, query, audio)
+            return _to_result(await self.rag.asearch(question, self.k, where))
         except WavRAGError as error:
             raise ToolException(str(error)) from error
 
@@ -154,16 +154,5 @@ def to_document(hit: Hit) -> Document:
     )
 
 
-def _read_question(text: str, audio: str | None) -> Query:
-    clip = load_question(decode_base64(audio)) if audio else None
-    if not text.strip() and clip is None:
-        raise InputError("there is no query: give query, audio, or both")
-    return Query(text.strip() or None, clip)
-
-
-def _format_hits(hits: list[Hit]) -> tuple[str, list[Document]]:
-    blocks = [
-        f"[{hit.rank}] {hit.passage.title}, {hit.passage.location}\n{hit.passage.text or ''}"
-        for hit in hits
-    ]
-    return "\n\n".join(blocks) or "no passages found", [to_document(hit) for hit in hits]
+def _to_result(hits: list[Hit]) -> tuple[str, list[Document]]:
+    return format_hits(hits), [to_document(hit) for hit in hits]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from wavrag import Clip, Hit, InputError, MissingExtraError, Query, WavRAG, WavRAGError
+from wavrag import Hit, InputError, MissingExtraError, WavRAG, WavRAGError
 
 if find_spec("llama_index") is None:
     raise MissingExtraError("the retriever for LlamaIndex", "llamaindex")
@@ -19,11 +18,11 @@ from llama_index.core.tools import FunctionTool
 
 from wavrag.integrations.passages import (
     Question,
-    decode_base64,
     describe_question,
+    format_hits,
     hit_metadata,
-    load_question,
     passage_metadata,
+    read_tool_query,
 )
 
 # Of the metadata, models and embedders see these alone.
@@ -127,17 +126,9 @@ def create_search_tool(
         speaker = 'Ada'
         """
         try:
-            clip = load_question(decode_base64(audio)) if audio else None
-            if clip is None and not query.strip():
-                raise InputError("there is no query: give query, audio, or both")
-            hits = rag.search(Query(query.strip() or None, clip), k, where or None)
+            return format_hits(rag.search(read_tool_query(query, audio), k, where or None))
         except WavRAGError as error:
             return f"error: {error}"  # for the model, which can correct its call
-        blocks = [
-            f"[{hit.rank}] {hit.passage.title}, {hit.passage.location}\n{hit.passage.text or ''}"
-            for hit in hits
-        ]
-        return "\n\n".join(blocks) or "no passages found"
 
     return FunctionTool.from_defaults(search, name=name)
 
@@ -158,5 +149,5 @@ def _metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _question_of(bundle: QueryBundle) -> str | Clip | Path | Query:
+def _question_of(bundle: QueryBundle) -> Question:
     return bundle.question if isinstance(bundle, AudioQueryBundle) else bundle.query_str

@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -51,6 +52,28 @@ def load_question(file: io.BytesIO | Path) -> Clip:
             f"the recording is longer than {MAX_QUESTION_SECONDS:g} s: ask a shorter question"
         )
     return clip
+
+
+def read_tool_query(text: str, audio: str | None) -> Query:
+    """The query of a model that calls a tool, with a text, a recording in base64, or both.
+
+    Raises:
+        AudioError: the recording cannot be decoded.
+        InputError: there is no query, or the recording is not valid base64 or too long.
+    """
+    clip = load_question(decode_base64(audio)) if audio else None
+    if not text.strip() and clip is None:
+        raise InputError("there is no query: give query, audio, or both")
+    return Query(text.strip() or None, clip)
+
+
+def format_hits(hits: Sequence[Hit]) -> str:
+    """Hits as a text for a model, each with its source and location."""
+    blocks = [
+        f"[{hit.rank}] {hit.passage.title}, {hit.passage.location}\n{hit.passage.text or ''}"
+        for hit in hits
+    ]
+    return "\n\n".join(blocks) or "no passages found"
 
 
 def describe_question(question: Question) -> str:
