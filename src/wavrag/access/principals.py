@@ -51,6 +51,11 @@ class Principal:
         """True if labels hide nothing from it."""
         return self.scope == "admin"
 
+    @property
+    def is_unlimited(self) -> bool:
+        """True if labels hide nothing from it, in any collection."""
+        return self.sees_all and self.collections is None
+
     def may(self, scope: Scope) -> bool:
         """True if its scope includes another one."""
         return SCOPES.index(self.scope) >= SCOPES.index(scope)

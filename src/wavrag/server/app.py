@@ -16,7 +16,6 @@ from fastapi.staticfiles import StaticFiles
 from prometheus_client import generate_latest
 from starlette.middleware.cors import CORSMiddleware
 
-from wavrag.access import ANONYMOUS, PRINCIPAL, Principal
 from wavrag.rag import WavRAG
 from wavrag.server import (
     ask,
@@ -44,6 +43,7 @@ from wavrag.server.metrics import MetricsMiddleware
 from wavrag.server.middleware import SecurityMiddleware
 from wavrag.server.options import ServerOptions
 from wavrag.server.request_log import RequestLogMiddleware
+from wavrag.server.session import check_unlimited, find_sender
 from wavrag.server.state import SharedState
 
 if TYPE_CHECKING:
@@ -180,9 +180,8 @@ def _add_health_routes(app: FastAPI, collections: Collections) -> None:
     @app.get("/metrics", tags=["health"], response_class=Response)
     async def metrics(request: Request) -> Response:
         """Get metrics in Prometheus's text format; gauges are sums over all collections."""
-        principal: Principal = request.scope.get(PRINCIPAL, ANONYMOUS)
-        if principal.collections is not None:
-            raise RequestError(403, "this token is limited to some collections: use another")
+        _, principal = find_sender(request)
+        check_unlimited(principal)
         shared, states = collections.shared, collections.states
         pending = [
             await shared.run_in_thread("count", state.worker.count_pending) for state in states

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from wavrag.access import ANONYMOUS, COLLECTION, PRINCIPAL, Principal
-from wavrag.server.collections import NAME_PATTERN, Collections
-from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
+from wavrag.access import COLLECTION
+from wavrag.server.collections import NAME_PATTERN
+from wavrag.server.errors import COMMON_ERRORS, error_responses
 from wavrag.server.requests import StrictBody
+from wavrag.server.session import check_unlimited, find_sender
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"], responses=COMMON_ERRORS)
 
@@ -33,27 +34,21 @@ class CollectionsShape(BaseModel):
     can_create: bool  # whether the user may create and delete some
 
 
-def _open(request: Request) -> tuple[Collections, Principal]:
-    collections: Collections = request.app.state.collections
-    return collections, request.scope.get(PRINCIPAL, ANONYMOUS)
-
-
 @router.get("")
 async def list_collections(request: Request) -> CollectionsShape:
     """List the collections; a server of a single knowledge base has one, `default`."""
-    collections, principal = _open(request)
+    collections, principal = find_sender(request)
     return CollectionsShape(
         collections=[CollectionShape(name=name) for name in collections.names(principal)],
-        can_create=collections.has_folder and _may_create(principal),
+        can_create=collections.has_folder and principal.is_unlimited,
     )
 
 
 @router.post("", status_code=201, responses=error_responses(409))
 async def create_collection(request: Request, body: CollectionBody) -> CollectionShape:
     """Create a collection."""
-    collections, principal = _open(request)
-    if not _may_create(principal):
-        raise RequestError(403, "this token is limited to some collections: use another")
+    collections, principal = find_sender(request)
+    check_unlimited(principal)
     request.scope[COLLECTION] = body.name  # for the audit log
     await collections.shared.run_in_thread("take", collections.create, body.name)
     return CollectionShape(name=body.name)
@@ -62,11 +57,7 @@ async def create_collection(request: Request, body: CollectionBody) -> Collectio
 @router.delete("/{name}", status_code=204, responses=error_responses(404, 409))
 async def delete_collection(request: Request, name: str) -> Response:
     """Delete a collection with all its documents."""
-    collections, principal = _open(request)
+    collections, principal = find_sender(request)
     request.scope[COLLECTION] = name  # for the audit log
     await collections.shared.run_in_thread("take", collections.delete, name, principal)
     return Response(status_code=204)
-
-
-def _may_create(principal: Principal) -> bool:
-    return principal.sees_all and principal.collections is None

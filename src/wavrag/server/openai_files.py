@@ -17,8 +17,8 @@ from wavrag.server.files import BLOCK_BYTES
 from wavrag.server.multipart import ReceivedFile, receive_form
 from wavrag.server.pages import Order, Page, PageItem, cut_page
 from wavrag.server.requests import describe_body, inline_schema
+from wavrag.server.session import find_sender
 from wavrag.server.uploaded_files import Purpose, UploadedFile
-from wavrag.server.vector_store_state import find_sender
 
 MAX_FILES_LISTED = 10_000  # as in OpenAI's API
 

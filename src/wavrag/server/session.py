@@ -9,6 +9,7 @@ from starlette.types import Scope as AsgiScope
 
 from wavrag.access import ANONYMOUS, COLLECTION, DOCUMENTS, PRINCIPAL, Principal
 from wavrag.server.collections import Collections
+from wavrag.server.errors import RequestError
 from wavrag.server.jobs import IndexJob, JobOptions, Upload
 from wavrag.server.schemas import WatchRunShape, WatchShape
 from wavrag.server.state import ServerState
@@ -109,14 +110,29 @@ class Session:
         return labels and job.owner == self.principal.id
 
 
+def find_sender(request: Request) -> tuple[Collections, Principal]:
+    """The collections of the server, and the sender of a request."""
+    collections: Collections = request.app.state.collections
+    return collections, request.scope.get(PRINCIPAL, ANONYMOUS)
+
+
+def check_unlimited(principal: Principal) -> None:
+    """Check that a sender may do what concerns all collections.
+
+    Raises:
+        RequestError: it is limited to some.
+    """
+    if not principal.is_unlimited:
+        raise RequestError(403, "this token is limited to some collections: use another")
+
+
 def open_session(request: Request) -> Session:
     """The session of a request.
 
     Raises:
         RequestError: its collection does not exist, or is hidden from its sender.
     """
-    collections: Collections = request.app.state.collections
-    principal = request.scope.get(PRINCIPAL, ANONYMOUS)
+    collections, principal = find_sender(request)
     server = collections.get(request.scope.get(COLLECTION), principal)
     return Session(server, principal, request.scope)
 

@@ -158,5 +158,4 @@ def _read(value: bytes) -> UploadedFile | None:
 
 def _sees(principal: Principal, file: UploadedFile) -> bool:
     # An administrator of some collections is not one of files, which may be meant for others.
-    is_admin = principal.sees_all and principal.collections is None
-    return is_admin or file.owner == principal.id
+    return principal.is_unlimited or file.owner == principal.id

@@ -15,13 +15,12 @@ from wavrag.server.jobs import IndexJob
 from wavrag.server.multipart import MAX_FIELD_BYTES
 from wavrag.server.pages import Order, Page, cut_page
 from wavrag.server.requests import MetadataValue, StrictBody
-from wavrag.server.session import Session
+from wavrag.server.session import Session, find_sender
 from wavrag.server.vector_store_state import (
     FileStatus,
     VectorStore,
     VectorStoreFileShape,
     add_files,
-    find_sender,
     get_file_state,
     list_file_states,
 )

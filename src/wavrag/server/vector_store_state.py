@@ -14,14 +14,13 @@ from typing import Annotated, Literal, TypeAlias
 from fastapi import Depends, Request
 from pydantic import BaseModel
 
-from wavrag.access import ANONYMOUS, COLLECTION, PRINCIPAL, Principal
-from wavrag.server.collections import Collections
+from wavrag.access import COLLECTION
 from wavrag.server.documents import choose_labels
 from wavrag.server.errors import RequestError
 from wavrag.server.job_runner import blob_name
 from wavrag.server.jobs import IndexJob, Upload
 from wavrag.server.pages import PageItem
-from wavrag.server.session import Session
+from wavrag.server.session import Session, find_sender
 from wavrag.server.uploaded_files import UploadedFile, UploadedFiles, check_blobs
 from wavrag.server.worker import generate_name
 from wavrag.store import ACCESS, StoredDocument, without_labels
@@ -58,12 +57,6 @@ class FileCountsShape(BaseModel):
     failed: int
     cancelled: int
     total: int
-
-
-def find_sender(request: Request) -> tuple[Collections, Principal]:
-    """The collections of the server, and the sender of a request."""
-    collections: Collections = request.app.state.collections
-    return collections, request.scope.get(PRINCIPAL, ANONYMOUS)
 
 
 def open_vector_store(request: Request, vector_store_id: str) -> Session:

@@ -12,11 +12,11 @@ from wavrag import types
 from wavrag.access import COLLECTION
 from wavrag.server.attribute_filters import SizedFilter, to_where
 from wavrag.server.collections import NAME_PATTERN
-from wavrag.server.errors import COMMON_ERRORS, RequestError, error_responses
+from wavrag.server.errors import COMMON_ERRORS, error_responses
 from wavrag.server.files import name_file
 from wavrag.server.pages import Order, Page, PageItem, cut_page
 from wavrag.server.requests import StrictBody, Text
-from wavrag.server.session import Session
+from wavrag.server.session import Session, check_unlimited, find_sender
 from wavrag.server.vector_store_files import TextShape
 from wavrag.server.vector_store_state import (
     AddedFile,
@@ -24,7 +24,6 @@ from wavrag.server.vector_store_state import (
     VectorStore,
     add_files,
     count_files,
-    find_sender,
     list_file_states,
     open_vector_store,
     public_metadata,
@@ -135,8 +134,7 @@ async def list_vector_stores(
 async def create_vector_store(request: Request, body: VectorStoreBody) -> VectorStoreShape:
     """Create a collection, and add uploaded files to it."""
     collections, principal = find_sender(request)
-    if principal.collections is not None:
-        raise RequestError(403, "this token is limited to some collections: use another")
+    check_unlimited(principal)
     files: list[AddedFile] = [
         (await collections.shared.run_in_thread("get", collections.files.get, id, principal), {})
         for id in body.file_ids
