@@ -26,7 +26,7 @@ from prometheus_client import Counter as Metric
 from wavrag import KnowledgeBase
 from wavrag.disk import sync_file, sync_folder
 from wavrag.errors import StoreError
-from wavrag.server import ServerOptions, worker
+from wavrag.server import ServerOptions, job_runner
 from wavrag.server.job_runner import JobRunner
 from wavrag.server.jobs import JobBook, Upload
 from wavrag.server.worker import JobWorker, generate_name
@@ -127,7 +127,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Fill the disk at random moments.")
     parser.add_argument("--moments", type=int, default=50, help="times the disk is full (50)")
     options = parser.parse_args()
-    worker.FULL_DISK_DELAY = 0.05
+    job_runner.FULL_DISK_DELAY = 0.05
     start = time.monotonic()
     faults: list[str] = []
     with tempfile.TemporaryDirectory(prefix="wavrag-disk-") as name:
