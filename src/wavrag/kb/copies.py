@@ -17,7 +17,13 @@ from pathlib import Path
 
 from wavrag.errors import InputError
 from wavrag.kb.labels import StoredLabels
-from wavrag.kb.passages import check_document, content_hash, file_digest_of, lexical_text
+from wavrag.kb.passages import (
+    check_document,
+    content_hash,
+    file_digest_of,
+    lexical_text,
+    path_key,
+)  # fmt: skip
 from wavrag.kb.report import Removal
 from wavrag.kb.spool import PassageSpool
 from wavrag.store import ACCESS, Store, StoredDocument, StoredPassage
@@ -203,11 +209,6 @@ class _Assignment:
             number += 1
             id = f"{compose(path)}~{number}"
         return id
-
-
-def path_key(path: str) -> str:
-    """Equal for the names of a file that some disk or system does not distinguish."""
-    return compose(path).casefold()
 
 
 def is_deleted(path: str) -> bool:

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from wavrag.errors import InputError
-from wavrag.kb.passages import file_digest_of
+from wavrag.kb.passages import file_digest_of, path_key
 from wavrag.store import ACCESS, StoredDocument, labels_of, parse_labels, with_labels
 from wavrag.types import Document
-from wavrag.where import compose
 
 
 class StoredLabels:
@@ -30,7 +29,7 @@ class StoredLabels:
         for document in documents:
             labels = labels_of(document.metadata)
             for path in (document.id, *document.paths):
-                self._by_path[_key(path)] = labels
+                self._by_path[path_key(path)] = labels
             if labels and (digest := file_digest_of(document.content_hash)):
                 self._by_content[digest] = labels
 
@@ -42,7 +41,7 @@ class StoredLabels:
         """
         value = document.metadata.get(ACCESS)
         if value is None:
-            labels = self._by_path.get(_key(document.path or document.id), frozenset())
+            labels = self._by_path.get(path_key(document.path or document.id), frozenset())
         elif isinstance(value, str):
             labels = parse_labels(value)
         else:
@@ -57,11 +56,6 @@ class StoredLabels:
             digest: digest of its file; empty without one.
         """
         labels = self._by_content.get(digest)
-        if labels is None or _key(document.path or document.id) in self._by_path:
+        if labels is None or path_key(document.path or document.id) in self._by_path:
             return document
         return replace(document, metadata=with_labels(document.metadata, labels))
-
-
-def _key(path: str) -> str:
-    # As in `copies.path_key`: names of a file that some disk does not distinguish.
-    return compose(path).casefold()

@@ -118,6 +118,11 @@ def _has_audio(document: Document) -> bool:
     return _is_recording(document)
 
 
+def path_key(path: str) -> str:
+    """Equal for the names of a file that some disk or system does not distinguish."""
+    return compose(path).casefold()
+
+
 def digest_file(path: str) -> str:
     """Hex digest of the bytes of a file.
 

@@ -95,7 +95,7 @@ class FolderBlobs:
     def put(self, name: str, path: Path) -> None:
         """Store a file; see `Blobs.put`."""
         target = self._path(name)
-        with _write_errors(target):
+        with write_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             sync_file(path)
             try:
@@ -133,7 +133,7 @@ class FolderBlobs:
     def delete(self, name: str) -> None:
         """Delete a file; see `Blobs.delete`."""
         path = self._path(name)
-        with _write_errors(path):
+        with write_errors(path):
             path.unlink(missing_ok=True)
         if name.count("/") > 1:
             with suppress(OSError):  # it holds more files
@@ -166,7 +166,8 @@ def checked_name(name: str) -> str:
 
 
 @contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
+def write_errors(path: Path) -> Iterator[None]:
+    """Raise errors of the operating system as `StoreError`."""
     try:
         yield
     except OSError as error:

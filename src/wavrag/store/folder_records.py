@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wavrag.disk import is_disk_full, sync_folder, write_file
 from wavrag.errors import StoreError
+from wavrag.store.blobs import write_errors
 from wavrag.store.folder_tables import TABLES, RecordTable
 from wavrag.store.records import RecordChange
 
@@ -90,7 +91,7 @@ class FolderRecords:
             return is_new
         files, path = FILES[kind], self.path(kind, key)
         scratch = path.with_name(f".{path.stem}-{secrets.token_hex(8)}{path.suffix}")
-        with self._write_errors(path):
+        with write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 write_file(scratch, value, files.mode)
@@ -119,7 +120,7 @@ class FolderRecords:
         if kind in TABLES:
             return self._table(kind).delete(key)
         path = self.path(kind, key)
-        with self._write_errors(path):
+        with write_errors(path):
             try:
                 path.unlink()
             except (FileNotFoundError, NotADirectoryError):
@@ -154,7 +155,7 @@ class FolderRecords:
     def clean(self, kind: str) -> None:
         """Delete files left by a killed process, and reserve space, if nobody else writes."""
         folder = (self._folder / FILES[kind].path).parent
-        with self._write_errors(folder):
+        with write_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             for scratch in folder.glob(".*.new"):
                 scratch.unlink()
@@ -165,7 +166,7 @@ class FolderRecords:
 
     def _write(self, kind: str, key: str, value: bytes) -> None:
         files, path = FILES[kind], self.path(kind, key)
-        with self._write_errors(path):
+        with write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_file(path, value, files.mode)
             if files.copy:
@@ -198,13 +199,6 @@ class FolderRecords:
                     return False
                 os.rename(scratch, path)
                 return True
-
-    @contextmanager
-    def _write_errors(self, path: Path) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise StoreError(f"cannot write {path}: {error.strerror or error}") from error
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -197,8 +197,7 @@ def _like(key: str, pattern: str, negated: bool) -> str:
         like = _call(f"regexp_like({TEXT_COLUMNS[key]}, {_literal(regex)})", negated)
         if key != "source":
             return like
-        path = _regex(pattern, letter=f"(?:{_ESCAPE}.|[^{_ESCAPE}{RS}])", escape=_escape)
-        path = path.removeprefix("(?s)^").removesuffix("$")
+        path = like_regex(pattern, letter=f"(?:{_ESCAPE}.|[^{_ESCAPE}{RS}])", escape=_escape)
         facet = f"(?s){RS}{key}{US}s{path}{RS}"
         facet_condition = _call(f"regexp_like(facets, {_literal(facet)})", negated)
         return _join_conditions([like, facet_condition], all_of=negated)
@@ -210,15 +209,27 @@ def _like(key: str, pattern: str, negated: bool) -> str:
 
 def _regex(pattern: str, *, letter: str, escape: Callable[[str], str]) -> str:
     """Translate a `like` pattern into a Rust regular expression for a whole text."""
+    return f"(?s)^{like_regex(pattern, letter=letter, escape=escape)}$"
+
+
+def like_regex(pattern: str, *, letter: str, escape: Callable[[str], str]) -> str:
+    """Translate a `like` pattern into a regular expression for a part of a text.
+
+    Args:
+        pattern: the pattern.
+        letter: expression for any character.
+        escape: encodes a text as it is stored.
+    """
     expressions = (
-        f"{letter}*"
-        if run
-        else letter
-        if char
-        else _SYNTAX.sub(r"\\\g<0>", escape(quoted or plain))
+        f"{letter}*" if run else letter if char else escape_regex(escape(quoted or plain))
         for quoted, run, char, plain in LIKE_TOKENS.findall(pattern)
     )
-    return f"(?s)^(?:{''.join(expressions)})$"
+    return f"(?:{''.join(expressions)})"
+
+
+def escape_regex(text: str) -> str:
+    """A regular expression for a text, in Rust and in PostgreSQL."""
+    return _SYNTAX.sub(r"\\\g<0>", text)
 
 
 def _join_conditions(conditions: Sequence[str], *, all_of: bool) -> str:

@@ -22,7 +22,7 @@ from wavrag.errors import StoreError
 from wavrag.store.lance_documents import DocumentTallies
 from wavrag.store.lance_home import TABLE, Changes, LanceHome
 from wavrag.store.lance_import import import_lancedb
-from wavrag.store.objects import OBJECT_SCHEMES, object_errors, open_objects
+from wavrag.store.objects import OBJECT_SCHEMES, allows_http, object_errors, open_objects
 
 
 def is_object_url(path: str | os.PathLike[str]) -> bool:
@@ -58,8 +58,7 @@ class LanceObjects(LanceHome):
 
     def connect(self, **options: Any) -> Any:
         """Connect; see `LanceHome.connect`."""
-        endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
-        allow_http = "true" if endpoint.startswith("http:") else "false"
+        allow_http = "true" if allows_http(self.address) else "false"
         return import_lancedb().connect(
             self.address, storage_options={"allow_http": allow_http}, **options
         )

@@ -37,18 +37,22 @@ def open_objects(url: str) -> ObjectStore:
         from obstore.store import from_url
     except ImportError as error:
         raise MissingExtraError("object storage", "s3") from error
-    # Only if the user names such an endpoint: keys and data would travel unencrypted.
-    endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
     try:
         return from_url(
             url,
-            client_options={"allow_http": url.startswith("s3:") and endpoint.startswith("http:")},
+            client_options={"allow_http": allows_http(url)},
             retry_config={
                 "max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)
             },
         )  # fmt: skip
     except (BaseError, ValueError) as error:
         raise StoreError(f"{url}: {_first_line(error)}: write s3://BUCKET/PREFIX") from error
+
+
+def allows_http(url: str) -> bool:
+    """True if the user names an endpoint by which keys and data travel unencrypted."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
+    return url.startswith("s3:") and endpoint.startswith("http:")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from wavrag.store.lance_filter import TEXT_COLUMNS, encode_value
+from wavrag.store.lance_filter import TEXT_COLUMNS, encode_value, escape_regex, like_regex
 from wavrag.types import Passage, Scalar
 from wavrag.where import (
     BUILT_IN_KEYS,
@@ -37,7 +37,6 @@ MAX_INDEXED = 200
 SEPARATOR = "\x1f"  # between the key and the value of a facet
 _TRUE: Condition = ("true", [])
 _FALSE: Condition = ("false", [])
-_SYNTAX = re.compile(r"[\\.+*?()|\[\]{}^$]")
 # One character of an encoded text, in a regular expression.
 _ANY_CHAR = "(?:\x01.|[^\x01])"
 
@@ -59,11 +58,8 @@ def decode_text(text: str) -> str:
 def passage_facets(passage: Passage) -> list[str]:
     """Facets of a passage: all keys of the filter language except those with a text column."""
     fields = {key: getattr(passage, key) for key in ("modality", "page", "start", "end")}
-    fields |= {key: getattr(passage, key) for key in OPTIONAL_KEYS}
-    values = {key: value for key, value in fields.items() if value is not None}
-    hidden = {*BUILT_IN_KEYS, *values}
-    facets = [_facet(key, value) for key, value in values.items()]
-    facets += [_facet(key, value) for key, value in passage.metadata.items() if key not in hidden]
+    facets = [_facet(key, value) for key, value in fields.items() if value is not None]
+    facets += [_facet(key, value) for key, value in _free_keys(passage).items()]
     # The other paths of a source; most documents have none.
     facets += [_facet("source", path) for path in path_forms(passage) - {passage.source}]
     return facets
@@ -71,11 +67,16 @@ def passage_facets(passage: Passage) -> list[str]:
 
 def indexed_facets(passage: Passage) -> list[str]:
     """The facets of a passage that have postings: those of metadata, unless they are long."""
-    hidden = {*BUILT_IN_KEYS, *(key for key in OPTIONAL_KEYS if getattr(passage, key) is not None)}
-    fields = {key: getattr(passage, key) for key in OPTIONAL_KEYS}
-    fields |= {key: value for key, value in passage.metadata.items() if key not in hidden}
-    facets = (_facet(key, value) for key, value in fields.items() if value is not None)
+    facets = (_facet(key, value) for key, value in _free_keys(passage).items())
     return [facet for facet in facets if len(facet) <= MAX_INDEXED]
+
+
+def _free_keys(passage: Passage) -> dict[str, Scalar]:
+    """Values of the keys that are not built in: speaker, channel and track, and the metadata."""
+    fields = {key: getattr(passage, key) for key in OPTIONAL_KEYS}
+    values = {key: value for key, value in fields.items() if value is not None}
+    hidden = {*BUILT_IN_KEYS, *values}
+    return values | {key: value for key, value in passage.metadata.items() if key not in hidden}
 
 
 def required_facets(node: Node | None) -> list[list[str]]:
@@ -168,18 +169,11 @@ def _like_sql(pattern: str, prefix: str) -> tuple[str, str]:
 
     An encoded NUL has two characters, so LIKE serves for patterns without `_` and NUL only.
     """
-    tokens = LIKE_TOKENS.findall(pattern)
-    if not any(char for _, _, char, _ in tokens) and encode_text(pattern) == pattern:
+    has_letters = any(char for _, _, char, _ in LIKE_TOKENS.findall(pattern))
+    if not has_letters and encode_text(pattern) == pattern:
         return "LIKE %s", re.sub(r"([\\%_])", r"\\\1", prefix) + pattern
-    regex = "".join(
-        f"{_ANY_CHAR}*"
-        if run
-        else _ANY_CHAR
-        if char
-        else _SYNTAX.sub(r"\\\g<0>", encode_text(quoted or plain))
-        for quoted, run, char, plain in tokens
-    )
-    return "~ %s", f"^{_SYNTAX.sub(lambda match: chr(92) + match[0], prefix)}(?:{regex})$"
+    regex = like_regex(pattern, letter=_ANY_CHAR, escape=encode_text)
+    return "~ %s", f"^{escape_regex(prefix)}{regex}$"
 
 
 def _any_facet(
