@@ -80,11 +80,11 @@ def _check_extras() -> list[Finding]:
 
     findings = []
     for extra in metadata("wavrag").get_all("Provides-Extra") or ():
-        versions: dict[str, str] = {}
-        for package in required_packages(extra):
+        packages, versions = required_packages(extra), {}
+        for package in packages:
             with suppress(PackageNotFoundError):
                 versions[package] = version(package)
-        missing = [package for package in required_packages(extra) if package not in versions]
+        missing = [package for package in packages if package not in versions]
         if missing:
             detail = f"optional, pip install 'wavrag[{extra}]' (lacks {', '.join(missing)})"
             findings.append(Finding(f"extra {extra}", "missing", detail))
