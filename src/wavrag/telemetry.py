@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from wavrag.errors import MissingExtraError
@@ -34,6 +33,8 @@ OPERATIONS = {
     "search": "retrieval",
     "generate": "chat",
 }
+_OPERATION = "gen_ai.operation.name"
+_LABELS = (_OPERATION, "gen_ai.provider.name", "gen_ai.request.model")  # of measurements
 Attributes: TypeAlias = Mapping[str, str | int | float | bool | None]
 
 
@@ -159,9 +160,11 @@ def stage(name: Stage, attributes: Attributes | None = None) -> Iterator[StageRe
     if instruments is None:
         yield _NOTHING
         return
-    values = _present({"wavrag.stage": name, **_operation(name), **(attributes or {})})
+    values = _present(
+        {"wavrag.stage": name, _OPERATION: OPERATIONS.get(name), **(attributes or {})}
+    )
     model = values.get("gen_ai.request.model")
-    label = " ".join(filter(None, (str(values.get("gen_ai.operation.name", name)), model)))
+    label = " ".join(filter(None, (str(values.get(_OPERATION, name)), model)))
     start = time.perf_counter()
     try:
         # The messages of exceptions may quote a question, so they are not recorded.
@@ -232,7 +235,7 @@ class AnswerTrace:
         seconds = time.perf_counter() - start
         attributes = _present(
             {
-                "wavrag.stage": "generate", **_operation("generate"),
+                "wavrag.stage": "generate", _OPERATION: OPERATIONS["generate"],
                 "gen_ai.provider.name": model.partition(":")[0], "gen_ai.request.model": model,
                 "gen_ai.response.time_to_first_chunk": first_piece,
                 "gen_ai.usage.input_tokens": usage and usage[0],
@@ -256,15 +259,6 @@ def _set_error(span: Span, error: Exception) -> None:
 
     span.set_attribute("error.type", type(error).__qualname__)
     span.set_status(Status(StatusCode.ERROR))
-
-
-_LABELS = ("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model")
-
-
-@lru_cache
-def _operation(name: Stage) -> dict[str, str]:
-    operation = OPERATIONS.get(name)
-    return {} if operation is None else {"gen_ai.operation.name": operation}
 
 
 def _present(attributes: Attributes) -> dict[str, Any]:
