@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from store import normalise, time_call
 
 from wavrag.store import LanceStore, StoredPassage
 from wavrag.store.lance_rows import KEY
@@ -104,8 +103,7 @@ def create_unprotected(folder: Path, dim: int) -> UnprotectedStore:
 
 def document(random: np.random.Generator, dim: int, number: int) -> list[StoredPassage]:
     """A document with random unit vectors."""
-    vectors = random.standard_normal((PASSAGES, dim)).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = normalise(random.standard_normal((PASSAGES, dim)))
     id = f"/corpus/document-{number:07d}.md"
     return [
         StoredPassage(
@@ -115,13 +113,6 @@ def document(random: np.random.Generator, dim: int, number: int) -> list[StoredP
         )
         for ordinal, vector in enumerate(vectors)
     ]  # fmt: skip
-
-
-def time_call(call: Callable[[], object]) -> float:
-    """Measure the time of a call in milliseconds."""
-    start = time.perf_counter()
-    call()
-    return (time.perf_counter() - start) * 1e3
 
 
 if __name__ == "__main__":
