@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -57,7 +57,7 @@ async def live(socket: WebSocket) -> None:
     """Serve one speaker until the connection ends."""
     collections: Collections = socket.app.state.collections
     await socket.accept()
-    try:
+    async with closing_with_error(socket, partial(_send_error, socket)):
         start = await _receive_start(socket)
         principal = await _identify(collections.shared, start.token)
         server = collections.get(socket.scope.get(COLLECTION), principal)
@@ -66,13 +66,28 @@ async def live(socket: WebSocket) -> None:
             guard = partial(check_again, collections.shared, start.token, principal)
             await _converse(socket, state, start, guard)
         await socket.close()
+
+
+@asynccontextmanager
+async def closing_with_error(
+    socket: WebSocket, send_error: Callable[[str], Awaitable[None]]
+) -> AsyncIterator[None]:
+    """Serve a connection during the block; an error is sent, and closes it."""
+    try:
+        yield
     except WebSocketDisconnect:
         return
-    except RequestError as error:
-        code = TRY_AGAIN_LATER if error.status_code == 429 else POLICY_VIOLATION
-        await _close_with_error(socket, code, str(error.detail))
-    except WavRAGError as error:
-        await _close_with_error(socket, INVALID_DATA, describe_failure(error))
+    except (RequestError, WavRAGError) as error:
+        code = INVALID_DATA
+        if isinstance(error, RequestError):
+            code = TRY_AGAIN_LATER if error.status_code == 429 else POLICY_VIOLATION
+        with suppress(RuntimeError, WebSocketDisconnect):  # the client has disconnected
+            await send_error(describe_failure(error))
+            await socket.close(code)
+
+
+async def _send_error(socket: WebSocket, message: str) -> None:
+    await socket.send_json({"event": "error", "message": message})
 
 
 @contextmanager
@@ -246,11 +261,3 @@ async def _receive_audio(socket: WebSocket, turns: AsyncLiveTurn, intake: Capaci
 async def _send_events(socket: WebSocket, turns: AsyncLiveTurn) -> None:
     async for event in turns:
         await socket.send_json(event_dict(event))
-
-
-async def _close_with_error(socket: WebSocket, code: int, message: str) -> None:
-    try:
-        await socket.send_json({"event": "error", "message": message})
-        await socket.close(code)
-    except (RuntimeError, WebSocketDisconnect):
-        return  # the client has disconnected

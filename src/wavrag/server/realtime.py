@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.websockets import WebSocketDisconnect
 
 from wavrag.access import COLLECTION
 from wavrag.errors import AudioError, InputError, WavRAGError
@@ -19,12 +18,10 @@ from wavrag.live import AsyncLiveTurn, Cancelled, TurnEnded
 from wavrag.server.collections import Collections
 from wavrag.server.errors import RequestError, public_message
 from wavrag.server.live import (
-    INVALID_DATA,
-    POLICY_VIOLATION,
-    TRY_AGAIN_LATER,
     AudioIntake,
     admit,
     check_again,
+    closing_with_error,
     describe_failure,
     receive_in_time,
 )
@@ -61,7 +58,11 @@ async def realtime(socket: WebSocket, model: str = CHAT_MODEL) -> None:
     """Serve one speaker until the connection ends."""
     collections: Collections = socket.app.state.collections
     await socket.accept()
-    try:
+
+    async def send_error(message: str) -> None:
+        await _send(socket, describe_error(message))
+
+    async with closing_with_error(socket, send_error):
         check_model(model, CHAT_MODEL)
         _, _, token = socket.headers.get("authorization", "").partition(" ")
         authenticator = collections.shared.authenticator
@@ -74,21 +75,6 @@ async def realtime(socket: WebSocket, model: str = CHAT_MODEL) -> None:
             connection = _Connection(socket, state)
             guard = check_again(collections.shared, token.strip(), principal)
             await connection.run(guard)
-    except WebSocketDisconnect:
-        return
-    except RequestError as error:
-        code = TRY_AGAIN_LATER if error.status_code == 429 else POLICY_VIOLATION
-        await _close_with_error(socket, code, error)
-    except WavRAGError as error:
-        await _close_with_error(socket, INVALID_DATA, error)
-
-
-async def _close_with_error(socket: WebSocket, code: int, error: Exception) -> None:
-    try:
-        await _send(socket, describe_error(describe_failure(error)))
-        await socket.close(code)
-    except (RuntimeError, WebSocketDisconnect):
-        return  # the client has disconnected
 
 
 async def _send(socket: WebSocket, event: Json) -> None:
