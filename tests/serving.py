@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import numpy as np
 
-from wavrag import KnowledgeBase, WavRAG
+from wavrag import Clip, KnowledgeBase, WavRAG
 from wavrag.embed.fake import FakeEmbedder
 from wavrag.generate import FakeGenerator, Generator
 from wavrag.kb import find_files
@@ -20,6 +21,15 @@ from wavrag.server.run import bind_socket, create_uvicorn_server
 OPTIONS = ServerOptions(voice="fake")
 FERRY = "The ferry leaves at nine in the morning. It carries dogs for free.\n"
 BEES = "# Bees\n\nA honeybee flies three kilometres. It dances when it is home.\n"
+CAPTIONS = """WEBVTT
+
+00:01.000 --> 00:04.000
+<v Ada>The harbour opens at dawn.
+
+00:05.000 --> 00:09.000
+<v Bob>The harbour closes at dusk.
+"""
+TONE = Clip(0.3 * np.sin(np.arange(16_000) / 5).astype(np.float32), 16_000)
 
 
 @contextmanager
@@ -56,6 +66,14 @@ def create_rag(folder: Path, generator: Generator | None = None) -> WavRAG:
     kb = KnowledgeBase.open(folder / "kb", embedder=FakeEmbedder())
     kb.add(find_files([texts]).documents)
     return WavRAG(kb, generator or FakeGenerator())
+
+
+def create_harbour_rag(folder: Path) -> WavRAG:
+    """The same with the document `CAPTIONS` of 2024, for adapters of other frameworks."""
+    (folder / "harbour.vtt").write_text(CAPTIONS)
+    rag = create_rag(folder)
+    rag.add(folder / "harbour.vtt", metadata={"year": 2024})
+    return rag
 
 
 def uploaded_files(folder: Path) -> list[str]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from haystack import Document, Pipeline
 from haystack.dataclasses import ByteStream
@@ -12,7 +11,8 @@ from haystack.errors import FilterError
 from haystack.testing.document_store import DocumentStoreBaseTests, create_filterable_docs
 from haystack.utils.filters import document_matches_filter
 
-from wavrag import Clip, KnowledgeBase, WavRAG
+from serving import CAPTIONS, TONE
+from wavrag import KnowledgeBase, WavRAG
 from wavrag.audio import wav_bytes, write_wav
 from wavrag.embed import FakeEmbedder
 from wavrag.errors import InputError
@@ -20,16 +20,6 @@ from wavrag.generate import FakeGenerator
 from wavrag.integrations.haystack import WavRAGDocumentStore, WavRAGHybridRetriever
 from wavrag.integrations.haystack_filters import to_where
 from wavrag.store import MemoryStore
-
-CAPTIONS = """WEBVTT
-
-00:01.000 --> 00:04.000
-<v Ada>The harbour opens at dawn.
-
-00:05.000 --> 00:09.000
-<v Bob>The harbour closes at dusk.
-"""
-TONE = Clip(0.3 * np.sin(np.arange(16_000) / 5).astype(np.float32), 16_000)
 
 
 def open_rag(folder: Path) -> WavRAG:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.retrievers import BaseRetriever
@@ -14,22 +13,13 @@ from langchain_core.tools import BaseTool
 from langchain_tests.integration_tests import RetrieversIntegrationTests, ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
-from serving import FERRY, create_rag
-from wavrag import Clip, Query, WavRAG
+from serving import FERRY, TONE, create_harbour_rag
+from wavrag import Query, WavRAG
 from wavrag.audio import wav_bytes, write_wav
 from wavrag.errors import FilterError
 from wavrag.integrations.langchain import WavRAGRetriever, WavRAGTool
 
 pytestmark = pytest.mark.anyio  # runs the asynchronous tests of the kit
-CAPTIONS = """WEBVTT
-
-00:01.000 --> 00:04.000
-<v Ada>The harbour opens at dawn.
-
-00:05.000 --> 00:09.000
-<v Bob>The harbour closes at dusk.
-"""
-TONE = Clip(0.3 * np.sin(np.arange(16_000) / 5).astype(np.float32), 16_000)
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +29,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
-    folder = tmp_path_factory.mktemp("langchain")
-    (folder / "harbour.vtt").write_text(CAPTIONS)
-    with create_rag(folder) as rag:
-        rag.add(folder / "harbour.vtt", metadata={"year": 2024})
+    with create_harbour_rag(tmp_path_factory.mktemp("langchain")) as rag:
         yield rag
 
 

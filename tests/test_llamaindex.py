@@ -5,12 +5,11 @@ import base64
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from llama_index.core.schema import MetadataMode
 
-from serving import BEES, FERRY, create_rag
-from wavrag import Clip, WavRAG
+from serving import BEES, FERRY, TONE, create_harbour_rag
+from wavrag import WavRAG
 from wavrag.audio import wav_bytes, write_wav
 from wavrag.errors import InputError
 from wavrag.integrations.llamaindex import (
@@ -20,23 +19,10 @@ from wavrag.integrations.llamaindex import (
     create_search_tool,
 )
 
-CAPTIONS = """WEBVTT
-
-00:01.000 --> 00:04.000
-<v Ada>The harbour opens at dawn.
-
-00:05.000 --> 00:09.000
-<v Bob>The harbour closes at dusk.
-"""
-TONE = Clip(0.3 * np.sin(np.arange(16_000) / 5).astype(np.float32), 16_000)
-
 
 @pytest.fixture(scope="module")
 def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WavRAG]:
-    folder = tmp_path_factory.mktemp("llamaindex")
-    (folder / "harbour.vtt").write_text(CAPTIONS)
-    with create_rag(folder) as rag:
-        rag.add(folder / "harbour.vtt", metadata={"year": 2024})
+    with create_harbour_rag(tmp_path_factory.mktemp("llamaindex")) as rag:
         yield rag
 
 
