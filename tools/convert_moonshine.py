@@ -35,8 +35,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-from moonshine_encoder_graph import MICROSOFT, Graph, build_encoder
+from moonshine_encoder_graph import MICROSOFT, TYPES, Graph, build_encoder
 from onnx import TensorProto, helper, numpy_helper
+from onnx.external_data_helper import set_external_data
 from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import (
     InferenceSession,
 )
@@ -62,7 +63,6 @@ INNER = 1152  # width of the MLP after its gate
 ROTARY = 32  # rotary dimensions, of the 36 of a head
 ALIGNMENT = 64  # bytes; ONNX Runtime maps the constants from the file
 INLINE_BYTES = 1024  # smaller constants are copied into the graphs
-TYPES = {1: np.float32, 2: np.uint8}
 TABLE = "model.decoder.embed_tokens.weight_merged_0"
 
 
@@ -141,13 +141,9 @@ class DecoderGraph(Graph):
         kind, dims, values = self._source.tensors[name]
         if len(values) < INLINE_BYTES:
             return self.constant(name, np.frombuffer(values, TYPES[kind]).reshape(dims))
-        tensor = TensorProto(
-            name=name, data_type=kind, dims=dims, data_location=TensorProto.EXTERNAL
-        )
-        offset = self._source.store(name)
-        external = {"location": WEIGHTS, "offset": offset, "length": len(values)}
-        for key, value in external.items():
-            tensor.external_data.add(key=key, value=str(value))
+        tensor = TensorProto(name=name, data_type=kind, dims=dims, raw_data=values)
+        set_external_data(tensor, WEIGHTS, self._source.store(name), len(values))
+        tensor.ClearField("raw_data")
         self._constants[name] = tensor
         return name
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from onnx.external_data_helper import set_external_data
 from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs.InferenceSession import (
     InferenceSession,
 )
@@ -130,15 +131,11 @@ class EncoderGraph(Graph):
         raw = array.tobytes()
         kind = helper.np_dtype_to_tensor_dtype(array.dtype)
         name = name or f"constant_{len(self._constants)}"
-        tensor = TensorProto(name=name, data_type=kind, dims=array.shape)
+        tensor = TensorProto(name=name, data_type=kind, dims=array.shape, raw_data=raw)
         offset = self._content.find(raw) if len(raw) >= SHARED_BYTES else -1
-        if offset < 0:
-            tensor.raw_data = raw
-        else:
-            tensor.data_location = TensorProto.EXTERNAL
-            external = {"location": self._location, "offset": offset, "length": len(raw)}
-            for key, value in external.items():
-                tensor.external_data.add(key=key, value=str(value))
+        if offset >= 0:
+            set_external_data(tensor, self._location, offset, len(raw))
+            tensor.ClearField("raw_data")
         self._constants[name] = tensor
         return name
 

@@ -24,6 +24,7 @@ from typing import Any
 import onnx
 import torch
 from export_minilm import export_bert, load_original
+from onnx.external_data_helper import set_external_data
 from reader_examples import ReaderData, ReaderExample
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -203,11 +204,8 @@ def share_weights(path: Path, other: Path) -> None:
         offset = content.find(raw) if len(raw) >= SHARED_BYTES else -1
         if offset < 0:
             continue
-        fields = {"location": other.name, "offset": str(offset), "length": str(len(raw))}
+        set_external_data(tensor, other.name, offset, len(raw))
         tensor.ClearField("raw_data")
-        tensor.data_location = onnx.TensorProto.EXTERNAL
-        for key, value in fields.items():
-            tensor.external_data.add(key=key, value=value)
         print(f"shared: {tensor.name}, {len(raw):,} bytes")
     path.write_bytes(model.SerializeToString())
 
