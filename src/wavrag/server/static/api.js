@@ -36,7 +36,7 @@ export function chooseCollection(name) {
 }
 
 /** The path of an operation in the chosen collection. */
-export const inCollection = (path) =>
+const inCollection = (path) =>
   collection() === null || path.startsWith("v1/collections") ? path : path.replace(/^v1\//, `v1/collections/${collection()}/`);
 
 /** The address to which clients add `v1/live`. */

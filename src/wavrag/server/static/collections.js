@@ -2,7 +2,7 @@
 
 import { showError } from "./alerts.js";
 import { call, chooseCollection, collection, json } from "./api.js";
-import { $, h } from "./dom.js";
+import { $, h, isConfirmed } from "./dom.js";
 
 /** Shows the picker if there is a choice, and chooses a collection. */
 export async function setUpCollections() {
@@ -23,14 +23,8 @@ function open(name) {
   location.reload(); // nothing of the other collection stays on the page
 }
 
-function result(dialog) {
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
-}
-
 async function create() {
-  if (!(await result($("name-collection")))) return;
+  if (!(await isConfirmed($("name-collection")))) return;
   const name = $("collection-name").value.trim();
   const body = JSON.stringify({ name });
   await json("v1/collections", { method: "POST", headers: { "content-type": "application/json" }, body });
@@ -39,7 +33,7 @@ async function create() {
 
 async function remove() {
   $("confirm-text").textContent = `Delete the collection “${collection()}” with all its documents?`;
-  if (!(await result($("confirm")))) return;
+  if (!(await isConfirmed($("confirm")))) return;
   await call(`v1/collections/${collection()}`, { method: "DELETE" });
   open(null);
 }

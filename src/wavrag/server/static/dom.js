@@ -56,6 +56,13 @@ export function locationOf(passage) {
   return [passage.page && `page ${passage.page}`, passage.section].filter(Boolean).join(", ");
 }
 
+/** Shows a dialog, and waits for its end; true if the user agreed. */
+export function isConfirmed(dialog) {
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true }));
+}
+
 /** True if a speaker has a name, not only a number. */
 export const isNamed = (speaker) => !/^speaker [\d.]+$/.test(speaker);
 

@@ -2,7 +2,7 @@
 
 import { showError } from "./alerts.js";
 import { documentPath, json, upload } from "./api.js";
-import { $, dateOf, duration, fileName, h, icon, plural, shortFolder } from "./dom.js";
+import { $, dateOf, duration, fileName, h, icon, isConfirmed, plural, shortFolder } from "./dom.js";
 import { openDocument } from "./reader.js";
 
 const PAGE_SIZE = 60; // documents per request
@@ -121,11 +121,7 @@ export class Library {
 
   async #remove(document) {
     $("confirm-text").textContent = `Remove “${document.title}” from the library? An uploaded file is deleted; a file indexed from a folder stays there.`;
-    const dialog = $("confirm");
-    dialog.returnValue = "no";
-    dialog.showModal();
-    await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
-    if (dialog.returnValue !== "yes") return;
+    if (!(await isConfirmed($("confirm")))) return;
     try {
       const job = await json(`${documentPath(document.id)}?wait=30`, { method: "DELETE" });
       if (job.state === "failed") throw new Error(job.error);
