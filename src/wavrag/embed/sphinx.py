@@ -64,10 +64,9 @@ class PocketSphinx:
             return ""
         decoder = self._decoder()
         samples = (np.clip(clip.samples, -1, 1) * 32_767).astype("<i2").tobytes()
-        # `full_utt`: normalisation needs the complete clip.
-        # The statistics of noise would otherwise be those of earlier clips.
-        decoder.reinit_feat()
+        decoder.reinit_feat()  # drops the statistics of noise of earlier clips
         decoder.start_utt()
+        # `full_utt`: normalisation needs the complete clip.
         decoder.process_raw(samples, full_utt=True)
         decoder.end_utt()
         hypothesis = decoder.hyp()
