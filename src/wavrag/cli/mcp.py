@@ -8,6 +8,7 @@ from wavrag.cli.ask import ANSWER_OPTIONS, read_answer_options
 from wavrag.cli.command import Command, UsageError
 from wavrag.cli.options import GENERATOR, KB, RERANK, Option
 from wavrag.cli.output import note
+from wavrag.cli.serve import check_port
 
 PORT = 8322
 
@@ -19,8 +20,8 @@ def serve_mcp(arguments: argparse.Namespace) -> int:
 
     if arguments.port is not None and not arguments.http:
         raise UsageError("--port applies to HTTP: add --http")
-    if arguments.port is not None and arguments.port >= 1 << 16:
-        raise UsageError(f"--port: {arguments.port} is not a port: give a number from 0 to 65535")
+    port = PORT if arguments.port is None else arguments.port
+    check_port(port)
     with WavRAG.open(
         arguments.kb, generator=arguments.generator, reranker=arguments.rerank, create=False
     ) as rag:
@@ -33,7 +34,7 @@ def serve_mcp(arguments: argparse.Namespace) -> int:
         def on_start(url: str) -> None:
             note(f"serving {rag.kb.address} at {url} (press Ctrl-C to stop)")
 
-        serve_http(server, PORT if arguments.port is None else arguments.port, on_start)
+        serve_http(server, port, on_start)
     return 0
 
 

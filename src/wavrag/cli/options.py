@@ -89,6 +89,8 @@ RERANK = Option("--rerank", "NAME", "reorder the first 50 hits by a cross-encode
     " st:FOLDER or onnx:FOLDER", unset="none")  # fmt: skip
 TOKENS = Option("--tokens", "FILE", "file of the tokens of `wavrag token`",
     unset="tokens.json in $WAVRAG_CONFIG, or in ~/.config/wavrag")  # fmt: skip
+MAX_RECORDING = Option("--max-recording", "HOURS", "maximum length of an uploaded recording",
+    default=12, minimum=0.0)  # fmt: skip
 JSON = Option("--json", help="print a single JSON document and nothing else")
 JSON_FILE = Option("--json", "FILE",
     "write the figures to FILE as JSON; - prints a single document and nothing else")  # fmt: skip

@@ -13,6 +13,7 @@ from wavrag.cli.options import (
     BEST_ENGINE,
     GENERATOR,
     KB,
+    MAX_RECORDING,
     NEW_EMBEDDER,
     RERANK,
     TOKENS,
@@ -36,8 +37,7 @@ def serve(arguments: argparse.Namespace) -> int:
     from wavrag.rag import WavRAG
     from wavrag.server import ServerOptions, check_host, default_token_file, serve
 
-    if arguments.port >= 1 << 16:
-        raise UsageError(f"--port: {arguments.port} is not a port: give a number from 0 to 65535")
+    check_port(arguments.port)
     if arguments.telemetry:
         telemetry.enable_export()
     options = ServerOptions(
@@ -103,6 +103,12 @@ def serve_collections(arguments: argparse.Namespace, options: ServerOptions) -> 
 
         serve(folder, arguments.host, arguments.port, options, on_start=on_start)
     return 0
+
+
+def check_port(port: int) -> None:
+    """Raise `UsageError` if a number is not a TCP port."""
+    if port >= 1 << 16:
+        raise UsageError(f"--port: {port} is not a port: give a number from 0 to 65535")
 
 
 def find_token_file(path: str | None, default: Path) -> Path | None:
@@ -180,8 +186,7 @@ COMMAND = Command(
         "answers": ANSWER_OPTIONS,
         "limits": (
             Option("--max-upload", "MB", "maximum size of an upload", default=2048, minimum=1),
-            Option("--max-recording", "HOURS", "maximum length of an uploaded recording",
-                default=12, minimum=0.0),
+            MAX_RECORDING,
             Option("--workers", "N", "jobs executed at the same time; 0 leaves them to `wavrag"
                 " worker`, with a knowledge base in PostgreSQL", default=3, minimum=0),
             Option("--max-answers", "N", "answers generated at the same time; others wait",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from wavrag.cli.command import Command
-from wavrag.cli.options import KB, Option
+from wavrag.cli.options import KB, MAX_RECORDING, Option
 from wavrag.cli.output import note
 
 
@@ -33,8 +33,7 @@ COMMAND = Command(
     work,
     (
         Option("--workers", "N", "jobs executed at the same time", default=3, minimum=1),
-        Option("--max-recording", "HOURS", "maximum length of an uploaded recording", default=12,
-            minimum=0.0),
+        MAX_RECORDING,
         Option("--audit", "FILE", "append a line of JSON for every job to a file"),
         KB,
     ),
