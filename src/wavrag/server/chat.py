@@ -170,7 +170,7 @@ class _Completion:
             created=self._created,
             model=CHAT_MODEL,
             choices=[_describe_choice(answer)],
-            usage=_count_usage(answer),
+            usage=count_usage(answer),
             wavrag=AnswerShape.model_validate(answer),
         )
         # Defaults are part of OpenAI's format, but fields of `wavrag` that do not apply are not.
@@ -198,7 +198,7 @@ class _Completion:
             calls = self._encode_choice({"tool_calls": deltas})
         last = calls + self._encode_choice({}, reason, wavrag=AnswerShape.dump(event))
         if self._include_usage:
-            last += self._encode_chunk(choices=[], usage=_count_usage(event).model_dump())
+            last += self._encode_chunk(choices=[], usage=count_usage(event).model_dump())
         return last + end_event
 
     def _encode_choice(
@@ -231,7 +231,7 @@ def _encode(data: dict[str, Any]) -> bytes:
     return format_sse_event(data_str=json.dumps(data, ensure_ascii=False))
 
 
-def _count_usage(answer: Answer) -> UsageShape:
+def count_usage(answer: Answer) -> UsageShape:
     """Tokens of all stages; 0 if the generator does not report them."""
     prompt = sum(stage["in"] for stage in answer.usage.values())
     completion = sum(stage["out"] for stage in answer.usage.values())

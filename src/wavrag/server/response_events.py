@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from wavrag.answer import RetrievalResult
 from wavrag.errors import WavRAGError
 from wavrag.server.answer_events import AnswerEvent
+from wavrag.server.chat import count_usage
 from wavrag.server.errors import public_message
 from wavrag.server.files import name_file
 from wavrag.server.models import CHAT_MODEL
@@ -162,7 +163,7 @@ class ResponseBuilder:
             "store": False,
             "text": {"format": {"type": "text"}},
             "truncation": "disabled",
-            "usage": None if answer is None else _count_usage(answer),
+            "usage": None if answer is None else _describe_usage(answer),
             **self._parameters,
         }
         return response if answer is None else {**response, "wavrag": AnswerShape.dump(answer)}
@@ -248,14 +249,12 @@ def list_annotations(answer: Answer) -> list[Json]:
     return annotations
 
 
-def _count_usage(answer: Answer) -> Json:
-    """Tokens of all stages; 0 if the generator does not report them."""
-    read = sum(stage["in"] for stage in answer.usage.values())
-    written = sum(stage["out"] for stage in answer.usage.values())
+def _describe_usage(answer: Answer) -> Json:
+    usage = count_usage(answer)
     return {
-        "input_tokens": read,
+        "input_tokens": usage.prompt_tokens,
         "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
-        "output_tokens": written,
+        "output_tokens": usage.completion_tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": read + written,
+        "total_tokens": usage.total_tokens,
     }
