@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,3 +52,30 @@ def write_texts(folder: Path, copies: int) -> None:
         if path.suffix != ".pdf":
             for copy in range(copies):
                 (folder / f"{path.stem}-{copy}{path.suffix}").write_bytes(path.read_bytes())
+
+
+def build_pdf(pages: Sequence[str]) -> bytes:
+    """Build a PDF of pages of 600 x 800 points.
+
+    Args:
+        pages: the operators that draw each page; the font F1 is Helvetica, which every reader has.
+    """
+    kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
+    objects = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        f"<</Type/Pages/Count {len(pages)}/Kids[{kids}]>>",
+        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+    ]
+    for n, content in enumerate(pages):
+        resources = "/Resources<</Font<</F1 3 0 R>>>>"
+        box = f"/MediaBox[0 0 600 800]/Contents {5 + 2 * n} 0 R"
+        objects.append(f"<</Type/Page/Parent 2 0 R{resources}{box}>>")
+        objects.append(f"<</Length {len(content)}>>stream\n{content}\nendstream")
+    data, offsets = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, start=1):
+        offsets.append(len(data))
+        data += f"{number} 0 obj{body}endobj\n".encode("latin-1")
+    rows = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
+    size = len(objects) + 1
+    trailer = f"trailer<</Size {size}/Root 1 0 R>>\nstartxref\n{len(data)}\n%%EOF"
+    return data + f"xref\n0 {size}\n0000000000 65535 f \n{rows}{trailer}".encode()

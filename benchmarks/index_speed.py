@@ -60,31 +60,13 @@ def write_pdf(folder: Path) -> None:
     """Write a PDF of pages of prose, with the standard fonts of every reader."""
     words = " ".join(load_texts()).encode("ascii", "ignore").decode().split()
     lines = textwrap.wrap(" ".join(words * 20), 80)[: PDF_PAGES * PAGE_LINES]
-    kids = " ".join(f"{number} 0 R" for number in range(4, 4 + 2 * PDF_PAGES, 2))
-    objects = [
-        "<< /Type /Catalog /Pages 2 0 R >>",
-        f"<< /Type /Pages /Kids [{kids}] /Count {PDF_PAGES} >>",
-        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-    ]
+    pages = []
     for page in range(PDF_PAGES):
         shown = lines[page * PAGE_LINES : (page + 1) * PAGE_LINES]
         escaped = (line.translate({ord(c): f"\\{c}" for c in "\\()"}) for line in shown)
         content = "".join(f"({line}) Tj T*\n" for line in escaped)
-        stream = f"BT /F1 11 Tf 15 TL 60 760 Td\n{content}ET"
-        objects += [
-            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {len(objects) + 2} 0 R"
-            " /Resources << /Font << /F1 3 0 R >> >> >>",
-            f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream",
-        ]
-    data, offsets = b"%PDF-1.4\n", []
-    for number, content in enumerate(objects, 1):
-        offsets.append(f"{len(data):010} 00000 n \n")
-        data += f"{number} 0 obj\n{content}\nendobj\n".encode()
-    trailer = (
-        f"trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\nstartxref\n{len(data)}\n%%EOF\n"
-    )
-    table = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{''.join(offsets)}{trailer}"
-    (folder / "prose.pdf").write_bytes(data + table.encode())
+        pages.append(f"BT /F1 11 Tf 15 TL 60 760 Td\n{content}ET")
+    (folder / "prose.pdf").write_bytes(corpus.build_pdf(pages))
 
 
 def write_notes(folder: Path) -> None:

@@ -19,6 +19,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from corpus import build_pdf
+
 from wavrag import WavRAG
 
 EMPTY = "\u2014"
@@ -153,25 +155,7 @@ def write_pdf(table: Table) -> bytes:
                     at = f"{60 + 100 * x + shift} {720 - 20 * y}"
                     commands.append(f"BT /F1 11 Tf {at} Td ({text}) Tj ET")
         pages.append("\n".join(commands))
-    kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
-    objects = [
-        "<</Type/Catalog/Pages 2 0 R>>",
-        f"<</Type/Pages/Count {len(pages)}/Kids[{kids}]>>",
-        "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
-    ]
-    for n, content in enumerate(pages):
-        resources = "/Resources<</Font<</F1 3 0 R>>>>"
-        box = f"/MediaBox[0 0 600 800]/Contents {5 + 2 * n} 0 R"
-        objects.append(f"<</Type/Page/Parent 2 0 R{resources}{box}>>")
-        objects.append(f"<</Length {len(content)}>>stream\n{content}\nendstream")
-    data, offsets = b"%PDF-1.4\n", []
-    for number, body in enumerate(objects, start=1):
-        offsets.append(len(data))
-        data += f"{number} 0 obj{body}endobj\n".encode("latin-1")
-    rows = "".join(f"{offset:010} 00000 n \n" for offset in offsets)
-    size = len(objects) + 1
-    trailer = f"trailer<</Size {size}/Root 1 0 R>>\nstartxref\n{len(data)}\n%%EOF"
-    return data + f"xref\n0 {size}\n0000000000 65535 f \n{rows}{trailer}".encode()
+    return build_pdf(pages)
 
 
 WRITERS = {"md": write_markdown, "html": write_html, "pdf": write_pdf}
