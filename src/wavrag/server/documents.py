@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
@@ -31,7 +32,7 @@ from wavrag.server.session import Session, State
 from wavrag.server.uploaded_files import check_blobs
 from wavrag.server.worker import generate_name
 from wavrag.shapes import DocumentShape, PassageShape
-from wavrag.store import ACCESS, MAX_LABELS, PUBLIC, labels_of, parse_labels, without_labels
+from wavrag.store import ACCESS, MAX_LABELS, PUBLIC, Blobs, labels_of, parse_labels, without_labels
 from wavrag.types import Clip, Passage, Scalar
 
 T = TypeVar("T")
@@ -97,9 +98,8 @@ def accept_upload(state: Session, form: Form, priority: int = 0) -> IndexJob:
     if title and len(form.files) > 1:
         raise RequestError(400, "a title applies to a single file: upload the files separately")
     file_types = [check_file(file.path, file.name, state.options) for file in form.files]
-    uploads: list[Upload] = []
     blobs = check_blobs(state.blobs)
-    try:
+    with collecting_uploads(blobs) as uploads:
         for file, file_type in zip(form.files, file_types, strict=True):
             document_id = _choose_id(state, file)
             stored_name = generate_name(file_type.suffix)
@@ -117,6 +117,14 @@ def accept_upload(state: Session, form: Form, priority: int = 0) -> IndexJob:
                 )
             )
         return state.submit(uploads, [], priority)
+
+
+@contextmanager
+def collecting_uploads(blobs: Blobs) -> Iterator[list[Upload]]:
+    """A list for the uploads of a job; their files are deleted if the block fails."""
+    uploads: list[Upload] = []
+    try:
+        yield uploads
     except BaseException:
         for upload in uploads:
             blobs.delete(blob_name(upload.file))

@@ -15,7 +15,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 
 from wavrag.access import COLLECTION
-from wavrag.server.documents import choose_labels
+from wavrag.server.documents import choose_labels, collecting_uploads
 from wavrag.server.errors import RequestError
 from wavrag.server.job_runner import blob_name
 from wavrag.server.jobs import IndexJob, Upload
@@ -94,8 +94,7 @@ def add_files(uploaded: UploadedFiles, state: Session, files: Sequence[AddedFile
         StoreError: a file cannot be stored.
     """
     blobs = check_blobs(state.blobs)
-    uploads: list[Upload] = []
-    try:
+    with collecting_uploads(blobs) as uploads:
         for file, attributes in files:
             access = attributes.get(ACCESS)
             labels = choose_labels(state.principal, None if access is None else str(access))
@@ -121,10 +120,6 @@ def add_files(uploaded: UploadedFiles, state: Session, files: Sequence[AddedFile
             finally:
                 scratch.unlink(missing_ok=True)
         return state.submit(uploads, [])
-    except BaseException:
-        for upload in uploads:
-            blobs.delete(blob_name(upload.file))
-        raise
 
 
 def list_file_states(state: Session, name: str) -> list[VectorStoreFileShape]:
