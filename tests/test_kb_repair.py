@@ -50,6 +50,19 @@ def texts(folder: Path) -> list[tuple[str, str | None]]:
         return [(row.passage.id, row.passage.text) for row in kb.scan()]
 
 
+def test_uploads_of_a_moved_knowledge_base_are_found(tmp_path: Path) -> None:
+    upload = tmp_path / "kb" / "uploads" / f"{'0' * 32}.txt"
+    upload.parent.mkdir(parents=True)
+    upload.write_text("Bees dance to show where flowers are.")
+    with KnowledgeBase.open(tmp_path / "kb", embedder="fake") as kb:
+        kb.add([Document(str(upload), path=str(upload))])
+    moved = (tmp_path / "kb").rename(tmp_path / "moved")
+    for path in moved.glob("store/passages.lance/data/*.lance"):
+        path.unlink()
+    report = repair_kb(moved)
+    assert (report.reindexed, report.losses) == ([str(upload)], [])
+
+
 @pytest.mark.parametrize("pattern", ["data/*.lance", "_versions/*.manifest", "_indices/*/*.lance"])
 @pytest.mark.parametrize("damage", ["flip", "truncate"])
 def test_a_damaged_table_is_repaired(

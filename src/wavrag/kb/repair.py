@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from wavrag.errors import InputError
 from wavrag.kb import manifest
@@ -89,10 +88,7 @@ def _original(kb: KnowledgeBase, stored: StoredDocument) -> str | None:
     """The file that a document was made of; None if there is none."""
     if not file_digest_of(stored.content_hash):
         return None
-    # A knowledge base that was moved has its uploads elsewhere.
-    assert kb.directory is not None
-    upload = str((kb.directory / "uploads" / Path(stored.source).name).absolute())
-    paths = [*map(kb.resolve_source, stored.paths), upload]
+    paths = map(kb.resolve_source, stored.paths)
     return next((path for path in paths if os.path.isabs(path) and not is_deleted(path)), None)
 
 
