@@ -86,6 +86,14 @@ def test_commands_take_a_url(url: str, tmp_path: Path, capsys: pytest.CaptureFix
         assert PASSWORD not in error
 
 
+def test_the_scheme_of_a_url_may_be_in_capitals(url: str) -> None:
+    scheme, separator, location = url.partition("://")
+    with KnowledgeBase.open(f"{scheme.upper()}{separator}{location}", embedder="fake") as kb:
+        kb.add([Document("bees", text="Bees dance.")])
+    with KnowledgeBase.open(url, create=False) as kb:
+        assert [document.id for document in kb.documents()] == ["bees"]
+
+
 def test_tenants_have_their_own_knowledge_base(postgres_url: str) -> None:
     first, second = (f"{postgres_url}&tenant={name}-{next(tenants)}" for name in ("ada", "bo"))
     with KnowledgeBase.open(first, embedder="fake") as kb:

@@ -228,8 +228,8 @@ def open_backend(
     if address is None:
         address = config.kb_address()
     (path,) = check_paths([address])
-    text = os.fspath(path)
-    scheme = text.partition("://")[0].lower() if is_kb_url(text) else ""
+    text = _lower_scheme(os.fspath(path))
+    scheme = text.partition("://")[0] if is_kb_url(text) else ""
     if scheme in POSTGRES_SCHEMES:
         return PostgresBackend(text, os.fspath(blobs or config.setting_text("blobs")))
     if scheme in OBJECT_SCHEMES:
@@ -258,7 +258,8 @@ def open_blobs(address: str) -> Blobs:
     """
     if not is_kb_url(address):
         return FolderBlobs(address)
-    if address.partition("://")[0].lower() not in OBJECT_SCHEMES:
+    address = _lower_scheme(address)
+    if address.partition("://")[0] not in OBJECT_SCHEMES:
         raise StoreError("WAVRAG_BLOBS is no place for files: give a folder or s3://BUCKET/PREFIX")
     check_bucket_url(address)
     from wavrag.store import ObjectBlobs, open_objects
@@ -283,6 +284,12 @@ def check_bucket_url(url: str) -> None:
 def is_kb_url(address: str | os.PathLike[str]) -> bool:
     """True for the address of a knowledge base that is no folder."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", os.fspath(address)) is not None
+
+
+def _lower_scheme(address: str) -> str:
+    """An address with its scheme in lower case, which is how all clients know it."""
+    scheme, separator, location = address.partition("://")
+    return f"{scheme.lower()}{separator}{location}" if is_kb_url(address) else address
 
 
 def local_folder(address: str | os.PathLike[str], action: str, remedy: str) -> Path:
