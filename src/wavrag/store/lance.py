@@ -148,9 +148,10 @@ class LanceStore:
         if not records:
             return
         rows = to_table(records, self.dim, new_write_id())
-        with self._home.writing(Changes()) as changes:
-            for record in records:
-                changes.tallies.add(record)
+        changes = Changes()
+        for record in records:
+            changes.tallies.add(record)
+        with self._home.writing(changes):
             self._upgrade_table()
             ids = {record.passage.document_id for record in records}
             self._home.commit(lambda: self._merge(rows, in_sql("document_id", ids)))
@@ -450,9 +451,10 @@ class LanceStore:
         """
         self._check_open()
         with self._home.translate_errors():
-            log = self._home.log()
-            tallies = DocumentTallies() if log is None else log[1]
-            if log is None:  # a table of an earlier version, or on object storage
+            if (log := self._home.log()) is not None:
+                tallies = log[1]
+            else:  # a table of an earlier version, or on object storage
+                tallies = DocumentTallies()
                 for row in self.scan():
                     tallies.add(row)
         return {id: (tally.digest, tally.passages) for id, tally in tallies.items()}
