@@ -141,8 +141,7 @@ class VisibleStore:
         def change_visible(stored: Iterator[StoredPassage]) -> Iterable[StoredPassage]:
             return change(self._require_visible(record) for record in stored)
 
-        heads = self.get([f"{document_id}#0" for document_id in document_ids])
-        self._store.update([passage.document_id for passage in heads], change_visible)
+        self._store.update(self._visible(document_ids), change_visible)
 
     def _require_visible(self, record: StoredPassage) -> StoredPassage:
         if not matches(self._filter, record.passage):
@@ -151,8 +150,7 @@ class VisibleStore:
 
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents; see `Store.delete`. Hidden ones are unknown."""
-        heads = self.get([f"{document_id}#0" for document_id in document_ids])
-        return self._store.delete([passage.document_id for passage in heads])
+        return self._store.delete(self._visible(document_ids))
 
     def search(
         self,
@@ -171,8 +169,7 @@ class VisibleStore:
 
     def content_hash(self, document_id: str) -> str | None:
         """Return the content hash of a document; see `Store.content_hash`."""
-        is_visible = bool(self.get([f"{document_id}#0"]))
-        return self._store.content_hash(document_id) if is_visible else None
+        return self._store.content_hash(document_id) if self._visible([document_id]) else None
 
     def count(self, where: Node | None = None) -> int:
         """Return the number of passages; see `Store.count`."""
@@ -219,6 +216,11 @@ class VisibleStore:
         # A flat list, because stores limit the nesting of a filter.
         terms = where.terms if isinstance(where, And) else (where,)
         return And((*terms, self._filter))
+
+    def _visible(self, document_ids: Iterable[str]) -> list[str]:
+        """The ids of those documents that are visible."""
+        heads = self.get([f"{document_id}#0" for document_id in document_ids])
+        return [passage.document_id for passage in heads]
 
     def _check_visible(self, document_ids: Iterable[str]) -> None:
         heads = [f"{document_id}#0" for document_id in document_ids]

@@ -80,9 +80,15 @@ class ObjectRecords:
             paths = [meta["path"] for batch in self._objects.list(folder) for meta in batch]
         pairs = []
         for path in paths:
-            key, content = self._load(path)
-            if content is not None:
-                pairs.append((key, content))
+            content, _ = self._fetch(path)
+            if content is None or content == _DELETED:
+                continue
+            name = path.rpartition("/")[2]
+            if name.startswith("~"):
+                key, _, value = content.partition(b"\0")
+                pairs.append((key.decode(), value))
+            else:
+                pairs.append((unquote(name), content))
         return sorted(pairs)
 
     def clean(self, kind: str) -> None:
@@ -97,25 +103,17 @@ class ObjectRecords:
 
     def _read(self, kind: str, key: str) -> tuple[bytes | None, str | None]:
         """A value, and the tag of its object for a conditional write."""
+        content, tag = self._fetch(_path(kind, key))
+        return _value(content, is_long=_is_long(key)), tag
+
+    def _fetch(self, path: str) -> tuple[bytes | None, str | None]:
+        """The content and the tag of an object; None for both without one."""
         try:
             with object_errors(self.address):
-                result = self._objects.get(_path(kind, key))
-                content = bytes(result.bytes())
+                result = self._objects.get(path)
+                return bytes(result.bytes()), result.meta["e_tag"]
         except FileNotFoundError:
             return None, None
-        return _value(content, is_long=_is_long(key)), result.meta["e_tag"]
-
-    def _load(self, path: str) -> tuple[str, bytes | None]:
-        """The key and the value of an object; None if it was deleted."""
-        name = path.rpartition("/")[2]
-        try:
-            with object_errors(self.address):
-                content = bytes(self._objects.get(path).bytes())
-        except FileNotFoundError:
-            return "", None
-        is_long = name.startswith("~")
-        key = content.partition(b"\0")[0].decode() if is_long else unquote(name)
-        return key, _value(content, is_long=is_long)
 
     def _replace(self, kind: str, key: str, value: bytes | None, tag: str | None) -> bool:
         """Write an object that nobody has changed since; False if somebody has."""
@@ -149,7 +147,7 @@ def _content(key: str, value: bytes) -> bytes:
     return key.encode() + b"\0" + value if _is_long(key) else value
 
 
-def _value(content: bytes, *, is_long: bool) -> bytes | None:
-    if content == _DELETED:
+def _value(content: bytes | None, *, is_long: bool) -> bytes | None:
+    if content is None or content == _DELETED:
         return None
     return content.partition(b"\0")[2] if is_long else content

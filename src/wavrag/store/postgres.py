@@ -44,6 +44,7 @@ from wavrag.store.postgres_schema import (
     document_row,
     drop_statements,
     insert_row,
+    numbers_of,
     partition_sql,
     table_of,
     to_document,
@@ -273,15 +274,13 @@ class PostgresStore:
     def verify(self, share: float = 1.0) -> list[str]:
         """Read documents with all their passages, and compare their digests; see `Store.verify`."""
         self._check_open()
-        sample = None
         rows = self._query(
             f"SELECT {DOCUMENT_COLUMNS}, digest FROM wavrag.documents WHERE tenant = %s AND"
             " random() <= %s",
             [self.tenant, share],
         )
         expected = {decode_text(row[0]): int(row[-1]) for row in rows}
-        if share < 1.0:
-            sample = list(expected)
+        sample = list(expected) if share < 1.0 else None
         tallies = DocumentTallies()
         defects = find_defects(tallies.count(self.scan(sample)), self.dim)
         found = {id: tally.digest for id, tally in tallies.items()}
@@ -416,7 +415,7 @@ class PostgresStore:
             number
             for (number,) in connection.execute(
                 "SELECT nextval(%s) FROM generate_series(1, %s)",
-                [f'wavrag."numbers_{self.tenant}"', len(batch)],
+                [numbers_of(self.tenant), len(batch)],
             )
         ]
         terms = [terms_of(record.lexical) for record in batch]

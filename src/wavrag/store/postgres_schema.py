@@ -92,6 +92,11 @@ def vector_index_of(tenant: str) -> str:
     return f'wavrag."vectors_{tenant}"'
 
 
+def numbers_of(tenant: str) -> str:
+    """The sequence that numbers the passages of a tenant."""
+    return f'wavrag."numbers_{tenant}"'
+
+
 def partition_sql(tenant: str, dim: int) -> str:
     """SQL that creates the passages of a tenant."""
     table = table_of(tenant)
@@ -101,7 +106,7 @@ def partition_sql(tenant: str, dim: int) -> str:
         ) FOR VALUES IN ('{tenant}')
         -- Vectors stay in the rows, where they are read several times faster than outside.
         WITH (toast_tuple_target = 8160);
-        CREATE SEQUENCE wavrag."numbers_{tenant}" MAXVALUE 4294967295;
+        CREATE SEQUENCE {numbers_of(tenant)} MAXVALUE 4294967295;
         {row_security(table)}
     """
 
@@ -110,7 +115,7 @@ def drop_statements(tenant: str) -> list[str]:
     """Statements that delete a tenant."""
     return [
         f"DROP TABLE {table_of(tenant)}",
-        f'DROP SEQUENCE wavrag."numbers_{tenant}"',
+        f"DROP SEQUENCE {numbers_of(tenant)}",
         *(f"DELETE FROM wavrag.{table} WHERE tenant = '{tenant}'" for table in _TABLES),
     ]
 
