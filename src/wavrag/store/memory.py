@@ -44,9 +44,7 @@ class MemoryStore:
         """Replace whole documents; see `Store.upsert`."""
         self._check_open()
         check_records(records, self.dim)
-        changed: dict[str, list[StoredPassage]] = {}
-        for record in sorted(records, key=lambda record: record.passage.ordinal):
-            changed.setdefault(record.passage.document_id, []).append(record)
+        changed = _by_document(records)
         with self._lock:
             # A new dictionary, so that a running `scan` keeps its snapshot.
             self._documents = self._documents | changed
@@ -68,10 +66,7 @@ class MemoryStore:
             records = list(change(self.scan(sorted(ids))))
             check_records(records, self.dim, ids)
             others = {key: rows for key, rows in self._documents.items() if key not in ids}
-            changed: dict[str, list[StoredPassage]] = {}
-            for record in records:
-                changed.setdefault(record.passage.document_id, []).append(record)
-            self._documents = others | changed
+            self._documents = others | _by_document(records)
 
     def delete(self, document_ids: Sequence[str]) -> int:
         """Remove documents; see `Store.delete`."""
@@ -188,6 +183,14 @@ class MemoryStore:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("this store is closed: open it again")
+
+
+def _by_document(records: Iterable[StoredPassage]) -> dict[str, list[StoredPassage]]:
+    """Passages by document id, ordered by ordinal."""
+    documents: dict[str, list[StoredPassage]] = {}
+    for record in sorted(records, key=lambda record: record.passage.ordinal):
+        documents.setdefault(record.passage.document_id, []).append(record)
+    return documents
 
 
 def bm25(query: str, texts: Sequence[str]) -> list[float]:
