@@ -11,12 +11,11 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from wavrag.errors import InputError, WavRAGError
+from wavrag.errors import InputError, WavRAGError, suggest_name
 
 DEFAULT_EMBEDDER = "wavretriever"
 DEFAULT_GENERATOR = "extractive"
@@ -119,8 +118,7 @@ def _read_file(path: Path, _: int) -> Mapping[str, Any]:
     for key, value in values.items():
         # A table holds the options of a command, which the command line knows.
         if key not in _BY_NAME and not isinstance(value, dict):
-            matches = get_close_matches(key, _BY_NAME, n=1)
-            hint = f": did you mean {matches[0]}?" if matches else f": use {', '.join(_BY_NAME)}"
+            hint = suggest_name(key, _BY_NAME) or f": use {', '.join(_BY_NAME)}"
             raise InputError(f"{path}: there is no setting {key}{hint}")
     return values
 

@@ -16,6 +16,7 @@ WavRAGError
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -75,3 +76,16 @@ class MissingExtraError(WavRAGError):
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs an extra: pip install 'wavrag[{extra}]'")
         self.extra = extra
+
+
+def suggest_name(word: str, names: Iterable[str]) -> str:
+    """The end of a message on an unknown name: `: did you mean X?`; empty if none is similar.
+
+    Example:
+        >>> suggest_name("infos", ["info", "list"])
+        ': did you mean info?'
+    """
+    from difflib import get_close_matches
+
+    matches = get_close_matches(word, list(names), n=1)
+    return f": did you mean {matches[0]}?" if matches else ""

@@ -12,14 +12,13 @@ import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
 from wavrag.cli.option_settings import read_option_settings
 from wavrag.cli.options import Option
 from wavrag.cli.output import safe_output
-from wavrag.errors import WavRAGError
+from wavrag.errors import WavRAGError, suggest_name
 from wavrag.heap import limit_arenas
 
 # argparse wraps options at the width of the terminal, but not a raw description: any terminal shows
@@ -137,7 +136,7 @@ class CommandParser(argparse.ArgumentParser):
         # A path with a separator, such as ./compare, is never a subcommand.
         positionals = any(not action.option_strings for action in self._actions)
         path = Path(name).name != name or Path(name).exists()
-        hint = _suggestion(name, candidates)
+        hint = suggest_name(name, candidates)
         if not positionals or (hint and not path):
             self.error(f"there is no command {name}{hint}")
 
@@ -156,7 +155,7 @@ class CommandParser(argparse.ArgumentParser):
             if not name.startswith("--") or " " in argument:
                 continue
             if not any(option.startswith(name) for option in options):
-                self.error(f"there is no option {name}{_suggestion(name, options)}")
+                self.error(f"there is no option {name}{suggest_name(name, options)}")
 
     def _run_help(self, _: argparse.Namespace) -> int:
         self.print_help()
@@ -226,9 +225,3 @@ def _description(root: Command) -> str:
         lines = [f"  {command.name:<{width}}{command.summary}" for command in commands]
         paragraphs.append("\n".join([f"{heading}:", *lines]))
     return "\n\n".join(paragraphs)
-
-
-def _suggestion(word: str, candidates: Sequence[str]) -> str:
-    """`: did you mean X?` for a mistyped word; empty if no candidate is similar."""
-    matches = get_close_matches(word, candidates, n=1)
-    return f": did you mean {matches[0]}?" if matches else ""

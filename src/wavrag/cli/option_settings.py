@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from wavrag import config
 from wavrag.cli.options import Option
-from wavrag.errors import InputError
+from wavrag.errors import InputError, suggest_name
 
 FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -46,11 +45,8 @@ def find_option_settings(
             if key not in named:
                 if isinstance(value, dict):  # of a subcommand
                     continue
-                hint = next(iter(get_close_matches(key, named, n=1)), "")
-                raise InputError(
-                    f"{path}: {prog} has no option {key}"
-                    + (f": did you mean {hint}?" if hint else f": see `{prog} --help`")
-                )
+                hint = suggest_name(key, named) or f": see `{prog} --help`"
+                raise InputError(f"{path}: {prog} has no option {key}{hint}")
             settings[key] = named[key], value, f"[{'.'.join(words)}] in {path}"
     for key, option in named.items():
         variable = "_".join(["WAVRAG", *words, key]).upper()
