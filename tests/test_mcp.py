@@ -24,6 +24,7 @@ from waiting import wait_for
 from wavrag import Clip, Document, WavRAG
 from wavrag.audio import load, wav_bytes, write_wav
 from wavrag.cli import main
+from wavrag.embed import FakeEmbedder
 from wavrag.errors import InputError
 from wavrag.generate import FakeGenerator, GenerateOptions, Message
 from wavrag.integrations.mcp import Access, create_mcp_server, serve_http
@@ -255,6 +256,27 @@ def test_the_server_has_it_with_its_tokens_and_labels(
         assert ("hr", "add_by_mcp") in actions
 
     asyncio.run(run())
+
+
+def test_a_text_added_to_a_shared_knowledge_base(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAVRAG_BLOBS", str(tmp_path / "files"))
+    monkeypatch.setattr("wavrag.server.mcp.MAX_JOB_SECONDS", 20.0)
+
+    async def run(url: str) -> None:
+        async with connect(url) as mcp:
+            result = await mcp.call_tool("add", {"text": "Salaries rise.", "title": "Pay"})
+            (id,) = data_of(result)["added"]
+            document = data_of(await mcp.call_tool("read_document", {"document_id": id}))
+            assert document["title"] == "Pay"
+
+    address = f"{postgres_url}&tenant=mcp"
+    with (
+        WavRAG.open(address, embedder=FakeEmbedder(), generator=FakeGenerator()) as rag,
+        serving(rag, OPTIONS) as url,
+    ):
+        asyncio.run(run(url))
 
 
 def test_the_server_rejects_other_requests(url: str, tokens: dict[str, str]) -> None:

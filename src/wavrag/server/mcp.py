@@ -140,7 +140,7 @@ class SessionAccess(Access):
         )  # fmt: skip
         seconds = 0.0
         while not job.has_ended and seconds < MAX_JOB_SECONDS:
-            await session.wait_for_job(job, JOB_STEP)
+            job = await session.wait_for_job(job, JOB_STEP)
             seconds += JOB_STEP
             await report(seconds, None, f"indexing: {job.state}")
         if job.report is None:
