@@ -66,25 +66,24 @@ def write(url: str, name: str) -> None:
     for number in range(1_000_000):
         version, kind = f"{name}-{number}", chance.random()
         if kind < 0.4:
-            ids = [f"shared-{chance.randrange(SHARED)}"]
+            id = f"shared-{chance.randrange(SHARED)}"
         elif kind < 0.5 and own:
-            ids = [own.pop(chance.randrange(len(own)))]
-            report(f"begin {ids[0]} -")
-            store.delete(ids)
-            report(f"done {ids[0]} -")
+            id = own.pop(chance.randrange(len(own)))
+            report(f"begin {id} -")
+            store.delete([id])
+            report(f"done {id} -")
             continue
         elif kind < 0.7 and own:
-            ids = [chance.choice(own)]
+            id = chance.choice(own)
         else:
-            ids = [f"own-{version}"]
-            own += ids
-        for id in ids:
-            report(f"begin {id} {version}")
-            if kind < 0.55:  # the other way to write
-                store.replace(id, iter(make_document(id, version)))
-            else:
-                store.upsert(make_document(id, version))
-            report(f"done {id} {version}")
+            id = f"own-{version}"
+            own.append(id)
+        report(f"begin {id} {version}")
+        if kind < 0.55:  # the other way to write
+            store.replace(id, iter(make_document(id, version)))
+        else:
+            store.upsert(make_document(id, version))
+        report(f"done {id} {version}")
         if number % OPTIMIZE_EVERY == OPTIMIZE_EVERY - 1:
             store.optimize()
 
