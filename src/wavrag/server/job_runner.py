@@ -28,7 +28,7 @@ from wavrag.kb import (
 )
 from wavrag.server.errors import public_message
 from wavrag.server.jobs import IndexJob, JobBook, LostJobError, Upload, now
-from wavrag.server.limits import MAX_JOB_ATTEMPTS
+from wavrag.server.limits import MAX_JOB_ATTEMPTS, ORPHAN_SECONDS
 from wavrag.server.options import ServerOptions
 from wavrag.shapes import AddReportShape, ProgressShape, RemovalShape
 from wavrag.store import Blobs, StoredDocument
@@ -38,7 +38,6 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY_DELAY = 1.0  # seconds, doubled after each attempt
 MAX_RETRY_DELAY = 300.0  # seconds
-ORPHAN_SECONDS = 24 * 3600.0  # age from which an upload without a job is deleted
 FULL_DISK_DELAY = 5.0  # seconds; an attempt on a full disk fails at once, so it costs little
 FULL_DISK = "the disk is full: free space, and the job continues by itself"
 
@@ -216,8 +215,8 @@ class JobRunner:
         old_sources = {
             upload.document_id: self._source(upload.document_id) for upload in job.uploads
         }
-        blobs = self._kb.backend.files if job.uploads else None
-        uploads = {blobs.source(blob_name(upload.file)): upload for upload in job.uploads if blobs}
+        blobs = self._kb.backend.files
+        uploads = {blobs.source(blob_name(upload.file)): upload for upload in job.uploads}
         paths = {source: kb.resolve_source(source) for source in uploads}
         # An upload with the content of another upload has the same id.
         stored = {

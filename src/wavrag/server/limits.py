@@ -54,5 +54,6 @@ MAX_BACKLOG = 60.0  # seconds of work, by estimate, that requests for embeddings
 MAX_YIELD = 0.5  # seconds for which a step of longer work waits for searches to end
 
 MIN_FREE_BYTES = 256 << 20  # of disk that uploads leave free for the index
+ORPHAN_SECONDS = 24 * 3600.0  # age from which a received file that nothing refers to is deleted
 MAX_ENDED_JOBS = 1000  # whose outcome can still be queried
 MAX_JOB_ATTEMPTS = 10  # at a job that fails because of the disk, or that kills the process

@@ -15,6 +15,7 @@ from wavrag.access import Principal
 from wavrag.disk import dump_json, load_json
 from wavrag.server.errors import RequestError
 from wavrag.server.file_types import FileType
+from wavrag.server.limits import ORPHAN_SECONDS
 from wavrag.server.multipart import ReceivedFile
 from wavrag.store import Blobs, Records
 
@@ -22,7 +23,6 @@ from wavrag.store import Blobs, Records
 FILE_ID = r"upload-[0-9a-f]{32}"
 
 KIND = "files"  # of the records, and folder of the content
-ORPHAN_SECONDS = 24 * 3600.0  # age from which content without a description is deleted
 
 Purpose: TypeAlias = Literal["assistants", "user_data"]
 
