@@ -113,16 +113,15 @@ class ResponseBuilder:
         response = self.complete(answer)
         if self._has_message or answer.text:
             yield from self._begin_text()
-            annotations = list_annotations(answer)
-            for index, annotation in enumerate(annotations):
+            message = response["output"][1]
+            (text,) = message["content"]
+            for index, annotation in enumerate(text["annotations"]):
                 yield self._text_event(
                     "annotation.added", annotation_index=index, annotation=annotation
                 )
             # The checked text, which can differ from the streamed one.
             yield self._text_event("done", text=answer.text)
-            text = _describe_text(answer.text, annotations)
             yield self._part_event("content_part.done", part=text)
-            message = self._describe_message(answer.text, annotations)
             yield {"type": "response.output_item.done", "output_index": 1, "item": message}
         first = 2 if self._has_message else 1
         for index, call in enumerate(answer.tool_calls, first):
